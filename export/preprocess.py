@@ -1,0 +1,50 @@
+"""Puts a network's preprocessing into its graph: from `image`, uint8 RGB, to what the network was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from export.graph import PREFIX, rename
+
+
+def take_pictures(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:
+    """A copy of a model that takes `image`, uint8 RGB [N, H, W, 3], and feeds (image − mean) / scale to its network.
+
+    `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255. The model's own
+    input may be [N, H, W, 3] or [N, 3, H, W], with fixed H and W; raises `ValueError` for any other.
+    """
+    ready = ModelProto()
+    ready.CopyFrom(model)
+    graph = ready.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    pictures = [each for each in graph.input if each.name not in stored]
+    shape = [dim.dim_value for dim in pictures[0].type.tensor_type.shape.dim] if len(pictures) == 1 else []
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]) or not all(shape[1:]):
+        raise ValueError(f"A network takes one input [N, H, W, 3] or [N, 3, H, W] with H and W fixed, not {shape}.")
+    channels_last = shape[3] == 3
+    network = PREFIX + "network"
+    rename(ready, pictures[0].name, network)
+
+    steps = [
+        helper.make_node("Cast", ["image"], [PREFIX + "levels"], PREFIX + "levels", to=TensorProto.FLOAT),
+        helper.make_node("Sub", [PREFIX + "levels", PREFIX + "mean"], [PREFIX + "centred"], PREFIX + "centred"),
+        helper.make_node("Div", [PREFIX + "centred", PREFIX + "scale"], [PREFIX + "scaled"], PREFIX + "scaled"),
+    ]
+    if not channels_last:
+        steps.append(helper.make_node("Transpose", [PREFIX + "scaled"], [network], network, perm=[0, 3, 1, 2]))
+    else:
+        steps[-1].output[0] = network
+    nodes = [*steps, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    for name, value in (("mean", mean), ("scale", scale)):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), PREFIX + name))
+    height, width = shape[1:3] if channels_last else shape[2:]
+    kept = [each for each in graph.input if each.name in stored]
+    del graph.input[:]
+    graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3]))
+    graph.input.extend(kept)
+    return ready

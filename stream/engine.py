@@ -1,0 +1,55 @@
+"""Who runs the explainer: asked from any thread, answered by a future, so that nobody waits who need not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+
+from models.contract import Contract
+from stream.explainer import Explainer, Explanation
+from stream.planes import Bytes
+
+
+class Engine(Protocol):
+    """Explains pictures, N at a time; what goes in and comes out can be sent to another process."""
+
+    @property
+    def contract(self) -> Contract:
+        """What the model says of itself."""
+
+    @property
+    def sha256(self) -> str:
+        """The model file's checksum, in hexadecimal."""
+
+    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        """Explain RGB pictures (N, H, W, 3) for K targets each.
+
+        The future raises `ValueError` for pictures and targets that the model does not take.
+        """
+
+    def close(self) -> None:
+        """Let the work in hand end, refuse what waits behind it, and free the model."""
+
+
+class LocalEngine:
+    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes."""
+
+    def __init__(self, explainer: Explainer) -> None:
+        self._explainer = explainer
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self.contract = explainer.contract
+        self.sha256 = explainer.sha256
+        height, width = self.contract.size
+        # The first run allocates and is slow; nobody should have to wait for it.
+        self.explain(np.zeros((1, height, width, 3), np.uint8), [-1]).result()
+
+    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        """See `Engine.explain`."""
+        return self._thread.submit(self._explainer.explain, pictures, targets)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._thread.shutdown(cancel_futures=True)

@@ -1,0 +1,98 @@
+"""Puts RTP packets back into frames: complete ones at once, a lost one given up in time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+CAPACITY = 1024
+"""Packets that may be held while one before them is missing."""
+GIVE_UP_AFTER = 90_000 // 5
+"""RTP time, 200 ms, that the newest packet may be ahead of a missing one: a retransmission had its chance."""
+_MAX_MISORDER = 100
+
+
+class MediaPacket(Protocol):
+    """What an RTP packet must tell; aiortc puts the depayloaded bytes into `_data`."""
+
+    sequence_number: int
+    timestamp: int
+    marker: int
+    payload_type: int
+    _data: bytes
+
+
+class FrameAssembler:
+    """Hands each frame to `deliver(payload_type, data, timestamp)` when its last packet is there.
+
+    Stands in for aiortc's `JitterBuffer`, which waits for the first packet of the next frame (one frame more delay),
+    and for a lost packet until 512 others came (seconds). Frames come out in order of sequence numbers.
+    """
+
+    def __init__(self, deliver: Callable[[int, bytes, int], None]) -> None:
+        self._deliver = deliver
+        self._next: int | None = None
+        self._packets: dict[int, MediaPacket] = {}
+        self._spoiled: int | None = None  # time stamp of a frame whose beginning may be missing
+
+    def add(self, packet: MediaPacket) -> tuple[bool, None]:
+        """Take a packet; returns whether the sender should be asked for a keyframe. (The second part is aiortc's.)"""
+        if self._next is None:
+            self._next = packet.sequence_number
+        ahead = packet.sequence_number - self._next & 0xFFFF
+        lost = False
+        if ahead >= 0x8000 and 0x10000 - ahead < _MAX_MISORDER:
+            return False, None  # it comes too late, or a second time
+        if ahead >= CAPACITY:  # the sender began anew, or the gap is hopeless
+            self._packets.clear()
+            self._next = packet.sequence_number
+            lost = True
+        self._packets[packet.sequence_number] = packet
+        self._release()
+        while self._packets and self._give_up(packet.timestamp):
+            lost = True
+        return lost, None
+
+    def _release(self) -> None:
+        """Deliver the complete frames at the front."""
+        while (frame := self._first_frame()) is not None:
+            assert self._next is not None
+            for packet in frame:
+                del self._packets[packet.sequence_number]
+            self._next = frame[-1].sequence_number + 1 & 0xFFFF
+            if frame[0].timestamp == self._spoiled:
+                continue
+            self._spoiled = None
+            data = b"".join(packet._data for packet in frame)
+            if data:  # padding between frames has none
+                self._deliver(frame[0].payload_type, data, frame[0].timestamp)
+
+    def _first_frame(self) -> list[MediaPacket] | None:
+        """The packets of the frame at the front: up to the marker, or to where the time stamp changes."""
+        frame: list[MediaPacket] = []
+        number = self._next
+        while number is not None and (packet := self._packets.get(number)) is not None:
+            if frame and packet.timestamp != frame[0].timestamp:
+                return frame
+            frame.append(packet)
+            if packet.marker:
+                return frame
+            number = number + 1 & 0xFFFF
+        return None
+
+    def _give_up(self, newest: int) -> bool:
+        """Leave out the first missing packet, and what it spoils, if it is too late for it."""
+        assert self._next is not None
+        start = self._next
+        waiting = sorted(self._packets, key=lambda number: number - start & 0xFFFF)
+        oldest = self._packets[waiting[0]].timestamp
+        if (newest - oldest & 0xFFFFFFFF) not in range(GIVE_UP_AFTER, 1 << 31):
+            return False
+        # The beginning of a frame lies before the gap; behind it may be the middle of another one.
+        for place, number in enumerate(waiting):
+            if number != (start + place) & 0xFFFF:
+                self._next, self._spoiled = number, self._packets[number].timestamp
+                break
+            del self._packets[number]
+        self._release()
+        return True

@@ -1,0 +1,286 @@
+"""One live stream: the newest frame in, painted and encoded packet out, in one thread beside the event loop."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import av
+
+from stream.codec import CodecName, Decoder, EncodedFrame, Encoder
+from stream.engine import Engine
+from stream.explainer import BEST, Explanation
+from stream.fit import Fit
+from stream.overlay import DrawnMap, Painter, View, drawn_maps
+from stream.recording import Recording
+from stream.sidecar import SidecarFrame
+
+logger = logging.getLogger(__name__)
+
+Policy = Literal["newest", "every"]
+State = Literal["exact", "carried", "none"]
+MAX_WAITING = 60
+"""Encoded frames that may wait to be decoded, two seconds; then all but what follows a keyframe is given up."""
+SHOW_EVERY_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of the frames: decoded = explained + passed + dropped."""
+
+    received: int = 0
+    decoded: int = 0
+    explained: int = 0
+    passed: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """One frame on its way out, and what is known of it."""
+
+    frame: EncodedFrame
+    maps: tuple[DrawnMap, ...]
+    age_ms: float | None
+    state: State
+    view: View
+    counts: Counts
+    inference_ms: float | None
+    frame_ms: float
+
+
+class _Question:
+    """A frame's picture at the engine, and how long the answer took (not: until somebody asked for it)."""
+
+    def __init__(self, pts: int, answer: Future[Explanation]) -> None:
+        self.pts = pts
+        self.answer = answer
+        self._asked = time.perf_counter()
+        self._answered: float | None = None
+        answer.add_done_callback(self._note)
+
+    def _note(self, _: Future[Explanation]) -> None:
+        self._answered = time.perf_counter()
+
+    @property
+    def elapsed_ms(self) -> float:
+        # Those who wait for a future wake before its callbacks run.
+        return ((self._answered or time.perf_counter()) - self._asked) * 1000
+
+
+class Patience:
+    """How long a frame may wait for its own heatmap: as long as the model keeps up with the camera, else not at all."""
+
+    def __init__(self) -> None:
+        self.inference_ms: float | None = None
+        self._interval_ms = 1000 / 30
+        self._last_pts: int | None = None
+        self._waits = True
+
+    def saw_frame(self, pts: int) -> None:
+        """Learn the camera's rate."""
+        if self._last_pts is not None and 0 < pts - self._last_pts < 90_000:
+            self._interval_ms += 0.1 * ((pts - self._last_pts) / 90 - self._interval_ms)
+        self._last_pts = pts
+
+    def saw_inference(self, elapsed_ms: float) -> None:
+        """Learn the model's pace, and decide; two thresholds, so that it does not flap."""
+        before = elapsed_ms if self.inference_ms is None else self.inference_ms
+        self.inference_ms = before + 0.2 * (elapsed_ms - before)
+        limit = 0.9 if self._waits else 0.6
+        self._waits = self.inference_ms < limit * self._interval_ms
+
+    @property
+    def seconds(self) -> float:
+        """What a frame may wait now."""
+        return self._interval_ms / 1000 if self._waits else 0.0
+
+
+class LiveStream:
+    """Decodes what is received, explains the newest frame, paints and encodes it, and hands it to `send`.
+
+    The policy `newest` keeps only the newest decoded frame and never waits for a slow model; `every` draws each frame
+    with its own heatmap, however long that takes. `send` is called from the stream's own thread. `want_keyframe` is
+    called, from any thread, when the camera must begin anew; `on_failure` when the stream ends by a fault of its own.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        codec: CodecName,
+        send: Callable[[Painted], None],
+        want_keyframe: Callable[[], None],
+        on_failure: Callable[[], None],
+        *,
+        view: View | None = None,
+        policy: Policy = "newest",
+    ) -> None:
+        contract = engine.contract
+        self._engine = engine
+        self._labels = contract.labels
+        self._fit = Fit(contract.fit, contract.size)
+        self._painter = Painter(self._fit)
+        self._encoder = Encoder(codec)
+        self._decoder: Decoder | None = None
+        self._send = send
+        self._want_keyframe = want_keyframe
+        self._on_failure = on_failure
+        self._policy = policy
+        self._patience = Patience()
+        self._pending: _Question | None = None
+        self._newest: tuple[int, tuple[DrawnMap, ...]] | None = None
+        self._keyframe_wanted = threading.Event()
+        self._queue: queue.Queue[tuple[EncodedFrame, float] | None] = queue.Queue()
+        self._gave_up = False
+        self._closed = False
+        self._shown = time.perf_counter()
+        self.view = view or View()
+        self._received = 0  # counted by the thread that receives, all others by the stream's own
+        self._counts = Counts()
+        self.recording: Recording | None = None
+        self._thread = threading.Thread(target=self._run, name="live")
+        self._thread.start()
+
+    def receive(self, frame: EncodedFrame) -> None:
+        """Take a frame from the network; never blocks."""
+        self._received += 1
+        if self.recording is not None:
+            self.recording.camera(frame)
+        if self._queue.qsize() >= MAX_WAITING:
+            self._gave_up = True
+            self._want_keyframe()
+        if self._gave_up and not frame.is_keyframe:
+            return
+        self._gave_up = False
+        self._queue.put((frame, time.perf_counter()))
+
+    @property
+    def counts(self) -> Counts:
+        """The frames so far."""
+        return replace(self._counts, received=self._received)
+
+    def request_keyframe(self) -> None:
+        """Make the next encoded frame one that a decoder can begin with."""
+        self._keyframe_wanted.set()
+
+    def set_bit_rate(self, bit_rate: int) -> None:
+        """What the way to the viewer carries, in bit/s."""
+        self._encoder.set_bit_rate(bit_rate)
+
+    def close(self) -> None:
+        """End the thread; blocks until the frame in hand is done."""
+        self._closed = True
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._loop()
+        except Exception:
+            logger.exception("The live stream broke.")
+            self._on_failure()
+
+    def _loop(self) -> None:
+        while (item := self._queue.get()) is not None and not self._closed:
+            frame, arrived = item
+            for picture in self._decode(frame):
+                if self._is_superseded():
+                    self._count(dropped=1)
+                else:
+                    self._show(picture, arrived)
+
+    def _is_superseded(self) -> bool:
+        """Whether a newer frame waits, for which this one is left out; the only place where frames are dropped."""
+        if self._policy == "every" or self._queue.empty():
+            return False
+        # Where even decoding is too slow there is always a newer one: now and then a picture must be shown.
+        return time.perf_counter() - self._shown < SHOW_EVERY_S
+
+    def _decode(self, frame: EncodedFrame) -> list[av.VideoFrame]:
+        if self._decoder is None or self._decoder.codec != frame.codec:
+            self._decoder = Decoder(frame.codec)
+        try:
+            pictures = self._decoder.decode(frame)
+        except av.FFmpegError as error:
+            logger.debug("A frame could not be decoded: %s", error)
+            self._want_keyframe()
+            return []
+        self._count(decoded=len(pictures))
+        return pictures
+
+    def _count(self, **more: int) -> None:
+        self._counts = replace(self._counts, **{name: getattr(self._counts, name) + n for name, n in more.items()})
+
+    def _show(self, picture: av.VideoFrame, arrived: float) -> None:
+        pts, view = picture.pts, self.view
+        assert pts is not None
+        self._explain(picture, pts, view)
+        maps: tuple[DrawnMap, ...] = ()
+        age_ms: float | None = None
+        state: State = "none"
+        if self._newest is not None:
+            made_for, maps = self._newest
+            age_ms = (pts - made_for) / 90
+            state = "carried" if age_ms else "exact"
+        self._painter.paint(picture, maps, view)
+        self._count(**({"explained": 1} if maps else {"passed": 1}))
+        keyframe = self._keyframe_wanted.is_set()
+        self._keyframe_wanted.clear()
+        encoded = self._encoder.encode(picture, keyframe=keyframe)
+        if encoded is None:
+            return
+        if self.recording is not None:
+            self.recording.explained(encoded, SidecarFrame(pts, age_ms, maps))
+        self._shown = time.perf_counter()
+        self._send(
+            Painted(
+                encoded,
+                maps,
+                age_ms,
+                state,
+                view,
+                self.counts,
+                self._patience.inference_ms,
+                (self._shown - arrived) * 1000,
+            )
+        )
+
+    def _explain(self, picture: av.VideoFrame, pts: int, view: View) -> None:
+        """See to `_newest`: collect what is ready, ask about this frame if the engine is free, wait if that is wise."""
+        self._patience.saw_frame(pts)
+        self._collect(0)
+        if self._pending is None:
+            targets = [*BEST[: len(self._labels)], *view.hold]
+            self._pending = _Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
+        self._collect(None if self._policy == "every" else self._patience.seconds)
+
+    def _collect(self, seconds: float | None) -> None:
+        """Take the explanation that was asked for, if it comes within so many seconds (None: however long)."""
+        question = self._pending
+        if question is None:
+            return
+        try:
+            explanation = question.answer.result(seconds)
+        except FutureTimeout:
+            return
+        except CancelledError:
+            self._newest = None
+        except Exception:  # whatever a model raises must not take the stream with it
+            logger.exception("The model failed; the camera picture passes through.")
+            self._newest = None
+        else:
+            self._patience.saw_inference(question.elapsed_ms)
+            self._newest = (question.pts, _without_repeats(drawn_maps(explanation, 0, self._labels)))
+        self._pending = None
+
+
+def _without_repeats(maps: Sequence[DrawnMap]) -> tuple[DrawnMap, ...]:
+    """A held class that is also among the best is explained once."""
+    return tuple({m.class_id: m for m in maps}.values())

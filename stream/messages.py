@@ -1,0 +1,88 @@
+"""What travels on the data channels: reports to the page, commands from it (docs/api.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from stream.live import Painted
+from stream.overlay import View
+from stream.recording import RecordingStatus
+
+TOP = 5
+
+
+class CommandError(ValueError):
+    """A command that cannot be understood; says what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the page asks for: the view from now on, and a recording begun or ended (None: as it is)."""
+
+    view: View
+    record: bool | None
+
+
+def report(painted: Painted, *, model: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus) -> str:
+    """The JSON text of one frame's report."""
+    best, held = painted.maps[:TOP], [m for m in painted.maps if m.class_id in painted.view.hold]
+    return json.dumps(
+        {
+            "pts": painted.frame.pts,
+            "rtp_in": rtp_in,
+            "rtp_out": rtp_out,
+            "model": model,
+            "classes": [m.class_id for m in best],
+            "labels": [m.label for m in best],
+            "scores": [round(m.score, 4) for m in best],
+            "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in held],
+            "age_ms": _rounded(painted.age_ms),
+            "state": painted.state,
+            "counts": asdict(painted.counts),
+            "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
+            "view": asdict(painted.view),
+            "recording": asdict(recording),
+        }
+    )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
+    """The command in a JSON text, as changes to `view`; raises `CommandError`."""
+    try:
+        wish = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise CommandError(f"A command is a JSON object; this is not JSON ({error}).") from error
+    if not isinstance(wish, dict):
+        raise CommandError("A command is a JSON object.")
+    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "record"})
+    if unknown:
+        raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.")
+    changes: dict[str, Any] = {}
+    if "hold" in wish:
+        changes["hold"] = _classes(wish["hold"], labels)
+    if "opacity" in wish:
+        if isinstance(wish["opacity"], bool) or not isinstance(wish["opacity"], int | float):
+            raise CommandError("'opacity' should be a number from 0 to 1.")
+        changes["opacity"] = float(wish["opacity"])
+    if "colormap" in wish:
+        changes["colormap"] = wish["colormap"]
+    record = wish.get("record")
+    if record is not None and not isinstance(record, bool):
+        raise CommandError("'record' should be true or false.")
+    try:
+        return Command(replace(view, **changes), record)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+
+
+def _classes(value: object, labels: Sequence[str]) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(c) is int and 0 <= c < len(labels) for c in value):
+        raise CommandError(f"'hold' should be a list of class numbers from 0 to {len(labels) - 1}.")
+    return tuple(dict.fromkeys(value))

@@ -1,0 +1,105 @@
+"""The pixels of a video frame as typed arrays, and what their numbers mean: colour matrix and range.
+
+The one place that casts between av, OpenCV and NumPy.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, TypeAlias
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace
+from numpy.typing import NDArray
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Matrix = Literal["bt601", "bt709", "bt2020"]
+
+# Kr and Kb of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance).
+WEIGHTS: dict[Matrix, tuple[float, float]] = {
+    "bt601": (0.299, 0.114),
+    "bt709": (0.2126, 0.0722),
+    "bt2020": (0.2627, 0.0593),
+}
+HD_LINES = 720
+PLANAR = ("yuv420p", "yuvj420p", "yuv444p")
+# The numbers of ITU-T H.273; PyAV 18 names only some of them, and some wrongly (its SMPTE170M is 5, which is BT.470BG).
+_BT601_MATRICES = (5, 6)
+_BT2020_MATRICES = (9, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """How Y, U and V stand for red, green and blue."""
+
+    matrix: Matrix
+    full_range: bool
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Colour:
+        """The frame's own matrix and range; unspecified means limited, BT.601 below 720 lines and BT.709 from there."""
+        full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
+        number = int(frame.colorspace)
+        if number == int(Colorspace.ITU709):
+            return cls("bt709", full_range)
+        if number in _BT601_MATRICES:
+            return cls("bt601", full_range)
+        if number in _BT2020_MATRICES:
+            return cls("bt2020", full_range)
+        return cls("bt709" if min(frame.width, frame.height) >= HD_LINES else "bt601", full_range)
+
+    def from_rgb(self, rgb: Bytes) -> Bytes:
+        """Colours (N, 3) as Y, U, V (N, 3)."""
+        matrix, offset = _rgb_to_yuv(self)
+        return np.clip(np.rint(rgb @ matrix.T + offset), 0, 255).astype(np.uint8)
+
+    def to_rgb(self, yuv: Bytes) -> Bytes:
+        """A picture of Y, U, V (H, W, 3) as RGB (H, W, 3)."""
+        matrix, offset = _rgb_to_yuv(self)
+        back = np.linalg.inv(matrix)
+        affine = np.hstack([back, (-back @ offset)[:, None]]).astype(np.float32)  # (3, 4)
+        return as_bytes(cv2.transform(yuv, affine))
+
+
+@cache
+def _rgb_to_yuv(colour: Colour) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    kr, kb = WEIGHTS[colour.matrix]
+    luma = np.array([kr, 1 - kr - kb, kb])
+    blue = (np.array([0, 0, 1]) - luma) / (2 * (1 - kb))
+    red = (np.array([1, 0, 0]) - luma) / (2 * (1 - kr))
+    y_scale, c_scale, black = (1.0, 1.0, 0) if colour.full_range else (219 / 255, 224 / 255, 16)
+    return np.stack([luma * y_scale, blue * c_scale, red * c_scale]), np.array([black, 128, 128], np.float64)
+
+
+def planes(frame: av.VideoFrame) -> tuple[Bytes, Bytes, Bytes]:
+    """Y (H, W), U and V (half of each, rounded up) of a yuv420p frame, as views: writing to them changes the frame.
+
+    Of a yuv444p frame U and V are as large as Y.
+
+    A decoded frame may be a picture that the decoder still predicts from: call `frame.make_writable()` before writing.
+    """
+    if frame.format.name not in PLANAR:
+        raise ValueError(f"planes() takes {' or '.join(PLANAR)} frames, this one is {frame.format.name}.")
+    y, u, v = (
+        np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]  # type: ignore[call-overload]
+        for plane in frame.planes
+    )
+    return y, u, v
+
+
+def rgb_of(frame: av.VideoFrame) -> Bytes:
+    """The whole frame as RGB (H, W, 3), by its own matrix and range."""
+    y, u, v = planes(frame)
+    full = (frame.width, frame.height)
+    yuv = cv2.merge([y, cv2.resize(u, full), cv2.resize(v, full)])
+    return Colour.of(frame).to_rgb(as_bytes(yuv))
+
+
+def as_bytes(array: object) -> Bytes:
+    """What OpenCV returns, with the type that it has."""
+    assert isinstance(array, np.ndarray)
+    assert array.dtype == np.uint8
+    return array

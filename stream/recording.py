@@ -1,0 +1,363 @@
+"""A crash-safe recording of one live session: the camera's stream, the explained one, and the sidecar, on one clock."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import queue
+import secrets
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+from av.container import InputContainer, OutputContainer
+
+from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.sidecar import SidecarFrame, SidecarWriter
+
+MIN_FREE = 1 << 30
+"""Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
+MAX_WAITING = 600
+"""Frames that may wait for a slow disk, about ten seconds of both streams."""
+_CHECK_DISK_S = 1.0
+_MP4 = {
+    # Fragments of half a second can be read after a crash; a clean stop turns the file into an ordinary MP4. Without
+    # delay_moov the first fragment could not be read, with empty_moov the file would begin at 0 until it is closed.
+    "movflags": "hybrid_fragmented+delay_moov+default_base_moof",
+    "frag_duration": "500000",
+    "movie_timescale": str(TIME_BASE.denominator),  # a file's first pts is written in it
+    "flush_packets": "1",
+    "avoid_negative_ts": "disabled",  # a file's first pts is kept, else the two files would not be in step
+}
+_WEBM = {"cluster_time_limit": "500", "flush_packets": "1", "avoid_negative_ts": "disabled"}
+
+logger = logging.getLogger(__name__)
+
+State = Literal["on", "off", "stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """What a person is told: on, off (not asked for), or stopped, and why."""
+
+    state: State
+    folder: str = ""
+    reason: str = ""
+
+
+class DamagedKeyframe(ValueError):
+    """A keyframe that does not say how large its picture is; no file can begin with it."""
+
+
+class BitstreamFile:
+    """One MP4 or WebM file into which encoded frames are copied; `first` is the keyframe it begins with.
+
+    Raises `DamagedKeyframe`, and leaves no file then.
+    """
+
+    def __init__(self, path: Path, first: EncodedFrame) -> None:
+        self.path = path
+        self.header = first.header
+        with _template(first) as template:
+            video = template.streams.video[0] if template is not None else None
+            self.size = first.vp8_size if video is None else (video.width, video.height)
+            if 0 in self.size:
+                raise DamagedKeyframe
+            path.touch(mode=0o600)
+            self._container: OutputContainer = av.open(path, "w", options=_WEBM if video is None else _MP4)
+            if video is None:
+                width, height = self.size
+                self._stream = self._container.add_mux_stream("vp8", width=width, height=height)
+            else:
+                self._stream = self._container.add_stream_from_template(video)
+        self._stream.time_base = TIME_BASE
+        self._last = -1
+
+    def write(self, frame: EncodedFrame, pts: int) -> None:
+        """Copy a frame at `pts`, in 1/90000 s; raises `OSError` where the disk is full."""
+        packet = av.Packet(frame.data)
+        packet.stream = self._stream
+        packet.time_base = TIME_BASE
+        packet.pts = packet.dts = self._last = max(pts, self._last + 1)
+        packet.is_keyframe = frame.is_keyframe
+        self._container.mux_one(packet)
+
+    def close(self) -> None:
+        """Finish the file; raises `OSError` where the disk is full (it can be read up to its last fragment)."""
+        self._container.close()
+
+
+@contextmanager
+def _template(first: EncodedFrame) -> Iterator[InputContainer | None]:
+    """A keyframe opened as a file of its own, where the muxer needs one: H.264, whose parameter sets an MP4 repeats."""
+    if first.codec == "VP8":
+        yield None
+        return
+    try:
+        container = av.open(io.BytesIO(first.data), format="h264")
+    except av.FFmpegError as error:
+        raise DamagedKeyframe from error
+    with container:
+        if not container.streams.video:
+            raise DamagedKeyframe
+        yield container
+
+
+@dataclass(slots=True)
+class _Track:
+    """One of the two recorded streams: its open file, and what became of its frames."""
+
+    name: str
+    file: BitstreamFile | None = None
+    number: int = -1
+    broken: bool = False
+    """A frame was left out, so that those behind it cannot be shown, until a keyframe."""
+    recorded: int = 0
+    unrecorded: int = 0
+    segments: list[dict[str, Any]] = field(default_factory=list)
+
+    def close_file(self) -> None:
+        if self.file is not None:
+            file, self.file = self.file, None
+            file.close()
+
+
+def new_folder(shelf: Path) -> Path:
+    """A new, private folder for one recording, named by date: `2026-11-22_21-03-55_1f3a9c`."""
+    shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+class Recording:
+    """Writes a session's two streams and the sidecar in a thread of its own; whoever hands it frames never waits.
+
+    The clock's zero is the first camera keyframe. A file counts from the first camera frame of its segment, and a new
+    segment begins where the camera's size changes. Of the explained stream only frames that the camera file has are
+    written. `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin with one.
+    `about` goes into session.json and the sidecar's header.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, Any],
+        want_keyframe: Callable[[str], None],
+        *,
+        min_free: int = MIN_FREE,
+    ) -> None:
+        self.folder = folder
+        self._about = dict(about)
+        self._want_keyframe = want_keyframe
+        self._min_free = min_free
+        self._status = RecordingStatus("on", str(folder))
+        self._camera = _Track("camera")
+        self._explained = _Track("explained")
+        self._sidecar_lines = 0
+        self._zero: int | None = None
+        self._starts: list[int] = []  # pts of each camera segment's first frame
+        self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
+        self._stream_counts: dict[str, int] = {}
+        self._queue: queue.Queue[tuple[EncodedFrame, SidecarFrame | None] | None] = queue.Queue(MAX_WAITING)
+        self._camera_gap = self._explained_gap = True  # until a keyframe
+        self._checked = 0.0
+        self._thread = threading.Thread(target=self._run, name="recording")
+        self._thread.start()
+        want_keyframe("camera")
+
+    @property
+    def status(self) -> RecordingStatus:
+        """What to tell a person now."""
+        return self._status
+
+    def camera(self, frame: EncodedFrame) -> None:
+        """Hand over a frame as the camera sent it."""
+        self._camera_gap = self._put(self._camera, (frame, None), self._camera_gap)
+
+    def explained(self, frame: EncodedFrame, line: SidecarFrame) -> None:
+        """Hand over an explained frame and its line of the sidecar."""
+        self._explained_gap = self._put(self._explained, (frame, line), self._explained_gap)
+
+    def _put(self, track: _Track, item: tuple[EncodedFrame, SidecarFrame | None], gap: bool) -> bool:
+        """Queue a frame; returns whether the track now has a gap, behind which only a keyframe can follow."""
+        if self._status.state != "on" or (gap and not item[0].is_keyframe):
+            track.unrecorded += 1
+            return True
+        try:
+            self._queue.put_nowait(item)
+        except queue.Full:
+            track.unrecorded += 1
+            self._want_keyframe(track.name)
+            return True
+        return False
+
+    def close(self, stream_counts: Mapping[str, int] | None = None) -> None:
+        """Finish the files; blocks until what was handed over is on the disk."""
+        self._stream_counts = dict(stream_counts or {})
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        header = {**self._about, "time_base": [TIME_BASE.numerator, TIME_BASE.denominator]}
+        try:
+            predictions = self.folder / "predictions.jsonl"
+            predictions.touch(mode=0o600)
+            with SidecarWriter(predictions, header) as sidecar:
+                self._write_session()
+                while (item := self._queue.get()) is not None:
+                    self._write(sidecar, *item)
+        except Exception as error:
+            # A full disk is the usual reason. Whatever it is: the stream goes on, and the person is told.
+            logger.exception("The recording %s broke.", self.folder)
+            self._stop(f"The recording stopped: {error}.")
+            self._drain()
+        for track in (self._camera, self._explained):
+            try:
+                track.close_file()
+            except (OSError, av.FFmpegError) as error:
+                self._stop(f"The recording stopped: {error}.")
+        with suppress(OSError):  # a full disk was said already; the file written at the start remains
+            self._write_session(ended=True)
+
+    def _drain(self) -> None:
+        """Count what arrives after the end, until `close`."""
+        while (item := self._queue.get()) is not None:
+            self._track_of(item[1]).unrecorded += 1
+
+    def _track_of(self, line: SidecarFrame | None) -> _Track:
+        return self._camera if line is None else self._explained
+
+    def _stop(self, reason: str) -> None:
+        if self._status.state == "on":
+            self._status = RecordingStatus("stopped", str(self.folder), reason)
+
+    def _write(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame | None) -> None:
+        track = self._track_of(line)
+        before = track.recorded
+        try:
+            self._check_disk()
+            if self._status.state == "on" and line is None:
+                self._write_camera(frame)
+            elif self._status.state == "on" and line is not None:
+                self._write_explained(sidecar, frame, line)
+        finally:
+            if track.recorded == before:
+                track.unrecorded += 1
+
+    def _check_disk(self) -> None:
+        now = time.monotonic()
+        if now - self._checked < _CHECK_DISK_S:
+            return
+        self._checked = now
+        free = shutil.disk_usage(self.folder).free
+        if free < self._min_free:
+            self._stop(
+                f"The recording stopped: the disk has {free / 2**30:.1f} GiB left, "
+                f"{self._min_free / 2**30:.1f} GiB must stay free. The files so far are complete."
+            )
+            for track in (self._camera, self._explained):
+                track.close_file()
+
+    def _write_camera(self, frame: EncodedFrame) -> None:
+        track = self._camera
+        if frame.is_keyframe:
+            try:
+                self._begin_segment(frame)
+            except DamagedKeyframe:
+                track.broken = True
+                self._want_keyframe("camera")
+                return
+            track.broken = False
+        if track.file is None or track.broken:
+            return
+        track.file.write(frame, frame.pts - self._starts[-1])
+        track.recorded += 1
+        self._in_camera.append(frame.pts)
+
+    def _begin_segment(self, first: EncodedFrame) -> None:
+        """Open a new camera file if this keyframe cannot go on with the one that is open."""
+        track = self._camera
+        if track.file is not None and track.file.header == first.header:
+            return
+        file = BitstreamFile(self._path(track, len(self._starts), first), first)
+        if self._zero is None:
+            self._zero = first.pts
+        self._starts.append(first.pts)
+        self._open(track, len(self._starts) - 1, file, first)
+        self._want_keyframe("explained")
+
+    def _write_explained(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame) -> None:
+        track = self._explained
+        number = sum(start <= frame.pts for start in self._starts) - 1
+        known = frame.pts in self._in_camera
+        if not known:
+            if track.file is not None and not track.broken:
+                track.broken = True
+                self._want_keyframe("explained")
+            return
+        if frame.is_keyframe:
+            if number > track.number:
+                self._open(track, number, BitstreamFile(self._path(track, number, frame), frame), frame)
+            track.broken = False
+        if track.file is None or track.broken or number != track.number:
+            return
+        assert self._zero is not None
+        track.file.write(frame, frame.pts - self._starts[number])
+        track.recorded += 1
+        sidecar.write(SidecarFrame(line.pts - self._zero, line.age_ms, line.maps))
+        self._sidecar_lines += 1
+
+    def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
+        return self.folder / f"{track.name}-{number:03d}{_SUFFIX[first.codec]}"
+
+    def _open(self, track: _Track, number: int, file: BitstreamFile, first: EncodedFrame) -> None:
+        track.close_file()
+        track.file, track.number = file, number
+        assert self._zero is not None
+        track.segments.append(
+            {
+                "file": file.path.name,
+                "codec": first.codec,
+                "size": list(file.size),
+                "first_pts": self._starts[number] - self._zero,
+            }
+        )
+        self._write_session()
+
+    def _write_session(self, *, ended: bool = False) -> None:
+        session = {
+            "whycam": 1,
+            **self._about,
+            "state": "ended" if ended else "recording",
+            "status": asdict(self._status),
+            "counts": {
+                "received": self._camera.recorded + self._camera.unrecorded,
+                "recorded": self._camera.recorded,
+                "unrecorded": self._camera.unrecorded,
+                **self._stream_counts,
+                "explained_recorded": self._explained.recorded,
+                "explained_unrecorded": self._explained.unrecorded,
+                "sidecar_lines": self._sidecar_lines,
+            },
+            "camera": self._camera.segments,
+            "explained": self._explained.segments,
+        }
+        path = self.folder / "session.json"
+        temporary = path.with_suffix(".tmp")
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(session, indent=1, ensure_ascii=False), encoding="utf-8")
+        os.replace(temporary, path)
+
+
+_SUFFIX: Mapping[CodecName, str] = {"H264": ".mp4", "VP8": ".webm"}

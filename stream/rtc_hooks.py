@@ -1,0 +1,151 @@
+"""Every reach into private parts of aiortc and aioice, which is why both are pinned; a test holds each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import av
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc.codecs.h264 import H264Encoder
+from aiortc.codecs.vpx import Vp8Encoder
+
+from stream.codec import CodecName
+from stream.jitter import FrameAssembler
+
+REMB_EVERY_S = 0.5
+
+
+class NoFreePort(OSError):
+    """All UDP ports that media may use are taken."""
+
+
+def negotiated_codec(transceiver: RTCRtpTransceiver) -> CodecName:
+    """The codec that both sides send: the first of those in common, in the offer's order."""
+    name = transceiver._codecs[0].name
+    return "H264" if name == "H264" else "VP8"
+
+
+def payload_codecs(receiver: RTCRtpReceiver) -> dict[int, str]:
+    """The codec's name for each payload type that may be received."""
+    codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
+    return {number: codec.name for number, codec in codecs.items()}
+
+
+def tap_receiver(receiver: RTCRtpReceiver, deliver: Callable[[int, bytes, int], None], bit_rate: int) -> None:
+    """Hand complete encoded frames to `deliver(payload_type, data, rtp_timestamp)`, on the event loop.
+
+    aiortc then decodes nothing (its thread sleeps), and the sender is told a constant `bit_rate`: an estimate that is
+    timed in Python takes its own jitter for congestion, and the browser's picture shrinks.
+    """
+    receiver._RTCRtpReceiver__jitter_buffer = FrameAssembler(deliver)  # type: ignore[attr-defined]
+    receiver._RTCRtpReceiver__remote_bitrate_estimator = _ConstantBitRate(bit_rate)  # type: ignore[attr-defined]
+
+
+class _ConstantBitRate:
+    """Stands in for aiortc's RemoteBitrateEstimator."""
+
+    def __init__(self, bit_rate: int) -> None:
+        self._bit_rate = bit_rate
+        self._said = 0.0
+
+    def add(self, *, ssrc: int, **_: object) -> tuple[int, list[int]] | None:
+        now = time.monotonic()
+        if now - self._said < REMB_EVERY_S:
+            return None
+        self._said = now
+        return self._bit_rate, [ssrc]
+
+
+async def request_keyframe(receiver: RTCRtpReceiver) -> None:
+    """Ask the sender for a keyframe (a picture loss indication for each of its streams)."""
+    for ssrc in list(receiver._RTCRtpReceiver__remote_streams):  # type: ignore[attr-defined]
+        await receiver._send_rtcp_pli(ssrc)
+
+
+class _PackOnly:
+    """The part of aiortc's encoders that cuts a frame into RTP payloads; what the viewer asks for is passed on."""
+
+    def __init__(self, codec: CodecName, on_bit_rate: Callable[[int], None]) -> None:
+        self._pack = (H264Encoder() if codec == "H264" else Vp8Encoder()).pack
+        self._on_bit_rate = on_bit_rate
+        self.last_pts = 0
+
+    def pack(self, packet: av.Packet[Any]) -> tuple[list[bytes], int]:
+        payloads, self.last_pts = self._pack(packet)
+        return payloads, self.last_pts
+
+    @property
+    def target_bitrate(self) -> int:
+        return 0
+
+    @target_bitrate.setter
+    def target_bitrate(self, bit_rate: int) -> None:
+        self._on_bit_rate(bit_rate)
+
+
+def send_packets(
+    sender: RTCRtpSender, codec: CodecName, on_keyframe_request: Callable[[], None], on_bit_rate: Callable[[int], None]
+) -> None:
+    """Let a sender's track give packets: its viewer's requests for keyframes and bit rates come to the callbacks."""
+    sender._RTCRtpSender__encoder = _PackOnly(codec, on_bit_rate)  # type: ignore[attr-defined]
+    sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
+
+
+def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
+    """The RTP time stamp that a frame of this pts is sent with; None before the first packet left."""
+    sent = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
+    packer: _PackOnly = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
+    if not sender._RTCRtpSender__packet_count:  # type: ignore[attr-defined]
+        return None
+    return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
+
+
+def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None) -> None:
+    """Before the answer is made: media uses these local addresses only, and UDP ports of the range, if one is given.
+
+    Gathering raises `NoFreePort` where all of them are taken.
+    """
+    gatherers = {t.receiver.transport.transport.iceGatherer for t in pc.getTransceivers()}
+    if pc.sctp is not None:
+        gatherers.add(pc.sctp.transport.transport.iceGatherer)
+    for gatherer in gatherers:
+        connection = gatherer._connection
+        gather = connection.get_component_candidates
+        connection.get_component_candidates = partial(_gather, gather, list(addresses), ports)
+
+
+async def _gather(
+    gather: Callable[..., Awaitable[list[Any]]],
+    own_addresses: list[str],
+    ports: range | None,
+    component: int,
+    addresses: list[str],  # noqa: ARG001 - aioice's choice: every address but loopback
+    timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
+) -> list[Any]:
+    if ports is None:
+        return await gather(component, own_addresses, timeout)
+    loop = asyncio.get_running_loop()
+    real = loop.create_datagram_endpoint
+
+    async def in_range(factory: Any, local_addr: tuple[str, int] | None = None, **options: Any) -> Any:
+        if local_addr is None or local_addr[1]:
+            return await real(factory, local_addr=local_addr, **options)
+        for port in ports:
+            with suppress(OSError):
+                return await real(factory, local_addr=(local_addr[0], port), **options)
+        raise NoFreePort(f"All UDP ports {ports[0]}-{ports[-1]} of {local_addr[0]} are in use.")
+
+    # aioice asks the loop for port 0. Whoever else opens a UDP socket meanwhile gets one of the range too.
+    loop.create_datagram_endpoint = in_range  # type: ignore[method-assign, assignment]
+    try:
+        candidates = await gather(component, own_addresses, timeout)
+    finally:
+        loop.create_datagram_endpoint = real  # type: ignore[method-assign]
+    if not candidates:  # aioice logs a failed bind and goes on
+        raise NoFreePort(f"All UDP ports {ports[0]}-{ports[-1]} are in use.")
+    return candidates

@@ -1,0 +1,131 @@
+"""The HTTP side: the page and its files, offers in, answers out (docs/api.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from stream import access
+from stream.engine import Engine
+from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
+from stream.session import ServerFull, Sessions, Settings
+
+logger = logging.getLogger(__name__)
+
+WEB = Path(__file__).resolve().parent.parent / "web"
+SESSIONS = web.AppKey("sessions", Sessions)
+CALL_AGAIN_S = "5"
+COMPLAIN_EVERY_S = 10.0
+
+
+def make_app(sessions: Sessions) -> web.Application:
+    """The application; it ends the sessions when it is shut down."""
+    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[access.headers_and_words, access.own_name_only])
+    app[SESSIONS] = sessions
+    app.router.add_get("/", _page)
+    app.router.add_get("/static/{name}", _static)
+    app.router.add_post("/call", _call)
+    app.router.add_delete("/call/{id}", _end_call)
+    app.router.add_get("/healthz", _health)
+    app.on_shutdown.append(_close_sessions)
+    return app
+
+
+async def serve_until_stopped(engine: Engine, settings: Settings, port: int, ready: Callable[[], None]) -> None:
+    """Serve on this computer until SIGINT or SIGTERM; `ready` is called when the page can be opened.
+
+    Raises `OSError` where the port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_Complaints())
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
+            loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(make_app(Sessions(engine, settings)), access_log=None)
+    await runner.setup()
+    try:
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+        except OSError as error:
+            raise OSError(f"Port {port} is taken. End what uses it, or give another one with --port.") from error
+        ready()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+class _Complaints:
+    """Logs what goes wrong in the event loop, each kind at most every ten seconds: stray packets cause some of it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        kind = f"{context.get('message')} {type(context.get('exception')).__name__}"
+        now = loop.time()
+        if now - self._said.get(kind, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
+            self._said[kind] = now
+            logger.warning("%s: %r", context.get("message"), context.get("exception"))
+
+
+async def _close_sessions(app: web.Application) -> None:
+    await app[SESSIONS].close()
+
+
+async def _page(_: web.Request) -> web.StreamResponse:
+    return web.FileResponse(WEB / "index.html")
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    # Looked up among the names that there are: a client's text never becomes a path.
+    files = {path.name: path for path in WEB.iterdir() if path.is_file()}
+    path = files.get(request.match_info["name"])
+    if path is None:
+        raise web.HTTPNotFound(text="There is no such file.")
+    return web.FileResponse(path)
+
+
+async def _call(request: web.Request) -> web.Response:
+    if request.content_type != "application/sdp":
+        raise web.HTTPUnsupportedMediaType(text="Send the offer as application/sdp.")
+    try:
+        offer = (await request.read()).decode()
+        session = await request.app[SESSIONS].start(offer)
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="The offer is not UTF-8 text.") from error
+    except OfferTooLarge as error:
+        raise web.HTTPRequestEntityTooLarge(MAX_BYTES, text=str(error)) from error
+    except web.HTTPRequestEntityTooLarge as error:  # aiohttp's own, before the whole body was read
+        error.text = f"The offer is too large; at most {MAX_BYTES} bytes are taken."
+        raise
+    except OfferError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    except (ServerFull, OSError) as error:
+        raise web.HTTPServiceUnavailable(text=str(error), headers={hdrs.RETRY_AFTER: CALL_AGAIN_S}) from error
+    return web.Response(
+        status=201,
+        text=session.answer,
+        content_type="application/sdp",
+        headers={hdrs.LOCATION: f"/call/{session.id}"},
+    )
+
+
+async def _end_call(request: web.Request) -> web.Response:
+    try:
+        await request.app[SESSIONS].end(request.match_info["id"])
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such call.") from error
+    return web.Response(status=204)
+
+
+async def _health(request: web.Request) -> web.Response:
+    sessions = request.app[SESSIONS]
+    return web.json_response({"status": "ok", "model": sessions.engine.contract.name, "sessions": len(sessions)})

@@ -1,0 +1,264 @@
+"""One phone: its peer, its live stream, its view and its recording, from the offer to the end; and all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stream.codec import EncodedFrame
+from stream.engine import Engine
+from stream.live import LiveStream, Painted
+from stream.messages import CommandError, parse_command, report
+from stream.recording import MIN_FREE, Recording, RecordingStatus, new_folder
+from stream.rtc import Media, Peer, PeerEvents
+
+logger = logging.getLogger(__name__)
+
+MAX_SESSIONS = 8
+SILENT_S = 15.0
+CLOSE_S = 10.0
+"""Seconds that a connection may take to close; the files are finished all the same."""
+
+
+class ServerFull(RuntimeError):
+    """All sessions that the server can serve are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every session of a server shares."""
+
+    media: Media = field(default_factory=Media)
+    recordings: Path | None = None
+    """The folder for recordings; None: nothing is recorded."""
+    record: bool = True
+    """Whether a session records from its start."""
+    min_free: int = MIN_FREE
+    """Bytes that recordings leave free on the disk."""
+    max_sessions: int = MAX_SESSIONS
+    silent_s: float = SILENT_S
+    """Seconds without a frame after which a session is closed: its phone has gone."""
+
+
+class Session:
+    """One call. `session = await Session.answering(...)`; it ends by `close`, or when its phone goes."""
+
+    _peer: Peer
+    _live: LiveStream
+    _watchdog: asyncio.Task[None]
+
+    def __init__(self, engine: Engine, settings: Settings, on_end: Callable[[Session], None]) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self._engine = engine
+        self._settings = settings
+        self._on_end = on_end
+        self._loop = asyncio.get_running_loop()
+        self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
+        self._recording: Recording | None = None
+        self._unrecorded = RecordingStatus("off")  # said while there is no recording
+        self._counted_from: dict[str, int] = {}
+        self._finishing: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def answering(
+        cls, offer: str, engine: Engine, settings: Settings, on_end: Callable[[Session], None]
+    ) -> Session:
+        """Answer an offer; raises as `Peer.answering` does."""
+        session = cls(engine, settings, on_end)
+        events = PeerEvents(
+            on_frame=session._receive,
+            on_command=session._command,
+            on_keyframe_request=lambda: session._live.request_keyframe(),
+            on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),
+            on_end=session._end,
+        )
+        session._peer = await Peer.answering(offer, settings.media, events)
+        session._live = LiveStream(
+            engine,
+            session._peer.codec,
+            send=lambda painted: session._from_thread(session._send, painted),
+            want_keyframe=lambda: session._from_thread(session._peer.request_keyframe),
+            on_failure=lambda: session._from_thread(session._end, "the stream broke"),
+        )
+        if settings.record and settings.recordings is not None:
+            session._record(True)
+        session._watchdog = asyncio.create_task(session._watch())
+        return session
+
+    @property
+    def answer(self) -> str:
+        """The answer's SDP."""
+        return self._peer.answer
+
+    @property
+    def recording(self) -> RecordingStatus:
+        """Whether this session is being recorded, and where."""
+        return self._unrecorded if self._recording is None else self._recording.status
+
+    def _from_thread(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _receive(self, frame: EncodedFrame, rtp: int) -> None:
+        self._rtp.append((frame.pts, rtp))
+        self._live.receive(frame)
+
+    def _send(self, painted: Painted) -> None:
+        if self._closing is not None:
+            return
+        self._peer.send(painted.frame)
+        pts = painted.frame.pts
+        self._peer.report(
+            report(
+                painted,
+                model=self._engine.contract.name,
+                rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
+                rtp_out=self._peer.returned_rtp(pts),
+                recording=self.recording,
+            )
+        )
+
+    def _command(self, text: str) -> str | None:
+        try:
+            command = parse_command(text, self._live.view, self._engine.contract.labels)
+            if command.record is not None:
+                if command.record and self._settings.recordings is None:
+                    raise CommandError("This server does not record. Start it without --no-record.")
+                self._record(command.record)
+        except CommandError as error:
+            return json.dumps({"error": str(error)})
+        self._live.view = command.view
+        return None
+
+    def _record(self, wanted: bool) -> None:
+        """Begin a recording, or end the one that runs."""
+        running = self._recording is not None and self._recording.status.state == "on"
+        if wanted == running:
+            return
+        self._finish_recording()
+        self._unrecorded = RecordingStatus("off")
+        if wanted:
+            assert self._settings.recordings is not None
+            try:
+                folder = new_folder(self._settings.recordings)
+            except OSError as error:
+                reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
+                self._unrecorded = RecordingStatus("stopped", reason=reason)
+                logger.warning(reason)
+                return
+            contract = self._engine.contract
+            about = {
+                "model": contract.name,
+                "sha256": self._engine.sha256,
+                "score": contract.score,
+                "fit": contract.fit,
+                "settings": asdict(self._live.view),
+            }
+            self._counted_from = asdict(self._live.counts)
+            self._recording = Recording(
+                folder,
+                about,
+                lambda track: self._from_thread(self._want_keyframe, track),
+                min_free=self._settings.min_free,
+            )
+            self._live.recording = self._recording
+            logger.info("Recording to %s", folder)
+
+    def _want_keyframe(self, track: str) -> None:
+        if track == "camera":
+            self._peer.request_keyframe()
+        else:
+            self._live.request_keyframe()
+
+    def _finish_recording(self) -> None:
+        """Take the recording away from the stream and finish its files in a thread."""
+        recording, self._recording = self._recording, None
+        self._live.recording = None
+        if recording is None:
+            return
+        counts = {name: n - self._counted_from[name] for name, n in asdict(self._live.counts).items()}
+        del counts["received"]  # the recording counts for itself what it was handed
+        task = self._loop.create_task(asyncio.to_thread(recording.close, counts))
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            silent = time.monotonic() - self._peer.last_frame
+            if silent > self._settings.silent_s:
+                self._end(f"no picture for {silent:.0f} s")
+
+    def _end(self, reason: str) -> None:
+        if self._closing is None:
+            logger.info("Session %s ends: %s", self.id, reason)
+            self._closing = self._loop.create_task(self._close())
+
+    async def _close(self) -> None:
+        self._watchdog.cancel()
+        try:
+            await asyncio.wait_for(self._peer.close(), CLOSE_S)
+        except TimeoutError:
+            logger.warning("Session %s: the connection did not close in %.0f s", self.id, CLOSE_S)
+        await asyncio.to_thread(self._live.close)
+        self._finish_recording()
+        if self._finishing:
+            await asyncio.gather(*self._finishing)
+        self._on_end(self)
+
+    async def close(self) -> None:
+        """End the call and finish the recording's files."""
+        self._end("closed")
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
+
+
+class Sessions:
+    """All sessions of a server."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine = engine
+        self.settings = settings
+        self._open: dict[str, Session] = {}
+        self._ended: deque[str] = deque(maxlen=256)
+        self._answering = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    async def start(self, offer: str) -> Session:
+        """Answer an offer with a new session; raises `ServerFull`, and as `Peer.answering` does."""
+        if len(self._open) + self._answering >= self.settings.max_sessions:
+            raise ServerFull(
+                f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
+                "End one of them, or try again later."
+            )
+        self._answering += 1
+        try:
+            session = await Session.answering(offer, self.engine, self.settings, self._forget)
+        finally:
+            self._answering -= 1
+        self._open[session.id] = session
+        return session
+
+    def _forget(self, session: Session) -> None:
+        if self._open.pop(session.id, None) is not None:
+            self._ended.append(session.id)
+
+    async def end(self, session_id: str) -> None:
+        """End a session, or nothing where its phone hung up a moment before; raises `KeyError` for a stranger."""
+        if session_id not in self._ended:
+            await self._open[session_id].close()
+
+    async def close(self) -> None:
+        """End all sessions and finish their files."""
+        await asyncio.gather(*(session.close() for session in list(self._open.values())))

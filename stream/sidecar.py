@@ -1,0 +1,125 @@
+"""`predictions.jsonl`, the sidecar of an explained video: a header, then one line a frame. Enough to draw it again."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from stream.overlay import DrawnMap
+
+VERSION = 1
+
+
+class SidecarError(ValueError):
+    """A file is not a sidecar of this version, or it is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarFrame:
+    """What was known of one frame: the maps of the best classes (best first), then those of other held ones."""
+
+    pts: int
+    """In 1/90000 s for a live recording, in the header's `time_base` otherwise."""
+    age_ms: float | None
+    """How much older than the frame the explanation is; None: there was none."""
+    maps: tuple[DrawnMap, ...]
+
+
+class SidecarWriter:
+    """Writes a sidecar; a line is on its way to the disk when `write` returns.
+
+    `header` says how the video was made: model, sha256, score, fit, settings and time_base (a pair of numbers).
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        # Buffered by line: a crash loses none that was written.
+        self._file = path.open("w", encoding="utf-8", newline="\n", buffering=1)
+        self._time_base = header["time_base"]
+        self._put({"whycam": VERSION, **header})
+
+    def write(self, frame: SidecarFrame) -> None:
+        """Add the line of one frame."""
+        numerator, denominator = self._time_base
+        self._put(
+            {
+                "pts": frame.pts,
+                "time": round(frame.pts * numerator / denominator, 6),
+                "classes": [m.class_id for m in frame.maps],
+                "labels": [m.label for m in frame.maps],
+                "scores": [round(m.score, 6) for m in frame.maps],
+                "age_ms": frame.age_ms,
+                "heatmaps": [
+                    {
+                        "class": m.class_id,
+                        "evidence": float(f"{m.evidence:.6g}"),
+                        "scale": m.scale,
+                        "shape": list(m.grid.shape),
+                        "data": base64.b64encode(m.grid.tobytes()).decode(),
+                    }
+                    for m in frame.maps
+                ],
+            }
+        )
+
+    def _put(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def __enter__(self) -> SidecarWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
+    """The header and the frames; a last line cut off by a crash is left out. Raises `SidecarError`."""
+    lines = _complete_lines(path)
+    header = _parse(path, 1, next(lines, b"{}"))
+    if header.get("whycam") != VERSION:
+        raise SidecarError(f"{path} is not a sidecar that this whycam reads (version {VERSION}).")
+    return header, (_frame(path, number, line) for number, line in enumerate(lines, 2))
+
+
+def _complete_lines(path: Path) -> Iterator[bytes]:
+    # As bytes: a crash may have cut a letter, and a label may hold what Python's text counts as the end of a line.
+    with path.open("rb") as file:
+        yield from (line for line in file if line.endswith(b"\n"))
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise SidecarError(f"{path} is damaged in line {number} ({error}).") from error
+    if not isinstance(value, dict):
+        raise SidecarError(f"{path} is damaged in line {number} (it is not a JSON object).")
+    return value
+
+
+def _frame(path: Path, number: int, line: bytes) -> SidecarFrame:
+    value = _parse(path, number, line)
+    try:
+        return SidecarFrame(
+            value["pts"], value["age_ms"], tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+
+
+def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dict[str, Any]]) -> Iterator[DrawnMap]:
+    for label, score, heatmap in zip(labels, scores, heatmaps, strict=True):
+        grid = np.frombuffer(base64.b64decode(heatmap["data"]), np.uint8).reshape(heatmap["shape"])
+        yield DrawnMap(heatmap["class"], label, score, grid, heatmap["evidence"], heatmap["scale"])

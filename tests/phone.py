@@ -1,0 +1,139 @@
+"""A phone in code: an aiortc client that is not our page, sends encoded frames and looks at what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import av
+from aiohttp import ClientResponse, ClientSession
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSessionDescription
+from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+from stream import rtc_hooks
+from stream.codec import TIME_BASE, CodecName, EncodedFrame
+
+
+class Camera(MediaStreamTrack):
+    """Sends encoded frames at a camera's pace, over and over."""
+
+    kind = "video"
+
+    def __init__(self, frames: Sequence[EncodedFrame], rate: float) -> None:
+        super().__init__()
+        self._frames = frames
+        self._rate = rate
+        self._sent = 0
+        self._start: float | None = None
+        self.running = asyncio.Event()
+        self.running.set()
+
+    async def recv(self) -> av.Packet[Any]:
+        loop = asyncio.get_running_loop()
+        if self._start is None:
+            self._start = loop.time()
+        await asyncio.sleep(self._start + self._sent / self._rate - loop.time())
+        await self.running.wait()
+        if self.readyState != "live":
+            raise MediaStreamError
+        packet: av.Packet[Any] = av.Packet(self._frames[self._sent % len(self._frames)].data)
+        packet.pts = packet.dts = round(self._sent * 90_000 / self._rate)
+        packet.time_base = TIME_BASE
+        self._sent += 1
+        return packet
+
+
+class Phone:
+    """One call: `async with calling(http, frames) as phone`."""
+
+    def __init__(self, frames: Sequence[EncodedFrame], rate: float = 30, *, channels: bool = True) -> None:
+        self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.camera = Camera(frames, rate)
+        self.pictures: list[av.VideoFrame] = []
+        self.reports: list[dict[str, Any]] = []
+        self.replies: list[dict[str, Any]] = []
+        self.location = ""
+        self._news = asyncio.Condition()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._codec = frames[0].codec
+        self._transceiver = self.pc.addTransceiver(self.camera, "sendrecv")
+        rtc_hooks.send_packets(self._transceiver.sender, self._codec, lambda: None, lambda _: None)
+        if channels:
+            reports = self.pc.createDataChannel("reports", ordered=False, maxRetransmits=0)
+            reports.on("message", lambda text: self._heard(self.reports, text))
+            self.commands = self.pc.createDataChannel("commands")
+            self.commands.on("message", lambda text: self._heard(self.replies, text))
+
+    async def offer(self, first: CodecName | None = None) -> str:
+        """The offer, with this codec first (the camera's own, unless told otherwise)."""
+        codecs = RTCRtpSender.getCapabilities("video").codecs
+        wanted = first or self._codec
+        self._transceiver.setCodecPreferences(
+            sorted(codecs, key=lambda c: (not c.mimeType.endswith(wanted), c.mimeType.endswith("rtx")))
+        )
+        rtc_hooks.bind_media(self.pc, ["127.0.0.1"], None)
+        await self.pc.setLocalDescription(await self.pc.createOffer())
+        return self.pc.localDescription.sdp
+
+    async def call(self, http: ClientSession, base: str) -> ClientResponse:
+        """Offer and take the answer."""
+        response = await http.post(f"{base}/call", data=await self.offer(), headers={"Content-Type": "application/sdp"})
+        if response.status == 201:
+            self.location = base + response.headers["Location"]
+            await self.pc.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
+            self._start(self._look())
+        return response
+
+    async def _look(self) -> None:
+        track = self._transceiver.receiver.track
+        while True:
+            try:
+                picture = await track.recv()
+            except MediaStreamError:
+                return
+            assert isinstance(picture, av.VideoFrame)
+            self.pictures.append(picture)
+            await self._notify()
+
+    def _heard(self, messages: list[dict[str, Any]], text: str) -> None:
+        messages.append(json.loads(text))
+        self._start(self._notify())
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _notify(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def until(self, condition: Any, seconds: float = 20) -> None:
+        """Wait for something to be true of this phone."""
+        async with self._news:
+            await asyncio.wait_for(self._news.wait_for(condition), seconds)
+
+    async def close(self) -> None:
+        """Hang up without a word to the server."""
+        self.camera.stop()
+        self.camera.running.set()
+        for task in self._tasks:
+            task.cancel()
+        await self.pc.close()
+
+
+@asynccontextmanager
+async def calling(
+    http: ClientSession, base: str, frames: Sequence[EncodedFrame], rate: float = 30, *, channels: bool = True
+) -> AsyncIterator[Phone]:
+    """A phone in a call."""
+    phone = Phone(frames, rate, channels=channels)
+    try:
+        response = await phone.call(http, base)
+        assert response.status == 201, await response.text()
+        yield phone
+    finally:
+        await phone.close()

@@ -1,0 +1,98 @@
+"""The real server in a process of its own: `with serving(folder) as base:`; also a program, for a slowed model.
+
+python -m tests.serving PORT RECORDINGS [SECONDS a question takes]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from models import catalog
+from stream.engine import LocalEngine
+from stream.explainer import Explainer, Explanation
+from stream.planes import Bytes
+from stream.server import serve_until_stopped
+from stream.session import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class SlowedEngine(LocalEngine):
+    """The bundled model, at a fixed number of seconds a question."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = 0.0
+        super().__init__(Explainer(catalog.find(), threads=1))
+        self._seconds = seconds
+
+    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        def slowly() -> Explanation:
+            end = time.perf_counter() + self._seconds
+            explanation = self._explainer.explain(pictures, targets)
+            time.sleep(max(0.0, end - time.perf_counter()))
+            return explanation
+
+        return self._thread.submit(slowly)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    url: str
+    recordings: Path
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def serving(folder: Path, *, slowed: float | None = None, arguments: Sequence[str] = ()) -> Iterator[Server]:
+    """`whycam serve` on a free port, or the same with a slowed model."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    recordings = folder / "recordings"
+    if slowed is None:
+        command = [sys.executable, "-m", "whycam", "serve", "--port", port, "--recordings", str(recordings), *arguments]
+    else:
+        command = [sys.executable, "-m", "tests.serving", port, str(recordings), str(slowed)]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
+        try:
+            _wait_for(int(port), process, folder / "server.log")
+            yield Server(f"http://localhost:{port}", recordings, process)
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(port: int, process: subprocess.Popen[str], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise TimeoutError(log.read_text())
+
+
+def main() -> None:
+    port, recordings, seconds = sys.argv[1:]
+    logging.basicConfig(level=logging.INFO)
+    engine = SlowedEngine(float(seconds))
+    asyncio.run(serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: None))
+    engine.close()
+
+
+if __name__ == "__main__":
+    main()

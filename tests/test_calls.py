@@ -1,0 +1,301 @@
+"""Whole calls in one process: a client that is not our page, the server, and what lies on the disk afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from stream import messages
+from stream.codec import CodecName, EncodedFrame
+from stream.engine import Engine
+from stream.planes import rgb_of
+from stream.server import SESSIONS, make_app
+from stream.session import Sessions, Settings
+from stream.sidecar import read_sidecar
+from tests import film
+from tests.engines import SlowEngine, fast
+from tests.phone import Phone, calling
+
+SIZE = (160, 120)
+SDP = {"Content-Type": "application/sdp"}
+Body = Callable[[ClientSession, str, Sessions], Awaitable[None]]
+
+
+def served(engine: Engine, settings: Settings, body: Body) -> None:
+    """Run `body` against a server on loopback; afterwards nothing of the server is left."""
+
+    async def run() -> None:
+        app = make_app(Sessions(engine, settings))
+        async with TestServer(app) as server, ClientSession() as http:
+            await body(http, str(server.make_url("")).rstrip("/"), app[SESSIONS])
+        assert len(app[SESSIONS]) == 0
+
+    try:
+        asyncio.run(run())
+    finally:
+        engine.close()
+
+
+@pytest.fixture(scope="module", params=["H264", "VP8"])
+def codec(request: pytest.FixtureRequest) -> CodecName:
+    name: CodecName = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def h264() -> list[EncodedFrame]:
+    return film.encoded("H264", 60, SIZE)
+
+
+def only_recording(folder: Path) -> Path:
+    (recording,) = folder.iterdir()
+    return recording
+
+
+def session_of(recording: Path) -> dict[str, Any]:
+    session = json.loads((recording / "session.json").read_text())
+    assert isinstance(session, dict)
+    return session
+
+
+def file_pts(path: Path) -> list[int]:
+    """In 1/90000 s."""
+    with av.open(path) as container:
+        base = container.streams.video[0].time_base
+        assert base is not None
+        return [round(f.pts * base * 90_000) for f in container.decode(video=0) if f.pts is not None]
+
+
+def test_a_call_returns_explained_pictures_and_records_both_streams(tmp_path: Path, codec: CodecName) -> None:
+    frames = film.encoded(codec, 60, SIZE)
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, frames) as phone:
+            await phone.until(lambda: len(phone.pictures) >= 45 and len(phone.reports) >= 45)
+            picture = rgb_of(phone.pictures[-1])
+            report = phone.reports[-1]
+            assert (await http.delete(phone.location)).status == 204
+        assert report["labels"][0] == "red"
+        assert report["state"] in ("exact", "carried")
+        counts = report["counts"]
+        assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
+        assert set(report) == set(messages_keys())
+        assert picture.shape == (SIZE[1], SIZE[0], 3)
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recording = only_recording(tmp_path / "recordings")
+    session = session_of(recording)
+    (camera,), (explained,) = session["camera"], session["explained"]
+    assert camera["codec"] == explained["codec"] == codec
+    assert camera["size"] == explained["size"] == list(SIZE)
+    counts = session["counts"]
+    assert session["state"] == "ended"
+    assert counts["received"] == counts["recorded"] + counts["unrecorded"]
+    assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
+    camera_pts = file_pts(recording / camera["file"])
+    explained_pts = file_pts(recording / explained["file"])
+    assert camera_pts[0] == 0
+    assert len(camera_pts) == counts["recorded"] >= 45
+    assert set(explained_pts) <= set(camera_pts)
+    header, lines = read_sidecar(recording / "predictions.jsonl")
+    sidecar = list(lines)
+    assert header["model"] == "bright spot"
+    assert len(sidecar) == len(explained_pts) == counts["sidecar_lines"] == counts["explained_recorded"]
+    if codec == "H264":  # WebM counts in milliseconds
+        assert [line.pts for line in sidecar] == explained_pts
+
+
+def messages_keys() -> list[str]:
+    """The keys of a report, as docs/api.md shows them."""
+    text = (Path(messages.__file__).parent.parent / "docs" / "api.md").read_text(encoding="utf-8")
+    example = text.split("### Report")[1].split("```json")[1].split("```")[0]
+    return list(json.loads(example))
+
+
+def test_the_server_speaks_the_codec_that_the_offer_names_first(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        for first in ("VP8", "H264"):
+            phone = Phone(h264)
+            offer = await phone.offer("VP8" if first == "VP8" else "H264")
+            response = await http.post(f"{base}/call", data=offer, headers=SDP)
+            answer = await response.text()
+            (media,) = [line for line in answer.splitlines() if line.startswith("m=video")]
+            chosen = media.split()[3]
+            assert f"a=rtpmap:{chosen} {first}/90000" in answer
+            await phone.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_heat_lies_on_the_object_in_the_returned_picture(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    still = [h264[0]]  # a keyframe again and again: the spot stays where it is
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, still, 15) as phone:
+            await phone.until(lambda: len(phone.pictures) >= 20)
+            picture = rgb_of(phone.pictures[-1]).astype(int)
+        change = np.abs(picture - film.spot(SIZE).astype(int)).sum(axis=2)
+        x, y = film.place(SIZE).middle
+        assert change[y - 10 : y + 10, x - 10 : x + 10].mean() > 100
+        assert change[40:, 100:].mean() < 30  # far from the spot, and below the label
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_a_slow_model_keeps_the_picture_fluent(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 20)
+            before = phone.reports[-1]["counts"]
+            await asyncio.sleep(2)
+            after = phone.reports[-1]["counts"]
+            shown = after["explained"] - before["explained"]
+            assert shown >= 0.8 * (after["received"] - before["received"])
+            assert phone.reports[-1]["state"] == "carried"
+
+    served(SlowEngine(tmp_path, 0.3), Settings(), body)
+
+
+def test_a_client_without_data_channels_is_served_too(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264, channels=False) as phone:
+            await phone.until(lambda: len(phone.pictures) >= 10)
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_commands_change_the_view_and_bad_ones_change_nothing(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: phone.reports)
+            phone.commands.send(json.dumps({"hold": [2], "opacity": 0.25, "colormap": "viridis"}))
+            await phone.until(lambda: phone.reports[-1]["view"]["hold"] == [2])
+            view = phone.reports[-1]["view"]
+            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis"}
+            await phone.until(lambda: [h["label"] for h in phone.reports[-1]["held"]] == ["blue"])
+            for bad in ('{"hold": [3]}', '{"opacity": 2}', '{"colormap": "pink"}', "{", '{"zoom": 1}', "x" * 5000):
+                phone.replies.clear()
+                phone.commands.send(bad)
+                await phone.until(lambda: phone.replies)
+                assert phone.replies[0]["error"]
+            phone.replies.clear()
+            phone.commands.send('{"record": true}')
+            await phone.until(lambda: phone.replies)
+            assert "--no-record" in phone.replies[0]["error"]
+            assert phone.reports[-1]["view"] == view
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_the_record_switch_ends_a_recording_and_begins_another(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 15)
+            phone.commands.send('{"record": false}')
+            await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "off")
+            phone.commands.send('{"record": true}')
+            await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "on")
+            seen = len(phone.reports)
+            # The camera loops a film of two seconds, whose only keyframe is its first.
+            await phone.until(lambda: len(phone.reports) >= seen + 100)
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recordings = sorted((tmp_path / "recordings").iterdir())
+    assert len(recordings) == 2
+    for recording in recordings:
+        session = session_of(recording)
+        counts = session["counts"]
+        assert session["state"] == "ended"
+        assert counts["received"] == counts["recorded"] + counts["unrecorded"]
+        assert file_pts(recording / "camera-000.mp4")[0] == 0
+        assert set(file_pts(recording / "explained-000.mp4")) <= set(file_pts(recording / "camera-000.mp4"))
+
+
+def test_a_full_disk_stops_the_recording_and_not_the_stream(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: phone.reports and phone.reports[-1]["recording"]["state"] == "stopped", 5)
+            assert "GiB" in phone.reports[-1]["recording"]["reason"]
+            seen = len(phone.pictures)
+            await phone.until(lambda: len(phone.pictures) >= seen + 20)
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", min_free=1 << 60), body)
+
+
+def test_a_folder_that_cannot_be_made_is_said_and_the_stream_goes_on(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    (tmp_path / "file").write_text("not a folder")
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 5)
+            assert phone.reports[-1]["recording"]["state"] == "stopped"
+            assert "file" in phone.reports[-1]["recording"]["reason"]
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "file" / "recordings"), body)
+
+
+def test_without_recordings_nothing_lies_on_the_disk(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    engine = fast(tmp_path)
+    before = set(tmp_path.rglob("*"))
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 5)
+            assert phone.reports[-1]["recording"] == {"state": "off", "folder": "", "reason": ""}
+
+    served(engine, Settings(), body)
+    assert set(tmp_path.rglob("*")) == before
+
+
+def test_a_phone_that_vanishes_ends_its_session_and_leaves_whole_files(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 15)
+            phone.camera.running.clear()
+            for _ in range(100):
+                await asyncio.sleep(0.1)
+                if len(sessions) == 0:
+                    break
+            assert len(sessions) == 0
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", silent_s=1.0), body)
+    recording = only_recording(tmp_path / "recordings")
+    assert session_of(recording)["state"] == "ended"
+    assert len(file_pts(recording / "explained-000.mp4")) >= 10
+
+
+def test_a_call_too_many_is_told_to_come_back(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(calling(http, base, h264))
+            await stack.enter_async_context(calling(http, base, h264))
+            third = Phone(h264)
+            response = await third.call(http, base)
+            assert response.status == 503
+            assert "2 cameras" in await response.text()
+            assert response.headers["Retry-After"]
+            await third.close()
+
+    served(fast(tmp_path), Settings(max_sessions=2), body)
+
+
+def test_a_call_can_be_ended_again_and_an_unknown_one_cannot(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            assert (await http.delete(phone.location)).status == 204
+            assert (await http.delete(phone.location)).status == 204
+            assert (await http.delete(phone.location + "x")).status == 404
+
+    served(fast(tmp_path), Settings(), body)

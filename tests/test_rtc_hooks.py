@@ -1,0 +1,98 @@
+"""Each reach into private parts of aiortc and aioice still finds what it expects in the pinned versions."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import socket
+import time
+from importlib.metadata import version
+
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc.jitterbuffer import JitterBuffer
+from aiortc.rate import RemoteBitrateEstimator
+
+from stream import rtc_hooks
+from stream.jitter import FrameAssembler
+
+
+def test_the_versions_are_those_that_the_hooks_were_written_for() -> None:
+    assert version("aiortc") == "1.16.0"
+    assert version("aioice") == "0.13.0"
+    assert version("av").split(".")[0] == "18"
+
+
+def test_the_receiver_uses_what_we_put_in_place_of_its_parts() -> None:
+    source = inspect.getsource(RTCRtpReceiver._handle_rtp_packet)
+    assert "pli_flag, encoded_frame = self.__jitter_buffer.add(packet)" in source
+    assert "self.__remote_bitrate_estimator.add(" in source
+    assert "depayload(codec, packet.payload)" in source
+    assert list(inspect.signature(JitterBuffer.add).parameters) == list(
+        inspect.signature(FrameAssembler.add).parameters
+    )
+    assert {"arrival_time_ms", "abs_send_time", "payload_size", "ssrc"} < set(
+        inspect.signature(RemoteBitrateEstimator.add).parameters
+    )
+
+
+def test_the_sender_uses_what_we_put_in_place_of_its_parts() -> None:
+    assert "self.__encoder.pack(data)" in inspect.getsource(RTCRtpSender._next_encoded_frame)
+    rtcp = inspect.getsource(RTCRtpSender._handle_rtcp_packet)
+    assert "self._send_keyframe()" in rtcp
+    assert "self.__encoder.target_bitrate = bitrate" in rtcp
+
+
+def test_a_constant_bit_rate_is_said_at_once_and_then_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    estimator = rtc_hooks._ConstantBitRate(3_000_000)
+    answers = []
+    for _ in range(24):
+        answers.append(estimator.add(arrival_time_ms=0, abs_send_time=0, payload_size=1200, ssrc=7))
+        now += 0.125
+    assert [a for a in answers if a] == [(3_000_000, [7])] * 6
+
+
+def test_the_parts_have_the_names_that_we_reach_for() -> None:
+    async def reach() -> None:
+        pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        transceiver = pc.addTransceiver("video")
+        receiver, sender = transceiver.receiver, transceiver.sender
+        for name in ("jitter_buffer", "remote_bitrate_estimator", "codecs", "remote_streams"):
+            assert hasattr(receiver, f"_RTCRtpReceiver__{name}")
+        for name in ("encoder", "rtp_timestamp", "packet_count"):
+            assert hasattr(sender, f"_RTCRtpSender__{name}")
+        assert inspect.iscoroutinefunction(receiver._send_rtcp_pli)
+        connection = receiver.transport.transport.iceGatherer._connection
+        signature = inspect.signature(connection.get_component_candidates)
+        assert list(signature.parameters) == ["component", "addresses", "timeout"]
+        await pc.close()
+
+    asyncio.run(reach())
+
+
+async def _candidates(addresses: list[str], ports: range | None) -> list[str]:
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    try:
+        pc.addTransceiver("video")
+        rtc_hooks.bind_media(pc, addresses, ports)
+        await pc.setLocalDescription(await pc.createOffer())
+        return [line for line in pc.localDescription.sdp.splitlines() if "candidate:" in line]
+    finally:
+        await pc.close()
+
+
+def test_media_uses_the_given_address_and_no_other() -> None:
+    (candidate,) = asyncio.run(_candidates(["127.0.0.1"], None))
+    assert candidate.split()[4] == "127.0.0.1"
+
+
+def test_media_uses_the_given_ports_and_says_when_all_are_taken() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(rtc_hooks.NoFreePort, match=f"{port}-{port}"):
+            asyncio.run(_candidates(["127.0.0.1"], range(port, port + 1)))
+    (candidate,) = asyncio.run(_candidates(["127.0.0.1"], range(port, port + 1)))
+    assert int(candidate.split()[5]) == port

@@ -1,0 +1,118 @@
+"""The HTTP side: each bad request gets its code and a sentence, and every answer its headers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientResponse, ClientSession
+from aiohttp.test_utils import TestServer
+
+from stream import access
+from stream.offer import MAX_BYTES
+from stream.server import make_app
+from stream.session import Sessions, Settings
+from tests import film
+from tests.engines import fast
+from tests.phone import Phone
+
+SDP = {"Content-Type": "application/sdp"}
+Ask = Callable[[ClientSession, str], Awaitable[ClientResponse]]
+
+
+def answer(folder: Path, ask: Ask) -> tuple[int, str, dict[str, str]]:
+    """Status, text and headers of what the server says to one request."""
+    engine = fast(folder)
+
+    async def run() -> tuple[int, str, dict[str, str]]:
+        async with TestServer(make_app(Sessions(engine, Settings()))) as server, ClientSession() as http:
+            response = await ask(http, str(server.make_url("")).rstrip("/"))
+            return response.status, await response.text(errors="replace"), dict(response.headers)
+
+    try:
+        return asyncio.run(run())
+    finally:
+        engine.close()
+
+
+def get(path: str, **headers: str) -> Ask:
+    return lambda http, base: http.get(base + path, headers=headers)
+
+
+def post(body: bytes | str, **headers: str) -> Ask:
+    return lambda http, base: http.post(f"{base}/call", data=body, headers=SDP | headers)
+
+
+LONG_OFFER = "v=0\r\n" + "a=x\r\n" * 4000
+BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
+    "not an offer": (post("hello"), 400, "v=0"),
+    "an empty body": (post(""), 400, "v=0"),
+    "an offer that the parser stumbles over": (post("v=0\r\nm=video x\r\n"), 400, "cannot be read"),
+    "an offer without media": (post("v=0\r\n"), 400, "video"),
+    "not UTF-8": (post(b"v=0\xff\xfe"), 400, "UTF-8"),
+    "a large offer": (post("v=0\r\n" + "a" * MAX_BYTES), 413, str(MAX_BYTES)),
+    "a mebibyte": (post("v=0\r\n" * 200_000), 413, str(MAX_BYTES)),
+    "many ssrc lines": (post("v=0\r\n" + "a=ssrc:1 cname:x\r\n" * 65), 413, "65 lines"),
+    "JSON": (lambda http, base: http.post(f"{base}/call", json={"sdp": ""}), 415, "application/sdp"),
+    "another host's name": (lambda http, base: http.get(base, headers={"Host": "evil.example"}), 421, "localhost"),
+    "another site's write": (post("v=0", Origin="https://evil.example"), 403, "another web site"),
+    "a cross-site fetch": (post("v=0", **{"Sec-Fetch-Site": "cross-site"}), 403, "another web site"),
+    "an unknown call": (lambda http, base: http.delete(f"{base}/call/none"), 404, "no such call"),
+    "a file outside": (lambda http, base: http.get(f"{base}/static/..%2fpyproject.toml"), 404, ""),
+    "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, ""),
+    "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, ""),
+}
+
+
+@pytest.mark.parametrize("name", BAD_REQUESTS)
+def test_a_bad_request_gets_its_code_and_a_sentence(tmp_path: Path, name: str) -> None:
+    ask, status, words = BAD_REQUESTS[name]
+    got, text, headers = answer(tmp_path, ask)
+    assert got == status, text
+    assert words in text
+    assert "Traceback" not in text
+    assert access.HEADERS.items() <= headers.items()
+
+
+@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/style.css", "/healthz"])
+def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str) -> None:
+    status, text, headers = answer(tmp_path, lambda http, base: http.get(base + path))
+    assert status == 200
+    assert text
+    assert access.HEADERS.items() <= headers.items()
+
+
+def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
+    web = Path(__file__).parent.parent / "web"
+    for path in web.iterdir():
+        status, _, _ = answer(tmp_path, get(f"/static/{path.name}"))
+        assert status == 200, path.name
+
+
+def test_a_mistake_of_ours_is_a_500_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Sessions, "start", broken)
+    status, text, headers = answer(tmp_path, post("v=0"))
+    assert (status, text) == (500, "The server made a mistake; its log tells more.")
+    assert access.HEADERS.items() <= headers.items()
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_local_names_in_an_offer_do_not_hold_up_the_answer(tmp_path: Path) -> None:
+    async def ask(http: ClientSession, base: str) -> ClientResponse:
+        phone = Phone(film.encoded("H264", 2))
+        offer = await phone.offer()
+        await phone.close()
+        host = next(line for line in offer.splitlines() if line.startswith("a=candidate:"))
+        hidden = offer.replace("127.0.0.1", "0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0.local")
+        assert hidden != offer
+        assert ".local" in hidden.replace(host, "")
+        return await asyncio.wait_for(http.post(f"{base}/call", data=hidden, headers=SDP), 1.0)
+
+    assert answer(tmp_path, ask)[0] == 201

@@ -1,0 +1,87 @@
+"""The checker: that it agrees with what is right, and that what is wrong does not pass."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from export.cam import append_cam
+from export.file import save
+from export.scenes import scenes
+from export.verify import Agreement, Disagreement, compare
+from models.contract import Score
+from stream.explainer import BEST, Explainer
+from tests import tiny
+
+LABELS = [f"class {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("score", get_args(Score))
+@pytest.mark.parametrize("layout", get_args(tiny.Layout))
+@pytest.mark.parametrize("dense", get_args(tiny.Dense))
+def test_a_right_head_agrees_with_central_differences(
+    score: Score, layout: tiny.Layout, dense: tiny.Dense, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.onnx"
+    model = append_cam(tiny.classifier(layout=layout, dense=dense), score=score)
+    save(model, tiny.contract(LABELS, score, "stretch", "tiny"), path)
+    agreement = compare(path, tiny.pictures(3), BEST)
+    assert (agreement.pictures, agreement.maps, agreement.autodiff) == (3, 15, None)
+    assert agreement.float64 <= 1e-5
+    agreement.check()
+
+
+def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:
+    path = tiny.model(tmp_path / "tiny.onnx")
+    model = onnx.load(path)
+    gemm = [node for node in model.graph.node if node.op_type == "Gemm" and node.name != "dense"]
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == gemm[0].input[1])
+    other = numpy_helper.from_array(numpy_helper.to_array(weights)[::-1].copy(), "other")
+    model.graph.initializer.append(other)
+    gemm[0].input[1] = "other"
+    onnx.save(model, path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny.pictures(2)).check()
+
+
+def test_a_head_of_the_other_score_does_not_pass(tmp_path: Path) -> None:
+    path = tmp_path / "mislabelled.onnx"
+    save(append_cam(tiny.classifier(), score="logit"), tiny.contract(LABELS, "probability", "stretch", "tiny"), path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny.pictures(2)).check()
+
+
+def test_somebody_elses_heatmaps_are_compared_when_given(tmp_path: Path) -> None:
+    path = tiny.model(tmp_path / "tiny.onnx")
+    heatmaps = Explainer(path).explain(tiny.pictures(2), BEST).heatmaps
+    assert compare(path, tiny.pictures(2), autodiff=heatmaps).autodiff == 0
+    with pytest.raises(Disagreement, match="autodiff"):
+        compare(path, tiny.pictures(2), autodiff=heatmaps[:, :, :, ::-1]).check()
+
+
+def test_a_difference_that_is_no_number_does_not_pass() -> None:
+    agreement = Agreement(pictures=1, maps=1, empty=0, float64=0.0, autodiff=0.0)
+    agreement.check()
+    for broken in (replace(agreement, float64=float("nan")), replace(agreement, autodiff=float("nan"))):
+        with pytest.raises(Disagreement):
+            broken.check()
+
+
+def test_the_agreement_goes_into_the_file_as_numbers() -> None:
+    agreement = Agreement(pictures=8, maps=40, empty=1, float64=1.23456e-6, autodiff=None)
+    assert agreement.metadata() == {"pictures": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
+
+
+def test_scenes_are_the_same_for_the_same_seed_and_differ_between_seeds() -> None:
+    first = scenes(2, 40, 60, seed=3)
+    assert (first.shape, first.dtype.name) == ((2, 40, 60, 3), "uint8")
+    np.testing.assert_array_equal(first, scenes(2, 40, 60, seed=3))
+    assert (first != scenes(2, 40, 60, seed=4)).any()
+    assert (first[0] != first[1]).any()
+    assert first.std() > 20

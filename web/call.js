@@ -1,0 +1,198 @@
+// @ts-check
+/**
+ * One call: the source's track goes out, the explained picture and the reports come back, commands go out.
+ *
+ * Signalling is one POST (docs/api.md): the offer is complete, so the page waits for its candidates first.
+ */
+
+import { Problem, words } from './words.js';
+
+/** @typedef {import('./camera.js').Source} Source */
+/** @typedef {import('./protocol.js').Command} Command */
+/** @typedef {import('./protocol.js').Report} Report */
+
+const GATHERING_MS = 2000;
+/** From the answer to the connection, and from there to the first picture. */
+const CONNECTING_MS = 15000;
+/** Wi-Fi often comes back within this. */
+const DISCONNECTED_MS = 3000;
+/** Larger pictures are scaled down before they are sent: baseline H.264 at level 3.1 ends at 1280x720, and a live
+ *  picture need not be as large as a film. */
+const MOST_PIXELS = 960 * 640;
+
+/**
+ * @typedef {object} Listener
+ * @property {(stream: MediaStream) => void} picture the returned video
+ * @property {() => void} connected
+ * @property {(report: Report) => void} report
+ * @property {(text: string) => void} refused the server did not understand a command
+ * @property {(problem: Problem) => void} lost
+ */
+
+export class Call {
+  /**
+   * @param {Source} source
+   * @param {Listener} listener
+   * @param {'h264' | 'vp8'} codec the one to prefer
+   */
+  constructor(source, listener, codec) {
+    if (!('RTCPeerConnection' in window)) throw new Problem(words.problems.noCalls);
+    this.source = source;
+    this.listener = listener;
+    this.closed = false;
+    /** @type {string | null} */
+    this.location = null;
+    this.pictured = false;
+    /** @type {number | undefined} */
+    this.patience = undefined;
+
+    this.connection = new RTCPeerConnection(); // no ICE servers: nothing outside is asked
+    this.connection.addEventListener('track', ({ track }) => listener.picture(new MediaStream([track])));
+    this.connection.addEventListener('connectionstatechange', () => this.#connectionChanged());
+
+    this.transceiver = this.#addTrack(codec);
+    this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
+    this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
+    this.reports.addEventListener('close', () => this.#lose(words.problems.serverClosed));
+    this.commands = this.connection.createDataChannel('commands');
+    this.commands.addEventListener('message', ({ data }) => {
+      const { error } = JSON.parse(data);
+      if (error) listener.refused(error);
+    });
+  }
+
+  /** Offers, and takes the server's answer. */
+  async open() {
+    await this.connection.setLocalDescription(await this.connection.createOffer());
+    await Promise.all([gathered(this.connection), this.#keepResolution()]);
+    if (this.closed) return;
+    const response = await fetch('/call', {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/sdp' },
+      body: this.connection.localDescription?.sdp,
+      signal: AbortSignal.timeout(CONNECTING_MS),
+    }).catch((error) => { throw new Problem(words.problems.serverGone, { cause: error }); });
+    const text = await response.text();
+    if (response.status !== 201) throw new Problem(words.problems.serverRefused(response.status, text.trim()));
+    this.location = response.headers.get('Location');
+    if (this.closed) return this.#delete(); // cancelled while the server was answering
+    this.#expect(words.problems.noPath);
+    await this.connection.setRemoteDescription({ type: 'answer', sdp: text })
+      .catch((error) => { throw new Problem(words.problems.badAnswer, { cause: error }); });
+  }
+
+  /** The first picture has come: from now on only a broken connection ends the call. */
+  settled() {
+    this.pictured = true;
+    clearTimeout(this.patience);
+  }
+
+  /** @param {Command} command */
+  send(command) {
+    if (this.commands.readyState === 'open') this.commands.send(JSON.stringify(command));
+  }
+
+  /** Ends the call here and at the server; may be called while the page goes away. */
+  close() {
+    if (this.closed) return;
+    this.closed = true;
+    clearTimeout(this.patience);
+    this.connection.close();
+    this.#delete();
+  }
+
+  #delete() {
+    if (!this.location) return;
+    // keepalive lets the request outlive the page; a server that is gone needs no goodbye.
+    fetch(this.location, { method: 'DELETE', keepalive: true }).catch(() => {});
+    this.location = null;
+  }
+
+  /** @param {'h264' | 'vp8'} codec */
+  #addTrack(codec) {
+    const { track, size } = this.source;
+    track.contentHint = 'motion';
+    const scale = Math.max(1, Math.sqrt((size.width * size.height) / MOST_PIXELS));
+    const transceiver = this.connection.addTransceiver(track, {
+      direction: 'sendrecv',
+      sendEncodings: [{ scaleResolutionDownBy: scale }],
+    });
+    // The codec is settled by the order of the offer.
+    const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? [];
+    const preferred = inOrder(codecs, codec);
+    if (preferred.length && transceiver.setCodecPreferences) transceiver.setCodecPreferences(preferred);
+    return transceiver;
+  }
+
+  /** A new size would begin a new file of the recording, so a slow network costs frames instead. */
+  async #keepResolution() {
+    const { sender } = this.transceiver;
+    const parameters = sender.getParameters();
+    parameters.degradationPreference = 'maintain-resolution';
+    // Firefox and Safari may refuse it; the call goes on without.
+    await sender.setParameters(parameters).catch((error) => console.info('maintain-resolution:', error.message));
+  }
+
+  #connectionChanged() {
+    switch (this.connection.connectionState) {
+      case 'connected':
+        clearTimeout(this.patience);
+        if (this.pictured) break; // it came back by itself
+        this.#expect(words.problems.noPicture);
+        this.listener.connected();
+        break;
+      case 'disconnected':
+        this.#expect(words.problems.connectionLost, DISCONNECTED_MS);
+        break;
+      case 'failed':
+        this.#lose(words.problems.connectionLost);
+        break;
+    }
+  }
+
+  /**
+   * The call is lost unless something better happens in time.
+   *
+   * @param {string} sentence
+   * @param {number} ms
+   */
+  #expect(sentence, ms = CONNECTING_MS) {
+    clearTimeout(this.patience);
+    this.patience = setTimeout(() => this.#lose(sentence), ms);
+  }
+
+  /** @param {string} sentence */
+  #lose(sentence) {
+    if (this.closed) return;
+    this.close();
+    this.listener.lost(new Problem(sentence));
+  }
+}
+
+/**
+ * The codecs that the server speaks, the wanted one first; `rtx` is what resends lost packets.
+ *
+ * @param {RTCRtpCodec[]} codecs
+ * @param {'h264' | 'vp8'} wanted
+ */
+function inOrder(codecs, wanted) {
+  const h264 = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/h264'
+    && codec.sdpFmtpLine?.includes('packetization-mode=1'));
+  const vp8 = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/vp8');
+  const rtx = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/rtx');
+  if (!h264.length && !vp8.length) return [];
+  return wanted === 'vp8' ? [...vp8, ...h264, ...rtx] : [...h264, ...vp8, ...rtx];
+}
+
+/**
+ * @param {RTCPeerConnection} connection
+ * @returns {Promise<void>} when all candidates are in the offer, or after two seconds with those there are
+ */
+function gathered(connection) {
+  return new Promise((resolve) => {
+    const look = () => { if (connection.iceGatheringState === 'complete') resolve(); };
+    connection.addEventListener('icegatheringstatechange', look);
+    setTimeout(resolve, GATHERING_MS);
+    look();
+  });
+}

@@ -1,0 +1,38 @@
+// @ts-check
+/** The small signs on the picture: how good it is, and where it is recorded. */
+
+import { words } from './words.js';
+
+/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {import('./protocol.js').Recording} Recording */
+
+/** @param {string} id */
+const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/** @param {Report | null} report @param {number} fps */
+export function showQuality(report, fps) {
+  const state = report?.state ?? 'none';
+  element('chip').dataset.quality = state;
+  element('fps').textContent = words.fps(Math.round(fps));
+  element('dropped').textContent = words.dropped(report?.counts.dropped ?? 0);
+  element('quality').textContent = {
+    exact: words.exact,
+    carried: words.carried(Math.round(report?.age_ms ?? 0)),
+    none: words.noHeatmap,
+  }[state];
+}
+
+/** @param {Recording | undefined} recording */
+export function showRecording(recording) {
+  const sign = element('recording');
+  const state = recording?.state ?? 'off';
+  const text = {
+    on: words.recordingTo(recording?.folder ?? ''),
+    stopped: words.recordingStopped(recording?.reason ?? ''),
+    off: '',
+  }[state];
+  // It is a live region: write only what is new.
+  if (element('recording-words').textContent !== text) element('recording-words').textContent = text;
+  sign.dataset.recording = state;
+  sign.hidden = state === 'off';
+}

@@ -1,0 +1,74 @@
+// @ts-check
+/**
+ * The picture behind the first page: a coarse heatmap whose warm place wanders, as the network's would.
+ *
+ * One canvas pixel is one cell; the style sheet enlarges it without smoothing.
+ */
+
+/** Cells along the shorter side, as many as the last feature map of a small network has. */
+const CELLS = 7;
+const BETWEEN_MS = 90;
+
+/** inferno from where it begins to glow, as [r, g, b] */
+const GLOW = [[66, 10, 104], [120, 28, 109], [165, 44, 96], [207, 68, 70], [237, 105, 37], [251, 155, 6], [247, 209, 61]];
+
+export class Gaze {
+  /**
+   * @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} words on it, which the warm place keeps away from
+   */
+  constructor(canvas, words) {
+    this.canvas = canvas;
+    this.words = words;
+    this.still = window.matchMedia('(prefers-reduced-motion: reduce)');
+    this.running = false;
+    /** @type {number | undefined} */
+    this.timer = undefined;
+    window.addEventListener('resize', () => { if (this.running) this.#draw(); });
+  }
+
+  /** @param {boolean} running */
+  run(running) {
+    this.running = running;
+    clearInterval(this.timer);
+    if (!running) return;
+    this.#draw(); // also where nothing moves: the words may have
+    this.timer = setInterval(() => { if (!this.still.matches && !document.hidden) this.#draw(); }, BETWEEN_MS);
+  }
+
+  #draw() {
+    const { clientWidth, clientHeight } = this.canvas;
+    const cell = Math.min(clientWidth, clientHeight) / CELLS;
+    if (!cell) return;
+    const columns = Math.ceil(clientWidth / cell);
+    const rows = Math.ceil(clientHeight / cell);
+    this.canvas.width = columns;
+    this.canvas.height = rows;
+    const context = this.canvas.getContext('2d');
+    if (!context) return;
+    const picture = context.createImageData(columns, rows);
+    const time = this.still.matches ? 3 : performance.now() / 1000;
+    const text = this.words.getBoundingClientRect();
+    const wide = clientWidth > clientHeight;
+    const room = (wide ? clientWidth - text.right : text.top) / cell;
+    const radius = Math.min(2.1, room / 3.4);
+    const x = (wide ? columns - room / 2 : columns * 0.54) + Math.sin(time * 0.31) * radius * 0.3;
+    const y = (wide ? rows * 0.45 : room * 0.52) + Math.cos(time * 0.23) * radius * 0.3;
+    for (let row = 0; row < rows; row++) {
+      for (let column = 0; column < columns; column++) {
+        const [dx, dy] = [column + 0.5 - x, row + 0.5 - y];
+        const flicker = 1 + 0.12 * Math.sin(time * 0.9 + column * 2.1 + row * 1.7);
+        const heat = Math.min(1, Math.exp(-(dx * dx + dy * dy) / (radius * radius)) * flicker);
+        picture.data.set([...glow(heat), Math.round(235 * Math.min(1, heat * 1.6))], (row * columns + column) * 4);
+      }
+    }
+    context.putImageData(picture, 0, 0);
+  }
+}
+
+/** @param {number} heat 0…1 */
+function glow(heat) {
+  const place = heat * (GLOW.length - 1);
+  const below = Math.min(GLOW.length - 2, Math.floor(place));
+  return GLOW[below].map((value, i) => Math.round(value + (GLOW[below + 1][i] - value) * (place - below)));
+}

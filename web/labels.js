@@ -1,0 +1,178 @@
+// @ts-check
+/**
+ * The five best classes as bars, and below them the held ones that left the five.
+ *
+ * The rows stay where they are; classes move between them, calmly: the best is always first, the others change places
+ * only where the difference can be seen. A press holds the class that stood in the row when the press began.
+ */
+
+import { words } from './words.js';
+
+/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {{class: number, label: string, score: number, held: boolean, explained: boolean}} Answer */
+
+const BEST = 5;
+/** Numbers that change faster cannot be read. */
+const BETWEEN_MS = 120;
+/** A class overtakes its neighbour in the list when it is this much more probable. */
+const OVERTAKES = 1.15;
+/** A finger that never comes up again does not stop the list for ever. */
+const LONGEST_PRESS_MS = 1500;
+
+export class Labels {
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} hint the line below it
+   * @param {(classNumber: number) => void} pressed
+   */
+  constructor(list, hint, pressed) {
+    this.list = list;
+    this.hint = hint;
+    this.pressed = pressed;
+    /** @type {Row[]} */
+    this.rows = [];
+    /** @type {number[]} */
+    this.order = [];
+    this.drawn = 0;
+    this.pressedAt = -Infinity;
+    list.addEventListener('pointerdown', () => { this.pressedAt = performance.now(); });
+    for (const event of ['pointerup', 'pointercancel']) {
+      // after the click that follows
+      window.addEventListener(event, () => setTimeout(() => { this.pressedAt = -Infinity; }));
+    }
+    this.clear();
+  }
+
+  /** Five empty rows, so that the layout stands before the first report. */
+  clear() {
+    this.order = [];
+    this.drawn = 0;
+    this.#draw(Array(BEST).fill(null));
+  }
+
+  /**
+   * @param {Report} report
+   * @param {number[]} held the classes held now, which a report confirms a little later
+   */
+  show(report, held) {
+    const now = performance.now();
+    if (now - this.drawn < BETWEEN_MS || now - this.pressedAt < LONGEST_PRESS_MS) return;
+    this.drawn = now;
+    this.#draw(this.#answers(report, held));
+  }
+
+  /** The next report is drawn at once: the person has just changed something. */
+  hurry() {
+    this.drawn = 0;
+  }
+
+  /**
+   * @param {Report} report
+   * @param {number[]} held
+   * @returns {(Answer | null)[]}
+   */
+  #answers(report, held) {
+    this.list.dataset.holding = String(held.length > 0);
+    this.hint.textContent = held.length ? words.hintHeld : words.hint;
+    const explained = held.length ? held : report.classes.slice(0, 1);
+    /** @param {number} number @param {string} label @param {number} score @returns {Answer} */
+    const answer = (number, label, score) => (
+      { class: number, label, score, held: held.includes(number), explained: explained.includes(number) }
+    );
+    const best = new Map(report.classes.map((number, i) => [number, answer(number, report.labels[i], report.scores[i])]));
+    this.order = calmOrder(this.order, [...best.values()]);
+    /** @type {(Answer | null)[]} */
+    const rows = this.order.map((number) => best.get(number) ?? null);
+    while (rows.length < BEST) rows.push(null);
+    const others = report.held.filter((one) => held.includes(one.class) && !best.has(one.class));
+    return rows.concat(others.map((one) => answer(one.class, one.label, one.score)));
+  }
+
+  /** @param {(Answer | null)[]} answers */
+  #draw(answers) {
+    while (this.rows.length < answers.length) {
+      const row = new Row(this.pressed);
+      this.rows.push(row);
+      this.list.append(row.item);
+    }
+    while (this.rows.length > answers.length) this.rows.pop()?.item.remove();
+    answers.forEach((answer, i) => this.rows[i].show(answer, i >= BEST));
+  }
+}
+
+/** One line of the list: a button with the name, the probability and its bar. */
+class Row {
+  /** @param {(classNumber: number) => void} pressed */
+  constructor(pressed) {
+    this.item = document.createElement('li');
+    this.button = this.item.appendChild(document.createElement('button'));
+    this.button.type = 'button';
+    this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
+      this.bar = part('bar'));
+    this.tag.textContent = words.held;
+    /** @type {Answer | null} */
+    this.answer = null;
+
+    /** @type {number | undefined} the class under the finger or the key, when it went down */
+    let meant;
+    const remember = () => { meant = this.answer?.class; };
+    this.button.addEventListener('pointerdown', remember);
+    this.button.addEventListener('keydown', remember);
+    this.button.addEventListener('click', () => {
+      const number = meant ?? this.answer?.class;
+      meant = undefined;
+      if (number !== undefined) pressed(number);
+    });
+  }
+
+  /**
+   * @param {Answer | null} answer
+   * @param {boolean} extra a held class below the five
+   */
+  show(answer, extra) {
+    this.answer = answer;
+    this.button.disabled = !answer;
+    this.item.dataset.class = answer ? String(answer.class) : '';
+    this.item.dataset.held = String(answer?.held ?? false);
+    this.item.dataset.explained = String(answer?.explained ?? false);
+    this.item.dataset.extra = String(extra);
+    this.button.setAttribute('aria-pressed', String(answer?.held ?? false));
+    this.name.textContent = answer?.label ?? '';
+    this.score.textContent = answer ? percent(answer.score) : '';
+    this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
+  }
+}
+
+/** @param {string} name */
+function part(name) {
+  const span = document.createElement('span');
+  span.className = name;
+  return span;
+}
+
+/** @param {number} score */
+function percent(score) {
+  const value = score * 100;
+  return value < 0.05 ? '0%' : `${value.toFixed(value < 9.95 ? 1 : 0)}%`;
+}
+
+/**
+ * The classes in the order of the rows: best first, the others as near to where they stood as their scores allow.
+ *
+ * @param {number[]} before
+ * @param {Answer[]} answers best first
+ */
+function calmOrder(before, answers) {
+  const score = new Map(answers.map((answer) => [answer.class, answer.score]));
+  const [best, ...rest] = answers.map((answer) => answer.class);
+  if (best === undefined) return [];
+  const others = before.filter((number) => number !== best && score.has(number));
+  others.push(...rest.filter((number) => !others.includes(number)));
+  const scoreOf = (/** @type {number} */ number) => score.get(number) ?? 0;
+  for (let end = others.length - 1; end > 0; end--) {
+    for (let i = 0; i < end; i++) {
+      if (scoreOf(others[i + 1]) > scoreOf(others[i]) * OVERTAKES) [others[i], others[i + 1]] = [others[i + 1], others[i]];
+    }
+  }
+  return [best, ...others];
+}

@@ -1,0 +1,213 @@
+// @ts-check
+/** Wires the page: the button, the states, one call at a time. */
+
+import { Call } from './call.js';
+import { openCamera } from './camera.js';
+import { showQuality, showRecording } from './chip.js';
+import { Controls } from './controls.js';
+import { openFilm } from './film.js';
+import { Gaze } from './gaze.js';
+import { Labels } from './labels.js';
+import { Meter } from './meter.js';
+import { States } from './states.js';
+import { Problem, fillIn, words } from './words.js';
+
+/** @typedef {import('./camera.js').Source} Source */
+/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {import('./states.js').State} State */
+
+/** A sign that is read twice a second is calm. */
+const CHIP_MS = 500;
+const TOAST_MS = 6000;
+
+/**
+ * @template {HTMLElement} T
+ * @param {string} id
+ * @param {new () => T} kind
+ */
+function find(id, kind) {
+  const element = document.getElementById(id);
+  if (!(element instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
+  return element;
+}
+
+fillIn();
+const video = find('returned', HTMLVideoElement);
+const start = find('start', HTMLButtonElement);
+const stop = find('stop', HTMLButtonElement);
+const file = find('open-file', HTMLInputElement);
+const headline = find('headline', HTMLElement);
+const detail = find('detail', HTMLElement);
+const error = find('error', HTMLElement);
+
+/** One try, from the button to its end. @type {{source: Source | null, call: Call | null, over: boolean} | null} */
+let current = null;
+/** @type {Report | null} */
+let report = null;
+/** The last folder that this call was recorded to. */
+let folder = '';
+/** @type {number | undefined} */
+let toast;
+
+const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
+const states = new States(show);
+const meter = new Meter(video, firstPicture);
+const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), (classNumber) => {
+  controls.toggle(classNumber);
+  labels.hurry();
+});
+const controls = new Controls(
+  { opacity: find('opacity', HTMLInputElement), colormap: find('colormap', HTMLSelectElement), record: find('record', HTMLElement) },
+  (command) => current?.call?.send(command),
+  complain,
+);
+
+start.addEventListener('click', () => begin('asking', openCamera));
+file.addEventListener('change', () => {
+  const chosen = file.files?.[0];
+  file.value = ''; // choosing the same file again is a change as well
+  if (chosen) begin('calling', () => openFilm(chosen));
+});
+stop.addEventListener('click', () => finish());
+find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
+window.addEventListener('pagehide', () => finish());
+// A phone turned in mid-stream turns its picture.
+video.addEventListener('resize', () => {
+  document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
+});
+setInterval(() => { if (states.now === 'live') showQuality(report, meter.fps); }, CHIP_MS);
+
+show('idle');
+if (!window.isSecureContext) complain(words.problems.insecure);
+
+/**
+ * Asks for pictures, calls, and waits for the first one to come back.
+ *
+ * @param {State} state
+ * @param {() => Promise<Source>} openSource
+ */
+async function begin(state, openSource) {
+  if (current) return;
+  const attempt = { source: /** @type {Source | null} */ (null), call: /** @type {Call | null} */ (null), over: false };
+  current = attempt;
+  report = null;
+  folder = '';
+  labels.clear();
+  controls.clear();
+  complain('');
+  states.go(state);
+  try {
+    const source = await openSource();
+    if (attempt.over) return source.close();
+    attempt.source = source;
+    find('source', HTMLElement).textContent = source.name;
+    if (state !== 'calling') states.go('calling');
+    attempt.call = new Call(source, {
+      picture: (stream) => {
+        video.srcObject = stream;
+        if (attempt.call) meter.watch(attempt.call.connection);
+      },
+      connected: () => source.start(),
+      report: take,
+      refused: (text) => {
+        complain(words.problems.commandRefused(text));
+        controls.refused();
+      },
+      lost: (problem) => { if (!attempt.over) fail(problem); },
+    }, new URLSearchParams(location.search).get('codec') === 'vp8' ? 'vp8' : 'h264');
+    void source.over.then((how) => {
+      if (attempt.over) return;
+      if (how === 'broken') finish(words.problems.cameraStopped);
+      else finish('', true);
+    });
+    await attempt.call.open();
+  } catch (reason) {
+    if (attempt.over) return;
+    console.warn(reason);
+    fail(reason instanceof Problem ? reason : new Problem(words.problems.unexpected(String(reason))));
+  }
+}
+
+function firstPicture() {
+  if (states.now !== 'calling') return;
+  current?.call?.settled();
+  states.go('live');
+}
+
+/** @param {Report} newest */
+function take(newest) {
+  report = newest;
+  folder = newest.recording.folder || folder;
+  controls.show(newest);
+  labels.show(newest, controls.held);
+  showRecording(newest.recording);
+}
+
+/**
+ * The person, the end of the file or the page's end ends the call.
+ *
+ * @param {string} problem a sentence to show with it
+ * @param {boolean} played whether a file came to its end
+ */
+function finish(problem = '', played = false) {
+  if (!current) return;
+  const wasLive = states.now === 'live';
+  close();
+  states.go(wasLive || played ? 'ended' : 'idle');
+  if (played) headline.textContent = words.fileDone;
+  if (folder) detail.textContent = words.keptIn(folder);
+  complain(problem);
+}
+
+/** @param {Problem} problem */
+function fail(problem) {
+  const wasLive = states.now === 'live';
+  close();
+  states.go(wasLive ? 'lost' : 'idle');
+  if (wasLive && folder) detail.textContent = words.keptIn(folder);
+  complain(problem.message);
+}
+
+function close() {
+  if (!current) return;
+  current.over = true;
+  current.call?.close();
+  current.source?.close();
+  current = null;
+  video.srcObject = null;
+  meter.stop();
+}
+
+/** @param {string} sentence shown until the next try, or for a few seconds over a live picture */
+function complain(sentence) {
+  clearTimeout(toast);
+  error.textContent = sentence;
+  error.hidden = !sentence;
+  if (sentence && states.now === 'live') toast = setTimeout(() => complain(''), TOAST_MS);
+}
+
+/** @param {State} state */
+function show(state) {
+  document.body.dataset.state = state;
+  headline.textContent = words.states[state];
+  detail.textContent = words.more[state] ?? '';
+  find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended' ? words.startAgain : words.start;
+  find('chip', HTMLElement).hidden = state !== 'live';
+  gaze.run(state !== 'live');
+  if (state === 'live') showQuality(report, meter.fps);
+  else showRecording(undefined);
+  // The button that was pressed is hidden now: the keyboard goes on at the next one.
+  if (state === 'live') stop.focus({ preventScroll: true });
+  if (state === 'lost' || state === 'ended') start.focus({ preventScroll: true });
+}
+
+/** What the tests look at. */
+Object.defineProperty(window, 'whycam', {
+  value: Object.freeze({
+    get state() { return states.now; },
+    get report() { return report; },
+    get frames() { return meter.frames; },
+    get fps() { return meter.fps; },
+    get connection() { return current?.call?.connection ?? null; },
+  }),
+});

@@ -1,0 +1,219 @@
+"""whycam shows, live, what a neural network looks at: the command, and the library's face.
+
+import whycam
+explained = whycam.explain("dog.jpg")
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+
+def _check_neighbours() -> None:
+    """Say so when a file such as `models.py` in the current folder hides a package of ours."""
+    here = Path(__file__).resolve().parent
+    for name in ("models", "stream"):
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec is not None and spec.origin else None
+        if found != here / name / "__init__.py":
+            raise SystemExit(
+                f"whycam needs its own package '{name}' in {here}, but Python finds {found or 'none'}. "
+                "Start whycam in another folder, or rename that file."
+            )
+
+
+_check_neighbours()
+
+# ruff: noqa: E402 - the neighbours are checked before any of them is imported
+import asyncio
+import logging
+import os
+from dataclasses import dataclass
+from typing import Annotated, Optional
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from models import catalog
+from models.contract import ContractError
+from stream.engine import LocalEngine
+from stream.explainer import BEST, Explainer, RuntimeMissing
+from stream.media import MediaError
+from stream.overlay import COLORMAPS, View
+from stream.planes import Bytes
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Shows, live, what a neural network looks at.",
+)
+screen = Console(highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What the network sees in one picture, for each target; unless asked otherwise the five best classes."""
+
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+    classes: tuple[int, ...]
+    heatmaps: Bytes  # (K, h, w) 0…255 for 0…1 of each map's own maximum
+    picture: Bytes  # (H, W, 3) RGB, upright
+    overlay: Bytes  # (H, W, 3) RGB, the first heatmap drawn onto the picture
+
+
+def explain(picture: str | Path | Bytes, *, model: str | None = None, targets: tuple[int, ...] = BEST) -> Explained:
+    """Explain one picture: a file, or RGB uint8 (H, W, 3).
+
+    A target is a class number, or −1 for the best class, −2 for the second. Raises `ValueError` for what cannot be
+    read, and `RuntimeMissing` where onnxruntime is not installed.
+    """
+    from stream.picture import explain_picture
+
+    maps, plain, painted = explain_picture(picture, Explainer(catalog.find(model)), targets)
+    return Explained(
+        tuple(m.label for m in maps),
+        tuple(m.score for m in maps),
+        tuple(m.class_id for m in maps),
+        np.stack([m.grid for m in maps]),
+        plain,
+        painted,
+    )
+
+
+ModelOption = Annotated[
+    Optional[str],  # noqa: UP045 - typer reads it at run time
+    typer.Option("--model", "-m", help="A name that `whycam models` lists, or an .onnx file."),
+]
+
+
+@cli.command()
+def serve(
+    port: Annotated[int, typer.Option(help="The page's port.", min=1, max=65535)] = 8080,
+    model: ModelOption = None,
+    recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
+    no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
+    ice_server: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A STUN or TURN server's URL; without one nothing outside is asked."),
+    ] = None,
+    ice_address: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(help="A local address for media (default 127.0.0.1)."),
+    ] = None,
+    udp_ports: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="LO-HI", help="UDP ports that media may use (default: any)."),
+    ] = None,
+) -> None:
+    """Open a page on this computer that explains its camera, live."""
+    from stream.rtc import Media
+    from stream.server import serve_until_stopped
+    from stream.session import Settings
+
+    engine = _engine(model, live=True)
+    settings = Settings(
+        media=Media(tuple(ice_address or ["127.0.0.1"]), _port_range(udp_ports), tuple(ice_server or ())),
+        recordings=None if no_record else recordings,
+    )
+    screen.print(f"Model: {engine.contract.name} (another one: --model; `whycam models` lists them)")
+    screen.print("Recordings: none" if no_record else f"Recordings: {recordings.resolve()} (none: --no-record)")
+
+    def ready() -> None:
+        screen.print(f"Open [bold]http://localhost:{port}[/bold] in a browser. Ctrl-C ends.")
+
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("stream").setLevel(logging.INFO)
+    try:
+        asyncio.run(serve_until_stopped(engine, settings, port, ready))
+    finally:
+        engine.close()
+
+
+@cli.command()
+def process(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video file.")],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="The explained video, .mp4 (default: INPUT-output.mp4 beside it)."),
+    ] = None,
+    model: ModelOption = None,
+    opacity: Annotated[float, typer.Option(help="How much the hottest place is covered.", min=0, max=1)] = 0.7,
+    colormap: Annotated[str, typer.Option(help=f"One of {', '.join(COLORMAPS)}.")] = "inferno",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+) -> None:
+    """Explain every frame of a recorded video."""
+    from stream.offline import explain_file, output_path
+
+    target = output or output_path(source)
+    view = View(opacity=opacity, colormap=colormap)  # type: ignore[arg-type] # View checks it
+    if target.suffix.lower() != ".mp4":
+        raise MediaError(f"The output is an MP4; give it a name that ends in .mp4, not '{target.name}'.")
+    for path in (target, target.with_suffix(".jsonl")):
+        if path.exists() and not overwrite:
+            raise MediaError(f"{path} is there already. Give another name with -o, or --overwrite.")
+    engine = _engine(model, live=False)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]} frames/s"),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=screen) as bar:
+            task = bar.add_task(source.name, total=None, rate="–")
+
+            def progress(done: int, expected: int) -> None:
+                speed = bar.tasks[0].speed
+                bar.update(task, completed=done, total=max(expected, done), rate=f"{speed:.1f}" if speed else "–")
+
+            explained = explain_file(source, target, engine, view, progress=progress)
+    finally:
+        engine.close()
+    screen.print(f"{explained.frames} frames -> {explained.video} and {explained.sidecar.name}")
+    screen.print("Location and other metadata of the original were not copied.")
+
+
+@cli.command()
+def models() -> None:
+    """List the models that whycam knows."""
+    table = Table("name", "ready", "licence", "weights", box=None, pad_edge=False)
+    for known in catalog.known():
+        table.add_row(known.name, "yes" if known.ready else f"no: {known.make}", known.licence, known.source)
+    screen.print(table)
+    screen.print("Any explainable .onnx file can be given with --model as well.")
+
+
+def _engine(model: str | None, *, live: bool) -> LocalEngine:
+    # Live, a core is left to decoding and encoding; offline, all of them take turns.
+    threads = max(1, (os.cpu_count() or 2) - 1) if live else 0
+    return LocalEngine(Explainer(catalog.find(model), threads=threads))
+
+
+def _port_range(text: str | None) -> range | None:
+    if text is None:
+        return None
+    low, dash, high = text.partition("-")
+    if not (dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) < 65536):
+        raise typer.BadParameter(f"UDP ports are written LO-HI, such as 50000-50100, not '{text}'.")
+    return range(int(low), int(high) + 1)
+
+
+def main() -> None:
+    """Run the command; what a person can mend is told in one sentence."""
+    try:
+        cli()
+    except (ContractError, MediaError, RuntimeMissing, ValueError, OSError) as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
