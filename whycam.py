@@ -194,7 +194,7 @@ def models() -> None:
 def _engine(model: str | None, *, live: bool) -> LocalEngine:
     # Live, a core is left to decoding and encoding; offline, all of them take turns.
     threads = max(1, (os.cpu_count() or 2) - 1) if live else 0
-    return LocalEngine(Explainer(catalog.find(model), threads=threads))
+    return LocalEngine(Explainer(catalog.find(model), threads=threads), background=live)
 
 
 def _port_range(text: str | None) -> range | None:

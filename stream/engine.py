@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -11,6 +14,8 @@ import numpy as np
 from models.contract import Contract
 from stream.explainer import Explainer, Explanation
 from stream.planes import Bytes
+
+BACKGROUND_NICE = 10
 
 
 class Engine(Protocol):
@@ -35,11 +40,14 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes."""
+    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes.
 
-    def __init__(self, explainer: Explainer) -> None:
+    In the background the thread yields to all others: for a live stream the picture comes before the heatmap.
+    """
+
+    def __init__(self, explainer: Explainer, *, background: bool = False) -> None:
         self._explainer = explainer
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._thread = ThreadPoolExecutor(1, "engine", _yield_to_others if background else None)
         self.contract = explainer.contract
         self.sha256 = explainer.sha256
         height, width = self.contract.size
@@ -53,3 +61,8 @@ class LocalEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._thread.shutdown(cancel_futures=True)
+
+
+def _yield_to_others() -> None:
+    if sys.platform == "linux":  # elsewhere a priority belongs to the process
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -115,20 +116,23 @@ class FilmWriter:
         self._part = path.with_name(path.name + ".part")
         self._film = film
         try:
-            self._container = av.open(self._part, "w", format="mp4", options={"movflags": "+faststart"})
+            self._part.touch()  # the container opens it with the first frame only
+            # A movie begins at its first pts, which is written in the movie's own time scale.
+            options = {"movflags": "+faststart", "movie_timescale": str(film.time_base.denominator)}
+            self._container = av.open(self._part, "w", format="mp4", options=options)
         except OSError as error:
             raise MediaError(f"{path} cannot be written ({error.strerror}).") from error
         self._video: VideoStream | None = None
         self._sound: AudioStream | None = None
         self._encode_sound = False
         if film.audio is not None:
-            self._encode_sound = film.audio.codec_context.name not in COPIED_AUDIO
+            self._encode_sound = film.audio.codec_context.codec.canonical_name not in COPIED_AUDIO
             if self._encode_sound:
                 self._sound = self._container.add_stream("aac", rate=film.audio.rate)
             else:
                 self._sound = self._container.add_stream_from_template(film.audio)
             self._sound.metadata.clear()
-        self._early: list[av.Packet[Any]] = []
+        self._early: list[av.Packet[AudioStream]] = []
 
     def write(self, frame: av.VideoFrame) -> None:
         """Encode a frame."""
@@ -140,7 +144,7 @@ class FilmWriter:
         frame.pict_type = 0  # the encoder chooses, not the picture's past
         self._container.mux(self._video.encode(frame))
 
-    def write_sound(self, packet: av.Packet[Any]) -> None:
+    def write_sound(self, packet: av.Packet[AudioStream]) -> None:
         """Add a packet of the film's sound."""
         if self._sound is None:
             return
@@ -176,5 +180,6 @@ class FilmWriter:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._container.close()
+        with suppress(OSError, av.FFmpegError):  # on a full disk the file cannot be finished either
+            self._container.close()
         self._part.unlink(missing_ok=True)

@@ -57,7 +57,7 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     """The command in a JSON text, as changes to `view`; raises `CommandError`."""
     try:
         wish = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise CommandError(f"A command is a JSON object; this is not JSON ({error}).") from error
     if not isinstance(wish, dict):
         raise CommandError("A command is a JSON object.")
@@ -68,9 +68,7 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     if "hold" in wish:
         changes["hold"] = _classes(wish["hold"], labels)
     if "opacity" in wish:
-        if isinstance(wish["opacity"], bool) or not isinstance(wish["opacity"], int | float):
-            raise CommandError("'opacity' should be a number from 0 to 1.")
-        changes["opacity"] = float(wish["opacity"])
+        changes["opacity"] = _opacity(wish["opacity"])
     if "colormap" in wish:
         changes["colormap"] = wish["colormap"]
     record = wish.get("record")
@@ -80,6 +78,13 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
         return Command(replace(view, **changes), record)
     except ValueError as error:
         raise CommandError(str(error)) from error
+
+
+def _opacity(value: object) -> float:
+    # A long enough integer is no float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
+        raise CommandError("'opacity' should be a number from 0 to 1.")
+    return float(value)
 
 
 def _classes(value: object, labels: Sequence[str]) -> tuple[int, ...]:

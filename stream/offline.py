@@ -18,7 +18,7 @@ from stream.engine import Engine
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
 from stream.media import Film, FilmWriter, MediaError, open_film, read_film
-from stream.overlay import Painter, View, drawn_maps
+from stream.overlay import Painter, View, drawn_maps, without_repeats
 from stream.planes import Bytes
 from stream.sidecar import SidecarFrame, SidecarWriter
 
@@ -62,6 +62,8 @@ def explain_file(
 
     `progress` is told the frames done and the frames expected (0 where nobody knows). Raises `MediaError`.
     """
+    if output.exists() and output.samefile(source):
+        raise MediaError(f"{output} is the film itself. Give another name for the explained one.")
     view = view or View()
     contract = engine.contract
     sidecar_path = output.with_suffix(".jsonl")
@@ -81,7 +83,7 @@ def explain_file(
         try:
             with SidecarWriter(sidecar_part, header) as sidecar:
                 for frame, explanation, index in _explained(film, engine, view, writer):
-                    maps = drawn_maps(explanation, index, contract.labels)
+                    maps = without_repeats(drawn_maps(explanation, index, contract.labels))
                     painter.paint(frame, maps, view)
                     writer.write(frame)
                     assert frame.pts is not None
@@ -90,9 +92,11 @@ def explain_file(
                     if progress is not None:
                         progress(count, film.frames)
             writer.close()
-        except BaseException:
+        except BaseException as error:
             writer.discard()
             sidecar_part.unlink(missing_ok=True)
+            if isinstance(error, OSError):
+                raise MediaError(f"{output} cannot be written ({error.strerror}).") from error
             raise
     os.replace(sidecar_part, sidecar_path)
     return Explained(output, sidecar_path, count)

@@ -55,14 +55,14 @@ class DrawnMap:
 
 
 def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
-    """The maps of one picture of a batch, in the order of its targets; a class asked for twice is there once.
+    """The maps of one picture of a batch, in the order of its targets.
 
     Scores have six digits, so that those of a sidecar are the same.
     """
     classes = explanation.classes[index].tolist()
     grids = np.rint(explanation.heatmaps[index] * 255).astype(np.uint8)  # (K, h, w)
-    maps = {
-        class_id: DrawnMap(
+    return tuple(
+        DrawnMap(
             class_id,
             labels[class_id],
             round(float(explanation.scores[index, class_id]), 6),
@@ -70,8 +70,12 @@ def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> t
             float(explanation.evidence[index, k]),
         )
         for k, (class_id, grid) in enumerate(zip(classes, grids, strict=True))
-    }
-    return tuple(maps.values())
+    )
+
+
+def without_repeats(maps: Sequence[DrawnMap]) -> tuple[DrawnMap, ...]:
+    """Each class once, at its first place: a held class may also be among the best."""
+    return tuple({m.class_id: m for m in maps}.values())
 
 
 def chosen(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:

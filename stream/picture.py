@@ -23,13 +23,16 @@ class PictureError(ValueError):
 def read_picture(source: str | Path | Bytes) -> Bytes:
     """RGB (H, W, 3) of a picture file, turned as its EXIF says, or of such an array; raises `PictureError`."""
     if isinstance(source, np.ndarray):
-        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3:
+        if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
             raise PictureError(f"A picture is uint8 RGB (H, W, 3), this is {source.dtype} {source.shape}.")
         return source
     path = Path(source)
     if not path.is_file():
         raise PictureError(f"There is no file {path}.")
-    picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # of an empty file, and of sizes beyond its limits
+        picture = None
     if picture is None:
         raise PictureError(f"{path.name} is not a picture that can be read. Give a JPEG, PNG or WebP file.")
     return as_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))

@@ -104,7 +104,7 @@ def _template(first: EncodedFrame) -> Iterator[InputContainer | None]:
         yield None
         return
     try:
-        container = av.open(io.BytesIO(first.data), format="h264")
+        container = av.open(io.BytesIO(first.data), "r", format="h264")
     except av.FFmpegError as error:
         raise DamagedKeyframe from error
     with container:
@@ -306,7 +306,7 @@ class Recording:
                 track.broken = True
                 self._want_keyframe("explained")
             return
-        if frame.is_keyframe:
+        if frame.is_keyframe and number >= track.number:
             if number > track.number:
                 self._open(track, number, BitstreamFile(self._path(track, number, frame), frame), frame)
             track.broken = False

@@ -240,11 +240,13 @@ def sound(path: Path) -> tuple[float, float]:
     """When the film's sound begins, and when the tone sets in; in seconds."""
     with av.open(path) as file:
         frames = list(file.decode(audio=0))
+    begins = [float((samples.pts or 0) * (samples.time_base or 0)) for samples in frames]
     heard = [
-        (f.pts or 0) / RATE + int(loud[0]) / RATE for f in frames if len(loud := np.flatnonzero(np.abs(_wave(f)) > 0.1))
+        begin + int(loud[0]) / RATE
+        for begin, samples in zip(begins, frames, strict=True)
+        if len(loud := np.flatnonzero(np.abs(_wave(samples)) > 0.1))
     ]
-    assert frames[0].pts is not None
-    return frames[0].pts / RATE, heard[0]
+    return begins[0], heard[0]
 
 
 def _wave(samples: av.AudioFrame) -> NDArray[np.float64]:

@@ -32,7 +32,7 @@ class SlowedEngine(LocalEngine):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = 0.0
-        super().__init__(Explainer(catalog.find(), threads=1))
+        super().__init__(Explainer(catalog.find(), threads=1), background=True)
         self._seconds = seconds
 
     def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:

@@ -142,6 +142,13 @@ def test_shrinking_keeps_the_brightness(level: int) -> None:
     assert np.abs(picture.astype(int) - level).max() <= 1
 
 
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "rgb24"])
+def test_shrinking_keeps_the_brightness_of_detail(pix_fmt: str) -> None:
+    rgb = film.noise((320, 240)) // 2 + 60
+    frame = film.frame(rgb) if pix_fmt == "yuv420p" else av.VideoFrame.from_ndarray(rgb, "rgb24")
+    assert abs(Fit("stretch", (32, 32)).picture(frame).mean() - rgb.mean()) <= 0.3
+
+
 def test_the_frame_itself_is_left_alone() -> None:
     frame = film.frame(film.spot((64, 48)))
     before = film.pixels(frame)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from models.contract import Fitting
 from stream.explainer import BEST, Explainer
 from stream.fit import Fit
-from stream.overlay import COLORMAPS, MAX_HELD, Colormap, DrawnMap, Painter, View, chosen, drawn_maps
+from stream.overlay import COLORMAPS, MAX_HELD, Colormap, DrawnMap, Painter, View, chosen, drawn_maps, without_repeats
 from stream.planes import Bytes
 from tests import film, tiny
 
@@ -279,7 +279,7 @@ def test_a_painter_never_shows_what_it_drew_before() -> None:
     matrices: tuple[film.Matrix, ...] = ("bt601", "bt709")
     for _ in range(200):
         scale, view, matrix = random.choice([0.5, 1.0]), views[random.integers(5)], matrices[random.integers(2)]
-        full_range, size = bool(random.integers(2)), SIZE[:: random.choice([1, -1])]
+        full_range, size = bool(random.integers(2)), (SIZE, (SIZE[1], SIZE[0]))[random.integers(2)]
         maps = [replace(drawn(grids[i]), class_id=i, scale=scale) for i in random.permutation(2)]
         frames = [film.frame(film.spot(size), matrix=matrix, full_range=full_range) for _ in range(2)]
         used.paint(frames[0], maps, view)
@@ -310,11 +310,16 @@ def test_an_explanation_is_drawn_with_its_labels_scores_and_maps(tmp_path: Path)
         assert each.evidence == pytest.approx(float(explanation.evidence[2, index]))
 
 
-def test_a_held_class_that_is_among_the_best_is_explained_once(tmp_path: Path) -> None:
+def test_a_held_class_that_is_among_the_best_is_there_once_and_in_its_place() -> None:
+    maps = [drawn(cell(row, 2), class_id) for row, class_id in enumerate((7, 3, 9, 3, 4))]
+    assert [m.class_id for m in without_repeats(maps)] == [7, 3, 9, 4]
+
+
+def test_each_target_has_its_map_even_where_two_mean_the_same_class(tmp_path: Path) -> None:
     explainer = Explainer(tiny.model(tmp_path / "tiny.onnx"), threads=1)
-    best = int(explainer.explain(tiny.pictures(1), [-2]).classes[0, 0])
-    maps = drawn_maps(explainer.explain(tiny.pictures(1), [*BEST, best]), 0, explainer.contract.labels)
-    assert len(maps) == len({m.class_id for m in maps}) == 5
+    best = int(explainer.explain(tiny.pictures(1), [-1]).classes[0, 0])
+    maps = drawn_maps(explainer.explain(tiny.pictures(1), [best, -2, -1]), 0, explainer.contract.labels)
+    assert [m.class_id == best for m in maps] == [True, False, True]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from stream.planes import as_bytes
 from stream.sidecar import read_sidecar
-from tests.browser.conftest import HEIGHT, WIDTH, start
+from tests.browser.camera import HEIGHT, WIDTH, start_browser
 from tests.serving import Server, serving
 
 Picture = NDArray[np.uint8]
@@ -174,7 +174,7 @@ def test_a_video_file_goes_through_the_live_path(page: Page, tmp_path: Path, cam
 
 
 def test_a_refused_camera_is_said_in_words(playwright: Playwright, tmp_path: Path) -> None:
-    chromium = start(playwright, "--use-fake-device-for-media-stream", "--deny-permission-prompts")
+    chromium = start_browser(playwright, None, "--use-fake-device-for-media-stream", "--deny-permission-prompts")
     with serving(tmp_path) as server:
         page = chromium.new_context(permissions=[]).new_page()
         page.goto(server.url)
@@ -185,7 +185,7 @@ def test_a_refused_camera_is_said_in_words(playwright: Playwright, tmp_path: Pat
 
 
 def test_a_machine_without_a_camera_is_told_so(playwright: Playwright, tmp_path: Path) -> None:
-    chromium = start(playwright, "--use-fake-ui-for-media-stream")
+    chromium = start_browser(playwright, None, "--use-fake-ui-for-media-stream")
     with serving(tmp_path) as server:
         page = chromium.new_page()
         page.goto(server.url)

@@ -1,0 +1,90 @@
+"""The whole live path in one run: server, Chromium and its fake camera on this machine; frames, delay, memory.
+
+The delay's growth is told without a common clock: a returned frame's time stamp says when the camera took it, so the
+time from there to the screen is known up to a constant, and the constant falls out between the run's two ends.
+`python -m tests.bench.live [CAMERA.mjpeg [SECONDS]]` takes another camera.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Playwright, sync_playwright
+
+from tests.browser.camera import fake_camera, start_browser
+from tests.serving import serving
+
+WATCH = """() => {
+  window.seen = [];
+  const video = document.querySelector('#returned');
+  const look = (now, frame) => {
+    window.seen.push([now, frame.rtpTimestamp]);
+    video.requestVideoFrameCallback(look);
+  };
+  video.requestVideoFrameCallback(look);
+}"""
+
+
+def main() -> None:
+    """Print a row for each codec, and one for a model that takes 300 ms."""
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        camera = Path(sys.argv[1]) if len(sys.argv) > 1 else fake_camera(Path(folder))
+        seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 20.0
+        print("                     frames/s  exact  delay grew  frame p50/p95  model   CPU s/s   memory grew")
+        for name, slowed, query in (("H.264", None, ""), ("VP8", None, "?codec=vp8"), ("H.264, model 300 ms", 0.3, "")):
+            print(f"{name:20}", run(playwright, Path(folder), camera, seconds, slowed, query), flush=True)
+
+
+def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slowed: float | None, query: str) -> str:
+    """One run: its row of the table."""
+    browser = start_browser(playwright, camera)
+    with serving(folder, slowed=slowed) as server:
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(f"{server.url}/{query}")
+        page.click("#start")
+        page.wait_for_selector("body[data-state=live]")
+        time.sleep(5)  # the browser raises its bit rate and size
+        process = psutil.Process(server.process.pid)
+        page.evaluate(WATCH)
+        before, memory, began = process.cpu_times(), process.memory_info().rss, time.perf_counter()
+        reports = []
+        while time.perf_counter() - began < seconds:
+            time.sleep(0.25)
+            reports.append(page.evaluate("() => window.whycam.report"))
+        elapsed = time.perf_counter() - began
+        after, grown = process.cpu_times(), process.memory_info().rss - memory
+        seen = page.evaluate("() => window.seen")
+        browser.close()
+    first, last = reports[0]["counts"], reports[-1]["counts"]
+    assert last["decoded"] == last["explained"] + last["passed"] + last["dropped"], json.dumps(last)
+    delays = [now - rtp / 90 for now, rtp in unwrapped(seen)]
+    tenth = max(1, len(delays) // 10)
+    growth = statistics.median(delays[-tenth:]) - statistics.median(delays[:tenth])
+    frame_ms = sorted(r["times"]["frame_ms"] for r in reports)
+    exact = sum(r["state"] == "exact" for r in reports) / len(reports)
+    cpu = (after.user + after.system - before.user - before.system) / elapsed
+    return (
+        f"{len(seen) / elapsed:8.1f} {exact:6.0%} {growth:+8.0f} ms {statistics.median(frame_ms):7.1f}/"
+        f"{frame_ms[int(0.95 * len(frame_ms))]:.1f} ms {reports[-1]['times']['inference_ms']:5.0f} ms {cpu:6.2f} "
+        f"{grown / 2**20:+9.1f} MiB   ({last['received'] - first['received']} received, "
+        f"{last['dropped'] - first['dropped']} dropped)"
+    )
+
+
+def unwrapped(seen: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """The RTP time stamps as counts that do not wrap."""
+    out: list[tuple[float, int]] = []
+    for now, rtp in seen:
+        step = (rtp - out[-1][1] + (1 << 31)) % (1 << 32) - (1 << 31) if out else 0
+        out.append((now, (out[-1][1] + step) if out else rtp))
+    return out
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""A fake camera for Chromium: a cup of espresso, filmed by a hand that is not quite steady."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+from playwright.sync_api import Browser, Playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WIDTH, HEIGHT = 640, 480
+CALM = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
+)
+
+
+def fake_camera(folder: Path) -> Path:
+    """A motion JPEG that Chromium takes for a camera (30 frames a second): the photograph moves to and fro."""
+    path = folder / "espresso.mjpeg"
+    photo = cv2.resize(skimage.data.coffee(), (WIDTH + 80, HEIGHT + 80), interpolation=cv2.INTER_AREA)
+    with path.open("wb") as file:
+        for number in range(60):
+            turn = 2 * np.pi * number / 60
+            x, y = round(40 + 40 * np.sin(turn)), round(40 + 40 * np.sin(2 * turn))
+            ok, jpeg = cv2.imencode(".jpg", photo[y : y + HEIGHT, x : x + WIDTH, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+            assert ok
+            file.write(jpeg.tobytes())
+    return path
+
+
+def start_browser(playwright: Playwright, camera: Path | None = None, *flags: str) -> Browser:
+    """Chromium; with a camera file its user allows that camera."""
+    if camera is not None:
+        flags = (
+            *flags,
+            "--use-fake-ui-for-media-stream",
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-video-capture={camera}",
+        )
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=[*CALM.split(), *flags])

@@ -1,0 +1,181 @@
+"""Reports and commands: what docs/api.md promises, and a sentence for everything else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream.codec import EncodedFrame
+from stream.live import Counts, Painted, State
+from stream.messages import TOP, Command, CommandError, parse_command, report
+from stream.overlay import COLORMAPS, MAX_HELD, DrawnMap, View
+from stream.recording import RecordingStatus
+
+API = Path(__file__).parent.parent / "docs" / "api.md"
+LABELS = [f"class {number}" for number in range(10)]
+NOW = View(hold=(3,), opacity=0.5, colormap="viridis")
+
+
+def documented(heading: str) -> dict[str, Any]:
+    """The JSON example under a heading of docs/api.md."""
+    part = API.read_text(encoding="utf-8").split(f"### {heading}")[1]
+    example = re.search(r"```json\n(.*?)```", part, re.DOTALL)
+    assert example is not None
+    value = json.loads(example.group(1))
+    assert isinstance(value, dict)
+    return value
+
+
+def drawn(class_id: int, score: float) -> DrawnMap:
+    return DrawnMap(class_id, LABELS[class_id], score, np.zeros((7, 7), np.uint8), 1.0)
+
+
+def made(*, maps: tuple[DrawnMap, ...], age_ms: float | None, state: State, inference_ms: float | None) -> Painted:
+    return Painted(
+        EncodedFrame("VP8", b"", 181_500), maps, age_ms, state, NOW, Counts(9, 8, 6, 1, 1), inference_ms, 19.8123
+    )
+
+
+def shape(value: object) -> object:
+    """A JSON value with the kinds of its parts in their place; of a list, its first member."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [shape(part) for part in value[:1]]
+    return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+def test_a_report_has_exactly_the_keys_that_are_documented() -> None:
+    maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
+    painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
+    text = report(painted, model="tiny", rtp_in=7, rtp_out=8, recording=RecordingStatus("on", "recordings/now"))
+    assert shape(json.loads(text)) == shape(documented("Report"))
+
+
+def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
+    maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
+    painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
+    told = json.loads(report(painted, model="tiny", rtp_in=7, rtp_out=8, recording=RecordingStatus("off")))
+    assert told["classes"] == [0, 1, 2, 4, 5]
+    assert len(told["classes"]) == TOP
+    assert told["labels"] == [LABELS[c] for c in told["classes"]]
+    assert told["scores"] == [0.9, 0.8, 0.7, 0.5, 0.4]
+    assert told["held"] == [{"class": 3, "label": "class 3", "score": 0.6}]
+    assert (told["pts"], told["rtp_in"], told["rtp_out"]) == (181_500, 7, 8)
+    assert (told["age_ms"], told["state"]) == (33.3, "carried")
+    assert told["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
+    assert told["counts"] == {"received": 9, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
+    assert told["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis"}
+
+
+def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None:
+    painted = made(maps=(), age_ms=None, state="none", inference_ms=None)
+    stopped = RecordingStatus("stopped", "there", "The disk is full.")
+    told = json.loads(report(painted, model="tiny", rtp_in=7, rtp_out=None, recording=stopped))
+    assert (told["classes"], told["labels"], told["scores"], told["held"]) == ([], [], [], [])
+    assert (told["age_ms"], told["rtp_out"], told["times"]["inference_ms"]) == (None, None, None)
+    assert told["recording"] == {"state": "stopped", "folder": "there", "reason": "The disk is full."}
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ({}, Command(NOW, None)),
+        ({"hold": [4, 0, 4]}, Command(View((4, 0), 0.5, "viridis"), None)),
+        ({"hold": []}, Command(View((), 0.5, "viridis"), None)),
+        ({"opacity": 1}, Command(View((3,), 1.0, "viridis"), None)),
+        ({"opacity": 0.25}, Command(View((3,), 0.25, "viridis"), None)),
+        ({"colormap": "turbo"}, Command(View((3,), 0.5, "turbo"), None)),
+        ({"record": True}, Command(NOW, True)),
+        ({"record": False}, Command(NOW, False)),
+        ({"record": None}, Command(NOW, None)),
+        (
+            {"hold": [1], "opacity": 0, "colormap": "jet", "record": True},
+            Command(View((1,), 0.0, "jet"), True),
+        ),
+    ],
+)
+def test_a_command_changes_what_it_names_and_nothing_else(wish: dict[str, Any], expected: Command) -> None:
+    assert parse_command(json.dumps(wish), NOW, LABELS) == expected
+
+
+def test_the_documented_command_is_understood() -> None:
+    example = documented("Command")
+    labels = [str(number) for number in range(1000)]
+    assert parse_command(json.dumps(example), View(), labels) == Command(
+        View(tuple(example["hold"]), example["opacity"], example["colormap"]), example["record"]
+    )
+    table = API.read_text(encoding="utf-8").split("### Command")[1]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(example)
+    assert all(f"`{colormap}`" in table for colormap in COLORMAPS)
+    assert f"up to {MAX_HELD} class numbers" in table
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", r"A command is a JSON object; this is not JSON"),
+        ("hold", r"A command is a JSON object; this is not JSON"),
+        ("[" * 100_000, r"A command is a JSON object; this is not JSON"),
+        ('{"opacity": ' + "1" * 5000 + "}", r"A command is a JSON object; this is not JSON"),
+        ("[1]", r"A command is a JSON object\."),
+        ("null", r"A command is a JSON object\."),
+        ('{"freeze": true, "Hold": [1]}', r"A command has no key 'Hold', 'freeze'\."),
+        ('{"hold": 3}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [10]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [-1]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [true]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [1.0]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": ["1"]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": null}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [0, 1, 2, 3, 4, 5]}', r"At most 5 classes can be held, these are 6\."),
+        ('{"opacity": "1"}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": true}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": null}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": 1.01}', r"The opacity should be 0 to 1, it is 1\.01\."),
+        ('{"opacity": -1}', r"The opacity should be 0 to 1"),
+        ('{"opacity": NaN}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": 1e999}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": ' + "1" * 400 + "}", r"'opacity' should be a number from 0 to 1\."),
+        ('{"colormap": "rainbow"}', r"There is no colormap 'rainbow'\. Choose one of inferno, viridis"),
+        ('{"colormap": ["jet"]}', r"There is no colormap"),
+        ('{"colormap": null}', r"There is no colormap"),
+        ('{"record": 1}', r"'record' should be true or false\."),
+        ('{"record": "yes"}', r"'record' should be true or false\."),
+        ('{"opacity": 0.9, "record": 1}', r"'record' should be true or false\."),
+    ],
+)
+def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence) as caught:
+        parse_command(text, NOW, LABELS)
+    assert len(str(caught.value)) < 300
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["hold", "opacity", "colormap", "record"]), anything).map(json.dumps)
+    | anything.map(json.dumps)
+    | st.text(max_size=30)
+)
+@settings(deadline=None, max_examples=300)
+def test_whatever_a_client_sends_is_a_command_or_an_error_with_a_reason(text: str) -> None:
+    try:
+        command = parse_command(text, NOW, LABELS)
+    except CommandError as error:
+        assert error.args[0]  # noqa: PT017
+    else:
+        assert command.record in (None, True, False)
+        assert all(0 <= class_id < len(LABELS) for class_id in command.view.hold)

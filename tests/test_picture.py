@@ -1,0 +1,165 @@
+"""One still picture: read upright, its heat on the spot, its colours kept."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from stream.explainer import Explainer
+from stream.picture import PictureError, explain_picture, read_picture
+from stream.planes import Bytes
+from tests import film, tiny
+
+SIZE = (96, 64)
+
+
+@pytest.fixture(scope="module")
+def spots(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
+    return Explainer(tiny.bright_spot(tmp_path_factory.mktemp("models") / "spot.onnx"), threads=1)
+
+
+def save(path: Path, rgb: Bytes, orientation: int | None = None) -> Path:
+    """A picture file; in a JPEG, `orientation` is what EXIF says of how the camera was held."""
+    done, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
+    assert done
+    content = data.tobytes()
+    if orientation is not None:
+        entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
+        exif = b"Exif\0\0" + b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4)
+        content = content[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + content[2:]
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_a_picture_file_is_read_in_its_colours(tmp_path: Path, suffix: str) -> None:
+    rgb = read_picture(save(tmp_path / f"cup{suffix}", film.spot(SIZE)))
+    x, y = film.place(SIZE).middle
+    assert rgb.shape == (64, 96, 3)
+    assert rgb.dtype == np.uint8
+    assert np.abs(rgb[y, x].astype(int) - film.RED).max() <= 8
+    assert np.abs(rgb[2, 2].astype(int) - film.GREY).max() <= 4
+
+
+def test_a_name_will_do_for_a_path(tmp_path: Path) -> None:
+    path = save(tmp_path / "Tasse Käse.png", film.spot(SIZE))
+    assert np.array_equal(read_picture(str(path)), film.spot(SIZE))
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turns"),
+    [(1, 0), (3, 2), (6, 3), (8, 1)],  # of np.rot90, which turns counterclockwise
+)
+def test_a_photograph_is_read_upright(tmp_path: Path, orientation: int, turns: int) -> None:
+    stored = film.spot(SIZE)
+    rgb = read_picture(save(tmp_path / "cup.jpg", stored, orientation))
+    upright = np.rot90(stored, turns)
+    assert rgb.shape == upright.shape
+    assert np.abs(rgb.astype(int) - upright).mean() < 2
+
+
+def test_grey_and_transparent_pictures_are_read_as_rgb(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "grey.png"), np.full((9, 7), 80, np.uint8))
+    cv2.imwrite(str(tmp_path / "clear.png"), np.full((9, 7, 4), 80, np.uint8))
+    for name in ("grey.png", "clear.png"):
+        assert np.array_equal(read_picture(tmp_path / name), np.full((9, 7, 3), 80, np.uint8))
+
+
+def test_an_array_is_taken_as_it_is() -> None:
+    rgb = film.spot(SIZE)
+    assert read_picture(rgb) is rgb
+
+
+@pytest.mark.parametrize(
+    "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)]
+)
+def test_an_array_that_is_no_picture_is_refused(array: Bytes) -> None:
+    with pytest.raises(PictureError, match=r"A picture is uint8 RGB \(H, W, 3\), this is (uint8|float32) \(4, 4"):
+        read_picture(array)
+
+
+@pytest.mark.parametrize("size", [0, 4])
+def test_an_array_without_pixels_is_refused(size: int) -> None:
+    with pytest.raises(PictureError, match="A picture is uint8 RGB"):
+        read_picture(np.zeros((0, size, 3), np.uint8))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match=r"There is no file .*cup\.jpg\."):
+        read_picture(tmp_path / "cup.jpg")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\0", b"not a picture", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"]
+)
+def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cup.jpg").write_bytes(content)
+    with pytest.raises(PictureError, match=r"cup\.jpg is not a picture that can be read\. Give a JPEG"):
+        read_picture(tmp_path / "cup.jpg")
+
+
+def test_a_picture_that_says_it_is_enormous_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "bomb.png", film.spot(SIZE))
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack(">II", 1 << 20, 1 << 20)
+    path.write_bytes(bytes(data))
+    with pytest.raises(PictureError, match=r"bomb\.png is not a picture that can be read"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("size", [(96, 64), (97, 65), (64, 97), (1280, 720)])
+@pytest.mark.parametrize(("colour", "name"), [(film.RED, "red"), (film.GREEN, "green"), (film.BLUE, "blue")])
+def test_the_spot_is_named_and_painted(
+    spots: Explainer, size: tuple[int, int], colour: tuple[int, int, int], name: str
+) -> None:
+    picture = film.spot(size, colour=colour)
+    maps, rgb, painted = explain_picture(picture, spots, [-1, -2])
+    assert maps[0].label == name
+    assert maps[0].score > 0.5
+    assert len(maps) == 2
+    assert rgb is picture
+    assert painted.shape == picture.shape
+    assert painted.dtype == np.uint8
+    changed = np.abs(painted.astype(int) - picture).sum(axis=2)
+    x, y = film.place(size).middle
+    assert changed[y, x] > 60
+    changed[: size[1] // 3] = 0  # the label
+    row, column = np.unravel_index(changed.argmax(), changed.shape)
+    where = film.place(size)
+    assert where.x - size[0] / 8 <= int(column) <= where.x + where.side + size[0] / 8
+    assert where.y - size[1] / 8 <= int(row) <= where.y + where.side + size[1] / 8
+
+
+@pytest.mark.parametrize("size", [(96, 64), (1280, 720)])
+def test_a_place_without_heat_keeps_its_colours(spots: Explainer, size: tuple[int, int]) -> None:
+    picture = film.spot(size)
+    picture[size[1] // 3 : size[1] // 2, size[0] * 3 // 4 :] = (90, 118, 104)  # a little green
+    _, _, painted = explain_picture(picture, spots, [0])
+    y, x = size[1] * 5 // 12, size[0] * 7 // 8
+    assert np.abs(painted[y, x].astype(int) - picture[y, x]).max() <= 4
+    assert np.abs(painted[-3, -3].astype(int) - film.GREY).max() <= 3
+
+
+def test_a_picture_may_be_a_view_of_another_one(spots: Explainer) -> None:
+    mirrored = film.spot(SIZE)[:, ::-1]
+    maps, _, painted = explain_picture(mirrored, spots, [-1])
+    plain, _, expected = explain_picture(mirrored.copy(), spots, [-1])
+    assert np.array_equal(painted, expected)
+    assert np.array_equal(maps[0].grid, plain[0].grid)
+
+
+def test_the_picture_itself_is_left_alone(spots: Explainer) -> None:
+    picture = film.spot(SIZE)
+    explain_picture(picture, spots, [-1])
+    assert np.array_equal(picture, film.spot(SIZE))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (400, 3)])
+def test_pictures_of_any_size_can_be_explained(spots: Explainer, size: tuple[int, int]) -> None:
+    picture = film.noise(size)
+    _, _, painted = explain_picture(picture, spots, [-1])
+    assert painted.shape == picture.shape

@@ -1,0 +1,181 @@
+"""The command and the library's face, as a person starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import urllib.request
+from pathlib import Path
+
+import cv2
+import pytest
+import skimage.data
+
+import whycam
+from tests import film, tiny
+from tests.serving import serving
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "whycam", *map(str, arguments)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_models_lists_the_bundled_one_as_ready(tmp_path: Path) -> None:
+    done = run("models", folder=tmp_path)
+    assert done.returncode == 0
+    assert re.search(r"efficientnet-lite0\s+yes\s+Apache-2.0", done.stdout)
+
+
+def test_process_explains_a_film_and_says_what_it_left(tmp_path: Path) -> None:
+    film.write(tmp_path / "kitchen.mov", count=12)
+    model = tiny.bright_spot(tmp_path / "bright.onnx")
+    done = run("process", "kitchen.mov", "--model", model, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "12 frames" in done.stdout
+    assert "metadata" in done.stdout
+    assert len(film.read(tmp_path / "kitchen-output.mp4")) == 12
+    header, *lines = (tmp_path / "kitchen-output.jsonl").read_text().splitlines()
+    assert json.loads(header)["model"] == "bright spot"
+    assert [json.loads(line)["labels"][0] for line in lines] == ["red"] * 12
+
+    again = run("process", "kitchen.mov", "--model", model, folder=tmp_path)
+    assert again.returncode == 1
+    assert "--overwrite" in again.stderr
+    assert run("process", "kitchen.mov", "--model", model, "--overwrite", folder=tmp_path).returncode == 0
+
+
+BAD_CALLS: dict[str, tuple[list[str], str]] = {
+    "no such film": (["process", "none.mov"], "There is no file none.mov"),
+    "not a film": (["process", "text.mov"], "text.mov cannot be read as a video"),
+    "another ending": (["process", "text.mov", "-o", "out.avi"], "ends in .mp4"),
+    "a model by a wrong name": (["process", "text.mov", "--model", "eficientnet"], "efficientnet-lite0"),
+    "a model that is no model": (["serve", "--model", "text.onnx"], "text.onnx"),
+    "a model that is not there": (["serve", "--model", "none.onnx"], "none.onnx"),
+    "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
+    "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_CALLS)
+def test_a_bad_call_ends_with_a_sentence(tmp_path: Path, name: str) -> None:
+    arguments, words = BAD_CALLS[name]
+    (tmp_path / "text.mov").write_text("not a film")
+    (tmp_path / "text.onnx").write_text("not a model")
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {p.name for p in tmp_path.iterdir()} == {"text.mov", "text.onnx"}
+
+
+def test_a_taken_port_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = run("serve", "--port", str(port), folder=tmp_path)
+    assert done.returncode == 1
+    assert f"Port {port} is taken" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_answers_on_loopback_only_and_ends_when_asked(tmp_path: Path, number: signal.Signals) -> None:
+    import psutil
+
+    with serving(tmp_path) as server:
+        with urllib.request.urlopen(server.url + "/healthz") as answer:
+            assert json.load(answer)["status"] == "ok"
+        sockets = psutil.Process(server.process.pid).net_connections()
+        assert {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
+        server.process.send_signal(number)
+        assert server.process.wait(5) == 0
+
+
+def test_a_file_that_hides_a_package_is_named(tmp_path: Path) -> None:
+    (tmp_path / "models.py").write_text("print('I am somebody else')")
+    done = run("models", folder=tmp_path)
+    assert done.returncode == 1
+    assert "models.py" in done.stderr
+    assert "I am somebody else" not in done.stdout
+
+
+def test_explain_names_a_photograph(tmp_path: Path) -> None:
+    explained = whycam.explain(skimage.data.coffee())
+    assert explained.labels[0] == "espresso"
+    assert explained.scores[0] > 0.5
+    assert explained.heatmaps.shape == (5, 7, 7)
+    assert explained.overlay.shape == explained.picture.shape == (400, 600, 3)
+    by_number = whycam.explain(skimage.data.coffee(), targets=(explained.classes[1], -2))
+    assert by_number.classes[0] == by_number.classes[1] == explained.classes[1]
+    with pytest.raises(ValueError, match="classes 0 to 999"):
+        whycam.explain(skimage.data.coffee(), targets=(1000,))
+
+
+def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cv2.imwrite(str(tmp_path / "dog.jpg"), skimage.data.chelsea()[:, :, ::-1])
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(textwrap.dedent(block), {})
+
+
+@pytest.mark.wheel
+def test_a_wheel_runs_in_a_bare_environment_beside_a_models_py(tmp_path: Path) -> None:
+    def pip(*arguments: str | Path, python: Path = Path(sys.executable)) -> None:
+        command = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+        done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+    def whycam_command(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"COLUMNS": "200"}
+        return subprocess.run(
+            [bin_folder / "whycam", *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        )
+
+    folder = tmp_path / "somewhere"
+    folder.mkdir()
+    (folder / "models.py").write_text("raise SystemExit('I am somebody else')")
+    film.write(folder / "kitchen.mov", count=5)
+    # A copy, so that the build leaves nothing in the checkout.
+    source = tmp_path / "source"
+    files = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.splitlines()
+    for name in files:
+        if (ROOT / name).is_file():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            (source / name).write_bytes((ROOT / name).read_bytes())
+    pip("wheel", "--no-deps", "--wheel-dir", tmp_path, source)
+    (wheel,) = tmp_path.glob("whycam-*.whl")
+
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "bare"], check=True)
+    bin_folder = tmp_path / "bare" / ("Scripts" if os.name == "nt" else "bin")
+    pip("install", wheel, python=bin_folder / "python")
+    without = whycam_command("process", "kitchen.mov")
+    assert without.returncode == 1
+    assert "pip install 'whycam[cpu]'" in without.stderr
+
+    pip("install", f"{wheel}[cpu]", python=bin_folder / "python")
+    assert "efficientnet-lite0" in whycam_command("models").stdout
+    done = whycam_command("process", "kitchen.mov")
+    assert done.returncode == 0, done.stderr
+    assert len(film.read(folder / "kitchen-output.mp4")) == 5
+    page = next((tmp_path / "bare").rglob("web/index.html"))
+    assert page.read_bytes() == (ROOT / "web" / "index.html").read_bytes()
