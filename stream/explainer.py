@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.contract import Contract, ContractError, Tensor, read_contract
+from models.contract import OUTPUTS, Contract, ContractError, Tensor, read_contract
+from stream.device import CUDA, TENSORRT, Device, providers, why_not
 
 if TYPE_CHECKING:
     import onnxruntime
 
 BEST = tuple(range(-1, -6, -1))
 """Targets that mean 'the five best classes, best first'."""
+
+MAX_BINDINGS = 16
+"""Shapes for which buffers on a GPU are kept."""
 
 
 class RuntimeMissing(RuntimeError):
@@ -46,13 +51,18 @@ class Explainer:
     """Runs an explainable ONNX file: `Explainer(path).explain(pictures, [-1])`.
 
     Raises `ContractError` for a file that is missing, damaged or not explainable, and `RuntimeMissing` where
-    onnxruntime is not installed. `threads` is what onnxruntime may use for one picture; 0 lets it choose.
+    onnxruntime is not installed. `threads` is what onnxruntime may use for one picture; 0 lets it choose. One thread
+    uses an `Explainer` at a time.
     """
 
-    def __init__(self, path: Path, *, threads: int = 0) -> None:
+    def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0) -> None:
         self.path = path
-        self._session = _open(path, threads)
+        self._session = _open(path, device, threads)
         self.contract = _read(path, self._session)
+        self.device_problem = why_not(device, self.providers, available_providers())
+        """One sentence where the model does not run on the device that was wanted."""
+        on_gpu = self.providers[0] in (CUDA, TENSORRT)
+        self._run = _Bound(self._session, "cuda") if on_gpu else _plain_run(self._session)
 
     @cached_property
     def sha256(self) -> str:
@@ -78,11 +88,7 @@ class Explainer:
                 f"these are {pictures.dtype} {pictures.shape}. Fit them with stream.fit.Fit."
             )
         target = self.check_targets(targets, len(pictures))
-        scores, classes, heatmaps, evidence = self._session.run(
-            ["scores", "classes", "heatmaps", "evidence"],
-            {"image": np.ascontiguousarray(pictures), "target": target},
-        )
-        return Explanation(scores, classes, heatmaps, evidence)
+        return Explanation(*self._run(np.ascontiguousarray(pictures), target))
 
     def check_targets(self, targets: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
         """`targets` as an (N, K) array; raises `ValueError` for one that is not a class of this model."""
@@ -110,7 +116,57 @@ def evaluate(model: bytes, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[
     return values
 
 
-def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
+Run: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int64]], Sequence[NDArray[Any]]]
+"""Pictures and targets in, the outputs of `OUTPUTS` out."""
+
+
+def _plain_run(session: onnxruntime.InferenceSession) -> Run:
+    def run(pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
+        outputs: Sequence[NDArray[Any]] = session.run(list(OUTPUTS), {"image": pictures, "target": targets})
+        return outputs
+
+    return run
+
+
+class _Bound:
+    """Runs with buffers on the device, made once for each shape: a picture goes in, the small outputs come out."""
+
+    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+        self._session = session
+        self._device = device
+        self._bindings: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
+
+    def __call__(self, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
+        if targets.shape not in self._bindings:
+            if len(self._bindings) >= MAX_BINDINGS:
+                self._bindings.clear()
+            self._bindings[len(targets), targets.shape[1]] = self._bind(pictures, targets)
+        binding, image, target = self._bindings[len(targets), targets.shape[1]]
+        image.update_inplace(pictures)
+        target.update_inplace(targets)
+        self._session.run_with_iobinding(binding)
+        outputs: Sequence[NDArray[Any]] = binding.copy_outputs_to_cpu()
+        return outputs
+
+    def _bind(self, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+        import onnxruntime
+
+        binding = self._session.io_binding()
+        image = onnxruntime.OrtValue.ortvalue_from_numpy(pictures, self._device, 0)
+        target = onnxruntime.OrtValue.ortvalue_from_numpy(targets, self._device, 0)
+        binding.bind_ortvalue_input("image", image)
+        binding.bind_ortvalue_input("target", target)
+        for name in OUTPUTS:
+            binding.bind_output(name, self._device, 0)
+        return binding, image, target
+
+
+def available_providers() -> list[str]:
+    """The execution providers that the installed onnxruntime was built with; raises `RuntimeMissing`."""
+    return list(_onnxruntime().get_available_providers())
+
+
+def _onnxruntime() -> ModuleType:
     try:
         import onnxruntime
     except ImportError as error:
@@ -118,6 +174,11 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
             "whycam needs onnxruntime to run a model. Install one of: pip install 'whycam[cpu]' "
             "(any computer), pip install 'whycam[gpu]' (NVIDIA, CUDA 13 or newer)."
         ) from error
+    return onnxruntime  # type: ignore[no-any-return, unused-ignore]
+
+
+def _open(path: Path, device: Device, threads: int) -> onnxruntime.InferenceSession:
+    onnxruntime = _onnxruntime()
     if not path.is_file():
         raise ContractError(f"There is no model file {path}. `whycam models` lists those that are ready.")
     options = onnxruntime.SessionOptions()
@@ -125,8 +186,11 @@ def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
     options.log_severity_level = 3  # errors; warnings about the graph are for its author, not for its user
     # Threads that spin between two frames would take the cores that decode and encode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted = providers(device, onnxruntime.get_available_providers())
+    if any(name == CUDA for name, _ in wanted):
+        onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels of the extra `gpu` are on no library path
     try:
-        return onnxruntime.InferenceSession(path, options, providers=onnxruntime.get_available_providers())
+        return onnxruntime.InferenceSession(path, options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         reason = str(error).splitlines()[0]
         raise ContractError(f"{path} is not a model that onnxruntime can read ({reason}). Export it again.") from error
