@@ -107,13 +107,23 @@ class Explainer:
         return np.ascontiguousarray(target)
 
 
-def evaluate(model: bytes, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-    """Outputs of any ONNX graph, on the processor: for checks that look inside a model, not for explaining."""
+def evaluate(
+    model: bytes, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str], *, batch: int | None = None
+) -> list[NDArray[Any]]:
+    """Outputs of any ONNX graph, on the processor: for checks that look inside a model, not for explaining.
+
+    At most `batch` rows of the feeds are given at a time; their outputs are put together.
+    """
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    values: list[NDArray[Any]] = session.run(list(outputs), dict(feeds))
-    return values
+    count = max((len(feed) for feed in feeds.values()), default=1)
+    step = batch or max(count, 1)
+    parts = [
+        session.run(list(outputs), {name: feed[start : start + step] for name, feed in feeds.items()})
+        for start in range(0, max(count, 1), step)
+    ]
+    return [np.concatenate(values) if len(values) > 1 else values[0] for values in zip(*parts, strict=True)]
 
 
 Run: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int64]], Sequence[NDArray[Any]]]

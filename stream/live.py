@@ -6,7 +6,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
@@ -18,7 +18,7 @@ from stream.codec import CodecName, Decoder, EncodedFrame, Encoder
 from stream.engine import Engine
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
-from stream.overlay import DrawnMap, Painter, View, drawn_maps
+from stream.overlay import DrawnMap, Painter, View, drawn_maps, without_repeats
 from stream.recording import Recording
 from stream.sidecar import SidecarFrame
 
@@ -277,10 +277,5 @@ class LiveStream:
             self._newest = None
         else:
             self._patience.saw_inference(question.elapsed_ms)
-            self._newest = (question.pts, _without_repeats(drawn_maps(explanation, 0, self._labels)))
+            self._newest = (question.pts, without_repeats(drawn_maps(explanation, 0, self._labels)))
         self._pending = None
-
-
-def _without_repeats(maps: Sequence[DrawnMap]) -> tuple[DrawnMap, ...]:
-    """A held class that is also among the best is explained once."""
-    return tuple({m.class_id: m for m in maps}.values())

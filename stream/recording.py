@@ -123,8 +123,15 @@ class _Track:
     broken: bool = False
     """A frame was left out, so that those behind it cannot be shown, until a keyframe."""
     recorded: int = 0
-    unrecorded: int = 0
+    unwritten: int = 0
+    """Left out by the recording's own thread."""
+    refused: int = 0
+    """Left out by the thread that hands frames over."""
     segments: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def unrecorded(self) -> int:
+        return self.unwritten + self.refused
 
     def close_file(self) -> None:
         if self.file is not None:
@@ -191,16 +198,15 @@ class Recording:
 
     def _put(self, track: _Track, item: tuple[EncodedFrame, SidecarFrame | None], gap: bool) -> bool:
         """Queue a frame; returns whether the track now has a gap, behind which only a keyframe can follow."""
-        if self._status.state != "on" or (gap and not item[0].is_keyframe):
-            track.unrecorded += 1
-            return True
-        try:
-            self._queue.put_nowait(item)
-        except queue.Full:
-            track.unrecorded += 1
+        if self._status.state == "on" and (item[0].is_keyframe or not gap):
+            with suppress(queue.Full):
+                self._queue.put_nowait(item)
+                return False
+        track.refused += 1
+        # The camera is asked again and again, for a wish can be lost on its way; our own encoder once.
+        if self._status.state == "on" and (track is self._camera or not gap):
             self._want_keyframe(track.name)
-            return True
-        return False
+        return True
 
     def close(self, stream_counts: Mapping[str, int] | None = None) -> None:
         """Finish the files; blocks until what was handed over is on the disk."""
@@ -217,10 +223,12 @@ class Recording:
                 self._write_session()
                 while (item := self._queue.get()) is not None:
                     self._write(sidecar, *item)
-        except Exception as error:
-            # A full disk is the usual reason. Whatever it is: the stream goes on, and the person is told.
-            logger.exception("The recording %s broke.", self.folder)
+        except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
             self._stop(f"The recording stopped: {error}.")
+            self._drain()
+        except Exception as error:  # whatever it is: the stream goes on, and the person is told
+            logger.exception("The recording %s broke.", self.folder)
+            self._stop(f"The recording stopped: {error!r}.")
             self._drain()
         for track in (self._camera, self._explained):
             try:
@@ -233,7 +241,7 @@ class Recording:
     def _drain(self) -> None:
         """Count what arrives after the end, until `close`."""
         while (item := self._queue.get()) is not None:
-            self._track_of(item[1]).unrecorded += 1
+            self._track_of(item[1]).unwritten += 1
 
     def _track_of(self, line: SidecarFrame | None) -> _Track:
         return self._camera if line is None else self._explained
@@ -241,6 +249,7 @@ class Recording:
     def _stop(self, reason: str) -> None:
         if self._status.state == "on":
             self._status = RecordingStatus("stopped", str(self.folder), reason)
+            logger.warning("%s %s", self.folder, reason)
 
     def _write(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame | None) -> None:
         track = self._track_of(line)
@@ -253,7 +262,7 @@ class Recording:
                 self._write_explained(sidecar, frame, line)
         finally:
             if track.recorded == before:
-                track.unrecorded += 1
+                track.unwritten += 1
 
     def _check_disk(self) -> None:
         now = time.monotonic()

@@ -183,7 +183,7 @@ class _Unwrap:
     def __call__(self, timestamp: int) -> int:
         if self._last is not None:
             step = (timestamp - self._last + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
-            self._pts += step if abs(step) < 10 * 90_000 else 3000
+            self._pts += step if 0 < step < 10 * 90_000 else 3000
         self._last = timestamp
         return self._pts
 

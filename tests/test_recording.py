@@ -147,7 +147,8 @@ def test_a_recording_begun_in_mid_stream_starts_with_a_keyframe_that_it_asks_for
     session = Session(folder)
     session.feed(frames[5:], explained=painted[5:])
     note = session.close()
-    assert session.wishes == ["camera", "explained"]
+    assert session.wishes[:11] == ["camera"] * 11  # until it comes: a wish can be lost on its way
+    assert "explained" in session.wishes
     check_equations(folder, note)
     assert (note["counts"]["recorded"], note["counts"]["unrecorded"]) == (25, 10)
     assert note["counts"]["explained_recorded"] == 22
@@ -293,7 +294,7 @@ def test_nobody_waits_for_a_slow_disk_and_what_is_left_out_is_counted(
     assert note["counts"]["received"] == 60
     assert 20 < note["counts"]["recorded"] < 40
     assert pts_of(folder, note, "camera")[-20:] == [n * film.STEP for n in range(40, 60)]
-    assert session.wishes.count("camera") == 2
+    assert session.wishes.count("camera") > 2
 
 
 def test_too_little_room_stops_the_recording_and_says_why(folder: Path) -> None:
