@@ -41,6 +41,7 @@ from rich.table import Table
 
 from models import catalog
 from models.contract import ContractError
+from stream.device import DEVICES, Device
 from stream.engine import LocalEngine
 from stream.explainer import BEST, Explainer, RuntimeMissing
 from stream.media import MediaError
@@ -93,10 +94,14 @@ ModelOption = Annotated[
 ]
 
 
+DeviceOption = Annotated[str, typer.Option("--device", help=f"Where the model runs: {', '.join(DEVICES)}.")]
+
+
 @cli.command()
 def serve(
     port: Annotated[int, typer.Option(help="The page's port.", min=1, max=65535)] = 8080,
     model: ModelOption = None,
+    device: DeviceOption = "auto",
     recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
     ice_server: Annotated[
@@ -117,12 +122,11 @@ def serve(
     from stream.server import serve_until_stopped
     from stream.session import Settings
 
-    engine = _engine(model, live=True)
+    engine = _engine(model, device, live=True)
     settings = Settings(
         media=Media(tuple(ice_address or ["127.0.0.1"]), _port_range(udp_ports), tuple(ice_server or ())),
         recordings=None if no_record else recordings,
     )
-    screen.print(f"Model: {engine.contract.name} (another one: --model; `whycam models` lists them)")
     screen.print("Recordings: none" if no_record else f"Recordings: {recordings.resolve()} (none: --no-record)")
 
     def ready() -> None:
@@ -144,6 +148,7 @@ def process(
         typer.Option("--output", "-o", help="The explained video, .mp4 (default: INPUT-output.mp4 beside it)."),
     ] = None,
     model: ModelOption = None,
+    device: DeviceOption = "auto",
     opacity: Annotated[float, typer.Option(help="How much the hottest place is covered.", min=0, max=1)] = 0.7,
     colormap: Annotated[str, typer.Option(help=f"One of {', '.join(COLORMAPS)}.")] = "inferno",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
@@ -158,7 +163,7 @@ def process(
     for path in (target, target.with_suffix(".jsonl")):
         if path.exists() and not overwrite:
             raise MediaError(f"{path} is there already. Give another name with -o, or --overwrite.")
-    engine = _engine(model, live=False)
+    engine = _engine(model, device, live=False)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -191,10 +196,45 @@ def models() -> None:
     screen.print("Any explainable .onnx file can be given with --model as well.")
 
 
-def _engine(model: str | None, *, live: bool) -> LocalEngine:
+@cli.command()
+def doctor(
+    port: Annotated[int, typer.Option(help="The port to look at.", min=1, max=65535)] = 8080,
+    recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
+    device: DeviceOption = "auto",
+) -> None:
+    """Look over this computer: what is well, what is not, and what to do."""
+    from stream.doctor import examine
+
+    sick = 0
+    for finding in examine(port=port, recordings=recordings, device=_device(device)):
+        sick += not finding.well
+        screen.print(
+            "[green]✓[/green]" if finding.well else "[red]✗[/red]", f"[bold]{finding.what}[/bold]", finding.says
+        )
+        if not finding.well:
+            screen.print("  ", finding.advice, markup=False)
+    if sick:
+        raise typer.Exit(1)
+
+
+def _device(name: str) -> Device:
+    for device in DEVICES:
+        if device == name:
+            return device
+    raise ValueError(f"There is no device '{name}'. Choose one of {', '.join(DEVICES)}.")
+
+
+def _engine(model: str | None, device: str, *, live: bool) -> LocalEngine:
     # Live, a core is left to decoding and encoding; offline, all of them take turns.
     threads = max(1, (os.cpu_count() or 2) - 1) if live else 0
-    return LocalEngine(Explainer(catalog.find(model), threads=threads), background=live)
+    explainer = Explainer(catalog.find(model), device=_device(device), threads=threads)
+    screen.print(
+        f"Model: {explainer.contract.name} on {explainer.providers[0].removesuffix('ExecutionProvider')} "
+        "(another one: --model; `whycam models` lists them)"
+    )
+    if explainer.device_problem:
+        screen.print(explainer.device_problem, markup=False)
+    return LocalEngine(explainer, background=live)
 
 
 def _port_range(text: str | None) -> range | None:

@@ -1,0 +1,73 @@
+"""Which execution providers are asked for, and what is said where a wanted one is missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream import device as module
+from stream.device import CPU, CUDA, TENSORRT, providers, why_not
+from stream.explainer import BEST, Explainer, _Bound
+from tests import tiny
+
+ALL = [TENSORRT, CUDA, "AzureExecutionProvider", CPU]
+
+
+def names(device: module.Device, available: list[str]) -> list[str]:
+    return [name for name, _ in providers(device, available)]
+
+
+def test_auto_takes_the_gpu_where_there_is_one_and_never_tensorrt_unasked() -> None:
+    assert names("auto", ALL) == [CUDA, CPU]
+    assert names("auto", ["AzureExecutionProvider", CPU]) == [CPU]
+    assert names("auto", ["CoreMLExecutionProvider", CPU]) == ["CoreMLExecutionProvider", CPU]
+
+
+def test_tensorrt_falls_to_cuda_and_cuda_to_the_processor() -> None:
+    assert names("tensorrt", ALL) == [TENSORRT, CUDA, CPU]
+    assert names("cuda", ALL) == [CUDA, CPU]
+    assert names("cpu", ALL) == [CPU]
+
+
+def test_cuda_keeps_float32_whole() -> None:
+    ((_, options), _) = providers("cuda", ALL)
+    assert options["use_tf32"] == "0"
+    assert options["cudnn_conv_algo_search"] == "EXHAUSTIVE"
+
+
+def test_nothing_is_said_where_the_model_runs_as_wanted() -> None:
+    assert why_not("cuda", [CUDA, CPU], ALL) is None
+    assert why_not("cpu", [CPU], ALL) is None
+    assert why_not("auto", [CUDA, CPU], ALL) is None
+
+
+def test_a_device_that_is_missing_or_does_not_load_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.shutil, "which", lambda _: None)  # type: ignore[attr-defined]
+    assert "whycam[gpu]" in (why_not("cuda", [CPU], [CPU]) or "")
+    assert "no NVIDIA driver" in (why_not("cuda", [CPU], ALL) or "")
+    assert "no NVIDIA driver" in (why_not("auto", [CPU], ALL) or "")
+    assert why_not("auto", [CPU], [CPU]) is None
+    assert "openvino" in (why_not("openvino", [CPU], [CPU]) or "")
+    monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")  # type: ignore[attr-defined]
+    assert "not used" in (why_not("auto", [CPU], [CPU]) or "")
+    assert "CUDA 13" in (why_not("cuda", [CPU], ALL) or "")
+
+
+def test_an_explainer_runs_on_the_processor_and_says_what_was_wanted(tmp_path: Path) -> None:
+    explainer = Explainer(tiny.model(tmp_path / "tiny.onnx"), device="cuda")
+    assert explainer.providers == [CPU]
+    assert explainer.device_problem
+
+
+def test_buffers_bound_once_give_the_same_outputs_for_every_shape(tmp_path: Path) -> None:
+    """On a GPU all runs go through them; here the same code binds buffers of the processor."""
+    explainer = Explainer(tiny.model(tmp_path / "tiny.onnx"))
+    plain, bound = explainer._run, _Bound(explainer._session, "cpu")
+    for count, targets in ((1, BEST), (3, (-1,)), (1, BEST), (2, ()), (3, (4,))):
+        pictures = tiny.pictures(count, seed=count + len(targets))
+        target = explainer.check_targets(targets, count)
+        for got, expected in zip(bound(pictures, target), plain(pictures, target), strict=True):
+            np.testing.assert_array_equal(got, expected)
+    assert len(bound._bindings) == 3
