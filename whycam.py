@@ -106,7 +106,7 @@ def serve(
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
     ice_server: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="A STUN or TURN server's URL; without one nothing outside is asked."),
+        typer.Option(help="stun:HOST:PORT or turn:USER:SECRET@HOST:PORT; without one nothing outside is asked."),
     ] = None,
     ice_address: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -118,16 +118,17 @@ def serve(
     ] = None,
 ) -> None:
     """Open a page on this computer that explains its camera, live."""
-    from stream.rtc import Media
+    from stream.rtc import LOOPBACK, Media
     from stream.server import serve_until_stopped
     from stream.session import Settings
 
+    media = Media(tuple(ice_address or [LOOPBACK]), _port_range(udp_ports), tuple(ice_server or ()))
+    media.check()
+    settings = Settings(media=media, recordings=None if no_record else recordings.resolve())
     engine = _engine(model, device, live=True)
-    settings = Settings(
-        media=Media(tuple(ice_address or ["127.0.0.1"]), _port_range(udp_ports), tuple(ice_server or ())),
-        recordings=None if no_record else recordings,
+    screen.print(
+        f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
     )
-    screen.print("Recordings: none" if no_record else f"Recordings: {recordings.resolve()} (none: --no-record)")
 
     def ready() -> None:
         screen.print(f"Open [bold]http://localhost:{port}[/bold] in a browser. Ctrl-C ends.")

@@ -51,6 +51,17 @@ class EncodedFrame:
         """Width and height of a VP8 keyframe, in pixels."""
         return (self.data[6] | self.data[7] << 8) & 0x3FFF, (self.data[8] | self.data[9] << 8) & 0x3FFF
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether this is a VP8 keyframe above `MAX_PIXELS`, for which libvpx would reserve a gigabyte unasked.
+
+        FFmpeg itself refuses such H.264.
+        """
+        if self.codec == "H264" or not self.is_keyframe:
+            return False
+        width, height = self.vp8_size
+        return width * height > MAX_PIXELS
+
 
 def _nal_units(data: bytes) -> list[bytes]:
     """The units of an Annex B stream, without start codes."""
@@ -70,6 +81,8 @@ class Decoder:
 
     def decode(self, frame: EncodedFrame) -> list[av.VideoFrame]:
         """The pictures in yuv420p; raises `av.FFmpegError` for what cannot be decoded."""
+        if frame.is_too_large:
+            raise av.InvalidDataError(1, f"a picture of {frame.vp8_size} is larger than {MAX_PIXELS} pixels")
         packet = av.Packet(frame.data)
         packet.pts = packet.dts = frame.pts
         packet.time_base = TIME_BASE

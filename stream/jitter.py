@@ -9,7 +9,6 @@ CAPACITY = 1024
 """Packets that may be held while one before them is missing."""
 GIVE_UP_AFTER = 90_000 // 5
 """RTP time, 200 ms, that the newest packet may be ahead of a missing one: a retransmission had its chance."""
-_MAX_MISORDER = 100
 
 
 class MediaPacket(Protocol):
@@ -41,7 +40,7 @@ class FrameAssembler:
             self._next = packet.sequence_number
         ahead = packet.sequence_number - self._next & 0xFFFF
         lost = False
-        if ahead >= 0x8000 and 0x10000 - ahead < _MAX_MISORDER:
+        if ahead >= 0x8000 and 0x10000 - ahead <= CAPACITY:
             return False, None  # it comes too late, or a second time
         if ahead >= CAPACITY:  # the sender began anew, or the gap is hopeless
             self._packets.clear()

@@ -33,9 +33,14 @@ SHOW_EVERY_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the frames: decoded = explained + passed + dropped."""
+    """What became of the frames: received = decoded + lost, decoded = explained + passed + dropped.
+
+    The frames that are on their way between two of these are in none of them yet.
+    """
 
     received: int = 0
+    lost: int = 0
+    """Given up undecoded, because too many waited, or damaged."""
     decoded: int = 0
     explained: int = 0
     passed: int = 0
@@ -94,7 +99,8 @@ class Patience:
         """Learn the model's pace, and decide; two thresholds, so that it does not flap."""
         before = elapsed_ms if self.inference_ms is None else self.inference_ms
         self.inference_ms = before + 0.2 * (elapsed_ms - before)
-        limit = 0.9 if self._waits else 0.6
+        # What is left of the interval is for decoding, painting and encoding.
+        limit = 0.75 if self._waits else 0.5
         self._waits = self.inference_ms < limit * self._interval_ms
 
     @property
@@ -142,7 +148,7 @@ class LiveStream:
         self._closed = False
         self._shown = time.perf_counter()
         self.view = view or View()
-        self._received = 0  # counted by the thread that receives, all others by the stream's own
+        self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
         self._counts = Counts()
         self.recording: Recording | None = None
         self._thread = threading.Thread(target=self._run, name="live")
@@ -151,12 +157,14 @@ class LiveStream:
     def receive(self, frame: EncodedFrame) -> None:
         """Take a frame from the network; never blocks."""
         self._received += 1
-        if self.recording is not None:
-            self.recording.camera(frame)
+        recording = self.recording
+        if recording is not None:
+            recording.camera(frame)
         if self._queue.qsize() >= MAX_WAITING:
             self._gave_up = True
             self._want_keyframe()
         if self._gave_up and not frame.is_keyframe:
+            self._given_up += 1
             return
         self._gave_up = False
         self._queue.put((frame, time.perf_counter()))
@@ -164,7 +172,8 @@ class LiveStream:
     @property
     def counts(self) -> Counts:
         """The frames so far."""
-        return replace(self._counts, received=self._received)
+        counts = self._counts
+        return replace(counts, received=self._received, lost=counts.lost + self._given_up)
 
     def request_keyframe(self) -> None:
         """Make the next encoded frame one that a decoder can begin with."""
@@ -192,7 +201,7 @@ class LiveStream:
             frame, arrived = item
             for picture in self._decode(frame):
                 if self._is_superseded():
-                    self._count(dropped=1)
+                    self._count(decoded=1, dropped=1)
                 else:
                     self._show(picture, arrived)
 
@@ -211,8 +220,8 @@ class LiveStream:
         except av.FFmpegError as error:
             logger.debug("A frame could not be decoded: %s", error)
             self._want_keyframe()
+            self._count(lost=1)
             return []
-        self._count(decoded=len(pictures))
         return pictures
 
     def _count(self, **more: int) -> None:
@@ -230,14 +239,16 @@ class LiveStream:
             age_ms = (pts - made_for) / 90
             state = "carried" if age_ms else "exact"
         self._painter.paint(picture, maps, view)
-        self._count(**({"explained": 1} if maps else {"passed": 1}))
+        self._count(decoded=1, **({"explained": 1} if maps else {"passed": 1}))
         keyframe = self._keyframe_wanted.is_set()
-        self._keyframe_wanted.clear()
+        if keyframe:  # else a wish that comes between the two would be lost
+            self._keyframe_wanted.clear()
         encoded = self._encoder.encode(picture, keyframe=keyframe)
         if encoded is None:
             return
-        if self.recording is not None:
-            self.recording.explained(encoded, SidecarFrame(pts, age_ms, maps))
+        recording = self.recording  # another thread may take it away
+        if recording is not None:
+            recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view))
         self._shown = time.perf_counter()
         self._send(
             Painted(

@@ -25,5 +25,5 @@ def check_offer(sdp: str) -> str:
         count = sum(line.startswith(start) for line in lines)
         if count > most:
             raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {most} are taken.")
-    kept = [line for line in lines if not (line.startswith("a=candidate:") and ".local " in line)]
+    kept = [line for line in lines if not (line.startswith("a=candidate:") and ".local " in line.lower())]
     return "\r\n".join(kept) + "\r\n"

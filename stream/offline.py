@@ -24,12 +24,14 @@ from stream.sidecar import SidecarFrame, SidecarWriter
 
 BATCH = 4
 """Pictures that are explained together."""
+MAX_ITEMS = 256
+"""Frames and packets of sound in a batch: sound may go on where the picture does not."""
 AHEAD = 4
 """Batches that may be decoded before the first of them is painted: 16 frames, 50 MB at 1080p."""
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ExplainedFilm:
     """What came of a file."""
 
     video: Path
@@ -57,7 +59,7 @@ def explain_file(
     view: View | None = None,
     *,
     progress: Callable[[int, int], None] | None = None,
-) -> Explained:
+) -> ExplainedFilm:
     """Explain a video into `output` (.mp4) and its sidecar beside it (.jsonl).
 
     `progress` is told the frames done and the frames expected (0 where nobody knows). Raises `MediaError`.
@@ -87,7 +89,7 @@ def explain_file(
                     painter.paint(frame, maps, view)
                     writer.write(frame)
                     assert frame.pts is not None
-                    sidecar.write(SidecarFrame(frame.pts, 0.0, maps))
+                    sidecar.write(SidecarFrame(frame.pts, 0.0, maps, view))
                     count += 1
                     if progress is not None:
                         progress(count, film.frames)
@@ -99,7 +101,7 @@ def explain_file(
                 raise MediaError(f"{output} cannot be written ({error.strerror}).") from error
             raise
     os.replace(sidecar_part, sidecar_path)
-    return Explained(output, sidecar_path, count)
+    return ExplainedFilm(output, sidecar_path, count)
 
 
 def _explained(
@@ -160,7 +162,7 @@ class _Reader:
                 items.append(item)
                 if isinstance(item, av.VideoFrame):
                     pictures.append(self._fit.picture(item))
-                if len(pictures) == BATCH:
+                if len(pictures) == BATCH or len(items) >= MAX_ITEMS:
                     self._put(items, pictures)
                     items, pictures = [], []
             self._put(items, pictures)

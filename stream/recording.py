@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -171,6 +171,7 @@ class Recording:
         self._status = RecordingStatus("on", str(folder))
         self._camera = _Track("camera")
         self._explained = _Track("explained")
+        self._received = 0
         self._sidecar_lines = 0
         self._zero: int | None = None
         self._starts: list[int] = []  # pts of each camera segment's first frame
@@ -190,6 +191,7 @@ class Recording:
 
     def camera(self, frame: EncodedFrame) -> None:
         """Hand over a frame as the camera sent it."""
+        self._received += 1
         self._camera_gap = self._put(self._camera, (frame, None), self._camera_gap)
 
     def explained(self, frame: EncodedFrame, line: SidecarFrame) -> None:
@@ -324,7 +326,7 @@ class Recording:
         assert self._zero is not None
         track.file.write(frame, frame.pts - self._starts[number])
         track.recorded += 1
-        sidecar.write(SidecarFrame(line.pts - self._zero, line.age_ms, line.maps))
+        sidecar.write(replace(line, pts=line.pts - self._zero))
         self._sidecar_lines += 1
 
     def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
@@ -351,7 +353,7 @@ class Recording:
             "state": "ended" if ended else "recording",
             "status": asdict(self._status),
             "counts": {
-                "received": self._camera.recorded + self._camera.unrecorded,
+                "received": self._received,
                 "recorded": self._camera.recorded,
                 "unrecorded": self._camera.unrecorded,
                 **self._stream_counts,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+import socket
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +30,13 @@ logger = logging.getLogger(__name__)
 
 CAMERA_BIT_RATE = 3_000_000
 """What the camera is told that the way to us carries, in bit/s."""
+LOOPBACK = "127.0.0.1"
 KEYFRAME_EVERY_S = 0.5
 """A viewer's or a file's wish for a keyframe is passed on at most so often."""
 MAX_UNSENT = 60
 """Packets that may wait for the network; then they are dropped up to a new keyframe."""
+MAX_GAP = 60 * 90_000
+"""The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
 MAX_COMMAND = 4096
 """Bytes of a command on the data channel."""
 
@@ -39,9 +45,27 @@ MAX_COMMAND = 4096
 class Media:
     """Where media may flow: local addresses, UDP ports (None: any), STUN or TURN servers (none: nothing leaves)."""
 
-    addresses: Sequence[str] = ("127.0.0.1",)
+    addresses: Sequence[str] = (LOOPBACK,)
     ports: range | None = None
     ice_servers: Sequence[str] = ()
+
+    def check(self) -> None:
+        """Raises `ValueError` for what no call could use; without a port yet, so before anybody calls."""
+        for url in self.ice_servers:
+            ice_server(url)
+        if self.ice_servers and set(self.addresses) <= {LOOPBACK}:
+            raise ValueError(
+                "A STUN or TURN server cannot be reached from 127.0.0.1. "
+                "Give the address of this computer's network as well: --ice-address ADDR."
+            )
+        for address in self.addresses:
+            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.bind((address, 0))
+                except OSError as error:
+                    raise ValueError(
+                        f"Media cannot use the address {address} ({error.strerror}). Give one of this computer's own."
+                    ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +90,7 @@ class Peer:
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._clock = _Unwrap()
-        self._track = _PacketTrack(events.on_keyframe_request)
+        self._track = _PacketTrack(events.on_keyframe_request, lambda: self._events.on_end("sending stopped"))
         self._reports: RTCDataChannel | None = None
         self._asked = -KEYFRAME_EVERY_S
         self._asking: asyncio.Task[None] | None = None
@@ -76,13 +100,14 @@ class Peer:
     @classmethod
     async def answering(cls, offer: str, media: Media, events: PeerEvents) -> Peer:
         """Answer an offer; raises `OfferError`, or `OSError` where no UDP port is free."""
-        servers = [RTCIceServer(urls=url) for url in media.ice_servers]
-        pc = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        checked = check_offer(offer)
+        pc = RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
         peer = cls(pc, events)
         try:
-            await peer._answer(check_offer(offer), media)
+            await peer._answer(checked, media)
         except BaseException:
-            await peer.close()
+            with suppress(Exception):  # aiortc stumbles over what the offer left half built
+                await peer.close()
             raise
         return peer
 
@@ -92,6 +117,7 @@ class Peer:
         pc.on("connectionstatechange", self._on_state)
         try:
             await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await pc.createAnswer()  # it too stumbles; made again below, with what we add
         except Exception as error:  # the parser raises whatever the text makes it stumble over
             raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
         videos = [t for t in pc.getTransceivers() if t.kind == "video"]
@@ -145,11 +171,10 @@ class Peer:
 
     def _deliver(self, payload_type: int, data: bytes, timestamp: int) -> None:
         codec = rtc_hooks.payload_codecs(self._receiver).get(payload_type)
-        if codec not in ("H264", "VP8"):
-            return
+        if codec != self.codec:
+            return  # the answer named it as a second choice; nobody switches in mid-stream
         self.last_frame = time.monotonic()
-        name: CodecName = "H264" if codec == "H264" else "VP8"
-        self._events.on_frame(EncodedFrame(name, data, self._clock(timestamp)), timestamp)
+        self._events.on_frame(EncodedFrame(self.codec, data, self._clock(timestamp)), timestamp)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label == "reports":
@@ -170,6 +195,15 @@ class Peer:
             self._events.on_end(f"the connection is {self._pc.connectionState}")
 
 
+def ice_server(url: str) -> RTCIceServer:
+    """A STUN or TURN server: `stun:HOST[:PORT]` or `turn:USER:SECRET@HOST[:PORT]`; raises `ValueError`."""
+    parts = re.fullmatch(r"(?:(stun)|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
+    if parts is None:
+        raise ValueError(f"An ICE server is written stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
+    stun, turn, user, secret, host = parts.groups()
+    return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
+
+
 _SILENT = PeerEvents(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None)
 
 
@@ -183,7 +217,7 @@ class _Unwrap:
     def __call__(self, timestamp: int) -> int:
         if self._last is not None:
             step = (timestamp - self._last + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
-            self._pts += step if 0 < step < 10 * 90_000 else 3000
+            self._pts += step if 0 < step < MAX_GAP else 3000
         self._last = timestamp
         return self._pts
 
@@ -193,10 +227,11 @@ class _PacketTrack(MediaStreamTrack):
 
     kind = "video"
 
-    def __init__(self, want_keyframe: Callable[[], None]) -> None:
+    def __init__(self, want_keyframe: Callable[[], None], on_stop: Callable[[], None]) -> None:
         super().__init__()
         self._queue: asyncio.Queue[EncodedFrame | None] = asyncio.Queue()
         self._want_keyframe = want_keyframe
+        self._on_stop = on_stop
         self._gap = False
 
     def put(self, frame: EncodedFrame) -> None:
@@ -210,9 +245,10 @@ class _PacketTrack(MediaStreamTrack):
         self._gap = False
         self._queue.put_nowait(frame)
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # by us, or by aiortc's sender when it gives up
         super().stop()
         self._queue.put_nowait(None)
+        self._on_stop()
 
     async def recv(self) -> av.Packet[Any]:
         frame = await self._queue.get()

@@ -99,9 +99,9 @@ def send_packets(
 def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
     """The RTP time stamp that a frame of this pts is sent with; None before the first packet left."""
     sent = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
-    packer: _PackOnly = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
-    if not sender._RTCRtpSender__packet_count:  # type: ignore[attr-defined]
-        return None
+    packer: _PackOnly | None = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
+    if packer is None or not sender._RTCRtpSender__packet_count:  # type: ignore[attr-defined]
+        return None  # the first is taken away when the sender stops
     return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
 
 
@@ -127,25 +127,35 @@ async def _gather(
     addresses: list[str],  # noqa: ARG001 - aioice's choice: every address but loopback
     timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
 ) -> list[Any]:
-    if ports is None:
-        return await gather(component, own_addresses, timeout)
-    loop = asyncio.get_running_loop()
-    real = loop.create_datagram_endpoint
-
-    async def in_range(factory: Any, local_addr: tuple[str, int] | None = None, **options: Any) -> Any:
-        if local_addr is None or local_addr[1]:
-            return await real(factory, local_addr=local_addr, **options)
-        for port in ports:
-            with suppress(OSError):
-                return await real(factory, local_addr=(local_addr[0], port), **options)
-        raise NoFreePort(f"All UDP ports {ports[0]}-{ports[-1]} of {local_addr[0]} are in use.")
-
-    # aioice asks the loop for port 0. Whoever else opens a UDP socket meanwhile gets one of the range too.
-    loop.create_datagram_endpoint = in_range  # type: ignore[method-assign, assignment]
-    try:
-        candidates = await gather(component, own_addresses, timeout)
-    finally:
-        loop.create_datagram_endpoint = real  # type: ignore[method-assign]
+    if ports is not None:
+        _limit_ports(asyncio.get_running_loop(), ports)
+    candidates = await gather(component, own_addresses, timeout)
     if not candidates:  # aioice logs a failed bind and goes on
-        raise NoFreePort(f"All UDP ports {ports[0]}-{ports[-1]} are in use.")
+        where = f"UDP ports {ports[0]}-{ports[-1]}" if ports else "UDP ports"
+        raise NoFreePort(f"No free {where} on {' or '.join(own_addresses)}: too many calls, or not an address of ours.")
     return candidates
+
+
+class _InRange:
+    """Stands in for a loop's `create_datagram_endpoint`: where any port would do, it takes one of a range."""
+
+    def __init__(self, real: Callable[..., Awaitable[Any]], ports: range) -> None:
+        self._real = real
+        self.ports = ports
+
+    async def __call__(self, factory: Any, local_addr: tuple[str, int] | None = None, **options: Any) -> Any:
+        if local_addr is None or local_addr[1]:
+            return await self._real(factory, local_addr=local_addr, **options)
+        for port in self.ports:
+            with suppress(OSError):
+                return await self._real(factory, local_addr=(local_addr[0], port), **options)
+        raise NoFreePort(f"All UDP ports {self.ports[0]}-{self.ports[-1]} of {local_addr[0]} are in use.")
+
+
+def _limit_ports(loop: asyncio.AbstractEventLoop, ports: range) -> None:
+    """From now on every UDP socket of this loop is opened in the range: aioice asks for port 0 and cannot be told."""
+    opener: Any = loop.create_datagram_endpoint
+    if isinstance(opener, _InRange):
+        opener.ports = ports
+    else:
+        loop.create_datagram_endpoint = _InRange(opener, ports)  # type: ignore[method-assign, assignment]

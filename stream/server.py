@@ -69,7 +69,8 @@ class _Complaints:
         self._said: dict[str, float] = {}
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        kind = f"{context.get('message')} {type(context.get('exception')).__name__}"
+        # A message may end in the arguments of a callback, another one each time.
+        kind = f"{str(context.get('message')).partition('(')[0]} {type(context.get('exception')).__name__}"
         now = loop.time()
         if now - self._said.get(kind, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
             self._said[kind] = now
@@ -102,7 +103,7 @@ async def _call(request: web.Request) -> web.Response:
     except UnicodeDecodeError as error:
         raise web.HTTPBadRequest(text="The offer is not UTF-8 text.") from error
     except OfferTooLarge as error:
-        raise web.HTTPRequestEntityTooLarge(MAX_BYTES, text=str(error)) from error
+        raise web.HTTPRequestEntityTooLarge(MAX_BYTES, len(offer), text=str(error)) from error
     except web.HTTPRequestEntityTooLarge as error:  # aiohttp's own, before the whole body was read
         error.text = f"The offer is too large; at most {MAX_BYTES} bytes are taken."
         raise

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS = 8
 SILENT_S = 15.0
+SWITCH_EVERY_S = 0.5
 CLOSE_S = 10.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
@@ -39,8 +40,6 @@ class Settings:
     media: Media = field(default_factory=Media)
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
-    record: bool = True
-    """Whether a session records from its start."""
     min_free: int = MIN_FREE
     """Bytes that recordings leave free on the disk."""
     max_sessions: int = MAX_SESSIONS
@@ -63,6 +62,9 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
         self._recording: Recording | None = None
+        # A recording begins with a frame: a call that is never taken up leaves nothing behind.
+        self._to_record = settings.recordings is not None
+        self._switched = -SWITCH_EVERY_S
         self._unrecorded = RecordingStatus("off")  # said while there is no recording
         self._counted_from: dict[str, int] = {}
         self._finishing: set[asyncio.Task[None]] = set()
@@ -89,8 +91,6 @@ class Session:
             want_keyframe=lambda: session._from_thread(session._peer.request_keyframe),
             on_failure=lambda: session._from_thread(session._end, "the stream broke"),
         )
-        if settings.record and settings.recordings is not None:
-            session._record(True)
         session._watchdog = asyncio.create_task(session._watch())
         return session
 
@@ -109,6 +109,12 @@ class Session:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _receive(self, frame: EncodedFrame, rtp: int) -> None:
+        if frame.is_too_large:
+            self._end("the camera's picture is larger than 1920x1080")
+            return
+        if self._to_record:
+            self._to_record = False
+            self._start_recording()
         self._rtp.append((frame.pts, rtp))
         self._live.receive(frame)
 
@@ -140,38 +146,44 @@ class Session:
         return None
 
     def _record(self, wanted: bool) -> None:
-        """Begin a recording, or end the one that runs."""
+        """Begin a recording with the next frame, or end the one that runs."""
         running = self._recording is not None and self._recording.status.state == "on"
-        if wanted == running:
+        if wanted == (running or self._to_record):
             return
+        now = time.monotonic()
+        if now - self._switched < SWITCH_EVERY_S:
+            raise CommandError("The recording was switched a moment ago. Try again in a second.")
+        self._switched = now
         self._finish_recording()
         self._unrecorded = RecordingStatus("off")
-        if wanted:
-            assert self._settings.recordings is not None
-            try:
-                folder = new_folder(self._settings.recordings)
-            except OSError as error:
-                reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
-                self._unrecorded = RecordingStatus("stopped", reason=reason)
-                logger.warning(reason)
-                return
-            contract = self._engine.contract
-            about = {
-                "model": contract.name,
-                "sha256": self._engine.sha256,
-                "score": contract.score,
-                "fit": contract.fit,
-                "settings": asdict(self._live.view),
-            }
-            self._counted_from = asdict(self._live.counts)
-            self._recording = Recording(
-                folder,
-                about,
-                lambda track: self._from_thread(self._want_keyframe, track),
-                min_free=self._settings.min_free,
-            )
-            self._live.recording = self._recording
-            logger.info("Recording to %s", folder)
+        self._to_record = wanted
+
+    def _start_recording(self) -> None:
+        assert self._settings.recordings is not None
+        try:
+            folder = new_folder(self._settings.recordings)
+        except OSError as error:
+            reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
+            self._unrecorded = RecordingStatus("stopped", reason=reason)
+            logger.warning(reason)
+            return
+        contract = self._engine.contract
+        about = {
+            "model": contract.name,
+            "sha256": self._engine.sha256,
+            "score": contract.score,
+            "fit": contract.fit,
+            "settings": asdict(self._live.view),
+        }
+        self._counted_from = asdict(self._live.counts)
+        self._recording = Recording(
+            folder,
+            about,
+            lambda track: self._from_thread(self._want_keyframe, track),
+            min_free=self._settings.min_free,
+        )
+        self._live.recording = self._recording
+        logger.info("Recording to %s", folder)
 
     def _want_keyframe(self, track: str) -> None:
         if track == "camera":
@@ -207,13 +219,14 @@ class Session:
         self._watchdog.cancel()
         try:
             await asyncio.wait_for(self._peer.close(), CLOSE_S)
-        except TimeoutError:
-            logger.warning("Session %s: the connection did not close in %.0f s", self.id, CLOSE_S)
-        await asyncio.to_thread(self._live.close)
-        self._finish_recording()
-        if self._finishing:
+        except Exception:  # a connection that does not close must not keep the files open
+            logger.exception("Session %s: the connection did not close", self.id)
+        try:
+            await asyncio.to_thread(self._live.close)
+            self._finish_recording()
             await asyncio.gather(*self._finishing)
-        self._on_end(self)
+        finally:
+            self._on_end(self)
 
     async def close(self) -> None:
         """End the call and finish the recording's files."""
@@ -231,12 +244,14 @@ class Sessions:
         self._open: dict[str, Session] = {}
         self._ended: deque[str] = deque(maxlen=256)
         self._answering = 0
+        self._closing = False
 
     def __len__(self) -> int:
         return len(self._open)
 
     async def start(self, offer: str) -> Session:
         """Answer an offer with a new session; raises `ServerFull`, and as `Peer.answering` does."""
+        self._check_open()
         if len(self._open) + self._answering >= self.settings.max_sessions:
             raise ServerFull(
                 f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
@@ -248,7 +263,16 @@ class Sessions:
         finally:
             self._answering -= 1
         self._open[session.id] = session
+        try:
+            self._check_open()
+        except ServerFull:
+            await session.close()
+            raise
         return session
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise ServerFull("The server is ending. Start it again, then call again.")
 
     def _forget(self, session: Session) -> None:
         if self._open.pop(session.id, None) is not None:
@@ -260,5 +284,8 @@ class Sessions:
             await self._open[session_id].close()
 
     async def close(self) -> None:
-        """End all sessions and finish their files."""
-        await asyncio.gather(*(session.close() for session in list(self._open.values())))
+        """End all sessions, finish their files, and take no new ones."""
+        self._closing = True
+        ends = await asyncio.gather(*(s.close() for s in list(self._open.values())), return_exceptions=True)
+        for error in filter(None, ends):
+            logger.error("A session did not end well: %r", error)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
-from stream.overlay import DrawnMap
+from stream.overlay import DrawnMap, View
 
 VERSION = 1
 
@@ -30,23 +30,30 @@ class SidecarFrame:
     age_ms: float | None
     """How much older than the frame the explanation is; None: there was none."""
     maps: tuple[DrawnMap, ...]
+    view: View
+    """How it was drawn."""
 
 
 class SidecarWriter:
     """Writes a sidecar; a line is on its way to the disk when `write` returns.
 
-    `header` says how the video was made: model, sha256, score, fit, settings and time_base (a pair of numbers).
+    `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
+    line holds settings where they are not those of the line before.
     """
 
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         # Buffered by line: a crash loses none that was written.
         self._file = path.open("w", encoding="utf-8", newline="\n", buffering=1)
         self._time_base = header["time_base"]
+        self._settings = header.get("settings")
         self._put({"whycam": VERSION, **header})
 
     def write(self, frame: SidecarFrame) -> None:
         """Add the line of one frame."""
         numerator, denominator = self._time_base
+        settings = asdict(frame.view)
+        changed = {} if settings == self._settings else {"settings": settings}
+        self._settings = settings
         self._put(
             {
                 "pts": frame.pts,
@@ -65,6 +72,7 @@ class SidecarWriter:
                     }
                     for m in frame.maps
                 ],
+                **changed,
             }
         )
 
@@ -90,7 +98,27 @@ def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
     header = _parse(path, 1, next(lines, b"{}"))
     if header.get("whycam") != VERSION:
         raise SidecarError(f"{path} is not a sidecar that this whycam reads (version {VERSION}).")
-    return header, (_frame(path, number, line) for number, line in enumerate(lines, 2))
+    return header, _frames(path, lines, _view(path, 1, header) if "settings" in header else View())
+
+
+def _frames(path: Path, lines: Iterator[bytes], view: View) -> Iterator[SidecarFrame]:
+    for number, line in enumerate(lines, 2):
+        value = _parse(path, number, line)
+        if "settings" in value:
+            view = _view(path, number, value)
+        try:
+            maps = tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
+            yield SidecarFrame(value["pts"], value["age_ms"], maps, view)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+
+
+def _view(path: Path, number: int, value: dict[str, Any]) -> View:
+    try:
+        settings = value["settings"]
+        return View(tuple(settings["hold"]), settings["opacity"], settings["colormap"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
@@ -107,16 +135,6 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise SidecarError(f"{path} is damaged in line {number} (it is not a JSON object).")
     return value
-
-
-def _frame(path: Path, number: int, line: bytes) -> SidecarFrame:
-    value = _parse(path, number, line)
-    try:
-        return SidecarFrame(
-            value["pts"], value["age_ms"], tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 
 
 def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dict[str, Any]]) -> Iterator[DrawnMap]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from stream.codec import CodecName
+from stream.overlay import View
 from stream.recording import Recording
 from stream.sidecar import SidecarFrame
 from tests import film
@@ -22,7 +23,7 @@ def main() -> None:
     recording = Recording(Path(sys.argv[1]), {"model": "tiny"}, lambda _: None)
     for frame in frames:
         recording.camera(frame)
-        recording.explained(frame, SidecarFrame(frame.pts, 0.0, ()))
+        recording.explained(frame, SidecarFrame(frame.pts, 0.0, (), View()))
         time.sleep(0.004)
         print(frame.pts, flush=True)
     time.sleep(60)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -18,9 +19,11 @@ from aiohttp.test_utils import TestServer
 from stream import messages
 from stream.codec import CodecName, EncodedFrame
 from stream.engine import Engine
+from stream.overlay import View
 from stream.planes import rgb_of
+from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
-from stream.session import Sessions, Settings
+from stream.session import SWITCH_EVERY_S, ServerFull, Sessions, Settings
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.engines import SlowEngine, fast
@@ -42,6 +45,8 @@ def served(engine: Engine, settings: Settings, body: Body) -> None:
 
     try:
         asyncio.run(run())
+        names = [thread.name for thread in threading.enumerate()]
+        assert not {"live", "recording", "video-decoder"} & set(names), names
     finally:
         engine.close()
 
@@ -203,6 +208,10 @@ def test_the_record_switch_ends_a_recording_and_begins_another(tmp_path: Path, h
             await phone.until(lambda: len(phone.reports) >= 15)
             phone.commands.send('{"record": false}')
             await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "off")
+            phone.commands.send('{"record": true}')  # too soon
+            await phone.until(lambda: phone.replies)
+            assert "a moment ago" in phone.replies[0]["error"]
+            await asyncio.sleep(SWITCH_EVERY_S)
             phone.commands.send('{"record": true}')
             await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "on")
             seen = len(phone.reports)
@@ -217,6 +226,7 @@ def test_the_record_switch_ends_a_recording_and_begins_another(tmp_path: Path, h
         counts = session["counts"]
         assert session["state"] == "ended"
         assert counts["received"] == counts["recorded"] + counts["unrecorded"]
+        assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
         assert file_pts(recording / "camera-000.mp4")[0] == 0
         assert set(file_pts(recording / "explained-000.mp4")) <= set(file_pts(recording / "camera-000.mp4"))
 
@@ -299,3 +309,106 @@ def test_a_call_can_be_ended_again_and_an_unknown_one_cannot(tmp_path: Path, h26
             assert (await http.delete(phone.location + "x")).status == 404
 
     served(fast(tmp_path), Settings(), body)
+
+
+def test_a_call_that_is_never_taken_up_leaves_nothing(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        phone = Phone(h264)
+        response = await http.post(f"{base}/call", data=await phone.offer(), headers=SDP)
+        assert response.status == 201
+        await phone.close()
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    assert not (tmp_path / "recordings").exists()
+
+
+def test_a_call_that_comes_while_the_server_ends_is_refused(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        phone = Phone(h264)
+        offer = await phone.offer()
+        answering = asyncio.create_task(sessions.start(offer))
+        await asyncio.sleep(0)  # it has begun
+        await sessions.close()
+        with pytest.raises(ServerFull, match="ending"):
+            await answering
+        with pytest.raises(ServerFull, match="ending"):
+            await sessions.start(offer)
+        await phone.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_a_connection_that_does_not_close_well_ends_all_the_same(
+    tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = Peer.close
+
+    async def broken(self: Peer) -> None:
+        await real(self)
+        raise AttributeError("half built")
+
+    monkeypatch.setattr(Peer, "close", broken)
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 10)
+            assert (await http.delete(phone.location)).status == 204
+            assert len(sessions) == 0
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    assert session_of(only_recording(tmp_path / "recordings"))["state"] == "ended"
+    assert "half built" in caplog.text
+
+
+def test_a_sender_that_gives_up_ends_the_session(
+    tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 5)
+
+            def fail(packet: object) -> None:
+                raise ConnectionError
+
+            (session,) = sessions._open.values()
+            packer = session._peer._sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
+            monkeypatch.setattr(packer, "pack", fail)
+            for _ in range(100):
+                await asyncio.sleep(0.05)
+                if len(sessions) == 0:
+                    break
+            assert len(sessions) == 0
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_a_picture_of_a_gigabyte_ends_the_session(tmp_path: Path) -> None:
+    small = film.encoded("VP8", 30, SIZE)
+    bomb = EncodedFrame("VP8", small[0].data[:6] + b"\xff\x3f\xff\x3f" + small[0].data[10:], 0)
+    assert bomb.is_too_large
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, [*small[:20], bomb]):
+            for _ in range(100):
+                await asyncio.sleep(0.05)
+                if len(sessions) == 0:
+                    break
+            assert len(sessions) == 0
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    assert len(session_of(only_recording(tmp_path / "recordings"))["camera"]) == 1
+
+
+def test_a_changed_view_is_in_the_sidecar(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 15)
+            phone.commands.send('{"opacity": 0.25, "hold": [1]}')
+            await phone.until(lambda: phone.reports[-1]["view"]["opacity"] == 0.25)
+            await phone.until(lambda: len(phone.reports) >= 40)
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    header, lines = read_sidecar(only_recording(tmp_path / "recordings") / "predictions.jsonl")
+    views = [line.view for line in lines]
+    assert header["settings"]["opacity"] == views[0].opacity == View().opacity
+    assert views[-1] == View(hold=(1,), opacity=0.25)

@@ -21,7 +21,7 @@ from stream.engine import LocalEngine
 from stream.explainer import Explainer, Explanation
 from stream.fit import Fit
 from stream.media import FilmWriter, MediaError, open_film, read_film
-from stream.offline import AHEAD, BATCH, Explained, explain_file, output_path
+from stream.offline import AHEAD, BATCH, ExplainedFilm, explain_file, output_path
 from stream.overlay import Painter, View
 from stream.planes import Bytes
 from stream.sidecar import SidecarWriter, read_sidecar
@@ -83,7 +83,7 @@ class Engine:
         raise AssertionError("an engine is closed by whoever made it")
 
 
-def explain(source: Path, engine: LocalEngine | Engine, view: View | None = None) -> Explained:
+def explain(source: Path, engine: LocalEngine | Engine, view: View | None = None) -> ExplainedFilm:
     return explain_file(source, output_path(source), engine, view)
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from stream import recording as module
 from stream.codec import CodecName, EncodedFrame, Encoder
-from stream.overlay import DrawnMap
+from stream.overlay import DrawnMap, View
 from stream.recording import BitstreamFile, Recording, new_folder
 from stream.sidecar import SidecarFrame, read_sidecar
 from tests import film
@@ -34,7 +34,7 @@ EVERYTHING_FREE = 0
 
 
 def line(pts: int) -> SidecarFrame:
-    return SidecarFrame(pts, 0.0, (DrawnMap(0, "red", 0.9, np.full((8, 8), 200, np.uint8), 1.0),))
+    return SidecarFrame(pts, 0.0, (DrawnMap(0, "red", 0.9, np.full((8, 8), 200, np.uint8), 1.0),), View())
 
 
 @dataclass

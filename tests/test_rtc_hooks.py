@@ -96,3 +96,32 @@ def test_media_uses_the_given_ports_and_says_when_all_are_taken() -> None:
             asyncio.run(_candidates(["127.0.0.1"], range(port, port + 1)))
     (candidate,) = asyncio.run(_candidates(["127.0.0.1"], range(port, port + 1)))
     assert int(candidate.split()[5]) == port
+
+
+def test_an_address_that_is_not_ours_is_said() -> None:
+    with pytest.raises(rtc_hooks.NoFreePort, match=r"203\.0\.113\.5"):
+        asyncio.run(_candidates(["203.0.113.5"], None))
+
+
+def test_the_loop_is_wrapped_once_however_many_calls_there_are() -> None:
+    async def many() -> None:
+        for _ in range(5):
+            await _candidates(["127.0.0.1"], range(20_000, 30_000))
+        opener: object = asyncio.get_running_loop().create_datagram_endpoint
+        assert isinstance(opener, rtc_hooks._InRange)
+        assert not isinstance(opener._real, rtc_hooks._InRange)
+
+    asyncio.run(many())
+
+
+def test_a_sender_that_stopped_has_no_time_stamp() -> None:
+    async def ask() -> int | None:
+        pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        sender = pc.addTransceiver("video").sender
+        rtc_hooks.send_packets(sender, "H264", lambda: None, lambda _: None)
+        sender._RTCRtpSender__encoder = None  # type: ignore[attr-defined] # as aiortc leaves it
+        stamp = rtc_hooks.rtp_timestamp(sender, 0)
+        await pc.close()
+        return stamp
+
+    assert asyncio.run(ask()) is None

@@ -45,12 +45,22 @@ def post(body: bytes | str, **headers: str) -> Ask:
     return lambda http, base: http.post(f"{base}/call", data=body, headers=SDP | headers)
 
 
-LONG_OFFER = "v=0\r\n" + "a=x\r\n" * 4000
+async def _cut_offer(http: ClientSession, base: str) -> ClientResponse:
+    """A good offer without its attributes of the transport, over which aiortc stumbles while it answers."""
+    phone = Phone(film.encoded("H264", 2))
+    offer = await phone.offer()
+    await phone.close()
+    bad = "\r\n".join(line for line in offer.splitlines() if not line.startswith(("a=mid", "a=ice", "a=setup")))
+    return await http.post(f"{base}/call", data=bad, headers=SDP)
+
+
 BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "not an offer": (post("hello"), 400, "v=0"),
     "an empty body": (post(""), 400, "v=0"),
     "an offer that the parser stumbles over": (post("v=0\r\nm=video x\r\n"), 400, "cannot be read"),
     "an offer without media": (post("v=0\r\n"), 400, "video"),
+    "a bundle of nothing": (post("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"), 400, ""),
+    "an offer cut short": (lambda http, base: _cut_offer(http, base), 400, ""),
     "not UTF-8": (post(b"v=0\xff\xfe"), 400, "UTF-8"),
     "a large offer": (post("v=0\r\n" + "a" * MAX_BYTES), 413, str(MAX_BYTES)),
     "a mebibyte": (post("v=0\r\n" * 200_000), 413, str(MAX_BYTES)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.overlay import DrawnMap
+from stream.overlay import COLORMAPS, MAX_HELD, DrawnMap, View
 from stream.sidecar import SidecarError, SidecarFrame, SidecarWriter, read_sidecar
 
-HEADER: dict[str, Any] = {"model": "tiny", "sha256": "0" * 64, "fit": "crop", "settings": {}, "time_base": [1, 90_000]}
+HEADER: dict[str, Any] = {
+    "model": "tiny",
+    "sha256": "0" * 64,
+    "fit": "crop",
+    "settings": asdict(View()),
+    "time_base": [1, 90_000],
+}
 
 
 def line(pts: int = 0, *, label: str = "cup", maps: int = 2) -> SidecarFrame:
@@ -27,6 +34,7 @@ def line(pts: int = 0, *, label: str = "cup", maps: int = 2) -> SidecarFrame:
             DrawnMap(i, label, 0.25 + i / 100, random.integers(0, 256, (7, 7), np.uint8), 1.5 + i, 0.75)
             for i in range(maps)
         ),
+        View(),
     )
 
 
@@ -38,7 +46,7 @@ def write(path: Path, *frames: SidecarFrame) -> Path:
 
 
 def same(found: SidecarFrame, expected: SidecarFrame) -> bool:
-    return (found.pts, found.age_ms, len(found.maps)) == (expected.pts, expected.age_ms, len(expected.maps)) and all(
+    return (found.pts, found.age_ms, found.view) == (expected.pts, expected.age_ms, expected.view) and all(
         (a.class_id, a.label, a.score, a.scale, a.evidence) == (b.class_id, b.label, b.score, b.scale, b.evidence)
         and a.grid.dtype == np.uint8
         and np.array_equal(a.grid, b.grid)
@@ -52,9 +60,14 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_written_is_read_again(path: Path) -> None:
-    frames = [line(0), line(3003, label="Käse, 芝士"), line(6006, maps=0), SidecarFrame(9009, None, ())]
+    frames = [
+        line(0),
+        line(3003, label="Käse, 芝士"),
+        line(6006, maps=0),
+        SidecarFrame(9009, None, (), View((3,), 0.2, "jet")),
+    ]
     header, found = read_sidecar(write(path, *frames))
-    assert header == {"whycam": 1, **HEADER}
+    assert header == json.loads(json.dumps({"whycam": 1, **HEADER}))
     assert all(same(a, b) for a, b in zip(found, frames, strict=True))
 
 
@@ -71,9 +84,16 @@ made = st.builds(
 )
 
 
+views = st.builds(
+    View, st.lists(st.integers(0, 999), max_size=MAX_HELD).map(tuple), st.floats(0, 1), st.sampled_from(COLORMAPS)
+)
+
+
 @given(
     st.lists(
-        st.builds(SidecarFrame, st.integers(-1000, 1 << 40), st.none() | levels, st.lists(made, max_size=3).map(tuple)),
+        st.builds(
+            SidecarFrame, st.integers(-1000, 1 << 40), st.none() | levels, st.lists(made, max_size=3).map(tuple), views
+        ),
         max_size=4,
     )
 )

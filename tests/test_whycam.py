@@ -67,6 +67,9 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a model by a wrong name": (["process", "text.mov", "--model", "eficientnet"], "efficientnet-lite0"),
     "a model that is no model": (["serve", "--model", "text.onnx"], "text.onnx"),
     "a model that is not there": (["serve", "--model", "none.onnx"], "none.onnx"),
+    "an ICE server that is none": (["serve", "--ice-server", "foo"], "stun:HOST:PORT"),
+    "an ICE server out of reach": (["serve", "--ice-server", "stun:192.0.2.1:3478"], "--ice-address"),
+    "an address that is not ours": (["serve", "--ice-address", "203.0.113.5"], "203.0.113.5"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
     "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
 }
