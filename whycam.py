@@ -30,6 +30,7 @@ _check_neighbours()
 import asyncio
 import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import Annotated, Optional
 
@@ -54,7 +55,26 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Shows, live, what a neural network looks at.",
 )
+
+
 screen = Console(highlight=False, soft_wrap=True)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        screen.print(f"whycam {version('whycam')}")
+        raise typer.Exit
+
+
+@cli.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Options that stand before a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +126,18 @@ def serve(
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
     ice_server: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="stun:HOST:PORT or turn:USER:SECRET@HOST:PORT; without one nothing outside is asked."),
+        typer.Option(
+            rich_help_panel="Network",
+            help="stun:HOST:PORT or turn:USER:SECRET@HOST:PORT; without one nothing outside is asked.",
+        ),
     ] = None,
     ice_address: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(help="A local address for media (default 127.0.0.1)."),
+        typer.Option(rich_help_panel="Network", help="A local address for media (default 127.0.0.1)."),
     ] = None,
     udp_ports: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="LO-HI", help="UDP ports that media may use (default: any)."),
+        typer.Option(rich_help_panel="Network", metavar="LO-HI", help="UDP ports that media may use (default: any)."),
     ] = None,
 ) -> None:
     """Open a page on this computer that explains its camera, live."""
@@ -124,6 +147,8 @@ def serve(
 
     media = Media(tuple(ice_address or [LOOPBACK]), _port_range(udp_ports), tuple(ice_server or ()))
     media.check()
+    if not no_record:
+        _check_recordings(recordings)
     settings = Settings(media=media, recordings=None if no_record else recordings.resolve())
     engine = _engine(model, device, live=True)
     screen.print(
@@ -173,17 +198,23 @@ def process(
         TimeRemainingColumn(),
     )
     try:
-        with Progress(*columns, console=screen) as bar:
+        with Progress(*columns, console=screen, transient=True) as bar:
             task = bar.add_task(source.name, total=None, rate="–")
 
             def progress(done: int, expected: int) -> None:
                 speed = bar.tasks[0].speed
                 bar.update(task, completed=done, total=max(expected, done), rate=f"{speed:.1f}" if speed else "–")
 
+            start = time.perf_counter()
             explained = explain_file(source, target, engine, view, progress=progress)
+            rate = explained.frames / (time.perf_counter() - start)
+    except KeyboardInterrupt:
+        screen.print(f"Stopped; nothing was left at {target}.")
+        raise typer.Exit(130) from None
     finally:
         engine.close()
-    screen.print(f"{explained.frames} frames -> {explained.video} and {explained.sidecar.name}")
+    frames = "1 frame" if explained.frames == 1 else f"{explained.frames} frames"
+    screen.print(f"{frames}, {rate:.1f} a second -> {explained.video} and {explained.sidecar.name}")
     screen.print("Location and other metadata of the original were not copied.")
 
 
@@ -236,6 +267,15 @@ def _engine(model: str | None, device: str, *, live: bool) -> LocalEngine:
     if explainer.device_problem:
         screen.print(explainer.device_problem, markup=False)
     return LocalEngine(explainer, background=live)
+
+
+def _check_recordings(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"Recordings cannot lie in {folder} ({error.strerror}). Name another folder.") from error
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"Recordings cannot lie in {folder}: it cannot be written. Name another folder.")
 
 
 def _port_range(text: str | None) -> range | None:

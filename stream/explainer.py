@@ -202,8 +202,10 @@ def _open(path: Path, device: Device, threads: int) -> onnxruntime.InferenceSess
     try:
         return onnxruntime.InferenceSession(path, options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
-        reason = str(error).splitlines()[0]
-        raise ContractError(f"{path} is not a model that onnxruntime can read ({reason}). Export it again.") from error
+        reason = str(error).splitlines()[0].rpartition("failed:")[2]
+        raise ContractError(
+            f"{path} is not an ONNX model, or it is damaged. Export it again. (onnxruntime says: {reason})"
+        ) from error
 
 
 def _read(path: Path, session: onnxruntime.InferenceSession) -> Contract:

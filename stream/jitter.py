@@ -25,11 +25,13 @@ class FrameAssembler:
     """Hands each frame to `deliver(payload_type, data, timestamp)` when its last packet is there.
 
     Stands in for aiortc's `JitterBuffer`, which waits for the first packet of the next frame (one frame more delay),
-    and for a lost packet until 512 others came (seconds). Frames come out in order of sequence numbers.
+    and for a lost packet until 512 others came (seconds). Frames come out in order of sequence numbers. `on_loss` is
+    called where some are left out, before the next one is delivered.
     """
 
-    def __init__(self, deliver: Callable[[int, bytes, int], None]) -> None:
+    def __init__(self, deliver: Callable[[int, bytes, int], None], on_loss: Callable[[], None] = lambda: None) -> None:
         self._deliver = deliver
+        self._on_loss = on_loss
         self._next: int | None = None
         self._packets: dict[int, MediaPacket] = {}
         self._spoiled: int | None = None  # time stamp of a frame whose beginning may be missing
@@ -45,6 +47,7 @@ class FrameAssembler:
         if ahead >= CAPACITY:  # the sender began anew, or the gap is hopeless
             self._packets.clear()
             self._next = packet.sequence_number
+            self._on_loss()
             lost = True
         self._packets[packet.sequence_number] = packet
         self._release()
@@ -93,5 +96,6 @@ class FrameAssembler:
                 self._next, self._spoiled = number, self._packets[number].timestamp
                 break
             del self._packets[number]
+        self._on_loss()
         self._release()
         return True

@@ -165,6 +165,7 @@ class LiveStream:
             self._want_keyframe()
         if self._gave_up and not frame.is_keyframe:
             self._given_up += 1
+            self._want_keyframe()
             return
         self._gave_up = False
         self._queue.put((frame, time.perf_counter()))
@@ -174,6 +175,10 @@ class LiveStream:
         """The frames so far."""
         counts = self._counts
         return replace(counts, received=self._received, lost=counts.lost + self._given_up)
+
+    def lost_packets(self) -> None:
+        """What was received last is not whole: nothing is shown until a keyframe, for it would be a mosaic."""
+        self._gave_up = True
 
     def request_keyframe(self) -> None:
         """Make the next encoded frame one that a decoder can begin with."""

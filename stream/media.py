@@ -56,6 +56,8 @@ class Film:
 
 def open_film(path: Path) -> Film:
     """Open a video; raises `MediaError`."""
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder. Give a video file.")
     if not path.is_file():
         raise MediaError(f"There is no file {path}.")
     try:

@@ -49,7 +49,7 @@ class _Batch:
 
 def output_path(source: Path) -> Path:
     """Where the explained video goes unless somebody says otherwise: `kitchen.mov` -> `kitchen-output.mp4`."""
-    return source.with_name(f"{source.stem}-output.mp4")
+    return source.parent / f"{source.stem}-output.mp4"
 
 
 def explain_file(

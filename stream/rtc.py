@@ -74,6 +74,8 @@ class PeerEvents:
 
     on_frame: Callable[[EncodedFrame, int], None]
     """A camera frame and its RTP time stamp."""
+    on_loss: Callable[[], None]
+    """Packets were lost for good; frames up to the next keyframe are damaged."""
     on_command: Callable[[str], str | None]
     """A command; what is returned is sent back."""
     on_keyframe_request: Callable[[], None]
@@ -127,7 +129,7 @@ class Peer:
         self.codec = rtc_hooks.negotiated_codec(video)
         self._receiver = video.receiver
         self._sender = pc.addTrack(self._track)
-        rtc_hooks.tap_receiver(self._receiver, self._deliver, CAMERA_BIT_RATE)
+        rtc_hooks.tap_receiver(self._receiver, self._deliver, lambda: self._events.on_loss(), CAMERA_BIT_RATE)
         rtc_hooks.send_packets(self._sender, self.codec, self._events.on_keyframe_request, self._events.on_bit_rate)
         rtc_hooks.bind_media(pc, media.addresses, media.ports)
         await pc.setLocalDescription(await pc.createAnswer())
@@ -204,7 +206,11 @@ def ice_server(url: str) -> RTCIceServer:
     return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
 
 
-_SILENT = PeerEvents(lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None, lambda *_: None)
+def _ignore(*_: object) -> None:
+    """What a peer that was closed still has to tell interests nobody."""
+
+
+_SILENT = PeerEvents(_ignore, _ignore, _ignore, _ignore, _ignore, _ignore)
 
 
 class _Unwrap:

@@ -36,13 +36,20 @@ def payload_codecs(receiver: RTCRtpReceiver) -> dict[int, str]:
     return {number: codec.name for number, codec in codecs.items()}
 
 
-def tap_receiver(receiver: RTCRtpReceiver, deliver: Callable[[int, bytes, int], None], bit_rate: int) -> None:
+def tap_receiver(
+    receiver: RTCRtpReceiver,
+    deliver: Callable[[int, bytes, int], None],
+    on_loss: Callable[[], None],
+    bit_rate: int,
+) -> None:
     """Hand complete encoded frames to `deliver(payload_type, data, rtp_timestamp)`, on the event loop.
+
+    `on_loss` is called before the first frame behind packets that are lost for good.
 
     aiortc then decodes nothing (its thread sleeps), and the sender is told a constant `bit_rate`: an estimate that is
     timed in Python takes its own jitter for congestion, and the browser's picture shrinks.
     """
-    receiver._RTCRtpReceiver__jitter_buffer = FrameAssembler(deliver)  # type: ignore[attr-defined]
+    receiver._RTCRtpReceiver__jitter_buffer = FrameAssembler(deliver, on_loss)  # type: ignore[attr-defined]
     receiver._RTCRtpReceiver__remote_bitrate_estimator = _ConstantBitRate(bit_rate)  # type: ignore[attr-defined]
 
 

@@ -78,6 +78,7 @@ class Session:
         session = cls(engine, settings, on_end)
         events = PeerEvents(
             on_frame=session._receive,
+            on_loss=lambda: session._live.lost_packets(),
             on_command=session._command,
             on_keyframe_request=lambda: session._live.request_keyframe(),
             on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),

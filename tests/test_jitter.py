@@ -31,7 +31,11 @@ class Receiver:
     def __init__(self) -> None:
         self.frames: list[tuple[int, bytes, int]] = []
         self.wishes = 0
-        self._assembler = FrameAssembler(lambda *frame: self.frames.append(frame))
+        self.losses: list[int] = []
+        """How many frames had come when packets were given up."""
+        self._assembler = FrameAssembler(
+            lambda *frame: self.frames.append(frame), lambda: self.losses.append(len(self.frames))
+        )
 
     def add(self, *packets: Packet) -> None:
         for packet in packets:
@@ -256,3 +260,11 @@ def test_whatever_is_lost_the_stream_goes_on_with_whole_frames_in_order(
     after = stream([2] * 20, sequence=sequence + len(packets), timestamp=50_000 + len(packets_of) * STEP)
     receiver.add(*flat(after))
     assert receiver.numbers[-5:] == [15, 16, 17, 18, 19]
+
+
+def test_a_loss_is_told_before_the_first_frame_behind_it() -> None:
+    frames = stream([2] * 20)
+    receiver = Receiver()
+    receiver.add(*flat(frames[:5]), frames[5][0], *flat(frames[6:]))
+    assert receiver.numbers[:5] == [0, 1, 2, 3, 4]
+    assert receiver.losses == [5]

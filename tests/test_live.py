@@ -196,6 +196,24 @@ def test_a_machine_too_slow_to_decode_still_shows_a_picture_now_and_then(
         outcome.wait_for(3)
 
 
+def test_behind_lost_packets_nothing_is_shown_until_a_keyframe(tmp_path: Path) -> None:
+    frames = film.encoded("H264", 30, keyframes=(20,))
+    with streaming(fast(tmp_path)) as (stream, outcome):
+        for number, frame in enumerate(frames[:10], 1):
+            stream.receive(frame)
+            outcome.wait_for(number)
+        stream.lost_packets()
+        for frame in frames[12:20]:
+            stream.receive(frame)
+        assert outcome.keyframes_wanted >= 1
+        for number, frame in enumerate(frames[20:], 11):
+            stream.receive(frame)
+            outcome.wait_for(number)
+        assert [p.frame.pts for p in outcome.painted] == [f.pts for f in frames[:10] + frames[20:]]
+        assert stream.counts.lost == 8
+        assert stream.counts.received == stream.counts.decoded + stream.counts.lost
+
+
 def test_what_cannot_be_decoded_makes_us_want_a_keyframe(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     with streaming(fast(tmp_path)) as (stream, outcome):
         stream.receive(EncodedFrame("H264", b"\0\0\0\1\x65garbage", 0))

@@ -212,7 +212,7 @@ def test_a_film_given_up_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match=r"There is no file .*kitchen\.mov\."):
         open_film(tmp_path / "kitchen.mov")
-    with pytest.raises(MediaError, match="There is no file"):
+    with pytest.raises(MediaError, match="is a folder"):
         open_film(tmp_path)
 
 

@@ -70,6 +70,8 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "an ICE server that is none": (["serve", "--ice-server", "foo"], "stun:HOST:PORT"),
     "an ICE server out of reach": (["serve", "--ice-server", "stun:192.0.2.1:3478"], "--ice-address"),
     "an address that is not ours": (["serve", "--ice-address", "203.0.113.5"], "203.0.113.5"),
+    "a folder": (["process", "."], "is a folder"),
+    "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot lie in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
     "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
 }

@@ -6,13 +6,17 @@ import { words } from './words.js';
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {import('./protocol.js').Recording} Recording */
 
+/** A heatmap older than this is seen to lag behind a hand that moves. */
+const LATE_MS = 200;
+
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /** @param {Report | null} report @param {number} fps */
 export function showQuality(report, fps) {
   const state = report?.state ?? 'none';
-  element('chip').dataset.quality = state;
+  const late = state === 'carried' && (report?.age_ms ?? 0) > LATE_MS;
+  element('chip').dataset.quality = state === 'none' ? 'none' : late ? 'late' : 'good';
   element('fps').textContent = words.fps(Math.round(fps));
   element('dropped').textContent = words.dropped(report?.counts.dropped ?? 0);
   element('quality').textContent = {

@@ -2,8 +2,9 @@
 /**
  * The five best classes as bars, and below them the held ones that left the five.
  *
- * The rows stay where they are; classes move between them, calmly: the best is always first, the others change places
- * only where the difference can be seen. A press holds the class that stood in the row when the press began.
+ * The rows stay where they are; classes move between them, calmly: at most once a second, never under a pointer that
+ * rests on the list; the best is always first, the others change places only where the difference can be seen. Numbers
+ * change more often. A press holds the class that its person saw: the one that stood there a moment before.
  */
 
 import { words } from './words.js';
@@ -16,6 +17,10 @@ const BEST = 5;
 const BETWEEN_MS = 120;
 /** A class overtakes its neighbour in the list when it is this much more probable. */
 const OVERTAKES = 1.15;
+/** A name that changes faster cannot be tapped. */
+const BETWEEN_MOVES_MS = 1000;
+/** From seeing a name to the finger on the glass. */
+const REACTION_MS = 300;
 /** A finger that never comes up again does not stop the list for ever. */
 const LONGEST_PRESS_MS = 1500;
 
@@ -33,8 +38,11 @@ export class Labels {
     this.rows = [];
     /** @type {number[]} */
     this.order = [];
-    this.drawn = 0;
+    this.drawn = this.moved = 0;
     this.pressedAt = -Infinity;
+    this.pointed = false;
+    list.addEventListener('pointerenter', ({ pointerType }) => { this.pointed = pointerType === 'mouse'; });
+    list.addEventListener('pointerleave', () => { this.pointed = false; });
     list.addEventListener('pointerdown', () => { this.pressedAt = performance.now(); });
     for (const event of ['pointerup', 'pointercancel']) {
       // after the click that follows
@@ -46,7 +54,7 @@ export class Labels {
   /** Five empty rows, so that the layout stands before the first report. */
   clear() {
     this.order = [];
-    this.drawn = 0;
+    this.drawn = this.moved = 0;
     this.#draw(Array(BEST).fill(null));
   }
 
@@ -58,7 +66,11 @@ export class Labels {
     const now = performance.now();
     if (now - this.drawn < BETWEEN_MS || now - this.pressedAt < LONGEST_PRESS_MS) return;
     this.drawn = now;
-    this.#draw(this.#answers(report, held));
+    this.list.dataset.holding = String(held.length > 0);
+    this.hint.textContent = held.length ? words.hintHeld : words.hint;
+    const stays = this.order.length === BEST && (this.pointed || now - this.moved < BETWEEN_MOVES_MS);
+    if (!stays) this.moved = now;
+    this.#draw(stays ? this.#sameRows(report, held) : this.#answers(report, held));
   }
 
   /** The next report is drawn at once: the person has just changed something. */
@@ -69,11 +81,26 @@ export class Labels {
   /**
    * @param {Report} report
    * @param {number[]} held
-   * @returns {(Answer | null)[]}
+   * @returns {(Answer | null)[]} the classes of the rows as they are, with new numbers; one that left keeps its last
+   */
+  #sameRows(report, held) {
+    const explained = held.length ? held : report.classes.slice(0, 1);
+    const scores = new Map(report.held.map((one) => [one.class, one.score]));
+    report.classes.forEach((number, i) => scores.set(number, report.scores[i]));
+    return this.rows.map(({ answer }) => answer && {
+      ...answer,
+      score: scores.get(answer.class) ?? answer.score,
+      held: held.includes(answer.class),
+      explained: explained.includes(answer.class),
+    });
+  }
+
+  /**
+   * @param {Report} report
+   * @param {number[]} held
+   * @returns {(Answer | null)[]} the classes that the rows should show
    */
   #answers(report, held) {
-    this.list.dataset.holding = String(held.length > 0);
-    this.hint.textContent = held.length ? words.hintHeld : words.hint;
     const explained = held.length ? held : report.classes.slice(0, 1);
     /** @param {number} number @param {string} label @param {number} score @returns {Answer} */
     const answer = (number, label, score) => (
@@ -112,12 +139,17 @@ class Row {
     this.tag.textContent = words.held;
     /** @type {Answer | null} */
     this.answer = null;
+    /** @type {Answer | null} the one that stood here before, and until when */
+    this.former = null;
+    this.changed = -Infinity;
 
-    /** @type {number | undefined} the class under the finger or the key, when it went down */
+    /** @type {number | undefined} the class that the finger or the key meant when it went down */
     let meant;
-    const remember = () => { meant = this.answer?.class; };
-    this.button.addEventListener('pointerdown', remember);
-    this.button.addEventListener('keydown', remember);
+    this.button.addEventListener('pointerdown', () => {
+      const tooNew = performance.now() - this.changed < REACTION_MS && this.former;
+      meant = (tooNew || this.answer)?.class;
+    });
+    this.button.addEventListener('keydown', () => { meant = this.answer?.class; });
     this.button.addEventListener('click', () => {
       const number = meant ?? this.answer?.class;
       meant = undefined;
@@ -130,6 +162,10 @@ class Row {
    * @param {boolean} extra a held class below the five
    */
   show(answer, extra) {
+    if (answer?.class !== this.answer?.class) {
+      this.former = this.answer;
+      this.changed = performance.now();
+    }
     this.answer = answer;
     this.button.disabled = !answer;
     this.item.dataset.class = answer ? String(answer.class) : '';

@@ -57,7 +57,7 @@ const english = {
   /** @param {string} folder */
   recordingTo: (folder) => folder,
   /** @param {string} reason */
-  recordingStopped: (reason) => `Recording stopped: ${reason || 'the server gave no reason'}`,
+  recordingStopped: (reason) => reason || 'The recording stopped; the server gave no reason.',
 
   /** @type {Record<string, string>} */
   colormaps: {
@@ -78,7 +78,7 @@ const english = {
     noCapture: 'This browser cannot send a video file (it lacks captureStream, as Safari does). Open the file in '
       + 'Chrome, Edge or Firefox, or use the camera.',
     /** @param {string} name */
-    unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file.`,
+    unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file, or explain it on the computer: whycam process ${name}`,
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
       + 'then try again.',
     /** @param {number} status @param {string} text */

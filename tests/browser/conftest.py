@@ -18,12 +18,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fake_camera(tmp_path_factory.mktemp("camera"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def playwright() -> Iterator[Playwright]:
     if CHROMIUM is None:
         reason = "Chromium is not installed (Debian: apt install chromium)"
@@ -33,7 +33,7 @@ def playwright() -> Iterator[Playwright]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser(playwright: Playwright, camera_file: Path) -> Iterator[Browser]:
     """A browser whose user allows the camera."""
     chromium = start_browser(playwright, camera_file)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from stream.planes import as_bytes
+from stream.session import SWITCH_EVERY_S
 from stream.sidecar import read_sidecar
 from tests.browser.camera import HEIGHT, WIDTH, start_browser
 from tests.serving import Server, serving
@@ -150,6 +151,7 @@ def test_opacity_colours_and_the_record_switch_reach_the_server(page: Page, tmp_
         until(lambda: watch(page, "report.view.opacity") < before)
         page.click("#record")
         until(lambda: watch(page, "report.recording.state") == "off")
+        time.sleep(SWITCH_EVERY_S)
         page.click("#record")
         until(lambda: watch(page, "report.recording.state") == "on")
         until(lambda: len(list(server.recordings.iterdir())) == 2)
