@@ -1,0 +1,99 @@
+"""Offers bent in every way: each is answered or refused in words, and nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+
+from stream.server import make_app
+from stream.session import Sessions, Settings
+from tests import film
+from tests.engines import fast
+from tests.phone import Phone
+
+pytestmark = [pytest.mark.timeout(900)]
+SDP = {"Content-Type": "application/sdp"}
+
+
+def bent(offer: str, chance: random.Random) -> str:
+    """An offer with one to four things wrong."""
+    lines = offer.splitlines()
+    for _ in range(chance.randint(1, 4)):
+        place = chance.randrange(len(lines))
+        match chance.randrange(6):
+            case 0:
+                del lines[place]
+            case 1:
+                lines.insert(place, lines[chance.randrange(len(lines))])
+            case 2:
+                other = chance.randrange(len(lines))
+                lines[place], lines[other] = lines[other], lines[place]
+            case 3:
+                at = chance.randrange(len(lines[place]) + 1)
+                lines[place] = (
+                    lines[place][:at] + chance.choice(["", " ", ":", "-1", "\0", "é", "9" * 20]) + lines[place][at:]
+                )
+            case 4:
+                lines[place] = lines[place][: chance.randrange(len(lines[place]) + 1)]
+            case _:
+                words = lines[place].split(" ")
+                chance.shuffle(words)
+                lines[place] = " ".join(words)
+        if not lines:
+            return ""
+    return "\r\n".join(lines) + "\r\n"
+
+
+def offers(folder: Path, seconds: float, seed: int) -> Counter[int]:
+    """The answers to as many bent offers as come in so many seconds."""
+    chance = random.Random(seed)
+    answers: Counter[int] = Counter()
+    engine = fast(folder)
+
+    async def run() -> None:
+        app = make_app(Sessions(engine, Settings()))
+        async with TestServer(app) as server, ClientSession() as http:
+            url = str(server.make_url("/call"))
+            phone = Phone(film.encoded("H264", 2))
+            good = await phone.offer()
+            await phone.close()
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                offer = bent(good, chance)
+                async with http.post(url, data=offer.encode(), headers=SDP) as response:
+                    answers[response.status] += 1
+                    text = await response.text()
+                    assert response.status in (201, 400, 413), f"{response.status} {text}\n{offer}"
+                    if response.status == 201:
+                        location = response.headers["Location"]
+                        async with http.delete(server.make_url(location)) as end_of_call:
+                            assert end_of_call.status == 204
+        left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+        await asyncio.sleep(1)
+        assert not {task for task in left if not task.done()}, left
+
+    try:
+        asyncio.run(run())
+    finally:
+        engine.close()
+    assert not {"live", "recording"} & {thread.name for thread in threading.enumerate()}
+    return answers
+
+
+def test_bent_offers_are_answered_or_refused(tmp_path: Path) -> None:
+    answers = offers(tmp_path, 5, seed=1)
+    assert answers[400] > 5
+    assert answers[201] > 5
+
+
+@pytest.mark.long
+def test_bent_offers_for_ten_minutes(tmp_path: Path) -> None:
+    print(offers(tmp_path, 600, seed=round(time.time())))
