@@ -1,0 +1,127 @@
+"""What the CAM head costs: a model file against the same graph without its head, on two threads.
+
+    python -m tests.bench.head_cost [MODEL ...]
+
+Each pair runs both, one after the other, in an order that alternates; the figure is the median over the pairs of
+time with head / time without, and the quartiles around it. A busy machine widens the quartiles, hardly the median.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+
+from export.scenes import scenes
+from models import catalog
+from stream.explainer import BEST, Explainer
+
+THREADS = 2
+PAIRS = 25
+WARM_UP = 3
+
+Run = Callable[[], object]
+
+
+class Cost(NamedTuple):
+    """Ratios of time, with head / without."""
+
+    lower: float
+    median: float
+    upper: float
+    milliseconds: float
+    """Without head, the median."""
+
+
+def main() -> None:
+    """Print the cost of one and of five heatmaps, for the models given or for those that are ready."""
+    paths = [Path(each) for each in sys.argv[1:]] or [model.path for model in catalog.known() if model.ready]
+    table = Table("model", "without head", "K", "with head / without", "quartiles", box=None)
+    for path in paths:
+        for count in (1, 5):
+            cost = measure(path, count)
+            table.add_row(
+                Explainer(path).contract.name,
+                f"{cost.milliseconds:.0f} ms",
+                str(count),
+                f"{cost.median:.3f}",
+                f"{cost.lower:.3f}–{cost.upper:.3f}",
+            )
+    Console(soft_wrap=True).print(table)
+
+
+def measure(path: Path, count: int, *, pairs: int = PAIRS) -> Cost:
+    """The cost of `count` heatmaps a picture."""
+    explainer = Explainer(path, threads=THREADS)
+    picture = scenes(1, *explainer.contract.size)
+    with without_head(path) as plain:
+
+        def bare() -> object:
+            return plain.run(["scores"], {"image": picture})
+
+        def headed() -> object:
+            return explainer.explain(picture, BEST[:count])
+
+        for _ in range(WARM_UP):
+            bare()
+            headed()
+        times = np.array([_pair(bare, headed, swapped=bool(pair % 2)) for pair in range(pairs)])
+    lower, median, upper = np.percentile(times[:, 1] / times[:, 0], [25, 50, 75])
+    return Cost(float(lower), float(median), float(upper), float(np.median(times[:, 0])) * 1000)
+
+
+def _pair(bare: Run, headed: Run, *, swapped: bool) -> tuple[float, float]:
+    if swapped:
+        later = _seconds(headed)
+        return _seconds(bare), later
+    return _seconds(bare), _seconds(headed)
+
+
+def _seconds(run: Run) -> float:
+    start = perf_counter()
+    run()
+    return perf_counter() - start
+
+
+@contextmanager
+def without_head(path: Path) -> Iterator[onnxruntime.InferenceSession]:
+    """A session, with the same options as `Explainer` uses, of a model's classifier alone."""
+    model = onnx.load(path)
+    producers = {name: node for node in model.graph.node for name in node.output}
+    wanted, kept = ["scores"], []
+    while wanted:
+        node = producers.pop(wanted.pop(), None)
+        if node is not None:
+            kept.append(node)
+            wanted += node.input
+    used = {id(node) for node in kept}
+    for part, keep in (
+        (model.graph.node, lambda each: id(each) in used),
+        (model.graph.input, lambda each: each.name == "image"),
+        (model.graph.output, lambda each: each.name == "scores"),
+    ):
+        for each in [each for each in part if not keep(each)]:
+            part.remove(each)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    with TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        onnx.save(model, plain)
+        del model
+        yield onnxruntime.InferenceSession(plain, options, providers=["CPUExecutionProvider"])
+
+
+if __name__ == "__main__":
+    main()
