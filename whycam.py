@@ -32,7 +32,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated, Optional
+from typing import Annotated, Optional, get_args
 
 import numpy as np
 import typer
@@ -41,7 +41,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models import catalog
-from models.contract import ContractError
+from models.contract import Score
 from stream.device import DEVICES, Device
 from stream.engine import LocalEngine
 from stream.explainer import BEST, Explainer, RuntimeMissing
@@ -57,6 +57,8 @@ cli = typer.Typer(
 )
 
 
+exports = typer.Typer(no_args_is_help=True, help="Make a model file that explains itself.")
+cli.add_typer(exports, name="export")
 screen = Console(highlight=False, soft_wrap=True)
 
 
@@ -218,6 +220,47 @@ def process(
     screen.print("Location and other metadata of the original were not copied.")
 
 
+@exports.command("vgg16")
+def export_vgg16(
+    weights: Annotated[
+        str, typer.Option(help="imagenet (Keras downloads 553 MB), random, or a file: .weights.h5, .h5, .keras.")
+    ] = "imagenet",
+    score: Annotated[str, typer.Option(help="What is explained: probability or logit.")] = "probability",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="An .onnx file (default: where whycam finds it from then on)."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Quantize to 8 bits, for a faster processor.")] = False,
+    verify_with: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A folder of pictures to verify with (default: 32 synthetic scenes)."),
+    ] = None,
+    calibrate_with: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="With --int8: a folder of pictures like those that it will see."),
+    ] = None,
+) -> None:
+    """Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam[export]'."""
+    scores = {name: name for name in get_args(Score)}
+    if score not in scores:
+        raise ValueError(f"The score is {' or '.join(scores)}, not '{score}'.")
+    from export.command import export_vgg16 as export
+
+    path = export(
+        weights,
+        scores[score],
+        output,
+        half=half,
+        int8=int8,
+        verify_with=verify_with,
+        calibrate_with=calibrate_with,
+        say=lambda text: screen.print(text, markup=False),
+    )
+    how = "It is the default model from now on." if output is None else f"Take it with --model {path}"
+    screen.print(f"Ready: {path}. {how}", markup=False)
+
+
 @cli.command()
 def models() -> None:
     """List the models that whycam knows."""
@@ -291,7 +334,7 @@ def main() -> None:
     """Run the command; what a person can mend is told in one sentence."""
     try:
         cli()
-    except (ContractError, MediaError, RuntimeMissing, ValueError, OSError) as error:
+    except (RuntimeMissing, ArithmeticError, ValueError, OSError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)
 

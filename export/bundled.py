@@ -19,14 +19,15 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from export import efficientnet_lite
-from export.cam import append_cam, find_ends, find_tail
+from export.cam import append_cam
 from export.classifier import to_onnx
 from export.file import save
 from export.graph import Graph
 from export.half import store_half
 from export.preprocess import take_pictures
 from export.scenes import scenes
-from export.verify import compare
+from export.tail import find_feature
+from export.verify import Autodiff, compare
 from models.catalog import EFFICIENTNET_LITE0, sha256
 from models.contract import Contract
 
@@ -49,9 +50,8 @@ def main() -> None:
     weights = read_weights(weights_file)
     network = efficientnet_lite.build(weights)
     plain = take_pictures(to_onnx(network), mean=efficientnet_lite.MEAN, scale=efficientnet_lite.SCALE)
-    model = store_half(append_cam(plain))
-    graph = Graph(model)
-    feature, _ = find_tail(graph, find_ends(graph))
+    model = append_cam(store_half(plain))
+    feature = find_feature(model)
 
     def contract(parity: dict[str, float | int]) -> Contract:
         return Contract(
@@ -77,7 +77,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         save(model, contract({}), draft)
-        agreement = compare(draft, pictures, classes, autodiff=heatmaps)
+        agreement = compare(draft, pictures, classes, autodiff=lambda _: Autodiff(heatmaps))
     sys.stdout.write(f"{agreement}\n")
     agreement.check()
 

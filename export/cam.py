@@ -5,8 +5,9 @@ Grad-CAM for class c weighs the feature map A[k, i, j] by the mean gradient over
     α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij        heatmap_c = relu(Σ_k α_k A_k) / max
 
 Behind the last feature map a classifier is a chain of operators whose gradient is known from the weights and the
-forward pass. `append_cam` walks that chain back from the scores, with one small rule an operator (`RULES`), and writes
-down the product. The gradient it carries is [N, K, width]: pictures, classes asked for, entries of a tensor.
+forward pass. `export.tail` finds that chain, and says why poolings and the flattening need no operator. `append_cam`
+goes back through it from the scores, with one small rule an operator (`RULES`), and writes down the product. The
+gradient it carries is [N, K, width]: pictures, classes asked for, entries of a tensor.
 
 For `score="probability"`, y_c is the log-odds log(p_c / (1 − p_c)). Its gradient is that of p_c without the factor
 p_c (1 − p_c) > 0, which cancels in the normalised map, so the heatmap is the probability's; but it stays alive where
@@ -20,26 +21,27 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, version_converter
 
 from export.graph import PREFIX, Graph, attribute, rename
+from export.tail import (
+    DENSE,
+    GATE,
+    SAME,
+    SCALE,
+    SHIFT,
+    Feature,
+    Flattened,
+    data_input,
+    dense_weights,
+    factors,
+    find_ends,
+    find_tail,
+)
 from models.contract import IR_VERSION, OPSET, OUTPUTS, Score
 
 OLDEST_OPSET = 13  # from here on, onnx converts upwards without changing what an operator means
-
-
-class UnsupportedTail(ValueError):
-    """A classifier that the closed form does not cover: names the operator and the node at which the walk ended."""
-
-    def __init__(self, node: NodeProto | None, reason: str) -> None:
-        where = f"{node.op_type} '{node.name or node.output[0]}'" if node else "the network's input"
-        self.operator = node.op_type if node else None
-        self.node = node.name if node else None
-        super().__init__(
-            f"No closed-form Grad-CAM through {where}: {reason}. "
-            f"A classifier may end in a global average pooling ({' or '.join(POOLINGS)}), "
-            f"then any of {', '.join(sorted(RULES))}, then Softmax or nothing."
-        )
 
 
 class Gradient(NamedTuple):
@@ -47,25 +49,6 @@ class Gradient(NamedTuple):
 
     tensor: str
     width: int
-
-
-class Feature(NamedTuple):
-    """The last feature map: a tensor [N, channels, height, width], or [N, height, width, channels]."""
-
-    tensor: str
-    channels: int
-    height: int
-    width: int
-    channels_last: bool
-
-
-class Ends(NamedTuple):
-    """Where a classifier ends: its logits and probabilities, and how many classes they have."""
-
-    logits: str
-    probabilities: str | None
-    """None where the network ends in logits."""
-    classes: int
 
 
 def append_cam(model: ModelProto, *, score: Score = "probability") -> ModelProto:
@@ -86,50 +69,8 @@ def append_cam(model: ModelProto, *, score: Score = "probability") -> ModelProto
 
     seed = {"probability": _seed_of_log_odds, "logit": _seed_of_logit}[score]
     gradient = Gradient(seed(graph, classes, logits, ends.classes), ends.classes)
-    for node in tail:
-        gradient = RULES[node.op_type](graph, node, gradient)
-    _heatmaps(graph, feature, gradient)
+    _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient))
     return _close(graph, feature, ends.classes)
-
-
-def find_ends(graph: Graph) -> Ends:
-    """The logits and probabilities of a classifier, or of an explainable model."""
-    output = next((each.name for each in graph.model.graph.output if each.name == "scores"), None)
-    if output is None:
-        if len(graph.model.graph.output) != 1:
-            names = [each.name for each in graph.model.graph.output]
-            raise ValueError(f"A classifier has one output, its scores; this model has {len(names)}: {names}.")
-        output = graph.model.graph.output[0].name
-    tensor = output
-    while (node := graph.producer(tensor)) is not None and RULES.get(node.op_type) is _same:
-        tensor = node.input[0]
-    softmax = node if node is not None and node.op_type == "Softmax" else None
-    logits = softmax.input[0] if softmax else output
-    shape = graph.shape(logits) or []
-    sizes = [size for size in shape[1:] if size != 1]
-    if len(sizes) != 1 or sizes[0] is None:
-        raise ValueError(f"The scores of a classifier are [N, C] with 2 or more classes, these are {shape}.")
-    if softmax and shape[attribute(softmax, "axis", -1)] != sizes[0]:
-        raise UnsupportedTail(softmax, "it does not run over the classes")
-    return Ends(logits, softmax.output[0] if softmax else None, sizes[0])
-
-
-def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
-    """The last feature map, and the nodes between it and the logits, the last first."""
-    tail: list[NodeProto] = []
-    tensor, width = ends.logits, ends.classes
-    while (node := graph.producer(tensor)) is not None and node.op_type not in POOLINGS:
-        if node.op_type not in RULES:
-            raise UnsupportedTail(node, "there is no rule for this operator")
-        moving = graph.moving(node)
-        if len(moving) != 1:
-            raise UnsupportedTail(node, f"{len(moving)} of its inputs depend on the picture, it should be one")
-        tail.append(node)
-        tensor = moving[0]
-        width = _input_width(graph, node, width)
-    if node is None:
-        raise UnsupportedTail(None, "the walk met no pooling")
-    return _pooled(graph, node, width), tail
 
 
 def _prepare(model: ModelProto) -> ModelProto:
@@ -186,128 +127,136 @@ def _seed_of_log_odds(graph: Graph, classes: str, logits: str, count: int) -> st
     return graph.add("Sub", [hot, others])
 
 
-# One rule an operator: from the gradient by its output to the gradient by the input that depends on the picture.
+# One rule an operator: from the gradient by its output to the gradient by its input.
 
 
 def _same(_graph: Graph, _node: NodeProto, gradient: Gradient) -> Gradient:
-    """Behind a global pooling every tensor is a vector, however its axes of size 1 are folded or moved."""
+    """A vector stays one, however its axes of size 1 are folded or moved."""
     return gradient
 
 
 def _dense(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
     """y = x W: the gradient by x is g Wᵀ, with the weights that the forward pass already holds."""
-    weights, out_first = _weights(graph, node)
-    shape = graph.constant(weights)
-    assert shape is not None
-    if shape.ndim != 2:  # a 1x1 convolution's kernel
-        weights = graph.add("Reshape", [weights, graph.integers(*shape.shape[:2])])
-    width = _input_width(graph, node, gradient.width)
-    if out_first:
-        product = graph.add("MatMul", [gradient.tensor, weights])  # (N, K, out) x (out, in) -> (N, K, in)
-    else:
-        rows = graph.add("Reshape", [gradient.tensor, graph.integers(-1, gradient.width)])  # (N·K, out)
-        rows = graph.add("Gemm", [rows, weights], transB=1)
-        size = graph.add("Concat", [graph.add("Shape", ["classes"]), graph.integers(width)], axis=0)
-        product = graph.add("Reshape", [rows, size], allowzero=1)  # K may be 0
+    weights, shape, out_first = dense_weights(graph, node)
+    if len(shape) != 2:  # a 1x1 convolution's kernel
+        weights = graph.add("Reshape", [weights, graph.integers(*shape[:2])])
+    product = _product(graph, gradient, weights, (shape[1] if out_first else shape[0]), transpose=not out_first)
     alpha = attribute(node, "alpha", 1.0)
     if alpha != 1.0:
         product = graph.add("Mul", [product, graph.number(alpha)])
-    return Gradient(product, width)
+    return Gradient(product, shape[1] if out_first else shape[0])
 
 
 def _shift(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
     """y = x + b and y = x − b change nothing; y = b − x turns the sign."""
-    if node.op_type == "Sub" and node.input[1] == graph.moving(node)[0]:
+    if _turns_sign(graph, node):
         return Gradient(graph.add("Neg", [gradient.tensor]), gradient.width)
     return gradient
 
 
 def _scale(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
-    """y = x · s and y = x / s."""
-    factor = next(graph.constant(name) for name in node.input if graph.constant(name) is not None)
-    assert factor is not None
-    factors = graph.store(factor.reshape(-1))
-    return Gradient(graph.add(node.op_type, [gradient.tensor, factors]), gradient.width)
+    """y = x · s, y = x / s, and a BatchNorm: y = x · γ / √(σ² + ε) + a constant."""
+    return Gradient(graph.add("Mul", [gradient.tensor, graph.store(factors(graph, node))]), gradient.width)
+
+
+def _gate(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x where it is not clipped: such entries pass, also as frameworks have it, the others and the bounds not."""
+    output = graph.add("Reshape", [node.output[0], graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
+    if node.op_type == "Relu":
+        passed = graph.add("Sign", [output])  # y is never negative: 1 or 0
+    else:
+        bounds = [*node.input[1:], "", ""][:2]
+        inside = [
+            graph.add(operator, [output, bound])
+            for operator, bound in zip(("Greater", "Less"), bounds, strict=True)
+            if bound
+        ]
+        if not inside:
+            return gradient
+        both = graph.add("And", inside) if len(inside) == 2 else inside[0]
+        passed = graph.add("Cast", [both], to=TensorProto.FLOAT)
+    return Gradient(graph.add("Mul", [gradient.tensor, passed]), gradient.width)
 
 
 Rule = Callable[[Graph, NodeProto, Gradient], Gradient]
 RULES: Mapping[str, Rule] = MappingProxyType(
-    dict.fromkeys(("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"), _same)
-    | dict.fromkeys(("Conv", "Gemm", "MatMul"), _dense)
-    | dict.fromkeys(("Add", "Sub"), _shift)
-    | dict.fromkeys(("Div", "Mul"), _scale)
+    dict.fromkeys(SAME, _same)
+    | dict.fromkeys(DENSE, _dense)
+    | dict.fromkeys(SHIFT, _shift)
+    | dict.fromkeys(SCALE, _scale)
+    | dict.fromkeys(GATE, _gate)
 )
 
 
-def _weights(graph: Graph, node: NodeProto) -> tuple[str, bool]:
-    """The weights of a dense layer, and whether they are stored [out, in]."""
-    value = graph.constant(node.input[1])
-    if value is None or graph.constant(node.input[0]) is not None:
-        raise UnsupportedTail(node, "its second input should be constant weights, and only that")
-    if node.op_type == "Conv":
-        plain = value.ndim == 4 and value.shape[2:] == (1, 1) and attribute(node, "group", 1) == 1
-        if not plain or any(attribute(node, "pads", [0])) or attribute(node, "strides", [1, 1]) != [1, 1]:
-            raise UnsupportedTail(node, "behind the pooling a convolution should be a plain 1x1 one")
-        return node.input[1], True
-    if value.ndim != 2 or attribute(node, "transA", 0):
-        raise UnsupportedTail(node, f"it should multiply rows with a matrix, not with weights {list(value.shape)}")
-    return node.input[1], bool(attribute(node, "transB", 0))
+def _product(graph: Graph, gradient: Gradient, weights: str, width: int, *, transpose: bool) -> str:
+    """The gradient (N, K, out) times weights (out, width), or times the transpose of weights (width, out)."""
+    if not transpose:
+        return graph.add("MatMul", [gradient.tensor, weights])
+    rows = graph.add("Reshape", [gradient.tensor, graph.integers(-1, gradient.width)])  # (N·K, out)
+    rows = graph.add("Gemm", [rows, weights], transB=1)
+    size = graph.add("Concat", [graph.add("Shape", ["classes"]), graph.integers(width)], axis=0)
+    return graph.add("Reshape", [rows, size], allowzero=1)  # K may be 0
 
 
-def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
-    """How many entries a picture's input of a tail node has, where its output has `width`."""
-    rule = RULES[node.op_type]
-    if rule is _dense:
-        weights, out_first = _weights(graph, node)
-        value = graph.constant(weights)
-        assert value is not None
-        out, into = value.shape[:2] if out_first else value.shape[1::-1]
-        if out != width:
-            raise UnsupportedTail(node, f"it makes {out} numbers of which {width} are used")
-        return int(into)
-    if rule in (_shift, _scale):
-        if node.op_type == "Div" and graph.moving(node)[0] != node.input[0]:
-            raise UnsupportedTail(node, "it divides by what depends on the picture")
-        for name in node.input:
-            value = graph.constant(name)
-            if value is not None and value.size not in (1, width):
-                raise UnsupportedTail(node, f"its constant has {value.size} entries for {width} numbers")
-    return width
+def _turns_sign(graph: Graph, node: NodeProto) -> bool:
+    return bool(node.op_type == "Sub" and node.input[1] == data_input(graph, node))
 
 
-# The feature map, and what is drawn.
+# From the flattened vector to a channel of the map: the sum over its cells (see `export.tail`).
 
 
-def _pooled(graph: Graph, node: NodeProto, width: int) -> Feature:
-    """The feature map that a global average pooling takes, as it was before it was transposed for the pooling."""
-    shape = graph.shape(node.input[0])
-    if shape is None or len(shape) != 4:
-        raise UnsupportedTail(node, f"it should pool a feature map with four axes, this one is {shape}")
-    channel = 1
-    if node.op_type == "ReduceMean":
-        spatial = sorted(axis % 4 for axis in attribute(node, "axes", range(4)))
-        if spatial not in ([2, 3], [1, 2]):
-            raise UnsupportedTail(node, f"it should average over height and width, it does over axes {spatial}")
-        channel = 1 if spatial == [2, 3] else 3
-    tensor = node.input[0]
-    while (before := graph.producer(tensor)) is not None and before.op_type in ("Identity", "Transpose"):
-        order = attribute(before, "perm", [3, 2, 1, 0]) if before.op_type == "Transpose" else list(range(4))
-        if order[0] != 0 or order[channel] not in (1, 3):
-            break
-        tensor, channel = before.input[0], order[channel]
-    shape = graph.shape(tensor) or shape
-    channels, height, columns = (shape[1], *shape[2:]) if channel == 1 else (shape[3], *shape[1:3])
-    if height is None or columns is None:
-        raise UnsupportedTail(node, f"its feature map {shape} has no fixed size; export with a fixed picture size")
-    if channels != width:
-        raise UnsupportedTail(node, f"it pools {channels} channels of which {width} are used")
-    return Feature(tensor, width, height, columns, channel == 3)
+def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient: Gradient) -> Gradient:
+    """The gradient summed over the map's cells, (N, K, channels).
+
+    The first layer's weights W1, the largest of many networks, are not read again for it: where nothing but constants
+    lies between it and the map, their sum over the cells is stored, a constant smaller by the number of cells.
+    """
+    last = max((place for place, node in enumerate(tail) if node.op_type in DENSE), default=None)
+    foldable = last is not None and not any(node.op_type in GATE for node in tail[last:])
+    if feature.flattened.cells == 1 or not foldable:
+        for node in tail:
+            gradient = RULES[node.op_type](graph, node, gradient)
+        return _summed(graph, feature, gradient)
+    for node in tail[:last]:
+        gradient = RULES[node.op_type](graph, node, gradient)
+    weights = graph.store(_summed_weights(graph, feature.flattened, tail[last:]))
+    return Gradient(graph.add("MatMul", [gradient.tensor, weights]), feature.channels)
+
+
+def _summed(graph: Graph, feature: Feature, gradient: Gradient) -> Gradient:
+    cells, channels_last = feature.flattened
+    if cells == 1:
+        return gradient
+    sizes = (cells, feature.channels) if channels_last else (feature.channels, cells)
+    laid_out = graph.add("Reshape", [gradient.tensor, graph.integers(0, 0, *sizes)])
+    axis = graph.integers(2 if channels_last else 3)
+    return Gradient(graph.add("ReduceSum", [laid_out, axis], keepdims=0), feature.channels)
+
+
+def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) -> NDArray[np.float32]:
+    """The first dense layer and the constants before it as one matrix [out, channels], summed over the map's cells."""
+    name, _, out_first = dense_weights(graph, nodes[0])
+    weights = graph.constant(name)
+    assert weights is not None
+    weights = weights.T if out_first else weights  # (cells·channels, out)
+    gain = np.full(len(weights), attribute(nodes[0], "alpha", 1.0), np.float64)
+    for node in nodes[1:]:
+        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if node.op_type in SCALE else 1
+    cells, channels_last = flattened
+    channels = len(weights) // cells
+    summed = np.zeros((channels, weights.shape[1]))
+    for cell in range(cells):  # one cell at a time in float64: the whole of VGG16's would take 800 MB
+        rows = slice(cell * channels, (cell + 1) * channels) if channels_last else slice(cell, None, cells)
+        summed += gain[rows, None] * weights[rows]
+    return summed.T.astype(np.float32)
+
+
+# What is drawn.
 
 
 def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient) -> None:
     """heatmap = relu(Σ_k α_k A_k) / max, all zero where that maximum is."""
     cells = feature.height * feature.width
-    # A mean over the map hands 1/(H·W) of its gradient to each cell, and Grad-CAM's α is the mean of those.
     alpha = graph.add("Mul", [gradient.tensor, graph.number(1 / cells)])  # (N, K, channels)
     if feature.channels_last:
         columns = graph.add("Reshape", [feature.tensor, graph.integers(0, cells, feature.channels)])
@@ -334,6 +283,3 @@ def _close(graph: Graph, feature: Feature, count: int) -> ModelProto:
         model.graph.output.append(helper.make_tensor_value_info(name, kinds[kind], fixed))
     model.ir_version = IR_VERSION
     return model
-
-
-POOLINGS = ("GlobalAveragePool", "ReduceMean")

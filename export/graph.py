@@ -11,22 +11,26 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, num
 
 PREFIX = "whycam/"
 """What begins the name of every tensor and node added here, so that none collides with the network's own."""
+WEIGHTY = 1024
+"""A stored tensor with more entries than this is weights: no shape, axis or bound that a shape could depend on."""
+UNCHANGING = ("Cast", "DequantizeLinear", "Identity")
+"""What may stand between stored weights and their use: they may be stored in half precision, or as 8-bit integers."""
 
 
 class Graph:
-    """A copy of a model, with producers, constants and shapes by tensor name; `add` and `store` append to the copy."""
+    """A model with producers, constants and shapes by tensor name; `add` and `store` append to that very model."""
 
     def __init__(self, model: ModelProto) -> None:
-        self.model = ModelProto()
-        self.model.CopyFrom(model)
-        inferred = shape_inference.infer_shapes(self.model, data_prop=True).graph
-        self._shapes = {
+        self.model = model
+        inferred = shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
+        self._shapes: dict[str, list[int | None]] = {
             value.name: [
                 dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
             ]
             for value in (*inferred.value_info, *inferred.input, *inferred.output)
             if value.type.tensor_type.HasField("shape")
         }
+        self._shapes |= {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
         self._producers = {output: node for node in self.model.graph.node for output in node.output}
         self._initializers = {tensor.name: tensor for tensor in self.model.graph.initializer}
         self._count = 0
@@ -46,16 +50,24 @@ class Graph:
         node = self.producer(tensor)
         if node is None:
             return None
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            return np.asarray(numpy_helper.to_array(node.attribute[0].t))
-        if node.op_type in ("Identity", "Cast"):  # weights stored in half precision are cast where they are used
-            value = self.constant(node.input[0])
-            return value if value is None or node.op_type == "Identity" else _cast(value, attribute(node, "to"))
-        return None
+        if node.op_type == "Constant":
+            return _literal(node.attribute[0])
+        if node.op_type not in UNCHANGING or (value := self.constant(node.input[0])) is None:
+            return None
+        if node.op_type == "Cast":
+            return _cast(value, attribute(node, "to"))
+        return value if node.op_type == "Identity" else self._dequantized(node, value)
+
+    def fixed(self, tensor: str) -> bool:
+        """Whether a tensor has a value that no input changes; the cheap half of `constant`."""
+        node = self.producer(tensor)
+        if node is None:
+            return tensor in self._initializers
+        return node.op_type == "Constant" or (node.op_type in UNCHANGING and self.fixed(node.input[0]))
 
     def moving(self, node: NodeProto) -> list[str]:
         """A node's inputs that depend on the picture."""
-        return [name for name in node.input if name and self.constant(name) is None]
+        return [name for name in node.input if name and not self.fixed(name)]
 
     def add(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: object) -> str:
         """Append a node with one output and return that output's name."""
@@ -88,6 +100,18 @@ class Graph:
         """Append a float32 scalar and return its name."""
         return self.store(np.array(value, np.float32))
 
+    def _dequantized(self, node: NodeProto, value: NDArray[Any]) -> NDArray[np.float32]:
+        """(value − zero point) · scale, where scale and zero point are one, or one for each index of an axis."""
+        scale = self.constant(node.input[1])
+        zero = self.constant(node.input[2]) if len(node.input) == 3 else np.zeros_like(scale, np.int32)
+        assert scale is not None
+        assert zero is not None
+        if scale.ndim:
+            shape = [1] * value.ndim
+            shape[attribute(node, "axis", 1)] = -1
+            scale, zero = scale.reshape(shape), zero.reshape(shape)
+        return np.asarray((value.astype(np.int32) - zero.astype(np.int32)) * scale, np.float32)
+
     def _name(self, what: str) -> str:
         self._count += 1
         name = f"{PREFIX}{what}_{self._count}"
@@ -98,6 +122,35 @@ def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
     """The value of a node's attribute, or the default where the node leaves it out."""
     found: AttributeProto | None = next((each for each in node.attribute if each.name == name), None)
     return default if found is None else helper.get_attribute_value(found)
+
+
+def skeleton(model: ModelProto) -> ModelProto:
+    """A copy without the weights, each of which becomes an input of its shape: small enough to infer and check."""
+    graph = model.graph
+    bare = helper.make_model(
+        helper.make_graph(
+            list(graph.node),
+            graph.name,
+            list(graph.input),
+            list(graph.output),
+            [tensor for tensor in graph.initializer if not _weighty(tensor)],
+            value_info=list(graph.value_info),
+        ),
+        opset_imports=list(model.opset_import),
+        ir_version=model.ir_version,
+    )
+    declared = {value.name for value in graph.input}
+    bare.graph.input.extend(
+        helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+        for tensor in graph.initializer
+        if _weighty(tensor) and tensor.name not in declared
+    )
+    helper.set_model_props(bare, {entry.key: entry.value for entry in model.metadata_props})
+    return bare
+
+
+def _weighty(tensor: TensorProto) -> bool:
+    return int(np.prod(tensor.dims)) > WEIGHTY
 
 
 def tidy(model: ModelProto) -> ModelProto:
@@ -152,6 +205,14 @@ def _copy(tensor: TensorProto) -> TensorProto:
     copy = TensorProto()
     copy.CopyFrom(tensor)
     return copy
+
+
+def _literal(given: AttributeProto) -> NDArray[Any]:
+    """The value of a Constant node, whichever attribute it is written in."""
+    value = helper.get_attribute_value(given)
+    if given.name == "value":
+        return np.asarray(numpy_helper.to_array(value))
+    return np.array(value, np.float32 if given.name.startswith("value_float") else np.int64)
 
 
 def _cast(value: NDArray[Any], to: int) -> NDArray[Any]:

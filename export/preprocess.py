@@ -28,19 +28,24 @@ def take_pictures(model: ModelProto, *, mean: Sequence[float], scale: Sequence[f
     network = PREFIX + "network"
     rename(ready, pictures[0].name, network)
 
+    constants = {"mean": mean, "scale": scale}
     steps = [
         helper.make_node("Cast", ["image"], [PREFIX + "levels"], PREFIX + "levels", to=TensorProto.FLOAT),
         helper.make_node("Sub", [PREFIX + "levels", PREFIX + "mean"], [PREFIX + "centred"], PREFIX + "centred"),
-        helper.make_node("Div", [PREFIX + "centred", PREFIX + "scale"], [PREFIX + "scaled"], PREFIX + "scaled"),
     ]
+    if all(each == 1 for each in scale):
+        del constants["scale"]
+    else:
+        scaled = PREFIX + "scaled"
+        steps.append(helper.make_node("Div", [PREFIX + "centred", PREFIX + "scale"], [scaled], scaled))
     if not channels_last:
-        steps.append(helper.make_node("Transpose", [PREFIX + "scaled"], [network], network, perm=[0, 3, 1, 2]))
+        steps.append(helper.make_node("Transpose", [steps[-1].output[0]], [network], network, perm=[0, 3, 1, 2]))
     else:
         steps[-1].output[0] = network
     nodes = [*steps, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-    for name, value in (("mean", mean), ("scale", scale)):
+    for name, value in constants.items():
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), PREFIX + name))
     height, width = shape[1:3] if channels_last else shape[2:]
     kept = [each for each in graph.input if each.name in stored]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from platformdirs import user_data_path
+
 from models.contract import ContractError
 
 HERE = Path(__file__).resolve().parent
@@ -41,29 +43,49 @@ EFFICIENTNET_LITE0 = KnownModel(
     sha256="63c720176345d835383bab543a43ffb44104e73c367057519fef81b73c78a48c",
 )
 
-DEFAULT = EFFICIENTNET_LITE0
+
+def vgg16(folder: Path | None = None) -> KnownModel:
+    """VGG16, which everybody makes on their own computer; `folder` as in `known`."""
+    return KnownModel(
+        name="vgg16",
+        source="Keras Applications, VGG16, ImageNet",
+        licence="CC-BY-4.0",
+        path=(folder or user_models()) / "vgg16.onnx",
+        make="whycam export vgg16",
+    )
 
 
-def known() -> tuple[KnownModel, ...]:
-    """Every model that goes by a name, ready or not."""
-    return (EFFICIENTNET_LITE0,)
+def user_models() -> Path:
+    """The user's own folder for models that are made on this computer."""
+    return user_data_path("whycam", appauthor=False) / "models"
 
 
-def find(name_or_path: str | None = None) -> Path:
+def known(folder: Path | None = None) -> tuple[KnownModel, ...]:
+    """Every model that goes by a name, ready or not; `folder` holds the user's own, `user_models()` unless given."""
+    return (EFFICIENTNET_LITE0, vgg16(folder))
+
+
+def default(folder: Path | None = None) -> KnownModel:
+    """The model that is taken where none is named: VGG16 from the moment it is made, before that the bundled one."""
+    made = vgg16(folder)
+    return made if made.ready else EFFICIENTNET_LITE0
+
+
+def find(name_or_path: str | None = None, *, folder: Path | None = None) -> Path:
     """The file of a model: of the default one, of a known one by name, or a path to an .onnx file.
 
     Raises `ContractError` with a sentence on what to do: for an unknown name, a missing file, and for a known model
-    whose file is not the one that was made.
+    whose file is not the one that was made. `folder` as in `known`.
     """
     if name_or_path is None:
-        return _checked(DEFAULT)
-    for model in known():
+        return _checked(default(folder))
+    for model in known(folder):
         if model.name == name_or_path.lower():
             return _checked(model)
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
-    names = [model.name for model in known()]
+    names = [model.name for model in known(folder)]
     if path.suffix.lower() == ".onnx" or path.parent != Path():
         raise ContractError(f"There is no model file {path}. Known by name: {', '.join(names)}.")
     near = get_close_matches(name_or_path.lower(), names, n=1, cutoff=0.4)

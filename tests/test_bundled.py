@@ -12,9 +12,10 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
-from export.cam import find_ends, find_tail
 from export.graph import Graph
-from export.verify import feature_map, reference
+from export.reference import heatmaps, needed
+from export.tail import find_ends, find_tail
+from export.verify import observe
 from models.catalog import EFFICIENTNET_LITE0
 from models.contract import OPSET
 from stream.explainer import BEST, Explainer, Explanation
@@ -79,7 +80,8 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
     bias = graph.constant(next(node for node in tail if node.op_type == "Add").input[1])
     assert weights is not None
     assert bias is not None
-    maps = feature_map(model, feature.tensor, torch["pictures"].astype(np.uint8)).astype(np.float64)
+    seen = observe(model, [feature.tensor], torch["pictures"].astype(np.uint8), explained.classes)
+    maps = seen[feature.tensor].astype(np.float64)
     logits = maps.mean((2, 3)) @ weights + bias
     for n, k in np.ndindex(explained.classes.shape):
         chosen = explained.classes[n, k]
@@ -92,11 +94,11 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
         np.testing.assert_allclose(explained.evidence[n, k], heat.max(), rtol=1e-4)
 
 
-def test_the_reference_by_differences_is_that_of_pytorch(torch: dict[str, NDArray[np.float32]]) -> None:
-    model = onnx.load(PATH)
-    maps = feature_map(model, Explainer(PATH).contract.feature, torch["pictures"][:1].astype(np.uint8))
-    heat = reference(model, maps, torch["classes"][:1, :2].astype(np.int64), "probability")
-    np.testing.assert_allclose(heat, torch["heatmaps"][:1, :2], atol=3e-5)
+def test_the_checkers_reference_is_that_of_pytorch(torch: dict[str, NDArray[np.float32]]) -> None:
+    graph = Graph(onnx.load(PATH))
+    classes = torch["classes"].astype(np.int64)
+    seen = observe(graph.model, needed(graph), torch["pictures"].astype(np.uint8), classes)
+    np.testing.assert_allclose(heatmaps(graph, seen, classes, "probability"), torch["heatmaps"], atol=3e-5)
 
 
 @pytest.mark.parametrize(("photograph", "name"), [("chelsea", "Egyptian cat"), ("coffee", "espresso")])

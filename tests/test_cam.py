@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
 
-from export.cam import UnsupportedTail, append_cam
+from export.cam import append_cam
 from export.half import store_half
+from export.tail import UnsupportedTail
 from models.contract import OPSET, Score, Tensor, read_contract
 from stream.explainer import evaluate
 from tests import tiny
@@ -174,7 +175,7 @@ def test_two_classes_are_enough() -> None:
 
 def test_weights_stored_in_half_precision_are_the_ones_explained() -> None:
     plain = tiny.classifier(classes=200)
-    model = store_half(append_cam(plain))
+    model = append_cam(store_half(plain))
     onnx.checker.check_model(model, full_check=True)
     assert len(model.SerializeToString()) < 0.8 * len(append_cam(plain).SerializeToString())
     found = explain(model, tiny.pictures(2), [-1, 7])
@@ -242,21 +243,6 @@ def test_any_other_tail_is_refused_by_operator_and_node(operator: str, inputs: l
     with pytest.raises(UnsupportedTail, match=f"{operator} 'the culprit'") as caught:
         append_cam(changed)
     assert (caught.value.operator, caught.value.node) == (operator, "the culprit")
-
-
-def test_a_network_without_pooling_is_refused_at_the_node_where_the_walk_ends() -> None:
-    plain = tiny.classifier(channels=16)
-    pool = next(place for place, node in enumerate(plain.graph.node) if node.name == "pool")
-    flatten = helper.make_node("Flatten", ["feature"], ["mean"], "flat")
-    plain.graph.node.remove(plain.graph.node[pool])
-    plain.graph.node.insert(pool, flatten)
-    for tensor in plain.graph.initializer:
-        if tensor.name == "weights":
-            tensor.CopyFrom(numpy_helper.from_array(np.ones((16 * 64, 10), np.float32), "weights"))
-        if tensor.name == "shape":
-            tensor.CopyFrom(numpy_helper.from_array(np.array([-1, 16 * 64], np.int64), "shape"))
-    with pytest.raises(UnsupportedTail, match="Relu 'relu'"):
-        append_cam(plain)
 
 
 def test_a_pooling_over_something_else_than_space_is_refused() -> None:

@@ -6,14 +6,32 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from platformdirs import user_data_path
 
 from models import catalog
 from models.contract import ContractError
 from tests import tiny
 
 
-def test_without_a_name_it_is_the_bundled_model() -> None:
-    assert catalog.find() == catalog.EFFICIENTNET_LITE0.path
+def test_without_a_name_it_is_the_bundled_model_until_vgg16_is_made(tmp_path: Path) -> None:
+    assert catalog.find(folder=tmp_path) == catalog.EFFICIENTNET_LITE0.path
+    tiny.model(tmp_path / "elsewhere.onnx", name="vgg16")
+    assert catalog.find(folder=tmp_path) == catalog.EFFICIENTNET_LITE0.path
+    made = tiny.model(tmp_path / "vgg16.onnx", name="vgg16")
+    assert catalog.find(folder=tmp_path) == made
+    assert catalog.find("vgg16", folder=tmp_path) == made
+    assert catalog.find("efficientnet-lite0", folder=tmp_path) == catalog.EFFICIENTNET_LITE0.path
+
+
+def test_before_it_is_made_vgg16_says_how(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="Make it: whycam export vgg16"):
+        catalog.find("vgg16", folder=tmp_path)
+    assert "vgg16" in [model.name for model in catalog.known(tmp_path)]
+
+
+def test_what_the_user_makes_lies_in_the_users_data_folder() -> None:
+    assert catalog.vgg16().path == user_data_path("whycam", appauthor=False) / "models" / "vgg16.onnx"
+    assert catalog.vgg16() in catalog.known()
 
 
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "EfficientNet-Lite0"])
@@ -62,16 +80,14 @@ def test_a_damaged_file_of_a_known_model_is_refused(tmp_path: Path, monkeypatch:
     content = bytearray(catalog.EFFICIENTNET_LITE0.path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    monkeypatch.setattr(catalog, "DEFAULT", replace(catalog.EFFICIENTNET_LITE0, path=path))
+    monkeypatch.setattr(catalog, "EFFICIENTNET_LITE0", replace(catalog.EFFICIENTNET_LITE0, path=path))
     with pytest.raises(ContractError, match="damaged or was changed"):
-        catalog.find()
+        catalog.find(folder=tmp_path)
 
 
-def test_a_known_model_whose_file_is_missing_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    missing = replace(catalog.EFFICIENTNET_LITE0, path=tmp_path / "missing.onnx", make="whycam export missing")
+def test_a_bundled_model_whose_file_is_missing_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = replace(catalog.EFFICIENTNET_LITE0, path=tmp_path / "missing.onnx")
     assert not missing.ready
-    monkeypatch.setattr(catalog, "DEFAULT", missing)
-    with pytest.raises(ContractError, match="Make it: whycam export missing"):
-        catalog.find()
+    monkeypatch.setattr(catalog, "EFFICIENTNET_LITE0", missing)
+    with pytest.raises(ContractError, match="install whycam again"):
+        catalog.find(folder=tmp_path)

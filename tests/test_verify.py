@@ -11,13 +11,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from export import reference
 from export.cam import append_cam
 from export.file import save
+from export.graph import Graph
 from export.scenes import scenes
-from export.verify import Agreement, Disagreement, compare
+from export.verify import Agreement, Autodiff, Disagreement, compare, observe
 from models.contract import Score
 from stream.explainer import BEST, Explainer
 from tests import tiny
+from tests.dense_tail import DenseTail
 
 LABELS = [f"class {number}" for number in range(10)]
 
@@ -25,7 +28,7 @@ LABELS = [f"class {number}" for number in range(10)]
 @pytest.mark.parametrize("score", get_args(Score))
 @pytest.mark.parametrize("layout", get_args(tiny.Layout))
 @pytest.mark.parametrize("dense", get_args(tiny.Dense))
-def test_a_right_head_agrees_with_central_differences(
+def test_a_right_head_agrees_with_backpropagation(
     score: Score, layout: tiny.Layout, dense: tiny.Dense, tmp_path: Path
 ) -> None:
     path = tmp_path / "tiny.onnx"
@@ -57,24 +60,82 @@ def test_a_head_of_the_other_score_does_not_pass(tmp_path: Path) -> None:
         compare(path, tiny.pictures(2)).check()
 
 
+def test_weights_summed_in_the_wrong_order_do_not_pass(tmp_path: Path) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    compare(path, tiny.pictures(2)).check()
+    model = onnx.load(path)
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    summed = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
+    weights = numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "w1"))
+    # As though the map had been flattened channels last: [cells, channels, out] instead of [channels, cells, out].
+    wrong = weights.reshape(16, 6, 12).sum(0).T
+    summed.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(wrong), summed.name))
+    onnx.save(model, path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny.pictures(2)).check()
+
+
+def test_a_gate_that_is_not_looked_at_does_not_pass(tmp_path: Path) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "Sign":
+            node.op_type = "Exp"  # of 0 it is 1: what is clipped passes
+    onnx.save(model, path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny.pictures(2)).check()
+
+
+def dense(path: Path) -> Path:
+    save(append_cam(DenseTail().model()), tiny.contract(LABELS, "probability", "stretch", "dense"), path)
+    return path
+
+
 def test_somebody_elses_heatmaps_are_compared_when_given(tmp_path: Path) -> None:
     path = tiny.model(tmp_path / "tiny.onnx")
-    heatmaps = Explainer(path).explain(tiny.pictures(2), BEST).heatmaps
-    assert compare(path, tiny.pictures(2), autodiff=heatmaps).autodiff == 0
+    found = Explainer(path).explain(tiny.pictures(2), BEST)
+    agreement = compare(path, tiny.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores))
+    assert (agreement.autodiff, agreement.autodiff_median, agreement.scores) == (0, 0, 0)
+    assert (agreement.flipped, agreement.saturated) == (0, 0)
+    agreement.check()
     with pytest.raises(Disagreement, match="autodiff"):
-        compare(path, tiny.pictures(2), autodiff=heatmaps[:, :, :, ::-1]).check()
+        compare(path, tiny.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps[:, :, :, ::-1])).check()
+    with pytest.raises(Disagreement, match="Probabilities"):
+        compare(path, tiny.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores[::-1])).check()
+
+
+def test_flipped_gates_and_saturated_references_are_counted_and_not_compared(tmp_path: Path) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    pictures = tiny.pictures(3)
+    found = Explainer(path).explain(pictures, BEST)
+    graph = Graph(onnx.load(path))
+    gates = reference.gates(graph, observe(graph.model, reference.needed(graph), pictures, found.classes))
+    assert [each.shape for each in gates] == [(3, 12), (3, 9)]
+    theirs = found.heatmaps.copy()
+    theirs[0] = 1 - theirs[0]  # every map of the picture whose gate has flipped
+    gates[1][0, 4] = ~gates[1][0, 4]
+    theirs[1, 0] = np.nan  # a probability that is 1
+    agreement = compare(path, pictures, autodiff=lambda _: Autodiff(theirs, gates))
+    assert (agreement.flipped, agreement.saturated, agreement.autodiff) == (5, 1, 0)
+    agreement.check()
+    assert "5 with a flipped gate, 1 saturated" in str(agreement)
 
 
 def test_a_difference_that_is_no_number_does_not_pass() -> None:
-    agreement = Agreement(pictures=1, maps=1, empty=0, float64=0.0, autodiff=0.0)
+    agreement = Agreement(pictures=1, maps=1, empty=0, float64=0.0, autodiff=0.0, autodiff_median=0.0, scores=0.0)
     agreement.check()
-    for broken in (replace(agreement, float64=float("nan")), replace(agreement, autodiff=float("nan"))):
+    nan = float("nan")
+    for broken in (
+        replace(agreement, float64=nan),
+        replace(agreement, autodiff_median=nan),
+        replace(agreement, scores=nan),
+    ):
         with pytest.raises(Disagreement):
             broken.check()
 
 
 def test_the_agreement_goes_into_the_file_as_numbers() -> None:
-    agreement = Agreement(pictures=8, maps=40, empty=1, float64=1.23456e-6, autodiff=None)
+    agreement = Agreement(pictures=8, maps=40, empty=1, float64=1.23456e-6)
     assert agreement.metadata() == {"pictures": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
 
 

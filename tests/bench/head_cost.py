@@ -98,17 +98,16 @@ def without_head(path: Path) -> Iterator[onnxruntime.InferenceSession]:
     """A session, with the same options as `Explainer` uses, of a model's classifier alone."""
     model = onnx.load(path)
     producers = {name: node for node in model.graph.node for name in node.output}
-    wanted, kept = ["scores"], []
+    wanted, used = ["scores"], set()
     while wanted:
         node = producers.pop(wanted.pop(), None)
         if node is not None:
-            kept.append(node)
+            used.add(node.output[0])
             wanted += node.input
-    used = {id(node) for node in kept}
     for part, keep in (
-        (model.graph.node, lambda each: id(each) in used),
-        (model.graph.input, lambda each: each.name == "image"),
-        (model.graph.output, lambda each: each.name == "scores"),
+        (model.graph.node, lambda node: node.output[0] in used),
+        (model.graph.input, lambda value: value.name == "image"),
+        (model.graph.output, lambda value: value.name == "scores"),
     ):
         for each in [each for each in part if not keep(each)]:
             part.remove(each)

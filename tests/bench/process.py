@@ -31,7 +31,7 @@ def main() -> None:
         source = Path(sys.argv[1]) if len(sys.argv) > 1 else made(Path(folder))
         output = Path(folder) / "output.mp4"
         ours = [sys.executable, "-m", "whycam", "process", str(source), "-o", str(output), "--overwrite"]
-        encode = "-c:v libx264 -preset veryfast -crf 23".split()
+        encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23"]
         plain = ["ffmpeg", "-v", "error", "-y", "-i", str(source), *encode, str(output)]
         figures = [(timed(ours), timed(plain)) for _ in range(RUNS)]
         count = len(film.times(output))

@@ -10,13 +10,13 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from export.cam import append_cam, find_ends, find_tail
+from export.cam import append_cam
 from export.classifier import to_onnx
 from export.file import save
-from export.graph import Graph
 from export.preprocess import take_pictures
 from export.scenes import scenes
-from export.verify import Disagreement, compare
+from export.tail import find_feature
+from export.verify import Autodiff, Disagreement, compare
 from models.contract import Contract, Score
 from stream.explainer import BEST, Explainer
 
@@ -60,8 +60,7 @@ def plain(network: Any) -> onnx.ModelProto:
 
 
 def contract(model: onnx.ModelProto, score: Score) -> Contract:
-    graph = Graph(model)
-    feature, _ = find_tail(graph, find_ends(graph))
+    feature = find_feature(model)
     return Contract(
         name="small",
         labels=tuple(f"class {number}" for number in range(CLASSES)),
@@ -118,8 +117,11 @@ def test_the_heatmaps_are_those_of_float64_and_of_gradient_tape(
 ) -> None:
     path = explainable(plain, score, tmp_path / "small.onnx")
     pictures = scenes(6, SIZE, SIZE)
-    classes = Explainer(path).explain(pictures, BEST).classes
-    agreement = compare(path, pictures, autodiff=by_gradient_tape(network, pictures, classes, score))
+
+    def autodiff(classes: NDArray[np.int64]) -> Autodiff:
+        return Autodiff(by_gradient_tape(network, pictures, classes, score))
+
+    agreement = compare(path, pictures, autodiff=autodiff)
     assert agreement.maps == 30
     assert agreement.empty < 15
     assert agreement.float64 <= 1e-5
@@ -133,7 +135,7 @@ def test_wrong_heatmaps_do_not_pass(plain: onnx.ModelProto, tmp_path: Path) -> N
     pictures = scenes(2, SIZE, SIZE)
     upside_down = Explainer(path).explain(pictures, BEST).heatmaps[:, :, ::-1]
     with pytest.raises(Disagreement, match="autodiff"):
-        compare(path, pictures, autodiff=upside_down).check()
+        compare(path, pictures, autodiff=lambda _: Autodiff(upside_down)).check()
 
 
 def test_the_same_network_always_makes_the_same_file(network: Any) -> None:
