@@ -36,8 +36,7 @@ SAME = frozenset(
         "Unsqueeze",
     )
 )
-"""Operators that keep a vector's entries and their order. A quantization counts as the line that its staircase follows.
-"""
+"""Operators that keep a vector's entries and their order; a quantization counts as the line its staircase follows."""
 DENSE = frozenset(("Conv", "Gemm", "MatMul"))
 SHIFT = frozenset(("Add", "Sub"))
 SCALE = frozenset(("BatchNormalization", "Div", "Mul"))
@@ -194,8 +193,7 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
         return into
     if kind == "Transpose" and graph.shape(node.input[0]) is None:
         raise UnsupportedTail(node, "the shape of what it moves is not known")
-    trains = attribute(node, "training_mode", 0) if kind == "BatchNormalization" else len(node.input) == 3
-    if kind in ("BatchNormalization", "Dropout") and trains:
+    if kind in ("BatchNormalization", "Dropout") and _trains(graph, node):
         raise UnsupportedTail(node, "it is set to training; export the network for inference")
     constants = node.input[1:] if kind in GATE | {"BatchNormalization"} else ()
     if not all(graph.fixed(name) for name in constants if name):
@@ -208,6 +206,13 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
             if value is not None and value.size not in (1, width):
                 raise UnsupportedTail(node, f"its constant has {value.size} entries for {width} numbers")
     return width
+
+
+def _trains(graph: Graph, node: NodeProto) -> bool:
+    if node.op_type == "BatchNormalization":
+        return bool(attribute(node, "training_mode", 0))
+    given = node.input[2] if len(node.input) == 3 else ""
+    return given != "" and (not graph.fixed(given) or bool(np.any(graph.constant(given))))
 
 
 # The feature map.

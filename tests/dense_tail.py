@@ -126,6 +126,10 @@ class DenseTail:
 
     def model(self) -> ModelProto:
         """The plain classifier, which takes `image`."""
+        return take_pictures(self.network(), mean=[127], scale=[64])
+
+    def network(self) -> ModelProto:
+        """The plain classifier, which takes prepared pictures [N, 3, 32, 32]."""
         build = _Builder(self.constants())
         x = build("Relu", build("Conv", "input", "kernel", strides=[4, 4]), out="feature")
         for kind, options in POOLS[self.pooling]:
@@ -211,8 +215,7 @@ class _Builder:
             [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", classes])],
             [numpy_helper.from_array(value, name) for name, value in self.constants.items() if name in used],
         )
-        plain = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        return take_pictures(plain, mean=[127], scale=[64])
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def grad_cam(

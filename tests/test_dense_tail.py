@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.cam import append_cam
+from export.file import save
 from export.graph import Graph
 from export.half import store_half
 from export.reference import heatmaps, needed
-from export.tail import UnsupportedTail
-from export.verify import observe
+from export.tail import UnsupportedTail, find_feature
+from export.verify import compare, observe
 from models.contract import OPSET, Score
-from stream.explainer import evaluate
+from stream.explainer import Explainer, evaluate
 from tests import tiny
 from tests.dense_tail import Dense, DenseTail, Flattening, Gate, Norm, Pooling, grad_cam
 
@@ -201,6 +203,32 @@ def test_what_the_closed_form_does_not_cover_is_refused_by_operator_and_node() -
             append_cam(other)
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_a_dropout_may_say_that_it_does_not_train(training: bool) -> None:
+    model = DenseTail(dropout=True).model()
+    next(node for node in model.graph.node if node.op_type == "Dropout").input.append("training")
+    model.graph.initializer.append(numpy_helper.from_array(np.array(training), "training"))
+    if training:
+        with pytest.raises(UnsupportedTail, match=r"Dropout .*training"):
+            append_cam(model)
+    else:
+        append_cam(model)
+
+
+@pytest.mark.parametrize("flattening", get_args(Flattening))
+def test_a_map_that_is_clipped_after_its_pooling_is_the_pooled_one(flattening: Flattening, tmp_path: Path) -> None:
+    model = DenseTail(flattening=flattening).model()
+    place, pool = next(each for each in enumerate(model.graph.node) if each[1].op_type == "MaxPool")
+    model.graph.node.insert(place + 1, helper.make_node("Relu", ["large"], [pool.output[0]], "late"))
+    pool.output[0] = "large"
+    ready = append_cam(model)
+    feature = find_feature(ready)
+    assert (feature.height, feature.width, feature.flattened.cells) == (4, 4, 16)
+    path = tmp_path / "late.onnx"
+    save(ready, tiny.contract([f"{n}" for n in range(10)], "probability", "stretch", "late"), path)
+    compare(path, tiny.pictures(3)).check()
+
+
 def test_a_map_that_is_padded_before_it_is_pooled_is_refused() -> None:
     model = DenseTail().model()
     place, pool = next(each for each in enumerate(model.graph.node) if each[1].op_type == "MaxPool")
@@ -229,3 +257,13 @@ def test_a_map_of_unknown_layout_is_refused() -> None:
     )
     with pytest.raises(UnsupportedTail, match="channels, height and width"):
         append_cam(model)
+
+
+def test_the_example_in_the_documentation_makes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "model.md").read_text("utf-8")
+    example = page.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    onnx.save(DenseTail(classes=2).network(), "classifier.onnx")
+    exec(example, {})
+    assert Explainer(Path("mine.onnx")).contract.labels == ("cat", "dog")
+    compare(Path("mine.onnx"), tiny.pictures(2), (-1, -2)).check()
