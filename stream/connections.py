@@ -36,15 +36,29 @@ class Connections:
     def __init__(self, handlers: Callable[[], asyncio.Protocol], patience_s: float = PATIENCE_S) -> None:
         self._handlers = handlers
         self._patience_s = patience_s
-        self._open: set[asyncio.Transport] = set()
         self._silent: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
         self._doors: list[asyncio.Server] = []
 
-    async def listen(self, address: str, port: int, context: ssl.SSLContext | None = None) -> int:
-        """Open a door, with TLS where there is a context; returns its port. Raises `OSError` where it is taken."""
+    async def listen(
+        self,
+        address: str,
+        port: int,
+        context: ssl.SSLContext | None = None,
+        *,
+        most_an_address: int = MOST_AN_ADDRESS,
+    ) -> int:
+        """Open a door, with TLS where there is a context; returns its port. Raises `OSError` where it is taken.
+
+        Each door counts for itself, so that a crowd at one of them locks nobody out of another.
+        """
+        visitors: set[asyncio.Transport] = set()
         patience = None if context is None else self._patience_s
         door = await asyncio.get_running_loop().create_server(
-            lambda: _Doorman(self), address, port, ssl=context, ssl_handshake_timeout=patience
+            lambda: _Doorman(self, visitors, most_an_address),
+            address,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=patience,
         )
         self._doors.append(door)
         bound: int = door.sockets[0].getsockname()[1]
@@ -64,13 +78,6 @@ class Connections:
             timer.cancel()
 
     def _admit(self, transport: asyncio.Transport) -> None:
-        self._open = {known for known in self._open if not known.is_closing()}
-        address = _address(transport)
-        if len(self._open) >= MOST or sum(_address(known) == address for known in self._open) >= MOST_AN_ADDRESS:
-            transport.write(_FULL)
-            transport.close()
-            return
-        self._open.add(transport)
         loop = asyncio.get_running_loop()
         self._silent[transport] = loop.call_later(self._patience_s, self._lose, transport)
         handler = self._handlers()
@@ -83,13 +90,22 @@ class Connections:
 
 
 class _Doorman(asyncio.Protocol):
-    """Stands at a new connection until the handler takes it over."""
+    """Stands at a new connection: turns it away, or leaves it to the handler."""
 
-    def __init__(self, connections: Connections) -> None:
+    def __init__(self, connections: Connections, visitors: set[asyncio.Transport], most_an_address: int) -> None:
         self._connections = connections
+        self._visitors = visitors
+        self._most_an_address = most_an_address
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        visitors, address = self._visitors, _address(transport)
+        visitors -= {gone for gone in visitors if gone.is_closing()}
+        if len(visitors) >= MOST or sum(_address(each) == address for each in visitors) >= self._most_an_address:
+            transport.write(_FULL)
+            transport.close()
+            return
+        visitors.add(transport)
         self._connections._admit(transport)
 
 

@@ -66,7 +66,7 @@ class Credentials:
 
     def role_of(self, token: str) -> Role | None:
         """The role that a token gives; every token is compared, in constant time."""
-        given = token.encode()
+        given = token.encode("utf-8", "surrogatepass")  # JSON and headers may hold halves of a character
         found: Role | None = None
         for role, known in self.tokens.items():
             if hmac.compare_digest(known.encode(), given):
@@ -81,7 +81,7 @@ class Credentials:
     def read_cookie(self, cookie: str) -> tuple[Role, str]:
         """Role and device; raises `CookieRefused`."""
         text, _, signature = cookie.rpartition(".")
-        if not hmac.compare_digest(self._signature(text).encode(), signature.encode()):
+        if not hmac.compare_digest(self._signature(text).encode(), signature.encode("utf-8", "surrogatepass")):
             raise CookieRefused("This device joined with an old code. Scan the code that the computer shows now.")
         role, device, joined = text.split(".")
         if self.now() - int(joined) > COOKIE_DAYS * 86400:
@@ -92,4 +92,4 @@ class Credentials:
         raise CookieRefused("This device joined with an old code. Scan the code that the computer shows now.")
 
     def _signature(self, text: str) -> str:
-        return hmac.new(self.key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

@@ -6,16 +6,15 @@ import asyncio
 import errno
 import logging
 import signal
-import ssl
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiohttp import hdrs, web
 
 from stream import joining
 from stream.access import ACCESS, CALLER, Access, headers_and_words, only, own_name_only
-from stream.connections import REQUEST_LIMITS, Connections, body_of
+from stream.connections import MOST, REQUEST_LIMITS, Connections, body_of
 from stream.engine import Engine
 from stream.joining import LAN, WEB
 from stream.lan import Lan
@@ -59,35 +58,41 @@ async def serve_until_stopped(
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
             loop.add_signal_handler(number, stop.set)
-    app = make_app(Sessions(engine, settings), lan)
+    async with running(make_app(Sessions(engine, settings), lan)) as connections:
+        with _sentence("127.0.0.1", port, "--port"):
+            await connections.listen("127.0.0.1", port, most_an_address=MOST)
+        if lan is not None and lan.certificate is not None:
+            context = lan.certificate.context()
+            for address in lan.addresses:
+                with _sentence(address, lan.port, "--lan-port"):
+                    await connections.listen(address, lan.port, context)
+        ready()
+        await stop.wait()
+
+
+@asynccontextmanager
+async def running(app: web.Application) -> AsyncIterator[Connections]:
+    """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
     runner = web.AppRunner(app, access_log=None, **REQUEST_LIMITS)
     await runner.setup()
     assert runner.server is not None
     app[ACCESS].connections = connections = Connections(runner.server)
     try:
-        await _listen(connections, "127.0.0.1", port, "--port")
-        if lan is not None and lan.certificate is not None:
-            context = lan.certificate.context()
-            for address in lan.addresses:
-                await _listen(connections, address, lan.port, "--lan-port", context)
-        ready()
-        await stop.wait()
+        yield connections
     finally:
         connections.close()
         await runner.cleanup()
 
 
-async def _listen(
-    connections: Connections, address: str, port: int, option: str, context: ssl.SSLContext | None = None
-) -> None:
+@contextmanager
+def _sentence(address: str, port: int, option: str) -> Iterator[None]:
+    """A port that cannot be opened is said in a sentence."""
     try:
-        await connections.listen(address, port, context)
+        yield
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise OSError(
-                f"Port {port} of {address} cannot be opened ({error.strerror}). Try another {option}."
-            ) from error
-        raise OSError(f"Port {port} is taken. End what uses it, or give another one with {option}.") from error
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(f"Port {port} is taken. End what uses it, or give another one with {option}.") from error
+        raise OSError(f"Port {port} of {address} cannot be opened ({error}). Try another {option}.") from error
 
 
 class _Complaints:

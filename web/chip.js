@@ -23,6 +23,7 @@ export function showQuality(report, fps) {
     exact: words.exact,
     carried: words.carried(Math.round(report?.age_ms ?? 0)),
     none: words.noHeatmap,
+    stalled: words.stalled,
   }[state];
 }
 
