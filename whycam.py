@@ -194,9 +194,10 @@ def serve(
     )
 
     def ready() -> None:
-        screen.print(f"This computer: [bold]http://localhost:{port}[/bold] (Ctrl-C ends)")
+        screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
         if door is not None:
             _invite(door)
+        screen.print("Ctrl-C ends.")
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("stream").setLevel(logging.INFO)

@@ -24,6 +24,8 @@ from stream.planes import Bytes
 from stream.server import serve_until_stopped
 from stream.session import Settings
 
+READY = "Ctrl-C ends."
+"""The last line that a server prints before it serves."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -88,19 +90,18 @@ def serving(
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
-            _wait_for(port, process, folder / "server.log")
+            _wait_for_readiness(process, folder / "server.log")
             yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log")
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _wait_for(port: int, process: subprocess.Popen[str], log: Path) -> None:
+def _wait_for_readiness(process: subprocess.Popen[str], log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if READY in log.read_text():
+            return
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
     raise TimeoutError(log.read_text())
@@ -110,7 +111,9 @@ def main() -> None:
     port, recordings, seconds = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
     engine = SlowedEngine(float(seconds))
-    asyncio.run(serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: None))
+    asyncio.run(
+        serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: print(READY, flush=True))
+    )
     engine.close()
 
 
