@@ -121,7 +121,9 @@ ModelOption = Annotated[
 
 ConfigOption = Annotated[
     Optional[Path],  # noqa: UP045
-    typer.Option(help="The folder for the certificate and the code (default: this user's settings)."),
+    typer.Option(
+        rich_help_panel="Phones", help="The folder for the certificate and the code (default: this user's settings)."
+    ),
 ]
 
 
@@ -144,25 +146,37 @@ def serve(
     ] = None,
     ice_address: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(rich_help_panel="Network", help="A local address for media (default 127.0.0.1)."),
+        typer.Option(
+            rich_help_panel="Network", help="A local address for media (default 127.0.0.1, with --lan the LAN's too)."
+        ),
     ] = None,
     udp_ports: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(rich_help_panel="Network", metavar="LO-HI", help="UDP ports that media may use (default: any)."),
     ] = None,
-    lan: Annotated[bool, typer.Option("--lan/--no-lan", help="Let phones in this computer's network join.")] = False,
+    lan: Annotated[
+        bool,
+        typer.Option("--lan/--no-lan", rich_help_panel="Phones", help="Let phones in this computer's network join."),
+    ] = False,
     host: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Option(metavar="ADDR", help="With --lan: this address of the computer only (default: all of them)."),
+        typer.Option(
+            rich_help_panel="Phones", metavar="ADDR", help="Only at this address of the computer (default: at all)."
+        ),
     ] = None,
-    lan_port: Annotated[int, typer.Option(help="With --lan: the port for phones.", min=1, max=65535)] = 8443,
+    lan_port: Annotated[int, typer.Option(rich_help_panel="Phones", help="The port for phones.", min=1, max=65535)] = (
+        8443
+    ),
     cert: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="With --lan: a certificate chain (PEM) that browsers trust; needs --key."),
+        typer.Option(rich_help_panel="Phones", help="A certificate chain (PEM) that browsers trust; needs --key."),
     ] = None,
-    key: Annotated[Optional[Path], typer.Option(help="The key of --cert (PEM, no password).")] = None,  # noqa: UP045
+    key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(rich_help_panel="Phones", help="The key of --cert (PEM, no password)."),
+    ] = None,
     new_token: Annotated[
-        bool, typer.Option("--new-token", help="With --lan: a new code; every phone joins again.")
+        bool, typer.Option("--new-token", rich_help_panel="Phones", help="A new code: every phone joins again.")
     ] = False,
     config: ConfigOption = None,
 ) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from stream import connections
+from stream.certificate import own_certificate
 from stream.connections import MOST_AN_ADDRESS, REQUEST_LIMITS, Connections, body_of
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @asynccontextmanager
-async def door(patience_s: float = 5.0) -> AsyncIterator[int]:
+async def door(patience_s: float = 5.0, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """A server that says 'hello', or repeats what it gets."""
 
     @web.middleware
@@ -42,7 +45,7 @@ async def door(patience_s: float = 5.0) -> AsyncIterator[int]:
     assert runner.server is not None
     doors = Connections(runner.server, patience_s)
     try:
-        yield await doors.listen("127.0.0.1", 0)
+        yield await doors.listen("127.0.0.1", 0, context)
     finally:
         doors.close()
         await runner.cleanup()
@@ -80,6 +83,19 @@ def test_a_header_that_does_not_come_ends_the_connection(said: bytes) -> None:
     async def run() -> None:
         async with door(0.3) as port:
             reader, writer = await say(port, said)
+            with suppress(ConnectionResetError):
+                await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_handshake_that_does_not_come_ends_the_connection(tmp_path: Path) -> None:
+    context = own_certificate(tmp_path, []).context()
+
+    async def run() -> None:
+        async with door(0.3, context) as port:
+            reader, writer = await say(port, b"hello?")
             with suppress(ConnectionResetError):
                 await asyncio.wait_for(reader.read(), 5)
             writer.close()

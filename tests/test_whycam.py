@@ -18,6 +18,7 @@ import pytest
 import skimage.data
 
 import whycam
+from stream.lan import Lan
 from tests import film, tiny
 from tests.serving import free_port, lan_arguments, serving
 from tests.test_qr import as_shown, decoded
@@ -136,6 +137,11 @@ def test_the_terminals_code_is_the_printed_invitation(tmp_path: Path) -> None:
     with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
         lines = [line for line in server.log.read_text().splitlines() if line and not set(line) - set(" ▀▄█")]
         assert decoded(as_shown("\n".join(lines))) == server.invitation
+
+
+def test_without_a_network_it_says_what_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whycam._invite(Lan.prepared([], 8443, tmp_path))
+    assert "hotspot" in capsys.readouterr().out
 
 
 def test_the_last_word_on_the_lan_counts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,6 +58,10 @@ def test_the_page_shows_the_code_a_phone_scans_it_and_is_explained(
         # The cookie is enough from now on.
         mobile.goto(mobile.url)
         goes_live(mobile)
+        # A page that is closed says goodbye with the same cookie.
+        folder = server.recordings / Path(watch(mobile, "report.recording.folder")).name
+        mobile.close(run_before_unload=False)
+        until(lambda: json.loads((folder / "session.json").read_text())["state"] == "ended", 10)
 
 
 def test_a_device_outside_is_told_how_to_come_in(phone: BrowserContext, tmp_path: Path) -> None:
