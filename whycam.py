@@ -161,7 +161,7 @@ def serve(
     host: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(
-            rich_help_panel="Phones", metavar="ADDR", help="Only at this address of the computer (default: at all)."
+            rich_help_panel="Phones", metavar="ADDR", help="Only this address of the computer (default: all)."
         ),
     ] = None,
     lan_port: Annotated[int, typer.Option(rich_help_panel="Phones", help="The port for phones.", min=1, max=65535)] = (
