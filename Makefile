@@ -17,8 +17,8 @@ help: ## this list
 setup: .venv/.runtime .venv/.export ## .venv with everything to run and to export models
 	@echo "Ready: $(RUN)/whycam"
 
-serve: .venv/.runtime ## the camera page on this computer; ARGS="--port 9000" goes to `whycam serve`
-	$(RUN)/whycam serve $(ARGS)
+serve: .venv/.runtime ## the page for this computer and the phones near it; ARGS="--no-lan": for this computer only
+	$(RUN)/whycam serve --lan $(ARGS)
 
 test: test-fast test-export ## all tests but the long ones
 

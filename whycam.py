@@ -32,7 +32,7 @@ import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import Annotated, Optional, get_args
+from typing import TYPE_CHECKING, Annotated, Optional, get_args
 
 import numpy as np
 import typer
@@ -48,6 +48,9 @@ from stream.explainer import BEST, Explainer, RuntimeMissing
 from stream.media import MediaError
 from stream.overlay import COLORMAPS, View
 from stream.planes import Bytes
+
+if TYPE_CHECKING:
+    from stream.lan import Lan
 
 cli = typer.Typer(
     no_args_is_help=True,
@@ -116,6 +119,14 @@ ModelOption = Annotated[
 ]
 
 
+ConfigOption = Annotated[
+    Optional[Path],  # noqa: UP045
+    typer.Option(
+        rich_help_panel="Phones", help="The folder for the certificate and the code (default: this user's settings)."
+    ),
+]
+
+
 DeviceOption = Annotated[str, typer.Option("--device", help=f"Where the model runs: {', '.join(DEVICES)}.")]
 
 
@@ -135,19 +146,58 @@ def serve(
     ] = None,
     ice_address: Annotated[
         Optional[list[str]],  # noqa: UP045
-        typer.Option(rich_help_panel="Network", help="A local address for media (default 127.0.0.1)."),
+        typer.Option(
+            rich_help_panel="Network", help="A local address for media (default 127.0.0.1, with --lan the LAN's too)."
+        ),
     ] = None,
     udp_ports: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option(rich_help_panel="Network", metavar="LO-HI", help="UDP ports that media may use (default: any)."),
     ] = None,
+    lan: Annotated[
+        bool,
+        typer.Option("--lan/--no-lan", rich_help_panel="Phones", help="Let phones in this computer's network join."),
+    ] = False,
+    host: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            rich_help_panel="Phones", metavar="ADDR", help="Only this address of the computer (default: all)."
+        ),
+    ] = None,
+    lan_port: Annotated[int, typer.Option(rich_help_panel="Phones", help="The port for phones.", min=1, max=65535)] = (
+        8443
+    ),
+    cert: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(rich_help_panel="Phones", help="A certificate chain (PEM) that browsers trust; needs --key."),
+    ] = None,
+    key: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(rich_help_panel="Phones", help="The key of --cert (PEM, no password)."),
+    ] = None,
+    new_token: Annotated[
+        bool, typer.Option("--new-token", rich_help_panel="Phones", help="A new code: every phone joins again.")
+    ] = False,
+    config: ConfigOption = None,
 ) -> None:
-    """Open a page on this computer that explains its camera, live."""
+    """Open a page that explains a camera, live: this computer's, and with --lan those of phones near it."""
+    from stream.lan import Lan, lan_addresses, own_address
+    from stream.private import config_folder
     from stream.rtc import LOOPBACK, Media
     from stream.server import serve_until_stopped
     from stream.session import Settings
 
-    media = Media(tuple(ice_address or [LOOPBACK]), _port_range(udp_ports), tuple(ice_server or ()))
+    if (cert is None) != (key is None):
+        raise ValueError("--cert and --key belong together. Give both, or none of them.")
+    if not lan and (host or cert or new_token):
+        raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
+    door = None
+    if lan:
+        addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
+        given = (cert, key) if cert and key else None
+        door = Lan.prepared(addresses, lan_port, config or config_folder(), given=given, new_token=new_token)
+    own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
+    media = Media(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
     media.check()
     if not no_record:
         _check_recordings(recordings)
@@ -158,12 +208,15 @@ def serve(
     )
 
     def ready() -> None:
-        screen.print(f"Open [bold]http://localhost:{port}[/bold] in a browser. Ctrl-C ends.")
+        screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
+        if door is not None:
+            _invite(door)
+        screen.print("Ctrl-C ends.")
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("stream").setLevel(logging.INFO)
     try:
-        asyncio.run(serve_until_stopped(engine, settings, port, ready))
+        asyncio.run(serve_until_stopped(engine, settings, port, ready, door))
     finally:
         engine.close()
 
@@ -276,12 +329,21 @@ def doctor(
     port: Annotated[int, typer.Option(help="The port to look at.", min=1, max=65535)] = 8080,
     recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
     device: DeviceOption = "auto",
+    lan_port: Annotated[int, typer.Option(help="The port for phones to look at.", min=1, max=65535)] = 8443,
+    config: ConfigOption = None,
 ) -> None:
     """Look over this computer: what is well, what is not, and what to do."""
     from stream.doctor import examine
+    from stream.private import config_folder
 
     sick = 0
-    for finding in examine(port=port, recordings=recordings, device=_device(device)):
+    for finding in examine(
+        port=port,
+        recordings=recordings,
+        device=_device(device),
+        lan_port=lan_port,
+        config=config or config_folder(),
+    ):
         sick += not finding.well
         screen.print(
             "[green]✓[/green]" if finding.well else "[red]✗[/red]", f"[bold]{finding.what}[/bold]", finding.says
@@ -319,6 +381,32 @@ def _check_recordings(folder: Path) -> None:
         raise ValueError(f"Recordings cannot lie in {folder} ({error.strerror}). Name another folder.") from error
     if not os.access(folder, os.W_OK):
         raise ValueError(f"Recordings cannot lie in {folder}: it cannot be written. Name another folder.")
+
+
+def _invite(lan: Lan) -> None:
+    """Print how phones come in: the likely URL with its QR code, then the other addresses."""
+    from stream.lan import IF_UNREACHABLE, NO_NETWORK
+    from stream.qr import terminal_qr
+
+    urls = lan.invitations()
+    if not urls:
+        screen.print(NO_NETWORK, markup=False)
+        return
+    screen.print("Phone:", urls[0], markup=False)
+    code = terminal_qr(urls[0])
+    try:
+        code.encode(screen.encoding)
+    except UnicodeEncodeError:
+        screen.print("This terminal cannot show the QR code; http://localhost shows it.")
+    else:
+        # Black on white whatever the terminal's colours are: scanners want it so.
+        for line in code.splitlines():
+            screen.print(line, style="black on bright_white", markup=False)
+    for url in urls[1:]:
+        screen.print("or, in another network:", url, markup=False)
+    if lan.certificate is not None and lan.certificate.authority is not None:
+        screen.print(f"The phone's browser warns once: {lan.bases()[0]}help tells why, and what to do.", markup=False)
+    screen.print(IF_UNREACHABLE.format(port=lan.port), markup=False)
 
 
 def _port_range(text: str | None) -> range | None:

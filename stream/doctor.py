@@ -7,20 +7,22 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import av
-import ifaddr
 import numpy as np
 
 from models import catalog
 from models.contract import ContractError
+from stream.certificate import CertificateError, kept_certificate
 from stream.codec import CodecName, Encoder
 from stream.device import Device
 from stream.explainer import BEST, Explainer, RuntimeMissing, available_providers
+from stream.lan import IF_UNREACHABLE, NO_NETWORK, PORT, Address, lan_addresses
+from stream.private import config_folder
 from stream.recording import MIN_FREE
 
 PYTHONS = ((3, 11), (3, 14))
@@ -41,15 +43,21 @@ class Finding:
         return not self.advice
 
 
-def examine(*, port: int, recordings: Path, device: Device = "auto") -> Iterator[Finding]:
+def examine(
+    *, port: int, recordings: Path, device: Device = "auto", lan_port: int = PORT, config: Path | None = None
+) -> Iterator[Finding]:
     """All findings, in the order in which things are needed."""
+    addresses = lan_addresses()
     yield _python()
     yield _runtime()
     yield from _models(device)
     yield from _encoders()
-    yield _port(port)
+    yield _port("127.0.0.1", port, "--port")
     yield _recordings(recordings)
-    yield _network()
+    yield _network(addresses, lan_port)
+    if addresses:
+        yield _port(addresses[0].ip, lan_port, "--lan-port")
+    yield _certificate(config or config_folder(), addresses)
 
 
 def _python() -> Finding:
@@ -121,11 +129,13 @@ def _encoders() -> Iterator[Finding]:
             yield Finding(f"encoder {codec}", "works")
 
 
-def _port(port: int) -> Finding:
+def _port(address: str, port: int, option: str) -> Finding:
     with socket.socket() as probe:
-        taken = probe.connect_ex(("127.0.0.1", port)) == 0
+        probe.settimeout(1)
+        taken = probe.connect_ex((address, port)) == 0
     if taken:
-        return Finding(f"port {port}", "taken", f"End what uses it (whycam itself?), or serve with --port {port + 1}.")
+        advice = f"End what uses it (whycam itself?), or serve with {option} {port + 1}."
+        return Finding(f"port {port}", "taken", advice)
     return Finding(f"port {port}", "free")
 
 
@@ -138,11 +148,21 @@ def _recordings(folder: Path) -> Finding:
     return Finding("recordings", says)
 
 
-def _network() -> Finding:
-    addresses = [
-        ip.ip
-        for adapter in ifaddr.get_adapters()
-        for ip in adapter.ips
-        if isinstance(ip.ip, str) and not ip.ip.startswith("127.")
-    ]
-    return Finding("this computer's addresses", ", ".join(addresses) or "none: only localhost, which is enough")
+def _network(addresses: Sequence[Address], port: int) -> Finding:
+    """Not ill without one: localhost is enough."""
+    if not addresses:
+        return Finding("phones", NO_NETWORK)
+    listed = ", ".join(f"{address.ip} ({address.adapter})" for address in addresses)
+    return Finding("phones", f"would find this computer at {listed}. {IF_UNREACHABLE.format(port=port)}")
+
+
+def _certificate(folder: Path, addresses: Sequence[Address]) -> Finding:
+    try:
+        kept = kept_certificate(folder)
+    except CertificateError as error:
+        return Finding("certificate", f"{error} `whycam serve --lan` makes it anew.")
+    if kept is None:
+        return Finding("certificate", "none yet: `whycam serve --lan` makes one")
+    missing = {address.ip for address in addresses} - set(kept.names)
+    renewed = f"; renewed at the next start, for {', '.join(sorted(missing))}" if missing else ""
+    return Finding("certificate", f"{kept.chain}, until {kept.until:%Y-%m-%d}, for {', '.join(kept.names)}{renewed}")

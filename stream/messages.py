@@ -49,6 +49,11 @@ def report(painted: Painted, *, model: str, rtp_in: int, rtp_out: int | None, re
     )
 
 
+def stalled(last: str) -> str:
+    """The last report once more, for a camera that sends nothing."""
+    return json.dumps(json.loads(last) | {"state": "stalled"})
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 

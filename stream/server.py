@@ -3,45 +3,54 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import signal
-from collections.abc import Callable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 from aiohttp import hdrs, web
 
-from stream import access
+from stream import joining
+from stream.access import ACCESS, CALLER, Access, headers_and_words, only, own_name_only
+from stream.connections import MOST, REQUEST_LIMITS, Connections, body_of
 from stream.engine import Engine
+from stream.joining import LAN, WEB
+from stream.lan import Lan
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
-from stream.session import ServerFull, Sessions, Settings
+from stream.session import Owner, ServerFull, Sessions, Settings
 
 logger = logging.getLogger(__name__)
 
-WEB = Path(__file__).resolve().parent.parent / "web"
 SESSIONS = web.AppKey("sessions", Sessions)
 CALL_AGAIN_S = "5"
 COMPLAIN_EVERY_S = 10.0
 
 
-def make_app(sessions: Sessions) -> web.Application:
-    """The application; it ends the sessions when it is shut down."""
-    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[access.headers_and_words, access.own_name_only])
+def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
+    """The application, open to a LAN where there is one; it ends the sessions when it is shut down."""
+    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[headers_and_words, own_name_only])
     app[SESSIONS] = sessions
+    app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
+    if lan is not None:
+        app[LAN] = lan
     app.router.add_get("/", _page)
     app.router.add_get("/static/{name}", _static)
-    app.router.add_post("/call", _call)
-    app.router.add_delete("/call/{id}", _end_call)
-    app.router.add_get("/healthz", _health)
+    app.router.add_post("/call", only("phone", "host")(_call))
+    app.router.add_delete("/call/{id}", only("phone", "host")(_end_call))
+    app.router.add_get("/healthz", only("host")(_health))
+    joining.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
 
 
-async def serve_until_stopped(engine: Engine, settings: Settings, port: int, ready: Callable[[], None]) -> None:
-    """Serve on this computer until SIGINT or SIGTERM; `ready` is called when the page can be opened.
+async def serve_until_stopped(
+    engine: Engine, settings: Settings, port: int, ready: Callable[[], None], lan: Lan | None = None
+) -> None:
+    """Serve this computer, and a LAN, until SIGINT or SIGTERM; `ready` is called when the page can be opened.
 
-    Raises `OSError` where the port is taken.
+    Raises `OSError` where a port is taken.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
@@ -49,17 +58,41 @@ async def serve_until_stopped(engine: Engine, settings: Settings, port: int, rea
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
             loop.add_signal_handler(number, stop.set)
-    runner = web.AppRunner(make_app(Sessions(engine, settings)), access_log=None)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, "127.0.0.1", port).start()
-        except OSError as error:
-            raise OSError(f"Port {port} is taken. End what uses it, or give another one with --port.") from error
+    async with running(make_app(Sessions(engine, settings), lan)) as connections:
+        with _sentence("127.0.0.1", port, "--port"):
+            await connections.listen("127.0.0.1", port, most_an_address=MOST)
+        if lan is not None and lan.certificate is not None:
+            context = lan.certificate.context()
+            for address in lan.addresses:
+                with _sentence(address, lan.port, "--lan-port"):
+                    await connections.listen(address, lan.port, context)
         ready()
         await stop.wait()
+
+
+@asynccontextmanager
+async def running(app: web.Application) -> AsyncIterator[Connections]:
+    """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
+    runner = web.AppRunner(app, access_log=None, **REQUEST_LIMITS)
+    await runner.setup()
+    assert runner.server is not None
+    app[ACCESS].connections = connections = Connections(runner.server)
+    try:
+        yield connections
     finally:
+        connections.close()
         await runner.cleanup()
+
+
+@contextmanager
+def _sentence(address: str, port: int, option: str) -> Iterator[None]:
+    """A port that cannot be opened is said in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(f"Port {port} is taken. End what uses it, or give another one with {option}.") from error
+        raise OSError(f"Port {port} of {address} cannot be opened ({error}). Try another {option}.") from error
 
 
 class _Complaints:
@@ -98,8 +131,8 @@ async def _call(request: web.Request) -> web.Response:
     if request.content_type != "application/sdp":
         raise web.HTTPUnsupportedMediaType(text="Send the offer as application/sdp.")
     try:
-        offer = (await request.read()).decode()
-        session = await request.app[SESSIONS].start(offer)
+        offer = (await body_of(request)).decode()
+        session = await request.app[SESSIONS].start(offer, _owner(request))
     except UnicodeDecodeError as error:
         raise web.HTTPBadRequest(text="The offer is not UTF-8 text.") from error
     except OfferTooLarge as error:
@@ -119,9 +152,18 @@ async def _call(request: web.Request) -> web.Response:
     )
 
 
+def _owner(request: web.Request) -> Owner:
+    caller = request[CALLER]
+    return Owner(caller.device, None if caller.role == "host" else caller.address)
+
+
 async def _end_call(request: web.Request) -> web.Response:
+    sessions, session_id = request.app[SESSIONS], request.match_info["id"]
     try:
-        await request.app[SESSIONS].end(request.match_info["id"])
+        owner = sessions.owner(session_id)
+        if request[CALLER].role != "host" and owner.device != request[CALLER].device:
+            raise web.HTTPForbidden(text="Only the device that made this call, or the computer itself, may end it.")
+        await sessions.end(session_id)
     except KeyError as error:
         raise web.HTTPNotFound(text="There is no such call.") from error
     return web.Response(status=204)

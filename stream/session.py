@@ -16,15 +16,19 @@ from typing import Any
 from stream.codec import EncodedFrame
 from stream.engine import Engine
 from stream.live import LiveStream, Painted
-from stream.messages import CommandError, parse_command, report
+from stream.messages import CommandError, parse_command, report, stalled
 from stream.recording import MIN_FREE, Recording, RecordingStatus, new_folder
 from stream.rtc import Media, Peer, PeerEvents
 
 logger = logging.getLogger(__name__)
 
 MAX_SESSIONS = 8
+MAX_SESSIONS_AN_ADDRESS = 2
+STALLED_S = 5.0
 SILENT_S = 15.0
 SWITCH_EVERY_S = 0.5
+REMEMBERED = 256
+"""Sessions that ended and whose second DELETE is no mistake."""
 CLOSE_S = 10.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
@@ -43,6 +47,10 @@ class Settings:
     min_free: int = MIN_FREE
     """Bytes that recordings leave free on the disk."""
     max_sessions: int = MAX_SESSIONS
+    max_sessions_an_address: int = MAX_SESSIONS_AN_ADDRESS
+    """For one address in the LAN; this computer itself is not counted."""
+    stalled_s: float = STALLED_S
+    """Seconds without a frame after which the reports say so."""
     silent_s: float = SILENT_S
     """Seconds without a frame after which a session is closed: its phone has gone."""
 
@@ -59,6 +67,7 @@ class Session:
         self._engine = engine
         self._settings = settings
         self._on_end = on_end
+        self._reported = ""
         self._loop = asyncio.get_running_loop()
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
         self._recording: Recording | None = None
@@ -124,15 +133,14 @@ class Session:
             return
         self._peer.send(painted.frame)
         pts = painted.frame.pts
-        self._peer.report(
-            report(
-                painted,
-                model=self._engine.contract.name,
-                rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
-                rtp_out=self._peer.returned_rtp(pts),
-                recording=self.recording,
-            )
+        self._reported = report(
+            painted,
+            model=self._engine.contract.name,
+            rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
+            rtp_out=self._peer.returned_rtp(pts),
+            recording=self.recording,
         )
+        self._peer.report(self._reported)
 
     def _command(self, text: str) -> str | None:
         try:
@@ -210,6 +218,8 @@ class Session:
             silent = time.monotonic() - self._peer.last_frame
             if silent > self._settings.silent_s:
                 self._end(f"no picture for {silent:.0f} s")
+            elif silent > self._settings.stalled_s and self._reported:
+                self._peer.report(stalled(self._reported))
 
     def _end(self, reason: str) -> None:
         if self._closing is None:
@@ -236,6 +246,17 @@ class Session:
         await asyncio.shield(self._closing)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a session is: a device, and the address it calls from (None: this computer, which may have them all)."""
+
+    device: str
+    address: str | None = None
+
+
+HOST = Owner("host")
+
+
 class Sessions:
     """All sessions of a server."""
 
@@ -243,33 +264,45 @@ class Sessions:
         self.engine = engine
         self.settings = settings
         self._open: dict[str, Session] = {}
-        self._ended: deque[str] = deque(maxlen=256)
-        self._answering = 0
+        self._owners: dict[str, Owner] = {}  # of open sessions, and of the newest that ended
+        self._ended: deque[str] = deque()
+        self._answering: list[Owner] = []
         self._closing = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    async def start(self, offer: str) -> Session:
+    async def start(self, offer: str, owner: Owner = HOST) -> Session:
         """Answer an offer with a new session; raises `ServerFull`, and as `Peer.answering` does."""
         self._check_open()
-        if len(self._open) + self._answering >= self.settings.max_sessions:
-            raise ServerFull(
-                f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
-                "End one of them, or try again later."
-            )
-        self._answering += 1
+        self._make_room(owner)
+        self._answering.append(owner)
         try:
             session = await Session.answering(offer, self.engine, self.settings, self._forget)
         finally:
-            self._answering -= 1
+            self._answering.remove(owner)
         self._open[session.id] = session
+        self._owners[session.id] = owner
         try:
             self._check_open()
         except ServerFull:
             await session.close()
             raise
         return session
+
+    def _make_room(self, owner: Owner) -> None:
+        owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
+        if len(owners) >= self.settings.max_sessions:
+            raise ServerFull(
+                f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
+                "End one of them, or try again later."
+            )
+        most = self.settings.max_sessions_an_address
+        if owner.address is not None and sum(o.address == owner.address for o in owners) >= most:
+            raise ServerFull(
+                f"The server already serves {most} cameras of this device, as many as one may have. "
+                "End one of them, or try again in a moment."
+            )
 
     def _check_open(self) -> None:
         if self._closing:
@@ -278,6 +311,12 @@ class Sessions:
     def _forget(self, session: Session) -> None:
         if self._open.pop(session.id, None) is not None:
             self._ended.append(session.id)
+            if len(self._ended) > REMEMBERED:
+                del self._owners[self._ended.popleft()]
+
+    def owner(self, session_id: str) -> Owner:
+        """Whose a session is, or was a moment ago; raises `KeyError` for one that is not known."""
+        return self._owners[session_id]
 
     async def end(self, session_id: str) -> None:
         """End a session, or nothing where its phone hung up a moment before; raises `KeyError` for a stranger."""

@@ -24,6 +24,8 @@ from stream.planes import Bytes
 from stream.server import serve_until_stopped
 from stream.session import Settings
 
+READY = "Ctrl-C ends."
+"""The last line that a server prints before it serves."""
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -52,35 +54,54 @@ class Server:
     url: str
     recordings: Path
     process: subprocess.Popen[str]
+    log: Path
+
+    @property
+    def invitation(self) -> str:
+        """The URL that it printed for phones."""
+        (line,) = [line for line in self.log.read_text().splitlines() if line.startswith("Phone: ")]
+        return line.removeprefix("Phone: ")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def lan_arguments(folder: Path, port: int) -> list[str]:
+    """`--lan` on loopback, where tests may listen, with keys of its own."""
+    return ["--lan", "--host", "127.0.0.1", "--lan-port", str(port), "--config", str(folder / "config")]
 
 
 @contextmanager
-def serving(folder: Path, *, slowed: float | None = None, arguments: Sequence[str] = ()) -> Iterator[Server]:
+def serving(
+    folder: Path, *, slowed: float | None = None, arguments: Sequence[str] = (), port: int | None = None
+) -> Iterator[Server]:
     """`whycam serve` on a free port, or the same with a slowed model."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
+    port = port or free_port()
     recordings = folder / "recordings"
     if slowed is None:
-        command = [sys.executable, "-m", "whycam", "serve", "--port", port, "--recordings", str(recordings), *arguments]
+        command = [sys.executable, "-m", "whycam", "serve", "--port", str(port)]
+        command += ["--recordings", str(recordings), *arguments]
     else:
-        command = [sys.executable, "-m", "tests.serving", port, str(recordings), str(slowed)]
+        command = [sys.executable, "-m", "tests.serving", str(port), str(recordings), str(slowed)]
     with (folder / "server.log").open("w") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
-            _wait_for(int(port), process, folder / "server.log")
-            yield Server(f"http://localhost:{port}", recordings, process)
+            _wait_for_readiness(process, folder / "server.log")
+            yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log")
         finally:
             process.terminate()
             process.wait(20)
 
 
-def _wait_for(port: int, process: subprocess.Popen[str], log: Path) -> None:
+def _wait_for_readiness(process: subprocess.Popen[str], log: Path) -> None:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if READY in log.read_text():
+            return
         assert process.poll() is None, log.read_text()
         time.sleep(0.05)
     raise TimeoutError(log.read_text())
@@ -90,7 +111,9 @@ def main() -> None:
     port, recordings, seconds = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
     engine = SlowedEngine(float(seconds))
-    asyncio.run(serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: None))
+    asyncio.run(
+        serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: print(READY, flush=True))
+    )
     engine.close()
 
 

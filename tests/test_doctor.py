@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from stream import doctor
+from stream.certificate import own_certificate
 from stream.doctor import Finding, examine
+from stream.lan import Address
 
 
 def found(folder: Path, port: int = 1) -> dict[str, Finding]:
-    return {finding.what: finding for finding in examine(port=port, recordings=folder / "recordings")}
+    findings = examine(port=port, recordings=folder / "recordings", lan_port=2, config=folder / "config")
+    return {finding.what: finding for finding in findings}
 
 
 def test_a_computer_that_is_well_gets_no_advice(tmp_path: Path) -> None:
@@ -33,6 +36,31 @@ def test_a_taken_port_is_found(tmp_path: Path) -> None:
         finding = found(tmp_path, port)[f"port {port}"]
     assert not finding.well
     assert str(port + 1) in finding.advice
+
+
+def test_the_addresses_for_phones_are_listed_with_what_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("127.0.0.1", "wlan0"), Address("127.0.0.2", "eth0")))
+    findings = found(tmp_path)
+    says = findings["phones"].says
+    assert says.index("127.0.0.1 (wlan0)") < says.index("127.0.0.2 (eth0)")
+    for words in ("hotspot", "no internet", "firewall", "TCP 2", "--udp-ports"):
+        assert words in says
+    assert findings["port 2"].well
+    monkeypatch.setattr(doctor, "lan_addresses", tuple)
+    assert "hotspot" in found(tmp_path)["phones"].says
+
+
+def test_the_certificate_is_looked_at_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("192.168.1.5", "wlan0"),))
+    monkeypatch.setattr(doctor, "_port", lambda _address, port, _option: Finding(f"port {port}", "free"))
+    assert "none yet" in found(tmp_path)["certificate"].says
+    assert not (tmp_path / "config").exists()
+    own_certificate(tmp_path / "config", ["192.168.1.4"])
+    says = found(tmp_path)["certificate"].says
+    assert "192.168.1.4" in says
+    assert "renewed at the next start, for 192.168.1.5" in says
+    (tmp_path / "config" / "server.crt").write_text("damaged")
+    assert "makes it anew" in found(tmp_path)["certificate"].says
 
 
 def test_two_runtimes_that_overwrite_each_other_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -92,6 +93,15 @@ def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str)
     assert status == 200
     assert text
     assert access.HEADERS.items() <= headers.items()
+
+
+def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
+    status, text, _ = answer(tmp_path, get("/api/join"))
+    assert status == 200
+    assert json.loads(text)["urls"] == []
+    assert "serve --lan" in json.loads(text)["says"]
+    for path in ("/api/join.svg", "/certificate"):
+        assert answer(tmp_path, get(path))[0] == 404
 
 
 def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ import pytest
 import skimage.data
 
 import whycam
+from stream.lan import Lan
 from tests import film, tiny
-from tests.serving import serving
+from tests.serving import free_port, lan_arguments, serving
+from tests.test_qr import as_shown, decoded
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -73,6 +75,13 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a folder": (["process", "."], "is a folder"),
     "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot lie in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
+    "a host without a LAN": (["serve", "--host", "192.168.1.5"], "Add --lan"),
+    "a host that is not ours": (["serve", "--lan", "--host", "203.0.113.77"], "not an address of this computer"),
+    "a certificate without its key": (["serve", "--lan", "--cert", "text.mov"], "belong together"),
+    "a certificate that is none": (
+        ["serve", "--lan", "--host", "127.0.0.1", "--config", "../config", "--cert", "text.mov", "--key", "text.mov"],
+        "not a PEM certificate",
+    ),
     "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
 }
 
@@ -110,6 +119,36 @@ def test_serve_answers_on_loopback_only_and_ends_when_asked(tmp_path: Path, numb
         assert {s.laddr.ip for s in sockets if s.status == psutil.CONN_LISTEN} == {"127.0.0.1"}
         server.process.send_signal(number)
         assert server.process.wait(5) == 0
+
+
+def test_with_a_lan_it_listens_where_it_says_and_nowhere_else(tmp_path: Path) -> None:
+    import psutil
+
+    port = free_port()
+    with serving(tmp_path, arguments=lan_arguments(tmp_path, port)) as server:
+        sockets = psutil.Process(server.process.pid).net_connections()
+        listening = {f"{s.laddr.ip}:{s.laddr.port}" for s in sockets if s.status == psutil.CONN_LISTEN}
+        printed = server.log.read_text().replace("localhost", "127.0.0.1")
+        assert listening == set(re.findall(r"https?://([\d.]+:\d+)", printed))
+        assert listening == {server.url.partition("//")[2].replace("localhost", "127.0.0.1"), f"127.0.0.1:{port}"}
+
+
+def test_the_terminals_code_is_the_printed_invitation(tmp_path: Path) -> None:
+    with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
+        lines = [line for line in server.log.read_text().splitlines() if line and not set(line) - set(" ▀▄█")]
+        assert decoded(as_shown("\n".join(lines))) == server.invitation
+
+
+def test_without_a_network_it_says_what_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whycam._invite(Lan.prepared([], 8443, tmp_path))
+    assert "hotspot" in capsys.readouterr().out
+
+
+def test_the_last_word_on_the_lan_counts(tmp_path: Path) -> None:
+    """So that `make serve ARGS=--no-lan` stays on this computer."""
+    with serving(tmp_path, arguments=["--lan", "--no-lan", "--config", str(tmp_path / "config")]) as server:
+        assert "Phone" not in server.log.read_text()
+    assert not (tmp_path / "config").exists()
 
 
 def test_a_file_that_hides_a_package_is_named(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ const MOST_PIXELS = 960 * 640;
  * @typedef {object} Listener
  * @property {(stream: MediaStream) => void} picture the returned video
  * @property {() => void} connected
+ * @property {() => void} ready commands can be sent
  * @property {(report: Report) => void} report
  * @property {(text: string) => void} refused the server did not understand a command
  * @property {(problem: Problem) => void} lost
@@ -55,6 +56,7 @@ export class Call {
     this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
     this.reports.addEventListener('close', () => this.#lose(words.problems.serverClosed));
     this.commands = this.connection.createDataChannel('commands');
+    this.commands.addEventListener('open', () => { if (!this.closed) listener.ready(); });
     this.commands.addEventListener('message', ({ data }) => {
       const { error } = JSON.parse(data);
       if (error) listener.refused(error);
@@ -73,7 +75,10 @@ export class Call {
       signal: AbortSignal.timeout(CONNECTING_MS),
     }).catch((error) => { throw new Problem(words.problems.serverGone, { cause: error }); });
     const text = await response.text();
-    if (response.status !== 201) throw new Problem(words.problems.serverRefused(response.status, text.trim()));
+    if (response.status !== 201) {
+      const { status } = response;
+      throw new Problem(words.problems.serverRefused(status, text.trim()), { status });
+    }
     this.location = response.headers.get('Location');
     if (this.closed) return this.#delete(); // cancelled while the server was answering
     this.#expect(words.problems.noPath);

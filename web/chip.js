@@ -16,13 +16,14 @@ const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 export function showQuality(report, fps) {
   const state = report?.state ?? 'none';
   const late = state === 'carried' && (report?.age_ms ?? 0) > LATE_MS;
-  element('chip').dataset.quality = state === 'none' ? 'none' : late ? 'late' : 'good';
+  element('chip').dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
   element('fps').textContent = words.fps(Math.round(fps));
   element('dropped').textContent = words.dropped(report?.counts.dropped ?? 0);
   element('quality').textContent = {
     exact: words.exact,
     carried: words.carried(Math.round(report?.age_ms ?? 0)),
     none: words.noHeatmap,
+    stalled: words.stalled,
   }[state];
 }
 

@@ -75,6 +75,12 @@ export class Controls {
     this.changed = -Infinity;
   }
 
+  /** What the person set, as one command: for the next session of the same try. @returns {Command} */
+  wishes() {
+    const view = { hold: this.held, opacity: Number(this.opacity.value), colormap: this.colormap.value };
+    return this.record.getAttribute('aria-checked') === 'true' ? view : { ...view, record: false };
+  }
+
   clear() {
     this.held = [];
     this.changed = -Infinity;

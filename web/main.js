@@ -7,18 +7,29 @@ import { showQuality, showRecording } from './chip.js';
 import { Controls } from './controls.js';
 import { openFilm } from './film.js';
 import { Gaze } from './gaze.js';
+import { join } from './join.js';
 import { Labels } from './labels.js';
 import { Meter } from './meter.js';
+import { showPhones } from './phones.js';
 import { States } from './states.js';
 import { Problem, fillIn, words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {import('./states.js').State} State */
+/** @typedef {import('./protocol.js').Command} Command */
+
+/**
+ * One try, from the button to its end; its call may be made again.
+ *
+ * @typedef {{source: Source | null, call: Call | null, over: boolean, tries: number, wishes: Command | null}} Attempt
+ */
 
 /** A sign that is read twice a second is calm. */
 const CHIP_MS = 500;
 const TOAST_MS = 6000;
+/** Before each new call of a try that broke off: a server is started again in seconds, a router in a minute. */
+const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
 
 /**
  * @template {HTMLElement} T
@@ -40,7 +51,7 @@ const headline = find('headline', HTMLElement);
 const detail = find('detail', HTMLElement);
 const error = find('error', HTMLElement);
 
-/** One try, from the button to its end. @type {{source: Source | null, call: Call | null, over: boolean} | null} */
+/** @type {Attempt | null} */
 let current = null;
 /** @type {Report | null} */
 let report = null;
@@ -77,8 +88,28 @@ video.addEventListener('resize', () => {
 });
 setInterval(() => { if (states.now === 'live') showQuality(report, meter.fps); }, CHIP_MS);
 
-show('idle');
-if (!window.isSecureContext) complain(words.problems.insecure);
+window.addEventListener('hashchange', () => { if (location.hash && !current) void enter(); });
+
+show('joining');
+void enter();
+
+/** Learns what this device is to the server: only one that joined gets the buttons. */
+async function enter() {
+  if (states.now !== 'joining') states.go('joining');
+  complain('');
+  try {
+    const { role, says } = await join();
+    const welcome = role === 'host' || role === 'phone';
+    find('help', HTMLElement).hidden = role === 'host';
+    states.go(welcome ? 'idle' : 'outside');
+    if (!welcome) complain(role ? words.problems.wrongRole(role) : says);
+    else if (!window.isSecureContext) complain(words.problems.insecure);
+    if (role === 'host') await showPhones();
+  } catch (reason) {
+    if (states.now === 'joining') states.go('outside');
+    complain(problemOf(reason).message);
+  }
+}
 
 /**
  * Asks for pictures, calls, and waits for the first one to come back.
@@ -88,7 +119,8 @@ if (!window.isSecureContext) complain(words.problems.insecure);
  */
 async function begin(state, openSource) {
   if (current) return;
-  const attempt = { source: /** @type {Source | null} */ (null), call: /** @type {Call | null} */ (null), over: false };
+  /** @type {Attempt} */
+  const attempt = { source: null, call: null, over: false, tries: 0, wishes: null };
   current = attempt;
   report = null;
   folder = '';
@@ -102,34 +134,83 @@ async function begin(state, openSource) {
     attempt.source = source;
     find('source', HTMLElement).textContent = source.name;
     if (state !== 'calling') states.go('calling');
-    attempt.call = new Call(source, {
-      picture: (stream) => {
-        video.srcObject = stream;
-        if (attempt.call) meter.watch(attempt.call.connection);
-      },
-      connected: () => source.start(),
-      report: take,
-      refused: (text) => {
-        complain(words.problems.commandRefused(text));
-        controls.refused();
-      },
-      lost: (problem) => { if (!attempt.over) fail(problem); },
-    }, new URLSearchParams(location.search).get('codec') === 'vp8' ? 'vp8' : 'h264');
     void source.over.then((how) => {
       if (attempt.over) return;
       if (how === 'broken') finish(words.problems.cameraStopped);
       else finish('', true);
     });
-    await attempt.call.open();
+    await dial(attempt, source);
   } catch (reason) {
     if (attempt.over) return;
     console.warn(reason);
-    fail(reason instanceof Problem ? reason : new Problem(words.problems.unexpected(String(reason))));
+    fail(problemOf(reason));
   }
 }
 
+/** @param {Attempt} attempt @param {Source} source */
+async function dial(attempt, source) {
+  const call = new Call(source, {
+    picture: (stream) => {
+      video.srcObject = stream;
+      meter.watch(call.connection);
+    },
+    connected: () => source.start(),
+    ready: () => { if (attempt.wishes) call.send(attempt.wishes); },
+    report: take,
+    refused: (text) => {
+      complain(words.problems.commandRefused(text));
+      controls.refused();
+    },
+    lost: (problem) => {
+      if (attempt.over || attempt.call !== call) return;
+      if (states.now === 'calling') fail(problem);
+      else void again(attempt, problem);
+    },
+  }, new URLSearchParams(location.search).get('codec') === 'vp8' ? 'vp8' : 'h264');
+  attempt.call = call;
+  await call.open();
+}
+
+/**
+ * The call broke off: the same pictures in a new call, for as long as the server may come back.
+ *
+ * @param {Attempt} attempt
+ * @param {Problem} problem
+ */
+async function again(attempt, problem) {
+  if (states.now === 'live') {
+    attempt.tries = 0;
+    attempt.wishes = controls.wishes();
+    meter.stop();
+    states.go('reconnecting');
+  }
+  attempt.call?.close();
+  if (!problem.passes || attempt.tries >= AGAIN_MS.length || !attempt.source) return fail(problem);
+  await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS[attempt.tries]); });
+  await seen(); // a phone in a pocket sends no picture
+  attempt.tries += 1;
+  if (attempt.over) return;
+  try {
+    await dial(attempt, attempt.source);
+  } catch (reason) {
+    if (!attempt.over) await again(attempt, problemOf(reason));
+  }
+}
+
+/** @returns {Promise<void>} when somebody looks at the page */
+async function seen() {
+  while (document.hidden) {
+    await new Promise((resolve) => { document.addEventListener('visibilitychange', resolve, { once: true }); });
+  }
+}
+
+/** @param {unknown} reason */
+function problemOf(reason) {
+  return reason instanceof Problem ? reason : new Problem(words.problems.unexpected(String(reason)));
+}
+
 function firstPicture() {
-  if (states.now !== 'calling') return;
+  if (states.now !== 'calling' && states.now !== 'reconnecting') return;
   current?.call?.settled();
   states.go('live');
 }
@@ -151,7 +232,7 @@ function take(newest) {
  */
 function finish(problem = '', played = false) {
   if (!current) return;
-  const wasLive = states.now === 'live';
+  const wasLive = states.now === 'live' || states.now === 'reconnecting';
   close();
   states.go(wasLive || played ? 'ended' : 'idle');
   if (played) headline.textContent = words.fileDone;
@@ -161,9 +242,10 @@ function finish(problem = '', played = false) {
 
 /** @param {Problem} problem */
 function fail(problem) {
-  const wasLive = states.now === 'live';
+  const wasLive = states.now === 'reconnecting';
   close();
-  states.go(wasLive ? 'lost' : 'idle');
+  if (problem.outside) states.go('outside');
+  else states.go(wasLive ? 'lost' : 'idle');
   if (wasLive && folder) detail.textContent = words.keptIn(folder);
   complain(problem.message);
 }

@@ -16,7 +16,7 @@
  * @property {number[]} scores probabilities
  * @property {Held[]} held
  * @property {number | null} age_ms null before the first explanation
- * @property {'exact' | 'carried' | 'none'} state
+ * @property {'exact' | 'carried' | 'none' | 'stalled'} state
  * @property {{received: number, lost: number, decoded: number, explained: number, passed: number, dropped: number}} counts
  * @property {{inference_ms: number, frame_ms: number}} times
  * @property {View} view

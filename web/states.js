@@ -2,29 +2,34 @@
 /**
  * What the page is doing, and what may follow.
  *
- *   idle -> asking -> calling -> live -> lost | ended
+ *   joining -> idle -> asking -> calling -> live -> lost | ended
+ *           -> outside                      live <-> reconnecting
  *
- * A file needs no permission, so it skips `asking`. A try that fails or is cancelled before it was live returns to
- * `idle`; from `lost` and `ended` one starts again.
+ * A device that has not joined stays `outside`, until it comes with a new code. A file needs no permission, so it skips
+ * `asking`. A try that fails or is cancelled before it was live returns to `idle`. A call that breaks off is made again
+ * while the server may come back; from `lost` and `ended` the person starts again.
  *
- * @typedef {'idle' | 'asking' | 'calling' | 'live' | 'lost' | 'ended'} State
+ * @typedef {'joining' | 'outside' | 'idle' | 'asking' | 'calling' | 'live' | 'reconnecting' | 'lost' | 'ended'} State
  */
 
 /** @type {Record<State, State[]>} */
 const FOLLOWS = {
-  idle: ['asking', 'calling'],
+  joining: ['idle', 'outside'],
+  outside: ['joining'],
+  idle: ['asking', 'calling', 'joining'],
   asking: ['calling', 'idle'],
-  calling: ['live', 'ended', 'idle'],
-  live: ['lost', 'ended'],
-  lost: ['asking', 'calling'],
-  ended: ['asking', 'calling'],
+  calling: ['live', 'ended', 'idle', 'outside'],
+  live: ['reconnecting', 'ended'],
+  reconnecting: ['live', 'lost', 'ended', 'outside'],
+  lost: ['asking', 'calling', 'joining'],
+  ended: ['asking', 'calling', 'joining'],
 };
 
 export class States {
   /** @param {(state: State) => void} entered */
   constructor(entered) {
     /** @type {State} */
-    this.now = 'idle';
+    this.now = 'joining';
     this.entered = entered;
   }
 

@@ -26,17 +26,27 @@ const english = {
 
   camera: 'Camera',
 
+  phones: 'With a phone',
+  phonesHow: 'Scan this with the phone’s camera.',
+  phonesMore: 'The phone does not get here?',
+  code: 'QR code: the page for phones',
+  help: 'Help for phones',
+
   /** What each state of the page is called in the status line. */
   states: {
+    joining: 'Looking for the server…',
+    outside: 'Not joined.',
     idle: 'Ready.',
     asking: 'May the page use the camera?',
     calling: 'Connecting…',
     live: 'Live.',
+    reconnecting: 'Connecting again…',
     lost: 'The connection was lost.',
     ended: 'Stopped.',
   },
   /** One more sentence for the states that need it. @type {Partial<Record<string, string>>} */
   more: {
+    reconnecting: 'The connection broke off. The page tries again by itself, also when the server starts anew.',
     asking: 'The browser asks you. Allow it, and the picture goes to the computer that serves this page.',
     calling: 'The first picture is on its way.',
   },
@@ -51,6 +61,7 @@ const english = {
   /** @param {number} ms */
   carried: (ms) => `carried, ${ms} ms old`,
   noHeatmap: 'no heatmap',
+  stalled: 'no camera picture',
   /** @param {number} frames */
   dropped: (frames) => `${frames} dropped`,
 
@@ -83,6 +94,8 @@ const english = {
       + 'then try again.',
     /** @param {number} status @param {string} text */
     serverRefused: (status, text) => text || `The server refused the call (HTTP ${status}). Try again in a moment.`,
+    /** @param {string} role */
+    wrongRole: (role) => `This device joined as a ${role}. Scan the code for phones, which the computer shows.`,
     badAnswer: 'The server’s answer was not understood. Reload the page, then try again.',
     noPath: 'The server answered, but no connection came about. Check that a firewall or VPN does not stop UDP between '
       + 'this device and the server, then try again.',
@@ -106,10 +119,25 @@ export function fillIn() {
   for (const element of document.querySelectorAll('[data-words]')) {
     element.textContent = String(texts[element.getAttribute('data-words') ?? '']);
   }
+  for (const element of document.querySelectorAll('[data-words-alt]')) {
+    element.setAttribute('alt', String(texts[element.getAttribute('data-words-alt') ?? '']));
+  }
   for (const element of document.querySelectorAll('[data-words-label]')) {
     element.setAttribute('aria-label', String(texts[element.getAttribute('data-words-label') ?? '']));
   }
 }
 
 /** A failure that a person can do something about: its message is the sentence to show. */
-export class Problem extends Error {}
+export class Problem extends Error {
+  /** @param {string} sentence @param {ErrorOptions & {status?: number}} [options] `status`: the server's answer */
+  constructor(sentence, options) {
+    super(sentence, options);
+    this.status = options?.status ?? 0;
+  }
+
+  /** The device has to join first. */
+  get outside() { return this.status === 401; }
+
+  /** Whether the same may go well a little later. */
+  get passes() { return this.status === 0 || this.status === 429 || this.status >= 500; }
+}

@@ -24,7 +24,7 @@ from stream.planes import as_bytes
 from stream.session import SWITCH_EVERY_S
 from stream.sidecar import read_sidecar
 from tests.browser.camera import HEIGHT, WIDTH, start_browser
-from tests.serving import Server, serving
+from tests.serving import Server, free_port, serving
 
 Picture = NDArray[np.uint8]
 
@@ -214,10 +214,29 @@ def test_a_server_that_goes_is_said_and_can_be_called_again(browser: Browser, tm
     with serving(tmp_path) as server:
         begin(page, server)
         until(lambda: watch(page, "frames") >= 10)
-    expect(page.locator("body")).to_have_attribute("data-state", "lost", timeout=20_000)
-    expect(page.locator("#error")).not_to_be_empty()
+    expect(page.locator("body")).to_have_attribute("data-state", "reconnecting", timeout=20_000)
+    expect(page.locator("#status")).to_contain_text("by itself")
+    page.click("#cancel")
+    expect(page.locator("body")).to_have_attribute("data-state", "ended")
     page.click("#start")
     expect(page.locator("#error")).to_contain_text(re.compile("server", re.IGNORECASE), timeout=10_000)
+    page.close()
+
+
+def test_a_server_that_comes_back_is_called_again_as_the_person_left_it(browser: Browser, tmp_path: Path) -> None:
+    page, port = browser.new_page(), free_port()
+    with serving(tmp_path, port=port) as server:
+        begin(page, server)
+        page.select_option("#colormap", "viridis")
+        page.click("#record")
+        until(lambda: watch(page, "report.recording.state") == "off")
+        until(lambda: watch(page, "report.view.colormap") == "viridis")
+    expect(page.locator("body")).to_have_attribute("data-state", "reconnecting", timeout=20_000)
+    with serving(tmp_path, port=port):
+        expect(page.locator("body")).to_have_attribute("data-state", "live", timeout=30_000)
+        until(lambda: watch(page, "report.view.colormap") == "viridis")
+        until(lambda: watch(page, "report.recording.state") == "off")
+        until(lambda: watch(page, "frames") >= 10)
     page.close()
 
 

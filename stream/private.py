@@ -1,0 +1,23 @@
+"""whycam's own folder, and files in it that only this user may read: keys and tokens."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import platformdirs
+
+
+def config_folder() -> Path:
+    """Where keys and tokens lie, unless another folder is named."""
+    return platformdirs.user_config_path("whycam")
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that nobody else may read (0600, its folder 0700); a reader sees the old one or the new one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+    temporary.replace(path)

@@ -1,0 +1,53 @@
+"""Milliseconds until whoever is refused has the answer, while eight streams go on."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from stream.access import COOKIE
+from stream.session import Settings
+from tests import film
+from tests.engines import fast
+from tests.neighbours import house
+from tests.phone import calling
+from tests.test_access import REFUSALS
+
+ROUNDS = 15
+
+
+def main() -> None:
+    """Print a row for each refusal."""
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(_measure(Path(folder)))
+
+
+async def _measure(folder: Path) -> None:
+    frames = film.encoded("H264", 30, (320, 240))
+    async with house(folder, fast(folder), Settings()) as home, home.device() as host, AsyncExitStack() as stack:
+        running = await stack.enter_async_context(calling(host, home.local, frames))
+        for _ in range(7):
+            await stack.enter_async_context(calling(host, home.local, frames, 5))
+        cookie = {"Cookie": f"{COOKIE}={home.lan.credentials.cookie('phone')}"}
+        print("                                            status  median  worst   (connection and TLS included)")
+        for name, (ask, _, _) in REFUSALS.items():
+            times, statuses = [], set()
+            for _ in range(ROUNDS):
+                async with home.device() as http:
+                    running.pictures.clear()
+                    await running.until(lambda: running.pictures)
+                    began = time.perf_counter()
+                    response = await ask(http, home, cookie)
+                    await response.read()
+                    times.append((time.perf_counter() - began) * 1000)
+                    statuses.add(str(response.status))
+            shown = "/".join(sorted(statuses))
+            print(f"{name:42} {shown:>7} {statistics.median(times):7.1f} {max(times):6.1f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
