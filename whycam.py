@@ -199,10 +199,10 @@ def serve(
     own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
     media = Media(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
     media.check()
+    engine = _engine(model, device, live=True)
     if not no_record:
         _check_recordings(recordings)
     settings = Settings(media=media, recordings=None if no_record else recordings.resolve())
-    engine = _engine(model, device, live=True)
     screen.print(
         f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
     )

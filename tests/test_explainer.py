@@ -102,7 +102,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
     whole = tiny.model(tmp_path / "tiny.onnx").read_bytes()
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ContractError, match=r"cut\.onnx is not a model"):
+    with pytest.raises(ContractError, match=r"cut\.onnx is not an ONNX model"):
         Explainer(cut)
 
 

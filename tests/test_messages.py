@@ -39,7 +39,14 @@ def drawn(class_id: int, score: float) -> DrawnMap:
 
 def made(*, maps: tuple[DrawnMap, ...], age_ms: float | None, state: State, inference_ms: float | None) -> Painted:
     return Painted(
-        EncodedFrame("VP8", b"", 181_500), maps, age_ms, state, NOW, Counts(9, 8, 6, 1, 1), inference_ms, 19.8123
+        EncodedFrame("VP8", b"", 181_500),
+        maps,
+        age_ms,
+        state,
+        NOW,
+        Counts(received=9, decoded=8, explained=6, passed=1, dropped=1),
+        inference_ms,
+        19.8123,
     )
 
 
@@ -71,7 +78,7 @@ def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
     assert (told["pts"], told["rtp_in"], told["rtp_out"]) == (181_500, 7, 8)
     assert (told["age_ms"], told["state"]) == (33.3, "carried")
     assert told["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
-    assert told["counts"] == {"received": 9, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
+    assert told["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
     assert told["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis"}
 
 
