@@ -23,6 +23,9 @@ LABELS = [f"class {number}" for number in range(10)]
 NOW = View(hold=(3,), opacity=0.5, colormap="viridis")
 
 
+COUNTS = Counts(received=9, decoded=8, explained=6, passed=1, dropped=1)
+
+
 def documented(heading: str) -> dict[str, Any]:
     """The JSON example under a heading of docs/api.md."""
     part = API.read_text(encoding="utf-8").split(f"### {heading}")[1]
@@ -44,7 +47,7 @@ def made(*, maps: tuple[DrawnMap, ...], age_ms: float | None, state: State, infe
         age_ms,
         state,
         NOW,
-        Counts(received=9, decoded=8, explained=6, passed=1, dropped=1),
+        COUNTS,
         inference_ms,
         19.8123,
     )
