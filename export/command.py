@@ -18,6 +18,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from export import int8 as quantization
 from export import vgg16
 from export.cam import append_cam
 from export.file import save
@@ -118,7 +119,7 @@ def write(
         plain = vgg16.to_classifier(network)
         plain = store_half(plain) if half else plain
         if int8:
-            onnx.save(plain, Path(folder) / "plain.onnx")
+            quantization.store(plain, Path(folder) / "plain.onnx")
         about = partial(_contract, built, score=score, labels=_labels(network.output_shape[-1]))
         _save(append_cam(plain, score=score), about, draft)
         del plain
@@ -179,19 +180,17 @@ def _quantized(
     say: Say,
 ) -> tuple[Path, dict[str, float | int]]:
     """The quantized model of a folder's float one, and how well it agrees."""
-    from export import int8
-
     # Always the scenes, too: photographs of one place leave ranges that pictures of another one exceed.
     ranging = [scenes(SCENES, *pictures.shape[1:3], seed=1), *([] if calibration is None else [calibration])]
     if calibration is None:
         say("Calibrated with synthetic scenes; with photographs of what it will see: --calibrate-with DIR")
     path = folder / "int8.onnx"
-    quantized = int8.quantize(folder / "plain.onnx", np.concatenate(ranging))
+    quantized = quantization.quantize(folder / "plain.onnx", np.concatenate(ranging))
     _save(append_cam(quantized, score=score), about, path)
     agreement = compare(path, pictures)
     say(str(agreement))
     agreement.check()
-    fidelity = int8.compare_with_float(path, folder / "float.onnx", pictures)
+    fidelity = quantization.compare_with_float(path, folder / "float.onnx", pictures)
     say(str(fidelity))
     fidelity.check()
     return path, agreement.metadata() | {"float32_correlation": round(fidelity.correlation, 4)}

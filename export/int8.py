@@ -17,6 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
 from export.graph import Graph
 from export.tail import DENSE, find_ends, find_tail
@@ -29,6 +30,12 @@ WORTHWHILE = 1.2
 """Times as fast as float32; a model that gains less is called not worth its loss."""
 PAIRS = 9
 CPUINFO = Path("/proc/cpuinfo")
+
+
+def store(plain: ModelProto, path: Path) -> None:
+    """Write a plain classifier for `quantize`, marked as one that onnxruntime's own preparation would not change."""
+    add_pre_process_metadata(plain)
+    onnx.save(plain, path)
 
 
 def quantize(plain: Path, pictures: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO) -> ModelProto:

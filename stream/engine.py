@@ -15,7 +15,7 @@ from models.contract import Contract
 from stream.explainer import Explainer, Explanation
 from stream.planes import Bytes
 
-BACKGROUND_NICE = 10
+BACKGROUND_NICE = 5
 
 
 class Engine(Protocol):

@@ -37,7 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("models")
     plain = folder / "plain.onnx"
     model = DenseTail(norm="Mul").model()
-    onnx.save(model, plain)
+    int8.store(model, plain)
     quantized = int8.quantize(plain, tiny.pictures(16, seed=3))
     return explainable(model, folder / "float.onnx"), explainable(quantized, folder / "int8.onnx")
 
@@ -93,7 +93,7 @@ def test_maps_are_correlated_one_by_one_and_empty_ones_are_not_rewarded(models: 
 
 def test_a_bit_is_left_unused_where_the_processor_has_no_vnni(tmp_path: Path) -> None:
     plain, info = tmp_path / "plain.onnx", tmp_path / "cpuinfo"
-    onnx.save(DenseTail().model(), plain)
+    int8.store(DenseTail().model(), plain)
     largest = {}
     for flags in (WITH_VNNI, WITHOUT_VNNI):
         info.write_text(flags)

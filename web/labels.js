@@ -68,7 +68,8 @@ export class Labels {
     this.drawn = now;
     this.list.dataset.holding = String(held.length > 0);
     this.hint.textContent = held.length ? words.hintHeld : words.hint;
-    const stays = this.order.length === BEST && (this.pointed || now - this.moved < BETWEEN_MOVES_MS);
+    const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
+    const stays = this.order.length === BEST && (this.pointed || (known && now - this.moved < BETWEEN_MOVES_MS));
     if (!stays) this.moved = now;
     this.#draw(stays ? this.#sameRows(report, held) : this.#answers(report, held));
   }
@@ -81,7 +82,8 @@ export class Labels {
   /**
    * @param {Report} report
    * @param {number[]} held
-   * @returns {(Answer | null)[]} the classes of the rows as they are, with new numbers; one that left keeps its last
+   * @returns {(Answer | null)[]} the classes of the rows as they are, with new numbers; one that left the five has no
+   *   more than the fifth
    */
   #sameRows(report, held) {
     const explained = held.length ? held : report.classes.slice(0, 1);
@@ -89,7 +91,7 @@ export class Labels {
     report.classes.forEach((number, i) => scores.set(number, report.scores[i]));
     return this.rows.map(({ answer }) => answer && {
       ...answer,
-      score: scores.get(answer.class) ?? answer.score,
+      score: scores.get(answer.class) ?? Math.min(answer.score, ...report.scores),
       held: held.includes(answer.class),
       explained: explained.includes(answer.class),
     });
