@@ -18,7 +18,6 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from export import int8 as quantization
 from export import vgg16
 from export.cam import append_cam
 from export.file import save
@@ -119,6 +118,8 @@ def write(
         plain = vgg16.to_classifier(network)
         plain = store_half(plain) if half else plain
         if int8:
+            from export import int8 as quantization
+
             quantization.store(plain, Path(folder) / "plain.onnx")
         about = partial(_contract, built, score=score, labels=_labels(network.output_shape[-1]))
         _save(append_cam(plain, score=score), about, draft)
@@ -180,6 +181,8 @@ def _quantized(
     say: Say,
 ) -> tuple[Path, dict[str, float | int]]:
     """The quantized model of a folder's float one, and how well it agrees."""
+    from export import int8 as quantization
+
     # Always the scenes, too: photographs of one place leave ranges that pictures of another one exceed.
     ranging = [scenes(SCENES, *pictures.shape[1:3], seed=1), *([] if calibration is None else [calibration])]
     if calibration is None:

@@ -31,32 +31,35 @@ def autodiff(
 
     body = keras.Model(network.input, feature.output)
     *tail, last = network.layers[network.layers.index(feature) + 1 :]
+    count = classes.shape[1]
     heatmaps, gates, scores = [], [], []
     for start in range(0, len(inputs), BATCH):
         part = slice(start, start + BATCH)
-        outputs = body(inputs[part])
+        # A row for each class of each picture, so that one pass goes back for all: it reads VGG16's 500 MB once.
+        outputs = tf.repeat(body(inputs[part]), count, axis=0)
         # Without watching variables: nobody asks for the gradient by the dense layers' 120 million weights.
-        with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(outputs)
             values, passed = outputs, []
             for layer in tail:
                 values = layer(values)
                 if getattr(layer, "activation", None) is keras.activations.relu:
-                    passed.append(values.numpy() > 0)
+                    passed.append(values.numpy()[::count] > 0)
             logits = values @ last.kernel + last.bias
             probabilities = tf.nn.softmax(logits)
             explained = probabilities if score == "probability" else logits
-            chosen = [tf.gather(explained, column, batch_dims=1) for column in classes[part].T]
-        heatmaps.append(np.stack([_heatmap(tape.gradient(each, outputs), outputs) for each in chosen], axis=1))
+            chosen = tf.gather(explained, classes[part].reshape(-1), batch_dims=1)
+        maps = _heatmap(tape.gradient(chosen, outputs), outputs)
+        heatmaps.append(maps.reshape(-1, count, *maps.shape[1:]))
         gates.append(passed)
-        scores.append(probabilities.numpy())
+        scores.append(probabilities.numpy()[::count])
     layers = [np.concatenate(each) for each in zip(*gates, strict=True)]
     return Autodiff(np.concatenate(heatmaps), layers, np.concatenate(scores))
 
 
 def _heatmap(gradient: Any, outputs: Any) -> NDArray[np.float32]:
-    """Normalised maps (N, h, w); pictures do not share anything, so the gradient of their sum is each one's own."""
-    weights = np.asarray(gradient).mean((1, 2), keepdims=True)  # (N, 1, 1, channels)
+    """Normalised maps (rows, h, w); rows do not share anything, so the gradient of their sum is each one's own."""
+    weights = np.asarray(gradient).mean((1, 2), keepdims=True)  # (rows, 1, 1, channels)
     heat = np.maximum((weights * np.asarray(outputs)).mean(-1), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(heat / heat.max((1, 2), keepdims=True))
