@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import os
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from export.tail import find_feature
 from export.verify import Agreement, Autodiff, compare
 from models import catalog
 from models.contract import Contract, Fitting, Score
+from stream.explainer import RuntimeMissing
 from stream.fit import Fit
 from stream.picture import read_picture
 
@@ -42,7 +45,7 @@ Say = Callable[[str], None]
 Pictures = NDArray[np.uint8]
 
 
-class ExportMissing(RuntimeError):
+class ExportMissing(RuntimeMissing):
     """What an export needs (TensorFlow, Keras, tf2onnx) is not installed."""
 
 
@@ -116,18 +119,24 @@ def write(
         if half:
             vgg16.round_to_half(network)  # verified with the weights that the file holds
         plain = vgg16.to_classifier(network)
+        _let_go()
         plain = store_half(plain) if half else plain
         if int8:
             from export import int8 as quantization
 
             quantization.store(plain, Path(folder) / "plain.onnx")
         about = partial(_contract, built, score=score, labels=_labels(network.output_shape[-1]))
-        _save(append_cam(plain, score=score), about, draft)
+        model = append_cam(plain, score=score)
         del plain
+        _let_go()
+        _save(model, about, draft)
+        del model
+        _let_go()
         parity = _verify(network, draft, pictures, score, say).metadata()
         if int8:
             del network
             draft, parity = _quantized(Path(folder), about, score, pictures, calibration, say)
+        _let_go()
         model = onnx.load(draft)
         final = Path(folder) / destination.name
         note = ", in half precision" if half else ", in 8 bits" if int8 else ""
@@ -229,6 +238,15 @@ def _contract(
 def _labels(count: int) -> tuple[str, ...]:
     names = LABELS.read_text("utf-8").splitlines()
     return tuple(names) if len(names) == count else tuple(f"class {number}" for number in range(count))
+
+
+def _let_go() -> None:
+    """Give memory back that is not used any more: of what tf2onnx frees, the C library keeps a gigabyte to itself."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other C libraries have none
+        if trim is not None:
+            trim(0)
 
 
 def _memory() -> str:

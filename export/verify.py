@@ -105,8 +105,13 @@ def compare(
     few = slice(0, BATCH)
     drawn = explainer.explain(pictures[few], target[few]).heatmaps
     del explainer  # a session of VGG16 takes 1 GB, and the next one comes
+    model = onnx.load(path)
+    names = ["scores", "classes", "heatmaps", *reference.needed(Graph(model))]
+    opened = _with_outputs(model, names)
+    del model  # read again below: half a gigabyte of weights, beside a session that has its own
+    seen = _evaluated(opened, names, pictures, target)
+    del opened
     graph = Graph(onnx.load(path))
-    seen = observe(graph.model, ["scores", "classes", "heatmaps", *reference.needed(graph)], pictures, target)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
     # Two runs of one graph, with and without further outputs; in a rare picture another summation flips a gate.
     if not np.median(np.abs(drawn - maps[few])) <= TOLERANCE:
@@ -130,11 +135,21 @@ def observe(
     model: ModelProto, tensors: Sequence[str], pictures: NDArray[np.uint8], targets: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
     """Tensors inside an explainable model, by name, for pictures and targets (N, K); those added are float32."""
+    return _evaluated(_with_outputs(model, tensors), tensors, pictures, targets)
+
+
+def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
     outputs = {output.name for output in model.graph.output}
     added = [name for name in dict.fromkeys(tensors) if name not in outputs]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in added)
-    opened = model.SerializeToString()
+    opened: bytes = model.SerializeToString()
     del model.graph.output[len(outputs) :]
+    return opened
+
+
+def _evaluated(
+    opened: bytes, tensors: Sequence[str], pictures: NDArray[np.uint8], targets: NDArray[np.int64]
+) -> dict[str, NDArray[np.float32]]:
     values = evaluate(opened, {"image": pictures, "target": targets}, list(tensors), batch=BATCH)
     return dict(zip(tensors, values, strict=True))
 

@@ -1,4 +1,4 @@
-"""The onnxruntime session of one explainable model. The only module that imports onnxruntime."""
+"""The onnxruntime session of one explainable model. At run time the only module that imports onnxruntime."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_BINDINGS = 16
 
 
 class RuntimeMissing(RuntimeError):
-    """Neither onnxruntime nor onnxruntime-gpu is installed."""
+    """A package that the work at hand needs is not installed, such as onnxruntime; says how to install it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -96,6 +97,14 @@ def test_a_bad_call_ends_with_a_sentence(tmp_path: Path, name: str) -> None:
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert {p.name for p in tmp_path.iterdir()} == {"text.mov", "text.onnx"}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("keras") is not None, reason="Keras is installed here")
+def test_an_export_without_its_packages_says_which_to_install(tmp_path: Path) -> None:
+    done = run("export", "vgg16", "--weights", "random", "-o", "out.onnx", folder=tmp_path)
+    assert done.returncode == 1
+    assert "pip install 'whycam[export]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
