@@ -422,7 +422,7 @@ def main() -> None:
     """Run the command; what a person can mend is told in one sentence."""
     try:
         cli()
-    except (RuntimeMissing, ArithmeticError, ValueError, OSError) as error:
+    except (RuntimeMissing, ValueError, OSError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)
 

@@ -26,7 +26,7 @@ BATCH = 4
 """Pictures that are explained at a time: VGG16's first layers take 60 MB for each."""
 
 
-class Disagreement(ArithmeticError):
+class Disagreement(ValueError):
     """A model's heatmaps are not those of its reference."""
 
 
