@@ -158,6 +158,7 @@ def read_pictures(folder: Path, size: tuple[int, int]) -> Pictures:
 
 def _check_tools() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the processor help nobody here
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its faster convolutions round twice as much; this is a proof
     try:
         import keras  # noqa: F401
         import tensorflow  # noqa: F401

@@ -102,7 +102,7 @@ class Explainer:
         if outside.size:
             raise ValueError(
                 f"{self.contract.name} has classes 0 to {classes - 1} (or −1 the best to −{classes} the last), "
-                f"not {', '.join(str(t) for t in outside)}."
+                f"not {', '.join(str(number) for number in np.unique(outside))}."
             )
         return np.ascontiguousarray(target)
 
