@@ -43,6 +43,7 @@ from rich.table import Table
 from models import catalog
 from models.contract import Score
 from stream.device import DEVICES, Device
+from stream.encoder import ENCODERS, backends
 from stream.engine import LocalEngine
 from stream.explainer import BEST, Explainer, RuntimeMissing
 from stream.media import MediaError
@@ -137,6 +138,9 @@ def serve(
     device: DeviceOption = "auto",
     recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
+    encoder: Annotated[
+        str, typer.Option(help=f"What encodes the live picture as H.264: {', '.join(ENCODERS)}.")
+    ] = "auto",
     ice_server: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -199,10 +203,11 @@ def serve(
     own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
     media = Media(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
     media.check()
+    encoders = backends(encoder)
     engine = _engine(model, device, live=True)
     if not no_record:
         _check_recordings(recordings)
-    settings = Settings(media=media, recordings=None if no_record else recordings.resolve())
+    settings = Settings(media=media, encoders=encoders, recordings=None if no_record else recordings.resolve())
     screen.print(
         f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
     )

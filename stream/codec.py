@@ -1,4 +1,4 @@
-"""Encoded video, H.264 and VP8: one frame of it, and the live encoder and decoder (PyAV)."""
+"""Encoded video, H.264 and VP8: one frame of it, and the live decoder (PyAV)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,12 @@ from typing import Literal
 
 import av
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType
 
 CodecName = Literal["H264", "VP8"]
 TIME_BASE = Fraction(1, 90_000)
 """The clock of video over RTP; every pts of a live stream counts in it."""
 
 MAX_PIXELS = 1920 * 1088
-KEYFRAME_EVERY = 90  # frames: a recording can be sought, and a lost packet heals, within 3 s
-MIN_BIT_RATE = 100_000
-"""Below, a picture is not worth sending; a receiver may ask for any number."""
-_REOPEN_AT = 1.5
 _H264_SPS, _H264_PPS, _H264_IDR = 7, 8, 5
 _VP8_START = b"\x9d\x01\x2a"
 
@@ -88,77 +83,3 @@ class Decoder:
         packet.time_base = TIME_BASE
         pictures = self._context.decode(packet)
         return [p if p.format.name in ("yuv420p", "yuvj420p") else p.reformat(format="yuv420p") for p in pictures]
-
-
-class Encoder:
-    """Encodes one live stream: each frame gives its packet at once, in the codec that was negotiated.
-
-    A frame of another size than the one before opens a new encoder, whose first frame is a keyframe.
-    """
-
-    def __init__(self, codec: CodecName, *, bit_rate: int = 2_500_000) -> None:
-        self.codec = codec
-        self._most = self._bit_rate = self._opened_with = bit_rate
-        self._context: VideoCodecContext | None = None
-
-    def set_bit_rate(self, bit_rate: int) -> None:
-        """What the network carries, in bit/s; at most what the encoder was made with is used.
-
-        x264 follows without a keyframe, but not above the rate it was opened with, and libvpx not at all: they are
-        opened anew when the rate has moved by half.
-        """
-        self._bit_rate = rate = min(max(bit_rate, MIN_BIT_RATE), self._most)
-        context = self._context
-        if context is not None and self.codec == "H264" and abs((context.bit_rate or 0) - rate) > rate // 20:
-            context.bit_rate = rate
-
-    def encode(self, frame: av.VideoFrame, *, keyframe: bool = False) -> EncodedFrame | None:
-        """The encoded frame; `None` where the encoder chose to skip it (VP8, to keep the bit rate)."""
-        context = self._context
-        if context is None or self._outgrown() or (context.width, context.height) != (frame.width, frame.height):
-            context = self._context = self._open(frame)
-        frame.pict_type = PictureType.I if keyframe else PictureType.NONE
-        pts = frame.pts
-        assert pts is not None
-        data = b"".join(bytes(packet) for packet in context.encode(frame))
-        return EncodedFrame(self.codec, data, pts) if data else None
-
-    def _outgrown(self) -> bool:
-        """Whether the encoder cannot follow the bit rate."""
-        change = self._bit_rate / self._opened_with
-        return change > _REOPEN_AT or (self.codec == "VP8" and change < 1 / _REOPEN_AT)
-
-    def _open(self, frame: av.VideoFrame) -> VideoCodecContext:
-        context = av.CodecContext.create("libx264" if self.codec == "H264" else "libvpx", "w")
-        assert isinstance(context, VideoCodecContext)
-        context.width, context.height = frame.width, frame.height
-        context.pix_fmt = "yuv420p"
-        context.time_base = TIME_BASE
-        context.framerate = Fraction(30)
-        context.bit_rate = self._opened_with = self._bit_rate
-        context.gop_size = KEYFRAME_EVERY
-        context.thread_count = 1  # slices for a second thread cost more than they save at this size
-        context.colorspace, context.color_range = frame.colorspace, frame.color_range
-        rate = str(self._bit_rate)
-        if self.codec == "H264":
-            # A buffer of half a second keeps a keyframe from delaying the frames behind it.
-            context.options = {
-                "preset": "ultrafast",
-                "tune": "zerolatency",
-                "profile": "baseline",
-                "forced-idr": "1",
-                "maxrate": rate,
-                "bufsize": str(self._bit_rate // 2),
-            }
-        else:
-            context.qmin, context.qmax = 2, 56
-            context.options = {
-                "deadline": "realtime",
-                "cpu-used": "-12",
-                "lag-in-frames": "0",
-                "minrate": rate,
-                "maxrate": rate,
-                "bufsize": rate,
-                "static-thresh": "1",
-            }
-        return context

@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import av
 import numpy as np
 
 from models import catalog
 from models.contract import ContractError
 from stream.certificate import CertificateError, kept_certificate
-from stream.codec import CodecName, Encoder
 from stream.device import Device
+from stream.encoder import HARDWARE, SOFTWARE, backends, problem_of
 from stream.explainer import BEST, Explainer, RuntimeMissing, available_providers
 from stream.lan import IF_UNREACHABLE, NO_NETWORK, PORT, Address, lan_addresses
 from stream.private import config_folder
@@ -116,17 +115,16 @@ def _pace(explainer: Explainer) -> float:
 
 
 def _encoders() -> Iterator[Finding]:
-    codecs: tuple[CodecName, ...] = ("H264", "VP8")
-    for codec in codecs:
-        frame = av.VideoFrame(640, 480, "yuv420p")
-        frame.pts = 0
-        try:
-            Encoder(codec).encode(frame)
-        except (av.FFmpegError, ValueError) as error:
-            advice = "Install av again: pip install --force-reinstall 'av==18.*'"
-            yield Finding(f"encoder {codec}", f"does not open ({error})", advice)
+    taken = backends()
+    for backend in (*SOFTWARE.values(), *HARDWARE):
+        what, problem = f"encoder {backend.name}", problem_of(backend)
+        if not problem:
+            yield Finding(what, f"works{f', taken for {backend.codec}' if backend is taken[backend.codec] else ''}")
+        elif backend in HARDWARE:  # not ill without: software does it
+            yield Finding(what, f"not here: {problem}")
         else:
-            yield Finding(f"encoder {codec}", "works")
+            advice = "Install av again: pip install --force-reinstall 'av==18.*'"
+            yield Finding(what, f"does not work: {problem}", advice)
 
 
 def _port(address: str, port: int, option: str) -> Finding:

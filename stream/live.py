@@ -14,7 +14,8 @@ from typing import Literal
 
 import av
 
-from stream.codec import CodecName, Decoder, EncodedFrame, Encoder
+from stream.codec import Decoder, EncodedFrame
+from stream.encoder import SOFTWARE, Backend, Encoder
 from stream.engine import Engine
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
@@ -120,7 +121,7 @@ class LiveStream:
     def __init__(
         self,
         engine: Engine,
-        codec: CodecName,
+        encoder: Backend,
         send: Callable[[Painted], None],
         want_keyframe: Callable[[], None],
         on_failure: Callable[[], None],
@@ -133,7 +134,7 @@ class LiveStream:
         self._labels = contract.labels
         self._fit = Fit(contract.fit, contract.size)
         self._painter = Painter(self._fit)
-        self._encoder = Encoder(codec)
+        self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
         self._want_keyframe = want_keyframe

@@ -8,12 +8,13 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stream.codec import EncodedFrame
+from stream.codec import CodecName, EncodedFrame
+from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
 from stream.live import LiveStream, Painted
 from stream.messages import CommandError, parse_command, report, stalled
@@ -42,6 +43,7 @@ class Settings:
     """What every session of a server shares."""
 
     media: Media = field(default_factory=Media)
+    encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
     min_free: int = MIN_FREE
@@ -96,7 +98,7 @@ class Session:
         session._peer = await Peer.answering(offer, settings.media, events)
         session._live = LiveStream(
             engine,
-            session._peer.codec,
+            settings.encoders[session._peer.codec],
             send=lambda painted: session._from_thread(session._send, painted),
             want_keyframe=lambda: session._from_thread(session._peer.request_keyframe),
             on_failure=lambda: session._from_thread(session._end, "the stream broke"),

@@ -20,7 +20,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from stream.codec import TIME_BASE, CodecName, EncodedFrame, Encoder
+from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.encoder import SOFTWARE, Encoder
 from stream.planes import Bytes
 
 Matrix = Literal["bt601", "bt709"]
@@ -156,7 +157,7 @@ def encoded(
     keyframes: Sequence[int] = (),
 ) -> list[EncodedFrame]:
     """The spot's way as a live stream: a keyframe first and at the numbers in `keyframes`."""
-    encoder = Encoder(codec)
+    encoder = Encoder(SOFTWARE[codec])
     frames = [
         encoder.encode(frame(spot(size, number), first + number * STEP), keyframe=number in keyframes)
         for number in range(count)

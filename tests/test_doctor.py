@@ -11,6 +11,7 @@ import pytest
 from stream import doctor
 from stream.certificate import own_certificate
 from stream.doctor import Finding, examine
+from stream.encoder import HARDWARE, backends, problem_of
 from stream.lan import Address
 
 
@@ -25,7 +26,15 @@ def test_a_computer_that_is_well_gets_no_advice(tmp_path: Path) -> None:
     model = findings["model efficientnet-lite0"].says
     assert "ms a picture on CPUExecutionProvider" in model
     assert "sha256" in model
-    assert {"encoder H264", "encoder VP8", "recordings", "onnxruntime", "Python"} <= set(findings)
+    assert {"encoder libvpx", "recordings", "onnxruntime", "Python"} <= set(findings)
+
+
+def test_it_says_which_encoder_is_taken_and_why_not_another(tmp_path: Path) -> None:
+    findings = found(tmp_path)
+    assert findings["encoder libvpx"].says == "works, taken for VP8"
+    assert findings[f"encoder {backends()['H264'].name}"].says == "works, taken for H264"
+    for backend in HARDWARE:
+        assert (problem_of(backend) or "works") in findings[f"encoder {backend.name}"].says
 
 
 def test_a_taken_port_is_found(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import av
 import pytest
 
 from stream import live, offline
-from stream.codec import Decoder, EncodedFrame, Encoder
+from stream.codec import Decoder, EncodedFrame
+from stream.encoder import X264, Encoder
 from stream.engine import Engine
 from stream.live import LiveStream, Painted, Patience, Policy
 from stream.media import FilmWriter
@@ -53,7 +54,7 @@ class Outcome:
 @contextmanager
 def streaming(engine: Engine, policy: Policy = "newest") -> Iterator[tuple[LiveStream, Outcome]]:
     outcome = Outcome()
-    stream = LiveStream(engine, "H264", outcome.send, outcome.want_keyframe, outcome.fail, policy=policy)
+    stream = LiveStream(engine, X264, outcome.send, outcome.want_keyframe, outcome.fail, policy=policy)
     try:
         yield stream, outcome
     finally:

@@ -21,7 +21,8 @@ import numpy as np
 import pytest
 
 from stream import recording as module
-from stream.codec import CodecName, EncodedFrame, Encoder
+from stream.codec import CodecName, EncodedFrame
+from stream.encoder import SOFTWARE, Encoder
 from stream.overlay import DrawnMap, View
 from stream.recording import BitstreamFile, Recording, new_folder
 from stream.sidecar import SidecarFrame, read_sidecar
@@ -358,7 +359,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_on_a_full_disk_the_files_can_be_read_up_to_the_end(small_disk: Path, codec: CodecName) -> None:
     folder = new_folder(small_disk)
     session = Session(folder)
-    encoder = Encoder(codec)
+    encoder = Encoder(SOFTWARE[codec])
     frames = [
         frame
         for number in range(90)
