@@ -20,6 +20,7 @@ from stream.engine import Engine
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
 from stream.overlay import DrawnMap, Painter, View, drawn_maps, without_repeats
+from stream.patience import Patience
 from stream.recording import Recording
 from stream.sidecar import SidecarFrame
 
@@ -79,35 +80,6 @@ class _Question:
     def elapsed_ms(self) -> float:
         # Those who wait for a future wake before its callbacks run.
         return ((self._answered or time.perf_counter()) - self._asked) * 1000
-
-
-class Patience:
-    """How long a frame may wait for its own heatmap: as long as the model keeps up with the camera, else not at all."""
-
-    def __init__(self) -> None:
-        self.inference_ms: float | None = None
-        self._interval_ms = 1000 / 30
-        self._last_pts: int | None = None
-        self._waits = True
-
-    def saw_frame(self, pts: int) -> None:
-        """Learn the camera's rate."""
-        if self._last_pts is not None and 0 < pts - self._last_pts < 90_000:
-            self._interval_ms += 0.1 * ((pts - self._last_pts) / 90 - self._interval_ms)
-        self._last_pts = pts
-
-    def saw_inference(self, elapsed_ms: float) -> None:
-        """Learn the model's pace, and decide; two thresholds, so that it does not flap."""
-        before = elapsed_ms if self.inference_ms is None else self.inference_ms
-        self.inference_ms = before + 0.2 * (elapsed_ms - before)
-        # What is left of the interval is for decoding, painting and encoding.
-        limit = 0.75 if self._waits else 0.5
-        self._waits = self.inference_ms < limit * self._interval_ms
-
-    @property
-    def seconds(self) -> float:
-        """What a frame may wait now."""
-        return self._interval_ms / 1000 if self._waits else 0.0
 
 
 class LiveStream:
@@ -236,7 +208,7 @@ class LiveStream:
     def _show(self, picture: av.VideoFrame, arrived: float) -> None:
         pts, view = picture.pts, self.view
         assert pts is not None
-        self._explain(picture, pts, view)
+        self._explain(picture, pts, view, arrived)
         maps: tuple[DrawnMap, ...] = ()
         age_ms: float | None = None
         state: State = "none"
@@ -269,14 +241,17 @@ class LiveStream:
             )
         )
 
-    def _explain(self, picture: av.VideoFrame, pts: int, view: View) -> None:
+    def _explain(self, picture: av.VideoFrame, pts: int, view: View, arrived: float) -> None:
         """See to `_newest`: collect what is ready, ask about this frame if the engine is free, wait if that is wise."""
         self._patience.saw_frame(pts)
         self._collect(0)
+        if self._pending is not None:
+            self._patience.saw_silence(self._pending.elapsed_ms)
         if self._pending is None:
             targets = [*BEST[: len(self._labels)], *view.hold]
             self._pending = _Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
-        self._collect(None if self._policy == "every" else self._patience.seconds)
+        spent_ms = (time.perf_counter() - arrived) * 1000
+        self._collect(None if self._policy == "every" else self._patience.seconds(spent_ms))
 
     def _collect(self, seconds: float | None) -> None:
         """Take the explanation that was asked for, if it comes within so many seconds (None: however long)."""
@@ -293,6 +268,6 @@ class LiveStream:
             logger.exception("The model failed; the camera picture passes through.")
             self._newest = None
         else:
-            self._patience.saw_inference(question.elapsed_ms)
+            self._patience.saw_answer(question.elapsed_ms)
             self._newest = (question.pts, without_repeats(drawn_maps(explanation, 0, self._labels)))
         self._pending = None

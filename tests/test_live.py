@@ -16,7 +16,7 @@ from stream import live, offline
 from stream.codec import Decoder, EncodedFrame
 from stream.encoder import X264, Encoder
 from stream.engine import Engine
-from stream.live import LiveStream, Painted, Patience, Policy
+from stream.live import LiveStream, Painted, Policy
 from stream.media import FilmWriter
 from stream.overlay import View
 from stream.recording import BitstreamFile
@@ -258,24 +258,6 @@ def test_a_stream_that_breaks_says_so(
         while not outcome.failures:
             assert time.monotonic() < deadline
             time.sleep(0.01)
-
-
-def test_patience_waits_for_a_model_that_keeps_up_and_does_not_flap() -> None:
-    patience = Patience()
-    for number in range(30):
-        patience.saw_frame(number * 3000)  # 30 frames a second
-        patience.saw_inference(15)
-    assert patience.seconds == pytest.approx(1 / 30, rel=0.01)
-    switches = 0
-    before = patience.seconds > 0
-    for number in range(200):
-        patience.saw_inference(24 + 2 * (number % 2))  # between the two thresholds
-        switches += (patience.seconds > 0) != before
-        before = patience.seconds > 0
-    assert switches <= 1
-    for _ in range(30):
-        patience.saw_inference(300)
-    assert patience.seconds == 0
 
 
 def test_the_same_frames_give_the_same_pixels_live_and_offline(
