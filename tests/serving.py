@@ -1,6 +1,6 @@
 """The real server in a process of its own: `with serving(folder) as base:`; also a program, for a slowed model.
 
-python -m tests.serving PORT RECORDINGS [SECONDS a question takes]
+python -m tests.serving PORT RECORDINGS SECONDS     how long a question takes; or `blind`, for a model that sees nothing
 """
 
 from __future__ import annotations
@@ -16,6 +16,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import numpy as np
 
 from models import catalog
 from stream.engine import LocalEngine
@@ -27,6 +30,23 @@ from stream.session import Settings
 READY = "Ctrl-C ends."
 """The last line that a server prints before it serves."""
 ROOT = Path(__file__).resolve().parent.parent
+
+
+class BlindEngine(LocalEngine):
+    """Answers at once, with no heatmap: the camera's picture passes through untouched."""
+
+    def __init__(self) -> None:
+        super().__init__(Explainer(catalog.find(), threads=1))
+
+    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        count, (height, width) = len(pictures), self.contract.map_size
+        scores = np.full((count, len(self.contract.labels)), 1 / len(self.contract.labels), np.float32)
+        nothing = np.zeros((count, 0), np.float32)
+        answer: Future[Explanation] = Future()
+        answer.set_result(
+            Explanation(scores, nothing.astype(np.int64), np.zeros((count, 0, height, width), np.float32), nothing)
+        )
+        return answer
 
 
 class SlowedEngine(LocalEngine):
@@ -77,9 +97,13 @@ def lan_arguments(folder: Path, port: int) -> list[str]:
 
 @contextmanager
 def serving(
-    folder: Path, *, slowed: float | None = None, arguments: Sequence[str] = (), port: int | None = None
+    folder: Path,
+    *,
+    slowed: float | Literal["blind"] | None = None,
+    arguments: Sequence[str] = (),
+    port: int | None = None,
 ) -> Iterator[Server]:
-    """`whycam serve` on a free port, or the same with a slowed model."""
+    """`whycam serve` on a free port, or the same with a slowed model, or one that sees nothing."""
     port = port or free_port()
     recordings = folder / "recordings"
     if slowed is None:
@@ -110,7 +134,7 @@ def _wait_for_readiness(process: subprocess.Popen[str], log: Path) -> None:
 def main() -> None:
     port, recordings, seconds = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
-    engine = SlowedEngine(float(seconds))
+    engine = BlindEngine() if seconds == "blind" else SlowedEngine(float(seconds))
     asyncio.run(
         serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: print(READY, flush=True))
     )

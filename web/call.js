@@ -35,8 +35,9 @@ export class Call {
    * @param {Source} source
    * @param {Listener} listener
    * @param {'h264' | 'vp8'} codec the one to prefer
+   * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing sees to it that the sent frames can be seen
    */
-  constructor(source, listener, codec) {
+  constructor(source, listener, codec, passing) {
     if (!('RTCPeerConnection' in window)) throw new Problem(words.problems.noCalls);
     this.source = source;
     this.listener = listener;
@@ -47,11 +48,13 @@ export class Call {
     /** @type {number | undefined} */
     this.patience = undefined;
 
-    this.connection = new RTCPeerConnection(); // no ICE servers: nothing outside is asked
+    // No ICE servers: nothing outside is asked. Chromium wants to be told beforehand that frames will be looked at.
+    this.connection = new RTCPeerConnection(/** @type {RTCConfiguration} */ ({ encodedInsertableStreams: !!passing }));
     this.connection.addEventListener('track', ({ track }) => listener.picture(new MediaStream([track])));
     this.connection.addEventListener('connectionstatechange', () => this.#connectionChanged());
 
     this.transceiver = this.#addTrack(codec);
+    passing?.(this.transceiver);
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
     this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
     this.reports.addEventListener('close', () => this.#lose(words.problems.serverClosed));

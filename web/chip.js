@@ -12,12 +12,17 @@ const LATE_MS = 200;
 /** @param {string} id */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** @param {Report | null} report @param {number} fps */
-export function showQuality(report, fps) {
+/**
+ * @param {Report | null} report
+ * @param {number} fps
+ * @param {{ms: number, measured: boolean} | null} latency
+ */
+export function showQuality(report, fps, latency) {
   const state = report?.state ?? 'none';
   const late = state === 'carried' && (report?.age_ms ?? 0) > LATE_MS;
   element('chip').dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
   element('fps').textContent = words.fps(Math.round(fps));
+  element('latency').textContent = latency ? words.latency(Math.round(latency.ms), latency.measured) : '';
   element('dropped').textContent = words.dropped(report?.counts.dropped ?? 0);
   element('quality').textContent = {
     exact: words.exact,

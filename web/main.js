@@ -9,6 +9,7 @@ import { openFilm } from './film.js';
 import { Gaze } from './gaze.js';
 import { join } from './join.js';
 import { Labels } from './labels.js';
+import { Latency } from './latency.js';
 import { Meter } from './meter.js';
 import { showPhones } from './phones.js';
 import { States } from './states.js';
@@ -62,7 +63,8 @@ let toast;
 
 const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
 const states = new States(show);
-const meter = new Meter(video, firstPicture);
+const latency = new Latency();
+const meter = new Meter(video, firstPicture, (metadata) => latency.shown(metadata));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), (classNumber) => {
   controls.toggle(classNumber);
   labels.hurry();
@@ -86,7 +88,7 @@ window.addEventListener('pagehide', () => finish());
 video.addEventListener('resize', () => {
   document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
 });
-setInterval(() => { if (states.now === 'live') showQuality(report, meter.fps); }, CHIP_MS);
+setInterval(() => { if (states.now === 'live') showQuality(report, meter.fps, latency.now); }, CHIP_MS);
 
 window.addEventListener('hashchange', () => { if (location.hash && !current) void enter(); });
 
@@ -149,10 +151,13 @@ async function begin(state, openSource) {
 
 /** @param {Attempt} attempt @param {Source} source */
 async function dial(attempt, source) {
+  const passing = (await latency.prepare()) ? latency.attach.bind(latency) : null;
+  if (attempt.over) return;
   const call = new Call(source, {
     picture: (stream) => {
       video.srcObject = stream;
       meter.watch(call.connection);
+      latency.watch(call.connection);
     },
     connected: () => source.start(),
     ready: () => { if (attempt.wishes) call.send(attempt.wishes); },
@@ -163,10 +168,11 @@ async function dial(attempt, source) {
     },
     lost: (problem) => {
       if (attempt.over || attempt.call !== call) return;
+      latency.distrusted ||= meter.frames === 0;
       if (states.now === 'calling') fail(problem);
       else void again(attempt, problem);
     },
-  }, new URLSearchParams(location.search).get('codec') === 'vp8' ? 'vp8' : 'h264');
+  }, new URLSearchParams(location.search).get('codec') === 'vp8' ? 'vp8' : 'h264', passing);
   attempt.call = call;
   await call.open();
 }
@@ -182,6 +188,7 @@ async function again(attempt, problem) {
     attempt.tries = 0;
     attempt.wishes = controls.wishes();
     meter.stop();
+    latency.clear();
     states.go('reconnecting');
   }
   attempt.call?.close();
@@ -218,6 +225,7 @@ function firstPicture() {
 /** @param {Report} newest */
 function take(newest) {
   report = newest;
+  latency.report(newest);
   folder = newest.recording.folder || folder;
   controls.show(newest);
   labels.show(newest, controls.held);
@@ -258,6 +266,7 @@ function close() {
   current = null;
   video.srcObject = null;
   meter.stop();
+  latency.clear();
 }
 
 /** @param {string} sentence shown until the next try, or for a few seconds over a live picture */
@@ -276,7 +285,7 @@ function show(state) {
   find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended' ? words.startAgain : words.start;
   find('chip', HTMLElement).hidden = state !== 'live';
   gaze.run(state !== 'live');
-  if (state === 'live') showQuality(report, meter.fps);
+  if (state === 'live') showQuality(report, meter.fps, latency.now);
   else showRecording(undefined);
   // The button that was pressed is hidden now: the keyboard goes on at the next one.
   if (state === 'live') stop.focus({ preventScroll: true });
@@ -290,6 +299,7 @@ Object.defineProperty(window, 'whycam', {
     get report() { return report; },
     get frames() { return meter.frames; },
     get fps() { return meter.fps; },
+    get latency() { return latency.now; },
     get connection() { return current?.call?.connection ?? null; },
   }),
 });

@@ -1,5 +1,5 @@
 // @ts-check
-/** Counts the returned frames as they are shown. */
+/** Sees the returned frames as they are shown, and counts them. */
 
 /** The rate is that of the last second. */
 const WINDOW_MS = 1000;
@@ -8,10 +8,12 @@ export class Meter {
   /**
    * @param {HTMLVideoElement} video
    * @param {() => void} first called at the first picture of each stream
+   * @param {(metadata: VideoFrameCallbackMetadata) => void} each called for each picture, where the browser tells of it
    */
-  constructor(video, first) {
+  constructor(video, first, each) {
     this.video = video;
     this.first = first;
+    this.each = each;
     /** Frames of this stream so far. */
     this.frames = 0;
     /** @type {{at: number, frames: number}[]} */
@@ -32,6 +34,7 @@ export class Meter {
         if (watching !== this.watching) return;
         offset ??= metadata.presentedFrames - 1; // the element counts on from one stream to the next
         this.#count(now, metadata.presentedFrames - offset);
+        this.each(metadata);
         this.video.requestVideoFrameCallback(shown);
       };
       this.video.requestVideoFrameCallback(shown);

@@ -57,6 +57,9 @@ const english = {
 
   /** @param {number} fps */
   fps: (fps) => `${fps} fps`,
+  /** @param {number} ms @param {boolean} measured */
+  latency: (ms, measured) => (measured ? `${ms} ms` : `${ms} ms estimated`),
+  latencyTitle: 'From this device to the computer and back onto the screen',
   exact: 'exact',
   /** @param {number} ms */
   carried: (ms) => `carried, ${ms} ms old`,
@@ -121,6 +124,9 @@ export function fillIn() {
   }
   for (const element of document.querySelectorAll('[data-words-alt]')) {
     element.setAttribute('alt', String(texts[element.getAttribute('data-words-alt') ?? '']));
+  }
+  for (const element of document.querySelectorAll('[data-words-title]')) {
+    element.setAttribute('title', String(texts[element.getAttribute('data-words-title') ?? '']));
   }
   for (const element of document.querySelectorAll('[data-words-label]')) {
     element.setAttribute('aria-label', String(texts[element.getAttribute('data-words-label') ?? '']));

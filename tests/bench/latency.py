@@ -1,0 +1,141 @@
+"""From the camera to the screen: a counter in the fake camera's picture, read off the picture that comes back.
+
+`python -m tests.bench.latency [SECONDS]`. Server and headless Chromium run on this machine. Each frame bears its number
+as a row of black and white squares. The page sees it twice: in the camera's own picture, with the time of its capture,
+and in the returned one, with the time of its display. `shown` is what the page itself measures from the encoder on.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+from playwright.sync_api import Playwright, sync_playwright
+
+from stream.planes import Bytes, as_bytes
+from tests.browser.camera import HEIGHT, WIDTH, start_browser
+from tests.serving import serving
+
+FRAMES = 300
+BITS = 9
+SQUARE = 32
+"""Pixels; each bit is two squares, of which the left or the right one is white: heat that is drawn on both changes
+nothing."""
+STRIP = 48
+
+WATCH = """(sizes) => {
+  const { BITS, SQUARE, STRIP } = sizes;
+  window.seen = { camera: [], screen: [] };
+  const canvas = new OffscreenCanvas(BITS * 2, 1);
+  const context = canvas.getContext('2d', { willReadFrequently: true });
+  const read = (video) => {
+    const scale = video.videoWidth / WIDTH;
+    const strip = [0, video.videoHeight - STRIP * scale * 0.75, BITS * 2 * SQUARE * scale, STRIP * scale * 0.5];
+    context.drawImage(video, ...strip, 0, 0, BITS * 2, 1);
+    const { data } = context.getImageData(0, 0, BITS * 2, 1);
+    let number = 0;
+    for (let bit = 0; bit < BITS; bit += 1) {
+      const [left, right] = [data[bit * 8 + 1], data[bit * 8 + 5]];
+      if (Math.abs(left - right) < 40) return null;
+      number = number * 2 + (right > left ? 1 : 0);
+    }
+    return number;
+  };
+  const watch = (video, into, time) => {
+    const look = (now, metadata) => {
+      const number = read(video);
+      if (number !== null) into.push([number, time(now, metadata)]);
+      video.requestVideoFrameCallback(look);
+    };
+    video.requestVideoFrameCallback(look);
+  };
+  const camera = document.createElement('video');
+  Object.assign(camera, { muted: true, playsInline: true });
+  camera.srcObject = new MediaStream([window.whycam.connection.getSenders()[0].track]);
+  camera.style = 'position: fixed; width: 64px; height: 48px; z-index: 9';
+  document.body.append(camera);
+  void camera.play();
+  watch(camera, window.seen.camera, (now, metadata) => metadata.captureTime ?? now);
+  watch(document.querySelector('#returned'), window.seen.screen, (now, metadata) => metadata.expectedDisplayTime);
+}""".replace("WIDTH", str(WIDTH))
+
+
+def main() -> None:
+    """Print a row for the picture alone, for the bundled model, and for one that is slow."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        camera = numbered_camera(Path(folder))
+        print("                       p50    p95   frames/s  shown  inference  exact")
+        rows = (("picture alone", "blind"), ("bundled model", None), ("model of 300 ms", 0.3))
+        for name, slowed in rows:
+            print(f"{name:20}", run(playwright, Path(folder), camera, seconds, slowed), flush=True)
+
+
+def numbered_camera(folder: Path) -> Path:
+    """A motion JPEG of a moving photograph, each of its frames numbered."""
+    path = folder / "numbered.mjpeg"
+    photo = cv2.resize(skimage.data.coffee(), (WIDTH + 80, HEIGHT + 80), interpolation=cv2.INTER_AREA)
+    with path.open("wb") as file:
+        for number in range(FRAMES):
+            turn = 2 * np.pi * number / 60
+            x, y = round(40 + 40 * np.sin(turn)), round(40 + 40 * np.sin(2 * turn))
+            picture = photo[y : y + HEIGHT, x : x + WIDTH, ::-1].copy()
+            picture[-STRIP:, : 2 * BITS * SQUARE] = _code(number)
+            ok, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
+            assert ok
+            file.write(jpeg.tobytes())
+    return path
+
+
+def _code(number: int) -> Bytes:
+    bits = [number >> place & 1 for place in reversed(range(BITS))]
+    squares = np.array([half for bit in bits for half in ((0, 255) if bit else (255, 0))], np.uint8)
+    row = np.repeat(squares, SQUARE)
+    return as_bytes(np.broadcast_to(row[None, :, None], (STRIP, len(row), 3)))
+
+
+def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slowed: object) -> str:
+    """One run: its row of the table."""
+    browser = start_browser(playwright, camera)
+    with serving(folder, slowed=slowed) as server:  # type: ignore[arg-type] # a row's own
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(server.url)
+        page.click("#start")
+        page.wait_for_selector("body[data-state=live]")
+        time.sleep(5)  # the browser raises its bit rate
+        page.evaluate(WATCH, {"BITS": BITS, "SQUARE": SQUARE, "STRIP": STRIP})
+        exact, shown, inference = [], [], []
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            time.sleep(0.25)
+            report, latency = page.evaluate("() => [window.whycam.report, window.whycam.latency]")
+            exact.append(report["state"] == "exact")
+            inference.append(report["times"]["inference_ms"])
+            shown.append(latency["ms"] if latency and latency["measured"] else np.nan)
+        seen = page.evaluate("() => window.seen")
+        browser.close()
+    delays = delays_of(seen["camera"], seen["screen"])
+    p50, p95 = np.percentile(delays, [50, 95])
+    return (
+        f"{p50:4.0f} ms {p95:4.0f} ms {len(seen['screen']) / seconds:6.1f} {np.nanmedian(shown):6.0f} ms "
+        f"{np.median(inference):6.0f} ms {np.mean(exact):6.0%}   ({len(delays)} pictures)"
+    )
+
+
+def delays_of(camera: list[tuple[int, float]], screen: list[tuple[int, float]]) -> list[float]:
+    """Milliseconds from a number's capture to its display; the camera counts to 300 again and again."""
+    delays = []
+    for number, shown in screen:
+        captured = [at for known, at in camera if known == number and 0 <= shown - at < FRAMES / 30 * 500]
+        if captured:
+            delays.append(shown - captured[-1])
+    return delays
+
+
+if __name__ == "__main__":
+    main()
