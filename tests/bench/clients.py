@@ -1,0 +1,166 @@
+"""Several phones at once: frames a second, the server's CPU, and the delay, for 1, 3 and 6 clients.
+
+`python -m tests.bench.clients [SECONDS]`. Each client is a process that sends H.264 encoded beforehand (640x480, 30
+frames a second) and only counts what returns; its CPU is listed apart. The delay is from the moment a frame is handed
+to the client's sender to the arrival of the last packet of the same frame, explained. At the end 20 clients are killed
+in mid-call, one after the other, and the server should be back where it was.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+from aiohttp import ClientResponse, ClientSession
+
+from stream import rtc_hooks
+from stream.codec import EncodedFrame
+from stream.encoder import X264, Encoder
+from tests import film
+from tests.phone import Phone
+from tests.serving import ROOT, Server, serving
+
+SIZE = (640, 480)
+WARM_UP_S = 4.0
+KILLS = 20
+
+
+def main() -> None:
+    """Print the table."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    with tempfile.TemporaryDirectory() as folder:
+        for slowed, name in ((None, "bundled model"), (0.3, "model of 300 ms")):
+            print(
+                f"{name}\nclients  frames/s each      p50    p95   exact   server CPU s/s   clients' CPU s/s   memory"
+            )
+            with serving(Path(folder), slowed=slowed) as server:
+                for count in (1, 3, 6):
+                    print(row(server, count, seconds), flush=True)
+        with serving(Path(folder)) as server:
+            print(kills(server), flush=True)
+
+
+def row(server: Server, count: int, seconds: float) -> str:
+    """One line of the table."""
+    process = psutil.Process(server.process.pid)
+    clients = [_client(server, seconds) for _ in range(count)]
+    time.sleep(WARM_UP_S)
+    before, began = _cpu(process), time.monotonic()
+    results = [json.loads(client.communicate(timeout=seconds + 60)[0]) for client in clients]
+    cpu = (_cpu(process) - before) / (time.monotonic() - began)
+    delays = np.concatenate([result["delays"] for result in results])
+    p50, p95 = np.percentile(delays, [50, 95])
+    rates = sorted(len(result["delays"]) / seconds for result in results)
+    exact = np.mean([result["exact"] for result in results])
+    return (
+        f"{count:4}     {rates[0]:5.1f} to {rates[-1]:4.1f}   {p50:5.0f} ms {p95:4.0f} ms  {exact:5.0%}   {cpu:15.2f}"
+        f"   {sum(result['cpu'] for result in results):5.2f}   {process.memory_info().rss / 2**20:6.0f} MiB"
+    )
+
+
+def kills(server: Server) -> str:
+    """What is left of clients that are killed in mid-call."""
+    process = psutil.Process(server.process.pid)
+
+    def held() -> tuple[int, int, int]:
+        return process.num_threads(), process.num_fds(), process.memory_info().rss >> 20
+
+    asyncio.run(_until_empty(server))
+    before = held()
+    for _ in range(KILLS):
+        client = _client(server, 60)
+        time.sleep(2.5)
+        client.kill()
+        client.wait()
+    asyncio.run(_until_empty(server))
+    return f"{KILLS} kills: threads, descriptors, MiB before {before}, after {held()}"
+
+
+async def _until_empty(server: Server) -> None:
+    async with ClientSession() as http:
+        while True:
+            async with http.get(f"{server.url}/healthz") as answer:
+                if (await answer.json())["sessions"] == 0:
+                    return
+            await asyncio.sleep(0.5)
+
+
+def _client(server: Server, seconds: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.bench.clients", server.url, str(seconds)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def _cpu(process: psutil.Process) -> float:
+    """CPU seconds of a process and its children."""
+    return sum(sum(each.cpu_times()[:2]) for each in (process, *process.children(recursive=True)))
+
+
+async def client(url: str, seconds: float) -> None:
+    """Be one client; print what came of it as JSON."""
+    encoder = Encoder(X264)
+    frames = [
+        frame
+        for number in range(90)
+        if (frame := encoder.encode(film.frame(film.spot(SIZE, number), number * film.STEP)))
+    ]
+    phone = _CountingPhone(frames)
+    async with ClientSession() as http:
+        response = await phone.call(http, url)
+        assert response.status == 201, await response.text()
+        await asyncio.sleep(WARM_UP_S)
+        own, start = time.process_time(), time.monotonic()
+        phone.reports.clear()
+        await asyncio.sleep(seconds)
+        cpu, elapsed = time.process_time() - own, time.monotonic() - start
+        delays = [
+            (phone.came[report["rtp_out"]] - phone.left[report["rtp_in"]]) * 1000
+            for report in phone.reports
+            if report["rtp_out"] in phone.came and report["rtp_in"] in phone.left
+        ]
+        exact = float(np.mean([report["state"] == "exact" for report in phone.reports]))
+        await http.delete(phone.location)
+        await phone.close()
+    print(json.dumps({"delays": delays, "exact": exact, "cpu": cpu / elapsed}))
+
+
+class _CountingPhone(Phone):
+    """Notes when frames left and came, by RTP time stamp; decodes nothing."""
+
+    def __init__(self, frames: list[EncodedFrame]) -> None:
+        super().__init__(frames)
+        self.left: dict[int, float] = {}
+        self.came: dict[int, float] = {}
+        sender = self._transceiver.sender
+        give = self.camera.recv
+
+        async def noting() -> object:
+            packet = await give()
+            if (rtp := rtc_hooks.rtp_timestamp(sender, packet.pts or 0)) is not None:
+                self.left[rtp] = time.monotonic()
+            return packet
+
+        self.camera.recv = noting  # type: ignore[assignment,method-assign]
+
+    async def _look(self) -> None:
+        """Nothing is decoded, so nothing is looked at."""
+
+    async def call(self, http: ClientSession, base: str) -> ClientResponse:
+        def deliver(_: int, data: bytes, rtp: int) -> None:
+            self.came[rtp] = time.monotonic()
+
+        rtc_hooks.tap_receiver(self._transceiver.receiver, deliver, lambda: None, 3_000_000)
+        return await super().call(http, base)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        asyncio.run(client(sys.argv[1], float(sys.argv[2])))
+    else:
+        main()

@@ -1,0 +1,142 @@
+"""What goes wrong with WebRTC in Python, in whole calls, where no single module's test would see it (docs/live.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import threading
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from aiohttp import ClientSession
+
+from stream.codec import EncodedFrame
+from stream.live import LiveStream
+from stream.rtc import LOOPBACK
+from stream.server import _Complaints
+from stream.session import Sessions, Settings
+from tests import film
+from tests.engines import fast
+from tests.phone import calling
+from tests.test_calls import file_pts, only_recording, served, session_of
+
+SIZE = (160, 120)
+
+
+@pytest.fixture(scope="module")
+def h264() -> list[EncodedFrame]:
+    return film.encoded("H264", 60, SIZE)
+
+
+def test_nobody_outside_is_asked_for_an_address(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            (session,) = sessions._open.values()
+            for transceiver in session._peer._pc.getTransceivers():
+                connection = transceiver.receiver.transport.transport._connection
+                assert (connection.stun_server, connection.turn_server) == (None, None)
+            candidates = re.findall(r"a=candidate:.*", phone.pc.remoteDescription.sdp)
+            assert candidates
+            assert all(f" {LOOPBACK} " in line and "typ host" in line for line in candidates)
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_a_phone_that_is_turned_goes_on_in_its_new_shape(tmp_path: Path) -> None:
+    turned = SIZE[::-1]
+    upright, across = (film.encoded("H264", 30, size) for size in (turned, SIZE))
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, [*across, *upright, *across]) as phone:
+            await phone.until(lambda: len(phone.pictures) >= 85)
+            sizes = [(picture.width, picture.height) for picture in phone.pictures]
+            assert {SIZE, turned} == set(sizes)
+            changes = sum(a != b for a, b in pairwise(sizes))
+            assert changes >= 2
+            gaps = [b.pts - a.pts for a, b in pairwise(phone.pictures)]  # type: ignore[operator]
+            assert max(gaps) < 90_000
+            assert (await http.delete(phone.location)).status == 204
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recording = only_recording(tmp_path / "recordings")
+    session = session_of(recording)
+    for stream in ("camera", "explained"):
+        assert [tuple(part["size"]) for part in session[stream]][:3] == [SIZE, turned, SIZE]
+        assert all(file_pts(recording / part["file"]) for part in session[stream])
+
+
+def test_a_stream_that_ends_slowly_holds_nobody_up(
+    tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    real = LiveStream.close
+
+    def slow(self: LiveStream) -> None:
+        release.wait(20)
+        real(self)
+
+    monkeypatch.setattr(LiveStream, "close", slow)
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone, calling(http, base, h264) as other:
+            await phone.until(lambda: len(phone.reports) >= 5)
+            ending = asyncio.create_task(http.delete(phone.location))
+            await other.until(lambda: len(other.reports) >= 5)
+            seen = len(other.reports)
+            await other.until(lambda: len(other.reports) >= seen + 20)
+            assert not ending.done()
+            release.set()
+            assert (await ending).status == 204
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_stray_packets_do_no_harm_and_fill_no_log(
+    tmp_path: Path, h264: list[EncodedFrame], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        asyncio.get_running_loop().set_exception_handler(_Complaints())
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 5)
+            ports = {int(port) for port in re.findall(r"a=candidate:.* (\d+) typ host", phone.pc.remoteDescription.sdp)}
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                for port in ports:
+                    for number in range(200):
+                        # 28 bytes that look like STUN, and whatever else falls upon an open port
+                        head = b"\x00\x01\x00\x08\x21\x12\xa4\x42" if number % 2 else b"\x80\xff\x16\xfe"
+                        stranger.sendto(head + bytes([number]) * (28 - len(head)), (LOOPBACK, port))
+            seen = len(phone.reports)
+            await phone.until(lambda: len(phone.reports) >= seen + 20)
+
+    with caplog.at_level(logging.WARNING):
+        served(fast(tmp_path), Settings(), body)
+    assert len(caplog.records) < 10
+
+
+def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            give, jump = phone.camera.recv, 0
+
+            async def jumping() -> av.Packet[Any]:
+                packet = await give()
+                packet.pts = packet.dts = (packet.pts or 0) + jump
+                return packet
+
+            phone.camera.recv = jumping  # type: ignore[method-assign]
+            await phone.until(lambda: len(phone.reports) >= 10)
+            # Far ahead or far behind, and ten frames later over the end of 32 bits.
+            jump = (1 << 32) - 30_000 - phone.reports[-1]["rtp_in"]
+            await phone.until(lambda: len(phone.reports) >= 60)
+            times = [report["pts"] for report in phone.reports]
+            assert all(0 < later - earlier < 90_000 for earlier, later in pairwise(times))
+            sent = [report["rtp_in"] for report in phone.reports[12:]]
+            assert max(sent) > (1 << 32) - 90_000
+            assert min(sent) < 90_000 * 3
+
+    served(fast(tmp_path), Settings(), body)
