@@ -16,9 +16,6 @@ const GATHERING_MS = 2000;
 const CONNECTING_MS = 15000;
 /** Wi-Fi often comes back within this. */
 const DISCONNECTED_MS = 3000;
-/** Larger pictures are scaled down before they are sent: baseline H.264 at level 3.1 ends at 1280x720, and a live
- *  picture need not be as large as a film. */
-const MOST_PIXELS = 960 * 640;
 
 /**
  * @typedef {object} Listener
@@ -118,9 +115,9 @@ export class Call {
 
   /** @param {'h264' | 'vp8'} codec */
   #addTrack(codec) {
-    const { track, size } = this.source;
+    const { track, size, most } = this.source;
     track.contentHint = 'motion';
-    const scale = Math.max(1, Math.sqrt((size.width * size.height) / MOST_PIXELS));
+    const scale = Math.max(1, Math.sqrt((size.width * size.height) / most));
     const transceiver = this.connection.addTransceiver(track, {
       direction: 'sendrecv',
       sendEncodings: [{ scaleResolutionDownBy: scale }],

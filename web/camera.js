@@ -9,14 +9,24 @@ import { Problem, words } from './words.js';
  * @typedef {object} Source
  * @property {MediaStreamTrack} track
  * @property {{width: number, height: number}} size of the track's pictures now
+ * @property {number} most pixels that are sent of a picture; a larger one is scaled down
  * @property {string} name for the person
  * @property {Promise<'done' | 'broken'>} over settles when no more pictures come: a file's end, a camera that was unplugged
  * @property {() => void} start called once the call stands; a file begins to play
  * @property {() => void} close
  */
 
-/** @returns {Promise<Source>} the rear camera on a phone */
-export async function openCamera() {
+/** What a camera can be asked for. Baseline H.264 at level 3.1, the most that the server answers, ends at 1280x720. */
+export const SIZES = { '480p': { width: 640, height: 480 }, '720p': { width: 1280, height: 720 } };
+
+/** A live picture need not be as large as a film. */
+export const MOST_PIXELS = 960 * 640;
+
+/**
+ * @param {{width: number, height: number}} wanted
+ * @returns {Promise<Source>} the rear camera on a phone
+ */
+export async function openCamera(wanted) {
   // Browsers hide mediaDevices from pages that are not secure.
   if (!navigator.mediaDevices) throw new Problem(window.isSecureContext ? words.problems.noCalls : words.problems.insecure);
   const stream = await navigator.mediaDevices
@@ -24,18 +34,19 @@ export async function openCamera() {
       audio: false,
       video: {
         facingMode: { ideal: 'environment' },
-        width: { ideal: 640 },
-        height: { ideal: 480 },
+        width: { ideal: wanted.width },
+        height: { ideal: wanted.height },
         frameRate: { ideal: 30 },
       },
     })
     .catch((error) => { throw new Problem(sentence(error), { cause: error }); });
 
   const [track] = stream.getVideoTracks();
-  const { width = 640, height = 480 } = track.getSettings();
+  const { width = wanted.width, height = wanted.height } = track.getSettings();
   return {
     track,
     size: { width, height },
+    most: Math.max(MOST_PIXELS, wanted.width * wanted.height),
     name: words.camera,
     over: new Promise((resolve) => { track.addEventListener('ended', () => resolve('broken')); }),
     start() {},

@@ -1,6 +1,7 @@
 // @ts-check
 /** A video file as a source of a call: it plays once, unseen, and its pictures go where a camera's would go. */
 
+import { MOST_PIXELS } from './camera.js';
 import { Problem, words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
@@ -38,6 +39,7 @@ export async function openFilm(file) {
     return {
       track,
       size: { width: video.videoWidth, height: video.videoHeight },
+      most: MOST_PIXELS,
       name: file.name,
       over: new Promise((resolve) => {
         video.addEventListener('ended', () => setTimeout(resolve, LAST_FRAMES_MS, 'done'));

@@ -2,7 +2,7 @@
 /** Wires the page: the button, the states, one call at a time. */
 
 import { Call } from './call.js';
-import { openCamera } from './camera.js';
+import { SIZES, openCamera } from './camera.js';
 import { showQuality, showRecording } from './chip.js';
 import { Controls } from './controls.js';
 import { openFilm } from './film.js';
@@ -75,7 +75,9 @@ const controls = new Controls(
   complain,
 );
 
-start.addEventListener('click', () => begin('asking', openCamera));
+const asked = new URLSearchParams(location.search);
+const size = asked.get('size') === '720p' ? SIZES['720p'] : SIZES['480p'];
+start.addEventListener('click', () => begin('asking', () => openCamera(size)));
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
   file.value = ''; // choosing the same file again is a change as well
@@ -172,7 +174,7 @@ async function dial(attempt, source) {
       if (states.now === 'calling') fail(problem);
       else void again(attempt, problem);
     },
-  }, new URLSearchParams(location.search).get('codec') === 'vp8' ? 'vp8' : 'h264', passing);
+  }, asked.get('codec') === 'vp8' ? 'vp8' : 'h264', passing);
   attempt.call = call;
   await call.open();
 }
