@@ -224,7 +224,7 @@ def _listen(questions: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]])
             questions.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - our parent wrote it
     except EOFError:  # no parent, no model
         os._exit(0)
-    except Exception:  # no memory, say
+    except Exception:  # noqa: BLE001 - no memory, say
         traceback.print_exc()
         os._exit(1)
 

@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 START_S = 600.0
 """Seconds that a first start may take: TensorRT builds its engine for minutes. Later ones are measured by the first."""
 RESTART_S = 30.0
-ANSWER_S = 3.0
-"""A model that does not answer within this, and within 20 times its usual time, hangs."""
+ANSWER_S = 2.0
+"""A model that does not answer within this, and within 10 times its usual time, hangs."""
 CLOSE_S = 3.0
 MAX_WAITING = 64
 BATCHES = {CUDA: 8}

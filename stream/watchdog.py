@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-MANY = 20
+MANY = 10
 
 
 class Pace:

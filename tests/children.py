@@ -27,6 +27,12 @@ def is_gone(pid: int) -> bool:
         return True
 
 
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all its children: a server and its model's process."""
+    parent = psutil.Process(pid)
+    return [parent, *parent.children(recursive=True)]
+
+
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
     """A process that does nothing meanwhile; it may have been killed when it is let go."""

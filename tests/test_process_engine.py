@@ -29,7 +29,7 @@ from tests.children import is_gone, stopped, until
 
 WHITE = np.full((1, tiny.SIZE, tiny.SIZE, 3), 255, np.uint8)
 BACK_S = 5.0
-"""Within this the model answers again."""
+"""Within this the model answers again, on a machine that starts one in a second."""
 
 
 def child(engine: ProcessEngine) -> int:
@@ -63,9 +63,9 @@ def answer_again(engine: ProcessEngine) -> Explanation:
     start = time.monotonic()
     while True:
         try:
-            return engine.explain(tiny.pictures(1), [-1]).result(BACK_S)
+            return engine.explain(tiny.pictures(1), [-1]).result(20)
         except EngineDown:
-            assert time.monotonic() - start < BACK_S
+            assert time.monotonic() - start < 20
             time.sleep(0.02)
 
 
@@ -78,18 +78,22 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_child_that_dies_fails_the_questions_and_is_replaced(
     model: Path, caplog: pytest.LogCaptureFixture, number: signal.Signals
 ) -> None:
+    began = time.monotonic()
     with running(model) as engine:
+        start = time.monotonic() - began
         first = child(engine)
         with stopped(first):
             asked = engine.explain(tiny.pictures(1), [-1])
             waits = engine.explain(tiny.pictures(1), [-1])
             until(asked.running)
             os.kill(first, number)
+            died = time.monotonic()
         for question in (asked, waits):
             with pytest.raises(EngineDown, match=f"ended by {number.name}"):
-                question.result(BACK_S)
+                question.result(20)
         assert engine.health.state == "restarting"  # before who asked hears of it
         assert len(answer_again(engine)) == 1
+        assert time.monotonic() - died < max(BACK_S, 5 * start)
         assert engine.health == Health("running", 1)
         assert child(engine) != first
     (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
@@ -104,7 +108,7 @@ def test_a_child_that_hangs_is_noticed_and_replaced(model: Path, monkeypatch: py
         with stopped(first):
             start = time.monotonic()
             with pytest.raises(EngineDown, match="did not answer within"):
-                engine.explain(tiny.pictures(1), [-1]).result(BACK_S)
+                engine.explain(tiny.pictures(1), [-1]).result(20)
             assert time.monotonic() - start >= 0.5
         assert len(answer_again(engine)) == 1
         assert is_gone(first)
@@ -114,16 +118,16 @@ def test_a_model_that_computes_without_end_is_replaced(tmp_path: Path, monkeypat
     monkeypatch.setattr(process_engine, "ANSWER_S", 0.5)
     with running(tiny.temperamental(tmp_path / "hangs.onnx", "hangs")) as engine:
         with pytest.raises(EngineDown, match="did not answer within"):
-            engine.explain(WHITE, [-1]).result(BACK_S)
+            engine.explain(WHITE, [-1]).result(20)
         assert len(answer_again(engine)) == 1
 
 
 def test_a_model_that_raises_is_replaced(tmp_path: Path) -> None:
     with running(tiny.temperamental(tmp_path / "raises.onnx", "raises")) as engine:
         first = child(engine)
-        assert len(engine.explain(tiny.pictures(1), [-1]).result(BACK_S)) == 1
+        assert len(engine.explain(tiny.pictures(1), [-1]).result(20)) == 1
         with pytest.raises(EngineDown, match=r"The model failed \(.*out of data bounds"):
-            engine.explain(WHITE, [-1]).result(BACK_S)
+            engine.explain(WHITE, [-1]).result(20)
         assert len(answer_again(engine)) == 1
         assert child(engine) != first
         assert engine.health == Health("running", 1)
@@ -133,15 +137,15 @@ def test_a_model_without_memory_is_replaced(model: Path) -> None:
     with running(model, batch=1024) as engine:
         resource.prlimit(child(engine), resource.RLIMIT_AS, (1, 1))
         with pytest.raises(EngineDown):  # 3 MB in one run are more than it has in hand
-            engine.explain(tiny.pictures(1024), [-1]).result(BACK_S)
+            engine.explain(tiny.pictures(1024), [-1]).result(20)
         assert len(answer_again(engine)) == 1
 
 
 def test_a_wrong_question_costs_no_restart(model: Path) -> None:
     with running(model) as engine:
         with pytest.raises(ValueError, match=r"classes 0 to 9.*not 10"):
-            engine.explain(tiny.pictures(1), [10]).result(BACK_S)
-        assert len(engine.explain(tiny.pictures(1), [-1]).result(BACK_S)) == 1
+            engine.explain(tiny.pictures(1), [10]).result(20)
+        assert len(engine.explain(tiny.pictures(1), [-1]).result(20)) == 1
         assert engine.health == Health("running", 0)
 
 
@@ -149,7 +153,7 @@ def test_the_end_of_an_idle_child_is_seen_without_a_question(model: Path, monkey
     monkeypatch.setattr(process_engine, "LOOK_EVERY_S", 0.05)
     with running(model) as engine:
         os.kill(child(engine), signal.SIGKILL)
-        until(lambda: engine.health == Health("running", 1), BACK_S)
+        until(lambda: engine.health == Health("running", 1))
 
 
 def test_while_there_is_no_child_questions_fail_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +162,7 @@ def test_while_there_is_no_child_questions_fail_at_once(model: Path, monkeypatch
         os.kill(child(engine), signal.SIGKILL)
         for _ in range(3):
             with pytest.raises(EngineDown, match="SIGKILL"):
-                engine.explain(tiny.pictures(1), [-1]).result(BACK_S)
+                engine.explain(tiny.pictures(1), [-1]).result(20)
         assert engine.health.state == "restarting"
 
 
@@ -170,7 +174,7 @@ def test_a_model_file_that_goes_away_is_looked_for_again(tmp_path: Path, caplog:
         os.kill(child(engine), signal.SIGKILL)
         until(lambda: "no model file" in caplog.text)
         with pytest.raises(EngineDown, match="no model file"):
-            engine.explain(tiny.pictures(1), [-1]).result(BACK_S)
+            engine.explain(tiny.pictures(1), [-1]).result(20)
         path.write_bytes(content)
         assert len(answer_again(engine)) == 1
 
@@ -198,7 +202,7 @@ def test_a_model_that_dies_again_and_again_is_started_ever_more_rarely(
         for _ in range(3):
             answer_again(engine)
             with pytest.raises(EngineDown):
-                engine.explain(WHITE, [-1]).result(BACK_S)
+                engine.explain(WHITE, [-1]).result(20)
         until(lambda: len(said(caplog, "started again")) == 3)
     waits = [text.partition("started again")[2] for text in said(caplog, "started again")]
     assert waits == [".", " in 0.5 s.", " in 1 s."]
@@ -262,6 +266,7 @@ def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -
 
 def test_closing_kills_a_model_that_hangs(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_engine, "CLOSE_S", 0.3)
+    monkeypatch.setattr(process_engine, "ANSWER_S", 1000)  # the watchdog does not help
     with running(model) as engine:
         pid = child(engine)
         with stopped(pid):
@@ -316,7 +321,7 @@ def test_what_waits_goes_in_one_run_and_gets_the_maps_of_single_runs(
                 questions.append(engine.explain(tiny.pictures(1, seed=seed), targets))
                 until(questions[0].running)
         for seed, (targets, question) in enumerate(zip(wishes, questions, strict=True)):
-            got, alone = question.result(BACK_S), explainer.explain(tiny.pictures(1, seed=seed), targets)
+            got, alone = question.result(20), explainer.explain(tiny.pictures(1, seed=seed), targets)
             np.testing.assert_array_equal(got.classes, alone.classes)
             np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
             np.testing.assert_allclose(got.heatmaps, alone.heatmaps, atol=1e-6)
@@ -328,14 +333,14 @@ def test_run_sizes_are_few(model: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """A GPU looks for the fastest convolutions anew for each size."""
     sizes = asked_sizes(monkeypatch)
     with running(model, batch=8) as engine:
-        assert len(engine.explain(tiny.pictures(23), [-1]).result(BACK_S)) == 23
+        assert len(engine.explain(tiny.pictures(23), [-1]).result(20)) == 23
     assert sizes == [8, 8, 4, 2, 1]
 
 
 def test_on_a_processor_pictures_are_explained_one_by_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = asked_sizes(monkeypatch)
     with running(model) as engine:
-        assert len(engine.explain(tiny.pictures(5), [-1]).result(BACK_S)) == 5
+        assert len(engine.explain(tiny.pictures(5), [-1]).result(20)) == 5
     assert sizes == [1] * 5
 
 
@@ -347,7 +352,7 @@ def test_sixteen_pictures_of_one_client_let_the_others_pass(model: Path) -> None
             questions["b"] = engine.explain(tiny.pictures(1), [-1])
             for name, question in questions.items():
                 question.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
-        assert len(questions["many"].result(BACK_S)) == 16
+        assert len(questions["many"].result(20)) == 16
     assert order == ["a", "b", "many"]
 
 

@@ -42,6 +42,9 @@ def test_late_work_is_noticed_once() -> None:
 def test_work_in_time_is_left_alone_and_the_next_has_a_limit_of_its_own() -> None:
     watchdog, late = Watchdog(), list[str]()
     noticed = threading.Event()
+    with watchdog.limit(0.1, lambda: late.append("zeroth")):
+        pass
+    time.sleep(0.3)
     with watchdog.limit(0.2, lambda: late.append("first")):
         pass
     with watchdog.limit(60, lambda: late.append("second")):

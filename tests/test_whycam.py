@@ -180,8 +180,8 @@ def test_a_model_that_dies_takes_no_call_with_it(tmp_path: Path) -> None:
             assert (await health(http, server))["engine_restarts"] == 0
             only_child(server).kill()
             shown = len(phone.pictures)
-            await phone.until(lambda: any(report["engine"] == "restarting" for report in phone.reports), 5)
-            await phone.until(heat_returned, 5)
+            await phone.until(lambda: any(report["engine"] == "restarting" for report in phone.reports))
+            await phone.until(heat_returned)
             await phone.until(lambda: len(phone.pictures) > shown)
             now = await health(http, server)
             assert (now["engine"], now["engine_restarts"], now["sessions"]) == ("running", 1, 1)
