@@ -31,6 +31,7 @@ import asyncio
 import logging
 import os
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Optional, get_args
 
@@ -41,10 +42,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from models import catalog
-from models.contract import Score
+from models.contract import Contract, Score
 from stream.device import DEVICES, Device
 from stream.encoder import ENCODERS, backends
-from stream.engine import LocalEngine
+from stream.engine import EngineDown, LocalEngine
 from stream.explainer import BEST, Explainer, RuntimeMissing
 from stream.media import MediaError
 from stream.overlay import COLORMAPS, View
@@ -133,6 +134,7 @@ DeviceOption = Annotated[str, typer.Option("--device", help=f"Where the model ru
 
 @cli.command()
 def serve(
+    ctx: typer.Context,
     port: Annotated[int, typer.Option(help="The page's port.", min=1, max=65535)] = 8080,
     model: ModelOption = None,
     device: DeviceOption = "auto",
@@ -185,6 +187,13 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Open a page that explains a camera, live: this computer's, and with --lan those of phones near it."""
+    from stream.model_process import Order
+    from stream.process_engine import ProcessEngine
+
+    # A core is left to decoding and encoding. The model loads while the server's modules do.
+    order = Order(catalog.find(model), _device(device), threads=max(1, (os.cpu_count() or 2) - 1))
+    engine = ctx.with_resource(closing(ProcessEngine(order)))
+
     from stream.lan import Lan, lan_addresses, own_address
     from stream.private import config_folder
     from stream.rtc import LOOPBACK, Media
@@ -204,7 +213,7 @@ def serve(
     media = Media(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
     media.check()
     encoders = backends(encoder)
-    engine = _engine(model, device, live=True)
+    _introduce(engine.contract, engine.about.provider, engine.about.device_problem)
     if not no_record:
         _check_recordings(recordings)
     settings = Settings(media=media, encoders=encoders, recordings=None if no_record else recordings.resolve())
@@ -220,10 +229,7 @@ def serve(
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     logging.getLogger("stream").setLevel(logging.INFO)
-    try:
-        asyncio.run(serve_until_stopped(engine, settings, port, ready, door))
-    finally:
-        engine.close()
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, door))
 
 
 @cli.command()
@@ -249,7 +255,10 @@ def process(
     for path in (target, target.with_suffix(".jsonl")):
         if path.exists() and not overwrite:
             raise MediaError(f"{path} is there already. Give another name with -o, or --overwrite.")
-    engine = _engine(model, device, live=False)
+    explainer = Explainer(catalog.find(model), device=_device(device))
+    _introduce(explainer.contract, explainer.providers[0], explainer.device_problem)
+    # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
+    engine = LocalEngine(explainer)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -366,17 +375,13 @@ def _device(name: str) -> Device:
     raise ValueError(f"There is no device '{name}'. Choose one of {', '.join(DEVICES)}.")
 
 
-def _engine(model: str | None, device: str, *, live: bool) -> LocalEngine:
-    # Live, a core is left to decoding and encoding; offline, all of them take turns.
-    threads = max(1, (os.cpu_count() or 2) - 1) if live else 0
-    explainer = Explainer(catalog.find(model), device=_device(device), threads=threads)
+def _introduce(contract: Contract, provider: str, device_problem: str | None) -> None:
     screen.print(
-        f"Model: {explainer.contract.name} on {explainer.providers[0].removesuffix('ExecutionProvider')} "
+        f"Model: {contract.name} on {provider.removesuffix('ExecutionProvider')} "
         "(another one: --model; `whycam models` lists them)"
     )
-    if explainer.device_problem:
-        screen.print(explainer.device_problem, markup=False)
-    return LocalEngine(explainer, background=live)
+    if device_problem:
+        screen.print(device_problem, markup=False)
 
 
 def _check_recordings(folder: Path) -> None:
@@ -427,7 +432,7 @@ def main() -> None:
     """Run the command; what a person can mend is told in one sentence."""
     try:
         cli()
-    except (RuntimeMissing, ValueError, OSError) as error:
+    except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
         sys.exit(1)
 

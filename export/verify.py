@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from export import reference
 from export.graph import Graph
-from stream.explainer import BEST, Explainer, evaluate
+from stream.explainer import BEST, Explainer, checked_targets, evaluate
 
 TOLERANCE = 1e-5
 """How far any heatmap in 0…1 may lie from float64 on the same activations."""
@@ -101,7 +101,7 @@ def compare(
     """
     explainer = Explainer(path)
     score = explainer.contract.score
-    target = explainer.check_targets(targets, len(pictures))
+    target = checked_targets(explainer.contract, targets, len(pictures))
     few = slice(0, BATCH)
     drawn = explainer.explain(pictures[few], target[few]).heatmaps
     del explainer  # a session of VGG16 takes 1 GB, and the next one comes

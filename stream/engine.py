@@ -1,21 +1,35 @@
-"""Who runs the explainer: asked from any thread, answered by a future, so that nobody waits who need not."""
+"""Who runs the explainer: asked from any thread, answered by a future, so that nobody waits who need not.
+
+`LocalEngine` is a thread of this process; `stream/process_engine.py` has one in a process of its own.
+"""
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.contract import Contract
 from stream.explainer import Explainer, Explanation
-from stream.planes import Bytes
 
-BACKGROUND_NICE = 5
+EngineState = Literal["running", "restarting"]
+
+
+class EngineDown(RuntimeError):
+    """The model cannot answer: it failed, hangs or died, or its engine is closed; says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How an engine is."""
+
+    state: EngineState = "running"
+    restarts: int = 0
+    """How often the model was started again."""
 
 
 class Engine(Protocol):
@@ -29,10 +43,15 @@ class Engine(Protocol):
     def sha256(self) -> str:
         """The model file's checksum, in hexadecimal."""
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    @property
+    def health(self) -> Health:
+        """Whether it answers now."""
+
+    def explain(self, pictures: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """Explain RGB pictures (N, H, W, 3) for K targets each.
 
-        The future raises `ValueError` for pictures and targets that the model does not take.
+        The future raises `ValueError` for pictures and targets that the model does not take, and `EngineDown` at once
+        while a model in another process cannot answer.
         """
 
     def close(self) -> None:
@@ -40,29 +59,22 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes.
+    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes."""
 
-    In the background the thread yields to all others: for a live stream the picture comes before the heatmap.
-    """
-
-    def __init__(self, explainer: Explainer, *, background: bool = False) -> None:
+    def __init__(self, explainer: Explainer) -> None:
         self._explainer = explainer
-        self._thread = ThreadPoolExecutor(1, "engine", _yield_to_others if background else None)
+        self._thread = ThreadPoolExecutor(1, "engine")
         self.contract = explainer.contract
         self.sha256 = explainer.sha256
+        self.health = Health()
         height, width = self.contract.size
         # The first run allocates and is slow; nobody should have to wait for it.
         self.explain(np.zeros((1, height, width, 3), np.uint8), [-1]).result()
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, pictures: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """See `Engine.explain`."""
         return self._thread.submit(self._explainer.explain, pictures, targets)
 
     def close(self) -> None:
         """See `Engine.close`."""
         self._thread.shutdown(cancel_futures=True)
-
-
-def _yield_to_others() -> None:
-    if sys.platform == "linux":  # elsewhere a priority belongs to the process
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICE)

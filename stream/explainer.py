@@ -81,30 +81,41 @@ class Explainer:
         `targets` is one row of K for all pictures, or (N, K). A target is a class number, or −1−j for the j-th best
         class. Raises `ValueError` for pictures of another shape or type and for targets out of range.
         """
-        height, width = self.contract.size
-        if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != (height, width, 3):
-            raise ValueError(
-                f"{self.contract.name} takes uint8 pictures (N, {height}, {width}, 3), "
-                f"these are {pictures.dtype} {pictures.shape}. Fit them with stream.fit.Fit."
-            )
-        target = self.check_targets(targets, len(pictures))
-        return Explanation(*self._run(np.ascontiguousarray(pictures), target))
+        checked = checked_pictures(self.contract, pictures)
+        return Explanation(*self._run(checked, checked_targets(self.contract, targets, len(checked))))
 
-    def check_targets(self, targets: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """`targets` as an (N, K) array; raises `ValueError` for one that is not a class of this model."""
-        target = np.asarray(targets, np.int64)
-        if target.ndim == 1:
-            target = np.broadcast_to(target, (count, len(target)))
-        classes = len(self.contract.labels)
-        if target.ndim != 2 or len(target) != count:
-            raise ValueError(f"Targets should be K numbers or an array ({count}, K), their shape is {target.shape}.")
-        outside = target[(target < -classes) | (target >= classes)]
-        if outside.size:
-            raise ValueError(
-                f"{self.contract.name} has classes 0 to {classes - 1} (or −1 the best to −{classes} the last), "
-                f"not {', '.join(str(number) for number in np.unique(outside))}."
-            )
-        return np.ascontiguousarray(target)
+
+def checked_pictures(contract: Contract, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`pictures` in one piece; raises `ValueError` where they are not what the model takes."""
+    height, width = contract.size
+    if (
+        pictures.dtype != np.uint8
+        or pictures.ndim != 4
+        or pictures.shape[1:] != (height, width, 3)
+        or not pictures.size
+    ):
+        raise ValueError(
+            f"{contract.name} takes uint8 pictures (N, {height}, {width}, 3), "
+            f"these are {pictures.dtype} {pictures.shape}. Fit them with stream.fit.Fit."
+        )
+    return np.ascontiguousarray(pictures)
+
+
+def checked_targets(contract: Contract, targets: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """`targets` as an (N, K) array for N = `count`; raises `ValueError` for one that is not a class of the model."""
+    target = np.asarray(targets, np.int64)
+    if target.ndim == 1:
+        target = np.broadcast_to(target, (count, len(target)))
+    classes = len(contract.labels)
+    if target.ndim != 2 or len(target) != count:
+        raise ValueError(f"Targets should be K numbers or an array ({count}, K), their shape is {target.shape}.")
+    outside = target[(target < -classes) | (target >= classes)]
+    if outside.size:
+        raise ValueError(
+            f"{contract.name} has classes 0 to {classes - 1} (or −1 the best to −{classes} the last), "
+            f"not {', '.join(str(number) for number in np.unique(outside))}."
+        )
+    return np.ascontiguousarray(target)
 
 
 def evaluate(

@@ -16,7 +16,7 @@ import av
 
 from stream.codec import Decoder, EncodedFrame
 from stream.encoder import SOFTWARE, Backend, Encoder
-from stream.engine import Engine
+from stream.engine import Engine, EngineDown, EngineState
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
 from stream.overlay import DrawnMap, Painter, View, drawn_maps, without_repeats
@@ -31,6 +31,7 @@ State = Literal["exact", "carried", "none"]
 MAX_WAITING = 60
 """Encoded frames that may wait to be decoded, two seconds; then all but what follows a keyframe is given up."""
 SHOW_EVERY_S = 0.25
+RESTARTING = "The model is restarting."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class Painted:
     counts: Counts
     inference_ms: float | None
     frame_ms: float
+    engine: EngineState
 
 
 class _Question:
@@ -216,6 +218,9 @@ class LiveStream:
             made_for, maps = self._newest
             age_ms = (pts - made_for) / 90
             state = "carried" if age_ms else "exact"
+        engine = self._engine.health.state
+        if engine == "restarting" and not maps:
+            self._painter.write(picture, RESTARTING)
         self._painter.paint(picture, maps, view)
         self._count(decoded=1, **({"explained": 1} if maps else {"passed": 1}))
         keyframe = self._keyframe_wanted.is_set()
@@ -238,6 +243,7 @@ class LiveStream:
                 self.counts,
                 self._patience.inference_ms,
                 (self._shown - arrived) * 1000,
+                engine,
             )
         )
 
@@ -250,8 +256,10 @@ class LiveStream:
         if self._pending is None:
             targets = [*BEST[: len(self._labels)], *view.hold]
             self._pending = _Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
-        spent_ms = (time.perf_counter() - arrived) * 1000
-        self._collect(None if self._policy == "every" else self._patience.seconds(spent_ms))
+        if self._policy == "every":
+            self._collect(None)
+        elif self._pending.pts == pts:  # for an earlier frame's answer no frame waits: the model may hang
+            self._collect(self._patience.seconds((time.perf_counter() - arrived) * 1000))
 
     def _collect(self, seconds: float | None) -> None:
         """Take the explanation that was asked for, if it comes within so many seconds (None: however long)."""
@@ -262,7 +270,7 @@ class LiveStream:
             explanation = question.answer.result(seconds)
         except FutureTimeout:
             return
-        except CancelledError:
+        except (CancelledError, EngineDown):  # the engine's log says why, once
             self._newest = None
         except Exception:  # whatever a model raises must not take the stream with it
             logger.exception("The model failed; the camera picture passes through.")

@@ -41,6 +41,7 @@ def report(painted: Painted, *, model: str, rtp_in: int, rtp_out: int | None, re
             "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in held],
             "age_ms": _rounded(painted.age_ms),
             "state": painted.state,
+            "engine": painted.engine,
             "counts": asdict(painted.counts),
             "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
             "view": asdict(painted.view),

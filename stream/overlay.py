@@ -110,6 +110,11 @@ class Painter:
             cv2.add(target, paint, dst=target)
         _write_label(layers, _caption(drawn), colour)
 
+    def write(self, frame: av.VideoFrame, text: str) -> None:
+        """Write a sentence onto a yuv420p frame, in place, where otherwise the label stands."""
+        frame.make_writable()
+        _write_label(planes(frame), text, Colour.of(frame))
+
     def _layers(
         self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View
     ) -> list[tuple[Bytes, Bytes]]:

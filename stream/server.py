@@ -171,4 +171,13 @@ async def _end_call(request: web.Request) -> web.Response:
 
 async def _health(request: web.Request) -> web.Response:
     sessions = request.app[SESSIONS]
-    return web.json_response({"status": "ok", "model": sessions.engine.contract.name, "sessions": len(sessions)})
+    health = sessions.engine.health
+    return web.json_response(
+        {
+            "status": "ok",
+            "model": sessions.engine.contract.name,
+            "engine": health.state,
+            "engine_restarts": health.restarts,
+            "sessions": len(sessions),
+        }
+    )

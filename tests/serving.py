@@ -10,6 +10,7 @@ import logging
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -23,7 +24,9 @@ import numpy as np
 from models import catalog
 from stream.engine import LocalEngine
 from stream.explainer import Explainer, Explanation
+from stream.model_process import Order
 from stream.planes import Bytes
+from stream.process_engine import ProcessEngine
 from stream.server import serve_until_stopped
 from stream.session import Settings
 
@@ -49,22 +52,29 @@ class BlindEngine(LocalEngine):
         return answer
 
 
-class SlowedEngine(LocalEngine):
+class SlowedEngine(ProcessEngine):
     """The bundled model, at a fixed number of seconds a question."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = 0.0
-        super().__init__(Explainer(catalog.find(), threads=1), background=True)
+        super().__init__(Order(catalog.find(), threads=1))
         self._seconds = seconds
 
     def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        def slowly() -> Explanation:
-            end = time.perf_counter() + self._seconds
-            explanation = self._explainer.explain(pictures, targets)
-            time.sleep(max(0.0, end - time.perf_counter()))
-            return explanation
+        end = time.perf_counter() + self._seconds
+        answer: Future[Explanation] = Future()
 
-        return self._thread.submit(slowly)
+        def pass_on(found: Future[Explanation]) -> None:
+            error = found.exception()
+            if error is None:
+                answer.set_result(found.result())
+            else:
+                answer.set_exception(error)
+
+        def wait(found: Future[Explanation]) -> None:
+            threading.Timer(max(0.0, end - time.perf_counter()), pass_on, [found]).start()
+
+        super().explain(pictures, targets).add_done_callback(wait)
+        return answer
 
 
 @dataclass(frozen=True)

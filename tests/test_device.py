@@ -9,7 +9,7 @@ import pytest
 
 from stream import device as module
 from stream.device import CPU, CUDA, TENSORRT, providers, why_not
-from stream.explainer import BEST, Explainer, _Bound
+from stream.explainer import BEST, Explainer, _Bound, checked_targets
 from tests import tiny
 
 ALL = [TENSORRT, CUDA, "AzureExecutionProvider", CPU]
@@ -67,7 +67,7 @@ def test_buffers_bound_once_give_the_same_outputs_for_every_shape(tmp_path: Path
     plain, bound = explainer._run, _Bound(explainer._session, "cpu")
     for count, targets in ((1, BEST), (3, (-1,)), (1, BEST), (2, ()), (3, (4,))):
         pictures = tiny.pictures(count, seed=count + len(targets))
-        target = explainer.check_targets(targets, count)
+        target = checked_targets(explainer.contract, targets, count)
         for got, expected in zip(bound(pictures, target), plain(pictures, target), strict=True):
             np.testing.assert_array_equal(got, expected)
     assert len(bound._bindings) == 3

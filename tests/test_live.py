@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
-from stream import live, offline
+from stream import live, offline, process_engine
 from stream.codec import Decoder, EncodedFrame
 from stream.encoder import X264, Encoder
 from stream.engine import Engine
+from stream.explainer import Explanation
 from stream.live import LiveStream, Painted, Policy
 from stream.media import FilmWriter
+from stream.model_process import Order
 from stream.overlay import View
+from stream.patience import Patience
+from stream.process_engine import ProcessEngine
 from stream.recording import BitstreamFile
-from tests import film
+from tests import film, tiny
 from tests.engines import BrokenEngine, SlowEngine, fast
 
 
@@ -161,6 +170,80 @@ def test_a_model_that_raises_lets_the_picture_pass_and_is_asked_again(
         assert outcome.painted[-1].state == "exact"
     assert "out of memory" in caplog.text
     assert outcome.failures == 0
+
+
+def again(frames: list[EncodedFrame]) -> Iterator[EncodedFrame]:
+    """The frames over and over, as one stream."""
+    length = frames[-1].pts - frames[0].pts + 3000
+    for turn in itertools.count():
+        for frame in frames:
+            yield EncodedFrame(frame.codec, frame.data, frame.pts + turn * length)
+
+
+def test_while_the_model_restarts_the_picture_goes_on_with_a_banner(
+    tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(process_engine.Backoff, "after", lambda *_: 0.5)
+    engine = ProcessEngine(Order(tiny.bright_spot(tmp_path / "bright.onnx"), threads=1))
+    with streaming(engine) as (stream, outcome):
+        camera = again(frames)
+
+        def show() -> Painted:
+            stream.receive(next(camera))
+            outcome.wait_for(len(outcome.painted) + 1)
+            return outcome.painted[-1]
+
+        def show_until(wanted: Callable[[Painted], bool]) -> Painted:
+            deadline = time.monotonic() + 20
+            while not wanted(painted := show()):
+                assert time.monotonic() < deadline
+            return painted
+
+        before = show_until(lambda painted: painted.state == "exact")
+        assert before.engine == "running"
+        assert engine._child is not None
+        os.kill(engine._child.pid, signal.SIGKILL)
+        during = show_until(lambda painted: painted.state == "none")
+        assert during.engine == "restarting"
+        assert (during.maps, during.age_ms) == ((), None)
+        after = show_until(lambda painted: painted.state == "exact")
+        assert after.engine == "running"
+        counts = stream.counts
+    assert counts.received == counts.decoded == counts.explained + counts.passed
+    assert counts.passed > 0
+    assert outcome.failures == 0
+    assert "Traceback" not in caplog.text  # the engine says it in a line, the stream not at all
+
+    sent, shown = Decoder("H264"), Decoder("H264")
+    cameras = again(frames)
+    plain = {}
+    for painted in outcome.painted:
+        (picture,) = shown.decode(painted.frame)
+        (camera_picture,) = sent.decode(next(cameras))
+        plain[painted.frame.pts] = (film.pixels(camera_picture)[0], film.pixels(picture)[0])
+    camera_luma, banner = plain[during.frame.pts]
+    box = (slice(4, 12), slice(4, 60))  # there the sentence begins
+    assert banner[box].max() > 180  # white letters
+    assert banner[box].min() < camera_luma[box].min() - 20  # on a darkened ground
+    lower = (slice(camera_luma.shape[0] // 2, None), slice(None))
+    assert np.abs(banner[lower].astype(int) - camera_luma[lower]).mean() < 4  # and the plain picture
+
+
+def test_no_frame_waits_for_the_answer_of_an_earlier_one(
+    tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that hangs answers none of them."""
+    monkeypatch.setattr(Patience, "seconds", lambda *_: 1.0)
+    engine = fast(tmp_path)
+    monkeypatch.setattr(engine, "explain", lambda *_: Future[Explanation]())
+    with streaming(engine) as (stream, outcome):
+        stream.receive(frames[0])
+        outcome.wait_for(1)
+        start = time.monotonic()
+        for number, frame in enumerate(frames[1:11], 2):
+            stream.receive(frame)
+            outcome.wait_for(number)
+        assert time.monotonic() - start < 5  # ten frames, not ten seconds
 
 
 def test_a_backlog_is_given_up_and_a_keyframe_wanted(

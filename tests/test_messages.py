@@ -50,6 +50,7 @@ def made(*, maps: tuple[DrawnMap, ...], age_ms: float | None, state: State, infe
         COUNTS,
         inference_ms,
         19.8123,
+        "running",
     )
 
 

@@ -61,6 +61,7 @@ class Engine:
         self._hold = hold
         self.contract = engine.contract
         self.sha256 = engine.sha256
+        self.health = engine.health
         self.asked: list[tuple[Bytes, list[int]]] = []
 
     def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:

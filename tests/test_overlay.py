@@ -231,6 +231,17 @@ def test_the_label_can_be_read_on_any_background(background: int) -> None:
     assert box_height >= 480 // 25
 
 
+def test_a_sentence_is_written_where_the_label_stands_and_nowhere_else() -> None:
+    frame, before = film.frame(film.noise(SIZE)), film.pixels(film.frame(film.noise(SIZE)))
+    painter().write(frame, "100% cup")
+    luma, was = film.pixels(frame)[0], before[0]
+    rows, columns = np.nonzero(luma != was)
+    box_width, box_height = label_box(label="cup")  # with a score of 50%, one digit less
+    assert rows.max() < box_height
+    assert 0.5 * box_width < columns.max() < 1.5 * box_width
+    assert luma[:box_height, :box_width].max() > 200
+
+
 def test_another_label_looks_another_way() -> None:
     cup = painted(grey(), drawn(everywhere(0), label="cup"))
     assert not np.array_equal(cup, painted(grey(), drawn(everywhere(0), label="cap")))

@@ -95,6 +95,18 @@ def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str)
     assert access.HEADERS.items() <= headers.items()
 
 
+def test_the_host_is_told_how_the_server_is(tmp_path: Path) -> None:
+    status, text, _ = answer(tmp_path, get("/healthz"))
+    assert status == 200
+    assert json.loads(text) == {
+        "status": "ok",
+        "model": "bright spot",
+        "engine": "running",
+        "engine_restarts": 0,
+        "sessions": 0,
+    }
+
+
 def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
     status, text, _ = answer(tmp_path, get("/api/join"))
     assert status == 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -13,15 +14,19 @@ import sys
 import textwrap
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import cv2
+import psutil
 import pytest
 import skimage.data
+from aiohttp import ClientSession
 
 import whycam
 from stream.lan import Lan
 from tests import film, tiny
-from tests.serving import free_port, lan_arguments, serving
+from tests.phone import calling
+from tests.serving import READY, Server, free_port, lan_arguments, serving
 from tests.test_qr import as_shown, decoded
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -119,8 +124,6 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_serve_answers_on_loopback_only_and_ends_when_asked(tmp_path: Path, number: signal.Signals) -> None:
-    import psutil
-
     with serving(tmp_path) as server:
         with urllib.request.urlopen(server.url + "/healthz") as answer:
             assert json.load(answer)["status"] == "ok"
@@ -130,9 +133,113 @@ def test_serve_answers_on_loopback_only_and_ends_when_asked(tmp_path: Path, numb
         assert server.process.wait(5) == 0
 
 
-def test_with_a_lan_it_listens_where_it_says_and_nowhere_else(tmp_path: Path) -> None:
-    import psutil
+def test_the_model_is_loaded_from_wherever_whycam_was_started(tmp_path: Path) -> None:
+    """The child is told where the packages lie, and a script beside it in the current folder hides none of them."""
+    (tmp_path / "pickle.py").write_text("raise SystemExit('I am somebody else')")
+    port = free_port()
+    script = tmp_path / "bin" / "whycam"  # as pip writes it
+    script.parent.mkdir()
+    script.write_text("import sys\nfrom whycam import main\nsys.exit(main())\n")
+    with subprocess.Popen(
+        [sys.executable, str(script), "serve", "--port", str(port), "--no-record"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        lines = list(iter(process.stdout.readline, f"{READY}\n"))
+        process.terminate()
+        assert process.wait(5) == 0
+    assert lines[0].startswith("Model: efficientnet-lite0 on CPU")
 
+
+def only_child(server: Server) -> psutil.Process:
+    (child,) = psutil.Process(server.process.pid).children(recursive=True)
+    return child
+
+
+async def health(http: ClientSession, server: Server) -> dict[str, Any]:
+    async with http.get(server.url + "/healthz") as answer:
+        value = await answer.json()
+    assert isinstance(value, dict)
+    return value
+
+
+def test_a_model_that_dies_takes_no_call_with_it(tmp_path: Path) -> None:
+    frames = film.encoded("H264", 60, (160, 120))
+    model = tiny.bright_spot(tmp_path / "bright.onnx")
+
+    async def look(server: Server) -> None:
+        async with ClientSession() as http, calling(http, server.url, frames) as phone:
+
+            def heat_returned() -> bool:
+                return bool(phone.reports) and phone.reports[-1]["labels"] != []
+
+            await phone.until(heat_returned)
+            assert (await health(http, server))["engine_restarts"] == 0
+            only_child(server).kill()
+            shown = len(phone.pictures)
+            await phone.until(lambda: any(report["engine"] == "restarting" for report in phone.reports))
+            await phone.until(heat_returned)
+            await phone.until(lambda: len(phone.pictures) > shown)
+            now = await health(http, server)
+            assert (now["engine"], now["engine_restarts"], now["sessions"]) == ("running", 1, 1)
+        states = {(report["engine"], report["state"]) for report in phone.reports}
+        assert ("restarting", "none") in states
+        assert ("restarting", "exact") not in states
+        log = server.log.read_text()
+        assert "ended by SIGKILL" in log
+        assert "The model is back" in log
+        assert "Traceback" not in log
+
+    with serving(tmp_path, arguments=["--model", str(model)]) as server:
+        asyncio.run(look(server))
+
+
+def test_ctrl_c_in_a_terminal_finishes_the_files_first(tmp_path: Path) -> None:
+    """It goes to the server and to the model's process alike."""
+    frames = film.encoded("H264", 60, (160, 120))
+    model = tiny.bright_spot(tmp_path / "bright.onnx")
+
+    async def record(server: Server) -> None:
+        child = only_child(server)
+        async with ClientSession() as http, calling(http, server.url, frames) as phone:
+            await phone.until(lambda: len(phone.pictures) >= 30)
+            for process in (child, psutil.Process(server.process.pid)):
+                process.send_signal(signal.SIGINT)
+            code = await asyncio.to_thread(server.process.wait, 5)
+        assert code == 0
+        assert not child.is_running()
+        assert "model" not in server.log.read_text().partition(READY)[2]  # it did not end before the streams
+
+    with serving(tmp_path, arguments=["--model", str(model)]) as server:
+        asyncio.run(record(server))
+    (recording,) = server.recordings.iterdir()
+    session = json.loads((recording / "session.json").read_text())
+    assert session["state"] == "ended"
+    assert len(film.times(recording / "explained-000.mp4")) == session["counts"]["explained_recorded"] > 0
+    assert len(film.times(recording / "camera-000.mp4")) == session["counts"]["recorded"] > 0
+
+
+def test_a_model_that_kills_its_process_while_it_loads_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "sick").mkdir()
+    (tmp_path / "sick" / "onnxruntime.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path / 'sick'}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "whycam", "serve", "--port", str(free_port())],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "The model's process was ended by SIGSEGV." in done.stderr
+    assert not (tmp_path / "recordings").exists()
+
+
+def test_with_a_lan_it_listens_where_it_says_and_nowhere_else(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, arguments=lan_arguments(tmp_path, port)) as server:
         sockets = psutil.Process(server.process.pid).net_connections()

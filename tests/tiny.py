@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
@@ -53,6 +54,52 @@ def bright_spot(path: Path, *, fit: Fitting = "stretch") -> Path:
     averaged[range(3), range(3)] = 1 / 16
     ready = append_cam(classifier(kernel=averaged, weights=200 * np.eye(3, dtype=np.float32), mean=0, scale=255))
     save(ready, contract(COLOURS, "probability", fit, "bright spot"), path)
+    return path
+
+
+def temperamental(path: Path, white: Literal["raises", "hangs"]) -> Path:
+    """The bright-spot model, but a picture with a pixel of pure white makes it raise, or compute without end."""
+    bright_spot(path)
+    spoilt = onnx.load(path)
+    graph = spoilt.graph
+    node = helper.make_node
+    for before in graph.node:
+        before.output[:] = ["calm scores" if name == "scores" else name for name in before.output]
+    constants = {"full": np.float32(255), "one": np.array([1], np.float32), "yes": np.array(True)}
+    graph.node.extend(
+        [
+            node("Cast", ["image"], ["levels"], "levels", to=TensorProto.FLOAT),
+            node("ReduceMax", ["levels"], ["brightest"], "brightest", keepdims=0),
+            node("Div", ["brightest", "full"], ["part"], "part"),
+            node("Cast", ["part"], ["is white"], "is white", to=TensorProto.INT64),  # 0 or 1
+        ]
+    )
+    if white == "raises":
+        graph.node.append(node("Gather", ["one", "is white"], ["factor"], "factor"))  # there is no number 1
+    else:
+        constants["endless"] = np.array(2**62, np.int64)
+        body = helper.make_graph(
+            [node("Identity", ["on"], ["still on"], "on"), node("Identity", ["kept"], ["kept again"], "keep")],
+            "body",
+            [
+                helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+                helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("kept", TensorProto.FLOAT, [1]),
+            ],
+            [
+                helper.make_tensor_value_info("still on", TensorProto.BOOL, []),
+                helper.make_tensor_value_info("kept again", TensorProto.FLOAT, [1]),
+            ],
+        )
+        graph.node.extend(
+            [
+                node("Mul", ["is white", "endless"], ["turns"], "turns"),
+                node("Loop", ["turns", "yes", "one"], ["factor"], "loop", body=body),
+            ]
+        )
+    graph.node.append(node("Mul", ["calm scores", "factor"], ["scores"], "spoilt scores"))
+    graph.initializer.extend(numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items())
+    onnx.save(spoilt, path)
     return path
 
 

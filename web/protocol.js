@@ -17,6 +17,7 @@
  * @property {Held[]} held
  * @property {number | null} age_ms null before the first explanation
  * @property {'exact' | 'carried' | 'none' | 'stalled'} state
+ * @property {'running' | 'restarting'} engine
  * @property {{received: number, lost: number, decoded: number, explained: number, passed: number, dropped: number}} counts
  * @property {{inference_ms: number, frame_ms: number}} times
  * @property {View} view

@@ -18,6 +18,7 @@ import psutil
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.camera import fake_camera, start_browser
+from tests.children import family
 from tests.serving import serving
 
 WATCH = """() => {
@@ -50,15 +51,16 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
         page.click("#start")
         page.wait_for_selector("body[data-state=live]")
         time.sleep(5)  # the browser raises its bit rate and size
-        process = psutil.Process(server.process.pid)
+        processes = family(server.process.pid)
         page.evaluate(WATCH)
-        before, memory, began = process.cpu_times(), process.memory_info().rss, time.perf_counter()
+        before, memory, began = cpu_seconds(processes), resident(processes), time.perf_counter()
         reports = []
         while time.perf_counter() - began < seconds:
             time.sleep(0.25)
             reports.append(page.evaluate("() => window.whycam.report"))
         elapsed = time.perf_counter() - began
-        after, grown = process.cpu_times(), process.memory_info().rss - memory
+        cpu = (cpu_seconds(processes) - before) / elapsed
+        grown = resident(processes) - memory
         seen = page.evaluate("() => window.seen")
         browser.close()
     first, last = reports[0]["counts"], reports[-1]["counts"]
@@ -68,13 +70,22 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
     growth = statistics.median(delays[-tenth:]) - statistics.median(delays[:tenth])
     frame_ms = sorted(r["times"]["frame_ms"] for r in reports)
     exact = sum(r["state"] == "exact" for r in reports) / len(reports)
-    cpu = (after.user + after.system - before.user - before.system) / elapsed
     return (
         f"{len(seen) / elapsed:8.1f} {exact:6.0%} {growth:+8.0f} ms {statistics.median(frame_ms):7.1f}/"
         f"{frame_ms[int(0.95 * len(frame_ms))]:.1f} ms {reports[-1]['times']['inference_ms']:5.0f} ms {cpu:6.2f} "
         f"{grown / 2**20:+9.1f} MiB   ({last['received'] - first['received']} received, "
         f"{last['dropped'] - first['dropped']} dropped)"
     )
+
+
+def cpu_seconds(processes: list[psutil.Process]) -> float:
+    """Of the server and of its model's process."""
+    return float(sum(times.user + times.system for times in (process.cpu_times() for process in processes)))
+
+
+def resident(processes: list[psutil.Process]) -> int:
+    """Bytes of memory; what they share is counted in each."""
+    return int(sum(process.memory_info().rss for process in processes))
 
 
 def unwrapped(seen: list[tuple[float, int]]) -> list[tuple[float, int]]:
