@@ -13,16 +13,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import av
+import cv2
 
 from stream.codec import Decoder, EncodedFrame
 from stream.encoder import SOFTWARE, Backend, Encoder
 from stream.engine import Engine, EngineDown, EngineState
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
+from stream.motion import HeatTracker
 from stream.overlay import DrawnMap, Painter, View, drawn_maps, without_repeats
 from stream.patience import Patience
 from stream.recording import Recording
 from stream.sidecar import SidecarFrame
+from stream.steady import SteadyScale
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +90,11 @@ class _Question:
 class LiveStream:
     """Decodes what is received, explains the newest frame, paints and encodes it, and hands it to `send`.
 
-    The policy `newest` keeps only the newest decoded frame and never waits for a slow model; `every` draws each frame
-    with its own heatmap, however long that takes. `send` is called from the stream's own thread. `want_keyframe` is
-    called, from any thread, when the camera must begin anew; `on_failure` when the stream ends by a fault of its own.
+    The policy `newest` keeps only the newest decoded frame and never waits for a slow model: the last heatmap moves on
+    with the picture, and is drawn by a steady scale unless the view says otherwise. `every` draws each frame with its
+    own heatmap, by its own maximum, however long that takes. `send` is called from the stream's own thread.
+    `want_keyframe` is called, from any thread, when the camera must begin anew; `on_failure` when the stream ends by a
+    fault of its own.
     """
 
     def __init__(
@@ -108,6 +113,8 @@ class LiveStream:
         self._labels = contract.labels
         self._fit = Fit(contract.fit, contract.size)
         self._painter = Painter(self._fit)
+        self._tracker = HeatTracker(self._fit, contract.map_size) if policy == "newest" else None
+        self._scale = SteadyScale()
         self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
@@ -122,7 +129,7 @@ class LiveStream:
         self._gave_up = False
         self._closed = False
         self._shown = time.perf_counter()
-        self.view = view or View()
+        self.view = view or View(scale="steady" if policy == "newest" else "own")
         self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
         self._counts = Counts()
         self.recording: Recording | None = None
@@ -170,6 +177,7 @@ class LiveStream:
         self._thread.join()
 
     def _run(self) -> None:
+        cv2.setNumThreads(1)  # its pool would take the cores from the model and from other streams
         try:
             self._loop()
         except Exception:
@@ -208,15 +216,17 @@ class LiveStream:
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + n for name, n in more.items()})
 
     def _show(self, picture: av.VideoFrame, arrived: float) -> None:
-        pts, view = picture.pts, self.view
+        pts = picture.pts
         assert pts is not None
+        view = self.view if self._tracker is not None else replace(self.view, scale="own")
+        if self._tracker is not None and not self._tracker.see(picture):
+            self._scale = SteadyScale()
         self._explain(picture, pts, view, arrived)
-        maps: tuple[DrawnMap, ...] = ()
+        maps = self._maps(pts, view)
         age_ms: float | None = None
         state: State = "none"
-        if self._newest is not None:
-            made_for, maps = self._newest
-            age_ms = (pts - made_for) / 90
+        if maps and self._newest is not None:
+            age_ms = (pts - self._newest[0]) / 90
             state = "carried" if age_ms else "exact"
         engine = self._engine.health.state
         if engine == "restarting" and not maps:
@@ -247,6 +257,17 @@ class LiveStream:
             )
         )
 
+    def _maps(self, pts: int, view: View) -> tuple[DrawnMap, ...]:
+        """What is known, as it is drawn onto the frame on screen; () where nothing is, or only of another scene."""
+        made_for, maps = self._newest or (pts, ())
+        if self._tracker is None:
+            return maps
+        carried = maps if made_for == pts else self._tracker.carry(made_for, maps)
+        scales = self._scale.scales(pts, maps if carried else ())
+        if view.scale == "own":
+            return carried
+        return tuple(replace(each, scale=scale) for each, scale in zip(carried, scales, strict=True))
+
     def _explain(self, picture: av.VideoFrame, pts: int, view: View, arrived: float) -> None:
         """See to `_newest`: collect what is ready, ask about this frame if the engine is free, wait if that is wise."""
         self._patience.saw_frame(pts)
@@ -254,6 +275,8 @@ class LiveStream:
         if self._pending is not None:
             self._patience.saw_silence(self._pending.elapsed_ms)
         if self._pending is None:
+            if self._tracker is not None:
+                self._tracker.mark(pts)
             targets = [*BEST[: len(self._labels)], *view.hold]
             self._pending = _Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
         if self._policy == "every":

@@ -67,7 +67,7 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
         raise CommandError(f"A command is a JSON object; this is not JSON ({error}).") from error
     if not isinstance(wish, dict):
         raise CommandError("A command is a JSON object.")
-    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "record"})
+    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "record"})
     if unknown:
         raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.")
     changes: dict[str, Any] = {}
@@ -75,8 +75,7 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
         changes["hold"] = _classes(wish["hold"], labels)
     if "opacity" in wish:
         changes["opacity"] = _opacity(wish["opacity"])
-    if "colormap" in wish:
-        changes["colormap"] = wish["colormap"]
+    changes |= {key: wish[key] for key in ("colormap", "scale") if key in wish}
     record = wish.get("record")
     if record is not None and not isinstance(record, bool):
         raise CommandError("'record' should be true or false.")

@@ -18,6 +18,8 @@ from stream.planes import Bytes, Colour, as_bytes, planes
 
 Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+Scale = Literal["own", "steady"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
 MAX_HELD = 5
 
 
@@ -25,16 +27,20 @@ MAX_HELD = 5
 class View:
     """What a person chose to see: the classes held (none: the best one), how strong, in which colours.
 
-    Raises `ValueError` for what cannot be drawn.
+    `scale` is what counts as full heat: each map's `own` maximum, or one `steady` scale for neighbouring frames and all
+    classes (`stream.steady`), which needs a live stream. Raises `ValueError` for what cannot be drawn.
     """
 
     hold: tuple[int, ...] = ()
     opacity: float = 0.7
     colormap: Colormap = "inferno"
+    scale: Scale = "own"
 
     def __post_init__(self) -> None:
         if self.colormap not in COLORMAPS:
             raise ValueError(f"There is no colormap '{self.colormap}'. Choose one of {', '.join(COLORMAPS)}.")
+        if self.scale not in SCALES:
+            raise ValueError(f"There is no scale '{self.scale}'. Choose one of {', '.join(SCALES)}.")
         if not 0 <= self.opacity <= 1:
             raise ValueError(f"The opacity should be 0 to 1, it is {self.opacity}.")
         if len(self.hold) > MAX_HELD:
@@ -48,10 +54,10 @@ class DrawnMap:
     class_id: int
     label: str
     score: float
-    grid: Bytes  # (h, w) 0…255 for 0…1 of the map's own maximum
+    grid: Bytes  # (h, w) 0…255 for 0…1 of the map's own maximum; of a carried map (2h, 2w)
     evidence: float
     scale: float = 1.0
-    """What the grid is multiplied by for display, so that maps of neighbouring frames can share one scale."""
+    """What the grid is multiplied by for display, so that maps can share one scale (`stream.steady`)."""
 
 
 def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:

@@ -116,7 +116,9 @@ def _frames(path: Path, lines: Iterator[bytes], view: View) -> Iterator[SidecarF
 def _view(path: Path, number: int, value: dict[str, Any]) -> View:
     try:
         settings = value["settings"]
-        return View(tuple(settings["hold"]), settings["opacity"], settings["colormap"])
+        # The first sidecars had no scale.
+        scale = settings.get("scale", "own")
+        return View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale)
     except (KeyError, TypeError, ValueError) as error:
         raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 

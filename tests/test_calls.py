@@ -186,7 +186,7 @@ def test_commands_change_the_view_and_bad_ones_change_nothing(tmp_path: Path, h2
             phone.commands.send(json.dumps({"hold": [2], "opacity": 0.25, "colormap": "viridis"}))
             await phone.until(lambda: phone.reports[-1]["view"]["hold"] == [2])
             view = phone.reports[-1]["view"]
-            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis"}
+            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis", "scale": "steady"}
             await phone.until(lambda: [h["label"] for h in phone.reports[-1]["held"]] == ["blue"])
             for bad in ('{"hold": [3]}', '{"opacity": 2}', '{"colormap": "pink"}', "{", '{"zoom": 1}', "x" * 5000):
                 phone.replies.clear()
@@ -411,4 +411,4 @@ def test_a_changed_view_is_in_the_sidecar(tmp_path: Path, h264: list[EncodedFram
     header, lines = read_sidecar(only_recording(tmp_path / "recordings") / "predictions.jsonl")
     views = [line.view for line in lines]
     assert header["settings"]["opacity"] == views[0].opacity == View().opacity
-    assert views[-1] == View(hold=(1,), opacity=0.25)
+    assert views[-1] == View(hold=(1,), opacity=0.25, scale="steady")

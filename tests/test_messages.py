@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from stream.codec import EncodedFrame
 from stream.live import Counts, Painted, State
 from stream.messages import TOP, Command, CommandError, parse_command, report
-from stream.overlay import COLORMAPS, MAX_HELD, DrawnMap, View
+from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
 from stream.recording import RecordingStatus
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
 LABELS = [f"class {number}" for number in range(10)]
-NOW = View(hold=(3,), opacity=0.5, colormap="viridis")
+NOW = View(hold=(3,), opacity=0.5, colormap="viridis", scale="steady")
 
 
 COUNTS = Counts(received=9, decoded=8, explained=6, passed=1, dropped=1)
@@ -83,7 +83,7 @@ def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
     assert (told["age_ms"], told["state"]) == (33.3, "carried")
     assert told["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
     assert told["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
-    assert told["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis"}
+    assert told["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady"}
 
 
 def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None:
@@ -99,17 +99,18 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
     ("wish", "expected"),
     [
         ({}, Command(NOW, None)),
-        ({"hold": [4, 0, 4]}, Command(View((4, 0), 0.5, "viridis"), None)),
-        ({"hold": []}, Command(View((), 0.5, "viridis"), None)),
-        ({"opacity": 1}, Command(View((3,), 1.0, "viridis"), None)),
-        ({"opacity": 0.25}, Command(View((3,), 0.25, "viridis"), None)),
-        ({"colormap": "turbo"}, Command(View((3,), 0.5, "turbo"), None)),
+        ({"hold": [4, 0, 4]}, Command(View((4, 0), 0.5, "viridis", "steady"), None)),
+        ({"hold": []}, Command(View((), 0.5, "viridis", "steady"), None)),
+        ({"opacity": 1}, Command(View((3,), 1.0, "viridis", "steady"), None)),
+        ({"opacity": 0.25}, Command(View((3,), 0.25, "viridis", "steady"), None)),
+        ({"colormap": "turbo"}, Command(View((3,), 0.5, "turbo", "steady"), None)),
+        ({"scale": "own"}, Command(View((3,), 0.5, "viridis", "own"), None)),
         ({"record": True}, Command(NOW, True)),
         ({"record": False}, Command(NOW, False)),
         ({"record": None}, Command(NOW, None)),
         (
-            {"hold": [1], "opacity": 0, "colormap": "jet", "record": True},
-            Command(View((1,), 0.0, "jet"), True),
+            {"hold": [1], "opacity": 0, "colormap": "jet", "scale": "own", "record": True},
+            Command(View((1,), 0.0, "jet", "own"), True),
         ),
     ],
 )
@@ -121,11 +122,11 @@ def test_the_documented_command_is_understood() -> None:
     example = documented("Command")
     labels = [str(number) for number in range(1000)]
     assert parse_command(json.dumps(example), View(), labels) == Command(
-        View(tuple(example["hold"]), example["opacity"], example["colormap"]), example["record"]
+        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"]), example["record"]
     )
     table = API.read_text(encoding="utf-8").split("### Command")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(example)
-    assert all(f"`{colormap}`" in table for colormap in COLORMAPS)
+    assert all(f"`{choice}`" in table for choice in (*COLORMAPS, *SCALES))
     assert f"up to {MAX_HELD} class numbers" in table
 
 
@@ -158,6 +159,9 @@ def test_the_documented_command_is_understood() -> None:
         ('{"colormap": "rainbow"}', r"There is no colormap 'rainbow'\. Choose one of inferno, viridis"),
         ('{"colormap": ["jet"]}', r"There is no colormap"),
         ('{"colormap": null}', r"There is no colormap"),
+        ('{"scale": "log"}', r"There is no scale 'log'\. Choose one of own, steady\."),
+        ('{"scale": ["own"]}', r"There is no scale"),
+        ('{"scale": null}', r"There is no scale"),
         ('{"record": 1}', r"'record' should be true or false\."),
         ('{"record": "yes"}', r"'record' should be true or false\."),
         ('{"opacity": 0.9, "record": 1}', r"'record' should be true or false\."),
@@ -177,7 +181,7 @@ anything = st.recursive(
 
 
 @given(
-    st.dictionaries(st.sampled_from(["hold", "opacity", "colormap", "record"]), anything).map(json.dumps)
+    st.dictionaries(st.sampled_from(["hold", "opacity", "colormap", "scale", "record"]), anything).map(json.dumps)
     | anything.map(json.dumps)
     | st.text(max_size=30)
 )

@@ -135,7 +135,7 @@ def test_the_sidecar_tells_what_each_frame_shows(source: Path, spots: LocalEngin
     numerator, denominator = header["time_base"]
     assert (header["model"], header["sha256"]) == ("bright spot", spots.sha256)
     assert (header["fit"], header["score"]) == ("stretch", "probability")
-    assert header["settings"] == {"hold": [], "opacity": 0.4, "colormap": "inferno"}
+    assert header["settings"] == {"hold": [], "opacity": 0.4, "colormap": "inferno", "scale": "own"}
     assert [Fraction(f.pts * numerator, denominator) for f in frames] == [s.time for s in film.read(explained.video)]
     for number, frame in enumerate(frames):
         assert frame.age_ms == 0

@@ -337,6 +337,7 @@ def test_each_target_has_its_map_even_where_two_mean_the_same_class(tmp_path: Pa
     ("choice", "sentence"),
     [
         ({"colormap": "rainbow"}, "There is no colormap 'rainbow'. Choose one of inferno"),
+        ({"scale": "log"}, "There is no scale 'log'. Choose one of own, steady."),
         ({"opacity": 1.5}, "The opacity should be 0 to 1, it is 1.5."),
         ({"opacity": -0.1}, "The opacity should be 0 to 1"),
         ({"opacity": float("nan")}, "The opacity should be 0 to 1"),

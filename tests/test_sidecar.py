@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.overlay import COLORMAPS, MAX_HELD, DrawnMap, View
+from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
 from stream.sidecar import SidecarError, SidecarFrame, SidecarWriter, read_sidecar
 
 HEADER: dict[str, Any] = {
@@ -64,7 +64,7 @@ def test_what_is_written_is_read_again(path: Path) -> None:
         line(0),
         line(3003, label="Käse, 芝士"),
         line(6006, maps=0),
-        SidecarFrame(9009, None, (), View((3,), 0.2, "jet")),
+        SidecarFrame(9009, None, (), View((3,), 0.2, "jet", "steady")),
     ]
     header, found = read_sidecar(write(path, *frames))
     assert header == json.loads(json.dumps({"whycam": 1, **HEADER}))
@@ -85,7 +85,11 @@ made = st.builds(
 
 
 views = st.builds(
-    View, st.lists(st.integers(0, 999), max_size=MAX_HELD).map(tuple), st.floats(0, 1), st.sampled_from(COLORMAPS)
+    View,
+    st.lists(st.integers(0, 999), max_size=MAX_HELD).map(tuple),
+    st.floats(0, 1),
+    st.sampled_from(COLORMAPS),
+    st.sampled_from(SCALES),
 )
 
 
@@ -101,6 +105,14 @@ views = st.builds(
 def test_whatever_is_written_is_read_again(path: Path, frames: list[SidecarFrame]) -> None:
     _, found = read_sidecar(write(path, *frames))
     assert all(same(a, b) for a, b in zip(found, frames, strict=True))
+
+
+def test_a_sidecar_from_before_there_was_a_scale_means_each_maps_own(path: Path) -> None:
+    text = write(path, line(0)).read_text(encoding="utf-8")
+    path.write_text(text.replace(',"scale":"own"', ""), encoding="utf-8")
+    header, (frame,) = read_sidecar(path)
+    assert "scale" not in header["settings"]
+    assert frame.view == View(scale="own")
 
 
 def test_a_line_holds_what_is_promised_to_other_programs(path: Path) -> None:

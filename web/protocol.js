@@ -3,7 +3,7 @@
  * The shapes of what the server and the page say to each other over the data channels (docs/api.md).
  *
  * @typedef {{class: number, label: string, score: number}} Held
- * @typedef {{hold: number[], opacity: number, colormap: string}} View
+ * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady'}} View
  * @typedef {{state: 'on' | 'off' | 'stopped', folder: string, reason: string}} Recording
  *
  * @typedef {object} Report one a frame, server to page
