@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -18,13 +18,12 @@ logger = logging.getLogger(__name__)
 
 MOST = 64
 MOST_AN_ADDRESS = 8
-MOST_TOLD = 8
-"""Connections beyond these that are told so; still more are cut off without a word."""
+MOST_LEAVING = 8
+"""Connections beyond these while older ones leave; still more are cut off."""
 PATIENCE_S = 10.0
 """For TLS to come about, for a first request's header to come, between two requests, and for a body."""
 GOODBYE_S = 2.0
-"""For the end of TLS, and for the rest of a body that nobody reads."""
-_FULL = "Too many connections are open. Close other pages of whycam, then try again."
+"""For the end of TLS, for the rest of a body that nobody reads, and for a last answer where others wait."""
 _NOT_READ = "The server cannot read this request: it is not HTTP, or a line of its header is too long."
 
 
@@ -65,13 +64,13 @@ class Connections:
         task.add_done_callback(self._tasks.discard)
 
     async def _watch(self, door: socket.socket, context: ssl.SSLContext | None, most_an_address: int) -> None:
-        """Take in whoever comes.
+        """Take in whoever comes; in a crowd the oldest connection goes, which a browser has most likely done with.
 
         Sockets are counted, from before TLS until they are closed: asyncio's own servers tell of a connection only when
         its handshake is over, and one that never ends it would cost a file descriptor that nobody counts.
         """
         loop = asyncio.get_running_loop()
-        guests: dict[socket.socket, str] = {}
+        guests: dict[socket.socket, tuple[str, _Handler]] = {}
         with door:
             while True:
                 await asyncio.sleep(0)  # a crowd at the door must not keep the loop
@@ -83,27 +82,33 @@ class Connections:
                     logger.warning("A connection could not be taken in: %s", error)
                     await asyncio.sleep(1)
                     continue
-                guests = {each: whose for each, whose in guests.items() if each.fileno() >= 0}
-                beyond = max(len(guests) - MOST, sum(whose == address for whose in guests.values()) - most_an_address)
-                if beyond >= MOST_TOLD:
+                guests = {each: who for each, who in guests.items() if each.fileno() >= 0}
+                everyone = [handler for _, handler in guests.values()]
+                same = [handler for whose, handler in guests.values() if whose == address]
+                crowd, most = (same, most_an_address) if len(same) >= most_an_address else (everyone, MOST)
+                beyond = len(crowd) - most
+                if beyond >= MOST_LEAVING:
                     guest.close()
                     continue
-                guests[guest] = address
-                self._start(self._admit(guest, context, self._handler if beyond < 0 else _TurnedAway))
+                if beyond >= 0:
+                    # Those before it were asked to leave already.
+                    crowd[beyond].close()
+                    loop.call_later(GOODBYE_S, crowd[beyond].force_close)
+                handler = self._handler()
+                guests[guest] = address, handler
+                self._start(self._admit(guest, context, handler))
 
-    async def _admit(
-        self, guest: socket.socket, context: ssl.SSLContext | None, protocol: Callable[[], asyncio.Protocol]
-    ) -> None:
+    async def _admit(self, guest: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
         with suppress(OSError):  # TLS did not come about; asyncio has closed the socket
             await asyncio.get_running_loop().connect_accepted_socket(
-                protocol,
+                lambda: handler,
                 guest,
                 ssl=context,
                 ssl_handshake_timeout=self._patience_s if context else None,
                 ssl_shutdown_timeout=GOODBYE_S if context else None,
             )
 
-    def _handler(self) -> web.RequestHandler:
+    def _handler(self) -> _Handler:
         return _Handler(
             self._server,
             loop=asyncio.get_running_loop(),
@@ -120,6 +125,13 @@ class Connections:
 class _Handler(web.RequestHandler):
     """aiohttp's; what it cannot read is answered in a sentence and logged nowhere: it may hold a token."""
 
+    async def start(self) -> None:
+        """Serve this connection; aiohttp's `close` would leave an idle one open and unserved."""
+        try:
+            await super().start()
+        finally:
+            self.force_close()
+
     def handle_error(
         self,
         request: web.BaseRequest,
@@ -134,21 +146,6 @@ class _Handler(web.RequestHandler):
         response.headers.update(HEADERS)
         response.force_close()
         return response
-
-
-class _TurnedAway(asyncio.Protocol):
-    """There is no room: says so to whoever asks, and shuts."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        asyncio.get_running_loop().call_later(GOODBYE_S, transport.abort)
-
-    def data_received(self, data: bytes) -> None:  # noqa: ARG002 - a socket that is shut with bytes unread loses the answer
-        fields = {"Content-Type": "text/plain; charset=utf-8", "Retry-After": "5", "Connection": "close", **HEADERS}
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self._transport.write(f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n{_FULL}".encode())
-        self._transport.close()
 
 
 async def body_of(request: web.Request) -> bytes:

@@ -16,7 +16,7 @@ from aiohttp import web
 from stream import connections
 from stream.access import HEADERS
 from stream.certificate import own_certificate
-from stream.connections import MOST_AN_ADDRESS, MOST_TOLD, Connections, body_of
+from stream.connections import MOST_AN_ADDRESS, MOST_LEAVING, Connections, body_of
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -28,11 +28,16 @@ async def door(patience_s: float = 5.0, context: ssl.SSLContext | None = None) -
     async def hello(_: web.Request) -> web.Response:
         return web.Response(text="hello")
 
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.5)
+        return web.Response(text="at last")
+
     async def echo(request: web.Request) -> web.Response:
         return web.Response(body=await body_of(request))
 
     app = web.Application()
     app.router.add_get("/", hello)
+    app.router.add_get("/slow", slow)
     app.router.add_post("/", echo)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -51,24 +56,51 @@ async def say(port: int, data: bytes) -> tuple[asyncio.StreamReader, asyncio.Str
     return reader, writer
 
 
-def test_an_address_has_eight_connections_and_room_again_when_one_ends() -> None:
+def test_the_ninth_connection_of_an_address_takes_the_place_of_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "GOODBYE_S", 60)  # an idle one goes at once
+
     async def run() -> None:
         async with door() as port:
             held = [await say(port, REQUEST) for _ in range(MOST_AN_ADDRESS)]
             for reader, _ in held:
                 assert b"200 OK" in await reader.readuntil(b"hello")
-            reader, writer = await say(port, REQUEST)
-            answer = await reader.read()
-            assert b"503" in answer
-            assert b"Retry-After" in answer
-            assert all(f"{name}: {value}\r\n".encode() in answer for name, value in HEADERS.items())
-            writer.close()
-            held[0][1].close()
-            await asyncio.sleep(0.1)
-            reader, writer = await say(port, REQUEST)
-            assert b"200 OK" in await reader.readuntil(b"hello")
-            for _, each in [*held, (reader, writer)]:
-                each.close()
+            for oldest in range(2):
+                held.append(await say(port, REQUEST))
+                assert b"200 OK" in await held[-1][0].readuntil(b"hello")
+                assert await asyncio.wait_for(held[oldest][0].read(), 5) == b""
+            for reader, writer in held[2:]:
+                writer.write(REQUEST)
+                assert b"200 OK" in await reader.readuntil(b"hello")
+            for _, writer in held:
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_whoever_makes_room_gets_its_answer_first() -> None:
+    async def run() -> None:
+        async with door() as port:
+            busy = await say(port, REQUEST.replace(b"/", b"/slow", 1))
+            held = [await say(port, REQUEST) for _ in range(MOST_AN_ADDRESS)]
+            for reader, _ in held:
+                assert b"200 OK" in await reader.readuntil(b"hello")
+            assert (await asyncio.wait_for(busy[0].read(), 5)).endswith(b"at last")
+            for _, writer in [busy, *held]:
+                writer.close()
+
+    asyncio.run(run())
+
+
+def test_whoever_makes_room_and_goes_on_asking_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "GOODBYE_S", 0.2)
+
+    async def run() -> None:
+        async with door(60) as port:
+            busy = await say(port, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhal")
+            held = [await say(port, REQUEST) for _ in range(MOST_AN_ADDRESS)]
+            assert await asyncio.wait_for(busy[0].read(), 5) == b""
+            for _, writer in [busy, *held]:
+                writer.close()
 
     asyncio.run(run())
 
@@ -78,7 +110,7 @@ def test_connections_count_before_their_handshake_and_too_many_are_cut_off(tmp_p
 
     async def run() -> None:
         async with door(60, context) as port:
-            held = [await say(port, b"") for _ in range(MOST_AN_ADDRESS + MOST_TOLD)]
+            held = [await say(port, b"") for _ in range(MOST_AN_ADDRESS + MOST_LEAVING)]
             reader, writer = await say(port, b"")
             assert await asyncio.wait_for(reader.read(), 5) == b""
             for _, each in [*held, (reader, writer)]:
@@ -87,7 +119,7 @@ def test_connections_count_before_their_handshake_and_too_many_are_cut_off(tmp_p
     asyncio.run(run())
 
 
-def test_whoever_was_turned_away_is_cut_off_soon_although_it_never_ends_tls(
+def test_whoever_has_to_leave_and_never_ends_tls_is_cut_off_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "GOODBYE_S", 0.2)
@@ -105,12 +137,10 @@ def test_whoever_was_turned_away_is_cut_off_soon_although_it_never_ends_tls(
                     secured.sendall(REQUEST)
                     return secured.recv(12)
 
-                for _ in range(MOST_AN_ADDRESS):
-                    assert await asyncio.to_thread(knock) == b"HTTP/1.1 200"
-                for _ in range(2):
-                    for _ in range(MOST_TOLD):
-                        assert await asyncio.to_thread(knock) == b"HTTP/1.1 503"
-                    await asyncio.sleep(0.6)
+                for _ in range(3):
+                    for _ in range(MOST_AN_ADDRESS):
+                        assert await asyncio.to_thread(knock) == b"HTTP/1.1 200"
+                    await asyncio.sleep(0.8)
 
     asyncio.run(run())
 
