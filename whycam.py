@@ -40,6 +40,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from models import catalog
 from models.contract import Contract, Score
@@ -409,9 +410,12 @@ def _invite(lan: Lan) -> None:
     except UnicodeEncodeError:
         screen.print("This terminal cannot show the QR code; http://localhost shows it.")
     else:
-        # Black on white whatever the terminal's colours are: scanners want it so.
+        # Black on white whatever the terminal's colours are: scanners want it so. Some fonts leave a gap between
+        # lines, which is black too where both halves are.
         for line in code.splitlines():
-            screen.print(line, style="black on bright_white", markup=False)
+            row = Text(line, style="black on bright_white")
+            row.highlight_regex("█+", "on black")
+            screen.print(row)
     for url in urls[1:]:
         screen.print("or, in another network:", url, markup=False)
     if lan.certificate is not None and lan.certificate.authority is not None:

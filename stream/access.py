@@ -11,7 +11,6 @@ from typing import TypeAlias
 
 from aiohttp import hdrs, web
 
-from stream.connections import MAX_LINE, Connections, header_bytes
 from stream.credentials import CookieRefused, Credentials, Role
 from stream.throttle import Throttle
 
@@ -32,6 +31,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+MAX_HEADER = 8 * 1024
+"""Bytes of a request's header fields, all of them together."""
 COOKIE = "__Host-whycam"
 COOKIE_S = 30 * 86400
 FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
@@ -62,8 +63,6 @@ class Access:
         self._credentials = credentials
         self._names = frozenset(name.lower() for name in names)
         self._throttle = throttle or Throttle()
-        self.connections: Connections | None = None
-        """Told of each request, where the server's own doors are used."""
 
     def join(self, token: str, address: str) -> tuple[Role, str]:
         """The role that a token gives, and a cookie for it; raises the HTTP error for a wrong one."""
@@ -103,8 +102,6 @@ class Access:
 
     def check(self, request: web.Request) -> None:
         """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat."""
-        if request.transport is not None and self.connections is not None:
-            self.connections.begun(request.transport)
         name = _name(request)
         if request.secure and not self._is_ours(name):
             raise web.HTTPMisdirectedRequest(text="This server does not go by that name. Scan its code again.")
@@ -112,8 +109,8 @@ class Access:
             raise web.HTTPMisdirectedRequest(
                 text="This server answers to localhost only. Open http://localhost instead."
             )
-        if header_bytes(request) > MAX_LINE:
-            raise web.HTTPRequestHeaderFieldsTooLarge(text=f"The header is larger than {MAX_LINE} bytes.")
+        if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEADER:
+            raise web.HTTPRequestHeaderFieldsTooLarge(text=f"The header is larger than {MAX_HEADER} bytes.")
         if request.method in ("GET", "HEAD") and not request.path.startswith("/api/"):
             return
         if request.headers.get("Origin") not in (None, f"{request.scheme}://{request.headers.get('Host')}"):
@@ -129,21 +126,21 @@ ACCESS = web.AppKey("access", Access)
 CALLER = web.RequestKey("caller", Caller)
 
 
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Put the security headers on an answer, whoever made it."""
+    response.headers.update(HEADERS)
+
+
 @web.middleware
-async def headers_and_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Put the security headers on every answer; an error is one sentence of plain text."""
+async def mistakes_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A mistake of ours is one sentence of plain text, as every error is."""
     try:
-        response = await handler(request)
-    except web.HTTPException as error:
-        error.headers.update(HEADERS)
+        return await handler(request)
+    except web.HTTPException:
         raise
     except Exception as error:
         logger.exception("%s %s failed", request.method, request.path)
-        raise web.HTTPInternalServerError(
-            text="The server made a mistake; its log tells more.", headers=HEADERS
-        ) from error
-    response.headers.update(HEADERS)
-    return response
+        raise web.HTTPInternalServerError(text="The server made a mistake; its log tells more.") from error
 
 
 @web.middleware

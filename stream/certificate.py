@@ -51,9 +51,8 @@ class Certificate:
         """For the server's sockets; raises `CertificateError`."""
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         try:
-            context.load_cert_chain(
-                self.chain, self.key, password=""
-            )  # a key with a password would ask on the terminal
+            # A key with a password would ask for it on the terminal.
+            context.load_cert_chain(self.chain, self.key, password="")
         except (ssl.SSLError, OSError) as error:
             raise CertificateError(
                 f"{self.chain} and {self.key} cannot be used as certificate and key ({error}). "
@@ -67,8 +66,12 @@ def given_certificate(chain: Path, key: Path) -> Certificate:
     leaf = _read(chain)
     certificate = Certificate(chain, key, _names(leaf), leaf.not_valid_after_utc, None)
     certificate.context()
-    if leaf.not_valid_after_utc <= datetime.now(UTC):
-        raise CertificateError(f"{chain} was valid until {leaf.not_valid_after_utc:%Y-%m-%d}. Give a newer one.")
+    begin, end, now = leaf.not_valid_before_utc, leaf.not_valid_after_utc, datetime.now(UTC)
+    if not begin <= now < end:
+        raise CertificateError(
+            f"{chain} is valid from {begin:%Y-%m-%d} until {end:%Y-%m-%d}; today is {now:%Y-%m-%d}. "
+            "Give another one, or set this computer's clock."
+        )
     return certificate
 
 
@@ -106,10 +109,12 @@ def local_name() -> str:
 def _read(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificates(path.read_bytes())[0]
-    except FileNotFoundError as error:
-        raise CertificateError(f"There is no file {path}.") from error
+    except OSError as error:
+        raise CertificateError(f"{path} cannot be read ({error.strerror}). Give a file with a certificate.") from error
     except ValueError as error:
-        raise CertificateError(f"{path} is not a PEM certificate ({error}).") from error
+        raise CertificateError(
+            f"{path} holds no PEM certificate ('-----BEGIN CERTIFICATE-----' …). Give the chain with --cert."
+        ) from error
 
 
 def _kept(path: Path, key: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
@@ -139,16 +144,12 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     )
 
 
-def _networks(names: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+def _networks(names: Sequence[str]) -> list[ipaddress.IPv4Network]:
     """The private networks, and those of our addresses that lie in none of them (a university's, for example)."""
-    private = [ipaddress.ip_network(text) for text in PRIVATE_NETWORKS]
+    private = [ipaddress.IPv4Network(text) for text in PRIVATE_NETWORKS]
     addresses = [name.value for name in map(_general_name, names) if isinstance(name, x509.IPAddress)]
-    single = [ipaddress.ip_network(str(a)) for a in addresses if not any(str(a) and _inside(a, n) for n in private)]
-    return [*private, *single]
-
-
-def _inside(address: object, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    return isinstance(address, ipaddress.IPv4Address | ipaddress.IPv6Address) and address in network
+    single = [ipaddress.IPv4Network(str(address)) for address in addresses]
+    return [*private, *(one for one in single if not any(one.subnet_of(network) for network in private))]
 
 
 def _may_speak_for(authority: x509.Certificate, names: Sequence[str]) -> bool:

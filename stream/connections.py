@@ -3,41 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
 
+from stream.access import HEADERS, MAX_HEADER
+
+logger = logging.getLogger(__name__)
+
 MOST = 64
 MOST_AN_ADDRESS = 8
+MOST_LEAVING = 8
+"""Connections beyond these while older ones leave; still more are cut off."""
 PATIENCE_S = 10.0
 """For TLS to come about, for a first request's header to come, between two requests, and for a body."""
-MAX_LINE = 8 * 1024
-MAX_FIELDS = 64
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 5\r\n"
-    b"Connection: close\r\n\r\nToo many connections are open. Close other pages of whycam, then try again."
-)
-
-REQUEST_LIMITS: dict[str, Any] = {
-    "keepalive_timeout": PATIENCE_S,
-    "max_line_size": MAX_LINE,
-    "max_field_size": MAX_LINE,
-    "max_headers": MAX_FIELDS,
-    "lingering_time": 2.0,
-}
-"""For `web.AppRunner`; what aiohttp can limit by itself."""
+GOODBYE_S = 2.0
+"""For the end of TLS, for the rest of a body that nobody reads, and for a last answer where others wait."""
+_NOT_READ = "The server cannot read this request: it is not HTTP, or a line of its header is too long."
 
 
 class Connections:
     """All connections of an application. `await connections.listen(…)` opens a door, `close` shuts them all."""
 
-    def __init__(self, handlers: Callable[[], asyncio.Protocol], patience_s: float = PATIENCE_S) -> None:
-        self._handlers = handlers
+    def __init__(self, server: web.Server, patience_s: float = PATIENCE_S) -> None:
+        self._server = server
         self._patience_s = patience_s
-        self._silent: dict[asyncio.BaseTransport, asyncio.TimerHandle] = {}
-        self._doors: list[asyncio.Server] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(
         self,
@@ -51,72 +47,105 @@ class Connections:
 
         Each door counts for itself, so that a crowd at one of them locks nobody out of another.
         """
-        visitors: set[asyncio.Transport] = set()
-        patience = None if context is None else self._patience_s
-        door = await asyncio.get_running_loop().create_server(
-            lambda: _Doorman(self, visitors, most_an_address),
-            address,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=patience,
-        )
-        self._doors.append(door)
-        bound: int = door.sockets[0].getsockname()[1]
+        door = socket.create_server((address, port))
+        door.setblocking(False)
+        bound: int = door.getsockname()[1]
+        self._start(self._watch(door, context, most_an_address))
         return bound
 
     def close(self) -> None:
         """Shut all doors; open connections are the application's."""
-        for door in self._doors:
-            door.close()
-        for timer in self._silent.values():
-            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
 
-    def begun(self, transport: asyncio.BaseTransport) -> None:
-        """A request's header came over this connection."""
-        timer = self._silent.pop(transport, None)
-        if timer is not None:
-            timer.cancel()
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _admit(self, transport: asyncio.Transport) -> None:
+    async def _watch(self, door: socket.socket, context: ssl.SSLContext | None, most_an_address: int) -> None:
+        """Take in whoever comes; in a crowd the oldest connection goes, which a browser has most likely done with.
+
+        Sockets are counted, from before TLS until they are closed: asyncio's own servers tell of a connection only when
+        its handshake is over, and one that never ends it would cost a file descriptor that nobody counts.
+        """
         loop = asyncio.get_running_loop()
-        self._silent[transport] = loop.call_later(self._patience_s, self._lose, transport)
-        handler = self._handlers()
-        transport.set_protocol(handler)
-        handler.connection_made(transport)
+        guests: dict[socket.socket, tuple[str, _Handler]] = {}
+        with door:
+            while True:
+                await asyncio.sleep(0)  # a crowd at the door must not keep the loop
+                try:
+                    guest, (address, *_) = await loop.sock_accept(door)
+                except ConnectionAbortedError:  # gone already
+                    continue
+                except OSError as error:  # most likely there are no descriptors left; some come back
+                    logger.warning("A connection could not be taken in: %s", error)
+                    await asyncio.sleep(1)
+                    continue
+                guests = {each: who for each, who in guests.items() if each.fileno() >= 0}
+                everyone = [handler for _, handler in guests.values()]
+                same = [handler for whose, handler in guests.values() if whose == address]
+                crowd, most = (same, most_an_address) if len(same) >= most_an_address else (everyone, MOST)
+                beyond = len(crowd) - most
+                if beyond >= MOST_LEAVING:
+                    guest.close()
+                    continue
+                if beyond >= 0:
+                    # Those before it were asked to leave already.
+                    crowd[beyond].close()
+                    loop.call_later(GOODBYE_S, crowd[beyond].force_close)
+                handler = self._handler()
+                guests[guest] = address, handler
+                self._start(self._admit(guest, context, handler))
 
-    def _lose(self, transport: asyncio.Transport) -> None:
-        self._silent.pop(transport, None)
-        transport.abort()
+    async def _admit(self, guest: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
+        with suppress(OSError):  # TLS did not come about; asyncio has closed the socket
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: handler,
+                guest,
+                ssl=context,
+                ssl_handshake_timeout=self._patience_s if context else None,
+                ssl_shutdown_timeout=GOODBYE_S if context else None,
+            )
+
+    def _handler(self) -> _Handler:
+        return _Handler(
+            self._server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type] # aiohttp's word for: no log
+            keepalive_timeout=self._patience_s,
+            lingering_time=GOODBYE_S,
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+            max_headers=64,
+            auto_decompress=False,  # 2 MB can be a gigabyte of zeros, and inflating it holds up the loop
+        )
 
 
-class _Doorman(asyncio.Protocol):
-    """Stands at a new connection: turns it away, or leaves it to the handler."""
+class _Handler(web.RequestHandler):
+    """aiohttp's; what it cannot read is answered in a sentence and logged nowhere: it may hold a token."""
 
-    def __init__(self, connections: Connections, visitors: set[asyncio.Transport], most_an_address: int) -> None:
-        self._connections = connections
-        self._visitors = visitors
-        self._most_an_address = most_an_address
+    async def start(self) -> None:
+        """Serve this connection; aiohttp's `close` would leave an idle one open and unserved."""
+        try:
+            await super().start()
+        finally:
+            self.force_close()
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        visitors, address = self._visitors, _address(transport)
-        visitors -= {gone for gone in visitors if gone.is_closing()}
-        if len(visitors) >= MOST or sum(_address(each) == address for each in visitors) >= self._most_an_address:
-            transport.write(_FULL)
-            transport.close()
-            return
-        visitors.add(transport)
-        self._connections._admit(transport)
-
-
-def _address(transport: asyncio.Transport) -> str:
-    peer = transport.get_extra_info("peername")
-    return peer[0] if peer else ""
-
-
-def header_bytes(request: web.BaseRequest) -> int:
-    """The size of a request's header fields as they came."""
-    return sum(len(name) + len(value) + 4 for name, value in request.raw_headers)
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        if status >= 500:
+            response = super().handle_error(request, status, exc, message)
+        else:
+            response = web.Response(status=status, text=_NOT_READ)
+        response.headers.update(HEADERS)
+        response.force_close()
+        return response
 
 
 async def body_of(request: web.Request) -> bytes:

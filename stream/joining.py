@@ -42,7 +42,8 @@ async def _certificate(request: web.Request) -> web.Response:
     return web.Response(
         body=lan.certificate.authority,
         content_type="application/x-x509-ca-cert",
-        headers={"Content-Disposition": 'attachment; filename="whycam.crt"'},
+        # Inline: an iPhone would keep an attachment as a file, and offers to install only what it opens.
+        headers={"Content-Disposition": 'inline; filename="whycam.crt"'},
     )
 
 

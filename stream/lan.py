@@ -25,8 +25,8 @@ NO_NETWORK = (
 )
 IF_UNREACHABLE = (
     "If the page does not open on a phone: is the phone in the same network? A guest or school Wi-Fi may keep devices "
-    "apart: use the phone's hotspot (it needs no internet). A firewall must let in TCP {port} and UDP (--udp-ports "
-    "narrows which)."
+    "apart: use the phone's hotspot (it needs no internet), then start whycam again: its address is new. "
+    "A firewall must let in TCP {port} and UDP (--udp-ports narrows which)."
 )
 
 
@@ -59,11 +59,17 @@ class Lan:
         new_token: bool = False,
     ) -> Lan:
         """With the keys that lie in a folder, made where they are missing; `given`: a certificate and its key."""
-        credentials = Credentials.kept(folder, new=new_token)
-        if not addresses:
-            return cls((), port, None, credentials)
-        certificate = given_certificate(*given) if given else own_certificate(folder, addresses)
-        return cls(tuple(addresses), port, certificate, credentials)
+        try:
+            credentials = Credentials.kept(folder, new=new_token)
+            if not addresses:
+                return cls((), port, None, credentials)
+            certificate = given_certificate(*given) if given else own_certificate(folder, addresses)
+        except OSError as error:
+            raise ValueError(
+                f"Keys and tokens cannot be kept in {folder} ({error.strerror}). Name another folder with --config."
+            ) from error
+        # Two adapters may have the same address.
+        return cls(tuple(dict.fromkeys(addresses)), port, certificate, credentials)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -71,12 +77,12 @@ class Lan:
         return (*self.addresses, *(self.certificate.names if self.certificate else ()))
 
     def bases(self) -> tuple[str, ...]:
-        """The page's URLs; a certificate that was given is for names, so its first name leads."""
-        hosts = list(self.addresses)
-        if self.certificate is not None and self.certificate.authority is None:
-            named = [n for n in self.certificate.names if not _is_address(n) and not n.startswith("*")]
-            hosts = [*named[:1], *hosts]
-        return tuple(f"https://{host}:{self.port}/" for host in hosts)
+        """The page's URLs: addresses that the certificate is for, else its first name, lead."""
+        certified = self.certificate.names if self.certificate else ()
+        hosts = [address for address in self.addresses if address in certified]
+        if not hosts:
+            hosts = [n for n in certified if not (_is_address(n) or n.startswith("*") or n == "localhost")][:1]
+        return tuple(f"https://{host}:{self.port}/" for host in dict.fromkeys([*hosts, *self.addresses]))
 
     def invitations(self, role: Role = "phone") -> tuple[str, ...]:
         """The URLs that let a device join; the token is in the fragment, which a browser sends nowhere."""

@@ -13,8 +13,8 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from stream import joining
-from stream.access import ACCESS, CALLER, Access, headers_and_words, only, own_name_only
-from stream.connections import MOST, REQUEST_LIMITS, Connections, body_of
+from stream.access import ACCESS, CALLER, Access, add_headers, mistakes_in_words, only, own_name_only
+from stream.connections import MOST, Connections, body_of
 from stream.engine import Engine
 from stream.joining import LAN, WEB
 from stream.lan import Lan
@@ -30,7 +30,8 @@ COMPLAIN_EVERY_S = 10.0
 
 def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     """The application, open to a LAN where there is one; it ends the sessions when it is shut down."""
-    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[headers_and_words, own_name_only])
+    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[mistakes_in_words, own_name_only])
+    app.on_response_prepare.append(add_headers)
     app[SESSIONS] = sessions
     app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
     if lan is not None:
@@ -73,10 +74,10 @@ async def serve_until_stopped(
 @asynccontextmanager
 async def running(app: web.Application) -> AsyncIterator[Connections]:
     """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
-    runner = web.AppRunner(app, access_log=None, **REQUEST_LIMITS)
+    runner = web.AppRunner(app)
     await runner.setup()
     assert runner.server is not None
-    app[ACCESS].connections = connections = Connections(runner.server)
+    connections = Connections(runner.server)
     try:
         yield connections
     finally:

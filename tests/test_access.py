@@ -176,6 +176,9 @@ def test_help_and_the_authoritys_certificate_are_for_everybody(tmp_path: Path) -
             assert "does not protect" in await page.text()
             certificate = await http.get(f"{home.remote}/certificate")
             assert certificate.content_type == "application/x-x509-ca-cert"
+            # An iPhone offers to install what it opens; an attachment, or a link that says `download`, it only stores.
+            assert certificate.headers["Content-Disposition"].startswith("inline")
+            assert " download" not in (await page.text()).partition("/certificate")[2].partition(">")[0]
             assert await certificate.read() == (tmp_path / "config" / "authority.crt").read_bytes()
             assert b"PRIVATE" not in await certificate.read()
 

@@ -150,17 +150,19 @@ def test_a_given_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None
     own_certificate(tmp_path, HOME)
     (tmp_path / "text").write_text("not a certificate")
     for chain, key, words in (
-        ("none", KEY, "no file"),
-        ("text", KEY, "not a PEM certificate"),
+        ("none", KEY, "cannot be read"),
+        (".", KEY, "cannot be read"),
+        ("text", KEY, "no PEM certificate"),
         (CHAIN, "none", "cannot be used"),
         (CHAIN, AUTHORITY_KEY, "cannot be used"),
     ):
         with pytest.raises(CertificateError, match=words):
             given_certificate(tmp_path / chain, tmp_path / key)
-    old = datetime.now(UTC) - timedelta(days=2 * DAYS)
-    own_certificate(tmp_path / "old", HOME, old)
-    with pytest.raises(CertificateError, match="was valid until"):
-        given_certificate(tmp_path / "old" / CHAIN, tmp_path / "old" / KEY)
+    for days in (-2 * DAYS, DAYS):
+        folder = tmp_path / f"{days} days"
+        own_certificate(folder, HOME, datetime.now(UTC) + timedelta(days=days))
+        with pytest.raises(CertificateError, match="is valid from"):
+            given_certificate(folder / CHAIN, folder / KEY)
 
 
 def test_looking_at_it_makes_nothing(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.certificate import own_certificate
+from stream.certificate import local_name, own_certificate
 from stream.lan import Address, Lan, lan_addresses, likely_first, own_address
 
 WIFI, WIRE = Address("192.168.1.5", "wlan0"), Address("10.1.2.3", "eth0")
@@ -54,11 +54,29 @@ def test_an_invitation_holds_the_token_where_a_browser_sends_it_nowhere(tmp_path
     assert {"192.168.1.5", "10.1.2.3", "localhost"} <= set(lan.names)
 
 
-def test_a_given_certificate_puts_its_name_into_the_invitation(tmp_path: Path) -> None:
+def test_a_given_certificate_leads_the_phone_to_a_name_that_it_is_for(tmp_path: Path) -> None:
+    """As mkcert makes them: for localhost, a name and an address; a phone's localhost is the phone."""
     own_certificate(tmp_path, ["192.168.1.5"])
-    lan = Lan.prepared(["192.168.1.5"], 443, tmp_path, given=(tmp_path / "server.crt", tmp_path / "server.key"))
-    assert lan.bases()[0] == "https://localhost:443/"  # the first name of the certificate that this test gives
-    assert lan.bases()[-1] == "https://192.168.1.5:443/"
+    given = (tmp_path / "server.crt", tmp_path / "server.key")
+    both = Lan.prepared(["10.1.2.3", "192.168.1.5"], 443, tmp_path, given=given)
+    assert both.bases() == ("https://192.168.1.5:443/", "https://10.1.2.3:443/")
+    moved = Lan.prepared(["10.1.2.3"], 443, tmp_path, given=given)
+    assert moved.bases() == (f"https://{local_name()}:443/", "https://10.1.2.3:443/")
+
+
+def test_an_address_that_two_adapters_have_is_one_door(tmp_path: Path) -> None:
+    assert Lan.prepared(["192.168.1.5", "192.168.1.5"], 8443, tmp_path).addresses == ("192.168.1.5",)
+
+
+@pytest.mark.parametrize("file", ["", "access.json/", "server.key/"])
+def test_a_folder_that_cannot_keep_keys_is_said(tmp_path: Path, file: str) -> None:
+    folder = tmp_path / "config"
+    if file:
+        (folder / file).mkdir(parents=True)
+    else:
+        folder.write_text("not a folder")
+    with pytest.raises(ValueError, match="--config"):
+        Lan.prepared(["192.168.1.5"], 8443, folder)
 
 
 def test_without_a_network_there_is_no_door_and_no_certificate(tmp_path: Path) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.text import Text
 
+import whycam
+from stream.credentials import Credentials
+from stream.lan import Lan
 from stream.qr import svg_qr, terminal_qr
 
 URL = "https://192.168.178.123:8443/#aDM5yayTjIpEjaFqu2tsWQ"
@@ -25,6 +33,31 @@ def decoded(picture: NDArray[np.uint8]) -> str:
 
 def test_the_terminals_code_says_the_url() -> None:
     assert decoded(as_shown(terminal_qr(URL))) == URL
+
+
+def drawn(lines: list[str]) -> NDArray[np.uint8]:
+    """What xterm makes of these lines: its font's blocks leave the top of each cell (9 x 19 pixels) to the paper."""
+    console, rows = Console(), []
+    for line in map(Text.from_ansi, lines):
+        cells = []
+        for place, character in enumerate(line.plain):
+            paper = line.get_style_at_offset(console, place).bgcolor
+            cell = np.full((19, 9), 0 if paper is not None and paper.number == 0 else 255, np.uint8)
+            top, bottom = HALVES[character]
+            cell[1 : 10 if top else 1] = 0
+            cell[10 if bottom else 19 :] = 0
+            cells.append(cell)
+        rows.append(np.hstack(cells))
+    return np.vstack(rows)
+
+
+def test_a_terminal_whose_font_leaves_gaps_shows_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(whycam, "screen", Console(file=out, force_terminal=True, color_system="standard", width=80))
+    known = Credentials({"phone": URL.partition("#")[2]}, b"")
+    whycam._invite(Lan(("192.168.178.123",), 8443, None, known))
+    code = [line for line in out.getvalue().splitlines() if set(Text.from_ansi(line).plain) <= set(HALVES)]
+    assert decoded(drawn(code)) == URL
 
 
 def test_it_fits_a_small_terminal() -> None:

@@ -73,6 +73,7 @@ BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "an unknown call": (lambda http, base: http.delete(f"{base}/call/none"), 404, "no such call"),
     "a file outside": (lambda http, base: http.get(f"{base}/static/..%2fpyproject.toml"), 404, ""),
     "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, ""),
+    "an odd expectation": (get("/", Expect="a miracle"), 417, "miracle"),
     "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, ""),
 }
 
