@@ -16,8 +16,9 @@ import numpy as np
 
 from stream.engine import Engine
 from stream.explainer import BEST, Explanation
+from stream.film_writer import FilmWriter
 from stream.fit import Fit
-from stream.media import Film, FilmWriter, MediaError, open_film, read_film
+from stream.media import Film, MediaError, open_film, read_film
 from stream.overlay import Painter, View, drawn_maps, without_repeats
 from stream.planes import Bytes
 from stream.sidecar import SidecarFrame, SidecarWriter

@@ -90,6 +90,25 @@ def planes(frame: av.VideoFrame) -> tuple[Bytes, Bytes, Bytes]:
     return y, u, v
 
 
+def fitted(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A yuv420p frame in the middle of one of this even size, as large as it can be, with black beside it."""
+    if (frame.width, frame.height) == (width, height):
+        return frame
+    made = av.VideoFrame(width, height, "yuv420p")
+    made.pts, made.time_base = frame.pts, frame.time_base
+    made.colorspace, made.color_range = frame.colorspace, frame.color_range
+    scale = min(width / frame.width, height / frame.height)
+    # On the chroma grid.
+    inner = max(2, round(frame.width * scale) & ~1), max(2, round(frame.height * scale) & ~1)
+    x, y = (width - inner[0]) // 2 & ~1, (height - inner[1]) // 2 & ~1
+    black = (0 if Colour.of(frame).full_range else 16, 128, 128)
+    for level, to, plane, step in zip(black, planes(made), planes(frame), (1, 2, 2), strict=True):
+        to[:] = level
+        small = cv2.resize(plane, (inner[0] // step, inner[1] // step), interpolation=cv2.INTER_AREA)
+        to[y // step : (y + inner[1]) // step, x // step : (x + inner[0]) // step] = small
+    return made
+
+
 def rgb_of(frame: av.VideoFrame) -> Bytes:
     """The whole frame as RGB (H, W, 3), by its own matrix and range."""
     y, u, v = planes(frame)

@@ -15,8 +15,8 @@ import pytest
 from stream import live, offline
 from stream.codec import Decoder, EncodedFrame, Encoder
 from stream.engine import Engine
+from stream.film_writer import FilmWriter
 from stream.live import LiveStream, Painted, Patience, Policy
-from stream.media import FilmWriter
 from stream.overlay import View
 from stream.recording import BitstreamFile
 from tests import film

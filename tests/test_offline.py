@@ -21,8 +21,9 @@ from models.contract import Fitting
 from stream import offline
 from stream.engine import LocalEngine
 from stream.explainer import Explainer, Explanation
+from stream.film_writer import FilmWriter
 from stream.fit import Fit
-from stream.media import Film, FilmWriter, MediaError, open_film, read_film
+from stream.media import Film, MediaError, open_film, read_film
 from stream.offline import AHEAD, BATCH, ExplainedFilm, explain_file, output_path
 from stream.overlay import Painter, View
 from stream.planes import Bytes
