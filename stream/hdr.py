@@ -88,7 +88,7 @@ class ToneMapper:
         self._graph.push(frame)
         mapped = self._graph.pull()
         assert isinstance(mapped, av.VideoFrame)
-        mapped.pts, mapped.time_base = frame.pts, frame.time_base
+        mapped.pts, mapped.time_base, mapped.duration = frame.pts, frame.time_base, frame.duration
         mapped.colorspace, mapped.color_range = Colorspace.ITU709, ColorRange.MPEG
         mapped.color_trc, mapped.color_primaries = ColorTrc.BT709, ColorPrimaries.BT709
         return mapped

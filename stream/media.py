@@ -70,6 +70,10 @@ class Film:
         """Frames a second, on average; 30 where nobody knows."""
         return self.video.average_rate or self.video.guessed_rate or Fraction(30)
 
+    def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """See `read_film`."""
+        return read_film(self)
+
     def __enter__(self) -> Film:
         return self
 
@@ -151,13 +155,16 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                 for frame in _decoded(packet, timeline):
                     found = True
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
+        film.losses.missing = _missing(film, reached, packets)
     except av.FFmpegError as error:
         film.losses.error = error.strerror or str(error)
+        film.losses.missing = _missing(film, reached, packets)
+    finally:
+        film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
     if not found:
         raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
     yield from timeline.end()
     film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
-    film.losses.missing = _missing(film, reached, packets)
 
 
 def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import av
 
-from stream.planes import planes
+from stream.planes import copied
 
 
 class Timeline:
@@ -67,17 +67,8 @@ class Timeline:
                 continue
             if self._held is None or self._held.pts is None or pts <= self._held.pts:
                 continue
-            again = _copy(self._held)
+            again = copied(self._held)
             yield self._held
             again.pts, self._held = pts, again
             self.concealed += 1
             self._errors = max(0, self._errors - 1)
-
-
-def _copy(frame: av.VideoFrame) -> av.VideoFrame:
-    made = av.VideoFrame(frame.width, frame.height, frame.format.name)
-    for to, plane in zip(planes(made), planes(frame), strict=True):
-        to[:] = plane
-    made.pts, made.time_base = frame.pts, frame.time_base
-    made.colorspace, made.color_range = frame.colorspace, frame.color_range
-    return made

@@ -49,6 +49,6 @@ def upright(frame: av.VideoFrame, turn: Turn) -> av.VideoFrame:
         if turn.flip_rows or turn.flip_columns:
             turned = as_bytes(cv2.flip(turned, -1 if turn.flip_rows and turn.flip_columns else int(turn.flip_columns)))
         np.copyto(to, turned[: to.shape[0], : to.shape[1]])
-    made.pts, made.time_base = frame.pts, frame.time_base
+    made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
     made.colorspace, made.color_range = frame.colorspace, frame.color_range
     return made
