@@ -85,7 +85,7 @@ def test_frames_in_are_upright_and_unpainted_and_frames_out_are_painted(tmp_path
 def test_there_are_as_many_frames_as_ffmpeg_makes(tmp_path: Path, engine: LocalEngine, pts: Sequence[int]) -> None:
     source = film.write(tmp_path / "kitchen.mov", count=len(pts), pts=pts, size=SIZE)
     (tmp_path / "theirs").mkdir()
-    command = ["ffmpeg", "-v", "error", "-i", source, "-vf", "fps=25", tmp_path / "theirs" / "thumb%04d.jpg"]
+    command = ["ffmpeg", "-v", "error", "-i", str(source), "-vf", "fps=25", str(tmp_path / "theirs" / "thumb%04d.jpg")]
     subprocess.run(command, check=True)
     explained = do_assignment(source, tmp_path / "ours", Pass(engine, BOOK))
     # Older versions of ffmpeg forget the length of the last frame.
