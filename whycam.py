@@ -30,27 +30,28 @@ _check_neighbours()
 import asyncio
 import logging
 import os
-import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Optional, get_args
 
 import numpy as np
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from models import catalog
-from models.contract import Contract, Score
+from models.contract import Contract, Fitting, Score
 from stream.device import DEVICES, Device
 from stream.encoder import ENCODERS, backends
 from stream.engine import EngineDown, LocalEngine
 from stream.explainer import BEST, Explainer, RuntimeMissing
+from stream.layouts import LAYOUTS
+from stream.look import Look
 from stream.media import MediaError
-from stream.overlay import COLORMAPS, View
+from stream.overlay import COLORMAPS
 from stream.planes import Bytes
+from stream.styles import STYLES, usual_view
 
 if TYPE_CHECKING:
     from stream.lan import Lan
@@ -66,6 +67,8 @@ cli = typer.Typer(
 exports = typer.Typer(no_args_is_help=True, help="Make a model file that explains itself.")
 cli.add_typer(exports, name="export")
 screen = Console(highlight=False, soft_wrap=True)
+problems = Console(stderr=True, highlight=False, soft_wrap=True)
+FITTINGS = get_args(Fitting)
 
 
 def _print_version(wanted: bool) -> None:
@@ -235,57 +238,172 @@ def serve(
 
 @cli.command()
 def process(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A video file.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT...",
+            help="Films, pictures, folders of frames, patterns such as '*.mov'; - is standard input.",
+        ),
+    ],
     output: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--output", "-o", help="The explained video, .mp4 (default: INPUT-output.mp4 beside it)."),
+        typer.Option("--output", "-o", help="The result; for several inputs a folder (default: beside each input)."),
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
-    opacity: Annotated[float, typer.Option(help="How much the hottest place is covered.", min=0, max=1)] = 0.7,
-    colormap: Annotated[str, typer.Option(help=f"One of {', '.join(COLORMAPS)}.")] = "inferno",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+    target: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option(
+            "--target",
+            "-t",
+            rich_help_panel="What is explained",
+            metavar="NAME|NUMBER",
+            help="A class instead of the best one; may be given several times.",
+        ),
+    ] = None,
+    every: Annotated[
+        int,
+        typer.Option(
+            rich_help_panel="What is explained", min=1, help="Explain one of so many frames; others keep its heat."
+        ),
+    ] = 1,
+    fit: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            rich_help_panel="What is explained",
+            help="stretch: the whole frame; crop: its middle, unpainted beside it (default: the model's own).",
+        ),
+    ] = None,
+    layout: Annotated[
+        str, typer.Option(rich_help_panel="How it looks", help=f"One of {', '.join(LAYOUTS)}.")
+    ] = "overlay",
+    style: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(rich_help_panel="How it looks", help="blend, or book: the book's own picture (default: blend)."),
+    ] = None,
+    colormap: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            rich_help_panel="How it looks", help=f"One of {', '.join(COLORMAPS)} (default: inferno; book: jet)."
+        ),
+    ] = None,
+    opacity: Annotated[
+        Optional[float],  # noqa: UP045
+        typer.Option(
+            rich_help_panel="How it looks", help="Of the hottest place (default: 0.7; book: 0.4).", min=0, max=1
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(rich_help_panel="How it looks", min=1, max=20, help="How many classes the label names.")
+    ] = 1,
+    sure: Annotated[
+        float,
+        typer.Option(
+            rich_help_panel="How it looks", min=0, max=1, help="The label says 'not sure' below this probability."
+        ),
+    ] = 0.0,
+    label: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--label/--no-label",
+            rich_help_panel="How it looks",
+            help="The label box (default: on; book's overlay: off).",
+        ),
+    ] = None,
+    legend: Annotated[
+        bool, typer.Option("--legend", rich_help_panel="How it looks", help="Say what the colours mean.")
+    ] = False,
+    frames: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            rich_help_panel="What else is left", metavar="DIR", help="A film's painted frames, as pictures too."
+        ),
+    ] = None,
+    assignment: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(
+            rich_help_panel="What else is left",
+            metavar="DIR",
+            help="Everything that the book's assignment hands in, at 25 frames a second (style: book).",
+        ),
+    ] = None,
+    keep_metadata: Annotated[
+        bool,
+        typer.Option(
+            "--keep-metadata", rich_help_panel="What else is left", help="Copy location, date and other metadata."
+        ),
+    ] = False,
 ) -> None:
-    """Explain every frame of a recorded video."""
-    from stream.offline import explain_file, output_path
+    """Explain films and pictures: every frame, upright, in step with its sound."""
+    from stream.assignment import do_assignment
+    from stream.batch import Outcome, Task, carry_out, exit_code, plan
+    from stream.inputs import find_inputs
+    from stream.offline import Pass
+    from stream.report import Bar, sentences, stopped_by_ctrl_c, table
+    from stream.targets import find_targets
 
-    target = output or output_path(source)
-    view = View(opacity=opacity, colormap=colormap)  # type: ignore[arg-type] # View checks it
-    if target.suffix.lower() != ".mp4":
-        raise MediaError(f"The output is an MP4; give it a name that ends in .mp4, not '{target.name}'.")
-    for path in (target, target.with_suffix(".jsonl")):
-        if path.exists() and not overwrite:
-            raise MediaError(f"{path} is there already. Give another name with -o, or --overwrite.")
+    look = _look(style or ("book" if assignment else "blend"), layout, colormap, opacity, fit)
+    look = replace(
+        look,
+        top=top,
+        sure=sure,
+        legend=legend,
+        label=label if label is not None else not (look.style == "book" and look.layout == "overlay"),
+    )
+    given = find_inputs(inputs)
+    if assignment and (len(given) != 1 or given[0].kind != "film" or output or frames):
+        raise MediaError("--assignment takes one film, and no -o or --frames.")
+    tasks = plan(given, output, frames)
     explainer = Explainer(catalog.find(model), device=_device(device))
     _introduce(explainer.contract, explainer.providers[0], explainer.device_problem)
     # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
     engine = LocalEngine(explainer)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} frames/s"),
-        TimeRemainingColumn(),
-    )
     try:
-        with Progress(*columns, console=screen, transient=True) as bar:
-            task = bar.add_task(source.name, total=None, rate="–")
-
-            def progress(done: int, expected: int) -> None:
-                speed = bar.tasks[0].speed
-                bar.update(task, completed=done, total=max(expected, done), rate=f"{speed:.1f}" if speed else "–")
-
-            start = time.perf_counter()
-            explained = explain_file(source, target, engine, view, progress=progress)
-            rate = explained.frames / (time.perf_counter() - start)
+        if target:
+            held = find_targets(target, engine.contract.labels)
+            look = replace(look, view=replace(look.view, hold=held))
+            names = ", ".join(f"{engine.contract.labels[number]} ({number})" for number in held)
+            screen.print(f"Explained: {names}", markup=False)
+        outcomes: list[Outcome] = []
+        with stopped_by_ctrl_c() as stop, Bar(screen) as bar:
+            work = Pass(engine, look, every, keep_metadata, bar.progress, stop)
+            if assignment:
+                bar.begin(given[0].name)
+                done = do_assignment(given[0].path, assignment, work, overwrite=overwrite)
+                results = iter([Outcome(Task(given[0], done.output), done)])
+            else:
+                results = carry_out(
+                    tasks,
+                    work,
+                    overwrite=overwrite,
+                    stdin=sys.stdin.buffer,
+                    begun=lambda task: bar.begin(task.given.name),
+                )
+            for outcome in results:
+                outcomes.append(outcome)
+                console = problems if outcome.explained is None else screen
+                for sentence in sentences(outcome, bar.seconds):
+                    console.print(sentence, markup=False, style="red" if outcome.explained is None else None)
     except KeyboardInterrupt:
-        screen.print(f"Stopped; nothing was left at {target}.")
+        screen.print("Stopped at once; of the film at hand nothing was left.")
         raise typer.Exit(130) from None
     finally:
         engine.close()
-    frames = "1 frame" if explained.frames == 1 else f"{explained.frames} frames"
-    screen.print(f"{frames}, {rate:.1f} a second -> {explained.video} and {explained.sidecar.name}")
-    screen.print("Location and other metadata of the original were not copied.")
+    if len(tasks) > 1:
+        screen.print(table(outcomes))
+    if not keep_metadata and any(outcome.explained for outcome in outcomes):
+        screen.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
+    raise typer.Exit(exit_code(outcomes))
+
+
+def _look(style: str, layout: str, colormap: str | None, opacity: float | None, fit: str | None) -> Look:
+    """The look that options name; raises `ValueError` for words that mean nothing."""
+    for option, word, words in (("style", style, STYLES), ("layout", layout, LAYOUTS), ("fit", fit, FITTINGS)):
+        if word is not None and word not in words:
+            raise ValueError(f"There is no {option} '{word}'. Choose one of {', '.join(words)}.")
+    view = usual_view(style, (), opacity, colormap)  # type: ignore[arg-type] # checked above, as are those below
+    return Look(view=view, layout=layout, style=style, fit=fit)  # type: ignore[arg-type]
 
 
 @exports.command("vgg16")
@@ -437,7 +555,7 @@ def main() -> None:
     try:
         cli()
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(str(error), style="red", markup=False)
+        problems.print(str(error), style="red", markup=False)
         sys.exit(1)
 
 

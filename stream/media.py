@@ -1,49 +1,78 @@
-"""Video files: upright frames out of one, frames and the original sound into another."""
+"""Film files: what may be opened, and upright frames of 8 bits and ordinary range out of it, with the sound between."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
-import cv2
-import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.video.reformatter import VideoReformatter
+from av.stream import Disposition
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from stream.planes import as_bytes, planes
+from stream.hdr import ToneMapper, transfer_of
+from stream.timeline import Timeline
+from stream.upright import Turn, upright
 
-COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
-"""What an MP4 may hold as it is; other sound becomes AAC."""
-_TURNS = {90: cv2.ROTATE_90_COUNTERCLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_CLOCKWISE}
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
+"""Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
+MAX_PIXELS = 8192 * 4320
+"""Of a frame: what the largest phones film."""
+_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
+STDIN = Path("-")
 
 
 class MediaError(ValueError):
     """A file cannot be read or written; says why and what to do."""
 
 
+@dataclass(slots=True)
+class Losses:
+    """What a film did not give, known when it was read."""
+
+    concealed: int = 0
+    """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
+    lost: int = 0
+    """Frames that could not be read and for which nothing is shown."""
+    missing: float = 0.0
+    """Seconds that the file promises and does not hold."""
+    error: str = ""
+    """What stopped the reading before the file's end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Film:
     """An open video file; `frames` is what its header says, or an estimate, or 0 where nobody knows."""
 
+    name: str
     container: InputContainer
     video: VideoStream
     audio: AudioStream | None
     frames: int
+    piped: bool = False
+    losses: Losses = field(default_factory=Losses)
 
     @property
     def time_base(self) -> Fraction:
         """Of the frames' pts."""
         assert self.video.time_base is not None
         return self.video.time_base
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, on average; 30 where nobody knows."""
+        return self.video.average_rate or self.video.guessed_rate or Fraction(30)
+
+    def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """See `read_film`."""
+        return read_film(self)
 
     def __enter__(self) -> Film:
         return self
@@ -54,134 +83,131 @@ class Film:
         self.container.close()
 
 
-def open_film(path: Path) -> Film:
-    """Open a video; raises `MediaError`."""
-    if path.is_dir():
-        raise MediaError(f"{path} is a folder. Give a video file.")
-    if not path.is_file():
-        raise MediaError(f"There is no file {path}.")
+class _Pipe:
+    """A stream that can only be read onwards, such as standard input."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(size)
+
+
+def open_film(source: Path | BinaryIO) -> Film:
+    """Open a video file, or a stream that is read onwards only; raises `MediaError`."""
+    if isinstance(source, Path):
+        if source.is_dir():
+            raise MediaError(f"{source} is a folder. Give a video file.")
+        if not source.is_file():
+            raise MediaError(f"There is no file {source}.")
+    name = source.name if isinstance(source, Path) else "The stream"
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(path)
+        container = av.open(source if isinstance(source, Path) else _Pipe(source), "r", options=options)
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path.name} cannot be read as a video ({error.strerror}).") from error
-    if not container.streams.video:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        raise MediaError(
+            f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
+        ) from error
+    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not videos:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams if stream not in videos})) or "nothing"
         container.close()
-        raise MediaError(f"{path.name} has no video stream (found: {kinds}). Give a file with a picture.")
-    video = container.streams.video[0]
+        raise MediaError(f"{name} has no video stream (found: {kinds}). Give a file with a picture.")
+    video = videos[0]
+    if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
+        size = f"{video.codec_context.width} x {video.codec_context.height}"
+        container.close()
+        raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken. Make it smaller.")
     video.thread_type = "AUTO"
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
     frames = video.frames or round(seconds * float(video.average_rate or 0))
-    return Film(container, video, next(iter(container.streams.audio), None), frames)
+    return Film(name, container, video, next(iter(container.streams.audio), None), frames, not isinstance(source, Path))
+
+
+def _advice(piped: bool) -> str:
+    if piped:
+        return "An MP4 from a pipe needs its index in front: give the file itself, or pipe Matroska or MPEG-TS."
+    return "It may be cut off or damaged, or no video at all."
 
 
 def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
-    """The film in the order of the file: upright yuv420p frames of even size, and the sound's packets between them."""
-    reformatter = VideoReformatter()
-    streams = [film.video] if film.audio is None else [film.video, film.audio]
-    for packet in film.container.demux(streams):
-        if packet.stream is film.audio:
-            if packet.dts is not None:
-                yield packet
-            continue
+    """The film in the order of the file: upright yuv420p frames of even size, and the sound's packets between them.
+
+    Each frame's pts is behind the one before. `film.losses` says at the end what could not be read; raises `MediaError`
+    where that is everything.
+    """
+    prepare = _Preparation(film.video.sample_aspect_ratio)
+    whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
+    timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
+    reached, packets, found = 0.0, 0, False
+    try:
+        for packet in film.container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream is film.audio:
+                if packet.dts is not None:
+                    yield packet
+            elif packet.stream is film.video:
+                packets += packet.size > 0
+                if not packet.is_discard:
+                    timeline.expect(packet.pts)
+                for frame in _decoded(packet, timeline):
+                    found = True
+                    yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
+        film.losses.missing = _missing(film, reached, packets)
+    except av.FFmpegError as error:
+        film.losses.error = error.strerror or str(error)
+        film.losses.missing = _missing(film, reached, packets)
+    finally:
+        film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+    if not found:
+        raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
+    yield from timeline.end()
+    film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+
+
+def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:
+    try:
         for frame in packet.decode():
             assert isinstance(frame, av.VideoFrame)
-            if frame.pts is None:
-                continue
-            yield _upright(frame if frame.format.name == "yuv420p" else reformatter.reformat(frame, format="yuv420p"))
+            yield frame
+    except av.FFmpegError:
+        timeline.broke()
 
 
-def _upright(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame as it should be looked at; a last odd row or column, which H.264 cannot hold, is left out."""
-    turn = _TURNS.get(frame.rotation % 360)
-    if turn is None and not frame.width % 2 and not frame.height % 2:
-        return frame
-    swap = frame.rotation % 180 != 0
-    width, height = (frame.height, frame.width) if swap else (frame.width, frame.height)
-    upright = av.VideoFrame(width & ~1, height & ~1, "yuv420p")
-    for to, plane in zip(planes(upright), planes(frame), strict=True):
-        turned = plane if turn is None else as_bytes(cv2.rotate(plane, turn))
-        np.copyto(to, turned[: to.shape[0], : to.shape[1]])
-    upright.pts, upright.time_base = frame.pts, frame.time_base
-    upright.colorspace, upright.color_range = frame.colorspace, frame.color_range
-    return upright
+def _missing(film: Film, reached: float, packets: int) -> float:
+    """Seconds between where the packets end and where the header says that they do."""
+    duration = film.container.duration
+    if film.container.format.name == "avi":  # FFmpeg makes its duration shorter where the file is
+        missing = float((film.video.frames - packets) / film.rate)
+    elif duration is not None and film.container.format.name in _SAY_HOW_LONG:
+        missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
+    else:
+        return 0.0
+    # Sound and picture seldom end together, and the last frame's length is often a guess.
+    return missing if missing > 0.25 + 2 / film.rate else 0.0
 
 
-class FilmWriter:
-    """Writes an MP4 of H.264 and a film's own sound; it gets its name when it is whole.
+class _Preparation:
+    """Frames as all that follows wants them: yuv420p of 8 bits, ordinary range, upright, square pixels, even size."""
 
-    Time stamps are kept: those of a phone do not begin at 0, and sound and picture are in step only as they are.
-    """
+    def __init__(self, pixel: Fraction | None) -> None:
+        self._pixel = pixel or Fraction(1)  # width to height of one
+        self._reformatter = VideoReformatter()
+        self._tone_mapper = ToneMapper()
 
-    def __init__(self, path: Path, film: Film) -> None:
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._film = film
-        try:
-            self._part.touch()  # the container opens it with the first frame only
-            # A movie begins at its first pts, which is written in the movie's own time scale.
-            options = {"movflags": "+faststart", "movie_timescale": str(film.time_base.denominator)}
-            self._container = av.open(self._part, "w", format="mp4", options=options)
-        except OSError as error:
-            raise MediaError(f"{path} cannot be written ({error.strerror}).") from error
-        self._video: VideoStream | None = None
-        self._sound: AudioStream | None = None
-        self._encode_sound = False
-        if film.audio is not None:
-            self._encode_sound = film.audio.codec_context.codec.canonical_name not in COPIED_AUDIO
-            if self._encode_sound:
-                self._sound = self._container.add_stream("aac", rate=film.audio.rate)
-            else:
-                self._sound = self._container.add_stream_from_template(film.audio)
-            self._sound.metadata.clear()
-        self._early: list[av.Packet[AudioStream]] = []
-
-    def write(self, frame: av.VideoFrame) -> None:
-        """Encode a frame."""
-        if self._video is None:
-            self._video = self._open(frame)
-            for packet in self._early:
-                self.write_sound(packet)
-            self._early.clear()
-        frame.pict_type = 0  # the encoder chooses, not the picture's past
-        self._container.mux(self._video.encode(frame))
-
-    def write_sound(self, packet: av.Packet[AudioStream]) -> None:
-        """Add a packet of the film's sound."""
-        if self._sound is None:
-            return
-        if self._video is None:  # an MP4's header needs all streams
-            self._early.append(packet)
-        elif self._encode_sound:
-            for frame in packet.decode():
-                self._container.mux(self._sound.encode(frame))
-        else:
-            packet.stream = self._sound
-            self._container.mux(packet)
-
-    def _open(self, frame: av.VideoFrame) -> VideoStream:
-        film = self._film
-        video = self._container.add_stream("libx264", options={"preset": "veryfast", "crf": "23"})
-        video.width, video.height = frame.width, frame.height
-        video.pix_fmt = "yuv420p"
-        video.time_base = video.codec_context.time_base = film.time_base
-        video.codec_context.framerate = film.video.average_rate or Fraction(30)
-        video.codec_context.colorspace, video.codec_context.color_range = frame.colorspace, frame.color_range
-        return video
-
-    def close(self) -> None:
-        """Finish the file and give it its name; raises `MediaError` where no frame was written."""
-        if self._video is None:
-            self.discard()
-            raise MediaError(f"{Path(self._film.container.name).name} has no frame that can be decoded.")
-        self._container.mux(self._video.encode(None))
-        if self._sound is not None and self._encode_sound:
-            self._container.mux(self._sound.encode(None))
-        self._container.close()
-        os.replace(self._part, self._path)
-
-    def discard(self) -> None:
-        """Leave nothing behind."""
-        with suppress(OSError, av.FFmpegError):  # on a full disk the file cannot be finished either
-            self._container.close()
-        self._part.unlink(missing_ok=True)
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        turn = Turn.of(frame)
+        transfer = transfer_of(frame)
+        plain = frame if transfer is None else self._tone_mapper(frame, transfer)
+        width = round(frame.width * self._pixel)
+        if plain.format.is_rgb:
+            # Left to itself, FFmpeg would make BT.601 of it and not say so.
+            plain = self._reformatter.reformat(
+                plain, width, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
+            plain.colorspace, plain.color_range = Colorspace.ITU709, ColorRange.MPEG
+        elif plain.format.name != "yuv420p" or plain.width != width:
+            plain = self._reformatter.reformat(plain, width, format="yuv420p")
+        return upright(plain, turn)

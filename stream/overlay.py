@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from stream.explainer import Explanation
 from stream.fit import Fit, Rectangle
+from stream.label import write_label
 from stream.planes import Bytes, Colour, as_bytes, planes
 
 Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
@@ -98,8 +99,10 @@ class Painter:
         self._key: object = None
         self._paint: list[tuple[Bytes, Bytes]] = []
 
-    def paint(self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View) -> None:
-        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place."""
+    def paint(
+        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+    ) -> None:
+        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label."""
         drawn = chosen(maps, view)
         if not drawn:
             return
@@ -114,12 +117,12 @@ class Painter:
             # plane * (1 - alpha) + colour * alpha, with colour * alpha made beforehand.
             cv2.multiply(target, keep, dst=target, scale=1 / 255)
             cv2.add(target, paint, dst=target)
-        _write_label(layers, _caption(drawn), colour)
+        write_label(frame, [caption(drawn)] if lines is None else lines)
 
     def write(self, frame: av.VideoFrame, text: str) -> None:
         """Write a sentence onto a yuv420p frame, in place, where otherwise the label stands."""
         frame.make_writable()
-        _write_label(planes(frame), text, Colour.of(frame))
+        write_label(frame, [text])
 
     def _layers(
         self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View
@@ -134,15 +137,28 @@ class Painter:
 
 def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[tuple[Bytes, Bytes]]:
     tables, keep = _tables(view.colormap, view.opacity, colour)
+    luma, chroma = heat_planes(drawn, part)
+    return [
+        (as_bytes(cv2.LUT(plane, table)), as_bytes(cv2.LUT(plane, keep)))
+        for plane, table in zip((luma, chroma, chroma), tables, strict=True)
+    ]
+
+
+def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[Bytes, Bytes]:
+    """The heat 0…255, of several maps the hottest, as large as the part and as half of it."""
     grid = np.max([m.grid * np.float32(m.scale) for m in drawn], axis=0)  # (h, w)
     heat = np.clip(np.rint(grid), 0, 255).astype(np.uint8)
     half = ((part.width + 1) // 2, (part.height + 1) // 2)
     chroma = as_bytes(cv2.resize(heat, half, interpolation=cv2.INTER_CUBIC))
     luma = as_bytes(cv2.resize(chroma, (part.width, part.height), interpolation=cv2.INTER_LINEAR))
-    return [
-        (as_bytes(cv2.LUT(plane, table)), as_bytes(cv2.LUT(plane, keep)))
-        for plane, table in zip((luma, chroma, chroma), tables, strict=True)
-    ]
+    return luma, chroma
+
+
+def colours(colormap: Colormap) -> Bytes:
+    """RGB (256, 3) of the heat 0…255."""
+    number = getattr(cv2, f"COLORMAP_{colormap.upper()}")
+    bgr = as_bytes(cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], number))[:, 0]
+    return np.ascontiguousarray(bgr[:, ::-1])
 
 
 @lru_cache(maxsize=32)
@@ -151,9 +167,7 @@ def _tables(colormap: Colormap, opacity: float, colour: Colour) -> tuple[list[By
 
     Alpha grows with the heat, so that a place without evidence keeps its own colours.
     """
-    number = getattr(cv2, f"COLORMAP_{colormap.upper()}")
-    bgr = as_bytes(cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], number))[:, 0]
-    yuv = colour.from_rgb(np.ascontiguousarray(bgr[:, ::-1]))  # (256, 3)
+    yuv = colour.from_rgb(colours(colormap))  # (256, 3)
     heat = np.linspace(0, 1, 256)
     alpha = opacity * heat * (2 - heat)  # rises early: half of the evidence is already well seen
     premultiplied: NDArray[np.float64] = yuv * alpha[:, None]
@@ -162,32 +176,6 @@ def _tables(colormap: Colormap, opacity: float, colour: Colour) -> tuple[list[By
     )
 
 
-def _caption(drawn: Sequence[DrawnMap]) -> str:
+def caption(drawn: Sequence[DrawnMap]) -> str:
+    """What a label says of the maps that are drawn."""
     return "  ".join(f"{100 * m.score:.0f}% {m.label}" for m in drawn)
-
-
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-_LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
-
-
-def _write_label(layers: tuple[Bytes, Bytes, Bytes], text: str, colour: Colour) -> None:
-    """A dark box with white text in the upper left corner, one capital a twenty-fifth of the short side high."""
-    luma, *chroma = layers
-    height, width = luma.shape
-    scale = max(min(width, height) / 25 / _LETTER, 0.3)
-    ascii_text = text.encode("ascii", "replace").decode()  # the font has no other letters
-    (text_width, text_height), descent = cv2.getTextSize(ascii_text, _FONT, scale, 1)
-    if text_width > 0.9 * width:
-        scale *= 0.9 * width / text_width
-        (text_width, text_height), descent = cv2.getTextSize(ascii_text, _FONT, scale, 1)
-    pad = text_height // 2
-    right = min(width, text_width + 3 * pad + 1) & ~1
-    bottom = min(height, text_height + descent + 2 * pad + 1) & ~1
-    black, white = (0, 255) if colour.full_range else (16, 235)
-    box = luma[:bottom, :right]
-    cv2.addWeighted(box, 0.35, box, 0, 0.65 * black, dst=box)
-    thickness = max(1, round(scale * 1.2))
-    cv2.putText(box, ascii_text, (pad + pad // 2, pad + text_height), _FONT, scale, white, thickness, cv2.LINE_AA)
-    for plane in chroma:
-        grey = plane[: bottom // 2, : right // 2]
-        cv2.addWeighted(grey, 0.35, grey, 0, 0.65 * 128, dst=grey)

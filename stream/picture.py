@@ -1,27 +1,47 @@
-"""One still picture: read upright, explained, painted."""
+"""One still picture: read upright and in the colours of a screen, explained, painted, written."""
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 
 import av
-import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
+from PIL import Image, ImageCms, ImageOps
 
 from stream.explainer import Explainer
 from stream.fit import Fit
 from stream.overlay import DrawnMap, Painter, View, drawn_maps
 from stream.planes import Bytes, as_bytes, rgb_of
 
+ENDINGS = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
+)
+"""Of picture files, in small letters."""
+WRITTEN = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+"""Endings of pictures that whycam writes."""
+FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+MAX_PIXELS = 128_000_000
+"""Of a picture; a phone's largest have 50 to 108 million."""
+QUALITY = 95
+_ORIENTATION = 0x0112
+
 
 class PictureError(ValueError):
-    """A picture cannot be read; says why and what to do."""
+    """A picture cannot be read or written; says why and what to do."""
 
 
 def read_picture(source: str | Path | Bytes) -> Bytes:
-    """RGB (H, W, 3) of a picture file, turned as its EXIF says, or of such an array; raises `PictureError`."""
+    """RGB (H, W, 3) of a picture file, turned as its EXIF says, or of such an array; raises `PictureError`.
+
+    What is transparent lies on white. A colour profile, such as a phone's Display P3, is turned into sRGB.
+    """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
             raise PictureError(f"A picture is uint8 RGB (H, W, 3), this is {source.dtype} {source.shape}.")
@@ -29,13 +49,77 @@ def read_picture(source: str | Path | Bytes) -> Bytes:
     path = Path(source)
     if not path.is_file():
         raise PictureError(f"There is no file {path}.")
+    _take_heic()
     try:
-        picture = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # of an empty file, and of sizes beyond its limits
-        picture = None
-    if picture is None:
-        raise PictureError(f"{path.name} is not a picture that can be read. Give a JPEG, PNG or WebP file.")
-    return as_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of large pictures, which have a limit below, and of odd metadata
+            with Image.open(path, formats=_formats()) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise PictureError(
+                        f"{path.name} is {image.width} x {image.height}; at most {MAX_PIXELS // 1_000_000} megapixels "
+                        "are taken. Make it smaller."
+                    )
+                return as_bytes(np.asarray(_on_white(_in_srgb(ImageOps.exif_transpose(image)))))
+    except PictureError:
+        raise
+    # Pillow's readers raise nearly anything for damaged files.
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, Image.DecompressionBombError) as error:
+        heic = path.suffix.lower() in (".heic", ".heif") and not _take_heic()
+        advice = "Install what reads it: pip install 'whycam[heic]'." if heic else "Give a JPEG, PNG or WebP file."
+        raise PictureError(f"{path.name} is not a picture that can be read. {advice}") from error
+
+
+def is_picture(path: Path) -> bool:
+    """Whether the file's name or its first bytes say that it is a picture."""
+    if path.suffix.lower() in ENDINGS:
+        return True
+    try:
+        with path.open("rb") as file:
+            start = file.read(16)
+    except OSError:
+        return False
+    return start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")) or (
+        start[:4] == b"RIFF" and start[8:12] == b"WEBP"
+    )
+
+
+def exif_of(path: Path) -> bytes:
+    """The picture's EXIF without its orientation, which is applied when it is read; empty where there is none."""
+    _take_heic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(path, formats=_formats()) as image:
+            exif = image.getexif()
+            exif.pop(_ORIENTATION, None)
+            return exif.tobytes() if len(exif) else b""
+
+
+def write_picture(path: Path, rgb: Bytes, exif: bytes = b"") -> None:
+    """Write RGB (H, W, 3) as the name's ending says; the file gets its name when it is whole. Raises `PictureError`."""
+    part = path.with_name(path.name + ".part")
+    kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
+    options = {"quality": QUALITY, **({"subsampling": 0} if kind == "JPEG" else {}), **({"exif": exif} if exif else {})}
+    try:
+        Image.fromarray(rgb).save(part, kind, **options)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise PictureError(f"{path} cannot be written ({error.strerror or error}).") from error
+
+
+def rgb_frame(rgb: Bytes, pts: int = 0, time_base: Fraction = Fraction(1)) -> av.VideoFrame:
+    """A picture (H, W, 3) as a frame, rgb24."""
+    frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
+    frame.pts, frame.time_base = pts, time_base
+    return frame
+
+
+def yuv_frame(rgb: av.VideoFrame) -> av.VideoFrame:
+    """An rgb24 frame as `Painter` takes it: yuv420p of full range, so that little is lost on the way back."""
+    frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG)
+    frame.colorspace, frame.color_range = Colorspace.ITU601, ColorRange.JPEG
+    frame.pts, frame.time_base = rgb.pts, rgb.time_base
+    return frame
 
 
 def explain_picture(
@@ -45,11 +129,47 @@ def explain_picture(
     rgb = read_picture(source)
     contract = explainer.contract
     fit = Fit(contract.fit, contract.size)
-    explanation = explainer.explain(fit.picture(av.VideoFrame.from_ndarray(rgb, "rgb24"))[None], targets)
+    frame = rgb_frame(rgb)
+    explanation = explainer.explain(fit.picture(frame)[None], targets)
     maps = drawn_maps(explanation, 0, contract.labels)
-    frame = av.VideoFrame.from_ndarray(rgb, "rgb24").reformat(
-        format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG
-    )
-    frame.colorspace, frame.color_range = Colorspace.ITU601, ColorRange.JPEG
-    Painter(fit).paint(frame, maps[:1], View())
-    return maps, rgb, rgb_of(frame)
+    painted = yuv_frame(frame)
+    Painter(fit).paint(painted, maps[:1], View())
+    return maps, rgb, rgb_of(painted)
+
+
+def _in_srgb(image: Image.Image) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    if not profile or image.mode not in ("RGB", "RGBA"):
+        return image
+    try:
+        srgb = ImageCms.createProfile("sRGB")
+        turned = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(BytesIO(profile)), srgb)
+    except (ImageCms.PyCMSError, OSError):  # a profile that cannot be read: the colours stay as they are
+        return image
+    return turned if turned is not None else image
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16 bits a pixel
+        return Image.fromarray((np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    clear = image.convert("RGBA")
+    white = Image.new("RGBA", clear.size, "white")
+    return Image.alpha_composite(white, clear).convert("RGB")
+
+
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in FORMATS if name in Image.OPEN]
+
+
+@cache
+def _take_heic() -> bool:
+    """Let Pillow read HEIC where pillow-heif is installed."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener()
+    return True

@@ -90,8 +90,55 @@ def planes(frame: av.VideoFrame) -> tuple[Bytes, Bytes, Bytes]:
     return y, u, v
 
 
+def layers(frame: av.VideoFrame) -> tuple[Bytes, ...]:
+    """The planes of a yuv420p frame, or the one (H, W, 3) of an rgb24 frame; as views."""
+    if frame.format.name != "rgb24":
+        return planes(frame)
+    (plane,) = frame.planes
+    return (np.ndarray((frame.height, frame.width, 3), np.uint8, plane, 0, (plane.line_size, 3, 1)),)  # type: ignore[arg-type]
+
+
+def blank(like: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A black frame of another size; for all else like that one."""
+    made = av.VideoFrame(width, height, like.format.name)
+    made.pts, made.time_base, made.duration = like.pts, like.time_base, like.duration
+    made.colorspace, made.color_range = like.colorspace, like.color_range
+    for layer, level in zip(layers(made), (0 if _full(like) else 16, 128, 128), strict=False):
+        layer[:] = level
+    return made
+
+
+def _full(frame: av.VideoFrame) -> bool:
+    return frame.format.name == "rgb24" or Colour.of(frame).full_range
+
+
+def copied(frame: av.VideoFrame) -> av.VideoFrame:
+    """The same picture in memory of its own."""
+    made = blank(frame, frame.width, frame.height)
+    for to, layer in zip(layers(made), layers(frame), strict=True):
+        to[:] = layer
+    return made
+
+
+def fitted(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """A yuv420p frame in the middle of one of this even size, as large as it can be, with black beside it."""
+    if (frame.width, frame.height) == (width, height):
+        return frame
+    made = blank(frame, width, height)
+    scale = min(width / frame.width, height / frame.height)
+    # On the chroma grid.
+    inner = max(2, round(frame.width * scale) & ~1), max(2, round(frame.height * scale) & ~1)
+    x, y = (width - inner[0]) // 2 & ~1, (height - inner[1]) // 2 & ~1
+    for to, plane, step in zip(planes(made), planes(frame), (1, 2, 2), strict=True):
+        small = cv2.resize(plane, (inner[0] // step, inner[1] // step), interpolation=cv2.INTER_AREA)
+        to[y // step : (y + inner[1]) // step, x // step : (x + inner[0]) // step] = small
+    return made
+
+
 def rgb_of(frame: av.VideoFrame) -> Bytes:
-    """The whole frame as RGB (H, W, 3), by its own matrix and range."""
+    """The whole frame as RGB (H, W, 3), by its own matrix and range; a copy of an rgb24 frame's."""
+    if frame.format.name == "rgb24":
+        return layers(frame)[0].copy()
     y, u, v = planes(frame)
     full = (frame.width, frame.height)
     yuv = cv2.merge([y, cv2.resize(u, full), cv2.resize(v, full)])

@@ -43,8 +43,13 @@ TURNS: dict[int, Sequence[int]] = {
     90: (0, _RIGHT, 0, -_RIGHT, 0, 0, 0, 0, 1 << 30),
     180: (-_RIGHT, 0, 0, 0, -_RIGHT, 0, 0, 0, 1 << 30),
     270: (0, -_RIGHT, 0, _RIGHT, 0, 0, 0, 0, 1 << 30),
+    # Mirrored, as selfie cameras write it: left and right exchanged, after a turn by so many degrees.
+    -360: (-_RIGHT, 0, 0, 0, _RIGHT, 0, 0, 0, 1 << 30),
+    -90: (0, _RIGHT, 0, _RIGHT, 0, 0, 0, 0, 1 << 30),
+    -180: (_RIGHT, 0, 0, 0, -_RIGHT, 0, 0, 0, 1 << 30),
+    -270: (0, -_RIGHT, 0, -_RIGHT, 0, 0, 0, 0, 1 << 30),
 }
-"""Display matrices that turn a picture clockwise by so many degrees."""
+"""Display matrices that turn a picture clockwise by so many degrees; negative ones mirror it afterwards."""
 
 
 def yuv_of(rgb: NDArray[Any], matrix: Matrix = "bt601", *, full_range: bool = False) -> NDArray[np.float64]:
@@ -179,6 +184,7 @@ def write(
     turn: int = 0,
     sound: str | None = None,
     sound_from: float = 0.0,
+    layout: str = "mono",
     metadata: dict[str, str] | None = None,
 ) -> Path:
     """A film of `count` frames at `pts` (30 a second unless said); the container is what the name's ending says.
@@ -198,10 +204,10 @@ def write(
         video.codec_context.framerate = Fraction(30)
         if turn:
             video.set_display_matrix(TURNS[turn])
-        track = None if sound is None else _sound_track(file.add_stream(sound, rate=RATE))
+        track = None if sound is None else _sound_track(file.add_stream(sound, rate=RATE), layout)
         # Sound first: files are interleaved by the muxer.
         if track is not None:
-            for samples in _tone(seconds, sound_from):
+            for samples in _tone(seconds, sound_from, len(track.codec_context.layout.channels), layout):
                 file.mux(track.encode(samples))
             file.mux(track.encode(None))
         for number, at in enumerate(times):
@@ -220,18 +226,18 @@ def write(
     return path
 
 
-def _sound_track(stream: object) -> AudioStream:
+def _sound_track(stream: object, layout: str) -> AudioStream:
     assert isinstance(stream, AudioStream)
-    stream.codec_context.layout = "mono"
+    stream.codec_context.layout = layout
     return stream
 
 
-def _tone(seconds: float, begin: float) -> Iterator[av.AudioFrame]:
+def _tone(seconds: float, begin: float, channels: int, layout: str) -> Iterator[av.AudioFrame]:
     count = 1024
     for start in range(0, int(seconds * RATE), count):
         at = np.arange(start, start + count)
         wave = np.where(at >= seconds * RATE / 2, 12_000 * np.sin(2 * np.pi * 1000 * at / RATE), 0)
-        samples = av.AudioFrame.from_ndarray(wave.astype(np.int16)[None], "s16", "mono")
+        samples = av.AudioFrame.from_ndarray(wave.astype(np.int16).repeat(channels)[None], "s16", layout)
         samples.rate, samples.time_base = RATE, Fraction(1, RATE)
         samples.pts = start + round(begin * RATE)
         yield samples

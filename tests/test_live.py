@@ -22,8 +22,8 @@ from stream.codec import Decoder, EncodedFrame
 from stream.encoder import X264, Encoder
 from stream.engine import Engine
 from stream.explainer import Explanation
+from stream.film_writer import FilmWriter
 from stream.live import LiveStream, Painted, Policy
-from stream.media import FilmWriter
 from stream.model_process import Order
 from stream.overlay import View
 from stream.patience import Patience
@@ -366,7 +366,7 @@ def test_the_same_frames_give_the_same_pixels_live_and_offline(
         camera.write(frame, frame.pts)
     camera.close()
     engine = fast(tmp_path)
-    offline.explain_file(tmp_path / "camera.mp4", tmp_path / "explained.mp4", engine)
+    offline.explain_film(tmp_path / "camera.mp4", tmp_path / "explained.mp4", offline.Pass(engine))
     engine.close()
     decoder = Decoder("H264")
     plain = [pixels(p) for f in frames[:20] for p in decoder.decode(f)]

@@ -8,9 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageCms
 
+from stream import picture as pictures
 from stream.explainer import Explainer
-from stream.picture import PictureError, explain_picture, read_picture
+from stream.picture import PictureError, exif_of, explain_picture, read_picture, write_picture
 from stream.planes import Bytes
 from tests import film, tiny
 
@@ -62,11 +64,90 @@ def test_a_photograph_is_read_upright(tmp_path: Path, orientation: int, turns: i
     assert np.abs(rgb.astype(int) - upright).mean() < 2
 
 
-def test_grey_and_transparent_pictures_are_read_as_rgb(tmp_path: Path) -> None:
+def test_grey_pictures_are_read_as_rgb(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((9, 7), 80, np.uint8))
-    cv2.imwrite(str(tmp_path / "clear.png"), np.full((9, 7, 4), 80, np.uint8))
-    for name in ("grey.png", "clear.png"):
+    cv2.imwrite(str(tmp_path / "deep.png"), np.full((9, 7), 80 * 256 + 7, np.uint16))
+    for name in ("grey.png", "deep.png"):
         assert np.array_equal(read_picture(tmp_path / name), np.full((9, 7, 3), 80, np.uint8))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp"])
+def test_what_is_transparent_lies_on_white(tmp_path: Path, suffix: str) -> None:
+    rgba = np.full((8, 8, 4), 80, np.uint8)
+    rgba[:, :4, 3], rgba[:, 4:, 3] = 0, 255
+    path = tmp_path / f"cup{suffix}"
+    Image.fromarray(rgba).save(path, lossless=True)
+    rgb = read_picture(path)
+    assert (rgb[:, :4] == 255).all()
+    assert (rgb[:, 4:] == 80).all()
+
+
+def test_heic_is_read_upright(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    stored = film.spot((128, 96))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pillow_heif.from_pillow(Image.fromarray(stored)).save(tmp_path / "IMG_1.HEIC", exif=exif.tobytes(), quality=95)
+    rgb = read_picture(tmp_path / "IMG_1.HEIC")
+    upright = np.rot90(stored, 3)
+    assert rgb.shape == upright.shape
+    assert np.abs(rgb.astype(int) - upright).mean() < 3
+
+
+def test_without_its_reader_a_heic_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "_take_heic", lambda: False)
+    monkeypatch.setattr(pictures, "FORMATS", ("JPEG",))
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    with pytest.raises(PictureError, match=r"IMG_1\.HEIC is not .* pip install 'whycam\[heic\]'"):
+        read_picture(tmp_path / "IMG_1.HEIC")
+
+
+def test_a_wide_colour_space_becomes_that_of_a_screen(tmp_path: Path) -> None:
+    # A profile of exchanged primaries is easily told from none.
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    swapped = srgb.replace(b"rXYZ", b"tmpX").replace(b"bXYZ", b"rXYZ").replace(b"tmpX", b"bXYZ")
+    rgb = film.spot(SIZE)
+    for name, icc in (("plain", srgb), ("swapped", swapped), ("broken", b"nonsense"), ("lab", profile)):
+        Image.fromarray(rgb).save(tmp_path / f"{name}.png", icc_profile=icc)
+    x, y = film.place(SIZE).middle
+    assert np.abs(read_picture(tmp_path / "plain.png").astype(int) - rgb).max() <= 2
+    assert read_picture(tmp_path / "swapped.png")[y, x].argmax() == 2
+    for name in ("broken", "lab"):
+        assert np.array_equal(read_picture(tmp_path / f"{name}.png"), rgb)
+
+
+def test_a_mirrored_photograph_is_read_upright(tmp_path: Path) -> None:
+    rgb = read_picture(save(tmp_path / "selfie.jpg", film.spot(SIZE), 2))
+    assert np.abs(rgb.astype(int) - film.spot(SIZE)[:, ::-1]).mean() < 2
+
+
+def test_a_picture_of_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = save(tmp_path / "cup.png", film.spot(SIZE))
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 96 * 64 - 1)
+    with pytest.raises(PictureError, match=r"cup\.png is 96 x 64; at most"):
+        read_picture(path)
+
+
+def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    for name in ("cup.jpg", "cup.PNG", "cup.webp"):
+        write_picture(tmp_path / name, film.spot(SIZE))
+        x, y = film.place(SIZE).middle
+        assert np.abs(read_picture(tmp_path / name)[y, x].astype(int) - film.RED).max() <= 8
+    with pytest.raises(PictureError, match="cannot be written"):
+        write_picture(tmp_path / "missing" / "cup.jpg", film.spot(SIZE))
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_metadata_is_kept_but_for_the_orientation(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Phone"
+    Image.fromarray(film.spot(SIZE)).save(tmp_path / "cup.jpg", exif=exif)
+    write_picture(tmp_path / "out.jpg", film.spot(SIZE), exif_of(tmp_path / "cup.jpg"))
+    with Image.open(tmp_path / "out.jpg") as image:
+        kept = dict(image.getexif())
+    assert kept == {0x010F: "Phone"}
+    assert exif_of(save(tmp_path / "none.png", film.spot(SIZE))) == b""
 
 
 def test_an_array_is_taken_as_it_is() -> None:

@@ -78,7 +78,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "an ICE server that is none": (["serve", "--ice-server", "foo"], "stun:HOST:PORT"),
     "an ICE server out of reach": (["serve", "--ice-server", "stun:192.0.2.1:3478"], "--ice-address"),
     "an address that is not ours": (["serve", "--ice-address", "203.0.113.5"], "203.0.113.5"),
-    "a folder": (["process", "."], "is a folder"),
+    "a folder without pictures": (["process", "."], "is a folder without pictures"),
     "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot lie in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
     "a host without a LAN": (["serve", "--host", "192.168.1.5"], "Add --lan"),
@@ -89,6 +89,14 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
         "not a PEM certificate",
     ),
     "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
+    "an unknown layout": (["process", "text.mov", "--layout", "mosaic"], "overlay, side-by-side, heatmap, grid"),
+    "an unknown style": (["process", "text.mov", "--style", "film"], "blend, book"),
+    "an unknown fit": (["process", "text.mov", "--fit", "squash"], "stretch, crop"),
+    "an unknown class": (["process", "text.mov", "--target", "retriever"], "golden retriever (207)"),
+    "a pattern without a match": (["process", "*.mp4"], "Nothing goes by '*.mp4'"),
+    "a film for several": (["process", "text.mov", "text.onnx", "-o", "out.mp4"], "the output is a folder"),
+    "an assignment of a folder": (["process", ".", "--assignment", "out"], "--assignment takes one film"),
+    "a film that is none, as an assignment": (["process", "text.mov", "--assignment", "out"], "cannot be read as a"),
 }
 
 

@@ -1,0 +1,138 @@
+"""The book's assignment, done at once: a film's frames, the same explained, the film of them, and how it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.filter
+
+from stream.batch import losses_told
+from stream.film_writer import FilmWriter
+from stream.inputs import usual_name
+from stream.media import Film, Losses, MediaError, open_film
+from stream.offline import Explained, Pass, Writer, explain
+from stream.picture_writer import FolderWriter, numbered
+from stream.planes import fitted
+
+RATE = Fraction(25)
+"""Frames a second, as in the book."""
+TOLD = "what-was-done.txt"
+
+
+class FilmAtRate:
+    """A film whose frames are repeated or left out until so many a second remain, as `ffmpeg -vf fps=…` does it.
+
+    Each goes into `thumbs` as it is. See `stream.offline.Source`.
+    """
+
+    def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter) -> None:
+        self._film = film
+        self._rate = rate
+        self._thumbs = thumbs
+        self.name = film.name
+        self.time_base = 1 / rate
+        self.frames = round(film.frames / film.rate * rate)
+        self.losses: Losses = film.losses
+
+    def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """The frames, their pts counting in 1/rate, and the sound's packets between them."""
+        graph: av.filter.Graph | None = None
+        size = (0, 0)
+        for item in self._film.read():
+            if isinstance(item, av.Packet):
+                yield item
+                continue
+            if graph is None:
+                graph, size = self._graph(item), (item.width, item.height)
+            graph.push(fitted(item, *size))
+            yield from self._pulled(graph)
+        if graph is not None:
+            graph.push(None)
+            yield from self._pulled(graph)
+
+    def _graph(self, first: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=first.width, height=first.height, format=first.format, time_base=self._film.time_base
+        )
+        rate, sink = graph.add("fps", str(self._rate)), graph.add("buffersink")
+        source.link_to(rate)
+        rate.link_to(sink)
+        graph.configure()
+        return graph
+
+    def _pulled(self, graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
+        while True:
+            try:
+                frame = graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            assert isinstance(frame, av.VideoFrame)
+            self._thumbs.write(frame)
+            yield frame
+
+
+def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = False) -> Explained:
+    """Leave in `folder` what the assignment hands in; raises `MediaError`.
+
+    `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
+    sidecar, and `what-was-done.txt`.
+    """
+    done = usual_name(source.stem)
+    inputs, results, video = folder / done.removesuffix("-output"), folder / done, folder / f"{done}.mp4"
+    if not overwrite and (there := next((p for p in (video, folder / TOLD) if p.exists()), None)) is not None:
+        raise MediaError(f"{there} is there already. Give another folder, or --overwrite.")
+    if not overwrite and (numbered(inputs, "thumb") or numbered(results)):
+        raise MediaError(f"{folder} holds frames already. Give another folder, or --overwrite.")
+    with open_film(source) as film, ExitStack() as made:
+        if video.exists() and video.samefile(source):
+            raise MediaError(f"{video} is the film itself. Give another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
+        thumbs = FolderWriter(inputs, "thumb")
+        made.callback(thumbs.discard)
+        pictures = FolderWriter(results)
+        made.callback(pictures.discard)
+        writer = FilmWriter(video, film, rate=RATE, keep_metadata=work.keep_metadata)
+        made.callback(writer.discard)
+        writers: list[Writer] = [writer, pictures]
+        at_rate = FilmAtRate(film, RATE, thumbs)
+        explained = explain(at_rate, work, writers, video, video.with_suffix(".jsonl"), writer.write_sound)
+        thumbs.keep_first(explained.frames)
+        thumbs.close()
+    (folder / TOLD).write_text(_told(source, film, explained, work, inputs.name, results.name), encoding="utf-8")
+    return explained
+
+
+def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: str, results: str) -> str:
+    contract, look = work.engine.contract, work.look
+    what = {
+        "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
+        "blend": f"the colour map {look.view.colormap} laid over the frame, opacity {look.view.opacity:g}",
+    }[look.style]
+    held = ", ".join(contract.labels[number] for number in look.view.hold) or "the best class of each frame"
+    lines = [
+        f"{source.name}, explained with whycam",
+        "",
+        f"1. {source.name} was read upright, {float(film.rate):.2f} frames a second, and brought to {RATE} a second:",
+        f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
+        f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
+        f"   fitted to {contract.size[1]} x {contract.size[0]} pixels ({look.fit or contract.fit}).",
+        f"3. Grad-CAM of the {contract.score} at '{contract.feature}', for {held}.",
+        f"4. The heat was drawn: {what}.",
+        f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
+        f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",
+        f"   {explained.output.stem}.jsonl: classes, probabilities and heatmaps of each frame.",
+        "",
+        f"Model file SHA-256: {work.engine.sha256}",
+        *losses_told(explained.losses),
+        *(["It was stopped before the end."] if explained.stopped else []),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,137 @@
+"""Many inputs, one after the other: a bad one is noted, and the next one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import av
+
+from stream.inputs import Input, output_of, usual_name
+from stream.media import Losses, MediaError
+from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one
+from stream.picture_writer import numbered
+
+Status = Literal["done", "damaged", "stopped", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An input and where its result goes."""
+
+    given: Input
+    output: Path
+    frames: Path | None = None
+    """A folder for a film's painted frames."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a task: a result, or the sentence that says why there is none."""
+
+    task: Task
+    explained: Explained | None = None
+    problem: str = ""
+
+    @property
+    def status(self) -> Status:
+        """`damaged`: the input broke off, the result has what there was."""
+        if self.explained is None:
+            return "failed"
+        if self.explained.stopped:
+            return "stopped"
+        losses = self.explained.losses
+        return "damaged" if losses.missing or losses.error else "done"
+
+
+def plan(inputs: Sequence[Input], output: Path | None, frames: Path | None) -> list[Task]:
+    """A task for each input; raises `MediaError` for an output that cannot be one."""
+    many = len(inputs) > 1
+    if many and output is not None and output.suffix and not output.is_dir():
+        raise MediaError(f"For {len(inputs)} inputs the output is a folder, not '{output}'.")
+    tasks = []
+    for given in inputs:
+        own = None
+        if frames is not None and given.kind in ("film", "pipe"):
+            own = frames / usual_name(given.path.stem) if many else frames
+        tasks.append(Task(given, output_of(given, output, many=many), own))
+    return tasks
+
+
+def carry_out(
+    tasks: Sequence[Task],
+    work: Pass,
+    *,
+    overwrite: bool,
+    stdin: BinaryIO,
+    begun: Callable[[Task], None] | None = None,
+) -> Iterator[Outcome]:
+    """Explain one after the other until somebody stops it; `begun` is told before each."""
+    taken: dict[Path, Input] = {}
+    for task in tasks:
+        if work.stop is not None and work.stop.is_set():
+            return
+        if begun is not None:
+            begun(task)
+        try:
+            _check(task, taken, overwrite)
+            task.output.parent.mkdir(parents=True, exist_ok=True)
+            yield Outcome(task, _explain(task, work, stdin))
+        except (ValueError, OSError, av.FFmpegError) as error:
+            yield Outcome(task, problem=str(error))
+        taken[task.output.resolve()] = task.given
+
+
+def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
+    other = taken.get(task.output.resolve())
+    if other is not None:
+        raise MediaError(f"{task.output} is the result of {other.name} already. Explain {task.given.name} by itself.")
+    if overwrite:
+        return
+    folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
+    files = [] if task.given.kind == "folder" else [task.output]
+    if task.given.kind in ("film", "pipe"):
+        files.append(task.output.with_suffix(".jsonl"))
+    there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
+    if there:
+        raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+
+
+def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
+    given, output = task.given, task.output
+    if given.kind == "pipe":
+        return explain_film(stdin, output, work, frames=task.frames)
+    if given.kind == "folder":
+        return explain_folder(given.path, output, work)
+    if given.kind == "picture":
+        return explain_one(given.path, output, work)
+    return explain_film(given.path, output, work, frames=task.frames)
+
+
+def losses_told(losses: Losses) -> list[str]:
+    """Sentences about what an input did not give."""
+    told = []
+    if losses.concealed:
+        told.append(
+            f"{_frames(losses.concealed)} could not be read whole; the one before is shown, or what was mended."
+        )
+    if losses.lost:
+        told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+    if losses.missing:
+        told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
+    elif losses.error:
+        told.append(f"The file breaks off ({losses.error}). What came before is explained.")
+    return told
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """Of the whole batch: 0 all is well, 1 something failed, 2 something broke off, 130 somebody stopped it."""
+    codes: dict[Status, int] = {"stopped": 130, "failed": 1, "damaged": 2}
+    found = {outcome.status for outcome in outcomes}
+    return next((code for status, code in codes.items() if status in found), 0)

@@ -1,0 +1,75 @@
+"""What a person asked a result to look like, and the artist who makes it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import av
+
+from models.contract import Contract, Fitting
+from stream.explainer import BEST, Explanation
+from stream.fit import Fit
+from stream.layouts import LayoutName, lay_out
+from stream.legend import draw_legend
+from stream.overlay import DrawnMap, View, caption, chosen, without_repeats
+from stream.planes import Bytes
+from stream.styles import StyleName, make_style
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Layout, style and label of a result. What nobody sets is drawn as in the live stream."""
+
+    view: View = field(default_factory=View)
+    layout: LayoutName = "overlay"
+    style: StyleName = "blend"
+    fit: Fitting | None = None
+    """None: as the model says."""
+    top: int = 1
+    """Best classes that the label names, where none is held."""
+    sure: float = 0.0
+    """Below this probability the label says 'not sure'."""
+    label: bool = True
+    legend: bool = False
+
+
+class Artist:
+    """Draws results of one model; one for each thread that asks for pictures, and one for that which draws."""
+
+    def __init__(self, look: Look, contract: Contract) -> None:
+        self._look = look
+        self._labels = contract.labels
+        self.fit = Fit(look.fit or contract.fit, contract.size)
+        self._style = make_style(look.style, self.fit)
+        best = max(len(BEST), look.top)
+        self.targets = [-1 - rank for rank in range(min(best, len(contract.labels)))] + list(look.view.hold)
+        """Of each question to the engine: the best classes and the held ones."""
+
+    def picture(self, frame: av.VideoFrame) -> Bytes:
+        """The network's picture of a frame."""
+        return self._style.picture(frame)
+
+    def maps(self, explanation: Explanation, index: int) -> tuple[DrawnMap, ...]:
+        """What is drawn and stored of one picture of a batch."""
+        return without_repeats(self._style.maps(explanation, index, self._labels))
+
+    def draw(self, frame: av.VideoFrame, maps: Sequence[DrawnMap]) -> av.VideoFrame:
+        """The result for a frame, which may be the frame itself, painted."""
+        look = self._look
+        drawn = lay_out(look.layout, frame, maps, look.view, self._style, self._lines)
+        if look.legend:
+            draw_legend(drawn, self._style.colours(look.view.colormap))
+        return drawn
+
+    def _lines(self, maps: Sequence[DrawnMap], view: View) -> Sequence[str] | None:
+        """The label: of each class 'NN% name'."""
+        look = self._look
+        if not look.label or not maps:
+            return ()
+        if look.top == 1 and not look.sure and look.style == "blend":
+            return None
+        drawn = chosen(maps, view)
+        shown = [[each] for each in maps[: look.top]] if look.top > 1 and not view.hold else [drawn]
+        lines = [caption(each) for each in shown]
+        return [f"not sure: {lines[0]}", *lines[1:]] if drawn[0].score < look.sure else lines

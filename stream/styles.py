@@ -1,0 +1,99 @@
+"""How heat is put onto a picture: `blend`, the way of the live stream, or `book`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol, get_args
+
+import av
+import cv2
+
+from stream.book import STRENGTH, Book
+from stream.explainer import Explanation
+from stream.fit import Fit
+from stream.label import write_label
+from stream.overlay import Colormap, DrawnMap, Painter, View, caption, chosen, colours, drawn_maps, heat_planes
+from stream.picture import yuv_frame
+from stream.planes import Bytes, Colour, as_bytes, blank, planes
+
+StyleName = Literal["blend", "book"]
+STYLES: tuple[StyleName, ...] = get_args(StyleName)
+
+
+class Style(Protocol):
+    """Everything that differs between the ways to draw."""
+
+    def picture(self, frame: av.VideoFrame) -> Bytes:
+        """The network's RGB picture (H, W, 3) of a frame."""
+
+    def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
+        """The maps of one picture of a batch, as they are drawn and stored."""
+
+    def canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame in the format that is drawn on; it may be the frame itself."""
+
+    def paint(
+        self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+    ) -> None:
+        """Draw the chosen maps onto the canvas, in place, and `lines`, or the style's own label."""
+
+    def heat(
+        self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+    ) -> None:
+        """Put the heat alone in the canvas's place."""
+
+    def colours(self, colormap: Colormap) -> Bytes:
+        """RGB (256, 3) of the heat 0…255."""
+
+
+class Blend:
+    """Heat that covers the more, the hotter it is; drawn in the frame's own planes. See `Style`."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self.paint = Painter(fit).paint
+
+    def picture(self, frame: av.VideoFrame) -> Bytes:
+        """See `Style.picture`."""
+        return self._fit.picture(frame)
+
+    def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
+        """See `Style.maps`."""
+        return drawn_maps(explanation, index, labels)
+
+    def canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame itself; of a picture its planes."""
+        return yuv_frame(frame) if frame.format.name == "rgb24" else frame
+
+    def heat(
+        self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+    ) -> None:
+        """The heat's colours, and black beside the part that the network sees."""
+        drawn = chosen(maps, view)
+        canvas.make_writable()
+        for layer, level in zip(planes(canvas), planes(blank(canvas, 2, 2)), strict=True):
+            layer[:] = level[0, 0]
+        if drawn:
+            part = self._fit.rectangle(canvas.width, canvas.height)
+            luma, chroma = heat_planes(drawn, part)
+            tables = Colour.of(canvas).from_rgb(colours(view.colormap)).T.copy()
+            for layer, heat, table, step in zip(planes(canvas), (luma, chroma, chroma), tables, (1, 2, 2), strict=True):
+                rows, columns = heat.shape
+                y, x = part.y // step, part.x // step
+                layer[y : y + rows, x : x + columns] = as_bytes(cv2.LUT(heat, table))
+        write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
+
+    def colours(self, colormap: Colormap) -> Bytes:
+        """See `Style.colours`."""
+        return colours(colormap)
+
+
+def make_style(name: StyleName, fit: Fit) -> Style:
+    """The style of that name."""
+    return Book(fit) if name == "book" else Blend(fit)
+
+
+def usual_view(name: StyleName, hold: tuple[int, ...], opacity: float | None, colormap: str | None) -> View:
+    """The view that a person asks for, with what the style usually has where they do not say."""
+    usual = View(opacity=STRENGTH, colormap="jet") if name == "book" else View()
+    return View(hold, usual.opacity if opacity is None else opacity, colormap or usual.colormap)  # type: ignore[arg-type] # View checks it

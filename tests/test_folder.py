@@ -1,0 +1,49 @@
+"""Pictures as frames: in the order that a person counts, and on past one that cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stream.folder import PictureFolder
+from stream.media import MediaError
+from stream.picture import write_picture
+from stream.planes import rgb_of
+from tests import film
+
+SIZE = (64, 48)
+
+
+def filled(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(names):
+        write_picture(folder / name, film.spot(SIZE, number))
+    return folder
+
+
+def test_frames_come_in_the_order_that_a_person_counts(tmp_path: Path) -> None:
+    folder = PictureFolder(filled(tmp_path / "kitchen", "f1.jpg", "f2.PNG", "f10.jpg", "f9.webp", ".hidden.jpg"))
+    assert [path.name for path in folder.pictures] == ["f1.jpg", "f2.PNG", "f9.webp", "f10.jpg"]
+    frames = list(folder.read())
+    assert folder.frames == len(frames) == 4
+    assert [frame.pts for frame in frames] == [0, 1, 2, 3]
+    assert frames[1].time_base == folder.time_base
+
+
+def test_in_place_of_a_picture_that_cannot_be_read_comes_the_one_before(tmp_path: Path) -> None:
+    folder = PictureFolder(filled(tmp_path / "kitchen", "1.jpg", "2.jpg", "3.jpg", "4.jpg"))
+    for name in ("1.jpg", "3.jpg"):
+        (folder.pictures[0].parent / name).write_bytes(b"no picture")
+    frames = list(folder.read())
+    assert [frame.pts for frame in frames] == [1, 2, 3]
+    assert (folder.losses.lost, folder.losses.concealed) == (1, 1)
+    assert np.array_equal(rgb_of(frames[0]), rgb_of(frames[1]))
+    assert not np.array_equal(rgb_of(frames[1]), rgb_of(frames[2]))
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mov").write_bytes(b"")
+    with pytest.raises(MediaError, match=r"folder without pictures \(found: \.mov\)"):
+        PictureFolder(tmp_path)

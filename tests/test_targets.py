@@ -1,0 +1,69 @@
+"""Classes by name: whole, in part, misspelt, or by number."""
+
+from __future__ import annotations
+
+import pytest
+
+from models import catalog
+from stream.explainer import Explainer
+from stream.overlay import MAX_HELD
+from stream.targets import TargetError, find_targets
+
+
+@pytest.fixture(scope="module")
+def labels() -> tuple[str, ...]:
+    return Explainer(catalog.find("efficientnet-lite0")).contract.labels
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("espresso", "espresso"),
+        ("Espresso", "espresso"),
+        ("ESPRESSO_maker", "espresso maker"),
+        ("mug", "coffee mug"),
+        ("cup", "cup"),
+        ("bannana", "banana"),
+        ("coffe mugg", "coffee mug"),
+        ("954", "banana"),
+    ],
+)
+def test_a_class_is_found(labels: tuple[str, ...], name: str, label: str) -> None:
+    assert [labels[number] for number in find_targets([name], labels)] == [label]
+
+
+def test_a_number_is_taken_as_it_is(labels: tuple[str, ...]) -> None:
+    assert find_targets(["0", "999", "954"], labels) == (0, 999, 954)
+
+
+@pytest.mark.parametrize("number", ["1000", "-1", "99999999999"])
+def test_a_number_that_no_class_has_is_refused(labels: tuple[str, ...], number: str) -> None:
+    with pytest.raises(TargetError, match="classes 0 to 999"):
+        find_targets([number], labels)
+
+
+def test_a_name_of_several_classes_names_them(labels: tuple[str, ...]) -> None:
+    with pytest.raises(TargetError, match=r"'retriever' may be .*golden retriever \(207\)"):
+        find_targets(["retriever"], labels)
+
+
+def test_an_unknown_name_is_told_what_is_near(labels: tuple[str, ...]) -> None:
+    with pytest.raises(TargetError, match=r"no class 'strawbarrels'.*strawberry \(949\)"):
+        find_targets(["strawbarrels"], labels)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "xyzzyx", "☕"])
+def test_a_name_of_nothing_is_refused(labels: tuple[str, ...], name: str) -> None:
+    with pytest.raises(TargetError):
+        find_targets([name], labels)
+
+
+def test_two_classes_of_one_name_are_told_apart_by_number() -> None:
+    with pytest.raises(TargetError, match=r"crane \(0\), crane \(2\)\. Give the whole name, or the number"):
+        find_targets(["crane"], ["crane", "heron", "crane"])
+
+
+def test_a_class_given_twice_is_shown_once_and_too_many_are_refused(labels: tuple[str, ...]) -> None:
+    assert find_targets(["banana", "954"], labels) == (954,)
+    with pytest.raises(TargetError, match=f"At most {MAX_HELD}"):
+        find_targets([str(number) for number in range(MAX_HELD + 1)], labels)
