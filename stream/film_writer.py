@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 from av.video.stream import VideoStream
 
 from stream.media import Film, MediaError
@@ -116,7 +116,11 @@ class FilmWriter:
         video.pix_fmt = "yuv420p"
         video.time_base = video.codec_context.time_base = self._time_base
         video.codec_context.framerate = self._rate
-        video.codec_context.colorspace, video.codec_context.color_range = frame.colorspace, frame.color_range
+        context = video.codec_context
+        context.colorspace, context.color_range = frame.colorspace, frame.color_range
+        # Left out where the original says nothing, or something that is reserved.
+        context.color_trc = frame.color_trc or ColorTrc.UNSPECIFIED
+        context.color_primaries = frame.color_primaries or ColorPrimaries.UNSPECIFIED
         return video
 
     def close(self) -> None:

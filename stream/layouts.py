@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 import av
@@ -51,7 +52,7 @@ def _grid(
     for to, layer in zip(layers(small), layers(canvas), strict=True):
         to[:] = cv2.resize(layer, (to.shape[1], to.shape[0]), interpolation=cv2.INTER_AREA)
     whole = blank(canvas, 2 * width, 2 * height)
-    alone = View(opacity=view.opacity, colormap=view.colormap)
+    alone = replace(view, hold=())
     for number, each in enumerate(four):
         tile = copied(small)
         style.paint(tile, [each], alone, captions([each], alone))

@@ -98,11 +98,17 @@ def layers(frame: av.VideoFrame) -> tuple[Bytes, ...]:
     return (np.ndarray((frame.height, frame.width, 3), np.uint8, plane, 0, (plane.line_size, 3, 1)),)  # type: ignore[arg-type]
 
 
+def label_as(made: av.VideoFrame, like: av.VideoFrame) -> None:
+    """Give a frame the time of another one, and what its numbers mean."""
+    made.pts, made.time_base, made.duration = like.pts, like.time_base, like.duration
+    made.colorspace, made.color_range = like.colorspace, like.color_range
+    made.color_trc, made.color_primaries = like.color_trc, like.color_primaries
+
+
 def blank(like: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
     """A black frame of another size; for all else like that one."""
     made = av.VideoFrame(width, height, like.format.name)
-    made.pts, made.time_base, made.duration = like.pts, like.time_base, like.duration
-    made.colorspace, made.color_range = like.colorspace, like.color_range
+    label_as(made, like)
     for layer, level in zip(layers(made), (0 if _full(like) else 16, 128, 128), strict=False):
         layer[:] = level
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, Protocol, get_args
 
 import av
@@ -96,4 +97,5 @@ def make_style(name: StyleName, fit: Fit) -> Style:
 def usual_view(name: StyleName, hold: tuple[int, ...], opacity: float | None, colormap: str | None) -> View:
     """The view that a person asks for, with what the style usually has where they do not say."""
     usual = View(opacity=STRENGTH, colormap="jet") if name == "book" else View()
-    return View(hold, usual.opacity if opacity is None else opacity, colormap or usual.colormap)  # type: ignore[arg-type] # View checks it
+    strength = usual.opacity if opacity is None else opacity
+    return replace(usual, hold=hold, opacity=strength, colormap=colormap or usual.colormap)  # type: ignore[arg-type] # View checks it

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from av.sidedata.sidedata import SideData, Type
 
-from stream.planes import as_bytes, planes
+from stream.planes import as_bytes, label_as, planes
 
 
 class Turn(NamedTuple):
@@ -49,6 +49,5 @@ def upright(frame: av.VideoFrame, turn: Turn) -> av.VideoFrame:
         if turn.flip_rows or turn.flip_columns:
             turned = as_bytes(cv2.flip(turned, -1 if turn.flip_rows and turn.flip_columns else int(turn.flip_columns)))
         np.copyto(to, turned[: to.shape[0], : to.shape[1]])
-    made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
-    made.colorspace, made.color_range = frame.colorspace, frame.color_range
+    label_as(made, frame)
     return made

@@ -16,6 +16,7 @@ from stream.hdr import Transfer
 from stream.media import open_film, read_film
 from stream.planes import Colour
 from tests import film
+from tests.test_media import copy
 
 # An independent way there: constants as SMPTE ST 2084 and ITU-R BT.2100 print them, in their encoding direction.
 _M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 4096 * 128, 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
@@ -106,6 +107,12 @@ def test_greys_stay_grey_and_highlights_are_told_apart(tmp_path: Path, transfer:
     assert (np.diff(greys) > 4).all()
     assert 195 < greys[6] < 240  # ordinary white leaves room for what is brighter
     assert greys[-1] > 248
+
+
+def test_a_mapped_film_says_that_it_is_ordinary(tmp_path: Path) -> None:
+    path = write(tmp_path / "grey.mov", np.full((32, 64, 3), 0.1), "hlg")
+    copied = film.read(copy(path, tmp_path / "copy.mp4"))[0].frame
+    assert (copied.colorspace, copied.color_trc, copied.color_primaries) == (1, 1, 1)
 
 
 def test_films_of_ordinary_range_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

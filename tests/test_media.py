@@ -248,8 +248,8 @@ def test_older_containers_are_read(tmp_path: Path, suffix: str, codec: str) -> N
     assert len(frames) == 20
 
 
-def test_rgb_films_keep_their_colours(tmp_path: Path) -> None:
-    size = (1280, 720)
+@pytest.mark.parametrize("size", [SIZE, (1280, 720)])
+def test_rgb_films_keep_their_colours(tmp_path: Path, size: tuple[int, int]) -> None:
     path = film.write(tmp_path / "screen.mkv", count=2, size=size, codec="ffv1", pix_fmt="bgr0")
     frame = frames_of(path)[0]
     assert Colour.of(frame) == Colour("bt709", full_range=False)
