@@ -86,7 +86,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a certificate without its key": (["serve", "--lan", "--cert", "text.mov"], "belong together"),
     "a certificate that is none": (
         ["serve", "--lan", "--host", "127.0.0.1", "--config", "../config", "--cert", "text.mov", "--key", "text.mov"],
-        "not a PEM certificate",
+        "no PEM certificate",
     ),
     "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
     "an unknown layout": (["process", "text.mov", "--layout", "mosaic"], "overlay, side-by-side, heatmap, grid"),
