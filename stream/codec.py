@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 import av
 from av.video.codeccontext import VideoCodecContext
@@ -81,5 +81,12 @@ class Decoder:
         packet = av.Packet(frame.data)
         packet.pts = packet.dts = frame.pts
         packet.time_base = TIME_BASE
+        return self._decode(packet)
+
+    def rest(self) -> list[av.VideoFrame]:
+        """At the stream's end: the pictures that waited for others to be shown before them."""
+        return self._decode(None)
+
+    def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
         pictures = self._context.decode(packet)
         return [p if p.format.name in ("yuv420p", "yuvj420p") else p.reformat(format="yuv420p") for p in pictures]

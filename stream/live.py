@@ -130,6 +130,8 @@ class LiveStream:
         self._closed = False
         self._shown = time.perf_counter()
         self.view = view or View(scale="steady" if policy == "newest" else "own")
+        self.size: tuple[int, int] | None = None
+        """Width and height of the newest picture, in pixels."""
         self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
         self._counts = Counts()
         self.recording: Recording | None = None
@@ -218,6 +220,7 @@ class LiveStream:
     def _show(self, picture: av.VideoFrame, arrived: float) -> None:
         pts = picture.pts
         assert pts is not None
+        self.size = picture.width, picture.height
         view = self.view if self._tracker is not None else replace(self.view, scale="own")
         if self._tracker is not None and not self._tracker.see(picture):
             self._scale = SteadyScale()

@@ -6,6 +6,10 @@ MAX_BYTES = 32 * 1024
 MAX_LINES = {"m=": 4, "a=candidate:": 32, "a=ssrc": 64}
 
 
+H264_TAKEN = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+"""The format parameters of H.264 that aiortc takes an offer for."""
+
+
 class OfferError(ValueError):
     """An offer that cannot be answered; says why."""
 
@@ -26,4 +30,32 @@ def check_offer(sdp: str) -> str:
         if count > most:
             raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {most} are taken.")
     kept = [line for line in lines if not (line.startswith("a=candidate:") and ".local " in line.lower())]
+    if len(kept) < len(lines):  # the hidden ones are still to come, by the packets that they send
+        kept = [line for line in kept if line != "a=end-of-candidates"]
     return "\r\n".join(kept) + "\r\n"
+
+
+def take_any_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:
+    """An offer with all its H.264 named as `H264_TAKEN`; and, by payload type, what the answer has to name instead.
+
+    For who only sends: every profile can be decoded here, and an answer repeats the offered one (RFC 6184, 8.2.2).
+    """
+    lines = [line.rstrip() for line in sdp.splitlines()]
+    known = {part.partition("=")[0] for part in H264_TAKEN.split(";")}
+    formats: dict[int, dict[str, str]] = {}
+    for line in lines:
+        number, _, name = line.removeprefix("a=rtpmap:").partition(" ")
+        if line.startswith("a=rtpmap:") and number.isdecimal() and name.upper() == "H264/90000":
+            formats[int(number)] = {}
+    taken = []
+    for line in lines:
+        kind, _, rest = line.partition(":")
+        number, _, text = rest.partition(" ")
+        if kind not in ("a=rtpmap", "a=fmtp") or not number.isdecimal() or int(number) not in formats:
+            taken.append(line)
+        elif kind == "a=rtpmap":
+            taken += [line, f"a=fmtp:{number} {H264_TAKEN}"]
+        else:
+            pairs = (pair.strip().partition("=") for pair in text.split(";"))
+            formats[int(number)] = {name: value for name, _, value in pairs if name in known}
+    return "\r\n".join(taken) + "\r\n", formats

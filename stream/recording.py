@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 import os
@@ -12,17 +11,19 @@ import shutil
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.keyframe import DamagedKeyframe, opened, read_keyframe
+from stream.reordering import DisplayOrder, is_b_picture
 from stream.sidecar import SidecarFrame, SidecarWriter
 
 MIN_FREE = 1 << 30
@@ -53,10 +54,8 @@ class RecordingStatus:
     state: State
     folder: str = ""
     reason: str = ""
-
-
-class DamagedKeyframe(ValueError):
-    """A keyframe that does not say how large its picture is; no file can begin with it."""
+    camera: Literal["copied", "encoded anew"] = "copied"
+    """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
 
 
 class BitstreamFile:
@@ -68,7 +67,7 @@ class BitstreamFile:
     def __init__(self, path: Path, first: EncodedFrame) -> None:
         self.path = path
         self.header = first.header
-        with _template(first) as template:
+        with opened(first) as template:  # MP4 repeats the parameter sets of H.264
             video = template.streams.video[0] if template is not None else None
             self.size = first.vp8_size if video is None else (video.width, video.height)
             if 0 in self.size:
@@ -97,22 +96,6 @@ class BitstreamFile:
         self._container.close()
 
 
-@contextmanager
-def _template(first: EncodedFrame) -> Iterator[InputContainer | None]:
-    """A keyframe opened as a file of its own, where the muxer needs one: H.264, whose parameter sets an MP4 repeats."""
-    if first.codec == "VP8":
-        yield None
-        return
-    try:
-        container = av.open(io.BytesIO(first.data), "r", format="h264")
-    except av.FFmpegError as error:
-        raise DamagedKeyframe from error
-    with container:
-        if not container.streams.video:
-            raise DamagedKeyframe
-        yield container
-
-
 @dataclass(slots=True)
 class _Track:
     """One of the two recorded streams: its open file, and what became of its frames."""
@@ -122,16 +105,16 @@ class _Track:
     number: int = -1
     broken: bool = False
     """A frame was left out, so that those behind it cannot be shown, until a keyframe."""
+    taken: int = 0
+    """By the recording's own thread."""
     recorded: int = 0
-    unwritten: int = 0
-    """Left out by the recording's own thread."""
     refused: int = 0
     """Left out by the thread that hands frames over."""
     segments: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def unrecorded(self) -> int:
-        return self.unwritten + self.refused
+        return self.taken - self.recorded + self.refused
 
     def close_file(self) -> None:
         if self.file is not None:
@@ -152,7 +135,8 @@ class Recording:
 
     The clock's zero is the first camera keyframe. A file counts from the first camera frame of its segment, and a new
     segment begins where the camera's size changes. Of the explained stream only frames that the camera file has are
-    written. `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin with one.
+    written. A camera's stream is copied, unless its frames come in another order than they are shown.
+    `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin with one.
     `about` goes into session.json and the sidecar's header.
     """
 
@@ -176,6 +160,7 @@ class Recording:
         self._zero: int | None = None
         self._starts: list[int] = []  # pts of each camera segment's first frame
         self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
+        self._in_order: DisplayOrder | None = None  # where copying would not do
         self._stream_counts: dict[str, int] = {}
         self._queue: queue.Queue[tuple[EncodedFrame, SidecarFrame | None] | None] = queue.Queue(MAX_WAITING)
         self._camera_gap = self._explained_gap = True  # until a keyframe
@@ -225,6 +210,9 @@ class Recording:
                 self._write_session()
                 while (item := self._queue.get()) is not None:
                     self._write(sidecar, *item)
+                if self._in_order is not None and self._status.state == "on":
+                    for frame in self._in_order.rest():
+                        self._write_camera(frame)
         except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
             self._stop(f"The recording stopped: {error}.")
             self._drain()
@@ -243,28 +231,56 @@ class Recording:
     def _drain(self) -> None:
         """Count what arrives after the end, until `close`."""
         while (item := self._queue.get()) is not None:
-            self._track_of(item[1]).unwritten += 1
+            self._track_of(item[1]).taken += 1
 
     def _track_of(self, line: SidecarFrame | None) -> _Track:
         return self._camera if line is None else self._explained
 
     def _stop(self, reason: str) -> None:
         if self._status.state == "on":
-            self._status = RecordingStatus("stopped", str(self.folder), reason)
+            self._status = replace(self._status, state="stopped", reason=reason)
             logger.warning("%s %s", self.folder, reason)
 
     def _write(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame | None) -> None:
-        track = self._track_of(line)
-        before = track.recorded
+        self._track_of(line).taken += 1
+        self._check_disk()
+        if self._status.state != "on":
+            return
+        if line is not None:
+            self._write_explained(sidecar, frame, line)
+            return
+        for each in self._to_write(frame):
+            self._write_camera(each)
+
+    def _to_write(self, frame: EncodedFrame) -> list[EncodedFrame]:
+        """The camera's frame as it came; or, of a stream with B-frames, those that are next in the order of showing."""
+        if self._in_order is None and self._is_out_of_order(frame):
+            self._in_order = DisplayOrder()
+            self._status = replace(self._status, camera="encoded anew")
+            logger.warning("%s: the camera sends B-frames, so its picture is encoded anew.", self.folder)
+            if not frame.is_keyframe:
+                self._camera.broken = True  # what was copied so far does not go on
+                self._want_keyframe("camera")
+        if self._in_order is None:
+            return [frame]
         try:
-            self._check_disk()
-            if self._status.state == "on" and line is None:
-                self._write_camera(frame)
-            elif self._status.state == "on" and line is not None:
-                self._write_explained(sidecar, frame, line)
-        finally:
-            if track.recorded == before:
-                track.unwritten += 1
+            return self._in_order.take(frame)
+        except av.FFmpegError as error:
+            logger.debug("A frame could not be decoded: %s", error)
+            self._want_keyframe("camera")
+            return []
+
+    def _is_out_of_order(self, frame: EncodedFrame) -> bool:
+        if frame.codec == "VP8":
+            return False
+        if not frame.is_keyframe:
+            return is_b_picture(frame.data)
+        if self._camera.file is not None and self._camera.file.header == frame.header:
+            return False
+        try:
+            return read_keyframe(frame).reorders
+        except DamagedKeyframe:
+            return False  # said where a file would begin with it
 
     def _check_disk(self) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""One WebRTC peer: an offer answered, the camera's encoded frames out of it, packets and reports into it."""
+"""The WebRTC peer that a camera is: its offer answered, encoded frames out of it, packets and reports into it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
-import av
 from aiortc import (
     RTCConfiguration,
     RTCDataChannel,
@@ -20,23 +18,25 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+from aiortc.exceptions import OperationError
 
 from stream import rtc_hooks
-from stream.codec import TIME_BASE, CodecName, EncodedFrame
-from stream.offer import OfferError, check_offer
+from stream.codec import CodecName, EncodedFrame
+from stream.offer import OfferError, check_offer, take_any_h264
+from stream.pacing import Wish
+from stream.reordering import is_b_picture
+from stream.rtc_hooks import PackedFrame
+from stream.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
 CAMERA_BIT_RATE = 3_000_000
 """What the camera is told that the way to us carries, in bit/s."""
 LOOPBACK = "127.0.0.1"
-KEYFRAME_EVERY_S = 0.5
-"""A viewer's or a file's wish for a keyframe is passed on at most so often."""
-MAX_UNSENT = 60
-"""Packets that may wait for the network; then they are dropped up to a new keyframe."""
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
+MAX_BACK = 90_000
+"""How far a frame may be shown before the one that came before it, one second."""
 MAX_COMMAND = 4096
 """Bytes of a command on the data channel."""
 
@@ -84,68 +84,113 @@ class PeerEvents:
     """The connection is over, and why."""
 
 
+def new_connection(media: Media) -> RTCPeerConnection:
+    """A connection that nobody has offered anything to."""
+    return RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
+
+
+async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
+    """Let a connection read an offer; raises `OfferError`."""
+    try:
+        await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await pc.createAnswer()  # it too stumbles; made again by `give_answer`, with what is added
+    except OperationError as error:
+        raise OfferError("The offer has a section in no codec that the server speaks.") from error
+    except Exception as error:  # the parser raises whatever the text makes it stumble over
+        raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
+
+
+async def give_answer(pc: RTCPeerConnection, media: Media) -> None:
+    """Make the answer, with its candidates; raises `OSError` where no UDP port is free."""
+    rtc_hooks.wait_for_hello(pc)
+    rtc_hooks.bind_media(pc, media.addresses, media.ports)
+    await pc.setLocalDescription(await pc.createAnswer())
+
+
 class Peer:
-    """An answered peer: `peer = await Peer.answering(offer, media, events)`, then `peer.answer` goes back to it."""
+    """An answered camera: `peer = await Peer.answering(offer, media, events)`, then `peer.answer` goes back to it."""
 
     def __init__(self, pc: RTCPeerConnection, events: PeerEvents) -> None:
         self._pc = pc
         self._events = events
-        self._loop = asyncio.get_running_loop()
         self._clock = _Unwrap()
-        self._track = _PacketTrack(events.on_keyframe_request, lambda: self._events.on_end("sending stopped"))
+        self._track: PacketTrack | None = None
         self._reports: RTCDataChannel | None = None
-        self._asked = -KEYFRAME_EVERY_S
-        self._asking: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._returned: Callable[[int], int | None] = lambda _: None
+        self.request_keyframe = Wish(self._ask)
+        """Asks the camera for a keyframe."""
         self.codec: CodecName = "VP8"
         self.last_frame = time.monotonic()
 
     @classmethod
-    async def answering(cls, offer: str, media: Media, events: PeerEvents) -> Peer:
-        """Answer an offer; raises `OfferError`, or `OSError` where no UDP port is free."""
+    async def answering(cls, offer: str, media: Media, events: PeerEvents, *, returns: bool = True) -> Peer:
+        """Answer an offer; raises `OfferError`, or `OSError` where no UDP port is free.
+
+        Where the picture `returns`, the offer has one section for video and none for sound. Else it is a publisher's
+        (RFC 9725), whose sound is answered as inactive.
+        """
         checked = check_offer(offer)
-        pc = RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
-        peer = cls(pc, events)
+        peer = cls(new_connection(media), events)
         try:
-            await peer._answer(checked, media)
+            await peer._answer(checked, media, returns)
         except BaseException:
             with suppress(Exception):  # aiortc stumbles over what the offer left half built
                 await peer.close()
             raise
         return peer
 
-    async def _answer(self, offer: str, media: Media) -> None:
+    async def _answer(self, offer: str, media: Media, returns: bool) -> None:
         pc = self._pc
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
-        try:
-            await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-            await pc.createAnswer()  # it too stumbles; made again below, with what we add
-        except Exception as error:  # the parser raises whatever the text makes it stumble over
-            raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
+        formats: dict[int, dict[str, str]] = {}
+        if not returns:
+            offer, formats = take_any_h264(offer)
+        await take_offer(pc, offer)
         videos = [t for t in pc.getTransceivers() if t.kind == "video"]
-        if len(videos) != 1 or len(pc.getTransceivers()) != 1:
-            raise OfferError("The offer should have one video section, and no sound.")
+        if len(videos) != 1:
+            raise OfferError(f"The offer should have one video section; it has {len(videos)}.")
         (video,) = videos
         self.codec = rtc_hooks.negotiated_codec(video)
         self._receiver = video.receiver
-        self._sender = pc.addTrack(self._track)
         rtc_hooks.tap_receiver(self._receiver, self._deliver, lambda: self._events.on_loss(), CAMERA_BIT_RATE)
-        rtc_hooks.send_packets(self._sender, self.codec, self._events.on_keyframe_request, self._events.on_bit_rate)
-        rtc_hooks.bind_media(pc, media.addresses, media.ports)
-        await pc.setLocalDescription(await pc.createAnswer())
+        if returns:
+            if len(pc.getTransceivers()) != 1:
+                raise OfferError("The offer should have one video section, and no sound.")
+            self._return(pc)
+        else:
+            rtc_hooks.name_formats(video, formats)
+            silence(pc)
+        await give_answer(pc, media)
+        if video.currentDirection not in ("recvonly", "sendrecv"):
+            raise OfferError("The offer should send its video (sendonly or sendrecv).")
+
+    def _return(self, pc: RTCPeerConnection) -> None:
+        """Send the explained picture back."""
+        events = self._events
+        self._track = PacketTrack(
+            events.on_keyframe_request,
+            lambda: self._events.on_end("sending stopped"),
+            lambda: rtc_hooks.unsent_bytes(pc),
+        )
+        sender = pc.addTrack(self._track)
+        rtc_hooks.send_packed(sender, events.on_keyframe_request, events.on_bit_rate)
+        self._returned = lambda pts: rtc_hooks.rtp_timestamp(sender, pts)
 
     @property
     def answer(self) -> str:
         """The answer's SDP, with its candidates."""
         return self._pc.localDescription.sdp
 
-    def send(self, frame: EncodedFrame) -> None:
-        """Send an encoded frame; never blocks."""
-        self._track.put(frame)
+    def send(self, frame: PackedFrame) -> None:
+        """Send an encoded frame back, if the picture returns; never blocks."""
+        if self._track is not None:
+            self._track.put(frame)
 
     def returned_rtp(self, pts: int) -> int | None:
         """The RTP time stamp that a frame of this pts goes back with; None before the first packet left."""
-        return rtc_hooks.rtp_timestamp(self._sender, pts)
+        return self._returned(pts)
 
     def report(self, text: str) -> None:
         """Send a report, if there is somebody to read it and room for it."""
@@ -153,22 +198,17 @@ class Peer:
         if channel is not None and channel.readyState == "open" and channel.bufferedAmount < 64 * 1024:
             channel.send(text)
 
-    def request_keyframe(self) -> None:
-        """Ask the camera for a keyframe; a wish within half a second of another waits for its turn."""
-        if self._asking is None or self._asking.done():
-            self._asking = self._loop.create_task(self._ask())
-
-    async def _ask(self) -> None:
-        await asyncio.sleep(max(0.0, self._asked + KEYFRAME_EVERY_S - time.monotonic()))
-        self._asked = time.monotonic()
-        await rtc_hooks.request_keyframe(self._receiver)
+    def _ask(self) -> None:
+        task = asyncio.get_running_loop().create_task(rtc_hooks.request_keyframe(self._receiver))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
         """End the connection."""
         self._events = _SILENT
-        if self._asking is not None:
-            self._asking.cancel()
-        self._track.stop()
+        self.request_keyframe.fulfilled()
+        if self._track is not None:
+            self._track.stop()
         await self._pc.close()
 
     def _deliver(self, payload_type: int, data: bytes, timestamp: int) -> None:
@@ -176,7 +216,11 @@ class Peer:
         if codec != self.codec:
             return  # the answer named it as a second choice; nobody switches in mid-stream
         self.last_frame = time.monotonic()
-        self._events.on_frame(EncodedFrame(self.codec, data, self._clock(timestamp)), timestamp)
+        pts = self._clock(timestamp, back=self.codec == "H264" and is_b_picture(data))
+        frame = EncodedFrame(self.codec, data, pts)
+        if frame.is_keyframe:
+            self.request_keyframe.fulfilled()
+        self._events.on_frame(frame, timestamp)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         if channel.label == "reports":
@@ -195,6 +239,13 @@ class Peer:
     def _on_state(self) -> None:
         if self._pc.connectionState in ("failed", "closed"):
             self._events.on_end(f"the connection is {self._pc.connectionState}")
+
+
+def silence(pc: RTCPeerConnection) -> None:
+    """Let the answer take no sound: its sections stay in the bundle, and nothing flows in them."""
+    for transceiver in pc.getTransceivers():
+        if transceiver.kind == "audio":
+            transceiver.direction = "inactive"
 
 
 def ice_server(url: str) -> RTCIceServer:
@@ -218,49 +269,16 @@ class _Unwrap:
 
     def __init__(self) -> None:
         self._last: int | None = None
-        self._pts = 0
+        self._pts = self._newest = 0
 
-    def __call__(self, timestamp: int) -> int:
+    def __call__(self, timestamp: int, *, back: bool = False) -> int:
+        """The pts of a time stamp; `back`: it may be of a frame that is shown before the one that came before it."""
         if self._last is not None:
             step = (timestamp - self._last + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
-            self._pts += step if 0 < step < MAX_GAP else 3000
+            if 0 < step < MAX_GAP or (back and -MAX_BACK < step < 0):
+                self._pts += step
+            else:
+                self._pts = self._newest + 3000
         self._last = timestamp
+        self._newest = max(self._newest, self._pts)
         return self._pts
-
-
-class _PacketTrack(MediaStreamTrack):
-    """Gives aiortc's sender encoded packets."""
-
-    kind = "video"
-
-    def __init__(self, want_keyframe: Callable[[], None], on_stop: Callable[[], None]) -> None:
-        super().__init__()
-        self._queue: asyncio.Queue[EncodedFrame | None] = asyncio.Queue()
-        self._want_keyframe = want_keyframe
-        self._on_stop = on_stop
-        self._gap = False
-
-    def put(self, frame: EncodedFrame) -> None:
-        if self._queue.qsize() >= MAX_UNSENT:
-            while not self._queue.empty():
-                self._queue.get_nowait()
-            self._gap = True
-            self._want_keyframe()
-        if self._gap and not frame.is_keyframe:
-            return
-        self._gap = False
-        self._queue.put_nowait(frame)
-
-    def stop(self) -> None:  # by us, or by aiortc's sender when it gives up
-        super().stop()
-        self._queue.put_nowait(None)
-        self._on_stop()
-
-    async def recv(self) -> av.Packet[Any]:
-        frame = await self._queue.get()
-        if frame is None:
-            raise MediaStreamError
-        packet: av.Packet[Any] = av.Packet(frame.data)
-        packet.pts = packet.dts = frame.pts
-        packet.time_base = TIME_BASE
-        return packet

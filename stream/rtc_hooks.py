@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransc
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 
-from stream.codec import CodecName
+from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.jitter import FrameAssembler
 
 REMB_EVERY_S = 0.5
@@ -74,17 +75,41 @@ async def request_keyframe(receiver: RTCRtpReceiver) -> None:
         await receiver._send_rtcp_pli(ssrc)
 
 
-class _PackOnly:
-    """The part of aiortc's encoders that cuts a frame into RTP payloads; what the viewer asks for is passed on."""
+@dataclass(frozen=True, slots=True)
+class PackedFrame:
+    """An encoded frame as RTP payloads; one such object serves all who receive the stream."""
 
-    def __init__(self, codec: CodecName, on_bit_rate: Callable[[int], None]) -> None:
+    payloads: Sequence[bytes]
+    pts: int
+    """In 1/90000 s."""
+    is_keyframe: bool
+
+
+class Packer:
+    """Cuts the frames of one stream into RTP payloads, as aiortc's encoders do."""
+
+    def __init__(self, codec: CodecName) -> None:
         self._pack = (H264Encoder() if codec == "H264" else Vp8Encoder()).pack
+
+    def __call__(self, frame: EncodedFrame) -> PackedFrame:
+        """The frame's payloads."""
+        packet: av.Packet[Any] = av.Packet(frame.data)
+        packet.pts = packet.dts = frame.pts
+        packet.time_base = TIME_BASE
+        payloads, pts = self._pack(packet)
+        return PackedFrame(payloads, pts, frame.is_keyframe)
+
+
+class _Packed:
+    """Stands in for aiortc's encoder where frames are packed already; what the viewer asks for is passed on."""
+
+    def __init__(self, on_bit_rate: Callable[[int], None]) -> None:
         self._on_bit_rate = on_bit_rate
         self.last_pts = 0
 
-    def pack(self, packet: av.Packet[Any]) -> tuple[list[bytes], int]:
-        payloads, self.last_pts = self._pack(packet)
-        return payloads, self.last_pts
+    def pack(self, frame: PackedFrame) -> tuple[Sequence[bytes], int]:
+        self.last_pts = frame.pts
+        return frame.payloads, frame.pts
 
     @property
     def target_bitrate(self) -> int:
@@ -95,21 +120,48 @@ class _PackOnly:
         self._on_bit_rate(bit_rate)
 
 
-def send_packets(
-    sender: RTCRtpSender, codec: CodecName, on_keyframe_request: Callable[[], None], on_bit_rate: Callable[[int], None]
+def send_packed(
+    sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_bit_rate: Callable[[int], None]
 ) -> None:
-    """Let a sender's track give packets: its viewer's requests for keyframes and bit rates come to the callbacks."""
-    sender._RTCRtpSender__encoder = _PackOnly(codec, on_bit_rate)  # type: ignore[attr-defined]
+    """Let a sender's track give packed frames; its viewer's wishes for keyframes and bit rates go to the callbacks."""
+    sender._RTCRtpSender__encoder = _Packed(on_bit_rate)  # type: ignore[attr-defined]
     sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
+
+
+def name_formats(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[str, str]]) -> None:
+    """Before the answer is made: it names these payload types' format parameters, and not aiortc's."""
+    for codec in transceiver._codecs:
+        offered = formats.get(codec.payloadType or 0)
+        if offered is not None:
+            codec.parameters = dict(offered)
 
 
 def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
     """The RTP time stamp that a frame of this pts is sent with; None before the first packet left."""
     sent = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
-    packer: _PackOnly | None = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
+    packer: _Packed | None = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
     if packer is None or not sender._RTCRtpSender__packet_count:  # type: ignore[attr-defined]
         return None  # the first is taken away when the sender stops
     return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
+
+
+def unsent_bytes(pc: RTCPeerConnection) -> int:
+    """What waits in the event loop for a socket that takes no more: there aiortc and aioice know no bound."""
+    pair = pc.getTransceivers()[0].receiver.transport.transport._connection._nominated.get(1)
+    # A TURN server's transport does not tell.
+    tell: Callable[[], int] | None = getattr(pair and pair.protocol.transport, "get_write_buffer_size", None)
+    return 0 if tell is None else tell()
+
+
+def wait_for_hello(pc: RTCPeerConnection) -> None:
+    """Before the answer is made: it leaves the other side to begin the DTLS handshake (`setup:passive`).
+
+    aiortc's ciphers are for our own kind of certificate, ECDSA; GStreamer's is RSA, which can be a client's only.
+    """
+    for transceiver in pc.getTransceivers():
+        transceiver.receiver.transport._set_role("server")
+    if pc.sctp is not None:
+        pc.sctp.transport._set_role("server")
 
 
 def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None) -> None:

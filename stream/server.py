@@ -1,4 +1,4 @@
-"""The HTTP side: the page and its files, offers in, answers out (docs/api.md)."""
+"""The HTTP application, from its doors to its end: the page and its files, and the routes of others (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
-from stream import joining
-from stream.access import ACCESS, CALLER, Access, add_headers, mistakes_in_words, only, own_name_only
-from stream.connections import MOST, Connections, body_of
+from stream import calls, joining
+from stream.access import ACCESS, Access, add_headers, mistakes_in_words, only, own_name_only
+from stream.calls import SESSIONS as SESSIONS
+from stream.connections import MOST, Connections
 from stream.engine import Engine
 from stream.joining import LAN, WEB
 from stream.lan import Lan
-from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
-from stream.session import Owner, ServerFull, Sessions, Settings
+from stream.offer import MAX_BYTES
+from stream.session import Sessions, Settings
 
 logger = logging.getLogger(__name__)
 
-SESSIONS = web.AppKey("sessions", Sessions)
-CALL_AGAIN_S = "5"
 COMPLAIN_EVERY_S = 10.0
 
 
@@ -38,9 +37,8 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app[LAN] = lan
     app.router.add_get("/", _page)
     app.router.add_get("/static/{name}", _static)
-    app.router.add_post("/call", only("phone", "host")(_call))
-    app.router.add_delete("/call/{id}", only("phone", "host")(_end_call))
     app.router.add_get("/healthz", only("host")(_health))
+    calls.add_routes(app)
     joining.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
@@ -126,48 +124,6 @@ async def _static(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")
     return web.FileResponse(path)
-
-
-async def _call(request: web.Request) -> web.Response:
-    if request.content_type != "application/sdp":
-        raise web.HTTPUnsupportedMediaType(text="Send the offer as application/sdp.")
-    try:
-        offer = (await body_of(request)).decode()
-        session = await request.app[SESSIONS].start(offer, _owner(request))
-    except UnicodeDecodeError as error:
-        raise web.HTTPBadRequest(text="The offer is not UTF-8 text.") from error
-    except OfferTooLarge as error:
-        raise web.HTTPRequestEntityTooLarge(MAX_BYTES, len(offer), text=str(error)) from error
-    except web.HTTPRequestEntityTooLarge as error:  # aiohttp's own, before the whole body was read
-        error.text = f"The offer is too large; at most {MAX_BYTES} bytes are taken."
-        raise
-    except OfferError as error:
-        raise web.HTTPBadRequest(text=str(error)) from error
-    except (ServerFull, OSError) as error:
-        raise web.HTTPServiceUnavailable(text=str(error), headers={hdrs.RETRY_AFTER: CALL_AGAIN_S}) from error
-    return web.Response(
-        status=201,
-        text=session.answer,
-        content_type="application/sdp",
-        headers={hdrs.LOCATION: f"/call/{session.id}"},
-    )
-
-
-def _owner(request: web.Request) -> Owner:
-    caller = request[CALLER]
-    return Owner(caller.device, None if caller.role == "host" else caller.address)
-
-
-async def _end_call(request: web.Request) -> web.Response:
-    sessions, session_id = request.app[SESSIONS], request.match_info["id"]
-    try:
-        owner = sessions.owner(session_id)
-        if request[CALLER].role != "host" and owner.device != request[CALLER].device:
-            raise web.HTTPForbidden(text="Only the device that made this call, or the computer itself, may end it.")
-        await sessions.end(session_id)
-    except KeyError as error:
-        raise web.HTTPNotFound(text="There is no such call.") from error
-    return web.Response(status=204)
 
 
 async def _health(request: web.Request) -> web.Response:

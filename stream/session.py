@@ -1,4 +1,4 @@
-"""One phone: its peer, its live stream, its view and its recording, from the offer to the end; and all of them."""
+"""One camera: its peer, its live stream, viewers, view and recording, from the offer to the end; and all of them."""
 
 from __future__ import annotations
 
@@ -10,32 +10,43 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
+from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
 from stream.live import LiveStream, Painted
 from stream.messages import CommandError, parse_command, report, stalled
+from stream.pacing import Wish
 from stream.recording import MIN_FREE, Recording, RecordingStatus, new_folder
 from stream.rtc import Media, Peer, PeerEvents
+from stream.rtc_hooks import Packer
+from stream.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
 MAX_SESSIONS = 8
 MAX_SESSIONS_AN_ADDRESS = 2
+MAX_VIEWERS = 32
 STALLED_S = 5.0
 SILENT_S = 15.0
 SWITCH_EVERY_S = 0.5
 REMEMBERED = 256
-"""Sessions that ended and whose second DELETE is no mistake."""
+"""Sessions and viewers that ended and whose second DELETE is no mistake."""
 CLOSE_S = 10.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
 
+StreamName: TypeAlias = Literal["explained", "camera"]
+"""What can be watched: the picture with its heatmap, or as the camera sent it."""
+STREAMS: tuple[StreamName, ...] = get_args(StreamName)
+
+
 class ServerFull(RuntimeError):
-    """All sessions that the server can serve are taken."""
+    """All sessions or viewers that the server can serve are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +62,8 @@ class Settings:
     max_sessions: int = MAX_SESSIONS
     max_sessions_an_address: int = MAX_SESSIONS_AN_ADDRESS
     """For one address in the LAN; this computer itself is not counted."""
+    max_viewers: int = MAX_VIEWERS
+    """Of all sessions together."""
     stalled_s: float = STALLED_S
     """Seconds without a frame after which the reports say so."""
     silent_s: float = SILENT_S
@@ -62,6 +75,8 @@ class Session:
 
     _peer: Peer
     _live: LiveStream
+    _audiences: dict[StreamName, Audience]
+    _packers: dict[StreamName, Packer]
     _watchdog: asyncio.Task[None]
 
     def __init__(self, engine: Engine, settings: Settings, on_end: Callable[[Session], None]) -> None:
@@ -71,6 +86,9 @@ class Session:
         self._on_end = on_end
         self._reported = ""
         self._loop = asyncio.get_running_loop()
+        self._since = datetime.now(UTC)
+        # The phone and all viewers have one wish for a keyframe in common.
+        self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
         self._recording: Recording | None = None
         # A recording begins with a frame: a call that is never taken up leaves nothing behind.
@@ -83,24 +101,29 @@ class Session:
 
     @classmethod
     async def answering(
-        cls, offer: str, engine: Engine, settings: Settings, on_end: Callable[[Session], None]
+        cls, offer: str, engine: Engine, settings: Settings, on_end: Callable[[Session], None], *, returns: bool = True
     ) -> Session:
-        """Answer an offer; raises as `Peer.answering` does."""
+        """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does."""
         session = cls(engine, settings, on_end)
         events = PeerEvents(
             on_frame=session._receive,
-            on_loss=lambda: session._live.lost_packets(),
+            on_loss=session._lose,
             on_command=session._command,
-            on_keyframe_request=lambda: session._live.request_keyframe(),
+            on_keyframe_request=session._want_explained,
             on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),
             on_end=session._end,
         )
-        session._peer = await Peer.answering(offer, settings.media, events)
+        session._peer = peer = await Peer.answering(offer, settings.media, events, returns=returns)
+        session._packers = {name: Packer(peer.codec) for name in STREAMS}
+        session._audiences = {
+            "explained": Audience(peer.codec, settings.media, session._want_explained),
+            "camera": Audience(peer.codec, settings.media, peer.request_keyframe),
+        }
         session._live = LiveStream(
             engine,
-            settings.encoders[session._peer.codec],
+            settings.encoders[peer.codec],
             send=lambda painted: session._from_thread(session._send, painted),
-            want_keyframe=lambda: session._from_thread(session._peer.request_keyframe),
+            want_keyframe=lambda: session._from_thread(peer.request_keyframe),
             on_failure=lambda: session._from_thread(session._end, "the stream broke"),
         )
         session._watchdog = asyncio.create_task(session._watch())
@@ -116,6 +139,24 @@ class Session:
         """Whether this session is being recorded, and where."""
         return self._unrecorded if self._recording is None else self._recording.status
 
+    def describe(self) -> dict[str, Any]:
+        """What anybody who may watch is told, as JSON."""
+        return {
+            "id": self.id,
+            "since": self._since.isoformat(timespec="seconds"),
+            "model": self._engine.contract.name,
+            "codec": self._peer.codec,
+            "size": self._live.size,
+            "viewers": {name: len(audience) for name, audience in self._audiences.items()},
+            "recording": {"state": self.recording.state, "camera": self.recording.camera},
+        }
+
+    async def admit(self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None]) -> Viewer:
+        """Answer a viewer's offer; raises as `Audience.admit` does."""
+        viewer = await self._audiences[stream].admit(offer, on_end)
+        logger.info("Session %s has one more viewer of the %s stream", self.id, stream)
+        return viewer
+
     def _from_thread(self, function: Callable[..., None], *arguments: Any) -> None:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
@@ -129,11 +170,23 @@ class Session:
             self._start_recording()
         self._rtp.append((frame.pts, rtp))
         self._live.receive(frame)
+        watching = self._audiences["camera"]
+        if watching:
+            watching.send(self._packers["camera"](frame))
+
+    def _lose(self) -> None:
+        """Packets of the camera are lost for good."""
+        self._live.lost_packets()
+        self._audiences["camera"].interrupt()
 
     def _send(self, painted: Painted) -> None:
         if self._closing is not None:
             return
-        self._peer.send(painted.frame)
+        packed = self._packers["explained"](painted.frame)
+        if packed.is_keyframe:
+            self._want_explained.fulfilled()
+        self._peer.send(packed)
+        self._audiences["explained"].send(packed)
         pts = painted.frame.pts
         self._reported = report(
             painted,
@@ -230,10 +283,12 @@ class Session:
 
     async def _close(self) -> None:
         self._watchdog.cancel()
-        try:
-            await asyncio.wait_for(self._peer.close(), CLOSE_S)
-        except Exception:  # a connection that does not close must not keep the files open
-            logger.exception("Session %s: the connection did not close", self.id)
+        self._want_explained.fulfilled()
+        closes = [self._peer.close(), *(audience.close() for audience in self._audiences.values())]
+        closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
+        for error in await asyncio.gather(*closed, return_exceptions=True):
+            if error is not None:  # a connection that does not close must not keep the files open
+                logger.error("Session %s: a connection did not close", self.id, exc_info=error)
         try:
             await asyncio.to_thread(self._live.close)
             self._finish_recording()
@@ -260,27 +315,33 @@ HOST = Owner("host")
 
 
 class Sessions:
-    """All sessions of a server."""
+    """All sessions of a server, and all who watch them."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
         self._open: dict[str, Session] = {}
-        self._owners: dict[str, Owner] = {}  # of open sessions, and of the newest that ended
+        self._viewers: dict[str, Viewer] = {}
+        self._owners: dict[str, Owner] = {}  # of what is open, and of the newest that ended
         self._ended: deque[str] = deque()
         self._answering: list[Owner] = []
+        self._admitting = 0
         self._closing = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    async def start(self, offer: str, owner: Owner = HOST) -> Session:
-        """Answer an offer with a new session; raises `ServerFull`, and as `Peer.answering` does."""
+    def describe(self) -> list[dict[str, Any]]:
+        """The sessions, the oldest first, as JSON for those who may watch."""
+        return [session.describe() for session in self._open.values()]
+
+    async def start(self, offer: str, owner: Owner = HOST, *, returns: bool = True) -> Session:
+        """Answer an offer with a new session; raises `ServerFull`, and as `Session.answering` does."""
         self._check_open()
         self._make_room(owner)
         self._answering.append(owner)
         try:
-            session = await Session.answering(offer, self.engine, self.settings, self._forget)
+            session = await Session.answering(offer, self.engine, self.settings, self._forget, returns=returns)
         finally:
             self._answering.remove(owner)
         self._open[session.id] = session
@@ -310,20 +371,40 @@ class Sessions:
         if self._closing:
             raise ServerFull("The server is ending. Start it again, then call again.")
 
-    def _forget(self, session: Session) -> None:
-        if self._open.pop(session.id, None) is not None:
-            self._ended.append(session.id)
-            if len(self._ended) > REMEMBERED:
-                del self._owners[self._ended.popleft()]
+    async def watch(self, session_id: str, stream: StreamName, offer: str, owner: Owner = HOST) -> Viewer:
+        """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
+        session = self._open[session_id]
+        self._check_open()
+        most = self.settings.max_viewers
+        if len(self._viewers) + self._admitting >= most:
+            raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
+        self._admitting += 1
+        try:
+            viewer = await session.admit(offer, stream, self._forget)
+        except ConnectionError as error:  # it ended meanwhile
+            raise KeyError(session_id) from error
+        finally:
+            self._admitting -= 1
+        self._viewers[viewer.id] = viewer
+        self._owners[viewer.id] = owner
+        return viewer
 
-    def owner(self, session_id: str) -> Owner:
-        """Whose a session is, or was a moment ago; raises `KeyError` for one that is not known."""
-        return self._owners[session_id]
+    def _forget(self, ended: Session | Viewer) -> None:
+        if self._open.pop(ended.id, None) is None and self._viewers.pop(ended.id, None) is None:
+            return
+        self._ended.append(ended.id)
+        if len(self._ended) > REMEMBERED:
+            del self._owners[self._ended.popleft()]
 
-    async def end(self, session_id: str) -> None:
-        """End a session, or nothing where its phone hung up a moment before; raises `KeyError` for a stranger."""
-        if session_id not in self._ended:
-            await self._open[session_id].close()
+    def owner(self, made_id: str) -> Owner:
+        """Whose a session or a viewer is, or was a moment ago; raises `KeyError` for one that is not known."""
+        return self._owners[made_id]
+
+    async def end(self, made_id: str) -> None:
+        """End a session or a viewer, or nothing where it ended a moment before; raises `KeyError` for a stranger."""
+        if made_id in self._ended:
+            return
+        await (self._viewers.get(made_id) or self._open[made_id]).close()
 
     async def close(self) -> None:
         """End all sessions, finish their files, and take no new ones."""

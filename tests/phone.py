@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import av
@@ -14,7 +15,8 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpSender, RTCSession
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
 from stream import rtc_hooks
-from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.codec import CodecName, EncodedFrame
+from stream.rtc_hooks import PackedFrame, Packer
 
 
 class Camera(MediaStreamTrack):
@@ -25,13 +27,19 @@ class Camera(MediaStreamTrack):
     def __init__(self, frames: Sequence[EncodedFrame], rate: float) -> None:
         super().__init__()
         self._frames = frames
+        self._packer = Packer(frames[0].codec)
         self._rate = rate
         self._sent = 0
+        self._lap: int | None = None
         self._start: float | None = None
         self.running = asyncio.Event()
         self.running.set()
 
-    async def recv(self) -> av.Packet[Any]:
+    def keep_pts(self, lap: int) -> None:
+        """Send the frames with their own pts, so much more in each lap, and not with those of the pace."""
+        self._lap = lap
+
+    async def recv(self) -> PackedFrame:  # type: ignore[override] # aiortc's sender hands it to what packs
         loop = asyncio.get_running_loop()
         if self._start is None:
             self._start = loop.time()
@@ -39,11 +47,11 @@ class Camera(MediaStreamTrack):
         await self.running.wait()
         if self.readyState != "live":
             raise MediaStreamError
-        packet: av.Packet[Any] = av.Packet(self._frames[self._sent % len(self._frames)].data)
-        packet.pts = packet.dts = round(self._sent * 90_000 / self._rate)
-        packet.time_base = TIME_BASE
+        lap, place = divmod(self._sent, len(self._frames))
+        frame = self._frames[place]
+        pts = round(self._sent * 90_000 / self._rate) if self._lap is None else lap * self._lap + frame.pts
         self._sent += 1
-        return packet
+        return self._packer(replace(frame, pts=pts))
 
 
 class Phone:
@@ -60,7 +68,7 @@ class Phone:
         self._tasks: set[asyncio.Task[None]] = set()
         self._codec = frames[0].codec
         self._transceiver = self.pc.addTransceiver(self.camera, "sendrecv")
-        rtc_hooks.send_packets(self._transceiver.sender, self._codec, lambda: None, lambda _: None)
+        rtc_hooks.send_packed(self._transceiver.sender, lambda: None, lambda _: None)
         if channels:
             reports = self.pc.createDataChannel("reports", ordered=False, maxRetransmits=0)
             reports.on("message", lambda text: self._heard(self.reports, text))

@@ -261,7 +261,7 @@ def test_without_recordings_nothing_lies_on_the_disk(tmp_path: Path, h264: list[
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, h264) as phone:
             await phone.until(lambda: len(phone.reports) >= 5)
-            assert phone.reports[-1]["recording"] == {"state": "off", "folder": "", "reason": ""}
+            assert phone.reports[-1]["recording"]["state"] == "off"
 
     served(engine, Settings(), body)
     assert set(tmp_path.rglob("*")) == before
@@ -371,7 +371,7 @@ def test_a_sender_that_gives_up_ends_the_session(
                 raise ConnectionError
 
             (session,) = sessions._open.values()
-            packer = session._peer._sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
+            packer = session._peer._pc.getSenders()[0]._RTCRtpSender__encoder  # type: ignore[attr-defined]
             monkeypatch.setattr(packer, "pack", fail)
             for _ in range(100):
                 await asyncio.sleep(0.05)

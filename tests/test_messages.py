@@ -92,7 +92,12 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
     told = json.loads(report(painted, model="tiny", rtp_in=7, rtp_out=None, recording=stopped))
     assert (told["classes"], told["labels"], told["scores"], told["held"]) == ([], [], [], [])
     assert (told["age_ms"], told["rtp_out"], told["times"]["inference_ms"]) == (None, None, None)
-    assert told["recording"] == {"state": "stopped", "folder": "there", "reason": "The disk is full."}
+    assert told["recording"] == {
+        "state": "stopped",
+        "folder": "there",
+        "reason": "The disk is full.",
+        "camera": "copied",
+    }
 
 
 @pytest.mark.parametrize(

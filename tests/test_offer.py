@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.offer import MAX_BYTES, MAX_LINES, OfferError, OfferTooLarge, check_offer
+from stream.offer import H264_TAKEN, MAX_BYTES, MAX_LINES, OfferError, OfferTooLarge, check_offer, take_any_h264
 
 OFFER = [
     "v=0",
@@ -30,6 +30,21 @@ def test_a_browsers_offer_is_taken_as_it_is() -> None:
 
 def test_candidates_that_hide_their_address_are_left_out() -> None:
     assert check_offer(offer(HIDDEN, HIDDEN.replace(" udp ", " tcp "))) == offer()
+
+
+def test_who_hides_candidates_may_still_send_from_them() -> None:
+    assert check_offer(offer("a=end-of-candidates")) == offer("a=end-of-candidates")
+    assert check_offer(offer(HIDDEN, "a=end-of-candidates")) == offer()
+
+
+def test_a_publishers_h264_is_taken_whatever_its_profile_is() -> None:
+    high = "a=fmtp:96 packetization-mode=1; profile-level-id=640c1f;sprop-parameter-sets=Z0LAHg==,aM48gA=="
+    others = ["a=rtpmap:98 rtx/90000", "a=fmtp:98 apt=96", "a=rtpmap:99 VP8/90000"]
+    sdp, formats = take_any_h264(offer("a=rtpmap:96 H264/90000", "a=rtpmap:97 h264/90000", high, *others))
+    taken = [f"a=fmtp:{number} {H264_TAKEN}" for number in (96, 97)]
+    assert sdp == offer("a=rtpmap:96 H264/90000", taken[0], "a=rtpmap:97 h264/90000", taken[1], *others)
+    assert formats == {96: {"packetization-mode": "1", "profile-level-id": "640c1f"}, 97: {}}
+    assert take_any_h264(offer(*others)) == (offer(*others), {})
 
 
 def test_a_name_that_only_contains_local_is_kept() -> None:

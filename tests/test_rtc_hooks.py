@@ -9,12 +9,16 @@ import time
 from importlib.metadata import version
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, rtcpeerconnection
+from aiortc.codecs.h264 import h264_depayload
+from aiortc.codecs.vpx import vp8_depayload
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rate import RemoteBitrateEstimator
 
 from stream import rtc_hooks
+from stream.codec import CodecName
 from stream.jitter import FrameAssembler
+from tests import film
 
 
 def test_the_versions_are_those_that_the_hooks_were_written_for() -> None:
@@ -34,6 +38,26 @@ def test_the_receiver_uses_what_we_put_in_place_of_its_parts() -> None:
     assert {"arrival_time_ms", "abs_send_time", "payload_size", "ssrc"} < set(
         inspect.signature(RemoteBitrateEstimator.add).parameters
     )
+
+
+def test_the_answer_is_made_of_what_we_set() -> None:
+    answer = inspect.getsource(RTCPeerConnection.createAnswer)
+    assert 'if dtlsTransport._role == "auto"' in answer
+    assert "create_media_description_for_transceiver" in answer
+    assert "codecs=transceiver._codecs" in inspect.getsource(rtcpeerconnection.create_media_description_for_transceiver)
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+def test_a_frame_is_packed_as_aiortc_packs_it_and_comes_out_again(codec: CodecName) -> None:
+    frames = film.encoded(codec, 3, (640, 480))
+    packer = rtc_hooks.Packer(codec)
+    for frame in frames:
+        packed = packer(frame)
+        assert (packed.pts, packed.is_keyframe) == (frame.pts, frame.is_keyframe)
+        assert all(len(payload) <= 1300 for payload in packed.payloads)
+        depayload = h264_depayload if codec == "H264" else vp8_depayload
+        data = b"".join(depayload(payload) for payload in packed.payloads)
+        assert data.replace(b"\0\0\0\1", b"\0\0\1") == frame.data.replace(b"\0\0\0\1", b"\0\0\1")
 
 
 def test_the_sender_uses_what_we_put_in_place_of_its_parts() -> None:
@@ -64,6 +88,10 @@ def test_the_parts_have_the_names_that_we_reach_for() -> None:
         for name in ("encoder", "rtp_timestamp", "packet_count"):
             assert hasattr(sender, f"_RTCRtpSender__{name}")
         assert inspect.iscoroutinefunction(receiver._send_rtcp_pli)
+        assert transceiver._codecs == []
+        receiver.transport._set_role("server")
+        assert receiver.transport._role == "server"
+        assert rtc_hooks.unsent_bytes(pc) == 0
         connection = receiver.transport.transport.iceGatherer._connection
         signature = inspect.signature(connection.get_component_candidates)
         assert list(signature.parameters) == ["component", "addresses", "timeout"]
@@ -118,7 +146,7 @@ def test_a_sender_that_stopped_has_no_time_stamp() -> None:
     async def ask() -> int | None:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         sender = pc.addTransceiver("video").sender
-        rtc_hooks.send_packets(sender, "H264", lambda: None, lambda _: None)
+        rtc_hooks.send_packed(sender, lambda: None, lambda _: None)
         sender._RTCRtpSender__encoder = None  # type: ignore[attr-defined] # as aiortc leaves it
         stamp = rtc_hooks.rtp_timestamp(sender, 0)
         await pc.close()

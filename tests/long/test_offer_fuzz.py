@@ -7,6 +7,8 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,13 @@ from stream.session import Sessions, Settings
 from tests import film
 from tests.engines import fast
 from tests.phone import Phone
+from tests.publisher import Publisher, publishing
+from tests.watcher import Watcher
 
 pytestmark = [pytest.mark.timeout(900)]
 SDP = {"Content-Type": "application/sdp"}
+ROUTES = ("/call", "/whip", "/whep")
+FRAMES = film.encoded("H264", 30)
 
 
 def bent(offer: str, chance: random.Random) -> str:
@@ -52,7 +58,20 @@ def bent(offer: str, chance: random.Random) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def offers(folder: Path, seconds: float, seed: int) -> Counter[int]:
+async def good_offer(route: str) -> str:
+    """What a client of this route offers."""
+    clients: dict[str, Callable[[], Phone | Publisher | Watcher]] = {
+        "/call": lambda: Phone(FRAMES),
+        "/whip": lambda: Publisher(FRAMES, sound=True),
+        "/whep": lambda: Watcher(sound=True),
+    }
+    client = clients[route]()
+    offer = await client.offer()
+    await client.close()
+    return offer
+
+
+def offers(folder: Path, route: str, seconds: float, seed: int) -> Counter[int]:
     """The answers to as many bent offers as come in so many seconds."""
     chance = random.Random(seed)
     answers: Counter[int] = Counter()
@@ -60,11 +79,12 @@ def offers(folder: Path, seconds: float, seed: int) -> Counter[int]:
 
     async def run() -> None:
         app = make_app(Sessions(engine, Settings()))
-        async with TestServer(app) as server, ClientSession() as http:
-            url = str(server.make_url("/call"))
-            phone = Phone(film.encoded("H264", 2))
-            good = await phone.offer()
-            await phone.close()
+        async with TestServer(app) as server, ClientSession() as http, AsyncExitStack() as stack:
+            url = str(server.make_url(route))
+            if route == "/whep":
+                base = str(server.make_url("")).rstrip("/")
+                url += "/" + (await stack.enter_async_context(publishing(http, base, FRAMES))).session_id
+            good = await good_offer(route)
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 offer = bent(good, chance)
@@ -75,7 +95,7 @@ def offers(folder: Path, seconds: float, seed: int) -> Counter[int]:
                     if response.status == 201:
                         location = response.headers["Location"]
                         async with http.delete(server.make_url(location)) as end_of_call:
-                            assert end_of_call.status == 204
+                            assert end_of_call.status == (204 if route == "/call" else 200)
         left = {task for task in asyncio.all_tasks() if task is not asyncio.current_task()}
         await asyncio.sleep(1)
         assert not {task for task in left if not task.done()}, left
@@ -88,12 +108,15 @@ def offers(folder: Path, seconds: float, seed: int) -> Counter[int]:
     return answers
 
 
-def test_bent_offers_are_answered_or_refused(tmp_path: Path) -> None:
-    answers = offers(tmp_path, 5, seed=1)
+@pytest.mark.parametrize("route", ROUTES)
+def test_bent_offers_are_answered_or_refused(tmp_path: Path, route: str) -> None:
+    answers = offers(tmp_path, route, 5, seed=1)
     assert answers[400] > 5
     assert answers[201] > 5
 
 
 @pytest.mark.long
 def test_bent_offers_for_ten_minutes(tmp_path: Path) -> None:
-    print(offers(tmp_path, 600, seed=round(time.time())))
+    for route in ROUTES:
+        (tmp_path / route[1:]).mkdir()
+        print(route, offers(tmp_path / route[1:], route, 200, seed=round(time.time())))

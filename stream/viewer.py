@@ -1,0 +1,127 @@
+"""One who watches: a WebRTC peer that is sent a stream that is encoded already, and sends nothing back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+
+from aiortc import RTCPeerConnection, RTCRtpSender
+
+from stream import rtc_hooks
+from stream.codec import CodecName
+from stream.offer import OfferError, check_offer
+from stream.rtc import Media, give_answer, new_connection, silence, take_offer
+from stream.rtc_hooks import PackedFrame
+from stream.track import PacketTrack
+
+logger = logging.getLogger(__name__)
+
+CONNECT_S = 30.0
+"""Seconds that a viewer has to take the answer up; then its place is free again."""
+
+
+class Viewer:
+    """An answered viewer: `viewer = await Viewer.answering(…)`, then `viewer.answer` goes back to it.
+
+    Its receiver's estimate of the bit rate is not listened to: one stream serves all, and the phone steers it.
+    """
+
+    def __init__(
+        self, pc: RTCPeerConnection, want_keyframe: Callable[[], None], on_end: Callable[[Viewer], None]
+    ) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self._pc = pc
+        self._on_end = on_end
+        self._closing: asyncio.Task[None] | None = None
+        self._track = PacketTrack(want_keyframe, self._end, lambda: rtc_hooks.unsent_bytes(pc))
+        self._patience = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
+
+    @classmethod
+    async def answering(
+        cls,
+        offer: str,
+        codec: CodecName,
+        media: Media,
+        want_keyframe: Callable[[], None],
+        on_end: Callable[[Viewer], None],
+    ) -> Viewer:
+        """Answer an offer of who wants to receive; raises `OfferError`, or `OSError` where no UDP port is free.
+
+        `want_keyframe` is called where the viewer needs one to begin or to go on; `on_end` once, when it is gone.
+        """
+        checked = check_offer(offer)
+        if f" {codec}/90000" not in checked.upper():
+            raise OfferError(f"This session's codec is {codec}, which the offer does not take.")
+        viewer = cls(new_connection(media), want_keyframe, on_end)
+        try:
+            await viewer._answer(checked, codec, media, want_keyframe)
+        except BaseException:
+            viewer._on_end = lambda _: None  # nobody has heard of it
+            with suppress(Exception):  # aiortc stumbles over what the offer left half built
+                await viewer.close()
+            raise
+        return viewer
+
+    async def _answer(self, offer: str, codec: CodecName, media: Media, want_keyframe: Callable[[], None]) -> None:
+        pc = self._pc
+        pc.on("connectionstatechange", self._on_state)
+        video = pc.addTransceiver(self._track, "sendonly")
+        known = RTCRtpSender.getCapabilities("video").codecs
+        video.setCodecPreferences([c for c in known if c.mimeType in (f"video/{codec}", "video/rtx")])
+        rtc_hooks.send_packed(video.sender, want_keyframe, lambda _: None)
+        await take_offer(pc, offer)
+        if [t.mid is not None for t in pc.getTransceivers() if t.kind == "video"] != [True]:
+            raise OfferError("The offer should have one video section.")
+        silence(pc)
+        await give_answer(pc, media)
+        if video.currentDirection != "sendonly":
+            raise OfferError("The offer should receive the video (recvonly).")
+
+    @property
+    def answer(self) -> str:
+        """The answer's SDP, with its candidates."""
+        return self._pc.localDescription.sdp
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were left out for this viewer."""
+        return self._track.dropped
+
+    def send(self, frame: PackedFrame) -> None:
+        """Send an encoded frame; never blocks."""
+        self._track.put(frame)
+
+    def interrupt(self) -> None:
+        """Frames are missing in the stream: go on with a keyframe."""
+        self._track.interrupt()
+
+    def _on_state(self) -> None:
+        if self._pc.connectionState in ("failed", "closed"):
+            self._end()
+
+    def _check_connection(self) -> None:
+        if self._pc.connectionState != "connected":
+            self._end()
+
+    def _end(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+
+    async def _close(self) -> None:
+        self._patience.cancel()
+        self._track.stop()
+        try:
+            await self._pc.close()
+        except Exception:
+            logger.exception("The connection of a viewer did not close.")
+        finally:
+            self._on_end(self)
+
+    async def close(self) -> None:
+        """End the connection; the viewer's browser is told."""
+        self._end()
+        assert self._closing is not None
+        await asyncio.shield(self._closing)
