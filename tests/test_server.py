@@ -96,6 +96,15 @@ def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str)
     assert access.HEADERS.items() <= headers.items()
 
 
+@pytest.mark.parametrize("page", ["/watch", "/recordings"])
+def test_a_page_that_is_not_there_is_said(tmp_path: Path, page: str) -> None:
+    status, text, headers = answer(tmp_path, get(page))
+    if (Path(__file__).parent.parent / "web" / f"{page[1:]}.html").is_file():
+        assert (status, headers["Content-Type"]) == (200, "text/html")
+    else:
+        assert (status, text) == (404, "This page is not part of this version of whycam.")
+
+
 def test_the_host_is_told_how_the_server_is(tmp_path: Path) -> None:
     status, text, _ = answer(tmp_path, get("/healthz"))
     assert status == 200
@@ -115,6 +124,14 @@ def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
     assert "serve --lan" in json.loads(text)["says"]
     for path in ("/api/join.svg", "/certificate"):
         assert answer(tmp_path, get(path))[0] == 404
+
+
+def test_the_models_classes_are_told_by_name(tmp_path: Path) -> None:
+    status, text, _ = answer(tmp_path, get("/api/labels"))
+    assert status == 200
+    names = json.loads(text)
+    assert len(names) == 1000
+    assert names[954] == "banana"
 
 
 def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
