@@ -151,6 +151,8 @@ function begin(state, openSource) {
       controls.refused();
     },
     interrupted() {
+      keepLast();
+      complain('');
       meter.stop();
       latency.clear();
       states.go('reconnecting');
@@ -168,6 +170,13 @@ function begin(state, openSource) {
   complain('');
   states.go(state);
   void current.begin(openSource);
+}
+
+/** What was seen last stands behind the words until the call is made again. */
+function keepLast() {
+  const last = find('last', HTMLCanvasElement);
+  [last.width, last.height] = [video.videoWidth, video.videoHeight];
+  last.getContext('2d')?.drawImage(video, 0, 0);
 }
 
 function firstPicture() {
