@@ -58,7 +58,7 @@ let told = false;
 let toast;
 
 const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
-const ambient = new Ambient(find('ambient', HTMLCanvasElement), video);
+const ambient = new Ambient(video, find('ambient', HTMLCanvasElement), find('last', HTMLCanvasElement));
 const awake = new Awake();
 const states = new States(show);
 const latency = new Latency();
@@ -151,7 +151,6 @@ function begin(state, openSource) {
       controls.refused();
     },
     interrupted() {
-      keepLast();
       complain('');
       meter.stop();
       latency.clear();
@@ -170,13 +169,6 @@ function begin(state, openSource) {
   complain('');
   states.go(state);
   void current.begin(openSource);
-}
-
-/** What was seen last stands behind the words until the call is made again. */
-function keepLast() {
-  const last = find('last', HTMLCanvasElement);
-  [last.width, last.height] = [video.videoWidth, video.videoHeight];
-  last.getContext('2d')?.drawImage(video, 0, 0);
 }
 
 function firstPicture() {
