@@ -3,7 +3,7 @@
  * The shapes of what the server and the page say to each other over the data channels (docs/api.md).
  *
  * @typedef {{class: number, label: string, score: number}} Held
- * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady'}} View
+ * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady', hide: boolean}} View
  * @typedef {{id: string, state: 'on' | 'off' | 'stopped', folder: string, reason: string}} Recording
  * @typedef {{class: number, label: string, before: number, after: number, age_ms: number}} Hidden
  * @typedef {{received: number, lost: number, decoded: number, explained: number, passed: number, dropped: number}} Counts
@@ -28,8 +28,7 @@
  * @property {View} view
  * @property {Recording} recording
  *
- * @typedef {Partial<View & {record: boolean, freeze: boolean, hide: boolean}>} Command page to server; absent keys stay
- *   as they are
+ * @typedef {Partial<View & {record: boolean, freeze: boolean}>} Command page to server; absent keys stay as they are
  */
 
 export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'jet'];
