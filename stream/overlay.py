@@ -226,7 +226,7 @@ def colours_of(shade: Shade) -> Bytes:
     if isinstance(shade, str):
         return colours(shade)
     full = np.array([int(HELD[shade][at : at + 2], 16) for at in (1, 3, 5)])
-    return np.rint(np.linspace(DARKEST, 1, 256)[:, None] * full).astype(np.uint8)
+    return np.asarray(np.rint(np.linspace(DARKEST, 1, 256)[:, None] * full), np.uint8)
 
 
 def _alpha(opacity: float) -> NDArray[np.float64]:
