@@ -101,10 +101,13 @@ async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
 
 
 async def give_answer(pc: RTCPeerConnection, media: Media) -> None:
-    """Make the answer, with its candidates; raises `OSError` where no UDP port is free."""
+    """Make the answer, with its candidates; raises `OfferError`, or `OSError` where no UDP port is free."""
     rtc_hooks.wait_for_hello(pc)
     rtc_hooks.bind_media(pc, media.addresses, media.ports)
-    await pc.setLocalDescription(await pc.createAnswer())
+    try:
+        await pc.setLocalDescription(await pc.createAnswer())
+    except ValueError as error:  # aiortc holds its answer against the offer, whose sections may all have one name
+        raise OfferError(f"The offer's sections cannot be answered ({error}).") from error
 
 
 class Peer:
