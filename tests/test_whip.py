@@ -139,7 +139,8 @@ REFUSED = {
     "no video": ("\r\nm=video", "\r\nm=application", "one video section"),
     "who does not send": ("a=sendonly", "a=recvonly", "should send its video"),
     "an unknown codec": ("H264/90000", "H266/90000", "no codec"),
-    "two sections of one name": ("a=mid:1", "a=mid:0", "the same name"),
+    "two sections of one name": ("a=mid:1", "a=mid:0", "cannot be answered"),
+    "a section without a name": ("a=mid:1", "a=mid", "cannot be answered"),
     "a bundle without its leader": ("BUNDLE 0", "BUNDLE 7", "led by a section"),
 }
 
