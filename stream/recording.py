@@ -23,10 +23,11 @@ from av.container import OutputContainer
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
+from stream.limits import LIMITS
 from stream.reordering import DisplayOrder, is_b_picture
 from stream.sidecar import SidecarFrame, SidecarWriter
 
-MIN_FREE = 1 << 30
+MIN_FREE = LIMITS.min_free
 """Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
 MAX_WAITING = 600
 """Frames that may wait for a slow disk, about ten seconds of both streams."""
