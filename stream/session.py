@@ -201,7 +201,8 @@ class Session:
     def _record(self, wanted: bool) -> None:
         """Begin a recording with the next frame, or end the one that runs."""
         running = self._recording is not None and self._recording.status.state == "on"
-        if wanted == (running or self._to_record):
+        waits = self._recording is not None and not running  # for room on the disk, as a rule
+        if wanted == (running or self._to_record) and (wanted or not waits):
             return
         now = time.monotonic()
         if now - self._switched < SWITCH_EVERY_S:
