@@ -19,6 +19,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import OperationError
+from aiortc.sdp import SessionDescription
 
 from stream import rtc_hooks
 from stream.codec import CodecName, EncodedFrame
@@ -93,19 +94,33 @@ def new_connection(media: Media) -> RTCPeerConnection:
 async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
     """Let a connection read an offer; raises `OfferError`."""
     try:
+        _check_bundle(SessionDescription.parse(offer))
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await pc.createAnswer()  # it too stumbles; made again by `give_answer`, with what is added
+    except OfferError:
+        raise
     except OperationError as error:
         raise OfferError("The offer has a section in no codec that the server speaks.") from error
     except Exception as error:  # the parser raises whatever the text makes it stumble over
         raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
 
 
+def _check_bundle(offer: SessionDescription) -> None:
+    """Refuse a bundle whose leader is missing: aiortc leaves its other sections without a transport."""
+    names = {media.rtp.muxId for media in offer.media if media.kind in ("audio", "video", "application")}
+    for group in offer.group:
+        if group.semantic == "BUNDLE" and group.items and group.items[0] not in names:
+            raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
+
+
 async def give_answer(pc: RTCPeerConnection, media: Media) -> None:
-    """Make the answer, with its candidates; raises `OSError` where no UDP port is free."""
+    """Make the answer, with its candidates; raises `OfferError`, or `OSError` where no UDP port is free."""
     rtc_hooks.wait_for_hello(pc)
     rtc_hooks.bind_media(pc, media.addresses, media.ports)
-    await pc.setLocalDescription(await pc.createAnswer())
+    try:
+        await pc.setLocalDescription(await pc.createAnswer())
+    except ValueError as error:  # aiortc holds its answer against the offer, whose sections may share a name
+        raise OfferError(f"The offer's sections cannot be answered ({error}).") from error
 
 
 class Peer:
