@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from stream import calls, joining
-from stream.access import ACCESS, Access, add_headers, mistakes_in_words, only, own_name_only
+from stream import calls, joining, monitor
+from stream.access import ACCESS, Access, add_headers, mistakes_in_words, own_name_only
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
 from stream.engine import Engine
@@ -37,9 +37,9 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app[LAN] = lan
     app.router.add_get("/", _page)
     app.router.add_get("/static/{name}", _static)
-    app.router.add_get("/healthz", only("host")(_health))
     calls.add_routes(app)
     joining.add_routes(app)
+    monitor.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
 
@@ -124,17 +124,3 @@ async def _static(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")
     return web.FileResponse(path)
-
-
-async def _health(request: web.Request) -> web.Response:
-    sessions = request.app[SESSIONS]
-    health = sessions.engine.health
-    return web.json_response(
-        {
-            "status": "ok",
-            "model": sessions.engine.contract.name,
-            "engine": health.state,
-            "engine_restarts": health.restarts,
-            "sessions": len(sessions),
-        }
-    )

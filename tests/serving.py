@@ -112,8 +112,12 @@ def serving(
     slowed: float | Literal["blind"] | None = None,
     arguments: Sequence[str] = (),
     port: int | None = None,
+    inside: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """`whycam serve` on a free port, or the same with a slowed model, or one that sees nothing."""
+    """`whycam serve` on a free port, or the same with a slowed model, or one that sees nothing.
+
+    `inside` is what its command begins with, to run it in a network namespace.
+    """
     port = port or free_port()
     recordings = folder / "recordings"
     if slowed is None:
@@ -122,7 +126,7 @@ def serving(
     else:
         command = [sys.executable, "-m", "tests.serving", str(port), str(recordings), str(slowed)]
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen([*inside, *command], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
             _wait_for_readiness(process, folder / "server.log")
             yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log")
