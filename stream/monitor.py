@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import AsyncIterator, Iterator
 
@@ -65,6 +66,7 @@ async def _health(request: web.Request) -> web.Response:
             "viewers": sessions.viewers,
             "loop_lag_ms": {"p99": round(lag, 1), "worst": round(pulse.lag_ms(1), 1)},
             "disk_free": free,
+            "tasks": len(asyncio.all_tasks()),
         }
     )
 

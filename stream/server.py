@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -25,6 +26,8 @@ from stream.session import Sessions, Settings
 logger = logging.getLogger(__name__)
 
 COMPLAIN_EVERY_S = 10.0
+SHUTDOWN_S = 1.0
+"""For requests in hand when the server ends: five seconds are for everything."""
 
 
 def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
@@ -49,14 +52,20 @@ async def serve_until_stopped(
 ) -> None:
     """Serve this computer, and a LAN, until SIGINT or SIGTERM; `ready` is called when the page can be opened.
 
-    Raises `OSError` where a port is taken.
+    A second signal ends the process where it stands. Raises `OSError` where a port is taken.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
     stop = asyncio.Event()
+
+    def end(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)  # whatever still waits; the next start repairs what is recorded now
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end, number)
     async with running(make_app(Sessions(engine, settings), lan)) as connections:
         with _sentence("127.0.0.1", port, "--port"):
             await connections.listen("127.0.0.1", port, most_an_address=MOST)
@@ -72,7 +81,7 @@ async def serve_until_stopped(
 @asynccontextmanager
 async def running(app: web.Application) -> AsyncIterator[Connections]:
     """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     assert runner.server is not None
     connections = Connections(runner.server)

@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 SWITCH_EVERY_S = 0.5
 REMEMBERED = 256
 """Sessions and viewers that ended and whose second DELETE is no mistake."""
-CLOSE_S = 10.0
+CLOSE_S = 3.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
 
