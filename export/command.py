@@ -136,6 +136,7 @@ def write(
         parity = _verify(network, draft, pictures, score, say).metadata()
         if int8:
             del network
+            _let_go()
             draft, parity = _quantized(Path(folder), about, score, pictures, calibration, say)
         _let_go()
         model = onnx.load(draft)

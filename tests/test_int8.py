@@ -91,6 +91,19 @@ def test_maps_are_correlated_one_by_one_and_empty_ones_are_not_rewarded(models: 
     assert int8.correlations(empty, empty).size == 0
 
 
+def test_one_bright_picture_does_not_make_the_levels_of_all_others_coarse(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.onnx"
+    int8.store(DenseTail().model(), plain)
+    pictures = tiny.pictures(15)
+    steps = []
+    for extra in (pictures[:1] // 8, pictures[:1]):
+        graph = Graph(int8.quantize(plain, np.concatenate([pictures // 8, extra])))
+        scales = [graph.constant(n.input[1]) for n in graph.model.graph.node if n.op_type == "QuantizeLinear"]
+        steps.append([float(scale) for scale in scales if scale is not None])
+    assert steps[0]
+    assert max(bright / dark for dark, bright in zip(*steps, strict=True)) < 2
+
+
 def test_a_bit_is_left_unused_where_the_processor_has_no_vnni(tmp_path: Path) -> None:
     plain, info = tmp_path / "plain.onnx", tmp_path / "cpuinfo"
     int8.store(DenseTail().model(), plain)
