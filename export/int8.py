@@ -39,9 +39,9 @@ def store(plain: ModelProto, path: Path) -> None:
 
 
 def quantize(plain: Path, pictures: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO) -> ModelProto:
-    """The plain classifier of a file in 8 bits; its ranges are those of its tensors on `pictures` (N, H, W, 3), averaged.
+    """The plain classifier of a file in 8 bits, its ranges the average of those that its tensors have on `pictures`.
 
-    A tensor has 256 levels. Spread up to the one largest value that any picture gives, they are too coarse for all the
+    Pictures are (N, H, W, 3). A tensor has 256 levels. Spread up to the one largest value that any picture gives, they are too coarse for all the
     others; so a few values of a few pictures are cut off instead.
     """
     graph = Graph(onnx.load(plain))
