@@ -98,7 +98,7 @@ def test_one_bright_picture_does_not_make_the_levels_of_all_others_coarse(tmp_pa
     bright = tiny.pictures(1)
 
     def steps(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """What one level of each quantized tensor is worth, but of the picture's own, whose range ends on either side."""
+        """What one level of each quantized tensor is worth; but of the picture's own, which has negative values."""
         graph = Graph(int8.quantize(plain, pictures))
         _, *nodes = [node for node in graph.model.graph.node if node.op_type == "QuantizeLinear"]
         return np.array([graph.constant(node.input[1]) for node in nodes], np.float64)
