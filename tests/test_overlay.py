@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 
 from models.contract import Fitting
-from stream.explainer import BEST, Explainer
+from stream.explainer import BEST, MAX_HELD, Explainer
 from stream.fit import Fit
-from stream.overlay import COLORMAPS, MAX_HELD, Colormap, DrawnMap, Painter, View, chosen, drawn_maps, without_repeats
+from stream.overlay import COLORMAPS, Colormap, DrawnMap, Painter, View, chosen, drawn_maps, without_repeats
 from stream.planes import Bytes
 from tests import film, tiny
 
