@@ -104,33 +104,33 @@ def _cpu(process: psutil.Process) -> float:
 
 async def client(url: str, seconds: float) -> None:
     """Be one client; print what came of it as JSON."""
-    encoder = Encoder(X264)
-    frames = [
-        frame
-        for number in range(90)
-        if (frame := encoder.encode(film.frame(film.spot(SIZE, number), number * film.STEP)))
-    ]
-    phone = _CountingPhone(frames)
+    phone = CountingPhone(pre_encoded())
     async with ClientSession() as http:
         response = await phone.call(http, url)
         assert response.status == 201, await response.text()
         await asyncio.sleep(WARM_UP_S)
         own, start = time.process_time(), time.monotonic()
-        phone.reports.clear()
+        phone.forget()
         await asyncio.sleep(seconds)
         cpu, elapsed = time.process_time() - own, time.monotonic() - start
-        delays = [
-            (phone.came[report["rtp_out"]] - phone.left[report["rtp_in"]]) * 1000
-            for report in phone.reports
-            if report["rtp_out"] in phone.came and report["rtp_in"] in phone.left
-        ]
+        delays = phone.delays()
         exact = float(np.mean([report["state"] == "exact" for report in phone.reports]))
         await http.delete(phone.location)
         await phone.close()
     print(json.dumps({"delays": delays, "exact": exact, "cpu": cpu / elapsed}))
 
 
-class _CountingPhone(Phone):
+def pre_encoded() -> list[EncodedFrame]:
+    """Three seconds of a moving spot."""
+    encoder = Encoder(X264)
+    return [
+        frame
+        for number in range(90)
+        if (frame := encoder.encode(film.frame(film.spot(SIZE, number), number * film.STEP)))
+    ]
+
+
+class CountingPhone(Phone):
     """Notes when frames left and came, by RTP time stamp; decodes nothing."""
 
     def __init__(self, frames: list[EncodedFrame]) -> None:
@@ -147,6 +147,20 @@ class _CountingPhone(Phone):
             return packet
 
         self.camera.recv = noting  # type: ignore[assignment,method-assign]
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.left.clear()
+        self.came.clear()
+        self.reports.clear()
+
+    def delays(self) -> list[float]:
+        """Milliseconds on the way, of each frame that came back and that a report names."""
+        return [
+            (self.came[report["rtp_out"]] - self.left[report["rtp_in"]]) * 1000
+            for report in self.reports
+            if report["rtp_out"] in self.came and report["rtp_in"] in self.left
+        ]
 
     async def _look(self) -> None:
         """Nothing is decoded, so nothing is looked at."""
