@@ -36,7 +36,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     if lan is not None:
         app[LAN] = lan
     app.router.add_get("/", _page)
-    app.router.add_get("/static/{name}", _static)
+    app.router.add_get("/static/{name:.+}", _static)
     app.router.add_get("/healthz", only("host")(_health))
     calls.add_routes(app)
     joining.add_routes(app)
@@ -119,7 +119,7 @@ async def _page(_: web.Request) -> web.StreamResponse:
 
 async def _static(request: web.Request) -> web.StreamResponse:
     # Looked up among the names that there are: a client's text never becomes a path.
-    files = {path.name: path for path in WEB.iterdir() if path.is_file()}
+    files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
     path = files.get(request.match_info["name"])
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")

@@ -88,7 +88,7 @@ def test_a_bad_request_gets_its_code_and_a_sentence(tmp_path: Path, name: str) -
     assert access.HEADERS.items() <= headers.items()
 
 
-@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/style.css", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/base.css", "/healthz"])
 def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str) -> None:
     status, text, headers = answer(tmp_path, lambda http, base: http.get(base + path))
     assert status == 200
@@ -119,9 +119,10 @@ def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
 
 def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
     web = Path(__file__).parent.parent / "web"
-    for path in web.iterdir():
-        status, _, _ = answer(tmp_path, get(f"/static/{path.name}"))
-        assert status == 200, path.name
+    for path in (path for path in web.rglob("*") if path.is_file()):
+        name = path.relative_to(web).as_posix()
+        status, _, _ = answer(tmp_path, get(f"/static/{name}"))
+        assert status == 200, name
 
 
 def test_a_mistake_of_ours_is_a_500_in_words(

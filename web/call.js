@@ -5,7 +5,8 @@
  * Signalling is one POST (docs/api.md): the offer is complete, so the page waits for its candidates first.
  */
 
-import { Problem, words } from './words.js';
+import { Problem } from './problem.js';
+import { words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Command} Command */
@@ -35,7 +36,7 @@ export class Call {
    * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing sees to it that the sent frames can be seen
    */
   constructor(source, listener, codec, passing) {
-    if (!('RTCPeerConnection' in window)) throw new Problem(words.problems.noCalls);
+    if (!('RTCPeerConnection' in window)) throw new Problem(words.common.problems.noCalls);
     this.source = source;
     this.listener = listener;
     this.closed = false;
@@ -54,7 +55,7 @@ export class Call {
     passing?.(this.transceiver);
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
     this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
-    this.reports.addEventListener('close', () => this.#lose(words.problems.serverClosed));
+    this.reports.addEventListener('close', () => this.#lose(words.common.problems.serverClosed));
     this.commands = this.connection.createDataChannel('commands');
     this.commands.addEventListener('open', () => { if (!this.closed) listener.ready(); });
     this.commands.addEventListener('message', ({ data }) => {
@@ -73,17 +74,14 @@ export class Call {
       headers: { 'Content-Type': 'application/sdp' },
       body: this.connection.localDescription?.sdp,
       signal: AbortSignal.timeout(CONNECTING_MS),
-    }).catch((error) => { throw new Problem(words.problems.serverGone, { cause: error }); });
+    }).catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
     const text = await response.text();
-    if (response.status !== 201) {
-      const { status } = response;
-      throw new Problem(words.problems.serverRefused(status, text.trim()), { status });
-    }
+    if (response.status !== 201) throw Problem.answered(response.status, text);
     this.location = response.headers.get('Location');
     if (this.closed) return this.#delete(); // cancelled while the server was answering
-    this.#expect(words.problems.noPath);
+    this.#expect(words.common.problems.noPath);
     await this.connection.setRemoteDescription({ type: 'answer', sdp: text })
-      .catch((error) => { throw new Problem(words.problems.badAnswer, { cause: error }); });
+      .catch((error) => { throw new Problem(words.common.problems.badAnswer, { cause: error }); });
   }
 
   /** The first picture has come: from now on only a broken connection ends the call. */
@@ -143,14 +141,14 @@ export class Call {
       case 'connected':
         clearTimeout(this.patience);
         if (this.pictured) break; // it came back by itself
-        this.#expect(words.problems.noPicture);
+        this.#expect(words.common.problems.noPicture);
         this.listener.connected();
         break;
       case 'disconnected':
-        this.#expect(words.problems.connectionLost, DISCONNECTED_MS);
+        this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(words.problems.connectionLost);
+        this.#lose(words.common.problems.connectionLost);
         break;
     }
   }

@@ -1,7 +1,8 @@
 // @ts-check
 /** The camera as a source of a call; film.js is the other one. */
 
-import { Problem, words } from './words.js';
+import { Problem } from './problem.js';
+import { words } from './words.js';
 
 /**
  * Where a call's pictures come from.
@@ -28,7 +29,7 @@ export const MOST_PIXELS = 960 * 640;
  */
 export async function openCamera(wanted) {
   // Browsers hide mediaDevices from pages that are not secure.
-  if (!navigator.mediaDevices) throw new Problem(window.isSecureContext ? words.problems.noCalls : words.problems.insecure);
+  if (!navigator.mediaDevices) throw new Problem(window.isSecureContext ? words.common.problems.noCalls : words.common.problems.insecure);
   const stream = await navigator.mediaDevices
     .getUserMedia({
       audio: false,
@@ -47,7 +48,7 @@ export async function openCamera(wanted) {
     track,
     size: { width, height },
     most: Math.max(MOST_PIXELS, wanted.width * wanted.height),
-    name: words.camera,
+    name: words.phone.camera,
     over: new Promise((resolve) => { track.addEventListener('ended', () => resolve('broken')); }),
     start() {},
     close() { track.stop(); },
@@ -59,14 +60,14 @@ function sentence(error) {
   switch (error.name) {
     case 'NotAllowedError':
     case 'SecurityError':
-      return words.problems.refused;
+      return words.phone.problems.refused;
     case 'NotFoundError':
     case 'OverconstrainedError':
-      return words.problems.noCamera;
+      return words.phone.problems.noCamera;
     case 'NotReadableError':
     case 'AbortError':
-      return words.problems.inUse;
+      return words.phone.problems.inUse;
     default:
-      return words.problems.cameraOther(error.message || error.name);
+      return words.phone.problems.cameraOther(error.message || error.name);
   }
 }

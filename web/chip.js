@@ -21,14 +21,14 @@ export function showQuality(report, fps, latency) {
   const state = report?.state ?? 'none';
   const late = state === 'carried' && (report?.age_ms ?? 0) > LATE_MS;
   element('chip').dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
-  element('fps').textContent = words.fps(Math.round(fps));
-  element('latency').textContent = latency ? words.latency(Math.round(latency.ms), latency.measured) : '';
-  element('dropped').textContent = words.dropped(report?.counts.dropped ?? 0);
+  element('fps').textContent = words.phone.fps(Math.round(fps));
+  element('latency').textContent = latency ? words.phone.latency(Math.round(latency.ms), latency.measured) : '';
+  element('dropped').textContent = words.phone.dropped(report?.counts.dropped ?? 0);
   element('quality').textContent = {
-    exact: words.exact,
-    carried: words.carried(Math.round(report?.age_ms ?? 0)),
-    none: words.noHeatmap,
-    stalled: words.stalled,
+    exact: words.phone.exact,
+    carried: words.phone.carried(Math.round(report?.age_ms ?? 0)),
+    none: words.phone.noHeatmap,
+    stalled: words.phone.stalled,
   }[state];
 }
 
@@ -37,8 +37,8 @@ export function showRecording(recording) {
   const sign = element('recording');
   const state = recording?.state ?? 'off';
   const text = {
-    on: words.recordingTo(recording?.folder ?? ''),
-    stopped: words.recordingStopped(recording?.reason ?? ''),
+    on: words.phone.recordingTo(recording?.folder ?? ''),
+    stopped: words.phone.recordingStopped(recording?.reason ?? ''),
     off: '',
   }[state];
   // It is a live region: write only what is new.

@@ -33,7 +33,7 @@ export class Controls {
     /** The animation frame that will send the opacity, 0 for none. */
     this.sending = 0;
 
-    colormap.append(...COLORMAPS.map((name) => new Option(words.colormaps[name], name)));
+    colormap.append(...COLORMAPS.map((name) => new Option(words.common.colormaps[name], name)));
     this.#showColormap('inferno');
     this.#showOpacity(Number(opacity.value));
     opacity.addEventListener('input', () => {
@@ -56,7 +56,7 @@ export class Controls {
     const held = this.held.includes(classNumber)
       ? this.held.filter((one) => one !== classNumber)
       : [...this.held, classNumber];
-    if (held.length > MOST_HELD) return this.complain(words.problems.fiveHeld);
+    if (held.length > MOST_HELD) return this.complain(words.phone.problems.fiveHeld);
     this.held = held;
     this.#command({ hold: held });
   }

@@ -7,7 +7,7 @@
  * change more often. A press holds the class that its person saw: the one that stood there a moment before.
  */
 
-import { words } from './words.js';
+import { percent, words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {{class: number, label: string, score: number, held: boolean, explained: boolean}} Answer */
@@ -67,7 +67,7 @@ export class Labels {
     if (now - this.drawn < BETWEEN_MS || now - this.pressedAt < LONGEST_PRESS_MS) return;
     this.drawn = now;
     this.list.dataset.holding = String(held.length > 0);
-    this.hint.textContent = held.length ? words.hintHeld : words.hint;
+    this.hint.textContent = held.length ? words.phone.hintHeld : words.phone.hint;
     const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
     const stays = this.order.length === BEST && (this.pointed || (known && now - this.moved < BETWEEN_MOVES_MS));
     if (!stays) this.moved = now;
@@ -138,7 +138,7 @@ class Row {
     this.button.type = 'button';
     this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
       this.bar = part('bar'));
-    this.tag.textContent = words.held;
+    this.tag.textContent = words.common.held;
     /** @type {Answer | null} */
     this.answer = null;
     /** @type {Answer | null} the one that stood here before, and until when */
@@ -186,12 +186,6 @@ function part(name) {
   const span = document.createElement('span');
   span.className = name;
   return span;
-}
-
-/** @param {number} score */
-function percent(score) {
-  const value = score * 100;
-  return value < 0.05 ? '0%' : `${value.toFixed(value < 9.95 ? 1 : 0)}%`;
 }
 
 /**

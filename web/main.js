@@ -6,14 +6,16 @@ import { SIZES, openCamera } from './camera.js';
 import { showQuality, showRecording } from './chip.js';
 import { Controls } from './controls.js';
 import { openFilm } from './film.js';
+import { find } from './find.js';
 import { Gaze } from './gaze.js';
 import { join } from './join.js';
 import { Labels } from './labels.js';
 import { Latency } from './latency.js';
 import { Meter } from './meter.js';
 import { showPhones } from './phones.js';
+import { Problem } from './problem.js';
 import { States } from './states.js';
-import { Problem, fillIn, words } from './words.js';
+import { fillIn, words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Report} Report */
@@ -31,17 +33,6 @@ const CHIP_MS = 500;
 const TOAST_MS = 6000;
 /** Before each new call of a try that broke off: a server is started again in seconds, a router in a minute. */
 const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
-
-/**
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} kind
- */
-function find(id, kind) {
-  const element = document.getElementById(id);
-  if (!(element instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
-  return element;
-}
 
 fillIn();
 const video = find('returned', HTMLVideoElement);
@@ -105,13 +96,13 @@ async function enter() {
     const { role, says } = await join();
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
-    states.go(welcome ? 'idle' : 'outside');
-    if (!welcome) complain(role ? words.problems.wrongRole(role) : says);
-    else if (!window.isSecureContext) complain(words.problems.insecure);
     if (role === 'host') await showPhones();
+    states.go(welcome ? 'idle' : 'outside');
+    if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
+    else if (!window.isSecureContext) complain(words.common.problems.insecure);
   } catch (reason) {
     if (states.now === 'joining') states.go('outside');
-    complain(problemOf(reason).message);
+    complain(Problem.of(reason).message);
   }
 }
 
@@ -140,14 +131,14 @@ async function begin(state, openSource) {
     if (state !== 'calling') states.go('calling');
     void source.over.then((how) => {
       if (attempt.over) return;
-      if (how === 'broken') finish(words.problems.cameraStopped);
+      if (how === 'broken') finish(words.phone.problems.cameraStopped);
       else finish('', true);
     });
     await dial(attempt, source);
   } catch (reason) {
     if (attempt.over) return;
     console.warn(reason);
-    fail(problemOf(reason));
+    fail(Problem.of(reason));
   }
 }
 
@@ -165,7 +156,7 @@ async function dial(attempt, source) {
     ready: () => { if (attempt.wishes) call.send(attempt.wishes); },
     report: take,
     refused: (text) => {
-      complain(words.problems.commandRefused(text));
+      complain(words.phone.problems.commandRefused(text));
       controls.refused();
     },
     lost: (problem) => {
@@ -202,7 +193,7 @@ async function again(attempt, problem) {
   try {
     await dial(attempt, attempt.source);
   } catch (reason) {
-    if (!attempt.over) await again(attempt, problemOf(reason));
+    if (!attempt.over) await again(attempt, Problem.of(reason));
   }
 }
 
@@ -211,11 +202,6 @@ async function seen() {
   while (document.hidden) {
     await new Promise((resolve) => { document.addEventListener('visibilitychange', resolve, { once: true }); });
   }
-}
-
-/** @param {unknown} reason */
-function problemOf(reason) {
-  return reason instanceof Problem ? reason : new Problem(words.problems.unexpected(String(reason)));
 }
 
 function firstPicture() {
@@ -245,8 +231,8 @@ function finish(problem = '', played = false) {
   const wasLive = states.now === 'live' || states.now === 'reconnecting';
   close();
   states.go(wasLive || played ? 'ended' : 'idle');
-  if (played) headline.textContent = words.fileDone;
-  if (folder) detail.textContent = words.keptIn(folder);
+  if (played) headline.textContent = words.phone.fileDone;
+  if (folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem);
 }
 
@@ -256,7 +242,7 @@ function fail(problem) {
   close();
   if (problem.outside) states.go('outside');
   else states.go(wasLive ? 'lost' : 'idle');
-  if (wasLive && folder) detail.textContent = words.keptIn(folder);
+  if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem.message);
 }
 
@@ -282,9 +268,9 @@ function complain(sentence) {
 /** @param {State} state */
 function show(state) {
   document.body.dataset.state = state;
-  headline.textContent = words.states[state];
-  detail.textContent = words.more[state] ?? '';
-  find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended' ? words.startAgain : words.start;
+  headline.textContent = words.phone.states[state];
+  detail.textContent = words.phone.more[state] ?? '';
+  find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended' ? words.phone.startAgain : words.phone.start;
   find('chip', HTMLElement).hidden = state !== 'live';
   gaze.run(state !== 'live');
   if (state === 'live') showQuality(report, meter.fps, latency.now);
