@@ -4,7 +4,7 @@
 import { recording, recordings, remove, restore } from './archive.js';
 import { bytes, clock, dayOf, timeOf } from './figures.js';
 import { find } from './find.js';
-import { join } from './join.js';
+import { joinOnce } from './join.js';
 import { Keys } from './keys.js';
 import { Problem } from './problem.js';
 import { Screening } from './screening.js';
@@ -55,7 +55,7 @@ void enter();
 async function enter() {
   become('joining');
   try {
-    const { role, says } = await joined();
+    const { role, says } = await joinOnce();
     if (role !== 'host') {
       become('outside');
       return complain(role ? words.shelf.onlyHost : says);

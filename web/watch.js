@@ -3,7 +3,7 @@
 
 import { Awake } from './awake.js';
 import { find } from './find.js';
-import { invitation, join, standing } from './join.js';
+import { invitation, joinOnce } from './join.js';
 import { Keys } from './keys.js';
 import { Problem } from './problem.js';
 import { restWhenStill } from './rest.js';
@@ -78,13 +78,11 @@ void enter();
 /** Learns what this device is to the server. A code in the address belongs to a stranger, else it names a session. */
 async function enter() {
   become('joining');
-  const hash = location.hash.slice(1);
   try {
-    const known = await standing();
-    const { role, says } = known ? { role: known, says: '' } : await join();
+    const { role, says } = await joinOnce();
     if (!role) return refuse(says);
     host = role === 'host';
-    wall.wanted = known ? hash : '';
+    wall.wanted = location.hash.slice(1);
     if (host) await showInvitation();
     else showWaiting();
     void look();
