@@ -53,6 +53,8 @@ class RecordingStatus:
 
     state: State
     folder: str = ""
+    id: str = ""
+    """The random part of the folder's name."""
     reason: str = ""
     camera: Literal["copied", "encoded anew"] = "copied"
     """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
@@ -123,9 +125,9 @@ class _Track:
 
 
 def new_folder(shelf: Path) -> Path:
-    """A new, private folder for one recording, named by date: `2026-11-22_21-03-55_1f3a9c`."""
+    """A new, private folder for one recording, named by date and a random part: `2026-11-22_21-03-55_1f3a9c…`."""
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(6)}"
     folder.mkdir(mode=0o700)
     return folder
 
@@ -152,7 +154,7 @@ class Recording:
         self._about = dict(about)
         self._want_keyframe = want_keyframe
         self._min_free = min_free
-        self._status = RecordingStatus("on", str(folder))
+        self._status = RecordingStatus("on", str(folder), folder.name.rpartition("_")[2])
         self._camera = _Track("camera")
         self._explained = _Track("explained")
         self._received = 0

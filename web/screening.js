@@ -238,7 +238,7 @@ export class Screening {
     const says = find('heat-says', HTMLElement);
     const { sidecar } = this;
     if (!sidecar) return;
-    let text = '';
+    let text;
     if (!frame) text = sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames);
     else if (this.chosen !== null && !frame.maps.some((map) => map.class === this.chosen)) {
       text = words.shelf.notKept(sidecar.labels.get(this.chosen) ?? '');
