@@ -29,9 +29,10 @@ export function mosaic(count, aspect, wall) {
  * @property {'beside' | 'below' | 'over'} words
  */
 
-/** Less of the wall holds no word that the last row could read. */
-const ROOM_BESIDE = 0.2;
-const ROOM_BELOW = 0.2;
+/** Where this much of the wall is free, words take it. */
+const FREE = 0.1;
+/** What words are given then, be it that the picture gets a little smaller: the last row shall read them. */
+const ROOM = 0.24;
 
 /**
  * @param {number} aspect of one picture
@@ -44,10 +45,15 @@ export function placing(aspect, two, wall) {
   const column = fitted(two ? aspect / 2 : aspect, wall);
   // Of one picture: two in a row are half as wide each, two in a column are as wide as both.
   const pair = two && column.width > row.width / 2 ? 'column' : 'row';
-  const { width, height } = pair === 'row' ? row : column;
-  const beside = 1 - width / wall.width;
-  const below = 1 - height / wall.height;
-  return { width, height, pair, words: beside >= ROOM_BESIDE ? 'beside' : below >= ROOM_BELOW ? 'below' : 'over' };
+  const shape = two ? (pair === 'row' ? 2 * aspect : aspect / 2) : aspect;
+  const most = fitted(shape, wall);
+  if (1 - most.width / wall.width >= FREE) {
+    return { ...fitted(shape, { width: wall.width * (1 - ROOM), height: wall.height }), pair, words: 'beside' };
+  }
+  if (1 - most.height / wall.height >= FREE) {
+    return { ...fitted(shape, { width: wall.width, height: wall.height * (1 - ROOM) }), pair, words: 'below' };
+  }
+  return { ...most, pair, words: 'over' };
 }
 
 /** @param {number} aspect @param {{width: number, height: number}} wall */

@@ -220,6 +220,7 @@ function fillHelp() {
     const row = document.createElement('div');
     const term = document.createElement('dt');
     term.append(...key.split(' ').map((one) => {
+      if (one === '…') return ' … ';
       const cap = document.createElement('kbd');
       cap.textContent = one;
       return cap;
