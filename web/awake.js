@@ -1,30 +1,34 @@
 // @ts-check
-/** Keeps the screen on while there is something to see. */
+/** Keeps the screen awake while a picture is live; the browser lets go whenever the page is hidden. */
 
 export class Awake {
   constructor() {
     this.wanted = false;
     /** @type {WakeLockSentinel | null} */
     this.lock = null;
-    // A browser lets go of the lock when the page is hidden.
-    document.addEventListener('visibilitychange', () => { void this.#ask(); });
+    document.addEventListener('visibilitychange', () => void this.#ask());
   }
 
   /** @param {boolean} wanted */
-  want(wanted) {
-    if (this.wanted === wanted) return;
+  keep(wanted) {
     this.wanted = wanted;
-    if (wanted) void this.#ask();
-    else void this.lock?.release();
+    void this.#ask();
   }
 
   async #ask() {
-    if (!this.wanted || document.hidden || !('wakeLock' in navigator) || (this.lock && !this.lock.released)) return;
-    // It may be refused where the battery is low: the picture goes on all the same.
-    this.lock = await navigator.wakeLock.request('screen').catch((error) => {
-      console.info('wake lock:', error.message);
-      return null;
-    });
-    if (!this.wanted) void this.lock?.release();
+    if (!this.wanted) {
+      const { lock } = this;
+      this.lock = null;
+      return lock?.release();
+    }
+    if (document.hidden || (this.lock && !this.lock.released) || !('wakeLock' in navigator)) return undefined;
+    try {
+      const lock = await navigator.wakeLock.request('screen');
+      if (!this.wanted || this.lock?.released === false) return lock.release();
+      this.lock = lock;
+    } catch (error) {
+      console.info('wake lock:', error); // a low battery refuses it; the picture goes on
+    }
+    return undefined;
   }
 }

@@ -3,10 +3,14 @@
 
 import { language } from './words.js';
 
-const day = new Intl.DateTimeFormat(language, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-const time = new Intl.DateTimeFormat(language, { hour: '2-digit', minute: '2-digit' });
-const megabytes = new Intl.NumberFormat(language, { style: 'unit', unit: 'megabyte', maximumSignificantDigits: 2 });
-const gigabytes = new Intl.NumberFormat(language, { style: 'unit', unit: 'gigabyte', maximumSignificantDigits: 2 });
+/** Of those who share a language some write dates in another way. */
+const locale = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
+
+const day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
+const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });
+const sizes = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'].map((unit) => (
+  new Intl.NumberFormat(locale, { style: 'unit', unit, maximumSignificantDigits: 3, roundingPriority: 'lessPrecision', maximumFractionDigits: 1 })
+));
 
 /** @param {string} moment ISO 8601 */
 export const dayOf = (moment) => day.format(new Date(moment));
@@ -15,7 +19,10 @@ export const dayOf = (moment) => day.format(new Date(moment));
 export const timeOf = (moment) => time.format(new Date(moment));
 
 /** @param {number} count */
-export const bytes = (count) => (count < 1e9 ? megabytes.format(count / 1e6) : gigabytes.format(count / 1e9));
+export function bytes(count) {
+  const step = Math.min(sizes.length - 1, Math.floor(Math.log10(Math.max(1, count)) / 3));
+  return sizes[step].format(count / 1000 ** step);
+}
 
 /** @param {number} seconds as on a player: 1:03 */
 export function clock(seconds) {

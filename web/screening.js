@@ -20,6 +20,7 @@ import { percent, words } from './words.js';
 
 /** @typedef {import('./archive.js').Recording} Recording */
 /** @typedef {import('./sidecar.js').Frame} Frame */
+/** @typedef {{colormap?: string, opacity?: number, own?: boolean}} Look `own`: full heat is each map's own maximum */
 
 const SIDECAR = 'predictions.jsonl';
 /** Numbers that change faster cannot be read. */
@@ -37,7 +38,7 @@ export class Screening {
     this.viewers = [];
     /** The class whose heat is drawn; null: what was drawn then. @type {number | null} */
     this.chosen = null;
-    /** What the person set; absent: as it was then. @type {{colormap?: string, opacity?: number}} */
+    /** What the person set; absent: as it was then. @type {Look} */
     this.look = {};
     this.counted = 0;
 
@@ -62,6 +63,9 @@ export class Screening {
     this.colormap.append(...COLORMAPS.map((name) => new Option(words.common.colormaps[name], name)));
     this.colormap.addEventListener('change', () => this.#set({ colormap: this.colormap.value }));
     this.opacity.addEventListener('input', () => this.#set({ opacity: Number(this.opacity.value) }));
+    this.own = find('own', HTMLInputElement);
+    this.own.addEventListener('change', () => this.#set({ own: this.own.checked }));
+    find('scale', HTMLElement).append(...[1, 0.5, 0].map((score) => made('span', '', percent(score))));
     find('as-then', HTMLButtonElement).addEventListener('click', () => {
       this.look = {};
       this.#choose(null);
@@ -166,7 +170,7 @@ export class Screening {
     });
   }
 
-  /** @param {{colormap?: string, opacity?: number}} look */
+  /** @param {Look} look */
   #set(look) {
     Object.assign(this.look, look);
     this.#draw();
@@ -183,11 +187,12 @@ export class Screening {
   }
 
   #changed() {
-    const { playing } = this.player;
+    const { playing, segment } = this.player;
     this.play.setAttribute('aria-label', playing ? words.shelf.pause : words.shelf.play);
     this.play.dataset.playing = String(playing);
-    find('camera-film', HTMLElement).hidden = this.player.segment?.camera === null;
-    find('explained-film', HTMLElement).hidden = this.player.segment?.explained === null;
+    find('camera-film', HTMLElement).hidden = segment?.camera === null;
+    find('explained-film', HTMLElement).hidden = segment?.explained === null;
+    find('films', HTMLElement).dataset.upright = String(Boolean(segment && segment.size[1] > segment.size[0]));
   }
 
   #moved() {
@@ -218,7 +223,7 @@ export class Screening {
     };
     if (this.colormap.value !== look.colormap) this.colormap.value = look.colormap;
     if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
-    this.opacity.style.setProperty('--value', String(look.opacity));
+    this.own.checked = this.look.own ?? false;
     document.body.dataset.colormap = look.colormap;
     find('as-then', HTMLButtonElement).disabled = this.chosen === null && !Object.keys(this.look).length;
     if (!segment || !frame || !this.sidecar) return this.heat.clear();
@@ -228,9 +233,9 @@ export class Screening {
 
   /** @param {Frame} frame */
   #maps({ maps, settings }) {
-    if (this.chosen !== null) return maps.filter((map) => map.class === this.chosen);
     const held = settings.hold.flatMap((number) => maps.find((map) => map.class === number) ?? []);
-    return held.length ? held : maps.slice(0, 1);
+    const shown = this.chosen !== null ? maps.filter((map) => map.class === this.chosen) : held.length ? held : maps.slice(0, 1);
+    return this.look.own ? shown.map((map) => ({ ...map, scale: 1 })) : shown;
   }
 
   /** What is drawn, or why nothing is. @param {Frame | null} frame */

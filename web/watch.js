@@ -237,7 +237,7 @@ function become(next) {
   state = next;
   document.body.dataset.state = next;
   find('empty', HTMLElement).hidden = next !== 'empty';
-  awake.want(next === 'live' || next === 'empty');
+  awake.keep(next === 'live' || next === 'empty');
   showControls();
 }
 

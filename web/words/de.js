@@ -221,6 +221,7 @@ const shelf = {
     + 'fünf besten Klassen jedes Bildes und für die gehaltenen.',
   look: 'Aussehen',
   asThen: 'Wie damals',
+  own: 'Auch schwache Klassen: volle Hitze ist das Maximum jeder Karte',
   keys: 'Die Leertaste spielt ab, ← und → springen eine Sekunde, Komma und Punkt ein Bild, Esc geht zurück.',
   keep: 'Dateien',
   all: 'Alles (ZIP)',

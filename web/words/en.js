@@ -234,6 +234,7 @@ const shelf = {
     + 'of each frame and for the held ones.',
   look: 'Look',
   asThen: 'As it was then',
+  own: 'Weak classes too: each map’s own maximum is full heat',
   keys: 'Space plays, ← and → move by a second, comma and full stop by a frame, Esc goes back.',
   keep: 'Files',
   all: 'Everything (ZIP)',
