@@ -9,7 +9,7 @@ const locale = navigator.languages.find((tag) => tag.toLowerCase().startsWith(la
 const day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
 const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });
 const sizes = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'].map((unit) => (
-  new Intl.NumberFormat(locale, { style: 'unit', unit, maximumSignificantDigits: 3, roundingPriority: 'lessPrecision', maximumFractionDigits: 1 })
+  new Intl.NumberFormat(locale, { style: 'unit', unit, maximumFractionDigits: 1 })
 ));
 
 /** @param {string} moment ISO 8601 */

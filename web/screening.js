@@ -13,7 +13,7 @@ import { Player } from './player.js';
 import { Problem } from './problem.js';
 import { COLORMAPS } from './protocol.js';
 import { made } from './shelf.js';
-import { Sidecar } from './sidecar.js';
+import { Sidecar, UNTOLD } from './sidecar.js';
 import { Timeline } from './timeline.js';
 import { Viewer } from './viewer.js';
 import { percent, words } from './words.js';
@@ -216,19 +216,21 @@ export class Screening {
     const { segment } = this.player;
     const frame = this.sidecar?.at(this.player.time) ?? null;
     this.#says(frame);
-    const recorded = frame?.settings;
-    const look = {
-      colormap: this.look.colormap ?? recorded?.colormap ?? 'inferno',
-      opacity: this.look.opacity ?? recorded?.opacity ?? 0.7,
-    };
+    const look = this.#showLook(frame);
+    if (!segment || !frame || !this.sidecar) return this.heat.clear();
+    const [width, height] = segment.size;
+    this.heat.draw(this.#maps(frame), look, { width, height }, this.sidecar.fit);
+  }
+
+  /** What the person set, for the rest what was set then. @param {Frame | null} frame */
+  #showLook(frame) {
+    const look = { ...(frame?.settings ?? UNTOLD), ...this.look };
     if (this.colormap.value !== look.colormap) this.colormap.value = look.colormap;
     if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
     this.own.checked = this.look.own ?? false;
     document.body.dataset.colormap = look.colormap;
     find('as-then', HTMLButtonElement).disabled = this.chosen === null && !Object.keys(this.look).length;
-    if (!segment || !frame || !this.sidecar) return this.heat.clear();
-    const [width, height] = segment.size;
-    this.heat.draw(this.#maps(frame), look, { width, height }, this.sidecar.fit);
+    return { colormap: look.colormap, opacity: look.opacity };
   }
 
   /** @param {Frame} frame */

@@ -23,7 +23,7 @@
  * @typedef {{time: number, maps: HeatMap[], settings: Settings}} Frame
  */
 
-const UNTOLD = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: 'inferno' });
+export const UNTOLD = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: 'inferno' });
 /** A film's time stamps are rounded: a frame counts as shown this much before its time. */
 const EARLY_S = 0.004;
 
