@@ -64,12 +64,12 @@ export class Call {
     });
   }
 
-  /** Offers, and takes the server's answer. */
-  async open() {
+  /** Offers, and takes the server's answer. @param {string} recording the id of the one to go on with, or none */
+  async open(recording) {
     await this.connection.setLocalDescription(await this.connection.createOffer());
     await Promise.all([gathered(this.connection), this.#keepResolution()]);
     if (this.closed) return;
-    const response = await fetch('/call', {
+    const response = await fetch(recording ? `/call?continues=${encodeURIComponent(recording)}` : '/call', {
       method: 'POST',
       headers: { 'Content-Type': 'application/sdp' },
       body: this.connection.localDescription?.sdp,
@@ -88,6 +88,15 @@ export class Call {
   settled() {
     this.pictured = true;
     clearTimeout(this.patience);
+  }
+
+  /** The source has another track: it goes where the former one went. */
+  async replace() {
+    const { sender } = this.transceiver;
+    await sender.replaceTrack(this.source.track);
+    const parameters = sender.getParameters();
+    for (const encoding of parameters.encodings) encoding.scaleResolutionDownBy = scaling(this.source);
+    await sender.setParameters(parameters).catch((error) => console.info('scaling:', error.message));
   }
 
   /** @param {Command} command */
@@ -113,12 +122,11 @@ export class Call {
 
   /** @param {'h264' | 'vp8'} codec */
   #addTrack(codec) {
-    const { track, size, most } = this.source;
+    const { track } = this.source;
     track.contentHint = 'motion';
-    const scale = Math.max(1, Math.sqrt((size.width * size.height) / most));
     const transceiver = this.connection.addTransceiver(track, {
       direction: 'sendrecv',
-      sendEncodings: [{ scaleResolutionDownBy: scale }],
+      sendEncodings: [{ scaleResolutionDownBy: scaling(this.source) }],
     });
     // The codec is settled by the order of the offer.
     const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? [];
@@ -170,6 +178,11 @@ export class Call {
     this.close();
     this.listener.lost(new Problem(sentence));
   }
+}
+
+/** @param {Source} source @returns {number} by how much its picture is made smaller */
+function scaling({ size, most }) {
+  return Math.max(1, Math.sqrt((size.width * size.height) / most));
 }
 
 /**

@@ -41,7 +41,6 @@ export async function openFilm(file) {
       track,
       size: { width: video.videoWidth, height: video.videoHeight },
       most: MOST_PIXELS,
-      name: file.name,
       over: new Promise((resolve) => {
         video.addEventListener('ended', () => setTimeout(resolve, LAST_FRAMES_MS, 'done'));
         video.addEventListener('error', () => resolve('broken'));

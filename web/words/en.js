@@ -56,10 +56,37 @@ const phone = {
   start: 'Start the camera',
   startAgain: 'Start again',
   openFile: 'Open a video file',
-  stop: 'Stop',
+  head: 'The call',
+  stop: 'End the call',
   record: 'Record',
-  hint: 'Tap a label to keep the heatmap on it.',
-  hintHeld: 'Tap it again to return to the best label.',
+  recorded: 'Recording',
+  freeze: 'Freeze',
+  hide: 'Cover',
+  save: 'Save',
+  more: 'More',
+  share: 'Share the picture',
+  helpShort: 'Help',
+  hint: 'Tap a name to keep the heatmap on it, two to compare them.',
+  hintHeld: 'Tap it again to free it.',
+  tip: 'Tap the picture to see the camera’s, hold it to compare.',
+  peek: 'The camera’s picture alone',
+  peeking: 'Camera, without the heatmap',
+  frozen: 'Frozen. You can ask on.',
+  flip: 'Turn to the other camera',
+  torch: 'Light',
+  zoom: 'Zoom',
+  /** @param {string} factor */
+  zoomBy: (factor) => `${factor}×`,
+  cameras: 'Which camera',
+  /** @param {number} number */
+  cameraNumber: (number) => `Camera ${number}`,
+  search: 'Hold any class by its name',
+  searchExample: 'Where is the … banana?',
+  hiding: 'Covering the hottest place…',
+  /** @param {string} file */
+  saved: (file) => `Saved as ${file}.`,
+  /** For screen readers. @param {string} label @param {string} share */
+  seen: (label, share) => `${label}, ${share}`,
 
   camera: 'Camera',
 
@@ -84,12 +111,13 @@ const phone = {
     asking: 'May the page use the camera?',
     calling: 'Connecting…',
     live: 'Live.',
+    frozen: 'Frozen. You can ask on.',
     reconnecting: 'Connecting again…',
     lost: 'The connection was lost.',
     ended: 'Stopped.',
   },
   /** One more sentence for the states that need it. @type {Partial<Record<string, string>>} */
-  more: {
+  stateMore: {
     reconnecting: 'The connection broke off. The page tries again by itself, also when the server starts anew.',
     asking: 'The browser asks you. Allow it, and the picture goes to the computer that serves this page.',
     calling: 'The first picture is on its way.',
@@ -112,8 +140,32 @@ const phone = {
   /** @param {number} frames */
   dropped: (frames) => `${frames} dropped`,
 
+  /** The chip's longer words. */
+  details: {
+    model: 'Model', inference: 'Model’s time', frame: 'Server’s time', latency: 'Camera to screen', dropped: 'Dropped',
+    lost: 'Lost', recording: 'Recording',
+  },
+  /** @param {number} ms */
+  ms: (ms) => `${ms} ms`,
+  /** @param {number} frames @param {number} all */
+  framesOf: (frames, all) => `${frames} of ${all} frames`,
+  /** Plain words on a bad day. */
+  badDay: {
+    stalled: 'No picture comes from this device’s camera. Is another app using it, or is the network gone?',
+    restarting: 'The model starts again; until then the picture goes on without a heatmap.',
+    /** @param {number} ms */
+    slowModel: (ms) => `The model takes ${ms} ms a frame; the heatmap follows the object meanwhile.`,
+    /** @param {number} frames */
+    losing: (frames) => `The network lost ${frames} pictures just now. Go nearer to the Wi-Fi.`,
+    /** @param {number} fps */
+    fewFrames: (fps) => `Only ${fps} pictures a second come back: the computer or the network has too much to do.`,
+    /** @param {string} seconds */
+    late: (seconds) => `The picture comes ${seconds} s late: the computer or the network has too much to do.`,
+  },
+
   /** @param {string} folder */
-  recordingTo: (folder) => folder,
+  recordingTo: (folder) => `Recording to ${folder} on the computer.`,
+  notRecording: 'Nothing is recorded.',
   /** @param {string} reason */
   recordingStopped: (reason) => reason || 'The recording stopped; the server gave no reason.',
 
@@ -129,7 +181,10 @@ const phone = {
     /** @param {string} name */
     unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file, or explain it on the computer: whycam process ${name}`,
     wrongRole: 'This device joined to watch. Scan the code for phones, which the computer shows.',
-    fiveHeld: 'Five labels are held already. Free one first.',
+    /** @param {string} name */
+    unknownName: (name) => `No class is called “${name}”. Try an English name, such as banana or cup.`,
+    noOtherCamera: 'The other camera did not start. Choose one in the list under More.',
+    noPictureYet: 'There is no picture to save yet. Wait for the first one.',
     /** @param {string} text the server's own sentence, in English */
     commandRefused: (text) => text,
   },
