@@ -22,9 +22,10 @@ import av
 from av.container import OutputContainer
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.course import Course
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
 from stream.reordering import DisplayOrder, is_b_picture
-from stream.sidecar import SidecarFrame, SidecarWriter
+from stream.sidecar import Scores, SidecarFrame, SidecarWriter
 
 MIN_FREE = 1 << 30
 """Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
@@ -159,6 +160,7 @@ class Recording:
         self._explained = _Track("explained")
         self._received = 0
         self._sidecar_lines = 0
+        self._course = Course()
         self._zero: int | None = None
         self._starts: list[int] = []  # pts of each camera segment's first frame
         self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
@@ -345,6 +347,7 @@ class Recording:
         track.file.write(frame, frame.pts - self._starts[number])
         track.recorded += 1
         sidecar.write(replace(line, pts=line.pts - self._zero))
+        self._course.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
         self._sidecar_lines += 1
 
     def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
@@ -381,6 +384,7 @@ class Recording:
             },
             "camera": self._camera.segments,
             "explained": self._explained.segments,
+            **self._course.summary(),
         }
         path = self.folder / "session.json"
         temporary = path.with_suffix(".tmp")

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from stream import calls, joining
+from stream import calls, joining, shelf
 from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, only, own_name_only
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
@@ -41,6 +41,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     app.router.add_get("/healthz", only("host")(_health))
     calls.add_routes(app)
     joining.add_routes(app)
+    shelf.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
 

@@ -356,6 +356,10 @@ class Sessions:
         if len(self._ended) > REMEMBERED:
             del self._owners[self._ended.popleft()]
 
+    def recordings(self) -> dict[str, str]:
+        """By the folder's name of each recording whose files are open: the session's id."""
+        return {folder.name: session.id for session in self._open.values() for folder in session.recordings}
+
     def command(self, session_id: str, text: str) -> None:
         """Do what a command asks a session for; raises `KeyError` for no such session, and as `Session.command`."""
         self._open[session_id].command(text)
