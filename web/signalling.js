@@ -7,16 +7,20 @@ import { words } from './words.js';
 const GATHERING_MS = 2000;
 const ANSWER_MS = 15000;
 
+/** Makes the offer complete. @param {RTCPeerConnection} connection with all that is to be in it */
+export async function prepare(connection) {
+  await connection.setLocalDescription(await connection.createOffer());
+  await gathered(connection);
+}
+
 /**
- * Offers a connection to the server.
+ * Offers a prepared connection to the server.
  *
- * @param {RTCPeerConnection} connection with all that is to be in the offer
+ * @param {RTCPeerConnection} connection
  * @param {string} path
  * @returns {Promise<{location: string, answer: string}>} where it can be ended, and the server's answer
  */
 export async function offer(connection, path) {
-  await connection.setLocalDescription(await connection.createOffer());
-  await gathered(connection);
   const response = await fetch(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/sdp' },

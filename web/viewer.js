@@ -2,7 +2,7 @@
 /** One who watches a stream of a session, by WHEP: pictures and reports come in, nothing goes out. */
 
 import { Problem } from './problem.js';
-import { hangUp, offer, take } from './signalling.js';
+import { hangUp, offer, prepare, take } from './signalling.js';
 import { words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
@@ -57,6 +57,8 @@ export class Viewer {
   /** Rejects with a `Problem` where the server does not take the viewer. */
   async open() {
     try {
+      await prepare(this.connection);
+      if (this.closed) return;
       const { location, answer } = await offer(this.connection, this.path);
       this.location = location;
       if (this.closed) return hangUp(location); // closed while the server was answering
