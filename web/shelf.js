@@ -20,7 +20,8 @@ export class Shelf {
     this.listener = listener;
     /** By session: what was set aside here and can be had back. @type {Map<string, Recording[]>} */
     this.aside = new Map();
-    this.shown = '';
+    /** By session: the card that is shown, and what it tells. @type {Map<string, {text: string, card: HTMLElement}>} */
+    this.cards = new Map();
   }
 
   /** @param {Recording[]} recordings newest first */
@@ -28,10 +29,7 @@ export class Shelf {
     const here = new Set(recordings.map(({ id }) => id));
     const aside = [...this.aside.values()].flat().filter(({ id }) => !here.has(id));
     const all = [...recordings, ...aside].sort((a, b) => b.began.localeCompare(a.began));
-    const text = JSON.stringify([all, [...this.aside.keys()]]);
-    if (text === this.shown) return; // whoever is at a card with the keyboard stays there
     const focused = document.activeElement?.closest('.card')?.getAttribute('data-session');
-    this.shown = text;
     /** @type {Map<string, Map<string, Recording[]>>} */
     const days = new Map();
     for (const one of all) {
@@ -42,13 +40,11 @@ export class Shelf {
     this.element.replaceChildren(...[...days].map(([day, sessions]) => {
       const section = made('section', 'day');
       const cards = made('ul', 'cards');
-      cards.append(...[...sessions.values()].map((parts) => (
-        this.aside.has(parts[0].session) ? this.#gone(parts) : this.#card(parts)
-      )));
+      cards.append(...[...sessions.values()].map((parts) => this.#kept(parts)));
       section.append(made('h2', '', day), cards);
       return section;
     }));
-    if (focused) this.focus(focused);
+    if (focused && !document.activeElement?.closest('.card')) this.focus(focused);
   }
 
   /** Puts the keyboard at a session's card. @param {string} session */
@@ -56,6 +52,18 @@ export class Shelf {
     /** @type {HTMLElement | null} */ (
       this.element.querySelector(`.card[data-session="${CSS.escape(session)}"] :is(.open, .undo)`)
     )?.focus();
+  }
+
+  /** A card that tells the same stays as it is: its pictures do not flicker. @param {Recording[]} parts newest first */
+  #kept(parts) {
+    const { session } = parts[0];
+    const gone = this.aside.has(session);
+    const text = JSON.stringify([gone, parts]);
+    const former = this.cards.get(session);
+    if (former?.text === text) return former.card;
+    const card = gone ? this.#gone(parts) : this.#card(parts);
+    this.cards.set(session, { text, card });
+    return card;
   }
 
   /** @param {Recording[]} parts newest first */

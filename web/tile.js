@@ -14,6 +14,8 @@ import { percent, words } from './words.js';
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {import('./sessions.js').Session} Session */
 
+/** A heatmap older than this is seen to lag behind a hand that moves. */
+const LATE_MS = 200;
 const AGAIN_MS = [300, 1000, 2000, 4000];
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
@@ -138,7 +140,7 @@ export class Tile {
       hidden ? signs.hidden : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
-      state === 'carried' ? signs.carried(Math.round(age ?? 0)) : '',
+      state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',
       recording.state === 'on' ? signs.recording : '',
     ].filter(Boolean);
     if (this.signs.childElementCount !== texts.length

@@ -40,7 +40,10 @@ let lastLive = -Infinity;
 let noteTimer;
 
 const awake = new Awake();
-const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => hold(tile, classNumber), () => showControls());
+const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => hold(tile, classNumber), () => {
+  note('');
+  showControls();
+});
 restWhenStill(document.body);
 
 /** What each key and its button do, in the order of the help. @type {[string, string, () => void][]} */
