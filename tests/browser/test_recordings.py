@@ -18,6 +18,7 @@ from stream.overlay import DrawnMap, View
 from stream.sidecar import SidecarFrame, SidecarWriter
 from tests import film
 from tests.browser.axe import assert_accessible
+from tests.browser.test_page import until
 from tests.browser.test_watching import published
 from tests.serving import Server, free_port, lan_arguments, serving
 from tests.shelves import record
@@ -35,8 +36,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record(folder / SECOND, film.encoded("H264", 30, SMALL))
     turned = film.encoded("H264", 30, SMALL) + film.encoded("H264", 30, TURNED, first=30 * film.STEP)
     record(folder / OTHER, turned, best=lambda _: (5, 6, 2))
-    record(folder / CUT_OFF, film.encoded("H264", 60, SMALL), end=False)
+    cut_off(folder / CUT_OFF, tmp_path_factory.mktemp("running"))
     return folder
+
+
+def cut_off(folder: Path, elsewhere: Path) -> None:
+    """A recording as a power cut leaves it: what was on the disk while it ran."""
+    running = record(elsewhere / folder.name, film.encoded("H264", 60, SMALL), end=False)
+    until(lambda: len((running.folder / "predictions.jsonl").read_text().splitlines()) > 40)
+    shutil.copytree(running.folder, folder)
+    running.close()
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +149,7 @@ def test_a_film_that_has_ended_begins_anew(page: Page, server: Server) -> None:
 def test_the_time_line_is_clicked_and_moved_along_by_keys(page: Page, server: Server) -> None:
     opened(page, server, FIRST)
     line = page.locator("#timeline")
-    assert page.locator("#timeline polyline").count() >= 3
+    assert page.locator("#timeline polyline").count() == 2
     box = line.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + 10)
@@ -217,7 +226,7 @@ def test_files_are_downloaded(page: Page, server: Server, tmp_path: Path) -> Non
             page.locator("#files a", has_text=name).click()
         download.value.save_as(tmp_path / name)
         assert begins in (tmp_path / name).read_bytes()[:64]
-        assert download.value.suggested_filename == name
+        assert download.value.suggested_filename.endswith(name)
     with page.expect_download() as download:
         page.locator("#files a", has_text="ZIP").click()
     download.value.save_as(tmp_path / "all.zip")
@@ -247,22 +256,26 @@ def test_what_is_deleted_can_be_had_back(page: Page, server: Server, made: Path)
     expect(page.locator(".card.gone")).to_have_count(0)
 
 
-def test_what_is_deleted_for_good_is_said_to_be(page: Page, server: Server, made: Path) -> None:
+def test_what_is_deleted_for_good_is_said_to_be(browser: Browser, server: Server, made: Path) -> None:
     recording = "2026-11-19_10-00-00_4f3a9c000004"
     record(made / recording, film.encoded("H264", 10, SMALL))
-    opened(page, server, recording)
+    page = opened(browser.new_page(), server, recording)
     page.click("#remove")
-    for aside in made.glob(f".*/**/*{recording}*"):
-        shutil.rmtree(aside, ignore_errors=True)
+    expect(page.locator(".undo")).to_be_visible()
+    (aside,) = [path for path in made.rglob("*") if recording in path.name and path.is_dir()]
+    shutil.rmtree(aside)
     page.locator(".undo").click()
     expect(page.locator("#error")).to_contain_text("too late")
-    page.evaluate("() => { console.error = () => {} }")
+    expect(page.locator(".card")).to_have_count(3)
+    page.close()
 
 
-def test_a_recording_that_does_not_exist_leads_to_those_that_do(page: Page, server: Server) -> None:
+def test_a_recording_that_does_not_exist_leads_to_those_that_do(browser: Browser, server: Server) -> None:
+    page = browser.new_page()
     page.goto(f"{server.url}/recordings#nothing")
     expect(page.locator("#error")).to_contain_text("no such recording")
     expect(page.locator(".card")).to_have_count(3)
+    page.close()
 
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
