@@ -39,6 +39,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app.router.add_get(path, _page(file))
     app.router.add_get("/static/{name:.+}", _static)
     app.router.add_get("/healthz", only("host")(_health))
+    app.router.add_get("/api/labels", only("phone", "viewer", "host")(_labels))
     calls.add_routes(app)
     joining.add_routes(app)
     shelf.add_routes(app)
@@ -131,6 +132,10 @@ async def _static(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")
     return web.FileResponse(path)
+
+
+async def _labels(request: web.Request) -> web.Response:
+    return web.json_response(list(request.app[SESSIONS].engine.contract.labels))
 
 
 async def _health(request: web.Request) -> web.Response:

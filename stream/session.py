@@ -214,6 +214,8 @@ class Session:
         if command.record is not None:
             self._recorder.switch(command.record)
         self._live.view = command.view
+        if command.freeze is not None:
+            self._live.freeze(command.freeze)
 
     def _command(self, text: str) -> str | None:
         try:

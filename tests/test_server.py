@@ -126,6 +126,12 @@ def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
         assert answer(tmp_path, get(path))[0] == 404
 
 
+def test_the_models_classes_are_told_by_name(tmp_path: Path) -> None:
+    status, text, _ = answer(tmp_path, get("/api/labels"))
+    assert status == 200
+    assert json.loads(text) == ["red", "green", "blue"]
+
+
 def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
     web = Path(__file__).parent.parent / "web"
     for path in (path for path in web.rglob("*") if path.is_file()):

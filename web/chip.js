@@ -54,12 +54,12 @@ export class Chip {
 
   /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */
   #tell({ model, times, counts, recording }, latency) {
-    const { details, framesOf, ms, notRecording, latency: wording } = words.phone;
+    const { details, framesOf, ms, notRecording, latencyTold } = words.phone;
     const facts = {
       [details.model]: model,
       [details.inference]: ms(Math.round(times.inference_ms)),
       [details.frame]: ms(Math.round(times.frame_ms)),
-      [details.latency]: latency ? wording(Math.round(latency.ms), latency.measured) : '–',
+      [details.latency]: latency ? latencyTold(Math.round(latency.ms), latency.measured) : '–',
       [details.dropped]: framesOf(counts.dropped, counts.decoded),
       [details.lost]: framesOf(counts.lost, counts.received),
       [details.recording]: recording.state === 'on' ? recording.folder : notRecording,

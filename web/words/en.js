@@ -62,13 +62,14 @@ const phone = {
   recorded: 'Recording',
   freeze: 'Freeze',
   hide: 'Cover',
+  hideTitle: 'Covers the hottest place and asks the model again',
   save: 'Save',
   more: 'More',
   share: 'Share the picture',
   helpShort: 'Help',
   hint: 'Tap a name to keep the heatmap on it, two to compare them.',
   hintHeld: 'Tap it again to free it.',
-  tip: 'Tap the picture to see the camera’s, hold it to compare.',
+  tip: 'Tap a name to hold it. Tap the picture to see the camera’s.',
   peek: 'The camera’s picture alone',
   peeking: 'Camera, without the heatmap',
   frozen: 'Frozen. You can ask on.',
@@ -130,7 +131,9 @@ const phone = {
   /** @param {number} fps */
   fps: (fps) => `${fps} fps`,
   /** @param {number} ms @param {boolean} measured */
-  latency: (ms, measured) => (measured ? `${ms} ms` : `${ms} ms estimated`),
+  latency: (ms, measured) => (measured ? `${ms} ms` : `≈ ${ms} ms`),
+  /** @param {number} ms @param {boolean} measured */
+  latencyTold: (ms, measured) => `${ms} ms, ${measured ? 'measured' : 'estimated'}`,
   latencyTitle: 'From this device to the computer and back onto the screen',
   exact: 'exact',
   /** @param {number} ms */
