@@ -162,15 +162,16 @@ async function setAside(parts) {
 /** @param {Recording[]} parts */
 async function haveBack(parts) {
   const { session } = parts[0];
-  complain('');
+  let problem = '';
   try {
     for (const { id } of parts) await restore(id);
   } catch (reason) {
-    complain(reason instanceof Problem && reason.status === 404 ? words.shelf.tooLate : Problem.of(reason).message);
+    problem = reason instanceof Problem && reason.status === 404 ? words.shelf.tooLate : Problem.of(reason).message;
   }
   shelf.aside.delete(session);
   await go();
   shelf.focus(session);
+  if (problem) complain(problem);
 }
 
 /** @param {State} next */

@@ -199,10 +199,8 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     page.click("#as-then")
     expect(cup).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#as-then")).to_be_disabled()
-    assert page.evaluate("() => [document.querySelector('#colormap').value, document.querySelector('#opacity').value]") == [
-        "inferno",
-        "0.7",
-    ]
+    expect(page.locator("#colormap")).to_have_value("inferno")
+    expect(page.locator("#opacity")).to_have_value("0.7")
     assert heat(page) > 1000
 
 
@@ -335,13 +333,16 @@ def test_a_large_sidecar_is_read_while_the_page_goes_on(page: Page, server: Serv
     assert sidecar.stat().st_size > 20e6
     page.add_init_script(
         """window.pictures = 0;
-        const count = () => { if (window.whycam?.sidecar && !whycam.sidecar.complete) window.pictures += 1; requestAnimationFrame(count); };
+        const count = () => {
+          if (window.whycam?.sidecar && !whycam.sidecar.complete) window.pictures += 1;
+          requestAnimationFrame(count);
+        };
         requestAnimationFrame(count);"""
     )
     page.goto(f"{server.url}/recordings#{recording}")
     page.wait_for_function("() => whycam.sidecar?.complete", timeout=60_000)
     assert page.evaluate("() => whycam.sidecar.frames") == 18_000
-    # The page drew on while a worker read: were it the page's own work, there would be one picture before and one after.
+    # The page drew on while a worker read: were it the page's own work, there would be one picture and one after it.
     assert page.evaluate("() => window.pictures") > 10
     assert page.evaluate("() => whycam.sidecar.at(599.9).maps[4].grid.length") == 196
     found = page.evaluate("() => btoa(String.fromCharCode(...whycam.sidecar.at(300).maps[2].grid))")
