@@ -3,7 +3,7 @@
  * The shapes of what the server and the page say to each other over the data channels (docs/api.md).
  *
  * @typedef {{class: number, label: string, score: number}} Held
- * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady'}} View
+ * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady', hide: boolean}} View
  * @typedef {{id: string, state: 'on' | 'off' | 'stopped', folder: string, reason: string}} Recording
  * @typedef {{class: number, label: string, before: number, after: number, age_ms: number}} Hidden
  * @typedef {{received: number, lost: number, decoded: number, explained: number, passed: number, dropped: number}} Counts

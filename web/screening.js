@@ -201,13 +201,15 @@ export class Screening {
     if (this.player.playing && now - this.counted < BETWEEN_MS) return;
     this.counted = now;
     const { time, seconds } = this.player;
-    this.timeline.at(time);
+    const frame = this.sidecar?.at(time);
+    const best = frame?.maps[0];
+    this.timeline.at(time, best ? { label: this.sidecar?.labels.get(best.class) ?? '', score: best.score } : null);
     find('clock', HTMLElement).textContent = `${clock(time)} / ${clock(seconds)}`;
-    this.timeline.scores().forEach(({ score }, i) => {
-      const button = this.classes.children[i]?.firstElementChild;
-      const number = button?.querySelector('.score');
-      if (number) number.textContent = percent(score);
-      /** @type {HTMLElement} */ (button)?.style.setProperty('--score', score.toFixed(3));
+    this.timeline.scores().forEach(({ class: number, score }, i) => {
+      // The chart has 600 moments, the sidecar every frame, but only of the classes that were among its best.
+      const known = frame ? frame.maps.find((map) => map.class === number)?.score : score;
+      const text = this.classes.children[i]?.querySelector('.score');
+      if (text) text.textContent = known === undefined ? '–' : percent(known);
     });
   }
 

@@ -133,11 +133,11 @@ export class Tile {
   }
 
   /** @param {Report} report */
-  #signs({ state, age_ms: age, engine, frozen, hidden, recording }) {
+  #signs({ state, age_ms: age, engine, frozen, view, recording }) {
     const { signs } = words.wall;
     const texts = [
       frozen ? signs.frozen : '',
-      hidden ? signs.hidden : '',
+      view.hide ? signs.hidden : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
       state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',

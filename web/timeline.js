@@ -68,11 +68,14 @@ export class Timeline {
     this.at(this.time);
   }
 
-  /** @param {number} time that is on the screen */
-  at(time) {
+  /**
+   * @param {number} time that is on the screen
+   * @param {{label: string, score: number} | null} best class then, where it is known better than by the chart
+   */
+  at(time, best = null) {
     this.time = time;
+    best ??= this.scores().sort((a, b) => b.score - a.score)[0] ?? null;
     this.head.style.setProperty('--at', String(this.seconds ? Math.min(1, time / this.seconds) : 0));
-    const best = this.scores().sort((a, b) => b.score - a.score)[0];
     this.element.setAttribute('aria-valuenow', time.toFixed(1));
     this.element.setAttribute('aria-valuetext', words.shelf.moment(
       clock(time), clock(this.seconds), best ? `${best.label} ${percent(best.score)}` : '',

@@ -50,15 +50,13 @@ restWhenStill(document.body);
 const actions = [
   ['s', 'side', () => wall.pair(!wall.sideBySide)],
   ['f', 'freeze', () => change(({ report }) => ({ freeze: !report?.frozen }))],
-  ['e', 'hide', () => change(({ report }) => ({ hide: !report?.hidden && !hiding }))],
+  ['e', 'hide', () => change(({ report }) => ({ hide: !report?.view.hide }))],
   ['q', 'qr', () => showCode(document.body.dataset.code !== 'shown')],
   ['w', 'full', () => void fullScreen()],
   ['h', 'keys', () => toggleHelp()],
 ];
 for (const [, id, action] of actions) find(id, HTMLButtonElement).addEventListener('click', action);
 find('all', HTMLButtonElement).addEventListener('click', () => wall.enlarge(''));
-/** Hiding was asked for; the reports tell of it only when the model has answered. */
-let hiding = false;
 
 const keys = new Keys({
   ...Object.fromEntries(actions.map(([key, , action]) => [key, () => { if (!help.open || key === 'h') action(); }])),
@@ -149,7 +147,6 @@ async function send(tile, wish) {
   if (!host) return note(words.wall.onlyHost);
   try {
     await command(tile.session.id, wish);
-    if ('hide' in wish) hiding = Boolean(wish.hide);
     tile.labels.hurry();
   } catch (reason) {
     note(Problem.of(reason).message);
@@ -195,10 +192,9 @@ function showCode(shown) {
 function showControls() {
   const tile = wall.large;
   const report = tile?.report;
-  hiding = Boolean(report?.hidden) || (hiding && Boolean(tile));
   press('side', wall.sideBySide);
   press('freeze', Boolean(report?.frozen));
-  press('hide', hiding);
+  press('hide', Boolean(report?.view.hide));
   press('qr', document.body.dataset.code === 'shown');
   find('all', HTMLElement).hidden = !(tile && wall.tiles.length > 1);
   find('corner', HTMLElement).hidden = !(state === 'live' && document.body.dataset.code === 'shown');
