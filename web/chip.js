@@ -15,12 +15,15 @@ export class Chip {
     this.chip = find('chip', HTMLButtonElement);
     this.details = find('details', HTMLElement);
     this.quality = new Quality();
+    /** @type {() => void} fills the details with the newest numbers */
+    this.tell = () => {};
     this.chip.addEventListener('click', () => this.#open(!!this.details.hidden));
   }
 
   clear() {
     this.quality.clear();
     this.#open(false);
+    this.details.replaceChildren();
     this.show(null, 0, null);
   }
 
@@ -42,14 +45,15 @@ export class Chip {
     const sentence = this.quality.look({ report, fps, latency: latency?.ms ?? null }, performance.now());
     find('bad-day', HTMLElement).hidden = !sentence;
     write('bad-day', sentence);
-    if (!this.details.hidden && report) this.#tell(report, latency);
+    this.tell = () => { if (report) this.#tell(report, latency); };
+    if (!this.details.hidden) this.tell();
   }
 
   /** @param {boolean} open */
   #open(open) {
     this.details.hidden = !open;
-    this.details.replaceChildren();
     this.chip.setAttribute('aria-expanded', String(open));
+    if (open) this.tell();
   }
 
   /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */

@@ -58,7 +58,7 @@ let told = false;
 let toast;
 
 const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
-const ambient = new Ambient(find('ambient', HTMLCanvasElement), video);
+const ambient = new Ambient(video, find('ambient', HTMLCanvasElement), find('last', HTMLCanvasElement));
 const awake = new Awake();
 const states = new States(show);
 const latency = new Latency();
@@ -151,6 +151,7 @@ function begin(state, openSource) {
       controls.refused();
     },
     interrupted() {
+      complain('');
       meter.stop();
       latency.clear();
       states.go('reconnecting');
