@@ -82,6 +82,7 @@ async function enter() {
   try {
     const { role, says } = await joinOnce();
     if (!role) return refuse(says);
+    if (role === 'phone') return refuse(words.wall.phonesSend);
     host = role === 'host';
     wall.wanted = location.hash.slice(1);
     if (host) await showInvitation();

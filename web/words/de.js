@@ -221,6 +221,7 @@ const wall = {
   keysOn: 'Einzelne Tasten tun das',
   close: 'Schließen',
   onlyHost: 'Du schaust zu. Das Bild ändern nur der Computer, auf dem whycam läuft, und das Handy selbst.',
+  phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf jener Seite.',
   whichOne: 'Mehrere Handys sind live. Klicke zuerst das an, das gemeint ist.',
   noFullScreen: 'Der Browser lässt die Seite den Bildschirm nicht füllen. Versuch es mit seiner eigenen Taste, meist F11.',
   serverGone: 'Der Server antwortet nicht. Die Seite versucht es von selbst wieder.',

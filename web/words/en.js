@@ -244,6 +244,7 @@ const wall = {
   keysOn: 'Single keys do this',
   close: 'Close',
   onlyHost: 'You are watching. Only the computer that runs whycam, and the phone itself, change the picture.',
+  phonesSend: 'This device joined with the code for phones: it sends its camera, and sees its own picture on that page.',
   whichOne: 'Several phones are live. Click the one that is meant first.',
   noFullScreen: 'The browser does not let the page fill the screen. Try its own key, most often F11.',
   serverGone: 'The server does not answer. The page tries again by itself.',
