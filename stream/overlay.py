@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.cover import Hidden, cover, hide
 from stream.explainer import Explanation
 from stream.fit import Fit, Rectangle
 from stream.label import write_label
@@ -36,6 +37,8 @@ class View:
     opacity: float = 0.7
     colormap: Colormap = "inferno"
     scale: Scale = "own"
+    hide: bool = False
+    """Whether the hottest region of the first class drawn is covered (`stream.cover`)."""
 
     def __post_init__(self) -> None:
         if self.colormap not in COLORMAPS:
@@ -96,18 +99,31 @@ def held(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
     return tuple(known[c] for c in view.hold if c in known)
 
 
+Layer: TypeAlias = tuple[Bytes, Bytes, Bytes | None]
+"""For Y, U or V: the heat's colour times its alpha, 255 − alpha, and what is covered; as large as the map's part."""
+
+
 class Painter:
     """Draws onto frames of one stream; keeps the last picture of a map, which is often drawn again."""
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self._key: object = None
-        self._paint: list[tuple[Bytes, Bytes]] = []
+        self._paint: list[Layer] = []
 
     def paint(
-        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+        self,
+        frame: av.VideoFrame,
+        maps: Sequence[DrawnMap],
+        view: View,
+        lines: Sequence[str] | None = None,
+        *,
+        hidden: Hidden | None = None,
     ) -> None:
-        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label."""
+        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label.
+
+        `hidden` is what the label says about evidence that is covered.
+        """
         drawn = chosen(maps, view)
         if not drawn:
             return
@@ -115,24 +131,23 @@ class Painter:
         colour = Colour.of(frame)
         part = self._fit.rectangle(frame.width, frame.height)
         layers = planes(frame)
-        for plane, (paint, keep) in zip(layers, self._layers(drawn, part, colour, view), strict=True):
+        for plane, (paint, keep, covered) in zip(layers, self._layers(drawn, part, colour, view), strict=True):
             rows, columns = paint.shape
             y, x = (part.y, part.x) if plane is layers[0] else (part.y // 2, part.x // 2)
             target = plane[y : y + rows, x : x + columns]
+            if covered is not None:
+                hide(target, covered)
             # plane * (1 - alpha) + colour * alpha, with colour * alpha made beforehand.
             cv2.multiply(target, keep, dst=target, scale=1 / 255)
             cv2.add(target, paint, dst=target)
-        write_label(frame, [caption(drawn)] if lines is None else lines)
+        write_label(frame, [caption(drawn, hidden)] if lines is None else lines)
 
     def write(self, frame: av.VideoFrame, text: str) -> None:
         """Write a sentence onto a yuv420p frame, in place, where otherwise the label stands."""
         frame.make_writable()
         write_label(frame, [text])
 
-    def _layers(
-        self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View
-    ) -> list[tuple[Bytes, Bytes]]:
-        """For Y, U and V: the heat's colour times its alpha, and 255 − alpha; both as large as the covered part."""
+    def _layers(self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
         key = (tuple((id(m.grid), m.scale) for m in drawn), part, colour, view)
         if key != self._key:
             self._paint = _make_layers(drawn, part, colour, view)
@@ -140,12 +155,22 @@ class Painter:
         return self._paint
 
 
-def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[tuple[Bytes, Bytes]]:
+def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
     tables, keep = _tables(view.colormap, view.opacity, colour)
     luma, chroma = heat_planes(drawn, part)
+    covers: tuple[Bytes | None, ...] = (None, None, None)
+    if view.hide:
+        half = cover(drawn[0].grid, _half(part))
+        whole = _enlarged(half, part)
+        covers = whole, half, half
+        # What is covered is shown as it is seen then, without heat.
+        luma, chroma = (
+            as_bytes(cv2.multiply(heat, 255 - covered, scale=1 / 255))
+            for heat, covered in ((luma, whole), (chroma, half))
+        )
     return [
-        (as_bytes(cv2.LUT(plane, table)), as_bytes(cv2.LUT(plane, keep)))
-        for plane, table in zip((luma, chroma, chroma), tables, strict=True)
+        (as_bytes(cv2.LUT(plane, table)), as_bytes(cv2.LUT(plane, keep)), covered)
+        for plane, table, covered in zip((luma, chroma, chroma), tables, covers, strict=True)
     ]
 
 
@@ -153,10 +178,16 @@ def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[Bytes, Byte
     """The heat 0…255, of several maps the hottest, as large as the part and as half of it."""
     grid = np.max([m.grid * np.float32(m.scale) for m in drawn], axis=0)  # (h, w)
     heat = np.clip(np.rint(grid), 0, 255).astype(np.uint8)
-    half = ((part.width + 1) // 2, (part.height + 1) // 2)
-    chroma = as_bytes(cv2.resize(heat, half, interpolation=cv2.INTER_CUBIC))
-    luma = as_bytes(cv2.resize(chroma, (part.width, part.height), interpolation=cv2.INTER_LINEAR))
-    return luma, chroma
+    chroma = as_bytes(cv2.resize(heat, _half(part), interpolation=cv2.INTER_CUBIC))
+    return _enlarged(chroma, part), chroma
+
+
+def _half(part: Rectangle) -> tuple[int, int]:
+    return (part.width + 1) // 2, (part.height + 1) // 2
+
+
+def _enlarged(half: Bytes, part: Rectangle) -> Bytes:
+    return as_bytes(cv2.resize(half, (part.width, part.height), interpolation=cv2.INTER_LINEAR))
 
 
 def colours(colormap: Colormap) -> Bytes:
@@ -181,6 +212,11 @@ def _tables(colormap: Colormap, opacity: float, colour: Colour) -> tuple[list[By
     )
 
 
-def caption(drawn: Sequence[DrawnMap]) -> str:
-    """What a label says of the maps that are drawn."""
-    return "  ".join(f"{100 * m.score:.0f}% {m.label}" for m in drawn)
+def caption(drawn: Sequence[DrawnMap], hidden: Hidden | None = None) -> str:
+    """What a label says of the maps that are drawn: 'NN% name', and for one of which the evidence is covered 'NN% ->
+    N% name'.
+    """
+    texts = [f"{100 * m.score:.0f}% {m.label}" for m in drawn]
+    if hidden is not None and hidden.class_id == drawn[0].class_id:
+        texts[0] = f"{100 * hidden.before:.0f}% -> {100 * hidden.after:.0f}% {hidden.label}"
+    return "  ".join(texts)

@@ -187,7 +187,7 @@ def test_commands_change_the_view_and_bad_ones_change_nothing(tmp_path: Path, h2
             phone.commands.send(json.dumps({"hold": [2], "opacity": 0.25, "colormap": "viridis"}))
             await phone.until(lambda: phone.reports[-1]["view"]["hold"] == [2])
             view = phone.reports[-1]["view"]
-            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis", "scale": "steady"}
+            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis", "scale": "steady", "hide": False}
             await phone.until(lambda: [h["label"] for h in phone.reports[-1]["held"]] == ["blue"])
             for bad in ('{"hold": [3]}', '{"opacity": 2}', '{"colormap": "pink"}', "{", '{"zoom": 1}', "x" * 5000):
                 phone.replies.clear()

@@ -36,6 +36,8 @@ export class Player {
     this.index = -1;
     this.rate = 1;
     this.playing = false;
+    /** The newest picture of the camera's film that was shown, in its segment's seconds. */
+    this.pictured = 0;
     /** @type {(name: string) => string} */
     this.urlOf = (name) => name;
     for (const film of [camera, explained]) {
@@ -80,6 +82,12 @@ export class Player {
     return this.segment ? this.segment.begins + this.#leader.currentTime : 0;
   }
 
+  /** Of the frame that is on the screen; while films play, their clock is a little ahead of it. */
+  get frameTime() {
+    const told = this.playing && this.segment?.camera && 'requestVideoFrameCallback' in this.camera;
+    return this.segment && told ? this.segment.begins + this.pictured : this.time;
+  }
+
   get seconds() {
     const last = this.segments[this.segments.length - 1];
     return last ? last.begins + last.seconds : 0;
@@ -110,7 +118,7 @@ export class Player {
     if (!segment) return;
     const local = Math.max(0, Math.min(wanted - segment.begins, segment.seconds));
     if (index !== this.index) this.#load(index);
-    this.camera.currentTime = this.explained.currentTime = local;
+    this.camera.currentTime = this.explained.currentTime = this.pictured = local;
     this.listener.moved();
   }
 
@@ -159,7 +167,9 @@ export class Player {
   /** Each picture of the camera's film, as it is shown. */
   #watch() {
     if (!('requestVideoFrameCallback' in this.camera)) return;
-    const shown = () => {
+    /** @type {VideoFrameRequestCallback} */
+    const shown = (_, { mediaTime }) => {
+      this.pictured = mediaTime;
       if (this.playing) this.#moved();
       this.camera.requestVideoFrameCallback(shown);
     };

@@ -216,7 +216,7 @@ export class Screening {
   /** The heat of the frame on the screen. */
   #draw() {
     const { segment } = this.player;
-    const frame = this.sidecar?.at(this.player.time) ?? null;
+    const frame = this.sidecar?.at(this.player.frameTime) ?? null;
     this.#says(frame);
     const look = this.#showLook(frame);
     if (!segment || !frame || !this.sidecar) return this.heat.clear();
