@@ -52,10 +52,8 @@ export class Tile {
 
     const says = part(this.element, 'div', 'says');
     this.answer = part(says, 'ol', 'answer');
-    this.evidence = part(says, 'p', 'evidence');
     const list = part(says, 'ol', 'labels');
     list.setAttribute('aria-label', words.wall.labels);
-    this.hint = part(says, 'p', 'hint');
     this.labels = new Labels(list, document.createElement('p'), pressed);
     this.trouble = part(says, 'p', 'trouble');
     this.trouble.setAttribute('role', 'status');
@@ -99,7 +97,6 @@ export class Tile {
     this.report = report;
     this.labels.show(report, report.view.hold);
     this.#answer(report);
-    this.#evidence(report);
     this.#signs(report);
   }
 
@@ -113,23 +110,19 @@ export class Tile {
       part(item, 'span', 'name');
       part(item, 'span', 'score');
     }
-    shown.forEach(({ label, score }, i) => {
+    const { hidden } = report;
+    shown.forEach(({ class: classNumber, label, score }, i) => {
       const [name, number] = this.answer.children[i].children;
+      const compared = hidden?.class === classNumber;
       say(name, label);
-      say(number, percent(score));
+      say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));
+      number.classList.toggle('compared', compared);
     });
     this.answer.dataset.held = String(report.view.hold.length);
     const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
     this.answer.style.setProperty('--longest', String(longest));
     say(this.opens, '');
     this.opens.setAttribute('aria-label', words.wall.enlarge(shown.map(({ label }) => label).join(', ')));
-  }
-
-  /** @param {Report} report */
-  #evidence({ hidden }) {
-    this.evidence.hidden = !hidden;
-    if (!hidden) return;
-    say(this.evidence, words.wall.withoutIt(hidden.label, percent(hidden.before), percent(hidden.after)));
   }
 
   /** @param {Report} report */

@@ -153,11 +153,12 @@ def test_hidden_evidence_tells_both_probabilities(wall: Page, server: Server) ->
         told(wall, "r.labels.length === 5")
         wall.keyboard.press("e")
         told(wall, "r.hidden")
-        expect(wall.locator(".evidence")).to_have_text(re.compile(r"\d ?% → [\d.]+ ?%"))
+        expect(wall.locator(".answer .score")).to_have_text(re.compile(r"^[\d.]+% → [\d.]+%$"))
+        expect(wall.locator(".signs")).to_contain_text("Evidence hidden")
         expect(wall.locator("#hide")).to_have_attribute("aria-pressed", "true")
         wall.keyboard.press("e")
         told(wall, "!r.hidden")
-        expect(wall.locator(".evidence")).to_be_hidden()
+        expect(wall.locator(".answer .score")).to_have_text(re.compile(r"^[\d.]+%$"))
 
 
 def test_the_controls_go_when_the_mouse_rests(wall: Page, server: Server) -> None:

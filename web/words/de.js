@@ -188,7 +188,7 @@ const wall = {
   cameraPicture: 'Das Bild der Kamera',
   labels: 'Die fünf wahrscheinlichsten Klassen; die Tasten 1 bis 5 halten die Heatmap bei einer',
   enlarge: (labels) => (labels ? `Vergrößern: ${labels}` : 'Dieses Bild vergrößern'),
-  withoutIt: (label, before, after) => `${label} ${before} → ${after} mit verdecktem Beleg`,
+  without: (before, after) => `${before} → ${after}`,
   signs: {
     frozen: 'Eingefroren',
     hidden: 'Beleg verdeckt',

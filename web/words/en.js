@@ -208,8 +208,8 @@ const wall = {
   labels: 'The five most probable classes; the keys 1 to 5 hold the heatmap on one',
   /** @param {string} labels */
   enlarge: (labels) => (labels ? `Enlarge: ${labels}` : 'Enlarge this picture'),
-  /** @param {string} label @param {string} before @param {string} after */
-  withoutIt: (label, before, after) => `${label} ${before} → ${after} with the evidence hidden`,
+  /** The probability with the evidence and without it. @param {string} before @param {string} after */
+  without: (before, after) => `${before} → ${after}`,
   signs: {
     frozen: 'Frozen',
     hidden: 'Evidence hidden',
