@@ -4,7 +4,7 @@
  * and strength. tests/browser/test_heat.py compares the two.
  */
 
-import { coloursOf } from './colormaps.js';
+import { coloursOf, shadesOf } from './colormaps.js';
 
 /** @typedef {import('./sidecar.js').HeatMap} HeatMap */
 /** @typedef {{x: number, y: number, width: number, height: number}} Part */
@@ -22,7 +22,7 @@ export class Heat {
   }
 
   /**
-   * @param {HeatMap[]} maps drawn together, the hottest of them at each place
+   * @param {HeatMap[]} maps one in the colormap; of several each in a colour of its own, the hottest at each place
    * @param {{colormap: string, opacity: number}} look
    * @param {{width: number, height: number}} film
    * @param {'stretch' | 'crop'} fit
@@ -38,11 +38,18 @@ export class Heat {
     const context = this.canvas.getContext('2d');
     if (!context || !maps.length) return;
     const { x, y, width, height } = partOf(film, fit, maps[0]);
-    const plane = heatPlane(maps, half(width), half(height));
     const picture = context.createImageData(half(width), half(height));
     const pixels = new Uint32Array(picture.data.buffer);
-    const table = tableOf(look.colormap, look.opacity);
-    for (let i = 0; i < pixels.length; i++) pixels[i] = table[plane[i]];
+    const most = new Uint8ClampedArray(pixels.length);
+    maps.forEach((map, place) => {
+      const plane = heatPlane(map, half(width), half(height));
+      const table = tableOf(maps.length > 1 ? place : look.colormap, look.opacity);
+      for (let i = 0; i < pixels.length; i++) {
+        if (place && plane[i] <= most[i]) continue;
+        most[i] = plane[i];
+        pixels[i] = table[plane[i]];
+      }
+    });
     context.putImageData(picture, x / 2, y / 2);
   }
 
@@ -71,15 +78,13 @@ export function partOf({ width, height }, fit, { rows, columns }) {
 }
 
 /**
- * @param {Pick<HeatMap, 'grid' | 'scale' | 'rows' | 'columns'>[]} maps of one shape
+ * @param {Pick<HeatMap, 'grid' | 'scale' | 'rows' | 'columns'>} map
  * @param {number} width
  * @param {number} height
- * @returns {Uint8ClampedArray} the heat 0…255, of several maps the hottest, enlarged bicubically
+ * @returns {Uint8ClampedArray} the heat 0…255, enlarged bicubically
  */
-export function heatPlane(maps, width, height) {
-  const { rows, columns } = maps[0];
-  const grid = new Uint8ClampedArray(rows * columns); // clamps and rounds
-  for (let i = 0; i < grid.length; i++) grid[i] = Math.max(...maps.map((map) => map.grid[i] * map.scale));
+export function heatPlane({ grid: own, scale, rows, columns }, width, height) {
+  const grid = Uint8ClampedArray.from(own, (value) => value * scale); // clamps and rounds
   const across = taps(columns, width);
   const down = taps(rows, height);
   const wide = new Float32Array(rows * width); // (rows, width)
@@ -122,26 +127,30 @@ function taps(from, to) {
   });
 }
 
-/** @type {{key: string, table: Uint32Array}} */
-let newest = { key: '', table: new Uint32Array(256) };
+/** The newest tables: a slider makes many. @type {Map<string, Uint32Array>} */
+const tables = new Map();
+const MOST_TABLES = 8;
 
 /**
  * Alpha grows with the heat, so that a place without evidence keeps its own colours.
  *
- * @param {string} colormap
+ * @param {string | number} shade a colormap, or a place among the held ones
  * @param {number} opacity
  * @returns {Uint32Array} RGBA of the heat 0…255
  */
-function tableOf(colormap, opacity) {
-  const key = `${colormap} ${opacity}`;
-  if (newest.key === key) return newest.table;
+function tableOf(shade, opacity) {
+  const key = `${shade} ${opacity}`;
+  const known = tables.get(key);
+  if (known) return known;
   const bytes = new Uint8ClampedArray(256 * 4);
-  const colours = coloursOf(colormap);
+  const colours = typeof shade === 'string' ? coloursOf(shade) : shadesOf(shade);
   for (let heat = 0; heat < 256; heat++) {
     const part = heat / 255;
     bytes.set(colours.subarray(heat * 3, heat * 3 + 3), heat * 4);
     bytes[heat * 4 + 3] = 255 * opacity * part * (2 - part);
   }
-  newest = { key, table: new Uint32Array(bytes.buffer) };
-  return newest.table;
+  const table = new Uint32Array(bytes.buffer);
+  if (tables.size >= MOST_TABLES) tables.clear();
+  tables.set(key, table);
+  return table;
 }

@@ -6,6 +6,7 @@
  */
 
 import { course, fileOf, zipOf } from './archive.js';
+import { HELD } from './colormaps.js';
 import { bytes, clock } from './figures.js';
 import { find } from './find.js';
 import { Heat } from './heat.js';
@@ -103,7 +104,8 @@ export class Screening {
     this.timeline.time = 0;
     this.classes.replaceChildren();
     this.heat.clear();
-    find('heat-says', HTMLElement).textContent = '';
+    find('heat-says', HTMLElement).replaceChildren();
+    find('heat-says', HTMLElement).dataset.text = '';
   }
 
   toggle() {
@@ -247,12 +249,20 @@ export class Screening {
     const says = find('heat-says', HTMLElement);
     const { sidecar } = this;
     if (!sidecar) return;
+    const drawn = frame ? this.#maps(frame) : [];
     let text;
     if (!frame) text = sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames);
     else if (this.chosen !== null && !frame.maps.some((map) => map.class === this.chosen)) {
       text = words.shelf.notKept(sidecar.labels.get(this.chosen) ?? '');
-    } else text = this.#maps(frame).map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`).join(', ');
-    if (says.textContent !== text) says.textContent = text;
+    } else text = drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`).join('\n');
+    if (says.dataset.text === text) return;
+    says.dataset.text = text;
+    says.replaceChildren(...text.split('\n').map((one, place) => {
+      const part = made('span', '', one);
+      if (drawn.length > 1) part.style.setProperty('--held', HELD[place]);
+      part.classList.toggle('held', drawn.length > 1);
+      return part;
+    }));
   }
 
   /** @param {Recording} recording */

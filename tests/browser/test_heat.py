@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route
 
 from stream.fit import Fit, Rectangle
-from stream.overlay import COLORMAPS, DrawnMap, Painter, View, colours, heat_planes
+from stream.overlay import COLORMAPS, HELD, DrawnMap, Painter, View, colours, heat_planes
 from stream.planes import Bytes, as_bytes
 from tests import film
 
 WEB = Path(__file__).parent.parent.parent / "web"
 SIZE = (96, 64)
 GREY = 128
-PLANE = """async ([maps, width, height]) => {
+PLANE = """async ([map, width, height]) => {
   const { heatPlane } = await import('/heat.js');
-  return [...heatPlane(maps.map((map) => ({ ...map, grid: Uint8Array.from(map.grid) })), width, height)];
+  return [...heatPlane({ ...map, grid: Uint8Array.from(map.grid) }, width, height)];
 }"""
 DRAWN = """async ([maps, look, film, fit, grey]) => {
   const { Heat } = await import('/heat.js');
@@ -82,6 +82,7 @@ def drawn_map(class_id: int, grid: Bytes, scale: float = 1.0) -> DrawnMap:
 def test_the_colours_are_the_painters(modules: Page) -> None:
     tables = modules.evaluate("async () => (await import('/colormaps.js')).TABLES")
     assert list(tables) == list(COLORMAPS)
+    assert modules.evaluate("async () => (await import('/colormaps.js')).HELD") == list(HELD)
     for name in COLORMAPS:
         wanted = base64.b64encode(colours(name).tobytes()).decode()
         assert tables[name] == wanted, f"{name} should be\n" + "\n".join(textwrap.wrap(wanted, 112))
@@ -90,10 +91,10 @@ def test_the_colours_are_the_painters(modules: Page) -> None:
 @pytest.mark.parametrize("shape", [(7, 7), (14, 14), (5, 9)])
 @pytest.mark.parametrize("scale", [1.0, 0.37, 1.6])
 def test_a_map_is_enlarged_as_the_painter_does_it(modules: Page, shape: tuple[int, int], scale: float) -> None:
-    maps = [drawn_map(1, grid_of(shape), scale), drawn_map(2, grid_of(shape, 1), 0.5)]
+    drawn = drawn_map(1, grid_of(shape), scale)
     width, height = SIZE
-    wanted = heat_planes(maps, Rectangle(0, 0, width, height))[1]
-    plane = modules.evaluate(PLANE, [[told(m) for m in maps], width // 2, height // 2])
+    (wanted,) = heat_planes([drawn], Rectangle(0, 0, width, height))[1]
+    plane = modules.evaluate(PLANE, [told(drawn), width // 2, height // 2])
     made = np.array(plane, np.int64).reshape(wanted.shape)
     assert np.abs(made - wanted).max() <= 1
     assert wanted.std() > 20
@@ -134,6 +135,23 @@ def rgb(frame: av.VideoFrame) -> NDArray[np.float64]:
 
 def frame_size(frame: av.VideoFrame) -> tuple[int, int]:
     return frame.width, frame.height
+
+
+def test_two_held_classes_are_drawn_in_two_colours_as_the_painter_does_it(modules: Page) -> None:
+    left, right = np.zeros((7, 7), np.uint8), np.zeros((7, 7), np.uint8)
+    left[2:5, 0:3], right[2:5, 3:7] = 255, 200
+    maps = [drawn_map(1, cv2_smooth(left)), drawn_map(2, cv2_smooth(right))]
+    width, height = SIZE
+    frame = film.frame(np.full((height, width, 3), GREY, np.uint8))
+    Painter(Fit("stretch", (224, 224))).paint(frame, maps, View(hold=(1, 2)), lines=[])
+    wanted = rgb(frame)
+    look, size = {"colormap": "inferno", "opacity": 0.7}, {"width": width, "height": height}
+    pixels = modules.evaluate(DRAWN, [[told(m) for m in maps], look, size, "stretch", GREY])
+    made = np.array(pixels, np.float64).reshape(height, width, 4)[..., :3]
+    assert np.abs(made - wanted).mean() < 2
+    middle = height // 2
+    assert made[middle, 12, 0] > made[middle, 12, 2] + 80  # orange
+    assert made[middle, width - 24, 2] > made[middle, width - 24, 0] + 40  # blue
 
 
 def test_an_opacity_of_nothing_draws_nothing(modules: Page) -> None:
