@@ -22,7 +22,12 @@ Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 Scale = Literal["own", "steady"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
-MAX_HELD = 5
+HELD = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
+"""Colours of classes that are drawn at once, in the order in which they are held. The first two, which the page has as
+well, can be told apart by colour-blind eyes (orange and blue)."""
+DARKEST = 0.3
+"""What a cold place has of the brightness of such a colour."""
+MAX_HELD = len(HELD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,30 +161,40 @@ class Painter:
 
 
 def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
-    tables, keep = _tables(view.colormap, view.opacity, colour)
-    luma, chroma = heat_planes(drawn, part)
+    tables = [_tables(shade, view.opacity, colour) for shade in shades(view.colormap, len(drawn))]
+    keep = _keep(view.opacity)
+    lumas, chromas = heat_planes(drawn, part)
     covers: tuple[Bytes | None, ...] = (None, None, None)
     if view.hide:
         half = cover(drawn[0].grid, _half(part))
         whole = _enlarged(half, part)
         covers = whole, half, half
         # What is covered is shown as it is seen then, without heat.
-        luma, chroma = (
-            as_bytes(cv2.multiply(heat, 255 - covered, scale=1 / 255))
-            for heat, covered in ((luma, whole), (chroma, half))
+        lumas, chromas = (
+            [as_bytes(cv2.multiply(heat, 255 - covered, scale=1 / 255)) for heat in heats]
+            for heats, covered in ((lumas, whole), (chromas, half))
         )
     return [
-        (as_bytes(cv2.LUT(plane, table)), as_bytes(cv2.LUT(plane, keep)), covered)
-        for plane, table, covered in zip((luma, chroma, chroma), tables, covers, strict=True)
+        (*coloured(heats, [table[index] for table in tables], keep), covers[index])
+        for index, heats in enumerate((lumas, chromas, chromas))
     ]
 
 
-def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[Bytes, Bytes]:
-    """The heat 0…255, of several maps the hottest, as large as the part and as half of it."""
-    grid = np.max([m.grid * np.float32(m.scale) for m in drawn], axis=0)  # (h, w)
-    heat = np.clip(np.rint(grid), 0, 255).astype(np.uint8)
-    chroma = as_bytes(cv2.resize(heat, _half(part), interpolation=cv2.INTER_CUBIC))
-    return _enlarged(chroma, part), chroma
+def coloured(heats: Sequence[Bytes], tables: Sequence[Bytes], keep: Bytes) -> tuple[Bytes, Bytes]:
+    """At each place the hottest of these heats, by its own table; and by the table `keep`."""
+    most = heats[0]
+    paint = as_bytes(cv2.LUT(most, tables[0]))
+    for heat, table in zip(heats[1:], tables[1:], strict=True):
+        cv2.copyTo(as_bytes(cv2.LUT(heat, table)), as_bytes(cv2.compare(heat, most, cv2.CMP_GT)), paint)
+        most = as_bytes(cv2.max(heat, most))
+    return paint, as_bytes(cv2.LUT(most, keep))
+
+
+def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[list[Bytes], list[Bytes]]:
+    """The heat 0…255 of each map, as large as the part and as half of it."""
+    grids = [np.clip(np.rint(m.grid * np.float32(m.scale)), 0, 255).astype(np.uint8) for m in drawn]
+    chromas = [as_bytes(cv2.resize(heat, _half(part), interpolation=cv2.INTER_CUBIC)) for heat in grids]
+    return [_enlarged(chroma, part) for chroma in chromas], chromas
 
 
 def _half(part: Rectangle) -> tuple[int, int]:
@@ -197,19 +212,41 @@ def colours(colormap: Colormap) -> Bytes:
     return np.ascontiguousarray(bgr[:, ::-1])
 
 
-@lru_cache(maxsize=32)
-def _tables(colormap: Colormap, opacity: float, colour: Colour) -> tuple[list[Bytes], Bytes]:
-    """Tables over the heat 0…255: Y, U and V of its colour times alpha, and 255 − alpha.
+Shade: TypeAlias = Colormap | int
+"""How one map is coloured: by a colormap, or in shades of one of `HELD`."""
 
-    Alpha grows with the heat, so that a place without evidence keeps its own colours.
-    """
-    yuv = colour.from_rgb(colours(colormap))  # (256, 3)
+
+def shades(colormap: Colormap, count: int) -> list[Shade]:
+    """Of each of so many maps that are drawn at once: one has the colormap, of several each has a colour of its own."""
+    return [colormap] if count == 1 else list(range(count))
+
+
+def colours_of(shade: Shade) -> Bytes:
+    """RGB (256, 3) of the heat 0…255; the hottest shade is the colour itself."""
+    if isinstance(shade, str):
+        return colours(shade)
+    full = np.array([int(HELD[shade][at : at + 2], 16) for at in (1, 3, 5)])
+    return np.asarray(np.rint(np.linspace(DARKEST, 1, 256)[:, None] * full), np.uint8)
+
+
+def _alpha(opacity: float) -> NDArray[np.float64]:
+    """Over the heat 0…255. It grows with the heat, so that a place without evidence keeps its own colours."""
     heat = np.linspace(0, 1, 256)
-    alpha = opacity * heat * (2 - heat)  # rises early: half of the evidence is already well seen
-    premultiplied: NDArray[np.float64] = yuv * alpha[:, None]
-    return [np.rint(premultiplied[:, i]).astype(np.uint8) for i in range(3)], np.rint(255 * (1 - alpha)).astype(
-        np.uint8
-    )
+    # Rises early: half of the evidence is already well seen.
+    return np.asarray(opacity * heat * (2 - heat), np.float64)
+
+
+@lru_cache(maxsize=32)
+def _tables(shade: Shade, opacity: float, colour: Colour) -> list[Bytes]:
+    """Tables over the heat 0…255: Y, U and V of its colour times alpha."""
+    premultiplied: NDArray[np.float64] = colour.from_rgb(colours_of(shade)) * _alpha(opacity)[:, None]
+    return [np.rint(premultiplied[:, i]).astype(np.uint8) for i in range(3)]
+
+
+@lru_cache(maxsize=32)
+def _keep(opacity: float) -> Bytes:
+    """The table of 255 − alpha."""
+    return np.asarray(np.rint(255 * (1 - _alpha(opacity))), np.uint8)
 
 
 def caption(drawn: Sequence[DrawnMap], hidden: Hidden | None = None) -> str:
