@@ -53,26 +53,27 @@ export class Controls {
   }
 
   /** @param {Report} report */
-  show({ view, recording, frozen, hidden }) {
+  show({ view, recording, frozen }) {
     if (performance.now() - this.changed < ROUND_TRIP_MS) return;
     this.held = view.hold;
     this.#showOpacity(view.opacity);
     this.#showColormap(view.colormap);
     this.record.show(recording.state === 'on');
     this.freeze.show(frozen);
-    if (hidden) this.hide.show(true);
+    this.hide.show(view.hide);
   }
 
   /** The server refused: believe its next report. */
   refused() {
     this.changed = -Infinity;
-    this.hide.show(false);
   }
 
   /** What the person set, as one command: for the next session of the same try. @returns {Command} */
   wishes() {
-    const view = { hold: this.held, opacity: Number(this.opacity.value), colormap: this.#chosen };
-    return { ...view, ...(this.record.on ? {} : { record: false }), ...(this.hide.on ? { hide: true } : {}) };
+    const view = {
+      hold: this.held, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
+    };
+    return this.record.on ? view : { ...view, record: false };
   }
 
   clear() {

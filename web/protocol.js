@@ -28,8 +28,7 @@
  * @property {View} view
  * @property {Recording} recording
  *
- * @typedef {Partial<View & {record: boolean, freeze: boolean, hide: boolean}>} Command page to server; absent keys stay
- *   as they are
+ * @typedef {Partial<View & {record: boolean, freeze: boolean}>} Command page to server; absent keys stay as they are
  */
 
 export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'jet'];

@@ -13,8 +13,11 @@ export class Search {
     /** @type {string[]} by class number */
     this.names = [];
     this.input.addEventListener('focus', () => void this.#load());
-    // A name chosen from the list is complete; a typed one is, with Enter.
-    this.input.addEventListener('input', () => { if (this.#is(this.input.value) >= 0) this.#take(); });
+    // A name chosen from the list is complete; a typed one is with Enter.
+    this.input.addEventListener('input', (event) => {
+      const typed = event instanceof InputEvent && event.inputType !== 'insertReplacementText';
+      if (!typed && this.#is(this.input.value) >= 0) this.#take();
+    });
     find('search', HTMLFormElement).addEventListener('submit', (event) => {
       event.preventDefault();
       void this.#load().then(() => this.#take());

@@ -48,7 +48,7 @@ export class Signs {
    * @param {Hidden | null} hidden the class whose evidence is covered, once the model was asked
    */
   evidence(wanted, hidden) {
-    this.hidden.hidden = !wanted && !hidden;
+    this.hidden.hidden = !wanted;
     if (!hidden) return write(this.hidden, words.phone.hiding);
     const { label, before, after } = hidden;
     const text = `${label} ${percent(before)} → ${percent(after)}`;
