@@ -6,13 +6,13 @@
  */
 
 import { Problem } from './problem.js';
+import { hangUp, offer, prepare, take } from './signalling.js';
 import { words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Command} Command */
 /** @typedef {import('./protocol.js').Report} Report */
 
-const GATHERING_MS = 2000;
 /** From the answer to the connection, and from there to the first picture. */
 const CONNECTING_MS = 15000;
 /** Wi-Fi often comes back within this. */
@@ -66,22 +66,15 @@ export class Call {
 
   /** Offers, and takes the server's answer. @param {string} recording the id of the one to go on with, or none */
   async open(recording) {
-    await this.connection.setLocalDescription(await this.connection.createOffer());
-    await Promise.all([gathered(this.connection), this.#keepResolution()]);
+    await prepare(this.connection);
+    await this.#keepResolution();
     if (this.closed) return;
-    const response = await fetch(recording ? `/call?continues=${encodeURIComponent(recording)}` : '/call', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
-      body: this.connection.localDescription?.sdp,
-      signal: AbortSignal.timeout(CONNECTING_MS),
-    }).catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
-    const text = await response.text();
-    if (response.status !== 201) throw Problem.answered(response.status, text);
-    this.location = response.headers.get('Location');
-    if (this.closed) return this.#delete(); // cancelled while the server was answering
+    const path = recording ? `/call?continues=${encodeURIComponent(recording)}` : '/call';
+    const { location, answer } = await offer(this.connection, path);
+    if (this.closed) return hangUp(location); // cancelled while the server was answering
+    this.location = location;
     this.#expect(words.common.problems.noPath);
-    await this.connection.setRemoteDescription({ type: 'answer', sdp: text })
-      .catch((error) => { throw new Problem(words.common.problems.badAnswer, { cause: error }); });
+    await take(this.connection, answer);
   }
 
   /** The first picture has come: from now on only a broken connection ends the call. */
@@ -110,14 +103,7 @@ export class Call {
     this.closed = true;
     clearTimeout(this.patience);
     this.connection.close();
-    this.#delete();
-  }
-
-  #delete() {
-    if (!this.location) return;
-    // keepalive lets the request outlive the page; a server that is gone needs no goodbye.
-    fetch(this.location, { method: 'DELETE', keepalive: true }).catch(() => {});
-    this.location = null;
+    if (this.location) hangUp(this.location);
   }
 
   /** @param {'h264' | 'vp8'} codec */
@@ -198,17 +184,4 @@ function inOrder(codecs, wanted) {
   const rtx = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/rtx');
   if (!h264.length && !vp8.length) return [];
   return wanted === 'vp8' ? [...vp8, ...h264, ...rtx] : [...h264, ...vp8, ...rtx];
-}
-
-/**
- * @param {RTCPeerConnection} connection
- * @returns {Promise<void>} when all candidates are in the offer, or after two seconds with those there are
- */
-function gathered(connection) {
-  return new Promise((resolve) => {
-    const look = () => { if (connection.iceGatheringState === 'complete') resolve(); };
-    connection.addEventListener('icegatheringstatechange', look);
-    setTimeout(resolve, GATHERING_MS);
-    look();
-  });
 }

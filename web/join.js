@@ -22,8 +22,19 @@ export async function join() {
     if (!response.ok) refusal = Problem.answered(response.status, await response.text()).message;
   }
   // A device that joined before needs no code, so an old one does it no harm.
-  const { role } = await (await ask('/join')).json();
+  const role = await standing();
   return { role, says: role ? '' : refusal || words.common.problems.notJoined };
+}
+
+/** As `join`, for a page whose address may name something else than a code: only a stranger's is taken. */
+export async function joinOnce() {
+  const role = await standing();
+  return role ? { role, says: '' } : join();
+}
+
+/** @returns {Promise<Standing['role']>} what this device is already */
+async function standing() {
+  return (await (await ask('/join')).json()).role;
 }
 
 /** For the host's page only. @returns {Promise<Invitation>} */

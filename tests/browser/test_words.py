@@ -17,6 +17,14 @@ SHIFTS = """
     for (const { value } of list.getEntries()) window.shifted += value;
   }).observe({ type: 'layout-shift', buffered: true });
 """
+HEADINGS = {
+    ("/help", "en"): "Help for phones",
+    ("/help", "de"): "Hilfe für Handys",
+    ("/watch", "en"): "whycam on the wall",
+    ("/watch", "de"): "whycam an der Wand",
+    ("/recordings", "en"): "Recordings",
+    ("/recordings", "de"): "Aufnahmen",
+}
 EMPTY = "() => [...document.querySelectorAll('[data-words]')].filter((e) => !e.textContent).map((e) => e.outerHTML)"
 
 
@@ -35,7 +43,7 @@ def opened(browser: Browser, server: Server, path: str, locale: str, scheme: str
 
 
 @pytest.mark.parametrize(("locale", "language"), [("en-GB", "en"), ("de-AT", "de"), ("fr-FR", "en")])
-@pytest.mark.parametrize("path", ["/", "/help"])
+@pytest.mark.parametrize("path", ["/", "/help", "/watch", "/recordings"])
 def test_a_page_speaks_the_browsers_language(
     browser: Browser, server: Server, path: str, locale: str, language: str
 ) -> None:
@@ -45,7 +53,7 @@ def test_a_page_speaks_the_browsers_language(
     if path == "/":
         expect(page.locator("#start")).to_have_text({"en": "Start the camera", "de": "Kamera starten"}[language])
     else:
-        expect(page.locator("h1")).to_have_text({"en": "Help for phones", "de": "Hilfe für Handys"}[language])
+        expect(page.locator("h1")).to_have_text(HEADINGS[path, language])
         expect(page.locator("main")).not_to_contain_text(re.compile(r"[*`]"))
     page.wait_for_timeout(300)
     assert page.evaluate("() => window.shifted") < 0.01

@@ -195,10 +195,120 @@ const phone = {
 
 /** The projector, /watch. */
 const wall = {
+  title: 'whycam on the wall',
+  join: 'Join with your phone',
+  scan: 'Scan.\nPoint.\nSee.',
+  scanHow: 'Scan the code with a phone’s camera, point it at something, and see here where the network looks.',
+  nobody: 'Nobody is live.',
+  nobodyHow: 'As soon as a camera starts, its picture appears here by itself.',
+  ownCamera: 'Use this computer’s camera',
+  recordings: 'Recordings',
+  explainedPicture: 'The explained picture',
+  cameraPicture: 'The camera’s picture',
+  labels: 'The five most probable classes; the keys 1 to 5 hold the heatmap on one',
+  /** @param {string} labels */
+  enlarge: (labels) => (labels ? `Enlarge: ${labels}` : 'Enlarge this picture'),
+  /** The probability with the evidence and without it. @param {string} before @param {string} after */
+  without: (before, after) => `${before} → ${after}`,
+  signs: {
+    frozen: 'Frozen',
+    hidden: 'Evidence hidden',
+    stalled: 'No camera picture',
+    restarting: 'The model starts again',
+    /** @param {number} ms */
+    carried: (ms) => `Heat ${ms} ms old`,
+    recording: 'Recording',
+  },
+  controls: 'Controls',
+  all: 'All',
+  side: 'Side by side',
+  freeze: 'Freeze',
+  hide: 'Hide evidence',
+  qr: 'Code',
+  full: 'Full screen',
+  help: 'Keys',
+  helpTitle: 'Keys',
+  /** @type {[string, string][]} */
+  helpKeys: [
+    ['1 … 5', 'hold the heatmap on this class; once more frees it; two may be held'],
+    ['0', 'back to the best class'],
+    ['f', 'freeze the picture, and on again'],
+    ['e', 'hide the evidence: cover the hottest place and see what becomes of the label'],
+    ['s', 'the camera’s picture beside the explained one'],
+    ['q', 'the code for phones'],
+    ['← →', 'the next phone'],
+    ['Esc', 'all phones'],
+    ['w', 'full screen'],
+    ['h', 'this list'],
+  ],
+  keysOn: 'Single keys do this',
+  close: 'Close',
+  onlyHost: 'You are watching. Only the computer that runs whycam, and the phone itself, change the picture.',
+  phonesSend: 'This device joined with the code for phones: it sends its camera, and sees its own picture on that page.',
+  whichOne: 'Several phones are live. Click the one that is meant first.',
+  noFullScreen: 'The browser does not let the page fill the screen. Try its own key, most often F11.',
+  serverGone: 'The server does not answer. The page tries again by itself.',
 };
 
 /** The recordings, /recordings. */
 const shelf = {
+  title: 'Recordings',
+  pages: 'Pages',
+  toCamera: 'Camera',
+  toWall: 'Projector',
+  nothing: 'Nothing is recorded yet.',
+  nothingHow: 'Each session is recorded while it runs, unless its red button is switched off. It then stands here.',
+  live: 'Live',
+  liveHow: 'This session is being recorded. When it ends, its films open here by themselves.',
+  /** @param {number} count */
+  parts: (count) => `${count} parts`,
+  partsLabel: 'Parts of this session',
+  /** @param {number} number @param {string} time @param {string} length */
+  part: (number, time, length) => `Part ${number} · ${time} · ${length}`,
+  cutOff: 'cut off',
+  cutOffHow: 'cut off: the computer or the server stopped, the films go up to there',
+  mostly: 'What it mostly saw',
+  remove: 'Delete',
+  /** @param {string} time */
+  removeOne: (time) => `Delete the recording of ${time}`,
+  /** @param {string} time */
+  removed: (time) => `The recording of ${time} is deleted. For ten minutes it can be had back.`,
+  undo: 'Undo',
+  tooLate: 'It is too late: the recording is gone for good.',
+  gone: 'There is no such recording, or not any more. These are the ones there are.',
+  onlyHost: 'The recordings are shown on the computer that runs whycam: open this page there.',
+
+  cameraFilm: 'The camera’s film',
+  explainedFilm: 'The explained film',
+  drawnNow: 'Camera, with the heat drawn here:',
+  drawnThen: 'As it was explained then',
+  play: 'Play',
+  pause: 'Pause',
+  rate: 'Speed',
+  timeline: 'Moment; the lines are the probabilities of the classes',
+  /** @param {string} time @param {string} whole @param {string} best */
+  moment: (time, whole, best) => `${time} of ${whole}${best ? `, ${best}` : ''}`,
+  ask: 'Where is …?',
+  askHow: 'Press a class: the heat then answers for it, without the model. The sidecar keeps it for the five best classes '
+    + 'of each frame and for the held ones.',
+  look: 'Look',
+  asThen: 'As it was then',
+  own: 'Weak classes too: each map’s own maximum is full heat',
+  keys: 'Space plays, ← and → move by a second, comma and full stop by a frame, Esc goes back.',
+  keep: 'Files',
+  all: 'Everything (ZIP)',
+
+  /** @param {number} frames */
+  reading: (frames) => `reading the heatmaps, ${frames} frames so far…`,
+  noFrames: 'no heatmap was kept',
+  noSidecar: 'the sidecar with the heatmaps is missing',
+  /** @param {string} label */
+  notKept: (label) => `${label} is not among the five best here`,
+  /** @param {string} why */
+  sidecarDamaged: (why) => `The sidecar with the heatmaps cannot be read (${why}). The films play all the same.`,
+  /** @param {string} film */
+  unplayable: (film) => `The browser cannot play ${film}. Download it and open it with another program, such as VLC.`,
+  noFilm: 'This recording has no film: it was ended before the first picture.',
 };
 
 const help = {
