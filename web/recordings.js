@@ -31,6 +31,8 @@ let state = 'joining';
 let all = [];
 /** Counts what was asked for, so that a late answer to an older wish is left alone. */
 let wish = 0;
+/** The server did not answer the last time. */
+let lost = false;
 
 const screening = new Screening(complain);
 const shelf = new Shelf(find('shelf', HTMLElement), { remove: setAside, restore: haveBack });
@@ -100,11 +102,14 @@ async function look() {
   try {
     const found = await recordings();
     if (mine !== wish) return;
+    if (lost) complain('');
+    lost = false;
     all = found;
     if (state !== 'screening') return showShelf();
     const one = all.find(({ id }) => id === screening.recording?.id);
     if (one && !one.live) show(one);
   } catch (reason) {
+    lost = true;
     complain(Problem.of(reason).message);
   }
 }

@@ -85,9 +85,10 @@ export class Screening {
     this.player.open(recording.segments, (name) => fileOf(recording.id, name));
     this.timeline.show({ times: [], classes: [] }, this.player.seconds);
     if (!recording.segments.length) this.complain(words.shelf.noFilm);
-    void this.#course(recording);
-    if (recording.files.some(({ name }) => name === SIDECAR)) this.#read(recording);
-    else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
+    if (recording.files.some(({ name }) => name === SIDECAR)) {
+      this.#read(recording);
+      void this.#course(recording);
+    } else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
     this.#moved();
   }
 

@@ -205,6 +205,65 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     assert heat(page) > 1000
 
 
+def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:
+    recording = "2026-11-17_10-00-00_6f3a9c000006"
+    record(made / recording, film.encoded("H264", 30, SMALL))
+    sidecar = made / recording / "predictions.jsonl"
+    sidecar.write_text(re.sub(r'"scale":1.0', '"scale":0.02', sidecar.read_text()))
+    opened(page, server, recording)
+    assert heat(page) == 0
+    page.check("#own")
+    assert heat(page) > 1000
+    page.click("#as-then")
+    expect(page.locator("#own")).not_to_be_checked()
+    assert heat(page) == 0
+    shutil.rmtree(made / recording)
+
+
+def test_what_cannot_be_read_or_played_is_said(page: Page, server: Server, made: Path) -> None:
+    recording = "2026-11-16_10-00-00_7f3a9c000007"
+    record(made / recording, film.encoded("H264", 30, SMALL))
+    (made / recording / "predictions.jsonl").write_text('{"whycam": 7}\n{}\n')
+    page.goto(f"{server.url}/recordings#{recording}")
+    expect(page.locator("#error")).to_contain_text("The sidecar with the heatmaps cannot be read")
+    page.wait_for_function("() => whycam.player.camera.readyState >= 2")
+    other = "2026-11-16_11-00-00_7f3a9c000008"
+    record(made / other, film.encoded("H264", 30, SMALL))
+    (made / other / "predictions.jsonl").unlink()
+    (made / other / "explained-000.mp4").write_bytes(b"no film" * 100)
+    page.goto(f"{server.url}/recordings#{other}")
+    expect(page.locator("#error")).to_contain_text("cannot play explained-000.mp4")
+    expect(page.locator("#heat-says")).to_contain_text("sidecar with the heatmaps is missing")
+    assert_accessible(page)
+    shutil.rmtree(made / recording)
+    shutil.rmtree(made / other)
+
+
+def test_single_keys_can_be_switched_off(page: Page, server: Server) -> None:
+    opened(page, server, FIRST)
+    page.uncheck("#keys-on")
+    page.keyboard.press("Tab")
+    page.keyboard.press("k")
+    assert page.evaluate("() => whycam.player.playing") is False
+    page.reload()
+    page.wait_for_selector("#classes button")
+    expect(page.locator("#keys-on")).not_to_be_checked()
+    page.check("#keys-on")
+    page.keyboard.press("Tab")
+    page.keyboard.press("k")
+    assert page.evaluate("() => whycam.player.playing") is True
+
+
+def test_a_server_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    with serving(tmp_path) as server:
+        page.goto(f"{server.url}/recordings")
+        expect(page.locator("#empty")).to_be_visible()
+        server.process.kill()
+        expect(page.locator("#error")).to_contain_text("does not answer", timeout=10_000)
+    page.close()
+
+
 def test_a_camera_that_was_turned_is_followed(page: Page, server: Server) -> None:
     opened(page, server, OTHER)
     size = "() => [whycam.player.camera.videoWidth, whycam.player.camera.videoHeight]"
