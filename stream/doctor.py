@@ -21,11 +21,12 @@ from stream.device import Device
 from stream.encoder import HARDWARE, SOFTWARE, backends, problem_of
 from stream.explainer import BEST, Explainer, RuntimeMissing, available_providers
 from stream.lan import IF_UNREACHABLE, NO_NETWORK, PORT, Address, lan_addresses
+from stream.limits import LIMITS
 from stream.private import config_folder
 from stream.recording import MIN_FREE
 
 PYTHONS = ((3, 11), (3, 14))
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ def examine(
     if addresses:
         yield _port(addresses[0].ip, lan_port, "--lan-port")
     yield _certificate(config or config_folder(), addresses)
+    yield Finding("limits", "; ".join(LIMITS.words()))
 
 
 def _python() -> Finding:
@@ -80,7 +82,7 @@ def _runtime() -> Finding:
         return Finding(
             "onnxruntime",
             " and ".join(installed),
-            "They overwrite each other: pip uninstall both, then pip install 'whycam[cpu]' or 'whycam[gpu]'.",
+            "They overwrite each other: pip uninstall all of them, then install the one that this computer should use.",
         )
     return Finding("onnxruntime", f"{installed[0]}: {', '.join(available_providers())}")
 

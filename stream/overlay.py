@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream.cover import Hidden, cover, hide
-from stream.explainer import Explanation
+from stream.explainer import MAX_HELD, Explanation
 from stream.fit import Fit, Rectangle
 from stream.label import write_label
 from stream.planes import Bytes, Colour, as_bytes, planes
@@ -27,7 +27,6 @@ HELD = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
 well, can be told apart by colour-blind eyes (orange and blue)."""
 DARKEST = 0.3
 """What a cold place has of the brightness of such a colour."""
-MAX_HELD = len(HELD)
 
 
 @dataclass(frozen=True, slots=True)

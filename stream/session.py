@@ -18,25 +18,22 @@ from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
-from stream.live import LiveStream, Painted
+from stream.inflow import Inflow
+from stream.limits import LIMITS, Limits
+from stream.live import Counts, LiveStream, Painted
 from stream.messages import CommandError, for_viewers, parse_command, report, stalled
+from stream.metrics import Metrics
 from stream.pacing import Wish
 from stream.recorder import Recorder
-from stream.recording import MIN_FREE
 from stream.rtc import Media, Peer, PeerEvents
 from stream.rtc_hooks import Packer
 from stream.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
-MAX_SESSIONS = 8
-MAX_SESSIONS_AN_ADDRESS = 2
-MAX_VIEWERS = 32
-STALLED_S = 5.0
-SILENT_S = 15.0
 REMEMBERED = 256
 """Sessions and viewers that ended and whose second DELETE is no mistake."""
-CLOSE_S = 10.0
+CLOSE_S = 3.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
 
@@ -57,17 +54,8 @@ class Settings:
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
-    min_free: int = MIN_FREE
-    """Bytes that recordings leave free on the disk."""
-    max_sessions: int = MAX_SESSIONS
-    max_sessions_an_address: int = MAX_SESSIONS_AN_ADDRESS
-    """For one address in the LAN; this computer itself is not counted."""
-    max_viewers: int = MAX_VIEWERS
-    """Of all sessions together."""
-    stalled_s: float = STALLED_S
-    """Seconds without a frame after which the reports say so."""
-    silent_s: float = SILENT_S
-    """Seconds without a frame after which a session is closed: its phone has gone."""
+    limits: Limits = LIMITS
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class Session:
@@ -88,9 +76,12 @@ class Session:
         self._reported: dict[str, Any] | None = None
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
+        self._began = time.monotonic()
+        self._why = ""
         # The phone and all viewers have one wish for a keyframe in common.
         self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
+        self._inflow = Inflow(settings.limits)
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -125,7 +116,7 @@ class Session:
             engine,
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
-            min_free=settings.min_free,
+            min_free=settings.limits.min_free,
         )
         session._watchdog = asyncio.create_task(session._watch())
         return session
@@ -139,6 +130,11 @@ class Session:
     def recordings(self) -> set[Path]:
         """The folders in which this session's files are open now."""
         return self._recorder.folders
+
+    @property
+    def counts(self) -> Counts:
+        """What became of its frames so far."""
+        return self._live.counts
 
     def describe(self) -> dict[str, Any]:
         """What anybody who may watch is told, as JSON."""
@@ -166,8 +162,9 @@ class Session:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _receive(self, frame: EncodedFrame, rtp: int) -> None:
-        if frame.is_too_large:
-            self._end("the camera's picture is larger than 1920x1080")
+        excess = self._inflow.excess(frame)
+        if excess is not None:
+            self._end(excess)
             return
         self._recorder.saw_frame()
         self._rtp.append((frame.pts, rtp))
@@ -188,6 +185,7 @@ class Session:
         if packed.is_keyframe:
             self._want_explained.fulfilled()
         self._peer.send(packed)
+        self._settings.metrics.saw_frame(painted)
         self._audiences["explained"].send(packed)
         pts = painted.frame.pts
         self._reported = report(
@@ -231,17 +229,20 @@ class Session:
             self._live.request_keyframe()
 
     async def _watch(self) -> None:
+        limits = self._settings.limits
         while True:
             await asyncio.sleep(1)
+            if self._peer.sources > limits.sources:
+                self._end(f"the camera sends more than {limits.sources} streams in one call")
             silent = time.monotonic() - self._peer.last_frame
-            if silent > self._settings.silent_s:
+            if silent > limits.silent_s:
                 self._end(f"no picture for {silent:.0f} s")
-            elif silent > self._settings.stalled_s and self._reported:
+            elif silent > limits.stalled_s and self._reported:
                 self._report(stalled(self._reported))
 
     def _end(self, reason: str) -> None:
         if self._closing is None:
-            logger.info("Session %s ends: %s", self.id, reason)
+            self._why = reason
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
@@ -256,7 +257,20 @@ class Session:
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
         finally:
+            self._tell()
             self._on_end(self)
+
+    def _tell(self) -> None:
+        """One line of the log for all of it."""
+        seconds, counts = time.monotonic() - self._began, asdict(self.counts)
+        logger.info(
+            "Session %s ended after %.1f s: %s. Frames: %s.",
+            self.id,
+            seconds,
+            self._why,
+            ", ".join(f"{count} {fate}" for fate, count in counts.items()),
+            extra={"about": {"session": self.id, "seconds": round(seconds, 3), "why": self._why, **counts}},
+        )
 
     async def close(self) -> None:
         """End the call and finish the recording's files."""
@@ -293,6 +307,16 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._open)
 
+    @property
+    def viewers(self) -> int:
+        """How many watch, all sessions together."""
+        return len(self._viewers)
+
+    @property
+    def counts(self) -> list[Counts]:
+        """What became of the frames of each session that runs."""
+        return [session.counts for session in self._open.values()]
+
     def describe(self) -> list[dict[str, Any]]:
         """The sessions, the oldest first, as JSON for those who may watch."""
         return [session.describe() for session in self._open.values()]
@@ -317,12 +341,13 @@ class Sessions:
 
     def _make_room(self, owner: Owner) -> None:
         owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
-        if len(owners) >= self.settings.max_sessions:
+        limits = self.settings.limits
+        if len(owners) >= limits.sessions:
             raise ServerFull(
-                f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
+                f"The server already serves {limits.sessions} cameras, as many as it can. "
                 "End one of them, or try again later."
             )
-        most = self.settings.max_sessions_an_address
+        most = limits.sessions_an_address
         if owner.address is not None and sum(o.address == owner.address for o in owners) >= most:
             raise ServerFull(
                 f"The server already serves {most} cameras of this device, as many as one may have. "
@@ -337,7 +362,7 @@ class Sessions:
         """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
         session = self._open[session_id]
         self._check_open()
-        most = self.settings.max_viewers
+        most = self.settings.limits.viewers
         if len(self._viewers) + self._admitting >= most:
             raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
         self._admitting += 1
@@ -354,6 +379,8 @@ class Sessions:
     def _forget(self, ended: Session | Viewer) -> None:
         if self._open.pop(ended.id, None) is None and self._viewers.pop(ended.id, None) is None:
             return
+        if isinstance(ended, Session):
+            self.settings.metrics.saw_end(ended.counts)
         self._ended.append(ended.id)
         if len(self._ended) > REMEMBERED:
             del self._owners[self._ended.popleft()]

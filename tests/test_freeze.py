@@ -22,6 +22,7 @@ from stream.encoder import Encoder
 from stream.engine import Engine, LocalEngine
 from stream.explainer import Explainer, Explanation
 from stream.fit import Fit
+from stream.limits import Limits
 from stream.live import Painted
 from stream.model_process import Order
 from stream.overlay import Painter, View
@@ -372,4 +373,4 @@ def test_a_camera_that_vanishes_while_the_picture_stands_is_noticed(tmp_path: Pa
                     break
             assert len(sessions) == 0
 
-    served(fast(tmp_path), Settings(silent_s=1.0), body)
+    served(fast(tmp_path), Settings(limits=Limits(silent_s=1.0)), body)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from stream.codec import EncodedFrame
 from stream.cover import Hidden
+from stream.explainer import MAX_HELD
 from stream.live import Counts, Painted, State
 from stream.messages import TOP, Command, CommandError, for_viewers, parse_command, report
-from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
+from stream.overlay import COLORMAPS, SCALES, DrawnMap, View
 from stream.recording import RecordingStatus
 
 API = Path(__file__).parent.parent / "docs" / "api.md"

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from stream.cover import Hidden
-from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
+from stream.explainer import MAX_HELD
+from stream.overlay import COLORMAPS, SCALES, DrawnMap, View
 from stream.sidecar import SidecarError, SidecarFrame, SidecarWriter, read_sidecar
 
 HEADER: dict[str, Any] = {
