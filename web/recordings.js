@@ -134,7 +134,7 @@ function show(one) {
   title.textContent = `${dayOf(one.began)}, ${timeOf(one.began)}`;
   document.title = `${timeOf(one.began)} · ${words.shelf.title} · whycam`;
   find('facts', HTMLElement).textContent = [
-    one.live ? words.shelf.live : clock(one.seconds), one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '',
+    one.live ? words.shelf.live : clock(one.seconds), one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '', one.reason,
   ].filter(Boolean).join(' · ');
   find('remove', HTMLElement).hidden = one.live !== null;
   const parts = partsOf(one).reverse();

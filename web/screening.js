@@ -210,9 +210,9 @@ export class Screening {
     find('clock', HTMLElement).textContent = `${clock(time)} / ${clock(seconds)}`;
     this.timeline.scores().forEach(({ class: number, score }, i) => {
       // The chart has 600 moments, the sidecar every frame, but only of the classes that were among its best.
-      const known = frame ? frame.maps.find((map) => map.class === number)?.score : score;
+      const known = frame ? frame.maps.find((map) => map.class === number)?.score ?? null : score;
       const text = this.classes.children[i]?.querySelector('.score');
-      if (text) text.textContent = known === undefined ? '–' : percent(known);
+      if (text) text.textContent = known === null ? '–' : percent(known);
     });
   }
 

@@ -150,7 +150,7 @@ def test_a_film_that_has_ended_begins_anew(page: Page, server: Server) -> None:
 def test_the_time_line_is_clicked_and_moved_along_by_keys(page: Page, server: Server) -> None:
     opened(page, server, FIRST)
     line = page.locator("#timeline")
-    assert page.locator("#timeline polyline").count() == 2
+    assert page.locator("#timeline .line").count() == 2
     box = line.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + 10)
