@@ -19,7 +19,8 @@ import { words } from './words.js';
  * @property {number} seconds
  * @property {'recording' | 'finished' | 'cut off'} state
  * @property {string | null} live the session that can be watched
- * @property {string} model
+ * @property {string} model empty where it is not known
+ * @property {string} reason why it stopped before its session did, or empty
  * @property {{label: string, share: number}[]} labels share of the frames in which each was the best
  * @property {number} bytes
  * @property {Segment[]} segments
@@ -28,7 +29,8 @@ import { words } from './words.js';
  *
  * @typedef {object} Course of the probabilities through a recording
  * @property {number[]} times s
- * @property {{class: number, label: string, scores: number[]}[]} classes
+ * @property {{class: number, label: string, scores: (number | null)[]}[]} classes null where a class was not among those
+ *   that the sidecar names of the frame
  */
 
 /** @returns {Promise<Recording[]>} newest first */

@@ -31,6 +31,8 @@ let state = 'joining';
 let all = [];
 /** Counts what was asked for, so that a late answer to an older wish is left alone. */
 let wish = 0;
+/** The server did not answer the last time. */
+let lost = false;
 
 const screening = new Screening(complain);
 const shelf = new Shelf(find('shelf', HTMLElement), { remove: setAside, restore: haveBack });
@@ -100,11 +102,14 @@ async function look() {
   try {
     const found = await recordings();
     if (mine !== wish) return;
+    if (lost) complain('');
+    lost = false;
     all = found;
     if (state !== 'screening') return showShelf();
     const one = all.find(({ id }) => id === screening.recording?.id);
     if (one && !one.live) show(one);
   } catch (reason) {
+    lost = true;
     complain(Problem.of(reason).message);
   }
 }
@@ -129,7 +134,7 @@ function show(one) {
   title.textContent = `${dayOf(one.began)}, ${timeOf(one.began)}`;
   document.title = `${timeOf(one.began)} · ${words.shelf.title} · whycam`;
   find('facts', HTMLElement).textContent = [
-    one.live ? words.shelf.live : clock(one.seconds), one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '',
+    one.live ? words.shelf.live : clock(one.seconds), one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '', one.reason,
   ].filter(Boolean).join(' · ');
   find('remove', HTMLElement).hidden = one.live !== null;
   const parts = partsOf(one).reverse();

@@ -85,9 +85,10 @@ export class Screening {
     this.player.open(recording.segments, (name) => fileOf(recording.id, name));
     this.timeline.show({ times: [], classes: [] }, this.player.seconds);
     if (!recording.segments.length) this.complain(words.shelf.noFilm);
-    void this.#course(recording);
-    if (recording.files.some(({ name }) => name === SIDECAR)) this.#read(recording);
-    else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
+    if (recording.files.some(({ name }) => name === SIDECAR)) {
+      this.#read(recording);
+      void this.#course(recording);
+    } else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
     this.#moved();
   }
 
@@ -209,9 +210,9 @@ export class Screening {
     find('clock', HTMLElement).textContent = `${clock(time)} / ${clock(seconds)}`;
     this.timeline.scores().forEach(({ class: number, score }, i) => {
       // The chart has 600 moments, the sidecar every frame, but only of the classes that were among its best.
-      const known = frame ? frame.maps.find((map) => map.class === number)?.score : score;
+      const known = frame ? frame.maps.find((map) => map.class === number)?.score ?? null : score;
       const text = this.classes.children[i]?.querySelector('.score');
-      if (text) text.textContent = known === undefined ? '–' : percent(known);
+      if (text) text.textContent = known === null ? '–' : percent(known);
     });
   }
 

@@ -104,7 +104,7 @@ export class Shelf {
       item.style.setProperty('--share', share.toFixed(3));
       return item;
     }));
-    const about = made('p', 'about', `${first.model} · ${bytes(parts.reduce((sum, part) => sum + part.bytes, 0))}`);
+    const about = made('p', 'about', [first.model, bytes(parts.reduce((sum, part) => sum + part.bytes, 0))].filter(Boolean).join(' · '));
     const remove = made('button', 'remove', words.shelf.remove);
     remove.type = 'button';
     remove.setAttribute('aria-label', words.shelf.removeOne(timeOf(first.began)));

@@ -59,8 +59,10 @@ export class Timeline {
     rule.setAttribute('class', 'rule');
     // The first class is drawn last, over the others.
     this.chart.replaceChildren(rule, ...course.classes.map(({ class: number, scores }, i) => {
-      const line = document.createElementNS(SVG, 'polyline');
-      line.setAttribute('points', course.times.map((time, at) => `${x(time)},${y(scores[at] ?? 0)}`).join(' '));
+      const line = document.createElementNS(SVG, 'path');
+      line.setAttribute('d', scores.map((score, at) => (score === null ? '' : (
+        `${at && scores[at - 1] !== null ? 'L' : 'M'}${x(course.times[at])} ${y(score)}h0`
+      ))).join(''));
       line.setAttribute('class', `line tint-${i}`);
       line.dataset.class = String(number);
       return line;
@@ -74,7 +76,7 @@ export class Timeline {
    */
   at(time, best = null) {
     this.time = time;
-    best ??= this.scores().sort((a, b) => b.score - a.score)[0] ?? null;
+    best ??= this.#best();
     this.head.style.setProperty('--at', String(this.seconds ? Math.min(1, time / this.seconds) : 0));
     this.element.setAttribute('aria-valuenow', time.toFixed(1));
     this.element.setAttribute('aria-valuetext', words.shelf.moment(
@@ -82,17 +84,24 @@ export class Timeline {
     ));
   }
 
+  #best() {
+    /** @type {{label: string, score: number} | null} */
+    let best = null;
+    for (const { label, score } of this.scores()) if (score !== null && score > (best?.score ?? 0)) best = { label, score };
+    return best;
+  }
+
   /** The classes with their probabilities now, in the order of the chart. */
   scores() {
     const { times, classes } = this.course;
     let at = times.length - 1;
     while (at > 0 && times[at] > this.time + 0.004) at -= 1;
-    return classes.map(({ class: number, label, scores }) => ({ class: number, label, score: scores[at] ?? 0 }));
+    return classes.map(({ class: number, label, scores }) => ({ class: number, label, score: scores[at] ?? null }));
   }
 
   /** @param {number | null} chosen class whose line stands out */
   mark(chosen) {
-    for (const line of this.chart.querySelectorAll('polyline')) {
+    for (const line of /** @type {NodeListOf<SVGPathElement>} */ (this.chart.querySelectorAll('.line'))) {
       line.classList.toggle('chosen', line.dataset.class === String(chosen));
     }
     this.chart.classList.toggle('choosing', chosen !== null);

@@ -113,8 +113,8 @@ def test_what_the_page_draws_is_what_the_painter_draws(modules: Page, fit: Any, 
     pixels = modules.evaluate(DRAWN, [[told(drawn)], look, {"width": width, "height": height}, fit, GREY])
     made = np.array(pixels, np.float64).reshape(height, width, 4)[..., :3]
     # The painter's chroma has half the size, the page's whole picture has: at steep edges they differ a little.
-    assert np.abs(made - wanted).mean() < 2
-    assert np.abs(made - wanted).max() < 24
+    assert np.abs(made - wanted).mean() < 1
+    assert np.abs(made - wanted).max() < 10
     assert np.abs(wanted - GREY).max() > 60 * opacity
     if fit == "crop":
         left = (width - height) // 2
@@ -148,7 +148,7 @@ def test_two_held_classes_are_drawn_in_two_colours_as_the_painter_does_it(module
     look, size = {"colormap": "inferno", "opacity": 0.7}, {"width": width, "height": height}
     pixels = modules.evaluate(DRAWN, [[told(m) for m in maps], look, size, "stretch", GREY])
     made = np.array(pixels, np.float64).reshape(height, width, 4)[..., :3]
-    assert np.abs(made - wanted).mean() < 2
+    assert np.abs(made - wanted).mean() < 1
     middle = height // 2
     assert made[middle, 12, 0] > made[middle, 12, 2] + 80  # orange
     assert made[middle, width - 24, 2] > made[middle, width - 24, 0] + 40  # blue

@@ -43,7 +43,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cut_off(folder: Path, elsewhere: Path) -> None:
     """A recording as a power cut leaves it: what was on the disk while it ran."""
     running = record(elsewhere / folder.name, film.encoded("H264", 60, SMALL), end=False)
-    until(lambda: len((running.folder / "predictions.jsonl").read_text().splitlines()) > 40)
+    sidecar = running.folder / "predictions.jsonl"
+    until(lambda: sidecar.exists() and len(sidecar.read_text().splitlines()) > 40)
     shutil.copytree(running.folder, folder)
     running.close()
 
@@ -149,7 +150,7 @@ def test_a_film_that_has_ended_begins_anew(page: Page, server: Server) -> None:
 def test_the_time_line_is_clicked_and_moved_along_by_keys(page: Page, server: Server) -> None:
     opened(page, server, FIRST)
     line = page.locator("#timeline")
-    assert page.locator("#timeline polyline").count() == 2
+    assert page.locator("#timeline .line").count() == 2
     box = line.bounding_box()
     assert box is not None
     page.mouse.click(box["x"] + box["width"] * 0.75, box["y"] + 10)
@@ -202,6 +203,65 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     expect(page.locator("#colormap")).to_have_value("inferno")
     expect(page.locator("#opacity")).to_have_value("0.7")
     assert heat(page) > 1000
+
+
+def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:
+    recording = "2026-11-17_10-00-00_6f3a9c000006"
+    record(made / recording, film.encoded("H264", 30, SMALL))
+    sidecar = made / recording / "predictions.jsonl"
+    sidecar.write_text(re.sub(r'"scale":1.0', '"scale":0.02', sidecar.read_text()))
+    opened(page, server, recording)
+    assert heat(page) == 0
+    page.check("#own")
+    assert heat(page) > 1000
+    page.click("#as-then")
+    expect(page.locator("#own")).not_to_be_checked()
+    assert heat(page) == 0
+    shutil.rmtree(made / recording)
+
+
+def test_what_cannot_be_read_or_played_is_said(page: Page, server: Server, made: Path) -> None:
+    recording = "2026-11-16_10-00-00_7f3a9c000007"
+    record(made / recording, film.encoded("H264", 30, SMALL))
+    (made / recording / "predictions.jsonl").write_text('{"whycam": 7}\n{}\n')
+    page.goto(f"{server.url}/recordings#{recording}")
+    expect(page.locator("#error")).to_contain_text("The sidecar with the heatmaps cannot be read")
+    page.wait_for_function("() => whycam.player.camera.readyState >= 2")
+    other = "2026-11-16_11-00-00_7f3a9c000008"
+    record(made / other, film.encoded("H264", 30, SMALL))
+    (made / other / "predictions.jsonl").unlink()
+    (made / other / "explained-000.mp4").write_bytes(b"no film" * 100)
+    page.goto(f"{server.url}/recordings#{other}")
+    expect(page.locator("#error")).to_contain_text("cannot play explained-000.mp4")
+    expect(page.locator("#heat-says")).to_contain_text("sidecar with the heatmaps is missing")
+    assert_accessible(page)
+    shutil.rmtree(made / recording)
+    shutil.rmtree(made / other)
+
+
+def test_single_keys_can_be_switched_off(page: Page, server: Server) -> None:
+    opened(page, server, FIRST)
+    page.uncheck("#keys-on")
+    page.keyboard.press("Tab")
+    page.keyboard.press("k")
+    assert page.evaluate("() => whycam.player.playing") is False
+    page.reload()
+    page.wait_for_selector("#classes button")
+    expect(page.locator("#keys-on")).not_to_be_checked()
+    page.check("#keys-on")
+    page.keyboard.press("Tab")
+    page.keyboard.press("k")
+    assert page.evaluate("() => whycam.player.playing") is True
+
+
+def test_a_server_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> None:
+    page = browser.new_page()
+    with serving(tmp_path) as server:
+        page.goto(f"{server.url}/recordings")
+        expect(page.locator("#empty")).to_be_visible()
+        server.process.kill()
+        expect(page.locator("#error")).to_contain_text("does not answer", timeout=10_000)
+    page.close()
 
 
 def test_a_camera_that_was_turned_is_followed(page: Page, server: Server) -> None:
@@ -332,18 +392,24 @@ def test_a_large_sidecar_is_read_while_the_page_goes_on(page: Page, server: Serv
             writer.write(SidecarFrame(number * film.STEP, 0.0, maps, View()))
     assert sidecar.stat().st_size > 20e6
     page.add_init_script(
-        """window.pictures = 0;
-        const count = () => {
-          if (window.whycam?.sidecar && !whycam.sidecar.complete) window.pictures += 1;
-          requestAnimationFrame(count);
+        """window.reading = { from: 0, to: 0, before: 0, longest: 0 };
+        const look = (now) => {
+          if (window.whycam?.sidecar && !whycam.sidecar.complete) {
+            reading.from ||= now;
+            reading.to = now;
+            reading.longest = Math.max(reading.longest, now - (reading.before || now));
+          }
+          reading.before = now;
+          requestAnimationFrame(look);
         };
-        requestAnimationFrame(count);"""
+        requestAnimationFrame(look);"""
     )
     page.goto(f"{server.url}/recordings#{recording}")
     page.wait_for_function("() => whycam.sidecar?.complete", timeout=60_000)
     assert page.evaluate("() => whycam.sidecar.frames") == 18_000
-    # The page drew on while a worker read: were it the page's own work, there would be one picture and one after it.
-    assert page.evaluate("() => window.pictures") > 10
+    reading = page.evaluate("() => window.reading")
+    # The page drew on while a worker read: read by itself, in one piece, there would be one gap as long as all of it.
+    assert reading["longest"] < (reading["to"] - reading["from"]) / 3
     assert page.evaluate("() => whycam.sidecar.at(599.9).maps[4].grid.length") == 196
     found = page.evaluate("() => btoa(String.fromCharCode(...whycam.sidecar.at(300).maps[2].grid))")
     assert base64.b64decode(found) == grid.tobytes()
