@@ -25,6 +25,8 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf
 MAX_PIXELS = 8192 * 4320
 """Of a frame: what the largest phones film."""
 _SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_CLOCK_OF_THEIR_OWN = ("mpegts", "mpeg")
+"""Containers whose time stamps begin anywhere, such as at ten hours."""
 _A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 STDIN = Path("-")
 
@@ -140,31 +142,47 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     prepare = _Preparation(film.video.sample_aspect_ratio)
     whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
     timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
-    reached, packets, found = 0.0, 0, False
+    # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
+    stored = film.container.format.name != "avi"
+    reached, found = 0.0, False
     try:
         for packet in film.container.demux():
+            _count_from_start(packet, film)
             if packet.pts is not None and packet.time_base is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream is film.audio:
                 if packet.dts is not None:
                     yield packet
-            elif packet.stream is film.video:
-                packets += packet.size > 0
+            elif packet.stream is film.video and (packet.size or packet.dts is None):  # empty: the last frame goes on
                 if not packet.is_discard:
-                    timeline.expect(packet.pts)
+                    timeline.expect(packet.pts if stored else packet.dts)
                 for frame in _decoded(packet, timeline):
                     found = True
+                    if not stored:
+                        frame.pts = frame.dts
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
-        film.losses.missing = _missing(film, reached, packets)
+        film.losses.missing = _missing(film, reached)
     except av.FFmpegError as error:
         film.losses.error = error.strerror or str(error)
-        film.losses.missing = _missing(film, reached, packets)
+        film.losses.missing = _missing(film, reached)
     finally:
         film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
     if not found:
         raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
     yield from timeline.end()
     film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+
+
+def _count_from_start(packet: av.Packet[Any], film: Film) -> None:
+    """Let a film begin at 0 whose container has a clock of its own; all streams by the same time."""
+    start = film.container.start_time
+    if film.container.format.name not in _CLOCK_OF_THEIR_OWN or not start or packet.time_base is None:
+        return
+    shift = round(start / av.time_base / packet.time_base)
+    if packet.pts is not None:
+        packet.pts -= shift
+    if packet.dts is not None:
+        packet.dts -= shift
 
 
 def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:
@@ -176,11 +194,11 @@ def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFra
         timeline.broke()
 
 
-def _missing(film: Film, reached: float, packets: int) -> float:
+def _missing(film: Film, reached: float) -> float:
     """Seconds between where the packets end and where the header says that they do."""
     duration = film.container.duration
     if film.container.format.name == "avi":  # FFmpeg makes its duration shorter where the file is
-        missing = float((film.video.frames - packets) / film.rate)
+        missing = float(film.video.frames / film.rate) - reached
     elif duration is not None and film.container.format.name in _SAY_HOW_LONG:
         missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
     else:

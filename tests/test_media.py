@@ -6,11 +6,13 @@ import io
 import itertools
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from av.video.frame import PictureType
 
 from stream import media
 from stream.film_writer import FilmWriter
@@ -246,6 +248,71 @@ def test_older_containers_are_read(tmp_path: Path, suffix: str, codec: str) -> N
         x, y = film.place(SIZE, number).middle
         assert np.abs(film.colour_at(frame, x, y) - film.RED).max() < 75
     assert len(frames) == 20
+
+
+def test_an_avi_whose_frames_are_reordered_keeps_their_pace(tmp_path: Path) -> None:
+    path = film.write(tmp_path / "kitchen.avi", count=40, size=SIZE, time_base=Fraction(1, 30))
+    with av.open(path) as file:  # else there is nothing to try
+        assert any(frame.pict_type == PictureType.B for frame in file.decode(video=0))
+    with open_film(path) as opened:
+        frames = [item for item in read_film(opened) if isinstance(item, av.VideoFrame)]
+        assert opened.losses == Losses()
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    assert [b - a for a, b in itertools.pairwise(times)] == [1] * 39
+    for number, frame in enumerate(frames):
+        x, y = film.place(SIZE, number).middle
+        assert np.abs(film.colour_at(frame, x, y) - film.RED).max() < 75
+
+
+def test_an_avi_with_dropped_frames_is_whole(tmp_path: Path) -> None:
+    pts = [*range(20), *range(50, 60)]
+    path = film.write(tmp_path / "a.avi", count=30, size=SIZE, codec="mpeg4", pts=pts, time_base=Fraction(1, 30))
+    with open_film(path) as opened:
+        frames = [item for item in read_film(opened) if isinstance(item, av.VideoFrame)]
+        assert opened.losses == Losses()
+    first = frames[0].pts or 0
+    assert [(frame.pts or 0) - first for frame in frames] == pts
+
+
+def test_an_empty_packet_is_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "still.nut"
+    source = film.write(tmp_path / "a.mkv", count=9, size=SIZE, codec="mjpeg", pix_fmt="yuvj420p")
+    with av.open(source) as whole, av.open(path, "w") as file:
+        stream = file.add_stream_from_template(whole.streams.video[0])
+        for number, packet in enumerate(packet for packet in whole.demux(video=0) if packet.size):
+            kept = packet if number != 4 else av.Packet(b"")  # as Theora says 'the same again'
+            kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+            kept.stream = stream
+            file.mux(kept)
+    with open_film(path) as opened:
+        assert sum(isinstance(item, av.VideoFrame) for item in read_film(opened)) == 8
+        assert opened.losses == Losses()
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video")])
+def test_a_container_with_a_clock_of_its_own_begins_at_0(tmp_path: Path, suffix: str, codec: str) -> None:
+    pts = [5 * 30 + 15 + n for n in range(20)]  # half a second behind the sound
+    path = film.write(
+        tmp_path / f"a{suffix}",
+        pts=pts,
+        time_base=Fraction(1, 30),
+        size=SIZE,
+        codec=codec,
+        sound="mp2",
+        sound_from=5,
+    )
+    with open_film(path) as opened:
+        items = list(read_film(opened))
+    seen = [_seconds(item) for item in items if isinstance(item, av.VideoFrame)]
+    heard = [_seconds(item) for item in items if isinstance(item, av.Packet)]
+    assert heard[0] == 0
+    assert seen == pytest.approx([0.5 + n / 30 for n in range(20)], abs=0.03)
+
+
+def _seconds(item: av.VideoFrame | av.Packet[Any]) -> float:
+    assert item.pts is not None
+    assert item.time_base is not None
+    return float(item.pts * item.time_base)
 
 
 @pytest.mark.parametrize("size", [SIZE, (1280, 720)])
