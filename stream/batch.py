@@ -78,10 +78,12 @@ def carry_out(
         try:
             _check(task, taken, overwrite)
             task.output.parent.mkdir(parents=True, exist_ok=True)
-            yield Outcome(task, _explain(task, work, stdin))
+            explained = _explain(task, work, stdin)
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
-        taken[task.output.resolve()] = task.given
+        else:
+            taken[task.output.resolve()] = task.given
+            yield Outcome(task, explained)
 
 
 def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
@@ -119,6 +121,8 @@ def losses_told(losses: Losses) -> list[str]:
         )
     if losses.lost:
         told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+    if losses.silent:
+        told.append("Its sound is in a coding that is not known here; the result has none.")
     if losses.missing:
         told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
     elif losses.error:

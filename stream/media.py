@@ -47,6 +47,8 @@ class Losses:
     """Seconds that the file promises and does not hold."""
     error: str = ""
     """What stopped the reading before the file's end."""
+    silent: bool = False
+    """Whether it has sound that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,9 @@ def open_film(source: Path | BinaryIO) -> Film:
         container.close()
         raise MediaError(f"{name} has no video stream (found: {kinds}). Give a file with a picture.")
     video = videos[0]
+    if not video.codec_context:  # None, where FFmpeg knows no decoder
+        container.close()
+        raise MediaError(f"{name} has a picture in a coding that is not known here. Convert it to H.264.")
     if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
         size = f"{video.codec_context.width} x {video.codec_context.height}"
         container.close()
@@ -124,7 +129,9 @@ def open_film(source: Path | BinaryIO) -> Film:
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
     frames = video.frames or round(seconds * float(video.average_rate or 0))
-    return Film(name, container, video, next(iter(container.streams.audio), None), frames, not isinstance(source, Path))
+    audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    losses = Losses(silent=audio is None and bool(container.streams.audio))
+    return Film(name, container, video, audio, frames, not isinstance(source, Path), losses)
 
 
 def _advice(piped: bool) -> str:
