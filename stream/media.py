@@ -24,7 +24,7 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf
 """Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
 MAX_PIXELS = 8192 * 4320
 """Of a frame: what the largest phones film."""
-_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
 _CLOCK_OF_THEIR_OWN = ("mpegts", "mpeg")
 """Containers whose time stamps begin anywhere, such as at ten hours."""
 _A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
@@ -151,10 +151,11 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
     # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
     stored = film.container.format.name != "avi"
-    reached, found = 0.0, False
+    reached, found, cut = 0.0, False, False
     try:
         for packet in film.container.demux():
             _count_from_start(packet, film)
+            cut = packet.is_corrupt if packet.size else cut
             if packet.pts is not None and packet.time_base is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream is film.audio:
@@ -169,6 +170,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                         frame.pts = frame.dts
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
         film.losses.missing = _missing(film, reached)
+        film.losses.error = "its last packet is not whole" if cut else ""
     except av.FFmpegError as error:
         film.losses.error = error.strerror or str(error)
         film.losses.missing = _missing(film, reached)

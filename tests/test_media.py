@@ -223,9 +223,26 @@ def test_an_mp4_with_its_index_in_front_gives_what_it_has(tmp_path: Path) -> Non
         assert opened.losses.missing > 0.5
 
 
+def test_a_film_that_does_not_say_how_long_it_is_breaks_off_within_a_packet(tmp_path: Path) -> None:
+    source = film.write(tmp_path / "kitchen.mp4", count=90, size=SIZE)
+    path = tmp_path / "live.mp4"
+    with av.open(source) as whole, av.open(path, "w", options={"movflags": "frag_keyframe+empty_moov"}) as file:
+        stream = file.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    for size, error in ((path.stat().st_size, ""), (path.stat().st_size * 6 // 10, "its last packet is not whole")):
+        path.write_bytes(path.read_bytes()[:size])
+        with open_film(path) as opened:
+            count = sum(isinstance(item, av.VideoFrame) for item in read_film(opened))
+            assert opened.losses.error == error
+            assert (count == 90) == (not error)
+
+
 @pytest.mark.parametrize("sound", [None, "aac"])
 def test_a_whole_film_lacks_nothing(tmp_path: Path, sound: str | None) -> None:
-    for suffix in (".mp4", ".mov", ".mkv"):
+    for suffix in (".mp4", ".mov", ".mkv", ".flv"):
         with open_film(film.write(tmp_path / f"a{suffix}", count=45, size=SIZE, sound=sound)) as opened:
             for _ in read_film(opened):
                 pass
