@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
+import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -88,17 +93,28 @@ class Film:
 
 
 class _Pipe:
-    """A stream that can only be read onwards, such as standard input."""
+    """A stream that can only be read onwards, such as standard input; it ends where somebody stops it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, stop: threading.Event | None) -> None:
         self._file = file
+        self._stop = stop
+        self._descriptor: int | None = None
+        # Windows cannot wait for a pipe: there a stop is seen when the next bytes come.
+        if sys.platform != "win32":
+            with suppress(OSError):  # a stream in memory has none
+                self._descriptor = file.fileno()
 
     def read(self, size: int) -> bytes:
-        return self._file.read(size)
+        if self._descriptor is None or self._stop is None:
+            return self._file.read(size)
+        while not self._stop.is_set():
+            if select.select([self._descriptor], [], [], 0.2)[0]:
+                return os.read(self._descriptor, size)
+        return b""
 
 
-def open_film(source: Path | BinaryIO) -> Film:
-    """Open a video file, or a stream that is read onwards only; raises `MediaError`."""
+def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> Film:
+    """Open a video file, or a stream that is read onwards only, until `stop` is set; raises `MediaError`."""
     if isinstance(source, Path):
         if source.is_dir():
             raise MediaError(f"{source} is a folder. Give a video file.")
@@ -107,7 +123,7 @@ def open_film(source: Path | BinaryIO) -> Film:
     name = source.name if isinstance(source, Path) else "The stream"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(source if isinstance(source, Path) else _Pipe(source), "r", options=options)
+        container = av.open(source if isinstance(source, Path) else _Pipe(source, stop), "r", options=options)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"

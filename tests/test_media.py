@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import threading
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -431,3 +433,24 @@ def test_a_stream_that_has_its_index_at_the_end_says_what_to_do(tmp_path: Path) 
         pytest.raises(MediaError, match="An MP4 from a pipe needs its index in front"),
     ):
         list(read_film(opened))
+
+
+def test_a_stream_that_gives_nothing_more_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    path = film.write(tmp_path / "kitchen.ts", count=30, size=SIZE)
+    stop = threading.Event()
+    read, write = os.pipe()
+    with open(write, "wb") as giver, open(read, "rb") as taker:
+        giver.write(path.read_bytes())
+        giver.flush()  # and stays open
+        threading.Timer(0.5, stop.set).start()
+        with open_film(taker, stop) as opened:
+            assert sum(isinstance(item, av.VideoFrame) for item in read_film(opened)) == 30
+
+
+def test_a_stream_that_never_gives_anything_can_be_stopped() -> None:
+    stop = threading.Event()
+    read, write = os.pipe()
+    with open(write, "wb"), open(read, "rb") as taker:
+        threading.Timer(0.5, stop.set).start()
+        with pytest.raises(MediaError, match="cannot be read as a video"):
+            open_film(taker, stop)

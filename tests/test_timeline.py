@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import av
 import pytest
 
 from stream.timeline import Timeline
@@ -25,10 +26,10 @@ def test_an_error_counts_as_lost_only_where_there_was_no_frame_before(
     unread: Sequence[int], concealed: int, lost: int
 ) -> None:
     timeline = Timeline(1, whole=True)
-    shown = []
+    shown: list[av.VideoFrame] = []
     for number in range(6):
         timeline.expect(number)
-        if number in unread or not unread and number == 2:
+        if number in unread or (not unread and number == 2):
             timeline.broke()
         if number not in unread:
             shown += timeline.place(film.frame(film.spot((64, 48)), number))
