@@ -77,7 +77,7 @@ def carry_out(
             begun(task)
         try:
             _check(task, taken, overwrite)
-            task.output.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(task.output)
             explained = _explain(task, work, stdin)
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
@@ -99,6 +99,13 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
         raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{output} cannot be written: there is no such folder ({error.strerror}).") from error
 
 
 def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:

@@ -244,7 +244,7 @@ class _Preparation:
         turn = Turn.of(frame)
         transfer = transfer_of(frame)
         plain = frame if transfer is None else self._tone_mapper(frame, transfer)
-        width = round(frame.width * self._pixel)
+        width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything
         if plain.format.is_rgb:
             # Left to itself, FFmpeg would make BT.601 of it and not say so.
             plain = self._reformatter.reformat(

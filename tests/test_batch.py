@@ -150,6 +150,13 @@ def test_a_coding_that_nobody_knows_is_told_in_a_sentence(
     assert says in told[0]
 
 
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path, engine: LocalEngine) -> None:
+    movie = film.write(tmp_path / "a.mp4", count=3, size=SIZE)
+    (tmp_path / "file").touch()
+    (outcome,) = all_of(engine, movie, output=tmp_path / "file" / "b.mp4")
+    assert outcome.problem.startswith(f"{tmp_path / 'file' / 'b.mp4'} cannot be written")
+
+
 def test_results_of_several_may_lie_in_a_folder(tmp_path: Path, engine: LocalEngine) -> None:
     results = tmp_path / "results" / "today"
     movies = [film.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]

@@ -353,6 +353,17 @@ def test_oblong_pixels_become_square(tmp_path: Path) -> None:
     assert [(f.width, f.height) for f in frames_of(path)] == [(128, 64)]
 
 
+def test_pixels_of_an_absurd_shape_make_no_enormous_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tape.mp4"
+    with av.open(path, "w") as file:
+        stream = file.add_stream("libx264", 25)
+        stream.width, stream.height = 72, 64
+        stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = Fraction(200)
+        file.mux([*stream.encode(film.frame(film.spot((72, 64)))), *stream.encode(None)])
+    monkeypatch.setattr(media, "MAX_PIXELS", 100 * 64)
+    assert [(f.width, f.height) for f in frames_of(path)] == [(100, 64)]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
