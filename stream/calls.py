@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -13,9 +14,11 @@ from stream.messages import CommandError
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
 from stream.rtc import MAX_COMMAND
 from stream.session import STREAMS, Owner, ServerFull, Session, Sessions
+from stream.throttle import Throttle
 from stream.viewer import Viewer
 
 SESSIONS = web.AppKey("sessions", Sessions)
+CALLS = web.AppKey("calls", Throttle)
 CALL_AGAIN_S = "5"
 SDP = "application/sdp"
 Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
@@ -23,6 +26,7 @@ Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
 
 def add_routes(app: web.Application) -> None:
     """Let cameras and viewers call `app`, which holds an `Access` and the `Sessions`."""
+    app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.calls_a_minute),))
     senders, viewers = only("phone", "host"), only("viewer", "phone", "host")
     # The RFC ends with 200, and its clients look for that.
     for path, guard, begin, ended in (
@@ -46,6 +50,7 @@ def _answering(begin: Begin) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"Send the offer as {SDP}.")
+        _count_call(request)
         try:
             offer = (await body_of(request)).decode()
             begun = await begin(request, offer)
@@ -69,6 +74,20 @@ def _answering(begin: Begin) -> Handler:
         )
 
     return handle
+
+
+def _count_call(request: web.Request) -> None:
+    """Each answer costs keys and a certificate's signature: who asks for them without end waits."""
+    address = _owner(request).address
+    if address is None:
+        return
+    wait = request.app[CALLS].wait(address)
+    if wait:
+        raise web.HTTPTooManyRequests(
+            text=f"This device calls too often. Call again in {math.ceil(wait)} s.",
+            headers={hdrs.RETRY_AFTER: str(math.ceil(wait))},
+        )
+    request.app[CALLS].fail(address)
 
 
 async def _call(request: web.Request, offer: str) -> Session:

@@ -69,7 +69,8 @@ class Recorder:
         if wanted and self._shelf is None:
             raise CommandError("This server does not record. Start it without --no-record.")
         running = self._recording is not None and self._recording.status.state == "on"
-        if wanted == (running or self._wanted):
+        waits = self._recording is not None and not running  # for room on the disk, as a rule
+        if wanted == (running or self._wanted) and (wanted or not waits):
             return
         now = time.monotonic()
         if now - self._switched < SWITCH_EVERY_S:

@@ -24,6 +24,7 @@ from aiortc.sdp import SessionDescription
 from stream import rtc_hooks
 from stream.channel import Reports
 from stream.codec import CodecName, EncodedFrame
+from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer, take_any_h264
 from stream.pacing import Wish
 from stream.reordering import is_b_picture
@@ -39,8 +40,8 @@ MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
 MAX_BACK = 90_000
 """How far a frame may be shown before the one that came before it, one second."""
-MAX_COMMAND = 4096
-"""Bytes of a command on the data channel."""
+MAX_COMMAND = LIMITS.command_length
+"""Letters of a command on the data channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,11 @@ class Peer:
         if self._track is not None:
             self._track.put(frame)
 
+    @property
+    def sources(self) -> int:
+        """How many streams (SSRCs) the camera has sent."""
+        return rtc_hooks.source_count(self._receiver)
+
     def returned_rtp(self, pts: int) -> int | None:
         """The RTP time stamp that a frame of this pts goes back with; None before the first packet left."""
         return self._returned(pts)
@@ -241,7 +247,7 @@ class Peer:
 
         def on_message(message: str | bytes) -> None:
             if isinstance(message, bytes) or len(message) > MAX_COMMAND:
-                reply: str | None = '{"error": "A command is a JSON text of at most 4096 characters."}'
+                reply: str | None = _NO_COMMAND
             else:
                 reply = self._events.on_command(message)
             if reply is not None and channel.readyState == "open":
@@ -268,6 +274,9 @@ def ice_server(url: str) -> RTCIceServer:
         raise ValueError(f"An ICE server is written stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
     stun, turn, user, secret, host = parts.groups()
     return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
+
+
+_NO_COMMAND = f'{{"error": "A command is a JSON text of at most {MAX_COMMAND} characters."}}'
 
 
 def _ignore(*_: object) -> None:

@@ -18,22 +18,18 @@ from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
+from stream.inflow import Inflow
+from stream.limits import LIMITS, Limits
 from stream.live import LiveStream, Painted
 from stream.messages import CommandError, for_viewers, parse_command, report, stalled
 from stream.pacing import Wish
 from stream.recorder import Recorder
-from stream.recording import MIN_FREE
 from stream.rtc import Media, Peer, PeerEvents
 from stream.rtc_hooks import Packer
 from stream.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
-MAX_SESSIONS = 8
-MAX_SESSIONS_AN_ADDRESS = 2
-MAX_VIEWERS = 32
-STALLED_S = 5.0
-SILENT_S = 15.0
 REMEMBERED = 256
 """Sessions and viewers that ended and whose second DELETE is no mistake."""
 CLOSE_S = 10.0
@@ -57,17 +53,7 @@ class Settings:
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
-    min_free: int = MIN_FREE
-    """Bytes that recordings leave free on the disk."""
-    max_sessions: int = MAX_SESSIONS
-    max_sessions_an_address: int = MAX_SESSIONS_AN_ADDRESS
-    """For one address in the LAN; this computer itself is not counted."""
-    max_viewers: int = MAX_VIEWERS
-    """Of all sessions together."""
-    stalled_s: float = STALLED_S
-    """Seconds without a frame after which the reports say so."""
-    silent_s: float = SILENT_S
-    """Seconds without a frame after which a session is closed: its phone has gone."""
+    limits: Limits = LIMITS
 
 
 class Session:
@@ -91,6 +77,7 @@ class Session:
         # The phone and all viewers have one wish for a keyframe in common.
         self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
+        self._inflow = Inflow(settings.limits)
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -125,7 +112,7 @@ class Session:
             engine,
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
-            min_free=settings.min_free,
+            min_free=settings.limits.min_free,
         )
         session._watchdog = asyncio.create_task(session._watch())
         return session
@@ -166,8 +153,9 @@ class Session:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _receive(self, frame: EncodedFrame, rtp: int) -> None:
-        if frame.is_too_large:
-            self._end("the camera's picture is larger than 1920x1080")
+        excess = self._inflow.excess(frame)
+        if excess is not None:
+            self._end(excess)
             return
         self._recorder.saw_frame()
         self._rtp.append((frame.pts, rtp))
@@ -229,12 +217,15 @@ class Session:
             self._live.request_keyframe()
 
     async def _watch(self) -> None:
+        limits = self._settings.limits
         while True:
             await asyncio.sleep(1)
+            if self._peer.sources > limits.sources:
+                self._end(f"the camera sends more than {limits.sources} streams in one call")
             silent = time.monotonic() - self._peer.last_frame
-            if silent > self._settings.silent_s:
+            if silent > limits.silent_s:
                 self._end(f"no picture for {silent:.0f} s")
-            elif silent > self._settings.stalled_s and self._reported:
+            elif silent > limits.stalled_s and self._reported:
                 self._report(stalled(self._reported))
 
     def _end(self, reason: str) -> None:
@@ -315,12 +306,13 @@ class Sessions:
 
     def _make_room(self, owner: Owner) -> None:
         owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
-        if len(owners) >= self.settings.max_sessions:
+        limits = self.settings.limits
+        if len(owners) >= limits.sessions:
             raise ServerFull(
-                f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
+                f"The server already serves {limits.sessions} cameras, as many as it can. "
                 "End one of them, or try again later."
             )
-        most = self.settings.max_sessions_an_address
+        most = limits.sessions_an_address
         if owner.address is not None and sum(o.address == owner.address for o in owners) >= most:
             raise ServerFull(
                 f"The server already serves {most} cameras of this device, as many as one may have. "
@@ -335,7 +327,7 @@ class Sessions:
         """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
         session = self._open[session_id]
         self._check_open()
-        most = self.settings.max_viewers
+        most = self.settings.limits.viewers
         if len(self._viewers) + self._admitting >= most:
             raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
         self._admitting += 1

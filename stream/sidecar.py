@@ -38,15 +38,17 @@ class SidecarWriter:
     """Writes a sidecar; a line is on its way to the disk when `write` returns.
 
     `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
-    line holds settings where they are not those of the line before.
+    line holds settings where they are not those of the line before. `go_on`: behind the lines that there are.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, go_on: bool = False) -> None:
+        begun = go_on and drop_cut_line(path) > 0
         # Buffered by line: a crash loses none that was written.
-        self._file = path.open("w", encoding="utf-8", newline="\n", buffering=1)
+        self._file = path.open("a" if begun else "w", encoding="utf-8", newline="\n", buffering=1)
         self._time_base = header["time_base"]
-        self._settings = header.get("settings")
-        self._put({"whycam": VERSION, **header})
+        self._settings = None if begun else header.get("settings")
+        if not begun:
+            self._put({"whycam": VERSION, **header})
 
     def write(self, frame: SidecarFrame) -> None:
         """Add the line of one frame."""
@@ -90,6 +92,18 @@ class SidecarWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def drop_cut_line(path: Path) -> int:
+    """Take away a last line that a crash or a full disk cut off; returns how many lines there are. Raises `OSError`."""
+    lines = end = 0
+    with path.open("r+b") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                lines += 1
+                end += len(line)
+        file.truncate(end)
+    return lines
 
 
 def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:

@@ -13,6 +13,7 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 from stream import rtc_hooks
 from stream.channel import Reports
 from stream.codec import CodecName
+from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer
 from stream.rtc import Media, give_answer, new_connection, silence, take_offer
 from stream.rtc_hooks import PackedFrame
@@ -20,7 +21,7 @@ from stream.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
-CONNECT_S = 30.0
+CONNECT_S = LIMITS.connect_s
 """Seconds that a viewer has to take the answer up; then its place is free again."""
 
 

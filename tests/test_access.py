@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, ClientSession
 from stream.access import COOKIE, HEADERS
 from stream.codec import EncodedFrame
 from stream.credentials import Credentials
+from stream.limits import Limits
 from stream.session import Settings
 from tests import film
 from tests.engines import fast
@@ -308,4 +309,4 @@ def test_a_camera_that_sends_nothing_is_said_to_stall(tmp_path: Path, frames: li
             phone.camera.running.set()
             await phone.until(lambda: phone.reports[-1]["state"] != "stalled")
 
-    at_home(tmp_path, body, Settings(stalled_s=0.5))
+    at_home(tmp_path, body, Settings(limits=Limits(stalled_s=0.5)))

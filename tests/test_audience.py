@@ -18,6 +18,7 @@ from stream import rtc_hooks
 from stream import viewer as viewer_module
 from stream.codec import EncodedFrame
 from stream.encoder import Encoder
+from stream.limits import Limits
 from stream.session import Session, Sessions, Settings
 from tests import film
 from tests.engines import fast
@@ -315,7 +316,7 @@ def test_a_viewer_too_many_is_told_to_come_back(tmp_path: Path, h264: list[Encod
             await http.delete(first.location)
             await stack.enter_async_context(watching(http, base, publisher.session_id))
 
-    served(fast(tmp_path), Settings(max_viewers=2), body)
+    served(fast(tmp_path), Settings(limits=Limits(viewers=2)), body)
 
 
 def test_a_viewer_that_never_connects_gives_its_place_back(
