@@ -38,15 +38,17 @@ class SidecarWriter:
     """Writes a sidecar; a line is on its way to the disk when `write` returns.
 
     `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
-    line holds settings where they are not those of the line before.
+    line holds settings where they are not those of the line before. `go_on`: behind the lines that there are.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], *, go_on: bool = False) -> None:
+        begun = go_on and drop_cut_line(path) > 0
         # Buffered by line: a crash loses none that was written.
-        self._file = path.open("w", encoding="utf-8", newline="\n", buffering=1)
+        self._file = path.open("a" if begun else "w", encoding="utf-8", newline="\n", buffering=1)
         self._time_base = header["time_base"]
-        self._settings = header.get("settings")
-        self._put({"whycam": VERSION, **header})
+        self._settings = None if begun else header.get("settings")
+        if not begun:
+            self._put({"whycam": VERSION, **header})
 
     def write(self, frame: SidecarFrame) -> None:
         """Add the line of one frame."""
@@ -90,6 +92,18 @@ class SidecarWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def drop_cut_line(path: Path) -> int:
+    """Take away a last line that a crash or a full disk cut off; returns how many lines there are. Raises `OSError`."""
+    lines = end = 0
+    with path.open("r+b") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                lines += 1
+                end += len(line)
+        file.truncate(end)
+    return lines
 
 
 def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
@@ -143,3 +157,51 @@ def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dic
     for label, score, heatmap in zip(labels, scores, heatmaps, strict=True):
         grid = np.frombuffer(base64.b64decode(heatmap["data"]), np.uint8).reshape(heatmap["shape"])
         yield DrawnMap(heatmap["class"], label, score, grid, heatmap["evidence"], heatmap["scale"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a line says of its frame, but for the maps."""
+
+    time: float
+    """In seconds."""
+    classes: tuple[int, ...]
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    @classmethod
+    def of(cls, frame: SidecarFrame, time: float) -> Scores:
+        """Those of a frame that is shown at this time."""
+        maps = frame.maps
+        return cls(
+            round(time, 6), tuple(m.class_id for m in maps), tuple(m.label for m in maps), tuple(m.score for m in maps)
+        )
+
+
+def read_scores(path: Path, start: int = 0) -> Iterator[tuple[int, Scores | None]]:
+    """Each complete line from byte `start` on: where it ends, and its scores; None for the header and for damage.
+
+    The maps are nine tenths of a line and are skipped unread, by which this is ten times as fast as `read_sidecar`.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):  # still being written, or cut off by a crash
+                return
+            start += len(line)
+            yield start, _scores(line)
+
+
+def _scores(line: bytes) -> Scores | None:
+    head, maps, _ = line.partition(_MAPS)
+    if not maps:
+        return None
+    try:
+        value = json.loads(head + b"}")
+        return Scores(float(value["time"]), tuple(value["classes"]), tuple(value["labels"]), tuple(value["scores"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+_MAPS = b',"heatmaps":'
+"""As `SidecarWriter` writes it. In a text the quotes would have a backslash before them."""
