@@ -239,9 +239,13 @@ class _Preparation:
         self._pixel = pixel or Fraction(1)  # width to height of one
         self._reformatter = VideoReformatter()
         self._tone_mapper = ToneMapper()
+        self._turns: dict[int, Turn] = {}
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        turn = Turn.of(frame)
+        # Who looks at a frame's side data ties it into a circle, and it stays in memory until Python looks for those.
+        turn = self._turns.get(frame.rotation)
+        if turn is None:
+            turn = self._turns[frame.rotation] = Turn.of(frame)
         transfer = transfer_of(frame)
         plain = frame if transfer is None else self._tone_mapper(frame, transfer)
         width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything

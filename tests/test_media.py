@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
 import os
@@ -416,6 +417,19 @@ class Pipe(io.RawIOBase):
 
     def close(self) -> None:
         self._file.close()
+
+
+def test_a_frame_leaves_memory_when_it_is_done_with(tmp_path: Path) -> None:
+    path = film.write(tmp_path / "kitchen.mov", count=60, size=SIZE, turn=90)
+    gc.collect()
+    gc.disable()  # which comes by seldom: a few objects hold a great deal of memory
+    try:
+        with open_film(path) as opened:
+            for _ in read_film(opened):
+                pass
+        assert sum(isinstance(each, av.VideoFrame) for each in gc.get_objects()) < 10
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".webm"])
