@@ -359,7 +359,7 @@ def test_pixels_of_an_absurd_shape_make_no_enormous_frame(tmp_path: Path, monkey
     with av.open(path, "w") as file:
         stream = file.add_stream("libx264", 25)
         stream.width, stream.height = 72, 64
-        stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = Fraction(200)
+        stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = Fraction(20)
         file.mux([*stream.encode(film.frame(film.spot((72, 64)))), *stream.encode(None)])
     monkeypatch.setattr(media, "MAX_PIXELS", 1000 * 64)
     assert [(f.width, f.height) for f in frames_of(path)] == [(1000, 64)]
