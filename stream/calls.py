@@ -1,4 +1,4 @@
-"""The routes of whoever sends or takes a stream: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
+"""The routes of whoever sends, takes or steers a stream: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from aiohttp import hdrs, web
 
 from stream.access import CALLER, Handler, only
 from stream.connections import body_of
+from stream.messages import CommandError
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
+from stream.rtc import MAX_COMMAND
 from stream.session import STREAMS, Owner, ServerFull, Session, Sessions
 from stream.throttle import Throttle
 from stream.viewer import Viewer
@@ -39,6 +41,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_get(path + "/{id}", guard(_nothing), allow_head=False)
         app.router.add_patch(path + "/{id}", guard(_no_trickle))
     app.router.add_get("/api/sessions", only("viewer", "host")(_sessions))
+    app.router.add_post("/api/sessions/{id}/command", senders(_command))
 
 
 def _answering(begin: Begin) -> Handler:
@@ -115,17 +118,41 @@ def _ending(status: int) -> Handler:
     """What ends a session or a viewer, and says so with this status."""
 
     async def handle(request: web.Request) -> web.Response:
-        sessions, made_id = request.app[SESSIONS], request.match_info["id"]
         try:
-            owner = sessions.owner(made_id)
-            if request[CALLER].role != "host" and owner.device != request[CALLER].device:
-                raise web.HTTPForbidden(text="Only the device that made this call, or the computer itself, may end it.")
-            await sessions.end(made_id)
+            _check_owner(request)
+            await request.app[SESSIONS].end(request.match_info["id"])
         except KeyError as error:
             raise web.HTTPNotFound(text="There is no such call.") from error
         return web.Response(status=status)
 
     return handle
+
+
+def _check_owner(request: web.Request) -> None:
+    """Raises 403 for a stranger, `KeyError` where nobody knows the id."""
+    owner = request.app[SESSIONS].owner(request.match_info["id"])
+    if request[CALLER].role != "host" and owner.device != request[CALLER].device:
+        raise web.HTTPForbidden(text="This is for the device that made the call, and for the computer itself.")
+
+
+async def _command(request: web.Request) -> web.Response:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send the command as application/json.")
+    body = await body_of(request)
+    if len(body) > MAX_COMMAND:
+        raise web.HTTPRequestEntityTooLarge(
+            MAX_COMMAND, len(body), text=f"The command is too large; at most {MAX_COMMAND} bytes are taken."
+        )
+    try:
+        _check_owner(request)
+        request.app[SESSIONS].command(request.match_info["id"], body.decode())
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="The command is not UTF-8 text.") from error
+    except CommandError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such session, or not any more.") from error
+    return web.Response(status=204)
 
 
 async def _nothing(_: web.Request) -> web.Response:

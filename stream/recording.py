@@ -22,13 +22,14 @@ import av
 from av.container import OutputContainer
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.course import Course
 from stream.hold import Hold
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
 from stream.limits import LIMITS
 from stream.private import write_private
 from stream.reordering import DisplayOrder, is_b_picture
 from stream.repair import count_frames
-from stream.sidecar import SidecarFrame, SidecarWriter
+from stream.sidecar import Scores, SidecarFrame, SidecarWriter
 
 MIN_FREE = LIMITS.min_free
 """Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
@@ -60,6 +61,8 @@ class RecordingStatus:
 
     state: State
     folder: str = ""
+    id: str = ""
+    """The random part of the folder's name."""
     reason: str = ""
     camera: Literal["copied", "encoded anew"] = "copied"
     """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
@@ -145,9 +148,9 @@ class _Track:
 
 
 def new_folder(shelf: Path) -> Path:
-    """A new, private folder for one recording, named by date: `2026-11-22_21-03-55_1f3a9c`."""
+    """A new, private folder for one recording, named by date and a random part: `2026-11-22_21-03-55_1f3a9c…`."""
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(6)}"
     folder.mkdir(mode=0o700)
     return folder
 
@@ -175,11 +178,12 @@ class Recording:
         self._about = dict(about)
         self._want_keyframe = want_keyframe
         self._min_free = min_free
-        self._status = RecordingStatus("on", str(folder))
+        self._status = RecordingStatus("on", str(folder), folder.name.rpartition("_")[2])
         self._camera = _Track("camera")
         self._explained = _Track("explained")
         self._received = 0
         self._sidecar_lines = 0
+        self._course = Course()
         self._zero: int | None = None
         self._starts: list[int] = []  # pts of each camera segment's first frame
         self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
@@ -392,6 +396,7 @@ class Recording:
         track.file.write(frame, frame.pts - self._starts[number])
         track.recorded += 1
         sidecar.write(replace(line, pts=line.pts - self._zero))
+        self._course.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
         self._sidecar_lines += 1
 
     def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
@@ -428,6 +433,7 @@ class Recording:
             },
             "camera": self._camera.segments,
             "explained": self._explained.segments,
+            **self._course.summary(),
         }
         path = self.folder / "session.json"
         write_private(path, json.dumps(session, indent=1, ensure_ascii=False).encode())

@@ -22,6 +22,7 @@ from aiortc.exceptions import OperationError
 from aiortc.sdp import SessionDescription
 
 from stream import rtc_hooks
+from stream.channel import Reports
 from stream.codec import CodecName, EncodedFrame
 from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer, take_any_h264
@@ -131,7 +132,7 @@ class Peer:
         self._events = events
         self._clock = _Unwrap()
         self._track: PacketTrack | None = None
-        self._reports: RTCDataChannel | None = None
+        self._reports = Reports()
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: Callable[[int], int | None] = lambda _: None
         self.request_keyframe = Wish(self._ask)
@@ -215,9 +216,7 @@ class Peer:
 
     def report(self, text: str) -> None:
         """Send a report, if there is somebody to read it and room for it."""
-        channel = self._reports
-        if channel is not None and channel.readyState == "open" and channel.bufferedAmount < 64 * 1024:
-            channel.send(text)
+        self._reports.send(text)
 
     def _ask(self) -> None:
         task = asyncio.get_running_loop().create_task(rtc_hooks.request_keyframe(self._receiver))
@@ -244,8 +243,7 @@ class Peer:
         self._events.on_frame(frame, timestamp)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label == "reports":
-            self._reports = channel
+        self._reports.take(channel)
 
         def on_message(message: str | bytes) -> None:
             if isinstance(message, bytes) or len(message) > MAX_COMMAND:

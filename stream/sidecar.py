@@ -157,3 +157,51 @@ def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dic
     for label, score, heatmap in zip(labels, scores, heatmaps, strict=True):
         grid = np.frombuffer(base64.b64decode(heatmap["data"]), np.uint8).reshape(heatmap["shape"])
         yield DrawnMap(heatmap["class"], label, score, grid, heatmap["evidence"], heatmap["scale"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a line says of its frame, but for the maps."""
+
+    time: float
+    """In seconds."""
+    classes: tuple[int, ...]
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    @classmethod
+    def of(cls, frame: SidecarFrame, time: float) -> Scores:
+        """Those of a frame that is shown at this time."""
+        maps = frame.maps
+        return cls(
+            round(time, 6), tuple(m.class_id for m in maps), tuple(m.label for m in maps), tuple(m.score for m in maps)
+        )
+
+
+def read_scores(path: Path, start: int = 0) -> Iterator[tuple[int, Scores | None]]:
+    """Each complete line from byte `start` on: where it ends, and its scores; None for the header and for damage.
+
+    The maps are nine tenths of a line and are skipped unread, by which this is ten times as fast as `read_sidecar`.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):  # still being written, or cut off by a crash
+                return
+            start += len(line)
+            yield start, _scores(line)
+
+
+def _scores(line: bytes) -> Scores | None:
+    head, maps, _ = line.partition(_MAPS)
+    if not maps:
+        return None
+    try:
+        value = json.loads(head + b"}")
+        return Scores(float(value["time"]), tuple(value["classes"]), tuple(value["labels"]), tuple(value["scores"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+_MAPS = b',"heatmaps":'
+"""As `SidecarWriter` writes it. In a text the quotes would have a backslash before them."""

@@ -130,6 +130,32 @@ def test_a_bearer_token_calls_without_a_cookie(tmp_path: Path, frames: list[Enco
     at_home(tmp_path, body)
 
 
+def test_a_session_is_steered_by_its_owner_and_the_host_alone(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    async def body(home: House) -> None:
+        async with (
+            home.joined() as one,
+            home.joined() as other,
+            home.joined("viewer") as viewer,
+            home.device() as host,
+            calling(one, home.remote, frames) as phone,
+        ):
+            await phone.until(lambda: phone.reports)
+            path = f"/api/sessions/{phone.reports[-1]['session']}/command"
+            for http, base, status in (
+                (one, home.remote, 204),
+                (other, home.remote, 403),
+                (viewer, home.remote, 403),
+                (host, home.remote, 401),
+                (host, home.local, 204),
+            ):
+                assert (await http.post(base + path, json={"opacity": status / 1000})).status == status
+            evil = {"Origin": "https://evil.example"}
+            assert (await host.post(home.local + path, json={}, headers=evil)).status == 403
+            await phone.until(lambda: phone.reports[-1]["view"]["opacity"] == 0.204)
+
+    at_home(tmp_path, body)
+
+
 def test_a_viewer_may_not_call_and_a_phone_is_not_the_host(tmp_path: Path) -> None:
     async def body(home: House) -> None:
         async with home.joined("viewer") as viewer, home.joined() as phone:

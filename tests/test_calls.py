@@ -22,9 +22,10 @@ from stream.engine import Engine
 from stream.limits import Limits
 from stream.overlay import View
 from stream.planes import rgb_of
+from stream.recorder import SWITCH_EVERY_S
 from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
-from stream.session import SWITCH_EVERY_S, ServerFull, Sessions, Settings
+from stream.session import ServerFull, Sessions, Settings
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.engines import SlowEngine, fast
@@ -413,3 +414,31 @@ def test_a_changed_view_is_in_the_sidecar(tmp_path: Path, h264: list[EncodedFram
     views = [line.view for line in lines]
     assert header["settings"]["opacity"] == views[0].opacity == View().opacity
     assert views[-1] == View(hold=(1,), opacity=0.25, scale="steady")
+
+
+def test_a_command_by_http_does_what_one_on_the_channel_does(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: phone.reports)
+            session_id = phone.reports[-1]["session"]
+            where = f"{base}/api/sessions/{session_id}/command"
+            response = await http.post(where, json={"hold": [2], "opacity": 0.25})
+            assert (response.status, await response.text()) == (204, "")
+            await phone.until(lambda: phone.reports[-1]["view"]["hold"] == [2])
+            (listed,) = await (await http.get(f"{base}/api/sessions")).json()
+            assert (listed["id"], listed["view"]["opacity"], listed["frozen"]) == (session_id, 0.25, False)
+            for bad, status, words in (
+                ('{"hold": [3]}', 400, "class numbers from 0 to 2"),
+                ("{", 400, "not JSON"),
+                (b"\xff", 400, "UTF-8"),
+                ("{}" + " " * 5000, 413, "at most 4096"),
+            ):
+                response = await http.post(where, data=bad, headers={"Content-Type": "application/json"})
+                text = await response.text()
+                assert (response.status, words in text) == (status, True), text
+            assert (await http.post(where, data="{}")).status == 415
+            assert (await http.post(where.replace(session_id, "none"), json={})).status == 404
+            assert (await http.get(where)).status == 405
+            assert phone.reports[-1]["view"]["opacity"] == 0.25
+
+    served(fast(tmp_path), Settings(), body)
