@@ -9,8 +9,10 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -71,9 +73,9 @@ def films(folder: Path) -> list[bytes]:
     for number, (ending, codec, pix_fmt) in enumerate(FILMS):
         path = folder / f"{number}.{ending}"
         try:
-            rate = {"time_base": film.Fraction(1, 1000)} if ending in ("flv", "mkv", "webm") else {}
+            rate = {"time_base": Fraction(1, 1000)} if ending in ("flv", "mkv", "webm") else {}
             film.write(path, count=6, codec=codec, pix_fmt=pix_fmt, **rate)  # type: ignore[arg-type]
-        except (film.av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError):
             continue
         made.append(path.read_bytes())
     assert len(made) >= 12, "of sixteen kinds of film"
