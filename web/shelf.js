@@ -71,20 +71,20 @@ export class Shelf {
     const card = this.#item(parts);
     const live = parts.find((part) => part.live) ?? null;
     const first = parts[parts.length - 1];
-    const shown = parts.find((part) => part.pictures.length) ?? first;
+    const pictures = [...parts].reverse().flatMap(({ id, pictures: times }) => times.map((time) => pictureOf(id, time)));
     const labels = mostly(parts);
 
     const open = made('a', 'open');
     open.href = `#${(live ?? parts[0]).id}`;
     const strip = made('span', 'strip');
-    for (const seconds of shown.pictures.slice(0, PICTURES)) {
+    for (const source of pictures.slice(0, PICTURES)) {
       const picture = made('img', '');
-      picture.src = pictureOf(shown.id, seconds);
+      picture.src = source;
       picture.alt = '';
       picture.loading = 'lazy';
       strip.append(picture);
     }
-    strip.dataset.count = String(Math.min(PICTURES, shown.pictures.length));
+    strip.dataset.count = String(Math.min(PICTURES, pictures.length));
     open.append(strip, made('span', 'when', timeOf(first.began)));
     const length = made('span', 'length', clock(parts.reduce((sum, part) => sum + part.seconds, 0)));
     const facts = [
