@@ -16,6 +16,8 @@ import { percent, words } from './words.js';
 
 /** A heatmap older than this is seen to lag behind a hand that moves. */
 const LATE_MS = 200;
+/** Names that change faster cannot be read from far. */
+const BETWEEN_MS = 300;
 const AGAIN_MS = [300, 1000, 2000, 4000];
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
@@ -30,6 +32,7 @@ export class Tile {
     /** @type {Report | null} */
     this.report = null;
     this.closed = false;
+    this.answered = -Infinity;
     this.sideBySide = false;
     this.small = false;
 
@@ -100,10 +103,13 @@ export class Tile {
     this.#signs(report);
   }
 
-  /** The explained classes, large: the held ones, else the best, which changes as calmly as the list. @param {Report} report */
+  /** The classes whose heat is drawn, large: the held ones, else the best. @param {Report} report */
   #answer(report) {
-    const best = this.labels.rows[0]?.answer;
-    const shown = report.view.hold.length ? report.held : best ? [best] : [];
+    const now = performance.now();
+    if (now - this.answered < BETWEEN_MS) return;
+    this.answered = now;
+    const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
+    const shown = report.view.hold.length ? report.held : best;
     while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
     while (this.answer.children.length < shown.length) {
       const item = part(this.answer, 'li', '');
