@@ -110,6 +110,9 @@ export class Tile {
     this.answered = now;
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
     const shown = report.view.hold.length ? report.held : best;
+    // Of a new scene nothing is known for a moment: the former answer pales.
+    this.answer.dataset.former = String(!shown.length);
+    if (!shown.length) return;
     while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
     while (this.answer.children.length < shown.length) {
       const item = part(this.answer, 'li', '');
