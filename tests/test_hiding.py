@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -175,10 +176,14 @@ def test_of_a_picture_that_stands_the_covered_question_is_asked_once_for_each_cl
         assert first[-1].hidden is not None
         assert (first[-1].hidden.class_id, first[-1].hidden.age_ms) == (0, 0.0)
         camera.stream.view = View((2,), hide=True)
-        then = [camera.show(frame) for frame in frames[60:80]]
+        for frame in frames[60:]:
+            hidden = camera.show(frame).hidden
+            if hidden is not None and hidden.class_id == 2:
+                break
+            time.sleep(0.02)  # nobody waits for the answer but this test
         assert len(engine.covered) == 2
-        assert then[-1].hidden is not None
-        assert (then[-1].hidden.class_id, then[-1].hidden.label) == (2, "blue")
+        assert hidden is not None
+        assert (hidden.class_id, hidden.label) == (2, "blue")
 
 
 def test_a_recording_holds_all_that_draws_its_covered_pictures_again(
