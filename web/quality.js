@@ -61,6 +61,7 @@ export class Quality {
     const lost = this.#lost(report.counts.lost, now);
     if (report.state === 'stalled') troubles.set('stalled', badDay.stalled);
     if (report.engine === 'restarting') troubles.set('restarting', badDay.restarting);
+    if (report.frozen) return troubles; // a picture that stands is not slow
     if (report.state === 'carried' && report.times.inference_ms > SLOW_MODEL_MS) {
       troubles.set('slowModel', badDay.slowModel(rounded(report.times.inference_ms)));
     }

@@ -51,12 +51,10 @@ export class Signs {
     this.hidden.hidden = !wanted;
     if (!hidden) return write(this.hidden, words.phone.hiding);
     const { label, before, after } = hidden;
-    const text = `${label} ${percent(before)} → ${percent(after)}`;
-    if (this.hidden.textContent === text) return undefined;
-    const [was, is] = [document.createElement('b'), document.createElement('b')];
-    was.textContent = percent(before);
-    is.textContent = percent(after);
-    return this.hidden.replaceChildren(`${label} `, was, ' → ', is);
+    if (this.hidden.textContent === `${label} ${percent(before)} → ${percent(after)}`) return undefined;
+    const name = part('span', label);
+    name.className = 'name';
+    return this.hidden.replaceChildren(name, ' ', part('b', percent(before)), ' → ', part('b', percent(after)));
   }
 
   /** @param {string} sentence about the picture that is seen, or none */
@@ -64,6 +62,13 @@ export class Signs {
     this.seen.hidden = !sentence;
     write(this.seen, sentence);
   }
+}
+
+/** @param {'span' | 'b'} tag @param {string} text */
+function part(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
 }
 
 /** @param {HTMLElement} element @param {string} text written only where it is new: some are live regions */

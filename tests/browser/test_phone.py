@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.axe import assert_accessible
 from tests.browser.test_page import grab, until, watch
 from tests.serving import Server, free_port, serving
 
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 SIZES = [(390, 844), (844, 390), (320, 568), (1280, 800), (1920, 1080)]
 BEST, SECOND, THIRD = (f"#labels li:nth-child({place}) button" for place in (1, 2, 3))
 

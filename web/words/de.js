@@ -7,9 +7,7 @@
 const common = {
   brand: 'whycam',
   cancel: 'Abbrechen',
-  back: 'Zurück',
   labelsAreEnglish: 'Die Namen sind die von ImageNet, auf Englisch.',
-  best: 'beste',
   held: 'gehalten',
   colormaps: {
     inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',

@@ -9,9 +9,7 @@
 const common = {
   brand: 'whycam',
   cancel: 'Cancel',
-  back: 'Back',
   labelsAreEnglish: 'The names are ImageNet’s, in English.',
-  best: 'best',
   held: 'held',
   /** @type {Record<string, string>} */
   colormaps: {
