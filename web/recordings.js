@@ -3,12 +3,12 @@
 
 import { recording, recordings, remove, restore } from './archive.js';
 import { bytes, clock, dayOf, timeOf } from './figures.js';
-import { find } from './find.js';
+import { find, made } from './find.js';
 import { joinOnce } from './join.js';
 import { Keys } from './keys.js';
 import { Problem } from './problem.js';
 import { Screening } from './screening.js';
-import { Shelf, made } from './shelf.js';
+import { Shelf } from './shelf.js';
 import { fillIn, words } from './words.js';
 
 /** @typedef {import('./archive.js').Recording} Recording */

@@ -3,6 +3,7 @@
 
 import { pictureOf } from './archive.js';
 import { bytes, clock, dayOf, timeOf } from './figures.js';
+import { made } from './find.js';
 import { percent, words } from './words.js';
 
 /** @typedef {import('./archive.js').Recording} Recording */
@@ -148,18 +149,4 @@ function mostly(parts) {
     for (const { label, share } of labels) shares.set(label, (shares.get(label) ?? 0) + (share * (parts.length > 1 ? seconds / whole : 1)));
   }
   return [...shares].map(([label, share]) => ({ label, share })).sort((a, b) => b.share - a.share);
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} kind
- * @param {string} name
- * @param {string} [text]
- * @returns {HTMLElementTagNameMap[K]}
- */
-export function made(kind, name, text = '') {
-  const element = document.createElement(kind);
-  if (name) element.className = name;
-  if (text) element.textContent = text;
-  return element;
 }
