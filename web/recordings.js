@@ -51,21 +51,23 @@ keysOn.addEventListener('change', () => keys.switch(keysOn.checked));
 find('remove', HTMLButtonElement).addEventListener('click', () => { if (screening.recording) void setAside(partsOf(screening.recording)); });
 window.addEventListener('hashchange', () => void go());
 window.addEventListener('pagehide', () => screening.close());
+window.addEventListener('pageshow', ({ persisted }) => { if (persisted) void go(); });
 setInterval(() => { if (!document.hidden) void look(); }, LOOK_MS);
 void enter();
 
 async function enter() {
-  become('joining');
   try {
     const { role, says } = await joinOnce();
     if (role !== 'host') {
       become('outside');
       return complain(role ? words.shelf.onlyHost : says);
     }
+    state = 'joining';
     await go();
   } catch (reason) {
     become('outside');
     complain(Problem.of(reason).message);
+    setTimeout(() => void enter(), LOOK_MS);
   }
 }
 
