@@ -107,8 +107,11 @@ export class Tile {
     const now = performance.now();
     if (now - this.answered < BETWEEN_MS) return;
     this.answered = now;
+    const { hidden, view, held } = report;
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
-    const shown = report.view.hold.length ? report.held : best;
+    // What the model said without the evidence is of a moment ago, when another class may have been the best.
+    const asked = hidden ? [{ ...hidden, score: hidden.before }] : best;
+    const shown = view.hold.length ? held : asked;
     // Of a new scene nothing is known for a moment: the former answer pales.
     this.answer.dataset.former = String(!shown.length);
     if (!shown.length) return;
@@ -118,7 +121,6 @@ export class Tile {
       item.appendChild(made('span', 'name'));
       item.appendChild(made('span', 'score'));
     }
-    const { hidden } = report;
     shown.forEach(({ class: classNumber, label, score }, i) => {
       const [name, number] = this.answer.children[i].children;
       const compared = hidden?.class === classNumber;
@@ -126,7 +128,7 @@ export class Tile {
       say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));
       number.classList.toggle('compared', compared);
     });
-    this.answer.dataset.held = String(report.view.hold.length);
+    this.answer.dataset.held = String(view.hold.length);
     const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
     this.answer.style.setProperty('--longest', String(longest));
     this.answer.style.setProperty('--letters', String(Math.max(8, shown[0].label.length)));
