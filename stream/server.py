@@ -43,8 +43,8 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     app.router.add_get("/static/{name}", _static)
     calls.add_routes(app)
     joining.add_routes(app)
-    monitor.add_routes(app)
     shelf.add_routes(app)
+    monitor.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
 

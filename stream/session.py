@@ -127,14 +127,14 @@ class Session:
         return self._peer.answer
 
     @property
-    def counts(self) -> Counts:
-        """What became of its frames so far."""
-        return self._live.counts
-
-    @property
     def recordings(self) -> set[Path]:
         """The folders in which this session's files are open now."""
         return self._recorder.folders
+
+    @property
+    def counts(self) -> Counts:
+        """What became of its frames so far."""
+        return self._live.counts
 
     def describe(self) -> dict[str, Any]:
         """What anybody who may watch is told, as JSON."""
@@ -212,6 +212,8 @@ class Session:
         if command.record is not None:
             self._recorder.switch(command.record)
         self._live.view = command.view
+        if command.freeze is not None:
+            self._live.freeze(command.freeze)
 
     def _command(self, text: str) -> str | None:
         try:
