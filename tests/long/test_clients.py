@@ -248,7 +248,10 @@ def swaps(folder: Path, count: int, every_s: float, caplog: pytest.LogCaptureFix
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, turning) as phone:
-            await phone.until(lambda: len(phone.reports) >= per * count - per // 2, every_s * count + 60)
+            enough = per * count - per // 2
+            await phone.until(
+                lambda: phone.reports and phone.reports[-1]["counts"]["decoded"] >= enough, every_s * count + 60
+            )
             shapes = [(picture.width, picture.height) for picture in phone.pictures]
             changes = [b for a, b in pairwise(shapes) if a != b]
             assert set(shapes) == {SIZE, SIZE[::-1]}
