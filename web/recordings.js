@@ -3,12 +3,12 @@
 
 import { recording, recordings, remove, restore } from './archive.js';
 import { bytes, clock, dayOf, timeOf } from './figures.js';
-import { find } from './find.js';
+import { find, made } from './find.js';
 import { joinOnce } from './join.js';
 import { Keys } from './keys.js';
 import { Problem } from './problem.js';
 import { Screening } from './screening.js';
-import { Shelf, made } from './shelf.js';
+import { Shelf } from './shelf.js';
 import { fillIn, words } from './words.js';
 
 /** @typedef {import('./archive.js').Recording} Recording */
@@ -51,21 +51,23 @@ keysOn.addEventListener('change', () => keys.switch(keysOn.checked));
 find('remove', HTMLButtonElement).addEventListener('click', () => { if (screening.recording) void setAside(partsOf(screening.recording)); });
 window.addEventListener('hashchange', () => void go());
 window.addEventListener('pagehide', () => screening.close());
+window.addEventListener('pageshow', ({ persisted }) => { if (persisted) void go(); });
 setInterval(() => { if (!document.hidden) void look(); }, LOOK_MS);
 void enter();
 
 async function enter() {
-  become('joining');
   try {
     const { role, says } = await joinOnce();
     if (role !== 'host') {
       become('outside');
       return complain(role ? words.shelf.onlyHost : says);
     }
+    state = 'joining';
     await go();
   } catch (reason) {
     become('outside');
     complain(Problem.of(reason).message);
+    setTimeout(() => void enter(), LOOK_MS);
   }
 }
 

@@ -8,12 +8,11 @@
 import { course, fileOf, zipOf } from './archive.js';
 import { HELD } from './colormaps.js';
 import { bytes, clock } from './figures.js';
-import { find } from './find.js';
+import { find, made } from './find.js';
 import { Heat } from './heat.js';
 import { Player } from './player.js';
 import { Problem } from './problem.js';
 import { COLORMAPS } from './protocol.js';
-import { made } from './shelf.js';
 import { Sidecar, UNTOLD } from './sidecar.js';
 import { Timeline } from './timeline.js';
 import { Viewer } from './viewer.js';

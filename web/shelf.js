@@ -3,6 +3,7 @@
 
 import { pictureOf } from './archive.js';
 import { bytes, clock, dayOf, timeOf } from './figures.js';
+import { made } from './find.js';
 import { percent, words } from './words.js';
 
 /** @typedef {import('./archive.js').Recording} Recording */
@@ -71,20 +72,20 @@ export class Shelf {
     const card = this.#item(parts);
     const live = parts.find((part) => part.live) ?? null;
     const first = parts[parts.length - 1];
-    const shown = parts.find((part) => part.pictures.length) ?? first;
+    const pictures = [...parts].reverse().flatMap(({ id, pictures: times }) => times.map((time) => pictureOf(id, time)));
     const labels = mostly(parts);
 
     const open = made('a', 'open');
     open.href = `#${(live ?? parts[0]).id}`;
     const strip = made('span', 'strip');
-    for (const seconds of shown.pictures.slice(0, PICTURES)) {
+    for (const source of pictures.slice(0, PICTURES)) {
       const picture = made('img', '');
-      picture.src = pictureOf(shown.id, seconds);
+      picture.src = source;
       picture.alt = '';
       picture.loading = 'lazy';
       strip.append(picture);
     }
-    strip.dataset.count = String(Math.min(PICTURES, shown.pictures.length));
+    strip.dataset.count = String(Math.min(PICTURES, pictures.length));
     open.append(strip, made('span', 'when', timeOf(first.began)));
     const length = made('span', 'length', clock(parts.reduce((sum, part) => sum + part.seconds, 0)));
     const facts = [
@@ -148,18 +149,4 @@ function mostly(parts) {
     for (const { label, share } of labels) shares.set(label, (shares.get(label) ?? 0) + (share * (parts.length > 1 ? seconds / whole : 1)));
   }
   return [...shares].map(([label, share]) => ({ label, share })).sort((a, b) => b.share - a.share);
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {K} kind
- * @param {string} name
- * @param {string} [text]
- * @returns {HTMLElementTagNameMap[K]}
- */
-export function made(kind, name, text = '') {
-  const element = document.createElement(kind);
-  if (name) element.className = name;
-  if (text) element.textContent = text;
-  return element;
 }

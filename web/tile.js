@@ -5,10 +5,10 @@
  * It keeps its connections: one that breaks off is made again until the wall takes the tile away.
  */
 
+import { made } from './find.js';
 import { Labels } from './labels.js';
 import { placing } from './mosaic.js';
-import { Problem } from './problem.js';
-import { Viewer } from './viewer.js';
+import { Screen } from './screen.js';
 import { percent, words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
@@ -16,7 +16,8 @@ import { percent, words } from './words.js';
 
 /** A heatmap older than this is seen to lag behind a hand that moves. */
 const LATE_MS = 200;
-const AGAIN_MS = [300, 1000, 2000, 4000];
+/** Names that change faster cannot be read from far. */
+const BETWEEN_MS = 300;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
 export class Tile {
@@ -30,13 +31,14 @@ export class Tile {
     /** @type {Report | null} */
     this.report = null;
     this.closed = false;
+    this.answered = -Infinity;
     this.sideBySide = false;
     this.small = false;
 
     this.element = document.createElement('article');
     this.element.className = 'tile';
     this.element.dataset.session = session.id;
-    const pictures = part(this.element, 'div', 'pictures');
+    const pictures = this.element.appendChild(made('div', 'pictures'));
     this.explained = new Screen(pictures, session.id, 'explained', words.wall.explainedPicture, {
       report: (report) => this.#take(report),
       changed: () => this.#changed(),
@@ -45,17 +47,17 @@ export class Tile {
       report: () => {},
       changed: () => this.#changed(),
     });
-    this.signs = part(pictures, 'p', 'signs');
-    this.opens = part(pictures, 'button', 'opens');
+    this.signs = pictures.appendChild(made('p', 'signs'));
+    this.opens = pictures.appendChild(made('button', 'opens'));
     this.opens.type = 'button';
     this.opens.addEventListener('click', enlarge);
 
-    const says = part(this.element, 'div', 'says');
-    this.answer = part(says, 'ol', 'answer');
-    const list = part(says, 'ol', 'labels');
+    const says = this.element.appendChild(made('div', 'says'));
+    this.answer = says.appendChild(made('ol', 'answer'));
+    const list = says.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
     this.labels = new Labels(list, document.createElement('p'), pressed);
-    this.trouble = part(says, 'p', 'trouble');
+    this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
 
     new ResizeObserver(() => this.#place()).observe(this.element);
@@ -100,17 +102,25 @@ export class Tile {
     this.#signs(report);
   }
 
-  /** The explained classes, large: the held ones, else the best, which changes as calmly as the list. @param {Report} report */
+  /** The classes whose heat is drawn, large: the held ones, else the best. @param {Report} report */
   #answer(report) {
-    const best = this.labels.rows[0]?.answer;
-    const shown = report.view.hold.length ? report.held : best ? [best] : [];
+    const now = performance.now();
+    if (now - this.answered < BETWEEN_MS) return;
+    this.answered = now;
+    const { hidden, view, held } = report;
+    const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
+    // What the model said without the evidence is of a moment ago, when another class may have been the best.
+    const asked = hidden ? [{ ...hidden, score: hidden.before }] : best;
+    const shown = view.hold.length ? held : asked;
+    // Of a new scene nothing is known for a moment: the former answer pales.
+    this.answer.dataset.former = String(!shown.length);
+    if (!shown.length) return;
     while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
     while (this.answer.children.length < shown.length) {
-      const item = part(this.answer, 'li', '');
-      part(item, 'span', 'name');
-      part(item, 'span', 'score');
+      const item = this.answer.appendChild(made('li', ''));
+      item.appendChild(made('span', 'name'));
+      item.appendChild(made('span', 'score'));
     }
-    const { hidden } = report;
     shown.forEach(({ class: classNumber, label, score }, i) => {
       const [name, number] = this.answer.children[i].children;
       const compared = hidden?.class === classNumber;
@@ -118,9 +128,10 @@ export class Tile {
       say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));
       number.classList.toggle('compared', compared);
     });
-    this.answer.dataset.held = String(report.view.hold.length);
+    this.answer.dataset.held = String(view.hold.length);
     const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
     this.answer.style.setProperty('--longest', String(longest));
+    this.answer.style.setProperty('--letters', String(Math.max(8, shown[0].label.length)));
     say(this.opens, '');
     this.opens.setAttribute('aria-label', words.wall.enlarge(shown.map(({ label }) => label).join(', ')));
   }
@@ -166,103 +177,6 @@ export class Tile {
     this.element.style.setProperty('--height', `${place.height}px`);
     this.element.style.setProperty('--aspect', String(this.aspect));
   }
-}
-
-/** A video element and the viewer behind it, which is made again when it breaks off. */
-class Screen {
-  /**
-   * @param {HTMLElement} parent
-   * @param {string} session
-   * @param {'explained' | 'camera'} stream
-   * @param {string} label
-   * @param {{report: (report: Report) => void, changed: () => void}} listener
-   */
-  constructor(parent, session, stream, label, listener) {
-    this.session = session;
-    this.stream = stream;
-    this.listener = listener;
-    /** @type {'resting' | 'connecting' | 'seen' | 'broken'} */
-    this.state = 'resting';
-    this.problem = '';
-    this.tries = 0;
-    /** @type {Viewer | null} */
-    this.viewer = null;
-    /** @type {number | undefined} */
-    this.timer = undefined;
-    this.video = part(parent, 'video', stream);
-    this.video.muted = this.video.autoplay = this.video.playsInline = true;
-    this.video.disablePictureInPicture = true;
-    this.video.setAttribute('aria-label', label);
-    this.video.hidden = true;
-    this.video.addEventListener('resize', () => listener.changed());
-  }
-
-  /** @returns {[number, number] | null} */
-  get size() {
-    return this.video.videoWidth ? [this.video.videoWidth, this.video.videoHeight] : null;
-  }
-
-  run() {
-    if (this.state !== 'resting') return;
-    this.tries = 0;
-    this.video.hidden = false;
-    void this.#dial();
-  }
-
-  rest() {
-    if (this.state === 'resting') return;
-    clearTimeout(this.timer);
-    this.viewer?.close();
-    this.viewer = null;
-    this.video.srcObject = null;
-    this.video.hidden = true;
-    this.#become('resting', '');
-  }
-
-  async #dial() {
-    this.#become(this.tries ? 'broken' : 'connecting', this.problem);
-    const viewer = new Viewer(this.video, this.session, this.stream, {
-      report: this.listener.report,
-      seen: () => { this.tries = 0; this.#become('seen', ''); },
-      over: (problem) => this.#again(problem),
-    });
-    this.viewer = viewer;
-    try {
-      await viewer.open();
-    } catch (error) {
-      if (this.viewer === viewer) this.#again(Problem.of(error));
-    }
-  }
-
-  /** @param {Problem} problem */
-  #again(problem) {
-    this.viewer = null;
-    // At once a session has ended or a network stuttered; only what lasts is said.
-    this.#become('broken', this.tries ? problem.message : '');
-    this.timer = setTimeout(() => void this.#dial(), AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)]);
-    this.tries += 1;
-  }
-
-  /** @param {'resting' | 'connecting' | 'seen' | 'broken'} state @param {string} problem */
-  #become(state, problem) {
-    this.state = state;
-    this.problem = problem;
-    this.video.dataset.state = state;
-    this.listener.changed();
-  }
-}
-
-/**
- * @template {keyof HTMLElementTagNameMap} K
- * @param {HTMLElement} parent
- * @param {K} kind
- * @param {string} name
- * @returns {HTMLElementTagNameMap[K]}
- */
-function part(parent, kind, name) {
-  const element = document.createElement(kind);
-  if (name) element.className = name;
-  return parent.appendChild(element);
 }
 
 /** @param {Element} element @param {string} text */

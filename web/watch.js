@@ -78,7 +78,6 @@ void enter();
 
 /** Learns what this device is to the server. A code in the address belongs to a stranger, else it names a session. */
 async function enter() {
-  become('joining');
   try {
     const { role, says } = await joinOnce();
     if (!role) return refuse(says);
@@ -87,10 +86,11 @@ async function enter() {
     wall.wanted = location.hash.slice(1);
     if (host) await showInvitation();
     else showWaiting();
+    complain('');
     void look();
   } catch (reason) {
     refuse(Problem.of(reason).message);
-    setTimeout(() => void enter(), LOOK_MS * 2);
+    setTimeout(() => void enter(), LOOK_MS);
   }
 }
 
