@@ -77,11 +77,13 @@ def carry_out(
             begun(task)
         try:
             _check(task, taken, overwrite)
-            task.output.parent.mkdir(parents=True, exist_ok=True)
-            yield Outcome(task, _explain(task, work, stdin))
+            _make_folder(task.output)
+            explained = _explain(task, work, stdin)
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
-        taken[task.output.resolve()] = task.given
+        else:
+            taken[task.output.resolve()] = task.given
+            yield Outcome(task, explained)
 
 
 def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
@@ -97,6 +99,13 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
         raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{output} cannot be written: there is no such folder ({error.strerror}).") from error
 
 
 def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
@@ -119,6 +128,8 @@ def losses_told(losses: Losses) -> list[str]:
         )
     if losses.lost:
         told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+    if losses.silent:
+        told.append("Its sound is in a coding that is not known here; the result has none.")
     if losses.missing:
         told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
     elif losses.error:

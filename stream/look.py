@@ -59,7 +59,8 @@ class Artist:
         look = self._look
         drawn = lay_out(look.layout, frame, maps, look.view, self._style, self._lines)
         if look.legend:
-            draw_legend(drawn, self._style.colours(look.view.colormap))
+            together = 1 if look.layout == "grid" else max(1, len(look.view.hold))
+            draw_legend(drawn, self._style.colours(look.view.colormap, together))
         return drawn
 
     def _lines(self, maps: Sequence[DrawnMap], view: View) -> Sequence[str] | None:

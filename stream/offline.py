@@ -124,7 +124,7 @@ def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: P
     """
     if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
         raise MediaError(f"{output} is the film itself. Give another name for the explained one.")
-    with open_film(source) as film, ExitStack() as made:
+    with open_film(source, work.stop) as film, ExitStack() as made:
         video = FilmWriter(output, film, keep_metadata=work.keep_metadata)
         made.callback(video.discard)
         writers: list[Writer] = [video]

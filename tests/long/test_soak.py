@@ -38,9 +38,9 @@ class Sender(Phone):
     async def _look(self) -> None:
         """The picture that returns is not decoded."""
 
-    async def call(self, http: ClientSession, base: str) -> Any:
+    async def call(self, http: ClientSession, base: str, continues: str = "") -> Any:
         rtc_hooks.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None, 3_000_000)
-        return await super().call(http, base)
+        return await super().call(http, base, continues)
 
 
 async def send(url: str, seconds: float, rate: float) -> None:
