@@ -1,8 +1,8 @@
 """Fuzzing: good data bent by chance and handed to a target in a process of its own, which may raise what it promised.
 
 `fuzz("sidecar", seeds, seconds, chance)` counts what came of it. A mutant that raises something else, kills the
-process, takes longer than ten seconds or more than a gibibyte is kept in a file and told. `python -m tests.fuzz TARGET`
-is the process: it reads mutants from standard input and answers each with a line.
+process, takes longer than ten seconds or more than a gibibyte is kept in a file and told.
+`python -m tests.fuzz TARGET` is the process: it reads mutants from standard input and answers each with a line.
 """
 
 from __future__ import annotations
