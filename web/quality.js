@@ -66,7 +66,7 @@ export class Quality {
       troubles.set('slowModel', badDay.slowModel(rounded(report.times.inference_ms)));
     }
     if (lost > LOST_FRAMES) troubles.set('losing', badDay.losing(lost));
-    if (fps < FEW_FPS) troubles.set('fewFrames', badDay.fewFrames(Math.round(fps)));
+    if (fps >= 1 && fps < FEW_FPS) troubles.set('fewFrames', badDay.fewFrames(Math.round(fps)));
     if ((latency ?? 0) > LATE_MS) troubles.set('late', badDay.late(seconds.format((latency ?? 0) / 1000)));
     return troubles;
   }
