@@ -340,8 +340,8 @@ def process(
     from stream.batch import Outcome, Task, carry_out, exit_code, plan
     from stream.inputs import find_inputs
     from stream.offline import Pass
-    from stream.report import Bar, sentences, stopped_by_ctrl_c, table
     from stream.targets import find_targets
+    from stream.terminal import Bar, sentences, stopped_by_ctrl_c, table
 
     look = _look(style or ("book" if assignment else "blend"), layout, colormap, opacity, fit)
     look = replace(

@@ -12,10 +12,11 @@ import av
 import av.filter
 
 from stream.batch import losses_told
+from stream.earlier import find_earlier
 from stream.film_writer import FilmWriter
 from stream.inputs import usual_name
 from stream.media import Film, Losses, MediaError, open_film
-from stream.offline import Explained, Pass, Writer, explain
+from stream.offline import Explained, Pass, explain, header_of
 from stream.picture_writer import FolderWriter, numbered
 from stream.planes import fitted
 
@@ -85,6 +86,7 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
     """
     done = usual_name(source.stem)
     inputs, results, video = folder / done.removesuffix("-output"), folder / done, folder / f"{done}.mp4"
+    overwrite = overwrite or work.resume
     if not overwrite and (there := next((p for p in (video, folder / TOLD) if p.exists()), None)) is not None:
         raise MediaError(f"{there} is there already. Give another folder, or --overwrite.")
     if not overwrite and (numbered(inputs, "thumb") or numbered(results)):
@@ -98,13 +100,15 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
         thumbs = FolderWriter(inputs, "thumb")
         made.callback(thumbs.discard)
-        pictures = FolderWriter(results)
+        at_rate, sidecar, earlier = FilmAtRate(film, RATE, thumbs), video.with_suffix(".jsonl"), None
+        if work.resume:
+            earlier = find_earlier(header_of(at_rate, work), video, sidecar, [results], at_rate.time_base)
+        kept, count, where = (earlier.film, earlier.count, earlier.folders[0]) if earlier else (None, 0, None)
+        pictures = FolderWriter(results, kept=where)
         made.callback(pictures.discard)
-        writer = FilmWriter(video, film, rate=RATE, keep_metadata=work.keep_metadata)
+        writer = FilmWriter(video, film, rate=RATE, keep_metadata=work.keep_metadata, kept=kept, count=count)
         made.callback(writer.discard)
-        writers: list[Writer] = [writer, pictures]
-        at_rate = FilmAtRate(film, RATE, thumbs)
-        explained = explain(at_rate, work, writers, video, video.with_suffix(".jsonl"), writer.write_sound)
+        explained = explain(at_rate, work, [writer, pictures], video, sidecar, writer.write_sound, earlier)
         thumbs.keep_first(explained.frames)
         thumbs.close()
     (folder / TOLD).write_text(_told(source, film, explained, work, inputs.name, results.name), encoding="utf-8")

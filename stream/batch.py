@@ -9,9 +9,10 @@ from typing import BinaryIO, Literal
 
 import av
 
-from stream.inputs import Input, output_of, usual_name
+from stream.earlier import is_done
+from stream.inputs import FILMS, Input, output_of, usual_name
 from stream.media import Losses, MediaError
-from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one
+from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one, explain_recording
 from stream.picture_writer import numbered
 
 Status = Literal["done", "damaged", "stopped", "failed"]
@@ -25,6 +26,13 @@ class Task:
     output: Path
     frames: Path | None = None
     """A folder for a film's painted frames."""
+
+    @property
+    def sidecar(self) -> Path | None:
+        """Where its sidecar goes; a picture has none."""
+        if self.given.kind == "picture":
+            return None
+        return self.output / "predictions.jsonl" if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,7 @@ def plan(inputs: Sequence[Input], output: Path | None, frames: Path | None) -> l
     tasks = []
     for given in inputs:
         own = None
-        if frames is not None and given.kind in ("film", "pipe"):
+        if frames is not None and given.kind in FILMS:
             own = frames / usual_name(given.path.stem) if many else frames
         tasks.append(Task(given, output_of(given, output, many=many), own))
     return tasks
@@ -76,9 +84,9 @@ def carry_out(
         if begun is not None:
             begun(task)
         try:
-            _check(task, taken, overwrite)
+            _check(task, taken, overwrite or work.resume)
             task.output.parent.mkdir(parents=True, exist_ok=True)
-            yield Outcome(task, _explain(task, work, stdin))
+            yield Outcome(task, (work.resume and _done(task)) or _explain(task, work, stdin))
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
         taken[task.output.resolve()] = task.given
@@ -92,17 +100,27 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
         return
     folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
     files = [] if task.given.kind == "folder" else [task.output]
-    if task.given.kind in ("film", "pipe"):
-        files.append(task.output.with_suffix(".jsonl"))
+    if task.given.kind in FILMS and task.sidecar is not None:
+        files.append(task.sidecar)
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
         raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+
+
+def _done(task: Task) -> Explained | None:
+    """The result that an earlier run finished."""
+    if task.sidecar is None:
+        return Explained(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
+    frames = is_done(task.output, task.sidecar)
+    return Explained(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
 
 
 def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
     given, output = task.given, task.output
     if given.kind == "pipe":
         return explain_film(stdin, output, work, frames=task.frames)
+    if given.kind == "recording":
+        return explain_recording(given.path, output, work, frames=task.frames)
     if given.kind == "folder":
         return explain_folder(given.path, output, work)
     if given.kind == "picture":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -69,6 +69,11 @@ class Film:
     def rate(self) -> Fraction:
         """Frames a second, on average; 30 where nobody knows."""
         return self.video.average_rate or self.video.guessed_rate or Fraction(30)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Where and when it was filmed, and with what."""
+        return self.container.metadata
 
     def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """See `read_film`."""

@@ -24,6 +24,7 @@ from stream.pacing import Wish
 from stream.recording import MIN_FREE, Recording, RecordingStatus, new_folder
 from stream.rtc import Media, Peer, PeerEvents
 from stream.rtc_hooks import Packer
+from stream.sidecar import about_model
 from stream.viewer import Viewer
 
 logger = logging.getLogger(__name__)
@@ -233,9 +234,7 @@ class Session:
             return
         contract = self._engine.contract
         about = {
-            "model": contract.name,
-            "sha256": self._engine.sha256,
-            "score": contract.score,
+            **about_model(contract, self._engine.sha256),
             "fit": contract.fit,
             "settings": asdict(self._live.view),
         }

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from models.contract import Contract
 from stream.overlay import DrawnMap, View
 
 VERSION = 1
@@ -38,46 +42,68 @@ class SidecarWriter:
     """Writes a sidecar; a line is on its way to the disk when `write` returns.
 
     `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
-    line holds settings where they are not those of the line before.
+    line holds settings where they are not those of the line before. The first `count` lines may be taken over from
+    another sidecar, which may be this one.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any]) -> None:
-        # Buffered by line: a crash loses none that was written.
-        self._file = path.open("w", encoding="utf-8", newline="\n", buffering=1)
+    def __init__(self, path: Path, header: dict[str, Any], *, taken: Path | None = None, count: int = 0) -> None:
+        self.path = path
+        self._header = header
         self._time_base = header["time_base"]
         self._settings = header.get("settings")
-        self._put({"whycam": VERSION, **header})
+        self.last: SidecarFrame | None = None
+        """What was written last."""
+        if taken is not None:
+            self._replace(header, islice(_complete_lines(taken), 1, count + 1))
+            self.last = next(iter(deque(read_sidecar(path)[1], 1)), None)
+            self._settings = asdict(self.last.view) if self.last is not None else self._settings
+        # Buffered by line: a crash loses none that was written.
+        self._file = path.open("w" if taken is None else "a", encoding="utf-8", newline="\n", buffering=1)
+        if taken is None:
+            self._file.write(_header(header))
+
+    def _replace(self, header: dict[str, Any], lines: Iterable[bytes]) -> None:
+        """Put these in the file's place, at once."""
+        new = self.path.with_name(self.path.name + ".new")
+        with new.open("wb") as file:
+            file.write(_header(header).encode())
+            file.writelines(lines)
+        os.replace(new, self.path)
 
     def write(self, frame: SidecarFrame) -> None:
         """Add the line of one frame."""
         numerator, denominator = self._time_base
         settings = asdict(frame.view)
         changed = {} if settings == self._settings else {"settings": settings}
-        self._settings = settings
-        self._put(
-            {
-                "pts": frame.pts,
-                "time": round(frame.pts * numerator / denominator, 6),
-                "classes": [m.class_id for m in frame.maps],
-                "labels": [m.label for m in frame.maps],
-                "scores": [round(m.score, 6) for m in frame.maps],
-                "age_ms": frame.age_ms,
-                "heatmaps": [
-                    {
-                        "class": m.class_id,
-                        "evidence": float(f"{m.evidence:.6g}"),
-                        "scale": m.scale,
-                        "shape": list(m.grid.shape),
-                        "data": base64.b64encode(m.grid.tobytes()).decode(),
-                    }
-                    for m in frame.maps
-                ],
-                **changed,
-            }
+        self._settings, self.last = settings, frame
+        self._file.write(
+            _json(
+                {
+                    "pts": frame.pts,
+                    "time": round(frame.pts * numerator / denominator, 6),
+                    "classes": [m.class_id for m in frame.maps],
+                    "labels": [m.label for m in frame.maps],
+                    "scores": [round(m.score, 6) for m in frame.maps],
+                    "age_ms": frame.age_ms,
+                    "heatmaps": [
+                        {
+                            "class": m.class_id,
+                            "evidence": float(f"{m.evidence:.6g}"),
+                            "scale": m.scale,
+                            "shape": list(m.grid.shape),
+                            "data": base64.b64encode(m.grid.tobytes()).decode(),
+                        }
+                        for m in frame.maps
+                    ],
+                    **changed,
+                }
+            )
         )
 
-    def _put(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+    def amend(self, **more: object) -> None:
+        """Finish the file, and say more in its header."""
+        self.close()
+        self._replace({**self._header, **more}, islice(_complete_lines(self.path), 1, None))
 
     def close(self) -> None:
         """Finish the file."""
@@ -90,6 +116,19 @@ class SidecarWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
+    """What a sidecar's header says of the model; `size` is the height and width of its picture."""
+    return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.size)}
+
+
+def _header(header: dict[str, Any]) -> str:
+    return _json({"whycam": VERSION, **header})
+
+
+def _json(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
