@@ -19,6 +19,7 @@ from stream.media import Film, Losses, MediaError, open_film
 from stream.offline import Explained, Pass, explain, header_of
 from stream.picture_writer import FolderWriter, numbered
 from stream.planes import fitted
+from stream.report import Report
 
 RATE = Fraction(25)
 """Frames a second, as in the book."""
@@ -82,7 +83,7 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
     """Leave in `folder` what the assignment hands in; raises `MediaError`.
 
     `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
-    sidecar, and `what-was-done.txt`.
+    sidecar, `report.html`, `report.png` and `what-was-done.txt`.
     """
     done = usual_name(source.stem)
     inputs, results, video = folder / done.removesuffix("-output"), folder / done, folder / f"{done}.mp4"
@@ -111,6 +112,7 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
         explained = explain(at_rate, work, [writer, pictures], video, sidecar, writer.write_sound, earlier)
         thumbs.keep_first(explained.frames)
         thumbs.close()
+    Report(sidecar, video, source.name).write(folder / "report.html", folder / "report.png")
     (folder / TOLD).write_text(_told(source, film, explained, work, inputs.name, results.name), encoding="utf-8")
     return explained
 
@@ -134,6 +136,7 @@ def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: st
         f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
         f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",
         f"   {explained.output.stem}.jsonl: classes, probabilities and heatmaps of each frame.",
+        "6. report.html, report.png: what the network saw in the whole film.",
         "",
         f"Model file SHA-256: {work.engine.sha256}",
         *losses_told(explained.losses),

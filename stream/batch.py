@@ -14,6 +14,7 @@ from stream.inputs import FILMS, Input, output_of, usual_name
 from stream.media import Losses, MediaError
 from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one, explain_recording
 from stream.picture_writer import numbered
+from stream.report import Report
 
 Status = Literal["done", "damaged", "stopped", "failed"]
 
@@ -27,12 +28,23 @@ class Task:
     frames: Path | None = None
     """A folder for a film's painted frames."""
 
+    report: bool = False
+    """Whether a page and a picture of it are made, too."""
+
     @property
     def sidecar(self) -> Path | None:
         """Where its sidecar goes; a picture has none."""
         if self.given.kind == "picture":
             return None
         return self.output / "predictions.jsonl" if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
+
+    @property
+    def reports(self) -> tuple[Path, ...]:
+        """Where the report's page and picture go; none where none is made, or for a single picture."""
+        if not self.report or self.given.kind == "picture":
+            return ()
+        base = self.output / "report.mp4" if self.given.kind == "folder" else self.output
+        return base.with_suffix(".html"), base.with_suffix(".png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,9 @@ class Outcome:
         return "damaged" if losses.missing or losses.error else "done"
 
 
-def plan(inputs: Sequence[Input], output: Path | None, frames: Path | None) -> list[Task]:
+def plan(
+    inputs: Sequence[Input], output: Path | None, frames: Path | None = None, *, report: bool = False
+) -> list[Task]:
     """A task for each input; raises `MediaError` for an output that cannot be one."""
     many = len(inputs) > 1
     if many and output is not None and output.suffix and not output.is_dir():
@@ -64,7 +78,7 @@ def plan(inputs: Sequence[Input], output: Path | None, frames: Path | None) -> l
         own = None
         if frames is not None and given.kind in FILMS:
             own = frames / usual_name(given.path.stem) if many else frames
-        tasks.append(Task(given, output_of(given, output, many=many), own))
+        tasks.append(Task(given, output_of(given, output, many=many), own, report))
     return tasks
 
 
@@ -86,7 +100,10 @@ def carry_out(
         try:
             _check(task, taken, overwrite or work.resume)
             task.output.parent.mkdir(parents=True, exist_ok=True)
-            yield Outcome(task, (work.resume and _done(task)) or _explain(task, work, stdin))
+            explained = (work.resume and _done(task)) or _explain(task, work, stdin)
+            if task.reports and task.sidecar is not None:
+                Report(task.sidecar, task.output, task.given.path.name).write(*task.reports)
+            yield Outcome(task, explained)
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
         taken[task.output.resolve()] = task.given
@@ -99,7 +116,7 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     if overwrite:
         return
     folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
-    files = [] if task.given.kind == "folder" else [task.output]
+    files = [*task.reports] if task.given.kind == "folder" else [task.output, *task.reports]
     if task.given.kind in FILMS and task.sidecar is not None:
         files.append(task.sidecar)
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]

@@ -15,12 +15,14 @@ import av
 from stream.film_writer import FilmWriter
 from stream.fit import Fit
 from stream.folder import PictureFolder
+from stream.inputs import find_inputs, output_of
 from stream.look import DESCRIBED, Artist, Look
 from stream.media import Film, MediaError, open_film
 from stream.offline import Explained, Progress, SoundWriter, Step, Writer, check_apart, draw
-from stream.overlay import Colormap, View
-from stream.picture_writer import FolderWriter
+from stream.overlay import View
+from stream.picture_writer import FolderWriter, numbered
 from stream.recorded import RecordedFilm, is_recording
+from stream.report import Report
 from stream.sidecar import SidecarFrame, read_sidecar
 from stream.styles import usual_view
 from stream.targets import find_targets
@@ -38,7 +40,7 @@ class Changes:
     targets: tuple[str, ...] = ()
     """Names or numbers of stored classes."""
     opacity: float | None = None
-    colormap: Colormap | None = None
+    colormap: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Replayed:
     """Frames of the film of which the sidecar says nothing: they are left out."""
     without: int
     """Frames for which none of the classes asked for is stored: they have no heat."""
+    reports: tuple[Path, ...] = ()
 
 
 class Replay:
@@ -68,7 +71,7 @@ class Replay:
         self.artist = Artist(self.look, Fit(header.get("fit", "stretch"), tuple(header.get("size", SQUARE))))
         self.is_live = "layout" not in header
         """Whether the sidecar is that of a live recording."""
-        self.unknown = self.without = 0
+        self.known = self.unknown = self.without = 0
 
     def view(self, drawn: View) -> View:
         """What is drawn in place of a line's own view."""
@@ -80,7 +83,7 @@ class Replay:
             drawn,
             hold=self.hold or drawn.hold,
             opacity=drawn.opacity if opacity is None else opacity,
-            colormap=drawn.colormap if colormap is None else colormap,
+            colormap=drawn.colormap if colormap is None else colormap,  # type: ignore[arg-type] # View checks it
         )
 
     def steps(self, source: Film | RecordedFilm | PictureFolder) -> Iterator[Step | av.Packet[Any]]:
@@ -99,6 +102,7 @@ class Replay:
             if line is None or line.pts * self.time_base > item.pts * source.time_base + off:
                 self.unknown += 1
                 continue
+            self.known += 1
             yield Step(item, self._drawn(line, item.pts))
             line = next(lines, None)
 
@@ -115,30 +119,41 @@ def stored_labels(sidecar: Path) -> dict[int, str]:
     return {m.class_id: m.label for line in read_sidecar(sidecar)[1] for m in line.maps}
 
 
-def replay(
+def replay_once(
     sidecar: Path,
     video: Path,
-    output: Path,
+    output: Path | None,
     changes: Changes,
     *,
+    overwrite: bool = False,
+    report: bool = False,
     keep_metadata: bool = False,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Replayed:
-    """Draw `video`, the film or folder that the sidecar was made of, again into `output`.
+    """Draw `video`, the film or folder that the sidecar was made of, again into `output` (None: beside it).
 
     Of a live recording it is the camera's film, or the recording's folder. Raises `MediaError`.
     """
     again = Replay(sidecar, changes)
+    given = find_inputs([str(video)])[0]
+    if given.kind == "picture":
+        raise MediaError(f"{video} is a picture; replays are of films and folders. Explain it again.")
+    output = output_of(given, output, what="replay")
+    base = output / "report.mp4" if given.kind == "folder" else output
+    reports = (base.with_suffix(".html"), base.with_suffix(".png")) if report else ()
     check_apart(video, output, "film")
+    there = [path for path in (*reports, output) if path.exists() and not (path.is_dir() and not numbered(path))]
+    if there and not overwrite:
+        raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
     with ExitStack() as stack:
         source: Film | RecordedFilm | PictureFolder
         sound: SoundWriter | None = None
-        if video.is_dir() and not is_recording(video):
+        if given.kind == "folder":
             source = PictureFolder(video)
             writer: Writer = FolderWriter(output)
         else:
-            of_a_recording = video.is_dir() or (again.is_live and is_recording(video.parent))
+            of_a_recording = given.kind == "recording" or (again.is_live and is_recording(video.parent))
             source = film = RecordedFilm.of(video) if of_a_recording else stack.enter_context(open_film(video))
             writer = film_writer = FilmWriter(output, film, keep_metadata=keep_metadata)
             sound = film_writer.write_sound
@@ -146,7 +161,9 @@ def replay(
         try:
             explained = draw(source, again.steps(source), again.artist, [writer], output, None, sound, progress, stop)
         except MediaError as error:
-            if again.unknown and "no frame" in str(error):
-                raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
-            raise
-        return Replayed(explained, again.unknown, again.without)
+            if not again.unknown or again.known:
+                raise
+            raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
+    if reports:
+        Report(sidecar, output, video.name, again.view).write(*reports)
+    return Replayed(explained, again.unknown, again.without, reports)

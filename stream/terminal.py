@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from types import FrameType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from stream.batch import Outcome, losses_told
+from stream.replay import Replayed
 
 NAMED = 3
 """Best classes of a picture that are named."""
@@ -83,13 +87,64 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     if given.kind == "picture":
         best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED])
         return [f"{best} -> {explained.output}"]
-    frames = "1 frame" if explained.frames == 1 else f"{explained.frames} frames"
+    frames = _frames(explained.frames)
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
+    if explained.earlier:
+        rate = f", of which {explained.earlier} were there already"
     told = [f"{frames}{rate} -> {explained.output}{sidecar}"]
+    told += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
     if explained.stopped:
-        told.append(f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there.")
+        told.append(
+            f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there, "
+            "--resume goes on."
+        )
     return told + losses_told(explained.losses)
+
+
+def json_line(outcome: Outcome, seconds: float) -> str:
+    """The same for scripts, as docs/process.md promises."""
+    explained, task = outcome.explained, outcome.task
+    told: dict[str, Any] = {
+        "whycam": 1,
+        "input": task.given.name,
+        "kind": task.given.kind,
+        "status": outcome.status,
+        "output": str(explained.output) if explained is not None else None,
+        "sidecar": str(explained.sidecar) if explained is not None and explained.sidecar is not None else None,
+        "report": [str(path) for path in task.reports] if explained is not None else [],
+        "frames": explained.frames if explained is not None else 0,
+        "earlier": explained.earlier if explained is not None else 0,
+        "seconds": round(explained.seconds, 6) if explained is not None else 0.0,
+        "took_s": round(seconds, 3),
+        "losses": asdict(explained.losses) if explained is not None else None,
+        "best": [
+            {"class": m.class_id, "label": m.label, "score": m.score}
+            for m in (explained.best if explained is not None else ())
+        ],
+        "problem": outcome.problem or None,
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+def replayed(done: Replayed, seconds: float) -> list[str]:
+    """What came of drawing a film again."""
+    explained = done.explained
+    rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
+    told = [f"{_frames(explained.frames)}{rate} -> {explained.output}"]
+    if done.reports:
+        told.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
+    if done.without:
+        told.append(f"{_frames(done.without)} without heat: the class is not stored there.")
+    if done.unknown:
+        told.append(f"{_frames(done.unknown)} left out: the sidecar does not know them.")
+    if explained.stopped:
+        told.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
+    return told + losses_told(explained.losses)
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:

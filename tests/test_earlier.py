@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -278,9 +277,7 @@ def test_frames_beside_a_film_go_on_with_it(tmp_path: Path, source: Path, engine
         ([3, 1], [0, 1], 0),
     ],
 )
-def test_a_film_can_end_only_where_no_frame_needs_a_later_one(
-    packets: list[int], shown: list[int], count: int
-) -> None:
+def test_a_film_can_end_only_where_no_frame_needs_a_later_one(packets: list[int], shown: list[int], count: int) -> None:
     assert whole(packets, shown) == count
 
 
