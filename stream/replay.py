@@ -31,6 +31,9 @@ SQUARE = (224, 224)
 """What the first sidecars, which do not tell, were made for; only the proportions matter."""
 
 
+_MILLISECOND = Fraction(1, 1000)  # WebM counts so
+
+
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What shall be drawn otherwise; what is None stays as it was."""
@@ -90,8 +93,7 @@ class Replay:
         """The frames of which the sidecar knows, and sound between them."""
         lines = read_sidecar(self._sidecar)[1]
         line = next(lines, None)
-        # WebM counts milliseconds.
-        off = max(self.time_base, source.time_base) / 2
+        off = max(self.time_base, source.time_base, _MILLISECOND) / 2
         for item in source.read():
             if isinstance(item, av.Packet):
                 yield item
