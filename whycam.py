@@ -144,6 +144,16 @@ def serve(
     device: DeviceOption = "auto",
     recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
+    keep: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(metavar="AGE", help="Delete recordings older than that, such as 7d or 12h (default: keep all)."),
+    ] = None,
+    max_disk: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option(
+            metavar="SIZE", help="Delete the oldest recordings beyond that, such as 10GiB (default: keep all)."
+        ),
+    ] = None,
     encoder: Annotated[
         str, typer.Option(help=f"What encodes the live picture as H.264: {', '.join(ENCODERS)}.")
     ] = "auto",
@@ -198,14 +208,17 @@ def serve(
     order = Order(catalog.find(model), _device(device), threads=max(1, (os.cpu_count() or 2) - 1))
     engine = ctx.with_resource(closing(ProcessEngine(order)))
 
+    from stream.housekeeper import Housekeeper
     from stream.lan import Lan, lan_addresses, own_address
     from stream.private import config_folder
+    from stream.retention import Retention, parse_age, parse_size
     from stream.rtc import LOOPBACK, Media
     from stream.server import serve_until_stopped
     from stream.session import Settings
 
     if (cert is None) != (key is None):
         raise ValueError("--cert and --key belong together. Give both, or none of them.")
+    retention = Retention(parse_age(keep) if keep else None, parse_size(max_disk) if max_disk else None)
     if not lan and (host or cert or new_token):
         raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
     door = None
@@ -225,14 +238,17 @@ def serve(
         f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
     )
 
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("stream").setLevel(logging.INFO)
+    if settings.recordings is not None:
+        ctx.with_resource(closing(Housekeeper(settings.recordings, retention)))
+
     def ready() -> None:
         screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
         if door is not None:
             _invite(door)
         screen.print("Ctrl-C ends.")
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("stream").setLevel(logging.INFO)
     asyncio.run(serve_until_stopped(engine, settings, port, ready, door))
 
 

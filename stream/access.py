@@ -12,6 +12,7 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from stream.credentials import CookieRefused, Credentials, Role
+from stream.limits import LIMITS
 from stream.throttle import Throttle
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-MAX_HEADER = 8 * 1024
+MAX_HEADER = LIMITS.header_bytes
 """Bytes of a request's header fields, all of them together."""
 COOKIE = "__Host-whycam"
 COOKIE_S = 30 * 86400

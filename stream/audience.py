@@ -49,6 +49,11 @@ class Audience:
         for viewer in self._viewers:
             viewer.send(frame)
 
+    def report(self, text: str) -> None:
+        """Send a report to those who have a channel for it; never blocks."""
+        for viewer in self._viewers:
+            viewer.report(text)
+
     def interrupt(self) -> None:
         """Frames are missing in the stream: all go on with a keyframe."""
         for viewer in self._viewers:

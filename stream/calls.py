@@ -1,7 +1,8 @@
-"""The routes of whoever sends or takes a stream: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
+"""The routes of whoever sends, takes or steers a stream: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -9,11 +10,15 @@ from aiohttp import hdrs, web
 
 from stream.access import CALLER, Handler, only
 from stream.connections import body_of
+from stream.messages import CommandError
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
+from stream.rtc import MAX_COMMAND
 from stream.session import STREAMS, Owner, ServerFull, Session, Sessions
+from stream.throttle import Throttle
 from stream.viewer import Viewer
 
 SESSIONS = web.AppKey("sessions", Sessions)
+CALLS = web.AppKey("calls", Throttle)
 CALL_AGAIN_S = "5"
 SDP = "application/sdp"
 Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
@@ -21,6 +26,7 @@ Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
 
 def add_routes(app: web.Application) -> None:
     """Let cameras and viewers call `app`, which holds an `Access` and the `Sessions`."""
+    app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.calls_a_minute),))
     senders, viewers = only("phone", "host"), only("viewer", "phone", "host")
     # The RFC ends with 200, and its clients look for that.
     for path, guard, begin, ended in (
@@ -35,6 +41,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_get(path + "/{id}", guard(_nothing), allow_head=False)
         app.router.add_patch(path + "/{id}", guard(_no_trickle))
     app.router.add_get("/api/sessions", only("viewer", "host")(_sessions))
+    app.router.add_post("/api/sessions/{id}/command", senders(_command))
 
 
 def _answering(begin: Begin) -> Handler:
@@ -43,6 +50,7 @@ def _answering(begin: Begin) -> Handler:
     async def handle(request: web.Request) -> web.Response:
         if request.content_type != SDP:
             raise web.HTTPUnsupportedMediaType(text=f"Send the offer as {SDP}.")
+        _count_call(request)
         try:
             offer = (await body_of(request)).decode()
             begun = await begin(request, offer)
@@ -66,6 +74,20 @@ def _answering(begin: Begin) -> Handler:
         )
 
     return handle
+
+
+def _count_call(request: web.Request) -> None:
+    """Each answer costs keys and a certificate's signature: who asks for them without end waits."""
+    address = _owner(request).address
+    if address is None:
+        return
+    wait = request.app[CALLS].wait(address)
+    if wait:
+        raise web.HTTPTooManyRequests(
+            text=f"This device calls too often. Call again in {math.ceil(wait)} s.",
+            headers={hdrs.RETRY_AFTER: str(math.ceil(wait))},
+        )
+    request.app[CALLS].fail(address)
 
 
 async def _call(request: web.Request, offer: str) -> Session:
@@ -96,17 +118,41 @@ def _ending(status: int) -> Handler:
     """What ends a session or a viewer, and says so with this status."""
 
     async def handle(request: web.Request) -> web.Response:
-        sessions, made_id = request.app[SESSIONS], request.match_info["id"]
         try:
-            owner = sessions.owner(made_id)
-            if request[CALLER].role != "host" and owner.device != request[CALLER].device:
-                raise web.HTTPForbidden(text="Only the device that made this call, or the computer itself, may end it.")
-            await sessions.end(made_id)
+            _check_owner(request)
+            await request.app[SESSIONS].end(request.match_info["id"])
         except KeyError as error:
             raise web.HTTPNotFound(text="There is no such call.") from error
         return web.Response(status=status)
 
     return handle
+
+
+def _check_owner(request: web.Request) -> None:
+    """Raises 403 for a stranger, `KeyError` where nobody knows the id."""
+    owner = request.app[SESSIONS].owner(request.match_info["id"])
+    if request[CALLER].role != "host" and owner.device != request[CALLER].device:
+        raise web.HTTPForbidden(text="This is for the device that made the call, and for the computer itself.")
+
+
+async def _command(request: web.Request) -> web.Response:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send the command as application/json.")
+    body = await body_of(request)
+    if len(body) > MAX_COMMAND:
+        raise web.HTTPRequestEntityTooLarge(
+            MAX_COMMAND, len(body), text=f"The command is too large; at most {MAX_COMMAND} bytes are taken."
+        )
+    try:
+        _check_owner(request)
+        request.app[SESSIONS].command(request.match_info["id"], body.decode())
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="The command is not UTF-8 text.") from error
+    except CommandError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such session, or not any more.") from error
+    return web.Response(status=204)
 
 
 async def _nothing(_: web.Request) -> web.Response:

@@ -13,14 +13,15 @@ from typing import Any
 from aiohttp import web
 
 from stream.access import HEADERS, MAX_HEADER
+from stream.limits import LIMITS
 
 logger = logging.getLogger(__name__)
 
-MOST = 64
-MOST_AN_ADDRESS = 8
+MOST = LIMITS.connections
+MOST_AN_ADDRESS = LIMITS.connections_an_address
 MOST_LEAVING = 8
 """Connections beyond these while older ones leave; still more are cut off."""
-PATIENCE_S = 10.0
+PATIENCE_S = LIMITS.patience_s
 """For TLS to come about, for a first request's header to come, between two requests, and for a body."""
 GOODBYE_S = 2.0
 """For the end of TLS, for the rest of a body that nobody reads, and for a last answer where others wait."""

@@ -21,6 +21,7 @@ from stream.device import Device
 from stream.encoder import HARDWARE, SOFTWARE, backends, problem_of
 from stream.explainer import BEST, Explainer, RuntimeMissing, available_providers
 from stream.lan import IF_UNREACHABLE, NO_NETWORK, PORT, Address, lan_addresses
+from stream.limits import LIMITS
 from stream.private import config_folder
 from stream.recording import MIN_FREE
 
@@ -57,6 +58,7 @@ def examine(
     if addresses:
         yield _port(addresses[0].ip, lan_port, "--lan-port")
     yield _certificate(config or config_folder(), addresses)
+    yield Finding("limits", "; ".join(LIMITS.words()))
 
 
 def _python() -> Finding:

@@ -66,6 +66,7 @@ class Painted:
     inference_ms: float | None
     frame_ms: float
     engine: EngineState
+    frozen: bool
 
 
 class _Question:
@@ -130,6 +131,8 @@ class LiveStream:
         self._closed = False
         self._shown = time.perf_counter()
         self.view = view or View(scale="steady" if policy == "newest" else "own")
+        self.frozen = False
+        """Whether the picture stands still."""
         self.size: tuple[int, int] | None = None
         """Width and height of the newest picture, in pixels."""
         self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
@@ -257,6 +260,7 @@ class LiveStream:
                 self._patience.inference_ms,
                 (self._shown - arrived) * 1000,
                 engine,
+                self.frozen,
             )
         )
 

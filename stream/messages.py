@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stream.live import Painted
-from stream.overlay import View
+from stream.overlay import View, held
 from stream.recording import RecordingStatus
 
 TOP = 5
@@ -26,33 +26,40 @@ class Command:
     record: bool | None
 
 
-def report(painted: Painted, *, model: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus) -> str:
-    """The JSON text of one frame's report."""
-    best, held = painted.maps[:TOP], [m for m in painted.maps if m.class_id in painted.view.hold]
-    return json.dumps(
-        {
-            "pts": painted.frame.pts,
-            "rtp_in": rtp_in,
-            "rtp_out": rtp_out,
-            "model": model,
-            "classes": [m.class_id for m in best],
-            "labels": [m.label for m in best],
-            "scores": [round(m.score, 4) for m in best],
-            "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in held],
-            "age_ms": _rounded(painted.age_ms),
-            "state": painted.state,
-            "engine": painted.engine,
-            "counts": asdict(painted.counts),
-            "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
-            "view": asdict(painted.view),
-            "recording": asdict(recording),
-        }
-    )
+def report(
+    painted: Painted, *, session: str, model: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus
+) -> dict[str, Any]:
+    """One frame's report, as JSON."""
+    best, asked_for = painted.maps[:TOP], held(painted.maps, painted.view)
+    return {
+        "session": session,
+        "pts": painted.frame.pts,
+        "rtp_in": rtp_in,
+        "rtp_out": rtp_out,
+        "model": model,
+        "classes": [m.class_id for m in best],
+        "labels": [m.label for m in best],
+        "scores": [round(m.score, 4) for m in best],
+        "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in asked_for],
+        "age_ms": _rounded(painted.age_ms),
+        "state": painted.state,
+        "frozen": painted.frozen,
+        "engine": painted.engine,
+        "counts": asdict(painted.counts),
+        "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
+        "view": asdict(painted.view),
+        "recording": asdict(recording),
+    }
 
 
-def stalled(last: str) -> str:
+def stalled(last: dict[str, Any]) -> dict[str, Any]:
     """The last report once more, for a camera that sends nothing."""
-    return json.dumps(json.loads(last) | {"state": "stalled"})
+    return last | {"state": "stalled"}
+
+
+def for_viewers(told: dict[str, Any]) -> dict[str, Any]:
+    """A report without what is not for viewers: where on this computer the recording lies."""
+    return told | {"recording": told["recording"] | {"folder": ""}}
 
 
 def _rounded(value: float | None) -> float | None:

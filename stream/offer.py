@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-MAX_BYTES = 32 * 1024
-MAX_LINES = {"m=": 4, "a=candidate:": 32, "a=ssrc": 64}
+from stream.limits import LIMITS
+
+MAX_BYTES = LIMITS.offer_bytes
+MAX_LINES = {"m=": LIMITS.offer_sections, "a=candidate:": LIMITS.offer_candidates, "a=ssrc": LIMITS.offer_sources}
 
 
 H264_TAKEN = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -24,7 +25,7 @@ from stream.picture import exif_of
 from stream.picture_writer import FolderWriter, PictureWriter
 from stream.reader import Batch, Reader, Source
 from stream.recorded import RecordedFilm
-from stream.sidecar import SidecarFrame, SidecarWriter, about_model
+from stream.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
 
 BEHIND = 6
 """Painted frames and packets of sound that may wait for the encoder."""
@@ -251,23 +252,30 @@ class _Lines(SidecarWriter):
 
     def __init__(self, path: Path, header: dict[str, Any], earlier: Earlier | None) -> None:
         self.result = path
-        part = part_of(path)
+        self._part = part = part_of(path)
+        self._header = header
+        self._went_on = earlier is not None and earlier.sidecar == part
+        self.last: SidecarFrame | None = None
+        """The last line of an earlier run."""
         part.parent.mkdir(exist_ok=True)
-        taken, count = (earlier.sidecar, earlier.count) if earlier is not None else (None, 0)
-        self._went_on = taken == part
-        super().__init__(part, header, taken=taken, count=count)
+        if earlier is not None:
+            rewrite(part, header, earlier.sidecar, earlier.count)
+            self.last = deque(read_sidecar(part)[1], 1).pop()
+        super().__init__(part, header, go_on=earlier is not None)
+        if self.last is not None:
+            self._settings = asdict(self.last.view)
 
     def keep(self, stopped_at: float | None) -> None:
         """Give it its name, and say where somebody stopped, in seconds."""
         self.close()
         if stopped_at is not None:
-            self.amend(stopped=stopped_at)
-        self.path.replace(self.result)
+            rewrite(self._part, {**self._header, "stopped": stopped_at}, self._part)
+        self._part.replace(self.result)
 
     def __exit__(self, *_: object) -> None:
         self.close()
         if not self._went_on:
-            self.path.unlink(missing_ok=True)
+            self._part.unlink(missing_ok=True)
 
 
 def _answered(

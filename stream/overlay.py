@@ -87,8 +87,13 @@ def without_repeats(maps: Sequence[DrawnMap]) -> tuple[DrawnMap, ...]:
 
 def chosen(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
     """Those of a frame's maps (best class first) that the view asks for."""
-    held = {m.class_id: m for m in maps if m.class_id in view.hold}
-    return tuple(held[c] for c in view.hold if c in held) or tuple(maps[:1])
+    return held(maps, view) or tuple(maps[:1])
+
+
+def held(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
+    """Those of a frame's maps that are held, in the order in which they are."""
+    known = {m.class_id: m for m in maps}
+    return tuple(known[c] for c in view.hold if c in known)
 
 
 class Painter:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
-import os
 import queue
 import secrets
 import shutil
@@ -22,15 +22,23 @@ import av
 from av.container import OutputContainer
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
+from stream.course import Course
+from stream.hold import Hold
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
+from stream.limits import LIMITS
+from stream.private import write_private
 from stream.reordering import DisplayOrder, is_b_picture
-from stream.sidecar import SidecarFrame, SidecarWriter
+from stream.repair import count_frames
+from stream.sidecar import Scores, SidecarFrame, SidecarWriter
 
-MIN_FREE = 1 << 30
+MIN_FREE = LIMITS.min_free
 """Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
 MAX_WAITING = 600
 """Frames that may wait for a slow disk, about ten seconds of both streams."""
+HEADROOM = 64 << 20
+"""Bytes more than must stay free, with which a recording that stopped for want of room goes on."""
 _CHECK_DISK_S = 1.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 _MP4 = {
     # Fragments of half a second can be read after a crash; a clean stop turns the file into an ordinary MP4. Without
     # delay_moov the first fragment could not be read, with empty_moov the file would begin at 0 until it is closed.
@@ -49,13 +57,19 @@ State = Literal["on", "off", "stopped"]
 
 @dataclass(frozen=True, slots=True)
 class RecordingStatus:
-    """What a person is told: on, off (not asked for), or stopped, and why."""
+    """What a person is told: on, off (not asked for), or stopped, and why; for want of room it may be on again."""
 
     state: State
     folder: str = ""
+    id: str = ""
+    """The random part of the folder's name."""
     reason: str = ""
     camera: Literal["copied", "encoded anew"] = "copied"
     """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
+
+
+class _NoRoom(Exception):
+    """The disk has less room than must stay free."""
 
 
 class BitstreamFile:
@@ -81,6 +95,7 @@ class BitstreamFile:
                 self._stream = self._container.add_stream_from_template(video)
         self._stream.time_base = TIME_BASE
         self._last = -1
+        self.written = 0
 
     def write(self, frame: EncodedFrame, pts: int) -> None:
         """Copy a frame at `pts`, in 1/90000 s; raises `OSError` where the disk is full."""
@@ -90,6 +105,7 @@ class BitstreamFile:
         packet.pts = packet.dts = self._last = max(pts, self._last + 1)
         packet.is_keyframe = frame.is_keyframe
         self._container.mux_one(packet)
+        self.written += 1
 
     def close(self) -> None:
         """Finish the file; raises `OSError` where the disk is full (it can be read up to its last fragment)."""
@@ -121,11 +137,20 @@ class _Track:
             file, self.file = self.file, None
             file.close()
 
+    def give_up_file(self) -> None:
+        """Close a file that could not be written to its end, and count only what it has."""
+        file = self.file
+        if file is not None:
+            with suppress(OSError, av.FFmpegError):
+                self.close_file()
+                return
+            self.recorded -= file.written - count_frames(file.path)
+
 
 def new_folder(shelf: Path) -> Path:
-    """A new, private folder for one recording, named by date: `2026-11-22_21-03-55_1f3a9c`."""
+    """A new, private folder for one recording, named by date and a random part: `2026-11-22_21-03-55_1f3a9c…`."""
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(3)}"
+    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(6)}"
     folder.mkdir(mode=0o700)
     return folder
 
@@ -134,9 +159,10 @@ class Recording:
     """Writes a session's two streams and the sidecar in a thread of its own; whoever hands it frames never waits.
 
     The clock's zero is the first camera keyframe. A file counts from the first camera frame of its segment, and a new
-    segment begins where the camera's size changes. Of the explained stream only frames that the camera file has are
-    written. A camera's stream is copied, unless its frames come in another order than they are shown.
-    `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin with one.
+    segment begins where the camera's size changes, or where the disk has room again. Of the explained stream only
+    frames that the camera file has are written. A camera's stream is copied, unless its frames come in another order
+    than they are shown. `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin
+    with one.
     `about` goes into session.json and the sidecar's header.
     """
 
@@ -152,11 +178,12 @@ class Recording:
         self._about = dict(about)
         self._want_keyframe = want_keyframe
         self._min_free = min_free
-        self._status = RecordingStatus("on", str(folder))
+        self._status = RecordingStatus("on", str(folder), folder.name.rpartition("_")[2])
         self._camera = _Track("camera")
         self._explained = _Track("explained")
         self._received = 0
         self._sidecar_lines = 0
+        self._course = Course()
         self._zero: int | None = None
         self._starts: list[int] = []  # pts of each camera segment's first frame
         self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
@@ -165,6 +192,9 @@ class Recording:
         self._queue: queue.Queue[tuple[EncodedFrame, SidecarFrame | None] | None] = queue.Queue(MAX_WAITING)
         self._camera_gap = self._explained_gap = True  # until a keyframe
         self._checked = 0.0
+        self._closing = False
+        self._may_go_on = True
+        self._hold = Hold(folder)
         self._thread = threading.Thread(target=self._run, name="recording")
         self._thread.start()
         want_keyframe("camera")
@@ -202,41 +232,67 @@ class Recording:
         self._thread.join()
 
     def _run(self) -> None:
-        header = {**self._about, "time_base": [TIME_BASE.numerator, TIME_BASE.denominator]}
-        try:
-            predictions = self.folder / "predictions.jsonl"
-            predictions.touch(mode=0o600)
-            with SidecarWriter(predictions, header) as sidecar:
-                self._write_session()
-                while (item := self._queue.get()) is not None:
-                    self._write(sidecar, *item)
-                if self._in_order is not None and self._status.state == "on":
-                    for frame in self._in_order.rest():
-                        self._write_camera(frame)
-        except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
-            self._stop(f"The recording stopped: {error}.")
-            self._drain()
-        except Exception as error:  # whatever it is: the stream goes on, and the person is told
-            logger.exception("The recording %s broke.", self.folder)
-            self._stop(f"The recording stopped: {error!r}.")
-            self._drain()
-        for track in (self._camera, self._explained):
+        while not self._closing:
             try:
-                track.close_file()
-            except (OSError, av.FFmpegError) as error:
-                self._stop(f"The recording stopped: {error}.")
+                self._record()
+            except _NoRoom as error:
+                self._stop(str(error))
+            except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
+                self._stop(f"The recording stopped: {error}.", may_go_on=error.errno in _NO_ROOM)
+            except Exception as error:  # whatever it is: the stream goes on, and the person is told
+                logger.exception("The recording %s broke.", self.folder)
+                self._stop(f"The recording stopped: {error!r}.", may_go_on=False)
+            for track in (self._camera, self._explained):
+                track.give_up_file()
+            if not self._closing:
+                self._wait_for_room()
         with suppress(OSError):  # a full disk was said already; the file written at the start remains
             self._write_session(ended=True)
+        self._hold.release()
 
-    def _drain(self) -> None:
-        """Count what arrives after the end, until `close`."""
-        while (item := self._queue.get()) is not None:
+    def _record(self) -> None:
+        """Write what comes until there is no room or no more; raises `_NoRoom` and what goes wrong."""
+        predictions = self.folder / "predictions.jsonl"
+        predictions.touch(mode=0o600)
+        header = {**self._about, "time_base": [TIME_BASE.numerator, TIME_BASE.denominator]}
+        with SidecarWriter(predictions, header, go_on=True) as sidecar:
+            self._write_session()
+            if self._status.state == "stopped":
+                logger.info("%s goes on: the disk has room again.", self.folder)
+                self._status = replace(self._status, state="on", reason="")
+                self._want_keyframe("camera")
+            while (item := self._queue.get()) is not None:
+                self._write(sidecar, *item)
+            self._closing = True
+            if self._in_order is not None:
+                for frame in self._in_order.rest():
+                    self._write_camera(frame)
+        for track in (self._camera, self._explained):
+            track.close_file()
+
+    def _wait_for_room(self) -> None:
+        """Count what arrives meanwhile, until the disk has room again or there is no more."""
+        self._in_order = None
+        with suppress(OSError):
+            self._write_session()
+        while True:
+            try:
+                item = self._queue.get(timeout=_CHECK_DISK_S)
+            except queue.Empty:
+                with suppress(OSError):
+                    if self._may_go_on and shutil.disk_usage(self.folder).free >= self._min_free + HEADROOM:
+                        return
+                continue
+            if item is None:
+                self._closing = True
+                return
             self._track_of(item[1]).taken += 1
 
     def _track_of(self, line: SidecarFrame | None) -> _Track:
         return self._camera if line is None else self._explained
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: str, *, may_go_on: bool = True) -> None:
+        self._may_go_on = may_go_on
         if self._status.state == "on":
             self._status = replace(self._status, state="stopped", reason=reason)
             logger.warning("%s %s", self.folder, reason)
@@ -244,8 +300,6 @@ class Recording:
     def _write(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame | None) -> None:
         self._track_of(line).taken += 1
         self._check_disk()
-        if self._status.state != "on":
-            return
         if line is not None:
             self._write_explained(sidecar, frame, line)
             return
@@ -289,12 +343,11 @@ class Recording:
         self._checked = now
         free = shutil.disk_usage(self.folder).free
         if free < self._min_free:
-            self._stop(
+            raise _NoRoom(
                 f"The recording stopped: the disk has {free / 2**30:.1f} GiB left, "
-                f"{self._min_free / 2**30:.1f} GiB must stay free. The files so far are complete."
+                f"{self._min_free / 2**30:.1f} GiB must stay free. The files so far are complete, "
+                "and it goes on when there is room."
             )
-            for track in (self._camera, self._explained):
-                track.close_file()
 
     def _write_camera(self, frame: EncodedFrame) -> None:
         track = self._camera
@@ -343,6 +396,7 @@ class Recording:
         track.file.write(frame, frame.pts - self._starts[number])
         track.recorded += 1
         sidecar.write(replace(line, pts=line.pts - self._zero))
+        self._course.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
         self._sidecar_lines += 1
 
     def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
@@ -379,12 +433,10 @@ class Recording:
             },
             "camera": self._camera.segments,
             "explained": self._explained.segments,
+            **self._course.summary(),
         }
         path = self.folder / "session.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps(session, indent=1, ensure_ascii=False), encoding="utf-8")
-        os.replace(temporary, path)
+        write_private(path, json.dumps(session, indent=1, ensure_ascii=False).encode())
 
 
 _SUFFIX: Mapping[CodecName, str] = {"H264": ".mp4", "VP8": ".webm"}

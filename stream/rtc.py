@@ -19,9 +19,12 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import OperationError
+from aiortc.sdp import SessionDescription
 
 from stream import rtc_hooks
+from stream.channel import Reports
 from stream.codec import CodecName, EncodedFrame
+from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer, take_any_h264
 from stream.pacing import Wish
 from stream.reordering import is_b_picture
@@ -37,8 +40,8 @@ MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
 MAX_BACK = 90_000
 """How far a frame may be shown before the one that came before it, one second."""
-MAX_COMMAND = 4096
-"""Bytes of a command on the data channel."""
+MAX_COMMAND = LIMITS.command_length
+"""Letters of a command on the data channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +95,33 @@ def new_connection(media: Media) -> RTCPeerConnection:
 async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
     """Let a connection read an offer; raises `OfferError`."""
     try:
+        _check_bundle(SessionDescription.parse(offer))
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await pc.createAnswer()  # it too stumbles; made again by `give_answer`, with what is added
+    except OfferError:
+        raise
     except OperationError as error:
         raise OfferError("The offer has a section in no codec that the server speaks.") from error
     except Exception as error:  # the parser raises whatever the text makes it stumble over
         raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
 
 
+def _check_bundle(offer: SessionDescription) -> None:
+    """Refuse a bundle whose leader is missing: aiortc leaves its other sections without a transport."""
+    names = {media.rtp.muxId for media in offer.media if media.kind in ("audio", "video", "application")}
+    for group in offer.group:
+        if group.semantic == "BUNDLE" and group.items and group.items[0] not in names:
+            raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
+
+
 async def give_answer(pc: RTCPeerConnection, media: Media) -> None:
-    """Make the answer, with its candidates; raises `OSError` where no UDP port is free."""
+    """Make the answer, with its candidates; raises `OfferError`, or `OSError` where no UDP port is free."""
     rtc_hooks.wait_for_hello(pc)
     rtc_hooks.bind_media(pc, media.addresses, media.ports)
-    await pc.setLocalDescription(await pc.createAnswer())
+    try:
+        await pc.setLocalDescription(await pc.createAnswer())
+    except ValueError as error:  # aiortc holds its answer against the offer, whose sections may share a name
+        raise OfferError(f"The offer's sections cannot be answered ({error}).") from error
 
 
 class Peer:
@@ -115,7 +132,7 @@ class Peer:
         self._events = events
         self._clock = _Unwrap()
         self._track: PacketTrack | None = None
-        self._reports: RTCDataChannel | None = None
+        self._reports = Reports()
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: Callable[[int], int | None] = lambda _: None
         self.request_keyframe = Wish(self._ask)
@@ -188,15 +205,18 @@ class Peer:
         if self._track is not None:
             self._track.put(frame)
 
+    @property
+    def sources(self) -> int:
+        """How many streams (SSRCs) the camera has sent."""
+        return rtc_hooks.source_count(self._receiver)
+
     def returned_rtp(self, pts: int) -> int | None:
         """The RTP time stamp that a frame of this pts goes back with; None before the first packet left."""
         return self._returned(pts)
 
     def report(self, text: str) -> None:
         """Send a report, if there is somebody to read it and room for it."""
-        channel = self._reports
-        if channel is not None and channel.readyState == "open" and channel.bufferedAmount < 64 * 1024:
-            channel.send(text)
+        self._reports.send(text)
 
     def _ask(self) -> None:
         task = asyncio.get_running_loop().create_task(rtc_hooks.request_keyframe(self._receiver))
@@ -223,12 +243,11 @@ class Peer:
         self._events.on_frame(frame, timestamp)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label == "reports":
-            self._reports = channel
+        self._reports.take(channel)
 
         def on_message(message: str | bytes) -> None:
             if isinstance(message, bytes) or len(message) > MAX_COMMAND:
-                reply: str | None = '{"error": "A command is a JSON text of at most 4096 characters."}'
+                reply: str | None = _NO_COMMAND
             else:
                 reply = self._events.on_command(message)
             if reply is not None and channel.readyState == "open":
@@ -255,6 +274,9 @@ def ice_server(url: str) -> RTCIceServer:
         raise ValueError(f"An ICE server is written stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
     stun, turn, user, secret, host = parts.groups()
     return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
+
+
+_NO_COMMAND = f'{{"error": "A command is a JSON text of at most {MAX_COMMAND} characters."}}'
 
 
 def _ignore(*_: object) -> None:

@@ -69,6 +69,11 @@ class _ConstantBitRate:
         return self._bit_rate, [ssrc]
 
 
+def source_count(receiver: RTCRtpReceiver) -> int:
+    """How many streams (SSRCs) have come so far; aiortc keeps something of each, for as long as it receives."""
+    return len(receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
+
+
 async def request_keyframe(receiver: RTCRtpReceiver) -> None:
     """Ask the sender for a keyframe (a picture loss indication for each of its streams)."""
     for ssrc in list(receiver._RTCRtpReceiver__remote_streams):  # type: ignore[attr-defined]

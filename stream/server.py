@@ -12,8 +12,8 @@ from typing import Any
 
 from aiohttp import web
 
-from stream import calls, joining
-from stream.access import ACCESS, Access, add_headers, mistakes_in_words, only, own_name_only
+from stream import calls, joining, shelf
+from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, only, own_name_only
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
 from stream.engine import Engine
@@ -35,11 +35,13 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
     if lan is not None:
         app[LAN] = lan
-    app.router.add_get("/", _page)
+    for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
+        app.router.add_get(path, _page(file))
     app.router.add_get("/static/{name}", _static)
     app.router.add_get("/healthz", only("host")(_health))
     calls.add_routes(app)
     joining.add_routes(app)
+    shelf.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
 
@@ -113,8 +115,13 @@ async def _close_sessions(app: web.Application) -> None:
     await app[SESSIONS].close()
 
 
-async def _page(_: web.Request) -> web.StreamResponse:
-    return web.FileResponse(WEB / "index.html")
+def _page(name: str) -> Handler:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        if not (WEB / name).is_file():
+            raise web.HTTPNotFound(text="This page is not part of this version of whycam.")
+        return web.FileResponse(WEB / name)
+
+    return handle
 
 
 async def _static(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""One camera: its peer, its live stream, viewers, view and recording, from the offer to the end; and all of them."""
+"""One camera: its peer, its live stream, viewers, view and recorder, from the offer to the end; and all of them."""
 
 from __future__ import annotations
 
@@ -18,23 +18,18 @@ from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
+from stream.inflow import Inflow
+from stream.limits import LIMITS, Limits
 from stream.live import LiveStream, Painted
-from stream.messages import CommandError, parse_command, report, stalled
+from stream.messages import CommandError, for_viewers, parse_command, report, stalled
 from stream.pacing import Wish
-from stream.recording import MIN_FREE, Recording, RecordingStatus, new_folder
+from stream.recorder import Recorder
 from stream.rtc import Media, Peer, PeerEvents
 from stream.rtc_hooks import Packer
-from stream.sidecar import about_model
 from stream.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
-MAX_SESSIONS = 8
-MAX_SESSIONS_AN_ADDRESS = 2
-MAX_VIEWERS = 32
-STALLED_S = 5.0
-SILENT_S = 15.0
-SWITCH_EVERY_S = 0.5
 REMEMBERED = 256
 """Sessions and viewers that ended and whose second DELETE is no mistake."""
 CLOSE_S = 10.0
@@ -58,17 +53,7 @@ class Settings:
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
-    min_free: int = MIN_FREE
-    """Bytes that recordings leave free on the disk."""
-    max_sessions: int = MAX_SESSIONS
-    max_sessions_an_address: int = MAX_SESSIONS_AN_ADDRESS
-    """For one address in the LAN; this computer itself is not counted."""
-    max_viewers: int = MAX_VIEWERS
-    """Of all sessions together."""
-    stalled_s: float = STALLED_S
-    """Seconds without a frame after which the reports say so."""
-    silent_s: float = SILENT_S
-    """Seconds without a frame after which a session is closed: its phone has gone."""
+    limits: Limits = LIMITS
 
 
 class Session:
@@ -76,6 +61,7 @@ class Session:
 
     _peer: Peer
     _live: LiveStream
+    _recorder: Recorder
     _audiences: dict[StreamName, Audience]
     _packers: dict[StreamName, Packer]
     _watchdog: asyncio.Task[None]
@@ -85,19 +71,13 @@ class Session:
         self._engine = engine
         self._settings = settings
         self._on_end = on_end
-        self._reported = ""
+        self._reported: dict[str, Any] | None = None
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
         # The phone and all viewers have one wish for a keyframe in common.
         self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
-        self._recording: Recording | None = None
-        # A recording begins with a frame: a call that is never taken up leaves nothing behind.
-        self._to_record = settings.recordings is not None
-        self._switched = -SWITCH_EVERY_S
-        self._unrecorded = RecordingStatus("off")  # said while there is no recording
-        self._counted_from: dict[str, int] = {}
-        self._finishing: set[asyncio.Task[None]] = set()
+        self._inflow = Inflow(settings.limits)
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -127,6 +107,13 @@ class Session:
             want_keyframe=lambda: session._from_thread(peer.request_keyframe),
             on_failure=lambda: session._from_thread(session._end, "the stream broke"),
         )
+        session._recorder = Recorder(
+            settings.recordings,
+            engine,
+            session._live,
+            lambda track: session._from_thread(session._want_keyframe, track),
+            min_free=settings.limits.min_free,
+        )
         session._watchdog = asyncio.create_task(session._watch())
         return session
 
@@ -136,12 +123,13 @@ class Session:
         return self._peer.answer
 
     @property
-    def recording(self) -> RecordingStatus:
-        """Whether this session is being recorded, and where."""
-        return self._unrecorded if self._recording is None else self._recording.status
+    def recordings(self) -> set[Path]:
+        """The folders in which this session's files are open now."""
+        return self._recorder.folders
 
     def describe(self) -> dict[str, Any]:
         """What anybody who may watch is told, as JSON."""
+        recording = self._recorder.status
         return {
             "id": self.id,
             "since": self._since.isoformat(timespec="seconds"),
@@ -149,7 +137,9 @@ class Session:
             "codec": self._peer.codec,
             "size": self._live.size,
             "viewers": {name: len(audience) for name, audience in self._audiences.items()},
-            "recording": {"state": self.recording.state, "camera": self.recording.camera},
+            "view": asdict(self._live.view),
+            "frozen": self._live.frozen,
+            "recording": {"state": recording.state, "camera": recording.camera},
         }
 
     async def admit(self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None]) -> Viewer:
@@ -163,12 +153,11 @@ class Session:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _receive(self, frame: EncodedFrame, rtp: int) -> None:
-        if frame.is_too_large:
-            self._end("the camera's picture is larger than 1920x1080")
+        excess = self._inflow.excess(frame)
+        if excess is not None:
+            self._end(excess)
             return
-        if self._to_record:
-            self._to_record = False
-            self._start_recording()
+        self._recorder.saw_frame()
         self._rtp.append((frame.pts, rtp))
         self._live.receive(frame)
         watching = self._audiences["camera"]
@@ -191,62 +180,35 @@ class Session:
         pts = painted.frame.pts
         self._reported = report(
             painted,
+            session=self.id,
             model=self._engine.contract.name,
             rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
             rtp_out=self._peer.returned_rtp(pts),
-            recording=self.recording,
+            recording=self._recorder.status,
         )
-        self._peer.report(self._reported)
+        self._report(self._reported)
+
+    def _report(self, told: dict[str, Any]) -> None:
+        self._peer.report(json.dumps(told))
+        watching = [audience for audience in self._audiences.values() if audience]
+        if watching:
+            text = json.dumps(for_viewers(told))
+            for audience in watching:
+                audience.report(text)
+
+    def command(self, text: str) -> None:
+        """Do what a command asks for; raises `CommandError`, and changes nothing then."""
+        command = parse_command(text, self._live.view, self._engine.contract.labels)
+        if command.record is not None:
+            self._recorder.switch(command.record)
+        self._live.view = command.view
 
     def _command(self, text: str) -> str | None:
         try:
-            command = parse_command(text, self._live.view, self._engine.contract.labels)
-            if command.record is not None:
-                if command.record and self._settings.recordings is None:
-                    raise CommandError("This server does not record. Start it without --no-record.")
-                self._record(command.record)
+            self.command(text)
         except CommandError as error:
             return json.dumps({"error": str(error)})
-        self._live.view = command.view
         return None
-
-    def _record(self, wanted: bool) -> None:
-        """Begin a recording with the next frame, or end the one that runs."""
-        running = self._recording is not None and self._recording.status.state == "on"
-        if wanted == (running or self._to_record):
-            return
-        now = time.monotonic()
-        if now - self._switched < SWITCH_EVERY_S:
-            raise CommandError("The recording was switched a moment ago. Try again in a second.")
-        self._switched = now
-        self._finish_recording()
-        self._unrecorded = RecordingStatus("off")
-        self._to_record = wanted
-
-    def _start_recording(self) -> None:
-        assert self._settings.recordings is not None
-        try:
-            folder = new_folder(self._settings.recordings)
-        except OSError as error:
-            reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
-            self._unrecorded = RecordingStatus("stopped", reason=reason)
-            logger.warning(reason)
-            return
-        contract = self._engine.contract
-        about = {
-            **about_model(contract, self._engine.sha256),
-            "fit": contract.fit,
-            "settings": asdict(self._live.view),
-        }
-        self._counted_from = asdict(self._live.counts)
-        self._recording = Recording(
-            folder,
-            about,
-            lambda track: self._from_thread(self._want_keyframe, track),
-            min_free=self._settings.min_free,
-        )
-        self._live.recording = self._recording
-        logger.info("Recording to %s", folder)
 
     def _want_keyframe(self, track: str) -> None:
         if track == "camera":
@@ -254,26 +216,17 @@ class Session:
         else:
             self._live.request_keyframe()
 
-    def _finish_recording(self) -> None:
-        """Take the recording away from the stream and finish its files in a thread."""
-        recording, self._recording = self._recording, None
-        self._live.recording = None
-        if recording is None:
-            return
-        counts = {name: n - self._counted_from[name] for name, n in asdict(self._live.counts).items()}
-        del counts["received"]  # the recording counts for itself what it was handed
-        task = self._loop.create_task(asyncio.to_thread(recording.close, counts))
-        self._finishing.add(task)
-        task.add_done_callback(self._finishing.discard)
-
     async def _watch(self) -> None:
+        limits = self._settings.limits
         while True:
             await asyncio.sleep(1)
+            if self._peer.sources > limits.sources:
+                self._end(f"the camera sends more than {limits.sources} streams in one call")
             silent = time.monotonic() - self._peer.last_frame
-            if silent > self._settings.silent_s:
+            if silent > limits.silent_s:
                 self._end(f"no picture for {silent:.0f} s")
-            elif silent > self._settings.stalled_s and self._reported:
-                self._peer.report(stalled(self._reported))
+            elif silent > limits.stalled_s and self._reported:
+                self._report(stalled(self._reported))
 
     def _end(self, reason: str) -> None:
         if self._closing is None:
@@ -290,8 +243,7 @@ class Session:
                 logger.error("Session %s: a connection did not close", self.id, exc_info=error)
         try:
             await asyncio.to_thread(self._live.close)
-            self._finish_recording()
-            await asyncio.gather(*self._finishing)
+            await self._recorder.close()
         finally:
             self._on_end(self)
 
@@ -354,12 +306,13 @@ class Sessions:
 
     def _make_room(self, owner: Owner) -> None:
         owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
-        if len(owners) >= self.settings.max_sessions:
+        limits = self.settings.limits
+        if len(owners) >= limits.sessions:
             raise ServerFull(
-                f"The server already serves {self.settings.max_sessions} cameras, as many as it can. "
+                f"The server already serves {limits.sessions} cameras, as many as it can. "
                 "End one of them, or try again later."
             )
-        most = self.settings.max_sessions_an_address
+        most = limits.sessions_an_address
         if owner.address is not None and sum(o.address == owner.address for o in owners) >= most:
             raise ServerFull(
                 f"The server already serves {most} cameras of this device, as many as one may have. "
@@ -374,7 +327,7 @@ class Sessions:
         """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
         session = self._open[session_id]
         self._check_open()
-        most = self.settings.max_viewers
+        most = self.settings.limits.viewers
         if len(self._viewers) + self._admitting >= most:
             raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
         self._admitting += 1
@@ -394,6 +347,14 @@ class Sessions:
         self._ended.append(ended.id)
         if len(self._ended) > REMEMBERED:
             del self._owners[self._ended.popleft()]
+
+    def recordings(self) -> dict[str, str]:
+        """By the folder's name of each recording whose files are open: the session's id."""
+        return {folder.name: session.id for session in self._open.values() for folder in session.recordings}
+
+    def command(self, session_id: str, text: str) -> None:
+        """Do what a command asks a session for; raises `KeyError` for no such session, and as `Session.command`."""
+        self._open[session_id].command(text)
 
     def owner(self, made_id: str) -> Owner:
         """Whose a session or a viewer is, or was a moment ago; raises `KeyError` for one that is not known."""

@@ -1,10 +1,10 @@
-"""Slows guessing down: so many wrong tokens from an address, and it has to wait."""
+"""Slows down who tries too often: so many failures of an address (wrong tokens, say), and it has to wait."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 LIMITS = ((60.0, 5), (3600.0, 20))
 """Seconds, and failures that an address may have in them."""
@@ -14,15 +14,16 @@ MOST_ADDRESSES = 4096
 class Throttle:
     """Counts the failures of each address; forgets them after the longest limit."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic, limits: Sequence[tuple[float, int]] = LIMITS) -> None:
         self._now = now
+        self._limits = limits
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait(self, address: str) -> float:
         """Seconds until this address may try again; 0: it may now."""
         now, failures = self._now(), self._failures.get(address, ())
         waits = [0.0]
-        for seconds, most in LIMITS:
+        for seconds, most in self._limits:
             recent = [t for t in failures if now - t < seconds]
             if len(recent) >= most:
                 waits.append(recent[-most] + seconds - now)
@@ -30,7 +31,7 @@ class Throttle:
 
     def fail(self, address: str) -> None:
         """Note a failure."""
-        most = max(most for _, most in LIMITS)
+        most = max(most for _, most in self._limits)
         self._failures.setdefault(address, deque(maxlen=most)).append(self._now())
         self._failures.move_to_end(address)
         if len(self._failures) > MOST_ADDRESSES:

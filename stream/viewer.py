@@ -1,4 +1,4 @@
-"""One who watches: a WebRTC peer that is sent a stream that is encoded already, and sends nothing back."""
+"""One who watches: a WebRTC peer that is sent a stream that is encoded already, and its reports; it sends nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from contextlib import suppress
 from aiortc import RTCPeerConnection, RTCRtpSender
 
 from stream import rtc_hooks
+from stream.channel import Reports
 from stream.codec import CodecName
+from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer
 from stream.rtc import Media, give_answer, new_connection, silence, take_offer
 from stream.rtc_hooks import PackedFrame
@@ -19,7 +21,7 @@ from stream.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
-CONNECT_S = 30.0
+CONNECT_S = LIMITS.connect_s
 """Seconds that a viewer has to take the answer up; then its place is free again."""
 
 
@@ -36,6 +38,7 @@ class Viewer:
         self._pc = pc
         self._on_end = on_end
         self._closing: asyncio.Task[None] | None = None
+        self._reports = Reports()
         self._track = PacketTrack(want_keyframe, self._end, lambda: rtc_hooks.unsent_bytes(pc))
         self._patience = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
 
@@ -68,6 +71,7 @@ class Viewer:
     async def _answer(self, offer: str, codec: CodecName, media: Media, want_keyframe: Callable[[], None]) -> None:
         pc = self._pc
         pc.on("connectionstatechange", self._on_state)
+        pc.on("datachannel", self._reports.take)  # what a viewer says on it is heard by nobody
         video = pc.addTransceiver(self._track, "sendonly")
         known = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([c for c in known if c.mimeType in (f"video/{codec}", "video/rtx")])
@@ -93,6 +97,10 @@ class Viewer:
     def send(self, frame: PackedFrame) -> None:
         """Send an encoded frame; never blocks."""
         self._track.put(frame)
+
+    def report(self, text: str) -> None:
+        """Send a report, if this viewer has a channel for it; never blocks."""
+        self._reports.send(text)
 
     def interrupt(self) -> None:
         """Frames are missing in the stream: go on with a keyframe."""

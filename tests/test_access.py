@@ -14,6 +14,7 @@ from aiohttp import ClientResponse, ClientSession
 from stream.access import COOKIE, HEADERS
 from stream.codec import EncodedFrame
 from stream.credentials import Credentials
+from stream.limits import Limits
 from stream.session import Settings
 from tests import film
 from tests.engines import fast
@@ -125,6 +126,32 @@ def test_a_bearer_token_calls_without_a_cookie(tmp_path: Path, frames: list[Enco
             async with calling(http, home.remote, frames) as phone:
                 await phone.until(lambda: len(phone.pictures) >= 3)
                 assert (await http.delete(phone.location)).status == 204
+
+    at_home(tmp_path, body)
+
+
+def test_a_session_is_steered_by_its_owner_and_the_host_alone(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    async def body(home: House) -> None:
+        async with (
+            home.joined() as one,
+            home.joined() as other,
+            home.joined("viewer") as viewer,
+            home.device() as host,
+            calling(one, home.remote, frames) as phone,
+        ):
+            await phone.until(lambda: phone.reports)
+            path = f"/api/sessions/{phone.reports[-1]['session']}/command"
+            for http, base, status in (
+                (one, home.remote, 204),
+                (other, home.remote, 403),
+                (viewer, home.remote, 403),
+                (host, home.remote, 401),
+                (host, home.local, 204),
+            ):
+                assert (await http.post(base + path, json={"opacity": status / 1000})).status == status
+            evil = {"Origin": "https://evil.example"}
+            assert (await host.post(home.local + path, json={}, headers=evil)).status == 403
+            await phone.until(lambda: phone.reports[-1]["view"]["opacity"] == 0.204)
 
     at_home(tmp_path, body)
 
@@ -282,4 +309,4 @@ def test_a_camera_that_sends_nothing_is_said_to_stall(tmp_path: Path, frames: li
             phone.camera.running.set()
             await phone.until(lambda: phone.reports[-1]["state"] != "stalled")
 
-    at_home(tmp_path, body, Settings(stalled_s=0.5))
+    at_home(tmp_path, body, Settings(limits=Limits(stalled_s=0.5)))

@@ -18,6 +18,7 @@ from stream import rtc_hooks
 from stream import viewer as viewer_module
 from stream.codec import EncodedFrame
 from stream.encoder import Encoder
+from stream.limits import Limits
 from stream.session import Session, Sessions, Settings
 from tests import film
 from tests.engines import fast
@@ -315,7 +316,7 @@ def test_a_viewer_too_many_is_told_to_come_back(tmp_path: Path, h264: list[Encod
             await http.delete(first.location)
             await stack.enter_async_context(watching(http, base, publisher.session_id))
 
-    served(fast(tmp_path), Settings(max_viewers=2), body)
+    served(fast(tmp_path), Settings(limits=Limits(viewers=2)), body)
 
 
 def test_a_viewer_that_never_connects_gives_its_place_back(
@@ -423,3 +424,29 @@ def test_viewers_phones_and_the_host_may_watch_and_strangers_may_not(tmp_path: P
                 assert (await http.delete(watcher.location.replace(home.remote, home.local))).status == 200
 
     at_home(tmp_path, body)
+
+
+def test_a_viewer_with_a_channel_gets_the_phones_reports_and_is_not_heard(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with (
+            calling(http, base, h264) as phone,
+            watching(http, base, only_session(sessions).id, reports=True) as watcher,
+            watching(http, base, only_session(sessions).id, "camera", reports=True) as second,
+            watching(http, base, only_session(sessions).id) as plain,
+        ):
+            await asyncio.gather(*(each.tap.until(40) for each in (watcher, second, plain)))
+            watcher.channel.send('{"opacity": 0.1}')
+            watcher.channel.send(b"\0" * 10_000)
+            await watcher.tap.until(len(watcher.tap.frames) + 20)
+            assert {report["session"] for report in watcher.reports} == {only_session(sessions).id}
+            for each in (watcher, second):
+                assert len(each.reports) >= 20
+                known = {report["pts"]: report for report in phone.reports}
+                same = [report == known[report["pts"]] for report in each.reports if report["pts"] in known]
+                assert len(same) >= 15
+                assert all(same)
+            assert only_session(sessions)._live.view.opacity != 0.1
+
+    served(fast(tmp_path), Settings(), body)

@@ -19,11 +19,13 @@ from aiohttp.test_utils import TestServer
 from stream import messages
 from stream.codec import CodecName, EncodedFrame
 from stream.engine import Engine
+from stream.limits import Limits
 from stream.overlay import View
 from stream.planes import rgb_of
+from stream.recorder import SWITCH_EVERY_S
 from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
-from stream.session import SWITCH_EVERY_S, ServerFull, Sessions, Settings
+from stream.session import ServerFull, Sessions, Settings
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.engines import SlowEngine, fast
@@ -239,7 +241,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tmp_path: Path, h264
             seen = len(phone.pictures)
             await phone.until(lambda: len(phone.pictures) >= seen + 20)
 
-    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", min_free=1 << 60), body)
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free=1 << 60)), body)
 
 
 def test_a_folder_that_cannot_be_made_is_said_and_the_stream_goes_on(tmp_path: Path, h264: list[EncodedFrame]) -> None:
@@ -280,7 +282,7 @@ def test_a_phone_that_vanishes_ends_its_session_and_leaves_whole_files(
                     break
             assert len(sessions) == 0
 
-    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", silent_s=1.0), body)
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(silent_s=1.0)), body)
     recording = only_recording(tmp_path / "recordings")
     assert session_of(recording)["state"] == "ended"
     assert len(file_pts(recording / "explained-000.mp4")) >= 10
@@ -298,7 +300,7 @@ def test_a_call_too_many_is_told_to_come_back(tmp_path: Path, h264: list[Encoded
             assert response.headers["Retry-After"]
             await third.close()
 
-    served(fast(tmp_path), Settings(max_sessions=2), body)
+    served(fast(tmp_path), Settings(limits=Limits(sessions=2)), body)
 
 
 def test_a_call_can_be_ended_again_and_an_unknown_one_cannot(tmp_path: Path, h264: list[EncodedFrame]) -> None:
@@ -412,3 +414,31 @@ def test_a_changed_view_is_in_the_sidecar(tmp_path: Path, h264: list[EncodedFram
     views = [line.view for line in lines]
     assert header["settings"]["opacity"] == views[0].opacity == View().opacity
     assert views[-1] == View(hold=(1,), opacity=0.25, scale="steady")
+
+
+def test_a_command_by_http_does_what_one_on_the_channel_does(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: phone.reports)
+            session_id = phone.reports[-1]["session"]
+            where = f"{base}/api/sessions/{session_id}/command"
+            response = await http.post(where, json={"hold": [2], "opacity": 0.25})
+            assert (response.status, await response.text()) == (204, "")
+            await phone.until(lambda: phone.reports[-1]["view"]["hold"] == [2])
+            (listed,) = await (await http.get(f"{base}/api/sessions")).json()
+            assert (listed["id"], listed["view"]["opacity"], listed["frozen"]) == (session_id, 0.25, False)
+            for bad, status, words in (
+                ('{"hold": [3]}', 400, "class numbers from 0 to 2"),
+                ("{", 400, "not JSON"),
+                (b"\xff", 400, "UTF-8"),
+                ("{}" + " " * 5000, 413, "at most 4096"),
+            ):
+                response = await http.post(where, data=bad, headers={"Content-Type": "application/json"})
+                text = await response.text()
+                assert (response.status, words in text) == (status, True), text
+            assert (await http.post(where, data="{}")).status == 415
+            assert (await http.post(where.replace(session_id, "none"), json={})).status == 404
+            assert (await http.get(where)).status == 405
+            assert phone.reports[-1]["view"]["opacity"] == 0.25
+
+    served(fast(tmp_path), Settings(), body)

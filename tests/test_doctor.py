@@ -83,6 +83,10 @@ def test_two_runtimes_that_overwrite_each_other_are_found(monkeypatch: pytest.Mo
     assert "whycam[cpu]" in doctor._runtime().advice
 
 
+def test_the_limits_are_told(tmp_path: Path) -> None:
+    assert "8 cameras at once" in found(tmp_path)["limits"].says
+
+
 def test_a_disk_with_little_room_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "MIN_FREE", 1 << 60)
     assert "Nothing is recorded" in found(tmp_path)["recordings"].advice

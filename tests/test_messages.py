@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stream.codec import EncodedFrame
 from stream.live import Counts, Painted, State
-from stream.messages import TOP, Command, CommandError, parse_command, report
+from stream.messages import TOP, Command, CommandError, for_viewers, parse_command, report
 from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
 from stream.recording import RecordingStatus
 
@@ -40,18 +40,42 @@ def drawn(class_id: int, score: float) -> DrawnMap:
     return DrawnMap(class_id, LABELS[class_id], score, np.zeros((7, 7), np.uint8), 1.0)
 
 
-def made(*, maps: tuple[DrawnMap, ...], age_ms: float | None, state: State, inference_ms: float | None) -> Painted:
+def made(
+    *,
+    maps: tuple[DrawnMap, ...],
+    age_ms: float | None,
+    state: State,
+    inference_ms: float | None,
+    view: View = NOW,
+    frozen: bool = False,
+) -> Painted:
     return Painted(
         EncodedFrame("VP8", b"", 181_500),
         maps,
         age_ms,
         state,
-        NOW,
+        view,
         COUNTS,
         inference_ms,
         19.8123,
         "running",
+        frozen,
     )
+
+
+def told(painted: Painted, recording: RecordingStatus | None = None, *, rtp_out: int | None = 8) -> dict[str, Any]:
+    """The report of a frame, read again."""
+    value = report(
+        painted,
+        session="iDr9",
+        model="tiny",
+        rtp_in=7,
+        rtp_out=rtp_out,
+        recording=recording or RecordingStatus("off"),
+    )
+    read_again = json.loads(json.dumps(value))
+    assert isinstance(read_again, dict)
+    return read_again
 
 
 def shape(value: object) -> object:
@@ -66,35 +90,55 @@ def shape(value: object) -> object:
 def test_a_report_has_exactly_the_keys_that_are_documented() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
     painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
-    text = report(painted, model="tiny", rtp_in=7, rtp_out=8, recording=RecordingStatus("on", "recordings/now"))
-    assert shape(json.loads(text)) == shape(documented("Report"))
+    assert shape(told(painted, RecordingStatus("on", "recordings/now", "1f3a"))) == shape(documented("Report"))
 
 
 def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
     painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
-    told = json.loads(report(painted, model="tiny", rtp_in=7, rtp_out=8, recording=RecordingStatus("off")))
-    assert told["classes"] == [0, 1, 2, 4, 5]
-    assert len(told["classes"]) == TOP
-    assert told["labels"] == [LABELS[c] for c in told["classes"]]
-    assert told["scores"] == [0.9, 0.8, 0.7, 0.5, 0.4]
-    assert told["held"] == [{"class": 3, "label": "class 3", "score": 0.6}]
-    assert (told["pts"], told["rtp_in"], told["rtp_out"]) == (181_500, 7, 8)
-    assert (told["age_ms"], told["state"]) == (33.3, "carried")
-    assert told["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
-    assert told["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
-    assert told["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady"}
+    said = told(painted)
+    assert said["session"] == "iDr9"
+    assert said["classes"] == [0, 1, 2, 4, 5]
+    assert len(said["classes"]) == TOP
+    assert said["labels"] == [LABELS[c] for c in said["classes"]]
+    assert said["scores"] == [0.9, 0.8, 0.7, 0.5, 0.4]
+    assert said["held"] == [{"class": 3, "label": "class 3", "score": 0.6}]
+    assert (said["pts"], said["rtp_in"], said["rtp_out"]) == (181_500, 7, 8)
+    assert (said["age_ms"], said["state"], said["frozen"]) == (33.3, "carried", False)
+    assert said["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
+    assert said["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
+    assert said["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady"}
+
+
+def test_viewers_are_told_the_same_but_for_the_place_on_the_disk() -> None:
+    said = told(
+        made(maps=(), age_ms=None, state="none", inference_ms=None), RecordingStatus("on", "/home/me/r", "1f3a")
+    )
+    seen = for_viewers(said)
+    assert "/home/me" not in json.dumps(seen)
+    assert said["recording"].pop("folder") == "/home/me/r"
+    assert seen["recording"].pop("folder") == ""
+    assert seen == said
+
+
+def test_held_classes_are_told_in_the_order_in_which_they_are_held() -> None:
+    maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
+    for hold in ((3, 0), (0, 3), (4, 9, 1)):  # of the last, one is not explained yet
+        painted = made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View(hold))
+        assert [held["class"] for held in told(painted)["held"]] == [c for c in hold if c != 9]
+    assert told(made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View((9,))))["held"] == []
 
 
 def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None:
     painted = made(maps=(), age_ms=None, state="none", inference_ms=None)
-    stopped = RecordingStatus("stopped", "there", "The disk is full.")
-    told = json.loads(report(painted, model="tiny", rtp_in=7, rtp_out=None, recording=stopped))
-    assert (told["classes"], told["labels"], told["scores"], told["held"]) == ([], [], [], [])
-    assert (told["age_ms"], told["rtp_out"], told["times"]["inference_ms"]) == (None, None, None)
-    assert told["recording"] == {
+    stopped = RecordingStatus("stopped", "there", "1f3a", "The disk is full.")
+    said = told(painted, stopped, rtp_out=None)
+    assert (said["classes"], said["labels"], said["scores"], said["held"]) == ([], [], [], [])
+    assert (said["age_ms"], said["rtp_out"], said["times"]["inference_ms"]) == (None, None, None)
+    assert said["recording"] == {
         "state": "stopped",
         "folder": "there",
+        "id": "1f3a",
         "reason": "The disk is full.",
         "camera": "copied",
     }

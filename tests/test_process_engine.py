@@ -237,7 +237,8 @@ def test_a_child_that_fails_while_it_starts_is_said(
 ) -> None:
     (tmp_path / "onnxruntime.py").write_text(library)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(process_engine, "START_S", 2.0)
+    if words == "did not answer within":  # the others end by themselves, on a busy machine later
+        monkeypatch.setattr(process_engine, "START_S", 2.0)
     engine = ProcessEngine(Order(model))
     with pytest.raises(EngineDown, match=words):
         assert engine.contract

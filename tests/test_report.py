@@ -203,7 +203,7 @@ def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_picture(tmp_path:
     assert [tone for *_, tone in boxes] == ["c1", "c2"]
     for x, y, width, height, tone in boxes:
         middle = raster.pixels[round(float(y) + float(height) / 2), round(float(x) + float(width) / 2)]
-        assert "#" + bytes(middle).hex() == LIGHT[tone]  # type: ignore[index]
+        assert "#" + bytes(middle).hex() == LIGHT[tone]
     banana = re.search(r'polyline points="([^"]*)" fill="none" stroke="var\(--c1\)"', svg.markup("", ""))
     assert banana is not None
     heights = [float(point.split(",")[1]) for point in banana[1].split()]

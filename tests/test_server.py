@@ -96,6 +96,15 @@ def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str)
     assert access.HEADERS.items() <= headers.items()
 
 
+@pytest.mark.parametrize("page", ["/watch", "/recordings"])
+def test_a_page_that_is_not_there_is_said(tmp_path: Path, page: str) -> None:
+    status, text, headers = answer(tmp_path, get(page))
+    if (Path(__file__).parent.parent / "web" / f"{page[1:]}.html").is_file():
+        assert (status, headers["Content-Type"]) == (200, "text/html")
+    else:
+        assert (status, text) == (404, "This page is not part of this version of whycam.")
+
+
 def test_the_host_is_told_how_the_server_is(tmp_path: Path) -> None:
     status, text, _ = answer(tmp_path, get("/healthz"))
     assert status == 200

@@ -139,6 +139,9 @@ REFUSED = {
     "no video": ("\r\nm=video", "\r\nm=application", "one video section"),
     "who does not send": ("a=sendonly", "a=recvonly", "should send its video"),
     "an unknown codec": ("H264/90000", "H266/90000", "no codec"),
+    "two sections of one name": ("a=mid:1", "a=mid:0", "cannot be answered"),
+    "a section without a name": ("a=mid:1", "a=mid", "cannot be answered"),
+    "a bundle without its leader": ("BUNDLE 0", "BUNDLE 7", "led by a section"),
 }
 
 
@@ -149,7 +152,7 @@ def test_an_offer_that_is_no_publishers_is_refused_in_words(
     old, new, words = REFUSED[name]
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
-        publisher = Publisher(h264)
+        publisher = Publisher(h264, sound=True)
         offer = await publisher.offer()
         assert old in offer
         response = await http.post(f"{base}/whip", data=offer.replace(old, new), headers=SDP)
@@ -217,6 +220,8 @@ def test_a_session_in_the_list_tells_what_a_viewer_needs_and_no_secret(
                             "codec": "H264",
                             "size": [160, 120],
                             "viewers": {"explained": 0, "camera": 1},
+                            "view": {"hold": [], "opacity": 0.7, "colormap": "inferno", "scale": "steady"},
+                            "frozen": False,
                             "recording": {"state": "on", "camera": "copied"},
                         }
                         assert since.startswith("20")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -50,8 +51,14 @@ class Tap:
 class Watcher:
     """One viewer: `async with watching(http, base, session_id) as watcher`."""
 
-    def __init__(self, codecs: Sequence[CodecName] = ("H264", "VP8"), *, sound: bool = False) -> None:
+    def __init__(
+        self, codecs: Sequence[CodecName] = ("H264", "VP8"), *, sound: bool = False, reports: bool = False
+    ) -> None:
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.reports: list[dict[str, Any]] = []
+        if reports:
+            self.channel = self.pc.createDataChannel("reports", ordered=False, maxRetransmits=0)
+            self.channel.on("message", lambda text: self.reports.append(json.loads(text)))
         if sound:
             self.pc.addTransceiver("audio", "sendrecv")
         self._video = self.pc.addTransceiver("video", "recvonly")
@@ -94,10 +101,16 @@ class Watcher:
 
 @asynccontextmanager
 async def watching(
-    http: ClientSession, base: str, session_id: str, stream: str = "explained", *, sound: bool = False
+    http: ClientSession,
+    base: str,
+    session_id: str,
+    stream: str = "explained",
+    *,
+    sound: bool = False,
+    reports: bool = False,
 ) -> AsyncIterator[Watcher]:
     """A viewer that was answered."""
-    watcher = Watcher(sound=sound)
+    watcher = Watcher(sound=sound, reports=reports)
     try:
         response = await watcher.watch(http, base, session_id, stream)
         assert response.status == 201, await response.text()

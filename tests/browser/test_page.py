@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect
 
 from stream.planes import as_bytes
-from stream.session import SWITCH_EVERY_S
+from stream.recorder import SWITCH_EVERY_S
 from stream.sidecar import read_sidecar
 from tests.browser.camera import HEIGHT, WIDTH, start_browser
 from tests.serving import Server, free_port, serving

@@ -1,0 +1,47 @@
+"""What one server takes on, in one place: what is more is refused or ended in words, and everybody else goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def _limit(value: Any, says: str) -> Any:
+    """A field whose value `says` what it is when it is put into it."""
+    return field(default=value, metadata={"says": says})
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All limits, with their defaults. Sizes in bytes, times in seconds."""
+
+    sessions: int = _limit(8, "{} cameras at once")
+    sessions_an_address: int = _limit(2, "{} cameras of one device; this computer itself is not counted")
+    viewers: int = _limit(32, "{} viewers, of all cameras together")
+    calls_a_minute: int = _limit(60, "{} calls a minute of one device")
+    pixels: int = _limit(1920 * 1088, "1920x1088 pixels of a camera")
+    frame_rate: int = _limit(60, "{} frames a second of a camera")
+    sources: int = _limit(8, "{} streams (SSRCs) in one call")
+    offer_bytes: int = _limit(32 * 1024, "{} bytes of an offer")
+    offer_sections: int = _limit(4, "{} sections of an offer")
+    offer_candidates: int = _limit(32, "{} candidates of an offer")
+    offer_sources: int = _limit(64, "{} ssrc lines of an offer")
+    command_length: int = _limit(4096, "{} letters of a command on the data channel")
+    header_bytes: int = _limit(8 * 1024, "{} bytes of a request's header")
+    connections: int = _limit(64, "{} connections at one door")
+    connections_an_address: int = _limit(8, "{} connections of one device")
+    patience_s: float = _limit(10.0, "{:g} s for TLS, for a header, for a body, and between two requests")
+    connect_s: float = _limit(30.0, "{:g} s until a viewer's connection stands")
+    stalled_s: float = _limit(5.0, "{:g} s without a frame until the reports say so")
+    silent_s: float = _limit(15.0, "{:g} s without a frame until a call is ended")
+    min_free: int = _limit(1 << 30, "{} bytes of the disk stay free of recordings")
+
+    def words(self) -> Iterator[str]:
+        """Each limit as a person is told it."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            yield each.metadata["says"].format(f"{value:,}" if type(value) is int else value)
+
+
+LIMITS = Limits()

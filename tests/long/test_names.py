@@ -1,0 +1,134 @@
+"""Names from outside: ten thousand try to leave their folder, and a phone gives odd ones to all that it can name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from aiortc import RTCSessionDescription
+
+from stream.server import make_app, running
+from stream.session import Sessions, Settings
+from tests import film
+from tests.engines import fast
+from tests.phone import Phone
+from tests.test_calls import SDP, served
+
+ROUTES = ("GET /static/", "GET /api/recordings/", "DELETE /api/recordings/", "DELETE /call/", "POST /whep/", "GET /")
+PARTS = (
+    *("..", ".", "...", "%2e%2e", "%252e%252e", "..%00", "..;", "%c0%ae%c0%ae", "~", "~root", "C:", "\\\\host\\share"),
+    *(
+        "etc",
+        "passwd",
+        "pyproject.toml",
+        "session.json",
+        "secret.txt",
+        "recordings",
+        "CON",
+        "nul",
+        "main.js",
+        "x" * 300,
+    ),
+    *("2026-11-22_21-03-55_1f3a9c", "$HOME", "`id`", "*", "%0d%0aX-Bad: 1", "%ff%fe", "%E2%80%AE", "%F0%9F%93%B7"),
+)
+SEPARATORS = ("/", "//", "%2f", "%252f", "\\", "%5c", "%c0%af")
+SECRET = "nobody may read this"
+OURS = re.compile(
+    r"bright\.onnx|secret\.txt|recordings(/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]+"
+    r"(/((camera|explained)-\d{3}\.(mp4|webm)|predictions\.jsonl|session\.json))?)?"
+)
+
+
+def odd(chance: random.Random) -> str:
+    """A path that hopes to lead somewhere else."""
+    parts = [chance.choice(PARTS) for _ in range(chance.randint(1, 8))]
+    return "".join(part + chance.choice(SEPARATORS) for part in parts).rstrip("/") or "x"
+
+
+async def ask(port: int, request: str) -> tuple[int, bytes]:
+    """The answer to a request that is sent as it is: a client's library would tidy the path up."""
+    method, path = request.split(" ", 1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    writer.write(head.encode("utf-8", "surrogateescape"))
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    status, _, _ = answer.partition(b"\r\n")
+    return int(status.split()[1]), answer
+
+
+def tried(folder: Path, count: int, seed: int) -> Counter[int]:
+    """How so many odd names were answered."""
+    chance = random.Random(seed)
+    (folder / "secret.txt").write_text(SECRET)
+    (folder / "recordings").mkdir()
+    engine = fast(folder)
+    answers: Counter[int] = Counter()
+
+    async def run() -> None:
+        app = make_app(Sessions(engine, Settings(recordings=folder / "recordings")))
+        async with running(app) as doors:
+            port = await doors.listen("127.0.0.1", 0, most_an_address=64)
+            for number in range(count):
+                request = ROUTES[number % len(ROUTES)] + odd(chance)
+                status, answer = await ask(port, request)
+                answers[status] += 1
+                # An odd way to write the name of a file that the page has is no harm.
+                assert 400 <= status < 500 or (status == 200 and request.startswith("GET /static/main.js")), request
+                for secret in (SECRET.encode(), b"root:", b"[project]", b"X-Bad"):
+                    assert secret not in answer, request
+
+    try:
+        asyncio.run(run())
+    finally:
+        engine.close()
+    assert all(OURS.fullmatch(path.relative_to(folder).as_posix()) for path in folder.rglob("*"))
+    return answers
+
+
+def test_odd_names_lead_nowhere(tmp_path: Path) -> None:
+    assert tried(tmp_path, 600, seed=1)[404] > 100
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_ten_thousand_odd_names_lead_nowhere(tmp_path: Path) -> None:
+    print(tried(tmp_path, 10_000, seed=2))
+
+
+def test_nothing_that_a_phone_names_becomes_a_name_on_the_disk(tmp_path: Path) -> None:
+    frames = film.encoded("VP8", 60, (64, 48))
+    bad = "../../evil"
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        phone = Phone(frames)
+        phone.pc.createDataChannel(bad)
+        offer = await phone.offer()
+        offer = offer.replace("s=-", f"s={bad}").replace("o=- ", f"o={bad} ")
+        offer = re.sub(r"cname:\S+", f"cname:{bad}", re.sub(r"a=msid:\S+ \S+", f"a=msid:{bad} {bad}", offer))
+        response = await http.post(f"{base}/call", data=offer, headers=SDP | {"X-Name": bad, "User-Agent": bad})
+        assert response.status == 201
+        await phone.pc.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
+        await phone.until(lambda: len(phone.reports) >= 5)
+        wishes: list[dict[str, Any]] = [
+            *({"record": bad}, {"hold": [bad]}, {"colormap": bad}, {"scale": bad}),
+            *({bad: True}, {"folder": bad}, {"name": bad}, {"model": bad}),
+        ]
+        for wish in wishes:
+            phone.commands.send(json.dumps(wish))
+        await phone.until(lambda: len(phone.replies) == len(wishes))
+        assert all("error" in reply for reply in phone.replies)
+        await phone.close()
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+    assert any(name.endswith("session.json") for name in found)
+    assert all(OURS.fullmatch(name) for name in found), found
+    assert not any("evil" in path.read_text() for path in tmp_path.rglob("*.json*"))
