@@ -28,11 +28,11 @@ _check_neighbours()
 
 # ruff: noqa: E402 - the neighbours are checked before any of them is imported
 import asyncio
-import logging
 import os
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Optional, get_args
+from typing import TYPE_CHECKING, Annotated, Optional, TypeVar, get_args
 
 import numpy as np
 import typer
@@ -157,6 +157,9 @@ def serve(
     encoder: Annotated[
         str, typer.Option(help=f"What encodes the live picture as H.264: {', '.join(ENCODERS)}.")
     ] = "auto",
+    log: Annotated[str, typer.Option(metavar="FORM", help="What the log is for: text for you, json for programs.")] = (
+        "text"
+    ),
     ice_server: Annotated[
         Optional[list[str]],  # noqa: UP045
         typer.Option(
@@ -210,6 +213,7 @@ def serve(
 
     from stream.housekeeper import Housekeeper
     from stream.lan import Lan, lan_addresses, own_address
+    from stream.logs import FORMATS, start_logging
     from stream.private import config_folder
     from stream.retention import Retention, parse_age, parse_size
     from stream.rtc import LOOPBACK, Media
@@ -238,8 +242,7 @@ def serve(
         f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
     )
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    logging.getLogger("stream").setLevel(logging.INFO)
+    start_logging(_one_of("log format", log, FORMATS))
     if settings.recordings is not None:
         ctx.with_resource(closing(Housekeeper(settings.recordings, retention)))
 
@@ -587,11 +590,19 @@ def doctor(
         raise typer.Exit(1)
 
 
+Word = TypeVar("Word", bound=str)
+
+
+def _one_of(what: str, given: str, words: Sequence[Word]) -> Word:
+    """The word that was given; raises `ValueError` for one that is not among them."""
+    for word in words:
+        if word == given:
+            return word
+    raise ValueError(f"There is no {what} '{given}'. Choose one of {', '.join(words)}.")
+
+
 def _device(name: str) -> Device:
-    for device in DEVICES:
-        if device == name:
-            return device
-    raise ValueError(f"There is no device '{name}'. Choose one of {', '.join(DEVICES)}.")
+    return _one_of("device", name, DEVICES)
 
 
 def _introduce(contract: Contract, provider: str, device_problem: str | None, console: Console = screen) -> None:

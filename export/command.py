@@ -75,10 +75,11 @@ def export_vgg16(
     if destination.suffix != ".onnx":
         raise ValueError(f"The output is an ONNX file; give it a name that ends in .onnx, not '{destination.name}'.")
     started = perf_counter()
-    _check_tools()
+    vgg16.check(weights)
     read = partial(read_pictures, size=(224, 224))
     pictures = read(verify_with) if verify_with else None
     calibration = read(calibrate_with) if calibrate_with else None
+    _check_tools()
     say(f"VGG16 with {weights} weights")
     write(
         vgg16.build(weights, say),
@@ -135,6 +136,7 @@ def write(
         parity = _verify(network, draft, pictures, score, say).metadata()
         if int8:
             del network
+            _let_go()
             draft, parity = _quantized(Path(folder), about, score, pictures, calibration, say)
         _let_go()
         model = onnx.load(draft)

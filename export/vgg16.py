@@ -62,15 +62,25 @@ def build(weights: str | Path, say: Callable[[str], None] = lambda _: None) -> V
         say("Keras fetches the ImageNet weights (553 MB) unless it has them.")
         network = _with_imagenet_weights()
         return Vgg16(network, "Keras Applications, VGG16, ImageNet", digest(network), "CC-BY-4.0")
-    path = Path(weights).expanduser()
-    if weights != "random":
-        _check_file(path)
+    path = check(weights)
     network = keras.applications.VGG16(weights=None)
     if weights == "random":
         calibrate(network)
         return Vgg16(network, "random, seed 0", digest(network), "Apache-2.0")
     load(network, path)
     return Vgg16(network, path.name, sha256(path), f"as {path.name}")
+
+
+def check(weights: str | Path) -> Path:
+    """Where a file of weights lies; raises `WeightsError` where there is none, before anybody waits for TensorFlow."""
+    path = Path(weights).expanduser()
+    if weights in ("imagenet", "random"):
+        return path
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path}. Give imagenet, random, or a file of VGG16's weights.")
+    if not path.name.endswith(SUFFIXES):
+        raise WeightsError(f"{path.name} is no weights file that Keras writes; they end in {', '.join(SUFFIXES)}.")
+    return path
 
 
 def load(network: Any, path: Path) -> None:
@@ -167,13 +177,6 @@ def to_classifier(network: Any) -> ModelProto:
     model = take_pictures(model, mean=MEAN_RGB, scale=[1])
     _append_dense(model, feature, network.layers[network.layers.index(last) + 1 :], last.output.shape[1:])
     return model
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise WeightsError(f"There is no file {path}. Give imagenet, random, or a file of VGG16's weights.")
-    if not path.name.endswith(SUFFIXES):
-        raise WeightsError(f"{path.name} is no weights file that Keras writes; they end in {', '.join(SUFFIXES)}.")
 
 
 def _with_imagenet_weights() -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,14 +16,23 @@ DEVICES: tuple[Device, ...] = get_args(Device)
 CPU = "CPUExecutionProvider"
 CUDA = "CUDAExecutionProvider"
 TENSORRT = "TensorrtExecutionProvider"
+COREML = "CoreMLExecutionProvider"
+OPENVINO = "OpenVINOExecutionProvider"
 _PROVIDERS: dict[Device, tuple[str, ...]] = {
-    "auto": (CUDA, "CoreMLExecutionProvider", "OpenVINOExecutionProvider", CPU),
+    "auto": (CUDA, COREML, OPENVINO, CPU),
     "cpu": (CPU,),
     "cuda": (CUDA, CPU),
     # What TensorRT cannot run falls to CUDA.
     "tensorrt": (TENSORRT, CUDA, CPU),
-    "coreml": ("CoreMLExecutionProvider", CPU),
-    "openvino": ("OpenVINOExecutionProvider", CPU),
+    "coreml": (COREML, CPU),
+    "openvino": (OPENVINO, CPU),
+}
+
+_PACKAGES = {
+    CUDA: "'whycam[gpu]'",
+    TENSORRT: "'whycam[gpu]'",
+    COREML: "onnxruntime",  # its builds for macOS have it
+    OPENVINO: "onnxruntime-openvino",
 }
 
 
@@ -32,14 +42,29 @@ def providers(device: Device, available: Sequence[str]) -> list[tuple[str, dict[
 
 
 def _options(provider: str) -> dict[str, str]:
+    # Each of these would compute in fewer bits than float32 has, and a heatmap no longer equal that of automatic
+    # differentiation.
     if provider == CUDA:
-        # A stream's shapes never change, so the search for the fastest convolution pays. TF32 has a mantissa of ten
-        # bits: with it a heatmap would no longer be equal to automatic differentiation.
+        # A stream's shapes never change, so the search for the fastest convolution pays.
         return {"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "0"}
     if provider == TENSORRT:
-        cache = Path(platformdirs.user_cache_path("whycam")) / "tensorrt"  # an engine takes a minute to build
-        return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
+        return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(_engines())}
+    if provider == COREML:
+        return {"ModelFormat": "MLProgram"}  # the format that is the default has half precision on a GPU
+    if provider == OPENVINO:
+        return {"device_type": "CPU", "precision": "FP32"}
     return {}
+
+
+def prepare_tensorrt() -> None:
+    """What TensorRT's options do not cover; to be called before a session of it is opened."""
+    _engines().mkdir(parents=True, exist_ok=True)  # it makes the last folder of a path, none above
+    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # as `use_tf32` for CUDA
+
+
+def _engines() -> Path:
+    """Where TensorRT keeps engines, each of which takes it a minute or more to build."""
+    return platformdirs.user_cache_path("whycam", appauthor=False) / "tensorrt"
 
 
 def why_not(device: Device, real: Sequence[str], available: Sequence[str]) -> str | None:
@@ -49,25 +74,33 @@ def why_not(device: Device, real: Sequence[str], available: Sequence[str]) -> st
     """
     first = _PROVIDERS[device][0]
     if device == "auto":
-        if real[0] == CPU and CUDA not in available and shutil.which("nvidia-smi"):
+        wanted = next(name for name in _PROVIDERS[device] if name in available)
+        if wanted not in real:
+            return _not_loaded(wanted, real)
+        if wanted == CPU and shutil.which("nvidia-smi"):
             return (
                 "This computer has an NVIDIA GPU that is not used: "
                 "pip uninstall onnxruntime, then pip install 'whycam[gpu]'."
             )
-        return _not_loaded(CUDA) if CUDA in available and CUDA not in real else None
+        return None
     if first in real:
         return None
-    if first not in available:
-        package = "'whycam[gpu]'" if device in ("cuda", "tensorrt") else f"an onnxruntime built with {device}"
-        return (
-            f"The installed onnxruntime has no {first} (it has {', '.join(available)}): "
-            f"pip uninstall onnxruntime, then pip install {package}."
-        )
-    return _not_loaded(first)
+    if first in available:
+        return _not_loaded(first, real)
+    return (
+        f"The installed onnxruntime has no {first} (it has {', '.join(available)}): "
+        f"pip uninstall onnxruntime, then pip install {_PACKAGES[first]}."
+    )
 
 
-def _not_loaded(provider: str) -> str:
-    advice = "`nvidia-smi` should show a GPU and CUDA 13 or newer"
-    if not shutil.which("nvidia-smi"):
+def _not_loaded(provider: str, real: Sequence[str]) -> str:
+    if provider not in (CUDA, TENSORRT):
+        advice = f"pip install --force-reinstall {_PACKAGES[provider]}"
+    elif not shutil.which("nvidia-smi"):
         advice = "there is no NVIDIA driver (`nvidia-smi`) on this computer"
-    return f"onnxruntime could not load {provider}, the model runs on the processor: {advice}."
+    elif provider == TENSORRT:
+        advice = "its own libraries (libnvinfer) should be on the library path"
+    else:
+        advice = "`nvidia-smi` should show a GPU and CUDA 13 or newer"
+    instead = real[0].removesuffix("ExecutionProvider")
+    return f"onnxruntime could not load {provider}, the model runs on {instead}: {advice}."

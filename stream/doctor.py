@@ -26,7 +26,7 @@ from stream.private import config_folder
 from stream.recording import MIN_FREE
 
 PYTHONS = ((3, 11), (3, 14))
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _runtime() -> Finding:
         return Finding(
             "onnxruntime",
             " and ".join(installed),
-            "They overwrite each other: pip uninstall both, then pip install 'whycam[cpu]' or 'whycam[gpu]'.",
+            "They overwrite each other: pip uninstall all of them, then install the one that this computer should use.",
         )
     return Finding("onnxruntime", f"{installed[0]}: {', '.join(available_providers())}")
 

@@ -14,13 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import OUTPUTS, Contract, ContractError, Tensor, read_contract
-from stream.device import CUDA, TENSORRT, Device, providers, why_not
+from stream.device import CUDA, TENSORRT, Device, prepare_tensorrt, providers, why_not
 
 if TYPE_CHECKING:
     import onnxruntime
 
 BEST = tuple(range(-1, -6, -1))
 """Targets that mean 'the five best classes, best first'."""
+
+MAX_HELD = 5
+"""Classes that may be explained beside them, or instead."""
 
 MAX_BINDINGS = 16
 """Shapes for which buffers on a GPU are kept."""
@@ -208,6 +211,8 @@ def _open(path: Path, device: Device, threads: int) -> onnxruntime.InferenceSess
     # Threads that spin between two frames would take the cores that decode and encode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = providers(device, onnxruntime.get_available_providers())
+    if any(name == TENSORRT for name, _ in wanted):
+        prepare_tensorrt()
     if any(name == CUDA for name, _ in wanted):
         onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels of the extra `gpu` are on no library path
     try:

@@ -7,8 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,19 +15,16 @@ import cv2
 
 from stream.codec import Decoder, EncodedFrame
 from stream.encoder import SOFTWARE, Backend, Encoder
-from stream.engine import Engine, EngineDown, EngineState
-from stream.explainer import BEST, Explanation
+from stream.engine import Engine, EngineState
 from stream.fit import Fit
-from stream.motion import HeatTracker
-from stream.overlay import DrawnMap, Painter, View, drawn_maps, without_repeats
-from stream.patience import Patience
+from stream.overlay import DrawnMap, Painter, View
+from stream.planes import copied, fitted
+from stream.questions import Policy, Questions
 from stream.recording import Recording
 from stream.sidecar import SidecarFrame
-from stream.steady import SteadyScale
 
 logger = logging.getLogger(__name__)
 
-Policy = Literal["newest", "every"]
 State = Literal["exact", "carried", "none"]
 MAX_WAITING = 60
 """Encoded frames that may wait to be decoded, two seconds; then all but what follows a keyframe is given up."""
@@ -69,31 +64,11 @@ class Painted:
     frozen: bool
 
 
-class _Question:
-    """A frame's picture at the engine, and how long the answer took (not: until somebody asked for it)."""
-
-    def __init__(self, pts: int, answer: Future[Explanation]) -> None:
-        self.pts = pts
-        self.answer = answer
-        self._asked = time.perf_counter()
-        self._answered: float | None = None
-        answer.add_done_callback(self._note)
-
-    def _note(self, _: Future[Explanation]) -> None:
-        self._answered = time.perf_counter()
-
-    @property
-    def elapsed_ms(self) -> float:
-        # Those who wait for a future wake before its callbacks run.
-        return ((self._answered or time.perf_counter()) - self._asked) * 1000
-
-
 class LiveStream:
     """Decodes what is received, explains the newest frame, paints and encodes it, and hands it to `send`.
 
-    The policy `newest` keeps only the newest decoded frame and never waits for a slow model: the last heatmap moves on
-    with the picture, and is drawn by a steady scale unless the view says otherwise. `every` draws each frame with its
-    own heatmap, by its own maximum, however long that takes. `send` is called from the stream's own thread.
+    The policy `newest` keeps only the newest decoded frame and never waits for a slow model. `every` draws each frame
+    with its own heatmap, however long that takes (`stream.questions`). `send` is called from the stream's own thread.
     `want_keyframe` is called, from any thread, when the camera must begin anew; `on_failure` when the stream ends by a
     fault of its own.
     """
@@ -109,30 +84,26 @@ class LiveStream:
         view: View | None = None,
         policy: Policy = "newest",
     ) -> None:
-        contract = engine.contract
+        fit = Fit(engine.contract.fit, engine.contract.size)
         self._engine = engine
-        self._labels = contract.labels
-        self._fit = Fit(contract.fit, contract.size)
-        self._painter = Painter(self._fit)
-        self._tracker = HeatTracker(self._fit, contract.map_size) if policy == "newest" else None
-        self._scale = SteadyScale()
+        self._painter = Painter(fit)
+        self._questions = Questions(engine, fit, policy)
         self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
         self._want_keyframe = want_keyframe
         self._on_failure = on_failure
         self._policy = policy
-        self._patience = Patience()
-        self._pending: _Question | None = None
-        self._newest: tuple[int, tuple[DrawnMap, ...]] | None = None
         self._keyframe_wanted = threading.Event()
         self._queue: queue.Queue[tuple[EncodedFrame, float] | None] = queue.Queue()
         self._gave_up = False
         self._closed = False
         self._shown = time.perf_counter()
         self.view = view or View(scale="steady" if policy == "newest" else "own")
-        self.frozen = False
-        """Whether the picture stands still."""
+        self._freeze: object | None = None  # one for each time that it was wished
+        self._granted: object | None = None
+        self._kept: av.VideoFrame | None = None
+        """The picture that stands still, as it came."""
         self.size: tuple[int, int] | None = None
         """Width and height of the newest picture, in pixels."""
         self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
@@ -166,6 +137,20 @@ class LiveStream:
     def lost_packets(self) -> None:
         """What was received last is not whole: nothing is shown until a keyframe, for it would be a mosaic."""
         self._gave_up = True
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the picture is to stand still."""
+        return self._freeze is not None
+
+    def freeze(self, wanted: bool) -> None:
+        """Let the next picture stand still until this is taken back; what is asked of it then is asked of that picture.
+
+        The camera's frames go on to be received, recorded, decoded and counted, and each is answered by the picture
+        that stands, with its own time: so whoever watches, and the recording, see how long it stood.
+        """
+        if wanted != self.frozen:
+            self._freeze = object() if wanted else None
 
     def request_keyframe(self) -> None:
         """Make the next encoded frame one that a decoder can begin with."""
@@ -224,88 +209,52 @@ class LiveStream:
         pts = picture.pts
         assert pts is not None
         self.size = picture.width, picture.height
-        view = self.view if self._tracker is not None else replace(self.view, scale="own")
-        if self._tracker is not None and not self._tracker.see(picture):
-            self._scale = SteadyScale()
-        self._explain(picture, pts, view, arrived)
-        maps = self._maps(pts, view)
-        age_ms: float | None = None
-        state: State = "none"
-        if maps and self._newest is not None:
-            age_ms = (pts - self._newest[0]) / 90
-            state = "carried" if age_ms else "exact"
+        self._questions.pace(pts)
+        shown, frozen = self._on_screen(picture), self._kept is not None
+        shown_pts = shown.pts
+        assert shown_pts is not None
+        view = self.view if self._policy == "newest" else replace(self.view, scale="own")
+        self._questions.ask(shown, view, (time.perf_counter() - arrived) * 1000, stands=frozen)
+        maps, age_ms = self._questions.maps(shown_pts, view)
         engine = self._engine.health.state
         if engine == "restarting" and not maps:
-            self._painter.write(picture, RESTARTING)
-        self._painter.paint(picture, maps, view)
+            self._painter.write(shown, RESTARTING)
+        self._painter.paint(shown, maps, view)
+        shown = fitted(shown, *self.size)
+        shown.pts = pts
         self._count(decoded=1, **({"explained": 1} if maps else {"passed": 1}))
         keyframe = self._keyframe_wanted.is_set()
         if keyframe:  # else a wish that comes between the two would be lost
             self._keyframe_wanted.clear()
-        encoded = self._encoder.encode(picture, keyframe=keyframe)
+        encoded = self._encoder.encode(shown, keyframe=keyframe)
         if encoded is None:
             return
         recording = self.recording  # another thread may take it away
         if recording is not None:
-            recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view))
+            recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None))
         self._shown = time.perf_counter()
         self._send(
             Painted(
                 encoded,
                 maps,
                 age_ms,
-                state,
+                "none" if age_ms is None else "carried" if age_ms else "exact",
                 view,
                 self.counts,
-                self._patience.inference_ms,
+                self._questions.inference_ms,
                 (self._shown - arrived) * 1000,
                 engine,
-                self.frozen,
+                frozen,
             )
         )
 
-    def _maps(self, pts: int, view: View) -> tuple[DrawnMap, ...]:
-        """What is known, as it is drawn onto the frame on screen; () where nothing is, or only of another scene."""
-        made_for, maps = self._newest or (pts, ())
-        if self._tracker is None:
-            return maps
-        carried = maps if made_for == pts else self._tracker.carry(made_for, maps)
-        scales = self._scale.scales(pts, maps if carried else ())
-        if view.scale == "own":
-            return carried
-        return tuple(replace(each, scale=scale) for each, scale in zip(carried, scales, strict=True))
-
-    def _explain(self, picture: av.VideoFrame, pts: int, view: View, arrived: float) -> None:
-        """See to `_newest`: collect what is ready, ask about this frame if the engine is free, wait if that is wise."""
-        self._patience.saw_frame(pts)
-        self._collect(0)
-        if self._pending is not None:
-            self._patience.saw_silence(self._pending.elapsed_ms)
-        if self._pending is None:
-            if self._tracker is not None:
-                self._tracker.mark(pts)
-            targets = [*BEST[: len(self._labels)], *view.hold]
-            self._pending = _Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
-        if self._policy == "every":
-            self._collect(None)
-        elif self._pending.pts == pts:  # for an earlier frame's answer no frame waits: the model may hang
-            self._collect(self._patience.seconds((time.perf_counter() - arrived) * 1000))
-
-    def _collect(self, seconds: float | None) -> None:
-        """Take the explanation that was asked for, if it comes within so many seconds (None: however long)."""
-        question = self._pending
-        if question is None:
-            return
-        try:
-            explanation = question.answer.result(seconds)
-        except FutureTimeout:
-            return
-        except (CancelledError, EngineDown):  # the engine's log says why, once
-            self._newest = None
-        except Exception:  # whatever a model raises must not take the stream with it
-            logger.exception("The model failed; the camera picture passes through.")
-            self._newest = None
-        else:
-            self._patience.saw_answer(question.elapsed_ms)
-            self._newest = (question.pts, without_repeats(drawn_maps(explanation, 0, self._labels)))
-        self._pending = None
+    def _on_screen(self, picture: av.VideoFrame) -> av.VideoFrame:
+        """What is shown when this picture has come: the picture itself, or one in whose place it stands."""
+        wish = self._freeze
+        if wish is not self._granted:
+            self._granted = wish
+            self._kept = None if wish is None else copied(picture)
+        elif self._kept is not None:
+            return copied(self._kept)  # which is painted on, each time anew
+        self._questions.see(picture)
+        return picture

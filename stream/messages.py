@@ -20,10 +20,11 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the page asks for: the view from now on, and a recording begun or ended (None: as it is)."""
+    """What the page asks for: the view from now on; a recording begun or ended, the picture frozen (None: as it is)."""
 
     view: View
-    record: bool | None
+    record: bool | None = None
+    freeze: bool | None = None
 
 
 def report(
@@ -74,7 +75,7 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
         raise CommandError(f"A command is a JSON object; this is not JSON ({error}).") from error
     if not isinstance(wish, dict):
         raise CommandError("A command is a JSON object.")
-    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "record"})
+    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "record", "freeze"})
     if unknown:
         raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.")
     changes: dict[str, Any] = {}
@@ -83,13 +84,17 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     if "opacity" in wish:
         changes["opacity"] = _opacity(wish["opacity"])
     changes |= {key: wish[key] for key in ("colormap", "scale") if key in wish}
-    record = wish.get("record")
-    if record is not None and not isinstance(record, bool):
-        raise CommandError("'record' should be true or false.")
     try:
-        return Command(replace(view, **changes), record)
+        return Command(replace(view, **changes), _switch(wish, "record"), _switch(wish, "freeze"))
     except ValueError as error:
         raise CommandError(str(error)) from error
+
+
+def _switch(wish: dict[str, Any], key: str) -> bool | None:
+    value = wish.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CommandError(f"'{key}' should be true or false.")
+    return value
 
 
 def _opacity(value: object) -> float:

@@ -23,6 +23,7 @@ from stream.media import Film, Losses, MediaError, open_film
 from stream.overlay import DrawnMap
 from stream.picture import exif_of
 from stream.picture_writer import FolderWriter, PictureWriter
+from stream.planes import fitted
 from stream.reader import Batch, Reader, Source
 from stream.recorded import RecordedFilm
 from stream.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
@@ -88,11 +89,14 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A frame and what is known of it; `done` where an earlier run painted it."""
+    """A frame and what is known of it."""
 
     frame: av.VideoFrame
     known: SidecarFrame
     done: bool = False
+    """Whether an earlier run painted it."""
+    size: tuple[int, int] | None = None
+    """Of the frame in whose place it stands."""
 
 
 Steps: TypeAlias = "Iterable[Step | av.Packet[Any]]"
@@ -224,6 +228,8 @@ def draw(
                         behind.do(writer.skip)
                 else:
                     shown = artist.draw(step.frame, known.maps, known.view)
+                    if step.size is not None and shown is step.frame:
+                        shown = fitted(shown, *step.size)
                     for writer in writers:
                         behind.do(partial(writer.write, shown))
                     if lines is not None:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream.explainer import Explanation
+from stream.explainer import MAX_HELD, Explanation
 from stream.fit import Fit, Rectangle
 from stream.label import write_label
 from stream.planes import Bytes, Colour, as_bytes, planes
@@ -21,7 +21,6 @@ Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 Scale = Literal["own", "steady"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
-MAX_HELD = 5
 
 
 @dataclass(frozen=True, slots=True)

@@ -395,7 +395,8 @@ class Recording:
         assert self._zero is not None
         track.file.write(frame, frame.pts - self._starts[number])
         track.recorded += 1
-        sidecar.write(replace(line, pts=line.pts - self._zero))
+        frozen = None if line.frozen is None else line.frozen - self._zero
+        sidecar.write(replace(line, pts=line.pts - self._zero, frozen=frozen))
         self._course.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
         self._sidecar_lines += 1
 

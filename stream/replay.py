@@ -21,6 +21,7 @@ from stream.media import Film, MediaError, open_film
 from stream.offline import Explained, Progress, SoundWriter, Step, Writer, check_apart, draw
 from stream.overlay import View
 from stream.picture_writer import FolderWriter, numbered
+from stream.planes import copied
 from stream.recorded import RecordedFilm, is_recording
 from stream.report import Report
 from stream.sidecar import SidecarFrame, read_sidecar
@@ -52,7 +53,7 @@ class Replayed:
 
     explained: Explained
     unknown: int
-    """Frames of the film of which the sidecar says nothing: they are left out."""
+    """Frames that are left out: the sidecar says nothing of them, or the film lacks what stood in their place."""
     without: int
     """Frames for which none of the classes asked for is stored: they have no heat."""
     reports: tuple[Path, ...] = ()
@@ -91,22 +92,40 @@ class Replay:
 
     def steps(self, source: Film | RecordedFilm | PictureFolder) -> Iterator[Step | av.Packet[Any]]:
         """The frames of which the sidecar knows, and sound between them."""
+        off = max(self.time_base, source.time_base, _MILLISECOND) / 2
+        stood = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
+        still: dict[int, av.VideoFrame] = {}
         lines = read_sidecar(self._sidecar)[1]
         line = next(lines, None)
-        off = max(self.time_base, source.time_base, _MILLISECOND) / 2
         for item in source.read():
             if isinstance(item, av.Packet):
                 yield item
                 continue
             assert item.pts is not None
-            while line is not None and line.pts * self.time_base < item.pts * source.time_base - off:
+            time = item.pts * source.time_base
+            while line is not None and line.pts * self.time_base < time - off:
                 line = next(lines, None)
-            if line is None or line.pts * self.time_base > item.pts * source.time_base + off:
+            found = line if line is not None and line.pts * self.time_base <= time + off else None
+            for pts in [pts for pts in stood if abs(pts * self.time_base - time) <= off]:
+                still = {pts: copied(item)}  # one at a time stands
+            step = self._step(item, found, still)
+            if step is None:
                 self.unknown += 1
-                continue
-            self.known += 1
-            yield Step(item, self._drawn(line, item.pts))
-            line = next(lines, None)
+            else:
+                self.known += 1
+                yield step
+            if found is not None:
+                line = next(lines, None)
+
+    def _step(self, frame: av.VideoFrame, line: SidecarFrame | None, still: dict[int, av.VideoFrame]) -> Step | None:
+        if line is None or (line.frozen is not None and line.frozen not in still):
+            return None
+        assert frame.pts is not None
+        if line.frozen is None:
+            return Step(frame, self._drawn(line, frame.pts))
+        shown = copied(still[line.frozen])
+        shown.pts = frame.pts
+        return Step(shown, self._drawn(line, frame.pts), size=(frame.width, frame.height))
 
     def _drawn(self, line: SidecarFrame, pts: int) -> SidecarFrame:
         maps = line.maps

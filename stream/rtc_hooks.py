@@ -19,6 +19,8 @@ from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.jitter import FrameAssembler
 
 REMB_EVERY_S = 0.5
+MAX_DATAGRAMS = 2048
+"""That may wait for a busy event loop, about two seconds of 8 Mbit/s; UDP may lose the others."""
 
 
 class NoFreePort(OSError):
@@ -172,6 +174,8 @@ def wait_for_hello(pc: RTCPeerConnection) -> None:
 def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None) -> None:
     """Before the answer is made: media uses these local addresses only, and UDP ports of the range, if one is given.
 
+    Datagrams that would do harm are kept away from it.
+
     Gathering raises `NoFreePort` where all of them are taken.
     """
     gatherers = {t.receiver.transport.transport.iceGatherer for t in pc.getTransceivers()}
@@ -181,6 +185,16 @@ def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | N
         connection = gatherer._connection
         gather = connection.get_component_candidates
         connection.get_component_candidates = partial(_gather, gather, list(addresses), ports)
+        connection.data_received = partial(_take, connection, connection.data_received)
+
+
+def _take(connection: Any, take: Callable[[bytes, int], None], data: bytes, component: int) -> None:
+    """Pass a datagram on, unless it is one that nobody can use.
+
+    aiortc's DTLS transport ends with an IndexError on an empty one, whoever sent it, and aioice's queue has no bound.
+    """
+    if data and connection._queue.qsize() < MAX_DATAGRAMS:
+        take(data, component)
 
 
 async def _gather(

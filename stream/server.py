@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -12,8 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from stream import calls, joining, shelf
-from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, only, own_name_only
+from stream import calls, joining, monitor, shelf
+from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, own_name_only
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
 from stream.engine import Engine
@@ -25,6 +26,8 @@ from stream.session import Sessions, Settings
 logger = logging.getLogger(__name__)
 
 COMPLAIN_EVERY_S = 10.0
+SHUTDOWN_S = 1.0
+"""For requests in hand when the server ends: five seconds are for everything."""
 
 
 def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
@@ -38,10 +41,10 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
         app.router.add_get(path, _page(file))
     app.router.add_get("/static/{name}", _static)
-    app.router.add_get("/healthz", only("host")(_health))
     calls.add_routes(app)
     joining.add_routes(app)
     shelf.add_routes(app)
+    monitor.add_routes(app)
     app.on_shutdown.append(_close_sessions)
     return app
 
@@ -51,14 +54,20 @@ async def serve_until_stopped(
 ) -> None:
     """Serve this computer, and a LAN, until SIGINT or SIGTERM; `ready` is called when the page can be opened.
 
-    Raises `OSError` where a port is taken.
+    A second signal ends the process where it stands. Raises `OSError` where a port is taken.
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_Complaints())
     stop = asyncio.Event()
+
+    def end(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)  # whatever still waits; the next start repairs what is recorded now
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end, number)
     async with running(make_app(Sessions(engine, settings), lan)) as connections:
         with _sentence("127.0.0.1", port, "--port"):
             await connections.listen("127.0.0.1", port, most_an_address=MOST)
@@ -74,7 +83,7 @@ async def serve_until_stopped(
 @asynccontextmanager
 async def running(app: web.Application) -> AsyncIterator[Connections]:
     """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     assert runner.server is not None
     connections = Connections(runner.server)
@@ -131,17 +140,3 @@ async def _static(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")
     return web.FileResponse(path)
-
-
-async def _health(request: web.Request) -> web.Response:
-    sessions = request.app[SESSIONS]
-    health = sessions.engine.health
-    return web.json_response(
-        {
-            "status": "ok",
-            "model": sessions.engine.contract.name,
-            "engine": health.state,
-            "engine_restarts": health.restarts,
-            "sessions": len(sessions),
-        }
-    )

@@ -20,8 +20,9 @@ from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
-from stream.live import LiveStream, Painted
+from stream.live import Counts, LiveStream, Painted
 from stream.messages import CommandError, for_viewers, parse_command, report, stalled
+from stream.metrics import Metrics
 from stream.pacing import Wish
 from stream.recorder import Recorder
 from stream.rtc import Media, Peer, PeerEvents
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 REMEMBERED = 256
 """Sessions and viewers that ended and whose second DELETE is no mistake."""
-CLOSE_S = 10.0
+CLOSE_S = 3.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
 
@@ -54,6 +55,7 @@ class Settings:
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
     limits: Limits = LIMITS
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 class Session:
@@ -74,6 +76,8 @@ class Session:
         self._reported: dict[str, Any] | None = None
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
+        self._began = time.monotonic()
+        self._why = ""
         # The phone and all viewers have one wish for a keyframe in common.
         self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
@@ -127,6 +131,11 @@ class Session:
         """The folders in which this session's files are open now."""
         return self._recorder.folders
 
+    @property
+    def counts(self) -> Counts:
+        """What became of its frames so far."""
+        return self._live.counts
+
     def describe(self) -> dict[str, Any]:
         """What anybody who may watch is told, as JSON."""
         recording = self._recorder.status
@@ -176,6 +185,7 @@ class Session:
         if packed.is_keyframe:
             self._want_explained.fulfilled()
         self._peer.send(packed)
+        self._settings.metrics.saw_frame(painted)
         self._audiences["explained"].send(packed)
         pts = painted.frame.pts
         self._reported = report(
@@ -202,6 +212,8 @@ class Session:
         if command.record is not None:
             self._recorder.switch(command.record)
         self._live.view = command.view
+        if command.freeze is not None:
+            self._live.freeze(command.freeze)
 
     def _command(self, text: str) -> str | None:
         try:
@@ -230,7 +242,7 @@ class Session:
 
     def _end(self, reason: str) -> None:
         if self._closing is None:
-            logger.info("Session %s ends: %s", self.id, reason)
+            self._why = reason
             self._closing = self._loop.create_task(self._close())
 
     async def _close(self) -> None:
@@ -245,7 +257,20 @@ class Session:
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
         finally:
+            self._tell()
             self._on_end(self)
+
+    def _tell(self) -> None:
+        """One line of the log for all of it."""
+        seconds, counts = time.monotonic() - self._began, asdict(self.counts)
+        logger.info(
+            "Session %s ended after %.1f s: %s. Frames: %s.",
+            self.id,
+            seconds,
+            self._why,
+            ", ".join(f"{count} {fate}" for fate, count in counts.items()),
+            extra={"about": {"session": self.id, "seconds": round(seconds, 3), "why": self._why, **counts}},
+        )
 
     async def close(self) -> None:
         """End the call and finish the recording's files."""
@@ -281,6 +306,16 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self._open)
+
+    @property
+    def viewers(self) -> int:
+        """How many watch, all sessions together."""
+        return len(self._viewers)
+
+    @property
+    def counts(self) -> list[Counts]:
+        """What became of the frames of each session that runs."""
+        return [session.counts for session in self._open.values()]
 
     def describe(self) -> list[dict[str, Any]]:
         """The sessions, the oldest first, as JSON for those who may watch."""
@@ -344,6 +379,8 @@ class Sessions:
     def _forget(self, ended: Session | Viewer) -> None:
         if self._open.pop(ended.id, None) is None and self._viewers.pop(ended.id, None) is None:
             return
+        if isinstance(ended, Session):
+            self.settings.metrics.saw_end(ended.counts)
         self._ended.append(ended.id)
         if len(self._ended) > REMEMBERED:
             del self._owners[self._ended.popleft()]

@@ -35,6 +35,8 @@ class SidecarFrame:
     maps: tuple[DrawnMap, ...]
     view: View
     """How it was drawn."""
+    frozen: int | None = None
+    """Of a picture that stood still: the pts of the frame that it is; None where it is this frame itself."""
 
 
 class SidecarWriter:
@@ -57,6 +59,8 @@ class SidecarWriter:
         """Add the line of one frame."""
         numerator, denominator = self._time_base
         settings = asdict(frame.view)
+        if frame.frozen is not None:
+            settings["frozen"] = frame.frozen
         changed = {} if settings == self._settings else {"settings": settings}
         self._settings = settings
         self._put(
@@ -137,28 +141,29 @@ def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
     header = _parse(path, 1, next(lines, b"{}"))
     if header.get("whycam") != VERSION:
         raise SidecarError(f"{path} is not a sidecar that this whycam reads (version {VERSION}).")
-    return header, _frames(path, lines, _view(path, 1, header) if "settings" in header else View())
+    return header, _frames(path, lines, *(_settings(path, 1, header) if "settings" in header else (View(), None)))
 
 
-def _frames(path: Path, lines: Iterator[bytes], view: View) -> Iterator[SidecarFrame]:
+def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) -> Iterator[SidecarFrame]:
     for number, line in enumerate(lines, 2):
         value = _parse(path, number, line)
         if "settings" in value:
-            view = _view(path, number, value)
+            view, frozen = _settings(path, number, value)
         try:
             maps = tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
-            yield SidecarFrame(value["pts"], value["age_ms"], maps, view)
+            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen)
         except (KeyError, TypeError, ValueError) as error:
             raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 
 
-def _view(path: Path, number: int, value: dict[str, Any]) -> View:
+def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int | None]:
     try:
         settings = value["settings"]
         # The first sidecars had no scale.
         scale = settings.get("scale", "own")
-        return View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale)
-    except (KeyError, TypeError, ValueError) as error:
+        view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale)
+        return view, settings.get("frozen")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from stream.overlay import MAX_HELD
+from stream.explainer import MAX_HELD
 
 
 class TargetError(ValueError):

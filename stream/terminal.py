@@ -137,7 +137,7 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
     if done.without:
         told.append(f"{_frames(done.without)} without heat: the class is not stored there.")
     if done.unknown:
-        told.append(f"{_frames(done.unknown)} left out: the sidecar does not know them.")
+        told.append(f"{_frames(done.unknown)} left out: the sidecar, or the film, lacks what was shown then.")
     if explained.stopped:
         told.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
     return told + losses_told(explained.losses)

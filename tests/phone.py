@@ -31,9 +31,24 @@ class Camera(MediaStreamTrack):
         self._rate = rate
         self._sent = 0
         self._lap: int | None = None
+        self._first = 0
+        self.keyframes_asked = 0
+        self.obeys = False
+        """Whether it begins anew with a keyframe where it is asked to, as a browser's encoder does."""
         self._start: float | None = None
         self.running = asyncio.Event()
         self.running.set()
+
+    def ask_for_keyframe(self) -> None:
+        """What a PLI comes to."""
+        self.keyframes_asked += 1
+        if self.obeys:
+            self._first = self._sent
+
+    @property
+    def sent(self) -> int:
+        """Frames so far."""
+        return self._sent
 
     def keep_pts(self, lap: int) -> None:
         """Send the frames with their own pts, so much more in each lap, and not with those of the pace."""
@@ -47,7 +62,7 @@ class Camera(MediaStreamTrack):
         await self.running.wait()
         if self.readyState != "live":
             raise MediaStreamError
-        lap, place = divmod(self._sent, len(self._frames))
+        lap, place = divmod(self._sent - self._first, len(self._frames))
         frame = self._frames[place]
         pts = round(self._sent * 90_000 / self._rate) if self._lap is None else lap * self._lap + frame.pts
         self._sent += 1
@@ -57,7 +72,10 @@ class Camera(MediaStreamTrack):
 class Phone:
     """One call: `async with calling(http, frames) as phone`."""
 
-    def __init__(self, frames: Sequence[EncodedFrame], rate: float = 30, *, channels: bool = True) -> None:
+    def __init__(
+        self, frames: Sequence[EncodedFrame], rate: float = 30, *, channels: bool = True, address: str = "127.0.0.1"
+    ) -> None:
+        self._address = address
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.camera = Camera(frames, rate)
         self.pictures: list[av.VideoFrame] = []
@@ -68,7 +86,7 @@ class Phone:
         self._tasks: set[asyncio.Task[None]] = set()
         self._codec = frames[0].codec
         self._transceiver = self.pc.addTransceiver(self.camera, "sendrecv")
-        rtc_hooks.send_packed(self._transceiver.sender, lambda: None, lambda _: None)
+        rtc_hooks.send_packed(self._transceiver.sender, self.camera.ask_for_keyframe, lambda _: None)
         if channels:
             reports = self.pc.createDataChannel("reports", ordered=False, maxRetransmits=0)
             reports.on("message", lambda text: self._heard(self.reports, text))
@@ -82,7 +100,7 @@ class Phone:
         self._transceiver.setCodecPreferences(
             sorted(codecs, key=lambda c: (not c.mimeType.endswith(wanted), c.mimeType.endswith("rtx")))
         )
-        rtc_hooks.bind_media(self.pc, ["127.0.0.1"], None)
+        rtc_hooks.bind_media(self.pc, [self._address], None)
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return self.pc.localDescription.sdp
 

@@ -1,18 +1,22 @@
 """The real server in a process of its own: `with serving(folder) as base:`; also a program, for a slowed model.
 
-python -m tests.serving PORT RECORDINGS SECONDS     how long a question takes; or `blind`, for a model that sees nothing
+python -m tests.serving PORT RECORDINGS SECONDS [LIMITS]
+
+SECONDS is how long a question takes, or `blind`, for a model that sees nothing; LIMITS, as JSON, are
+other than the usual ones.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +28,7 @@ import numpy as np
 from models import catalog
 from stream.engine import LocalEngine
 from stream.explainer import Explainer, Explanation
+from stream.limits import Limits
 from stream.model_process import Order
 from stream.planes import Bytes
 from stream.process_engine import ProcessEngine
@@ -112,8 +117,14 @@ def serving(
     slowed: float | Literal["blind"] | None = None,
     arguments: Sequence[str] = (),
     port: int | None = None,
+    inside: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
 ) -> Iterator[Server]:
-    """`whycam serve` on a free port, or the same with a slowed model, or one that sees nothing."""
+    """`whycam serve` on a free port, or the same with a slowed model, or one that sees nothing.
+
+    `inside` is what its command begins with, to run it in a network namespace; `limits` are other than
+    the usual ones, for a slowed model's server.
+    """
     port = port or free_port()
     recordings = folder / "recordings"
     if slowed is None:
@@ -121,8 +132,9 @@ def serving(
         command += ["--recordings", str(recordings), *arguments]
     else:
         command = [sys.executable, "-m", "tests.serving", str(port), str(recordings), str(slowed)]
+        command += [json.dumps(limits)] if limits else []
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen([*inside, *command], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
             _wait_for_readiness(process, folder / "server.log")
             yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log")
@@ -142,12 +154,11 @@ def _wait_for_readiness(process: subprocess.Popen[str], log: Path) -> None:
 
 
 def main() -> None:
-    port, recordings, seconds = sys.argv[1:]
+    port, recordings, seconds, *limits = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
     engine = BlindEngine() if seconds == "blind" else SlowedEngine(float(seconds))
-    asyncio.run(
-        serve_until_stopped(engine, Settings(recordings=Path(recordings)), int(port), lambda: print(READY, flush=True))
-    )
+    settings = Settings(recordings=Path(recordings), limits=Limits(**json.loads(limits[0]) if limits else {}))
+    asyncio.run(serve_until_stopped(engine, settings, int(port), lambda: print(READY, flush=True)))
     engine.close()
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stream import device as module
-from stream.device import CPU, CUDA, TENSORRT, providers, why_not
+from stream.device import COREML, CPU, CUDA, OPENVINO, TENSORRT, prepare_tensorrt, providers, why_not
 from stream.explainer import BEST, Explainer, _Bound, checked_targets
 from tests import tiny
 
@@ -22,7 +23,8 @@ def names(device: module.Device, available: list[str]) -> list[str]:
 def test_auto_takes_the_gpu_where_there_is_one_and_never_tensorrt_unasked() -> None:
     assert names("auto", ALL) == [CUDA, CPU]
     assert names("auto", ["AzureExecutionProvider", CPU]) == [CPU]
-    assert names("auto", ["CoreMLExecutionProvider", CPU]) == ["CoreMLExecutionProvider", CPU]
+    assert names("auto", [COREML, CPU]) == [COREML, CPU]
+    assert names("auto", [OPENVINO, CPU]) == [OPENVINO, CPU]
 
 
 def test_tensorrt_falls_to_cuda_and_cuda_to_the_processor() -> None:
@@ -37,6 +39,22 @@ def test_cuda_keeps_float32_whole() -> None:
     assert options["cudnn_conv_algo_search"] == "EXHAUSTIVE"
 
 
+def test_no_device_computes_in_fewer_bits() -> None:
+    options = {name: providers("auto", [name, CPU])[0][1] for name in (COREML, OPENVINO)}
+    assert options[COREML]["ModelFormat"] == "MLProgram"
+    assert options[OPENVINO]["precision"] == "FP32"
+
+
+def test_tensorrt_keeps_its_engines_in_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **_: tmp_path / "not yet" / name)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")  # so that what is set below goes with the test
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
+    prepare_tensorrt()
+    ((_, options), *_) = providers("tensorrt", ALL)
+    assert Path(options["trt_engine_cache_path"]).is_dir()
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
+
+
 def test_nothing_is_said_where_the_model_runs_as_wanted() -> None:
     assert why_not("cuda", [CUDA, CPU], ALL) is None
     assert why_not("cpu", [CPU], ALL) is None
@@ -49,10 +67,13 @@ def test_a_device_that_is_missing_or_does_not_load_is_explained(monkeypatch: pyt
     assert "no NVIDIA driver" in (why_not("cuda", [CPU], ALL) or "")
     assert "no NVIDIA driver" in (why_not("auto", [CPU], ALL) or "")
     assert why_not("auto", [CPU], [CPU]) is None
-    assert "openvino" in (why_not("openvino", [CPU], [CPU]) or "")
+    assert "onnxruntime-openvino" in (why_not("openvino", [CPU], [CPU]) or "")
+    for provider in (OPENVINO, COREML):  # not with an NVIDIA driver
+        assert f"load {provider}, the model runs on CPU: pip install" in (why_not("auto", [CPU], [provider, CPU]) or "")
     monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")  # type: ignore[attr-defined]
     assert "not used" in (why_not("auto", [CPU], [CPU]) or "")
     assert "CUDA 13" in (why_not("cuda", [CPU], ALL) or "")
+    assert "the model runs on CUDA: its own libraries" in (why_not("tensorrt", [CUDA, CPU], ALL) or "")
 
 
 def test_an_explainer_runs_on_the_processor_and_says_what_was_wanted(tmp_path: Path) -> None:

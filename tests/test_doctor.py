@@ -83,6 +83,19 @@ def test_two_runtimes_that_overwrite_each_other_are_found(monkeypatch: pytest.Mo
     assert "whycam[cpu]" in doctor._runtime().advice
 
 
+@pytest.mark.parametrize("only", doctor.RUNTIMES)
+def test_one_runtime_is_well_whichever_it_is(only: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(package: str) -> str:
+        if package != only:
+            raise PackageNotFoundError(package)
+        return "1.0"
+
+    monkeypatch.setattr(doctor, "version", version)
+    finding = doctor._runtime()
+    assert finding.well
+    assert finding.says.startswith(f"{only} 1.0: ")
+
+
 def test_the_limits_are_told(tmp_path: Path) -> None:
     assert "8 cameras at once" in found(tmp_path)["limits"].says
 

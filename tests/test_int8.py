@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 
 from export import int8
 from export.cam import append_cam
@@ -89,6 +90,22 @@ def test_maps_are_correlated_one_by_one_and_empty_ones_are_not_rewarded(models: 
     empty = np.zeros_like(maps)
     assert int8.correlations(maps, empty).tolist() == [0, 0, 0, 0]
     assert int8.correlations(empty, empty).size == 0
+
+
+def test_one_bright_picture_does_not_make_the_levels_of_all_others_coarse(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.onnx"
+    int8.store(DenseTail().model(), plain)
+    bright = tiny.pictures(1)
+
+    def steps(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """What one level of each quantized tensor is worth; but of the picture's own, which has negative values."""
+        graph = Graph(int8.quantize(plain, pictures))
+        _, *nodes = [node for node in graph.model.graph.node if node.op_type == "QuantizeLinear"]
+        return np.array([graph.constant(node.input[1]) for node in nodes], np.float64)
+
+    alone = steps(bright // 4), steps(bright)
+    assert (alone[1] > 1.2 * alone[0]).any()
+    np.testing.assert_allclose(steps(np.concatenate([bright // 4, bright])), np.mean(alone, axis=0), rtol=1e-4)
 
 
 def test_a_bit_is_left_unused_where_the_processor_has_no_vnni(tmp_path: Path) -> None:

@@ -23,11 +23,12 @@ from stream.encoder import X264, Encoder
 from stream.engine import Engine
 from stream.explainer import Explanation
 from stream.film_writer import FilmWriter
-from stream.live import LiveStream, Painted, Policy
+from stream.live import LiveStream, Painted
 from stream.model_process import Order
 from stream.overlay import View
 from stream.patience import Patience
 from stream.process_engine import ProcessEngine
+from stream.questions import Policy
 from stream.recording import BitstreamFile
 from tests import film, tiny
 from tests.engines import BrokenEngine, SlowEngine, fast

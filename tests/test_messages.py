@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.codec import EncodedFrame
+from stream.explainer import MAX_HELD
 from stream.live import Counts, Painted, State
 from stream.messages import TOP, Command, CommandError, for_viewers, parse_command, report
-from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
+from stream.overlay import COLORMAPS, SCALES, DrawnMap, View
 from stream.recording import RecordingStatus
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
@@ -157,6 +158,9 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
         ({"record": True}, Command(NOW, True)),
         ({"record": False}, Command(NOW, False)),
         ({"record": None}, Command(NOW, None)),
+        ({"freeze": True}, Command(NOW, freeze=True)),
+        ({"freeze": False, "record": True}, Command(NOW, True, False)),
+        ({"freeze": None}, Command(NOW)),
         (
             {"hold": [1], "opacity": 0, "colormap": "jet", "scale": "own", "record": True},
             Command(View((1,), 0.0, "jet", "own"), True),
@@ -171,7 +175,9 @@ def test_the_documented_command_is_understood() -> None:
     example = documented("Command")
     labels = [str(number) for number in range(1000)]
     assert parse_command(json.dumps(example), View(), labels) == Command(
-        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"]), example["record"]
+        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"]),
+        example["record"],
+        example["freeze"],
     )
     table = API.read_text(encoding="utf-8").split("### Command")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(example)
@@ -188,7 +194,7 @@ def test_the_documented_command_is_understood() -> None:
         ('{"opacity": ' + "1" * 5000 + "}", r"A command is a JSON object; this is not JSON"),
         ("[1]", r"A command is a JSON object\."),
         ("null", r"A command is a JSON object\."),
-        ('{"freeze": true, "Hold": [1]}', r"A command has no key 'Hold', 'freeze'\."),
+        ('{"zoom": true, "Hold": [1]}', r"A command has no key 'Hold', 'zoom'\."),
         ('{"hold": 3}', r"'hold' should be a list of class numbers from 0 to 9\."),
         ('{"hold": [10]}', r"'hold' should be a list of class numbers from 0 to 9\."),
         ('{"hold": [-1]}', r"'hold' should be a list of class numbers from 0 to 9\."),
@@ -213,6 +219,8 @@ def test_the_documented_command_is_understood() -> None:
         ('{"scale": null}', r"There is no scale"),
         ('{"record": 1}', r"'record' should be true or false\."),
         ('{"record": "yes"}', r"'record' should be true or false\."),
+        ('{"freeze": 0}', r"'freeze' should be true or false\."),
+        ('{"freeze": "false"}', r"'freeze' should be true or false\."),
         ('{"opacity": 0.9, "record": 1}', r"'record' should be true or false\."),
     ],
 )
@@ -230,7 +238,9 @@ anything = st.recursive(
 
 
 @given(
-    st.dictionaries(st.sampled_from(["hold", "opacity", "colormap", "scale", "record"]), anything).map(json.dumps)
+    st.dictionaries(st.sampled_from(["hold", "opacity", "colormap", "scale", "record", "freeze"]), anything).map(
+        json.dumps
+    )
     | anything.map(json.dumps)
     | st.text(max_size=30)
 )
@@ -242,4 +252,5 @@ def test_whatever_a_client_sends_is_a_command_or_an_error_with_a_reason(text: st
         assert error.args[0]  # noqa: PT017
     else:
         assert command.record in (None, True, False)
+        assert command.freeze in (None, True, False)
         assert all(0 <= class_id < len(LABELS) for class_id in command.view.hold)

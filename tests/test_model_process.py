@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from numpy.typing import NDArray
 
 from models.contract import ContractError
 from stream.engine import EngineDown
-from stream.explainer import Explainer, RuntimeMissing
-from stream.model_process import NICE, ModelProcess, Order
+from stream.explainer import BEST, MAX_HELD, Explainer, Explanation, RuntimeMissing
+from stream.model_process import NICE, ModelProcess, Order, _opened
 from tests import tiny
 from tests.children import is_gone, until
 
@@ -48,6 +49,22 @@ def test_it_imports_nothing_of_the_program_around_it(order: Order) -> None:
     assert "onnxruntime" in libraries
     for name in ("cv2", "/av/", "av.libs", "cryptography", "aiohttp"):
         assert name not in libraries, name
+
+
+def test_it_has_explained_as_many_classes_as_a_view_may_hold_before_it_is_ready(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT builds an engine, for minutes, where more are asked for than before: live, a child so slow is ended."""
+    asked: list[int] = []
+    explain = Explainer.explain
+
+    def seen(self: Explainer, pictures: NDArray[np.uint8], targets: list[int]) -> Explanation:
+        asked.append(len(targets))
+        return explain(self, pictures, targets)
+
+    monkeypatch.setattr(Explainer, "explain", seen)
+    _opened(order)
+    assert asked[:2] == [len(BEST) + MAX_HELD, 1]
 
 
 def test_it_inherits_nothing(order: Order) -> None:

@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from models.contract import Fitting
 from stream.codec import Decoder, EncodedFrame
 from stream.encoder import X264, Encoder
-from stream.engine import LocalEngine
+from stream.engine import Engine, LocalEngine
 from stream.explainer import Explainer, Explanation
 from stream.fit import Fit
-from stream.live import LiveStream, Painted, Policy
+from stream.live import LiveStream, Painted
 from stream.motion import FINER, HeatTracker
 from stream.overlay import DrawnMap, Painter, View
 from stream.planes import Bytes
+from stream.questions import Policy
 from stream.recording import RecordingStatus
 from stream.sidecar import SidecarFrame, SidecarWriter, read_sidecar
 from tests import film, tiny
@@ -276,7 +277,7 @@ class HeldEngine(LocalEngine):
 class Watched:
     """A live stream to which frames are given one by one; each is painted before the next one comes."""
 
-    def __init__(self, engine: LocalEngine, policy: Policy = "newest", view: View | None = None) -> None:
+    def __init__(self, engine: Engine, policy: Policy = "newest", view: View | None = None) -> None:
         self._came = threading.Semaphore(0)
         self.painted: list[Painted] = []
         self.stream = LiveStream(engine, X264, self._take, lambda: None, lambda: None, view=view, policy=policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from models.contract import Fitting
-from stream.explainer import BEST, Explainer
+from stream.explainer import BEST, MAX_HELD, Explainer
 from stream.fit import Fit
-from stream.overlay import COLORMAPS, MAX_HELD, Colormap, DrawnMap, Painter, View, chosen, drawn_maps, without_repeats
+from stream.overlay import COLORMAPS, Colormap, DrawnMap, Painter, View, chosen, drawn_maps, without_repeats
 from stream.planes import Bytes
 from tests import film, tiny
 
@@ -176,7 +177,15 @@ def test_of_several_held_classes_each_place_shows_the_hottest() -> None:
     assert np.array_equal(both[box_height:], merged[box_height:])
 
 
-def test_painting_decoded_frames_leaves_the_frames_behind_them_alone() -> None:
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda frame: painter().paint(frame, [drawn(everywhere(255))], View(opacity=1)),
+        lambda frame: painter().write(frame, "The model is restarting."),
+    ],
+    ids=["heat", "a sentence"],
+)
+def test_painting_decoded_frames_leaves_the_frames_behind_them_alone(draw: Callable[[av.VideoFrame], None]) -> None:
     stored = io.BytesIO()
     with av.open(stored, "w", format="h264") as file:
         stream = file.add_stream("libx264", 30, options={"preset": "medium", "bf": "3", "refs": "4"})
@@ -185,18 +194,18 @@ def test_painting_decoded_frames_leaves_the_frames_behind_them_alone() -> None:
             file.mux(stream.encode(film.frame(film.spot(SIZE, number), number)))
         file.mux(stream.encode(None))
 
-    def decode(paint: Painter | None) -> list[tuple[Bytes, Bytes, Bytes]]:
+    def decode(draw: Callable[[av.VideoFrame], None] | None) -> list[tuple[Bytes, Bytes, Bytes]]:
         found = []
         with av.open(io.BytesIO(stored.getvalue()), "r", format="h264") as file:
             file.streams.video[0].thread_type = "NONE"
             for frame in file.decode(video=0):
                 found.append(film.pixels(frame))
-                if paint is not None:
-                    paint.paint(frame, [drawn(everywhere(255))], View(opacity=1))
+                if draw is not None:
+                    draw(frame)
                     assert not np.array_equal(film.pixels(frame)[0], found[-1][0])
         return found
 
-    clean, beside_paint = decode(None), decode(painter())
+    clean, beside_paint = decode(None), decode(draw)
     assert len(clean) == 30
     for now, was in zip(beside_paint, clean, strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(now, was, strict=True))

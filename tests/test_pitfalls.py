@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
+from stream import rtc_hooks
 from stream.codec import EncodedFrame
 from stream.live import LiveStream
-from stream.rtc import LOOPBACK
+from stream.rtc import CAMERA_BIT_RATE, LOOPBACK
 from stream.server import _Complaints
 from stream.session import Sessions, Settings
 from tests import film
 from tests.engines import fast
-from tests.phone import calling
+from tests.phone import Phone, calling
 from tests.test_calls import file_pts, only_recording, served, session_of
 
 SIZE = (160, 120)
@@ -42,6 +43,21 @@ def test_nobody_outside_is_asked_for_an_address(tmp_path: Path, h264: list[Encod
             candidates = re.findall(r"a=candidate:.*", phone.pc.remoteDescription.sdp)
             assert candidates
             assert all(f" {LOOPBACK} " in line and "typ host" in line for line in candidates)
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_the_phone_is_told_a_constant_bit_rate(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        phone = Phone(h264)
+        told: list[int] = []
+        rtc_hooks.send_packed(phone._transceiver.sender, lambda: None, told.append)
+        response = await phone.call(http, base)
+        assert response.status == 201
+        await phone.until(lambda: len(phone.reports) >= 60)  # two seconds, of which an estimate would make several
+        await phone.close()
+        assert len(told) >= 2
+        assert set(told) == {CAMERA_BIT_RATE}
 
     served(fast(tmp_path), Settings(), body)
 
@@ -123,12 +139,16 @@ def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h2
             pack, jump = phone.camera._packer, 0
             phone.camera._packer = lambda frame: pack(replace(frame, pts=frame.pts + jump))  # type: ignore[assignment]
             await phone.until(lambda: len(phone.reports) >= 10)
-            # Far ahead or far behind, and ten frames later over the end of 32 bits.
+            jump = 1 << 30  # three hours ahead
+            await phone.until(lambda: len(phone.reports) >= 20)
+            jump = 0  # and back
+            await phone.until(lambda: len(phone.reports) >= 30)
+            # Where the 32 bits end, ten frames later.
             jump = (1 << 32) - 30_000 - phone.reports[-1]["rtp_in"]
-            await phone.until(lambda: len(phone.reports) >= 60)
+            await phone.until(lambda: len(phone.reports) >= 80)
             times = [report["pts"] for report in phone.reports]
             assert all(0 < later - earlier < 90_000 for earlier, later in pairwise(times))
-            sent = [report["rtp_in"] for report in phone.reports[12:]]
+            sent = [report["rtp_in"] for report in phone.reports[32:]]
             assert max(sent) > (1 << 32) - 90_000
             assert min(sent) < 90_000 * 3
 

@@ -406,16 +406,22 @@ def test_a_program_killed_while_it_records_loses_less_than_a_second(folder: Path
     assert len(read_lines(folder)) >= 200
 
 
-def test_a_clean_end_leaves_an_ordinary_mp4(folder: Path) -> None:
-    session = Session(folder)
-    session.feed(film.encoded("H264", 60, SIZE))
-    session.close()
-    data = (folder / "camera-000.mp4").read_bytes()
+def boxes(path: Path) -> list[bytes]:
+    """The kinds of an MP4's outermost boxes."""
+    data = path.read_bytes()
     kinds, at = [], 0
     while at < len(data):
         length = int.from_bytes(data[at : at + 4], "big")
         kinds.append(data[at + 4 : at + 8])
         at += length if length != 1 else int.from_bytes(data[at + 8 : at + 16], "big")
+    return kinds
+
+
+def test_a_clean_end_leaves_an_ordinary_mp4(folder: Path) -> None:
+    session = Session(folder)
+    session.feed(film.encoded("H264", 60, SIZE))
+    session.close()
+    kinds = boxes(folder / "camera-000.mp4")
     assert b"moov" in kinds
     assert b"moof" not in kinds
     with av.open(folder / "camera-000.mp4") as file:

@@ -305,6 +305,42 @@ def test_webm_which_counts_milliseconds_is_matched(tmp_path: Path, codec: Any) -
         assert (done.explained.frames, done.unknown) == (10, 0)
 
 
+def test_a_picture_that_stood_still_stands_still_again(tmp_path: Path, painted: list[bytes]) -> None:
+    engine = fast(tmp_path)
+    frames = encoded(moving_spot(14))
+    taken(painted)
+    folder = tmp_path / "recordings" / "five"
+    live = Live(engine, folder, View(scale="own"), "every")
+    for number, frame in enumerate(frames):
+        if number in (4, 9):
+            live.stream.freeze(number == 4)
+        if number == 7:
+            live.stream.view = View(opacity=0.2, scale="own")  # what stands still can be drawn otherwise
+        live.show([frame])
+    live.close()
+    engine.close()
+    seen = taken(painted)
+    assert seen[4] == seen[5] == seen[6] != seen[7] == seen[8] != seen[9]
+    for given in (folder, folder / "camera-000.mp4"):
+        done = replay_once(folder / "predictions.jsonl", given, tmp_path / "out.mp4", Changes(), overwrite=True)
+        assert taken(painted) == seen
+        assert film.times(done.explained.output) == [frame.pts for frame in frames]
+
+
+def test_what_stood_still_from_before_the_recording_is_left_out(tmp_path: Path) -> None:
+    folder = tmp_path / "recordings" / "six"
+    folder.mkdir(parents=True)
+    recording = Recording(folder, ABOUT, lambda _: None, min_free=0)
+    frames = film.encoded("H264", 10, (64, 48), first=90_000)
+    for number, frame in enumerate(frames):
+        recording.camera(frame)
+        frozen = 45_000 if number < 4 else None
+        recording.explained(frame, SidecarFrame(frame.pts, None, (), View(), frozen))
+    recording.close()
+    done = replay_once(folder / "predictions.jsonl", folder, tmp_path / "out.mp4", Changes())
+    assert (done.explained.frames, done.unknown) == (6, 4)
+
+
 # What is refused.
 
 

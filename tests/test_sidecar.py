@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from stream.overlay import COLORMAPS, MAX_HELD, SCALES, DrawnMap, View
+from stream.explainer import MAX_HELD
+from stream.overlay import COLORMAPS, SCALES, DrawnMap, View
 from stream.sidecar import SidecarError, SidecarFrame, SidecarWriter, read_sidecar
 
 HEADER: dict[str, Any] = {
@@ -46,7 +47,8 @@ def write(path: Path, *frames: SidecarFrame) -> Path:
 
 
 def same(found: SidecarFrame, expected: SidecarFrame) -> bool:
-    return (found.pts, found.age_ms, found.view) == (expected.pts, expected.age_ms, expected.view) and all(
+    told = [(each.pts, each.age_ms, each.view, each.frozen) for each in (found, expected)]
+    return told[0] == told[1] and all(
         (a.class_id, a.label, a.score, a.scale, a.evidence) == (b.class_id, b.label, b.score, b.scale, b.evidence)
         and a.grid.dtype == np.uint8
         and np.array_equal(a.grid, b.grid)
@@ -65,6 +67,9 @@ def test_what_is_written_is_read_again(path: Path) -> None:
         line(3003, label="Käse, 芝士"),
         line(6006, maps=0),
         SidecarFrame(9009, None, (), View((3,), 0.2, "jet", "steady")),
+        SidecarFrame(12_012, None, (), View((3,), 0.2, "jet", "steady"), 9009),
+        SidecarFrame(15_015, None, (), View((3,), 0.2, "jet", "steady"), 9009),
+        SidecarFrame(18_018, None, (), View((3,), 0.2, "jet", "steady")),
     ]
     header, found = read_sidecar(write(path, *frames))
     assert header == json.loads(json.dumps({"whycam": 1, **HEADER}))
@@ -96,7 +101,12 @@ views = st.builds(
 @given(
     st.lists(
         st.builds(
-            SidecarFrame, st.integers(-1000, 1 << 40), st.none() | levels, st.lists(made, max_size=3).map(tuple), views
+            SidecarFrame,
+            st.integers(-1000, 1 << 40),
+            st.none() | levels,
+            st.lists(made, max_size=3).map(tuple),
+            views,
+            st.none() | st.integers(-1000, 1 << 40),
         ),
         max_size=4,
     )

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models import catalog
-from stream.explainer import Explainer
-from stream.overlay import MAX_HELD
+from stream.explainer import MAX_HELD, Explainer
 from stream.targets import TargetError, find_targets
 
 

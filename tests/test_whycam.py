@@ -97,6 +97,9 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a film for several": (["process", "text.mov", "text.onnx", "-o", "out.mp4"], "the output is a folder"),
     "an assignment of a folder": (["process", ".", "--assignment", "out"], "--assignment takes one film"),
     "a film that is none, as an assignment": (["process", "text.mov", "--assignment", "out"], "cannot be read as a"),
+    # These two are said before TensorFlow is looked for, which takes long to load; it is not here at all.
+    "weights that are not there": (["export", "vgg16", "--weights", "none.h5"], "There is no file none.h5"),
+    "no pictures to verify with": (["export", "vgg16", "--verify-with", "none"], "There is no folder none"),
 }
 
 

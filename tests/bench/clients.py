@@ -2,8 +2,9 @@
 
 `python -m tests.bench.clients [SECONDS]`. Each client is a process that sends H.264 encoded beforehand (640x480, 30
 frames a second) and only counts what returns; its CPU is listed apart. The delay is from the moment a frame is handed
-to the client's sender to the arrival of the last packet of the same frame, explained. At the end 20 clients are killed
-in mid-call, one after the other, and the server should be back where it was.
+to the client's sender to the arrival of the last packet of the same frame, explained; 'frame' is what the server tells
+of it, from the last packet's arrival to the encoded frame. At the end 20 clients are killed in mid-call, one after the
+other, and the server should be back where it was.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for slowed, name in ((None, "bundled model"), (0.3, "model of 300 ms")):
             print(
-                f"{name}\nclients  frames/s each      p50    p95   exact   server CPU s/s   clients' CPU s/s   memory"
+                f"{name}\nclients  frames/s each      p50    p95   frame p50/p95   exact   server CPU s/s   "
+                "clients' CPU s/s   memory"
             )
             with serving(Path(folder), slowed=slowed) as server:
                 for count in (1, 3, 6):
@@ -59,8 +61,10 @@ def row(server: Server, count: int, seconds: float) -> str:
     p50, p95 = np.percentile(delays, [50, 95])
     rates = sorted(len(result["delays"]) / seconds for result in results)
     exact = np.mean([result["exact"] for result in results])
+    frame50, frame95 = np.percentile(np.concatenate([result["frame_ms"] for result in results]), [50, 95])
     return (
-        f"{count:4}     {rates[0]:5.1f} to {rates[-1]:4.1f}   {p50:5.0f} ms {p95:4.0f} ms  {exact:5.0%}   {cpu:15.2f}"
+        f"{count:4}     {rates[0]:5.1f} to {rates[-1]:4.1f}   {p50:5.0f} ms {p95:4.0f} ms"
+        f"   {frame50:5.0f}/{frame95:4.0f} ms   {exact:5.0%}   {cpu:15.2f}"
         f"   {sum(result['cpu'] for result in results):5.2f}   {process.memory_info().rss / 2**20:6.0f} MiB"
     )
 
@@ -104,33 +108,34 @@ def _cpu(process: psutil.Process) -> float:
 
 async def client(url: str, seconds: float) -> None:
     """Be one client; print what came of it as JSON."""
-    encoder = Encoder(X264)
-    frames = [
-        frame
-        for number in range(90)
-        if (frame := encoder.encode(film.frame(film.spot(SIZE, number), number * film.STEP)))
-    ]
-    phone = _CountingPhone(frames)
+    phone = CountingPhone(pre_encoded())
     async with ClientSession() as http:
         response = await phone.call(http, url)
         assert response.status == 201, await response.text()
         await asyncio.sleep(WARM_UP_S)
         own, start = time.process_time(), time.monotonic()
-        phone.reports.clear()
+        phone.forget()
         await asyncio.sleep(seconds)
         cpu, elapsed = time.process_time() - own, time.monotonic() - start
-        delays = [
-            (phone.came[report["rtp_out"]] - phone.left[report["rtp_in"]]) * 1000
-            for report in phone.reports
-            if report["rtp_out"] in phone.came and report["rtp_in"] in phone.left
-        ]
+        delays = phone.delays()
         exact = float(np.mean([report["state"] == "exact" for report in phone.reports]))
         await http.delete(phone.location)
         await phone.close()
-    print(json.dumps({"delays": delays, "exact": exact, "cpu": cpu / elapsed}))
+    frame_ms = [report["times"]["frame_ms"] for report in phone.reports]
+    print(json.dumps({"delays": delays, "frame_ms": frame_ms, "exact": exact, "cpu": cpu / elapsed}))
 
 
-class _CountingPhone(Phone):
+def pre_encoded() -> list[EncodedFrame]:
+    """Three seconds of a moving spot."""
+    encoder = Encoder(X264)
+    return [
+        frame
+        for number in range(90)
+        if (frame := encoder.encode(film.frame(film.spot(SIZE, number), number * film.STEP)))
+    ]
+
+
+class CountingPhone(Phone):
     """Notes when frames left and came, by RTP time stamp; decodes nothing."""
 
     def __init__(self, frames: list[EncodedFrame]) -> None:
@@ -147,6 +152,20 @@ class _CountingPhone(Phone):
             return packet
 
         self.camera.recv = noting  # type: ignore[assignment,method-assign]
+
+    def forget(self) -> None:
+        """Begin to count anew."""
+        self.left.clear()
+        self.came.clear()
+        self.reports.clear()
+
+    def delays(self) -> list[float]:
+        """Milliseconds on the way, of each frame that came back and that a report names."""
+        return [
+            (self.came[report["rtp_out"]] - self.left[report["rtp_in"]]) * 1000
+            for report in self.reports
+            if report["rtp_out"] in self.came and report["rtp_in"] in self.left
+        ]
 
     async def _look(self) -> None:
         """Nothing is decoded, so nothing is looked at."""

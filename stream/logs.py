@@ -1,0 +1,39 @@
+"""What a server writes while it runs: lines for a person, or for a program (JSON, one object a line)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+LogFormat = Literal["text", "json"]
+FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
+
+
+def start_logging(form: LogFormat) -> None:
+    """Write whycam's log to standard error, and what its libraries warn of."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("stream").setLevel(logging.INFO)
+
+
+class JsonLines(logging.Formatter):
+    """A line is `{"time", "level", "from", "says"}`, with an `error` where one was caught.
+
+    What is logged with `extra={"about": {…}}` is in it as well, key by key.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "says": record.getMessage(),
+            **getattr(record, "about", {}),
+        }
+        if record.exc_info:
+            line["error"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)

@@ -1,0 +1,143 @@
+"""What a live stream asks the model, and what it makes of the answers: the maps of the picture on screen."""
+
+from __future__ import annotations
+
+import logging
+import time
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import replace
+from typing import Literal
+
+import av
+
+from stream.engine import Engine, EngineDown
+from stream.explainer import BEST, Explanation
+from stream.fit import Fit
+from stream.motion import HeatTracker
+from stream.overlay import DrawnMap, View, drawn_maps, without_repeats
+from stream.patience import Patience
+from stream.steady import SteadyScale
+
+logger = logging.getLogger(__name__)
+
+Policy = Literal["newest", "every"]
+
+
+class Question:
+    """A frame's picture at the engine, and how long the answer took (not: until somebody asked for it)."""
+
+    def __init__(self, pts: int, answer: Future[Explanation]) -> None:
+        self.pts = pts
+        self.answer = answer
+        self._asked = time.perf_counter()
+        self._answered: float | None = None
+        answer.add_done_callback(self._note)
+
+    def _note(self, _: Future[Explanation]) -> None:
+        self._answered = time.perf_counter()
+
+    @property
+    def elapsed_ms(self) -> float:
+        """Up to the answer, or up to now."""
+        # Those who wait for a future wake before its callbacks run.
+        return ((self._answered or time.perf_counter()) - self._asked) * 1000
+
+
+class Questions:
+    """For each picture on screen: `see` it if it is another one than before, `ask`, then take its `maps`.
+
+    One question at a time. By the policy `newest` no picture waits for a slow model: the last maps move on with it, and
+    are drawn by a steady scale unless the view says otherwise. By `every` each waits for its own, which are drawn by
+    their own maximum. One thread uses it.
+    """
+
+    def __init__(self, engine: Engine, fit: Fit, policy: Policy) -> None:
+        self._engine = engine
+        self._labels = engine.contract.labels
+        self._fit = fit
+        self._tracker = HeatTracker(fit, engine.contract.map_size) if policy == "newest" else None
+        self._scale = SteadyScale()
+        self._patience = Patience()
+        self._pending: Question | None = None
+        self._newest: tuple[int, tuple[DrawnMap, ...]] | None = None
+
+    @property
+    def inference_ms(self) -> float | None:
+        """How long the model takes, smoothed."""
+        return self._patience.inference_ms
+
+    def pace(self, pts: int) -> None:
+        """Learn the camera's rate from its next frame that is shown, be it on screen itself or not."""
+        self._patience.saw_frame(pts)
+
+    def see(self, picture: av.VideoFrame) -> None:
+        """Another picture is on screen than before."""
+        if self._tracker is not None and not self._tracker.see(picture):
+            self._scale = SteadyScale()
+
+    def ask(self, picture: av.VideoFrame, view: View, spent_ms: float, *, stands: bool = False) -> None:
+        """Collect what is ready, ask about this picture if the model is free, wait if that is wise.
+
+        About a picture that `stands` still is asked what is not known of it yet, and no more.
+        """
+        pts = picture.pts
+        assert pts is not None
+        self._collect(0, pts if stands else None)
+        if self._pending is not None:
+            self._patience.saw_silence(self._pending.elapsed_ms)
+        elif not (stands and self._knows(pts, view)):
+            if self._tracker is not None:
+                self._tracker.mark(pts)
+            targets = [*BEST[: len(self._labels)], *view.hold]
+            self._pending = Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
+            # For an earlier question's answer no frame waits: the model may hang.
+            if self._tracker is not None:
+                self._collect(self._patience.seconds(spent_ms), pts if stands else None)
+        if self._tracker is None:
+            self._collect(None, pts if stands else None)
+
+    def _knows(self, pts: int, view: View) -> bool:
+        """Whether all that the view asks for is known of this very picture."""
+        made_for, maps = self._newest or (None, ())
+        return made_for == pts and {*view.hold} <= {each.class_id for each in maps}
+
+    def maps(self, pts: int, view: View) -> tuple[tuple[DrawnMap, ...], float | None]:
+        """What is known, as it is drawn onto the picture on screen, and how much older it is, in milliseconds.
+
+        `()` and None where nothing is known, or only of another scene.
+        """
+        made_for, maps = self._newest or (pts, ())
+        if self._tracker is not None:
+            carried = maps if made_for == pts else self._tracker.carry(made_for, maps)
+            scales = self._scale.scales(pts, maps if carried else ())
+            maps = carried
+            if view.scale == "steady":
+                maps = tuple(replace(each, scale=scale) for each, scale in zip(carried, scales, strict=True))
+        return maps, (pts - made_for) / 90 if maps else None
+
+    def _collect(self, seconds: float | None, standing: int | None) -> None:
+        """Take the explanation that was asked for, if it comes within so many seconds (None: however long).
+
+        When the model fails, what is known of a picture that stands still (`standing` is its pts) remains true.
+        """
+        question = self._pending
+        if question is None:
+            return
+        try:
+            explanation = question.answer.result(seconds)
+        except FutureTimeout:
+            return
+        except (CancelledError, EngineDown):  # the engine's log says why, once
+            self._forget(standing)
+        except Exception:  # whatever a model raises must not take the stream with it
+            logger.exception("The model failed; the camera picture passes through.")
+            self._forget(standing)
+        else:
+            self._patience.saw_answer(question.elapsed_ms)
+            self._newest = (question.pts, without_repeats(drawn_maps(explanation, 0, self._labels)))
+        self._pending = None
+
+    def _forget(self, standing: int | None) -> None:
+        if self._newest is not None and self._newest[0] != standing:
+            self._newest = None

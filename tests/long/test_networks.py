@@ -1,0 +1,192 @@
+"""A phone in a bad network: what is lost is asked for again or begun anew, and the picture comes back at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession, TCPConnector
+
+from tests import film
+from tests.netem import CLIENT, SERVER, Network, Weather, bad_network
+from tests.phone import Phone
+from tests.serving import Server, free_port, serving
+
+pytestmark = pytest.mark.timeout(900)
+FRAMES = film.encoded("H264", 300, (320, 240))
+LOSSES, ROUND_TRIPS_S = (0.01, 0.05, 0.20), (0.0, 0.05, 0.2)
+
+
+@contextmanager
+def far(folder: Path, weather: Weather) -> Iterator[tuple[Network, Server]]:
+    """A server for phones, behind a bad network."""
+    with bad_network(weather) as network:
+        lan = ["--lan", "--host", SERVER, "--lan-port", str(free_port()), "--config", str(folder / "config")]
+        with serving(folder, arguments=lan, inside=network.server.prefix) as server:
+            yield network, server
+
+
+@dataclass
+class Seen:
+    """What came of a call's frames, of the seconds that were looked at."""
+
+    seconds: float
+    sent: int
+    whole: int
+    """Frames that the server could decode: they had come whole, and what they build on too."""
+    returned: int
+    """Pictures that the phone decoded."""
+    asked: int
+    """Keyframes that the phone was asked for."""
+
+    def __str__(self) -> str:
+        return (
+            f"whole {self.whole / self.sent:4.0%}, returned {self.returned / self.sent:4.0%}, "
+            f"{self.asked / self.seconds:.1f} PLI/s"
+        )
+
+
+@asynccontextmanager
+async def joined(server: Server) -> AsyncIterator[Phone]:
+    """A phone in a call from the other side."""
+    url, _, token = server.invitation.partition("#")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with ClientSession(connector=TCPConnector(ssl=False), headers=headers) as http:
+        phone = Phone(FRAMES, address=CLIENT)
+        phone.camera.obeys = True
+        try:
+            response = await phone.call(http, url.rstrip("/"))
+            assert response.status == 201, await response.text()
+            await phone.until(lambda: phone.reports and phone.pictures, 40)
+            yield phone
+            await http.delete(phone.location)
+        finally:
+            await phone.close()
+
+
+async def look(phone: Phone, seconds: float) -> Seen:
+    """What comes of its frames for so long."""
+
+    def counts() -> tuple[int, int, int, int]:
+        told = phone.reports[-1]["counts"]
+        return phone.camera.sent, told["decoded"], len(phone.pictures), phone.camera.keyframes_asked
+
+    start, before = time.monotonic(), counts()
+    await asyncio.sleep(seconds)
+    elapsed, after = time.monotonic() - start, counts()
+    return Seen(elapsed, *(b - a for a, b in zip(before, after, strict=True)))
+
+
+def call(folder: Path, weather: Weather, body: Callable[[Network, Phone], Awaitable[None]]) -> None:
+    """Let `body` look at a call in this weather."""
+    with far(folder, weather) as (network, server):
+
+        async def run() -> None:
+            async with joined(server) as phone:
+                await body(network, phone)
+
+        network.client.run(lambda: asyncio.run(run()))
+        assert "Traceback" not in server.log.read_text()
+
+
+def weathered(folder: Path, loss: float, round_trip_s: float, seconds: float) -> Seen:
+    found: list[Seen] = []
+
+    async def body(network: Network, phone: Phone) -> None:
+        found.append(await look(phone, seconds))
+        print(f"loss {loss:4.0%}, {round_trip_s * 1000:3.0f} ms: {found[0]}")
+
+    call(folder, Weather(loss, round_trip_s / 2), body)
+    return found[0]
+
+
+def check(seen: Seen, loss: float) -> None:
+    assert seen.asked <= 2 * seen.seconds + 1
+    if loss <= 0.05:
+        assert seen.whole >= 0.8 * seen.sent
+    assert seen.whole > 0
+
+
+def test_five_packets_of_a_hundred_may_be_lost(tmp_path: Path) -> None:
+    check(weathered(tmp_path, 0.05, 0.05, 6), 0.05)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("round_trip_s", ROUND_TRIPS_S)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_any_loss_and_any_delay(tmp_path: Path, loss: float, round_trip_s: float) -> None:
+    check(weathered(tmp_path, loss, round_trip_s, 20), loss)
+
+
+def reordered(folder: Path, seconds: float) -> None:
+    async def body(network: Network, phone: Phone) -> None:
+        seen = await look(phone, seconds)
+        print(f"packets up to 40 ms late, out of order: {seen}")
+        assert seen.whole >= 0.8 * seen.sent
+        assert seen.asked <= 2 * seen.seconds + 1
+
+    call(folder, Weather(delay_s=0.02, jitter_s=0.04), body)
+
+
+def test_packets_that_overtake_each_other_cost_nothing(tmp_path: Path) -> None:
+    reordered(tmp_path, 5)
+
+
+@pytest.mark.long
+def test_packets_overtake_each_other_for_a_while(tmp_path: Path) -> None:
+    reordered(tmp_path, 30)
+
+
+def blacked_out(folder: Path, seconds: float) -> None:
+    async def body(network: Network, phone: Phone) -> None:
+        fair = network.weather
+        await look(phone, 2)
+        network.weather = Weather(loss=1.0)
+        await asyncio.sleep(seconds)
+        network.weather = fair
+        start, seen, told = time.monotonic(), len(phone.pictures), phone.reports[-1]["counts"]["decoded"]
+        await phone.until(lambda: phone.reports[-1]["counts"]["decoded"] > told + 5, 10)
+        shown = time.monotonic() - start
+        await phone.until(lambda: len(phone.pictures) > seen + 5, 10)
+        back = time.monotonic() - start
+        print(
+            f"{seconds:.0f} s without a packet: shown again after {shown:.1f} s, back at the phone after {back:.1f} s"
+        )
+        assert back <= 3
+
+    call(folder, Weather(delay_s=0.01), body)
+
+
+def test_the_picture_is_back_after_a_blackout(tmp_path: Path) -> None:
+    blacked_out(tmp_path, 3)
+
+
+@pytest.mark.long
+def test_the_picture_is_back_after_ten_seconds_without_a_packet(tmp_path: Path) -> None:
+    blacked_out(tmp_path, 10)
+
+
+def slow(folder: Path, seconds: float) -> None:
+    """One megabit a second, of which the picture that returns takes what it is told to."""
+
+    async def body(network: Network, phone: Phone) -> None:
+        seen = await look(phone, seconds)
+        print(f"1 Mbit/s: {seen}, {network.carried} packets carried, {network.lost} lost")
+        assert seen.whole >= 0.8 * seen.sent
+        assert seen.returned >= 0.5 * seen.sent
+
+    call(folder, Weather(delay_s=0.01, bytes_a_second=1e6 / 8), body)
+
+
+def test_a_megabit_a_second_is_enough(tmp_path: Path) -> None:
+    slow(tmp_path, 6)
+
+
+@pytest.mark.long
+def test_a_megabit_a_second_is_enough_for_a_minute(tmp_path: Path) -> None:
+    slow(tmp_path, 60)
