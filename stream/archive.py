@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -19,6 +20,7 @@ import av
 
 from stream.codec import TIME_BASE
 from stream.course import Course
+from stream.hold import is_held
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ KEEP_S = 600.0
 SET_ASIDE = ".set-aside"
 SIDECAR = "predictions.jsonl"
 TIMES, CLASSES = 600, 8
-_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_([0-9a-f]{4,64})")
+_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_([0-9a-f]{6,32})")
 _FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.(mp4|webm|jsonl|json)")
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -44,7 +46,7 @@ class Recorded:
     """Its random part, which recordings that continue each other have in common."""
     began: datetime
     ended: bool
-    """Whether its files were finished; what is not, and is not being recorded either, was cut off."""
+    """Whether it was brought to its end; what was not, and is not being recorded either, was cut off."""
     model: str
     reason: str
     """Why it stopped before its session did; empty where it did not."""
@@ -115,11 +117,6 @@ class Archive:
         name = next((name for name in _folders(self._shelf) if name == recording_id), None)
         return None if name is None or not _NAME.fullmatch(name) else self._look(name)
 
-    def session(self, text: str) -> str | None:
-        """The session id that is this text, as it was found on the shelf; None where there is none."""
-        found = (match.group(2) for name in _folders(self._shelf) if (match := _NAME.fullmatch(name)))
-        return next((session for session in found if session == text), None)
-
     def folder(self, recorded: Recorded) -> Path:
         """Where a recording lies."""
         return self._shelf / recorded.id
@@ -134,8 +131,14 @@ class Archive:
         return Course().timeline(self.folder(recorded) / SIDECAR, TIMES, CLASSES)
 
     def set_aside(self, recorded: Recorded) -> None:
-        """Take a recording off the shelf; raises `OSError`, and `FileNotFoundError` where it is gone already."""
+        """Take a recording off the shelf.
+
+        Raises `OSError` where it cannot be moved, as while another whycam records it; `FileNotFoundError` where it is
+        gone already.
+        """
         with self._lock:
+            if is_held(self.folder(recorded)):
+                raise BlockingIOError(errno.EBUSY, "somebody still writes to it")
             self._aside.mkdir(mode=0o700, exist_ok=True)
             away = self._aside / recorded.id
             os.rename(self.folder(recorded), away)
@@ -188,6 +191,12 @@ class _Known:
     recorded: Recorded
 
 
+def session_on(shelf: Path, text: str) -> str | None:
+    """The session id that is this text, as it was found on the shelf; None where there is none."""
+    found = (match.group(2) for name in _folders(shelf) if (match := _NAME.fullmatch(name)))
+    return next((session for session in found if session == text), None)
+
+
 def _folders(parent: Path) -> Iterator[str]:
     """Names of the folders in a folder; none where there is no such folder."""
     try:
@@ -231,7 +240,8 @@ def _read(folder: Path, stamp: Stamp, course: Course) -> Recorded:
 
 def _noted(folder: Path, recorded: Recorded, note: Mapping[str, Any], course: Course) -> Recorded:
     """A recording with what its note tells; raises as reading such a thing does."""
-    ended, status = note["state"] == "ended", note["status"]
+    # What a crash cut off is repaired at the next start (`stream.repair`): it can be seen to its end, and was cut off.
+    ended, status = note["state"] == "ended" and not note.get("repaired"), note["status"]
     if (not ended or "labels" not in note) and SIDECAR in recorded.files:
         course.catch_up(folder / SIDECAR)  # what is not finished, or was made before notes told it
         note = {**note, **course.summary()}

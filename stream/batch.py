@@ -99,14 +99,15 @@ def carry_out(
             begun(task)
         try:
             _check(task, taken, overwrite or work.resume)
-            task.output.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(task.output)
             explained = (work.resume and _done(task)) or _explain(task, work, stdin)
             if task.reports and task.sidecar is not None:
                 Report(task.sidecar, task.output, task.given.path.name).write(*task.reports)
-            yield Outcome(task, explained)
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
-        taken[task.output.resolve()] = task.given
+        else:
+            taken[task.output.resolve()] = task.given
+            yield Outcome(task, explained)
 
 
 def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
@@ -132,6 +133,13 @@ def _done(task: Task) -> Explained | None:
     return Explained(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
 
 
+def _make_folder(output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(f"{output} cannot be written: there is no such folder ({error.strerror}).") from error
+
+
 def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
     given, output = task.given, task.output
     if given.kind == "pipe":
@@ -154,6 +162,8 @@ def losses_told(losses: Losses) -> list[str]:
         )
     if losses.lost:
         told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+    if losses.silent:
+        told.append("Its sound is in a coding that is not known here; the result has none.")
     if losses.missing:
         told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
     elif losses.error:

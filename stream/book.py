@@ -76,9 +76,9 @@ class Book:
         layers(canvas)[0][:] = self._enlarged(canvas, maps, view) if drawn else 0
         write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
 
-    def colours(self, colormap: Colormap) -> Bytes:
+    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:  # noqa: ARG002 - all have the same
         """RGB (256, 3) of the heat 0…255; jet is matplotlib's."""
-        return np.rint(_table(colormap) * 255).astype(np.uint8)
+        return [np.rint(_table(colormap) * 255).astype(np.uint8)]
 
     def _enlarged(self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View) -> Bytes:
         """The heat's colours as large as the frame, black beside the part that the network sees."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from stream.access import CALLER, Handler, only
+from stream.archive import session_on
 from stream.connections import body_of
 from stream.messages import CommandError
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
@@ -91,7 +93,11 @@ def _count_call(request: web.Request) -> None:
 
 
 async def _call(request: web.Request, offer: str) -> Session:
-    return await request.app[SESSIONS].start(offer, _owner(request))
+    sessions = request.app[SESSIONS]
+    wanted, shelf = request.query.get("continues"), sessions.settings.recordings
+    # What reaches the disk is what was found there.
+    known = None if wanted is None or shelf is None else await asyncio.to_thread(session_on, shelf, wanted)
+    return await sessions.start(offer, _owner(request), continues=known)
 
 
 async def _publish(request: web.Request, offer: str) -> Session:

@@ -21,6 +21,8 @@ from stream.planes import fitted
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 """What an MP4 may hold as it is; other sound becomes AAC."""
+AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""Of the channels that are encoded. Players know no others, and AVI and WMA say only how many there are."""
 MAX_EARLY = 10_000
 """Packets of sound that are kept until the first frame comes: minutes."""
 
@@ -125,7 +127,7 @@ class FilmWriter:
         if self._encode_sound:
             rates = av.Codec("aac", "w").audio_rates or []
             sound = self._container.add_stream("aac", rate=audio.rate if audio.rate in rates else 48_000)
-            sound.codec_context.layout = audio.codec_context.layout
+            sound.codec_context.layout = AAC_LAYOUTS.get(audio.codec_context.layout.nb_channels, "stereo")
         else:
             sound = self._container.add_stream_from_template(audio)
         sound.metadata.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import av
 import cv2
 import numpy as np
@@ -12,8 +14,11 @@ _FONT = cv2.FONT_HERSHEY_DUPLEX
 _LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
 
 
-def draw_legend(frame: av.VideoFrame, colours: Bytes) -> None:
-    """Draw the colours (256, 3) of the heat 0…255 into the lower right corner, in place; on tiny frames nothing."""
+def draw_legend(frame: av.VideoFrame, colours: Sequence[Bytes]) -> None:
+    """Draw the colours (256, 3) of the heat 0…255 into the lower right corner, in place; on tiny frames nothing.
+
+    Of several maps each has a stripe of its own.
+    """
     capital = min(frame.width, frame.height) / 40
     scale = capital / _LETTER
     width, height = 16 * round(capital), 2 * round(capital * 1.6)
@@ -32,7 +37,7 @@ def draw_legend(frame: av.VideoFrame, colours: Bytes) -> None:
         targets[index][y // 2 : (y + height) // 2, x // 2 : (x + width) // 2] = small[..., index]
 
 
-def _bar(width: int, height: int, colours: Bytes, scale: float) -> Bytes:
+def _bar(width: int, height: int, colours: Sequence[Bytes], scale: float) -> Bytes:
     rgb = np.full((height, width, 3), 30, np.uint8)
     pad = round(0.4 * scale * _LETTER)
     thickness = max(1, round(scale * 1.2))
@@ -44,5 +49,7 @@ def _bar(width: int, height: int, colours: Bytes, scale: float) -> Bytes:
     cv2.putText(rgb, "high", (right, baseline), _FONT, scale, white, thickness, cv2.LINE_AA)
     left, right = 2 * pad + words[0][0], right - pad
     steps = np.linspace(0, 255, right - left).round().astype(int)
-    rgb[height // 4 : height - height // 4, left:right] = colours[steps]
+    edges = np.linspace(height // 4, height - height // 4, len(colours) + 1).round().astype(int)
+    for table, upper, lower in zip(colours, edges[:-1], edges[1:], strict=True):
+        rgb[upper:lower, left:right] = table[steps]
     return rgb

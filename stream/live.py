@@ -14,9 +14,11 @@ import av
 import cv2
 
 from stream.codec import Decoder, EncodedFrame
+from stream.cover import Hidden
 from stream.encoder import SOFTWARE, Backend, Encoder
 from stream.engine import Engine, EngineState
 from stream.fit import Fit
+from stream.hiding import Hiding
 from stream.overlay import DrawnMap, Painter, View
 from stream.planes import copied, fitted
 from stream.questions import Policy, Questions
@@ -62,6 +64,7 @@ class Painted:
     frame_ms: float
     engine: EngineState
     frozen: bool
+    hidden: Hidden | None
 
 
 class LiveStream:
@@ -88,6 +91,7 @@ class LiveStream:
         self._engine = engine
         self._painter = Painter(fit)
         self._questions = Questions(engine, fit, policy)
+        self._hiding = Hiding(engine)
         self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
@@ -219,7 +223,8 @@ class LiveStream:
         engine = self._engine.health.state
         if engine == "restarting" and not maps:
             self._painter.write(shown, RESTARTING)
-        self._painter.paint(shown, maps, view)
+        hidden = self._hiding.found(view, shown_pts) if maps else None
+        self._painter.paint(shown, maps, view, hidden=hidden)
         shown = fitted(shown, *self.size)
         shown.pts = pts
         self._count(decoded=1, **({"explained": 1} if maps else {"passed": 1}))
@@ -231,7 +236,7 @@ class LiveStream:
             return
         recording = self.recording  # another thread may take it away
         if recording is not None:
-            recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None))
+            recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden))
         self._shown = time.perf_counter()
         self._send(
             Painted(
@@ -245,8 +250,10 @@ class LiveStream:
                 (self._shown - arrived) * 1000,
                 engine,
                 frozen,
+                hidden,
             )
         )
+        self._hiding.ask(self._questions.newest, view, pts)
 
     def _on_screen(self, picture: av.VideoFrame) -> av.VideoFrame:
         """What is shown when this picture has come: the picture itself, or one in whose place it stands."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import av
 
 from models.contract import Contract, Fitting
+from stream.cover import Hidden
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
 from stream.layouts import LayoutName, lay_out
@@ -69,22 +71,29 @@ class Artist:
         """What is drawn and stored of one picture of a batch."""
         return without_repeats(self._style.maps(explanation, index, self._labels))
 
-    def draw(self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View | None = None) -> av.VideoFrame:
-        """The result for a frame, which may be the frame itself, painted; `view` stands in place of the look's own."""
+    def draw(
+        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View | None = None, hidden: Hidden | None = None
+    ) -> av.VideoFrame:
+        """The result for a frame, which may be the frame itself, painted.
+
+        `view` stands in place of the look's own; `hidden` is what the label says about evidence that is covered.
+        """
         look = self._look
         view = view or look.view
-        drawn = lay_out(look.layout, frame, maps, view, self._style, self._lines)
+        captions = partial(self._lines, hidden=hidden)
+        drawn = lay_out(look.layout, frame, maps, view, self._style, captions)
         if look.legend:
-            draw_legend(drawn, self._style.colours(view.colormap))
+            together = 1 if look.layout == "grid" else max(1, len(view.hold))
+            draw_legend(drawn, self._style.colours(view.colormap, together))
         return drawn
 
-    def _lines(self, maps: Sequence[DrawnMap], view: View) -> Sequence[str] | None:
+    def _lines(self, maps: Sequence[DrawnMap], view: View, hidden: Hidden | None = None) -> Sequence[str] | None:
         """The label: of each class 'NN% name'."""
         look = self._look
         if not look.label or not maps:
             return ()
         if look.top == 1 and not look.sure and look.style == "blend":
-            return None
+            return None if hidden is None else [caption(chosen(maps, view), hidden)]
         drawn = chosen(maps, view)
         shown = [[each] for each in maps[: look.top]] if look.top > 1 and not view.hold else [drawn]
         lines = [caption(each) for each in shown]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import select
+import sys
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -24,7 +29,9 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf
 """Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
 MAX_PIXELS = 8192 * 4320
 """Of a frame: what the largest phones film."""
-_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm")
+_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
+_CLOCK_OF_THEIR_OWN = ("mpegts", "mpeg")
+"""Containers whose time stamps begin anywhere, such as at ten hours."""
 _A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 STDIN = Path("-")
 
@@ -45,6 +52,8 @@ class Losses:
     """Seconds that the file promises and does not hold."""
     error: str = ""
     """What stopped the reading before the file's end."""
+    silent: bool = False
+    """Whether it has sound that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +98,28 @@ class Film:
 
 
 class _Pipe:
-    """A stream that can only be read onwards, such as standard input."""
+    """A stream that can only be read onwards, such as standard input; it ends where somebody stops it."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, stop: threading.Event | None) -> None:
         self._file = file
+        self._stop = stop
+        self._descriptor: int | None = None
+        # Windows cannot wait for a pipe: there a stop is seen when the next bytes come.
+        if sys.platform != "win32":
+            with suppress(OSError):  # a stream in memory has none
+                self._descriptor = file.fileno()
 
     def read(self, size: int) -> bytes:
-        return self._file.read(size)
+        if self._descriptor is None or self._stop is None:
+            return self._file.read(size)
+        while not self._stop.is_set():
+            if select.select([self._descriptor], [], [], 0.2)[0]:
+                return os.read(self._descriptor, size)
+        return b""
 
 
-def open_film(source: Path | BinaryIO) -> Film:
-    """Open a video file, or a stream that is read onwards only; raises `MediaError`."""
+def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> Film:
+    """Open a video file, or a stream that is read onwards only, until `stop` is set; raises `MediaError`."""
     if isinstance(source, Path):
         if source.is_dir():
             raise MediaError(f"{source} is a folder. Give a video file.")
@@ -108,7 +128,7 @@ def open_film(source: Path | BinaryIO) -> Film:
     name = source.name if isinstance(source, Path) else "The stream"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(source if isinstance(source, Path) else _Pipe(source), "r", options=options)
+        container = av.open(source if isinstance(source, Path) else _Pipe(source, stop), "r", options=options)
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
@@ -119,6 +139,9 @@ def open_film(source: Path | BinaryIO) -> Film:
         container.close()
         raise MediaError(f"{name} has no video stream (found: {kinds}). Give a file with a picture.")
     video = videos[0]
+    if not video.codec_context:  # None, where FFmpeg knows no decoder
+        container.close()
+        raise MediaError(f"{name} has a picture in a coding that is not known here. Convert it to H.264.")
     if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
         size = f"{video.codec_context.width} x {video.codec_context.height}"
         container.close()
@@ -127,7 +150,9 @@ def open_film(source: Path | BinaryIO) -> Film:
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
     frames = video.frames or round(seconds * float(video.average_rate or 0))
-    return Film(name, container, video, next(iter(container.streams.audio), None), frames, not isinstance(source, Path))
+    audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    losses = Losses(silent=audio is None and bool(container.streams.audio))
+    return Film(name, container, video, audio, frames, not isinstance(source, Path), losses)
 
 
 def _advice(piped: bool) -> str:
@@ -145,31 +170,49 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     prepare = _Preparation(film.video.sample_aspect_ratio)
     whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
     timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
-    reached, packets, found = 0.0, 0, False
+    # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
+    stored = film.container.format.name != "avi"
+    reached, found, cut = 0.0, False, False
     try:
         for packet in film.container.demux():
+            _count_from_start(packet, film)
+            cut = packet.is_corrupt if packet.size else cut
             if packet.pts is not None and packet.time_base is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream is film.audio:
                 if packet.dts is not None:
                     yield packet
-            elif packet.stream is film.video:
-                packets += packet.size > 0
+            elif packet.stream is film.video and (packet.size or packet.dts is None):  # empty: the last frame goes on
                 if not packet.is_discard:
-                    timeline.expect(packet.pts)
+                    timeline.expect(packet.pts if stored else packet.dts)
                 for frame in _decoded(packet, timeline):
                     found = True
+                    if not stored:
+                        frame.pts = frame.dts
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
-        film.losses.missing = _missing(film, reached, packets)
+        film.losses.missing = _missing(film, reached)
+        film.losses.error = "its last packet is not whole" if cut else ""
     except av.FFmpegError as error:
         film.losses.error = error.strerror or str(error)
-        film.losses.missing = _missing(film, reached, packets)
+        film.losses.missing = _missing(film, reached)
     finally:
         film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
     if not found:
         raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
     yield from timeline.end()
     film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+
+
+def _count_from_start(packet: av.Packet[Any], film: Film) -> None:
+    """Let a film begin at 0 whose container has a clock of its own; all streams by the same time."""
+    start = film.container.start_time
+    if film.container.format.name not in _CLOCK_OF_THEIR_OWN or not start or packet.time_base is None:
+        return
+    shift = round(start / av.time_base / packet.time_base)
+    if packet.pts is not None:
+        packet.pts -= shift
+    if packet.dts is not None:
+        packet.dts -= shift
 
 
 def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:
@@ -181,11 +224,11 @@ def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFra
         timeline.broke()
 
 
-def _missing(film: Film, reached: float, packets: int) -> float:
+def _missing(film: Film, reached: float) -> float:
     """Seconds between where the packets end and where the header says that they do."""
     duration = film.container.duration
     if film.container.format.name == "avi":  # FFmpeg makes its duration shorter where the file is
-        missing = float((film.video.frames - packets) / film.rate)
+        missing = float(film.video.frames / film.rate) - reached
     elif duration is not None and film.container.format.name in _SAY_HOW_LONG:
         missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
     else:
@@ -201,12 +244,16 @@ class _Preparation:
         self._pixel = pixel or Fraction(1)  # width to height of one
         self._reformatter = VideoReformatter()
         self._tone_mapper = ToneMapper()
+        self._turns: dict[int, Turn] = {}
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        turn = Turn.of(frame)
+        # Who looks at a frame's side data ties it into a circle, and it stays in memory until Python looks for those.
+        turn = self._turns.get(frame.rotation)
+        if turn is None:
+            turn = self._turns[frame.rotation] = Turn.of(frame)
         transfer = transfer_of(frame)
         plain = frame if transfer is None else self._tone_mapper(frame, transfer)
-        width = round(frame.width * self._pixel)
+        width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything
         if plain.format.is_rgb:
             # Left to itself, FFmpeg would make BT.601 of it and not say so.
             plain = self._reformatter.reformat(

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from stream.cover import Hidden
 from stream.live import Painted
 from stream.overlay import View, held
 from stream.recording import RecordingStatus
+from stream.sidecar import hidden_as_json
 
 TOP = 5
 
@@ -45,6 +47,7 @@ def report(
         "age_ms": _rounded(painted.age_ms),
         "state": painted.state,
         "frozen": painted.frozen,
+        "hidden": None if painted.hidden is None else _hidden(painted.hidden),
         "engine": painted.engine,
         "counts": asdict(painted.counts),
         "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
@@ -63,6 +66,13 @@ def for_viewers(told: dict[str, Any]) -> dict[str, Any]:
     return told | {"recording": told["recording"] | {"folder": ""}}
 
 
+def _hidden(hidden: Hidden) -> dict[str, Any]:
+    rounded = replace(
+        hidden, before=round(hidden.before, 4), after=round(hidden.after, 4), age_ms=round(hidden.age_ms, 1)
+    )
+    return hidden_as_json(rounded)
+
+
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
@@ -75,7 +85,7 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
         raise CommandError(f"A command is a JSON object; this is not JSON ({error}).") from error
     if not isinstance(wish, dict):
         raise CommandError("A command is a JSON object.")
-    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "record", "freeze"})
+    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze"})
     if unknown:
         raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.")
     changes: dict[str, Any] = {}
@@ -84,6 +94,9 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     if "opacity" in wish:
         changes["opacity"] = _opacity(wish["opacity"])
     changes |= {key: wish[key] for key in ("colormap", "scale") if key in wish}
+    hide = _switch(wish, "hide")
+    if hide is not None:
+        changes["hide"] = hide
     try:
         return Command(replace(view, **changes), _switch(wish, "record"), _switch(wish, "freeze"))
     except ValueError as error:

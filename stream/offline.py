@@ -109,7 +109,7 @@ def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: P
     `frames` is a folder for the painted frames as pictures.
     """
     check_apart(source, output, "film")
-    with open_film(source) as film:
+    with open_film(source, work.stop) as film:
         return _explain_original(film, output, work, frames)
 
 
@@ -227,7 +227,7 @@ def draw(
                     for writer in writers:
                         behind.do(writer.skip)
                 else:
-                    shown = artist.draw(step.frame, known.maps, known.view)
+                    shown = artist.draw(step.frame, known.maps, known.view, known.hidden)
                     if step.size is not None and shown is step.frame:
                         shown = fitted(shown, *step.size)
                     for writer in writers:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import av
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream.cover import Hidden, cover, hide
 from stream.explainer import MAX_HELD, Explanation
 from stream.fit import Fit, Rectangle
 from stream.label import write_label
@@ -21,6 +22,11 @@ Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 Scale = Literal["own", "steady"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
+HELD = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
+"""Colours of classes that are drawn at once, in the order in which they are held. The first two, which the page has as
+well, can be told apart by colour-blind eyes (orange and blue)."""
+DARKEST = 0.3
+"""What a cold place has of the brightness of such a colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class View:
     opacity: float = 0.7
     colormap: Colormap = "inferno"
     scale: Scale = "own"
+    hide: bool = False
+    """Whether the hottest region of the first class drawn is covered (`stream.cover`)."""
 
     def __post_init__(self) -> None:
         if self.colormap not in COLORMAPS:
@@ -95,18 +103,31 @@ def held(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
     return tuple(known[c] for c in view.hold if c in known)
 
 
+Layer: TypeAlias = tuple[Bytes, Bytes, Bytes | None]
+"""For Y, U or V: the heat's colour times its alpha, 255 − alpha, and what is covered; as large as the map's part."""
+
+
 class Painter:
     """Draws onto frames of one stream; keeps the last picture of a map, which is often drawn again."""
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self._key: object = None
-        self._paint: list[tuple[Bytes, Bytes]] = []
+        self._paint: list[Layer] = []
 
     def paint(
-        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+        self,
+        frame: av.VideoFrame,
+        maps: Sequence[DrawnMap],
+        view: View,
+        lines: Sequence[str] | None = None,
+        *,
+        hidden: Hidden | None = None,
     ) -> None:
-        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label."""
+        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label.
+
+        `hidden` is what the label says about evidence that is covered.
+        """
         drawn = chosen(maps, view)
         if not drawn:
             return
@@ -114,24 +135,23 @@ class Painter:
         colour = Colour.of(frame)
         part = self._fit.rectangle(frame.width, frame.height)
         layers = planes(frame)
-        for plane, (paint, keep) in zip(layers, self._layers(drawn, part, colour, view), strict=True):
+        for plane, (paint, keep, covered) in zip(layers, self._layers(drawn, part, colour, view), strict=True):
             rows, columns = paint.shape
             y, x = (part.y, part.x) if plane is layers[0] else (part.y // 2, part.x // 2)
             target = plane[y : y + rows, x : x + columns]
+            if covered is not None:
+                hide(target, covered)
             # plane * (1 - alpha) + colour * alpha, with colour * alpha made beforehand.
             cv2.multiply(target, keep, dst=target, scale=1 / 255)
             cv2.add(target, paint, dst=target)
-        write_label(frame, [caption(drawn)] if lines is None else lines)
+        write_label(frame, [caption(drawn, hidden)] if lines is None else lines)
 
     def write(self, frame: av.VideoFrame, text: str) -> None:
         """Write a sentence onto a yuv420p frame, in place, where otherwise the label stands."""
         frame.make_writable()
         write_label(frame, [text])
 
-    def _layers(
-        self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View
-    ) -> list[tuple[Bytes, Bytes]]:
-        """For Y, U and V: the heat's colour times its alpha, and 255 − alpha; both as large as the covered part."""
+    def _layers(self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
         key = (tuple((id(m.grid), m.scale) for m in drawn), part, colour, view)
         if key != self._key:
             self._paint = _make_layers(drawn, part, colour, view)
@@ -139,23 +159,49 @@ class Painter:
         return self._paint
 
 
-def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[tuple[Bytes, Bytes]]:
-    tables, keep = _tables(view.colormap, view.opacity, colour)
-    luma, chroma = heat_planes(drawn, part)
+def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
+    tables = [_tables(shade, view.opacity, colour) for shade in shades(view.colormap, len(drawn))]
+    keep = _keep(view.opacity)
+    lumas, chromas = heat_planes(drawn, part)
+    covers: tuple[Bytes | None, ...] = (None, None, None)
+    if view.hide:
+        half = cover(drawn[0].grid, _half(part))
+        whole = _enlarged(half, part)
+        covers = whole, half, half
+        # What is covered is shown as it is seen then, without heat.
+        lumas, chromas = (
+            [as_bytes(cv2.multiply(heat, 255 - covered, scale=1 / 255)) for heat in heats]
+            for heats, covered in ((lumas, whole), (chromas, half))
+        )
     return [
-        (as_bytes(cv2.LUT(plane, table)), as_bytes(cv2.LUT(plane, keep)))
-        for plane, table in zip((luma, chroma, chroma), tables, strict=True)
+        (*coloured(heats, [table[index] for table in tables], keep), covers[index])
+        for index, heats in enumerate((lumas, chromas, chromas))
     ]
 
 
-def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[Bytes, Bytes]:
-    """The heat 0…255, of several maps the hottest, as large as the part and as half of it."""
-    grid = np.max([m.grid * np.float32(m.scale) for m in drawn], axis=0)  # (h, w)
-    heat = np.clip(np.rint(grid), 0, 255).astype(np.uint8)
-    half = ((part.width + 1) // 2, (part.height + 1) // 2)
-    chroma = as_bytes(cv2.resize(heat, half, interpolation=cv2.INTER_CUBIC))
-    luma = as_bytes(cv2.resize(chroma, (part.width, part.height), interpolation=cv2.INTER_LINEAR))
-    return luma, chroma
+def coloured(heats: Sequence[Bytes], tables: Sequence[Bytes], keep: Bytes) -> tuple[Bytes, Bytes]:
+    """At each place the hottest of these heats, by its own table; and by the table `keep`."""
+    most = heats[0]
+    paint = as_bytes(cv2.LUT(most, tables[0]))
+    for heat, table in zip(heats[1:], tables[1:], strict=True):
+        cv2.copyTo(as_bytes(cv2.LUT(heat, table)), as_bytes(cv2.compare(heat, most, cv2.CMP_GT)), paint)
+        most = as_bytes(cv2.max(heat, most))
+    return paint, as_bytes(cv2.LUT(most, keep))
+
+
+def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[list[Bytes], list[Bytes]]:
+    """The heat 0…255 of each map, as large as the part and as half of it."""
+    grids = [np.clip(np.rint(m.grid * np.float32(m.scale)), 0, 255).astype(np.uint8) for m in drawn]
+    chromas = [as_bytes(cv2.resize(heat, _half(part), interpolation=cv2.INTER_CUBIC)) for heat in grids]
+    return [_enlarged(chroma, part) for chroma in chromas], chromas
+
+
+def _half(part: Rectangle) -> tuple[int, int]:
+    return (part.width + 1) // 2, (part.height + 1) // 2
+
+
+def _enlarged(half: Bytes, part: Rectangle) -> Bytes:
+    return as_bytes(cv2.resize(half, (part.width, part.height), interpolation=cv2.INTER_LINEAR))
 
 
 def colours(colormap: Colormap) -> Bytes:
@@ -165,21 +211,48 @@ def colours(colormap: Colormap) -> Bytes:
     return np.ascontiguousarray(bgr[:, ::-1])
 
 
-@lru_cache(maxsize=32)
-def _tables(colormap: Colormap, opacity: float, colour: Colour) -> tuple[list[Bytes], Bytes]:
-    """Tables over the heat 0…255: Y, U and V of its colour times alpha, and 255 − alpha.
+Shade: TypeAlias = Colormap | int
+"""How one map is coloured: by a colormap, or in shades of one of `HELD`."""
 
-    Alpha grows with the heat, so that a place without evidence keeps its own colours.
-    """
-    yuv = colour.from_rgb(colours(colormap))  # (256, 3)
+
+def shades(colormap: Colormap, count: int) -> list[Shade]:
+    """Of each of so many maps that are drawn at once: one has the colormap, of several each has a colour of its own."""
+    return [colormap] if count == 1 else list(range(count))
+
+
+def colours_of(shade: Shade) -> Bytes:
+    """RGB (256, 3) of the heat 0…255; the hottest shade is the colour itself."""
+    if isinstance(shade, str):
+        return colours(shade)
+    full = np.array([int(HELD[shade][at : at + 2], 16) for at in (1, 3, 5)])
+    return np.asarray(np.rint(np.linspace(DARKEST, 1, 256)[:, None] * full), np.uint8)
+
+
+def _alpha(opacity: float) -> NDArray[np.float64]:
+    """Over the heat 0…255. It grows with the heat, so that a place without evidence keeps its own colours."""
     heat = np.linspace(0, 1, 256)
-    alpha = opacity * heat * (2 - heat)  # rises early: half of the evidence is already well seen
-    premultiplied: NDArray[np.float64] = yuv * alpha[:, None]
-    return [np.rint(premultiplied[:, i]).astype(np.uint8) for i in range(3)], np.rint(255 * (1 - alpha)).astype(
-        np.uint8
-    )
+    # Rises early: half of the evidence is already well seen.
+    return np.asarray(opacity * heat * (2 - heat), np.float64)
 
 
-def caption(drawn: Sequence[DrawnMap]) -> str:
-    """What a label says of the maps that are drawn."""
-    return "  ".join(f"{100 * m.score:.0f}% {m.label}" for m in drawn)
+@lru_cache(maxsize=32)
+def _tables(shade: Shade, opacity: float, colour: Colour) -> list[Bytes]:
+    """Tables over the heat 0…255: Y, U and V of its colour times alpha."""
+    premultiplied: NDArray[np.float64] = colour.from_rgb(colours_of(shade)) * _alpha(opacity)[:, None]
+    return [np.rint(premultiplied[:, i]).astype(np.uint8) for i in range(3)]
+
+
+@lru_cache(maxsize=32)
+def _keep(opacity: float) -> Bytes:
+    """The table of 255 − alpha."""
+    return np.asarray(np.rint(255 * (1 - _alpha(opacity))), np.uint8)
+
+
+def caption(drawn: Sequence[DrawnMap], hidden: Hidden | None = None) -> str:
+    """What a label says of the maps that are drawn: 'NN% name', and for one of which the evidence is covered 'NN% ->
+    N% name'.
+    """
+    texts = [f"{100 * m.score:.0f}% {m.label}" for m in drawn]
+    if hidden is not None and hidden.class_id == drawn[0].class_id:
+        texts[0] = f"{100 * hidden.before:.0f}% -> {100 * hidden.after:.0f}% {hidden.label}"
+    return "  ".join(texts)

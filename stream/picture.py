@@ -62,8 +62,12 @@ def read_picture(source: str | Path | Bytes) -> Bytes:
                 return as_bytes(np.asarray(_on_white(_in_srgb(ImageOps.exif_transpose(image)))))
     except PictureError:
         raise
+    except Image.DecompressionBombError as error:  # Pillow's own limit, which is larger
+        raise PictureError(
+            f"{path.name} is enormous; at most {MAX_PIXELS // 1_000_000} megapixels are taken. Make it smaller."
+        ) from error
     # Pillow's readers raise nearly anything for damaged files.
-    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         heic = path.suffix.lower() in (".heic", ".heif") and not _take_heic()
         advice = "Install what reads it: pip install 'whycam[heic]'." if heic else "Give a JPEG, PNG or WebP file."
         raise PictureError(f"{path.name} is not a picture that can be read. {advice}") from error

@@ -6,7 +6,7 @@ import logging
 import time
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import av
@@ -17,6 +17,7 @@ from stream.fit import Fit
 from stream.motion import HeatTracker
 from stream.overlay import DrawnMap, View, drawn_maps, without_repeats
 from stream.patience import Patience
+from stream.planes import Bytes
 from stream.steady import SteadyScale
 
 logger = logging.getLogger(__name__)
@@ -27,8 +28,9 @@ Policy = Literal["newest", "every"]
 class Question:
     """A frame's picture at the engine, and how long the answer took (not: until somebody asked for it)."""
 
-    def __init__(self, pts: int, answer: Future[Explanation]) -> None:
+    def __init__(self, pts: int, picture: Bytes, answer: Future[Explanation]) -> None:
         self.pts = pts
+        self.picture = picture
         self.answer = answer
         self._asked = time.perf_counter()
         self._answered: float | None = None
@@ -42,6 +44,16 @@ class Question:
         """Up to the answer, or up to now."""
         # Those who wait for a future wake before its callbacks run.
         return ((self._answered or time.perf_counter()) - self._asked) * 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A frame that the model has explained."""
+
+    pts: int
+    picture: Bytes
+    """As the network saw it."""
+    maps: tuple[DrawnMap, ...]
 
 
 class Questions:
@@ -60,7 +72,8 @@ class Questions:
         self._scale = SteadyScale()
         self._patience = Patience()
         self._pending: Question | None = None
-        self._newest: tuple[int, tuple[DrawnMap, ...]] | None = None
+        self.newest: Answered | None = None
+        """What is known, be it of the picture on screen or of one before it."""
 
     @property
     def inference_ms(self) -> float | None:
@@ -90,7 +103,8 @@ class Questions:
             if self._tracker is not None:
                 self._tracker.mark(pts)
             targets = [*BEST[: len(self._labels)], *view.hold]
-            self._pending = Question(pts, self._engine.explain(self._fit.picture(picture)[None], targets))
+            seen = self._fit.picture(picture)
+            self._pending = Question(pts, seen, self._engine.explain(seen[None], targets))
             # For an earlier question's answer no frame waits: the model may hang.
             if self._tracker is not None:
                 self._collect(self._patience.seconds(spent_ms), pts if stands else None)
@@ -99,15 +113,15 @@ class Questions:
 
     def _knows(self, pts: int, view: View) -> bool:
         """Whether all that the view asks for is known of this very picture."""
-        made_for, maps = self._newest or (None, ())
-        return made_for == pts and {*view.hold} <= {each.class_id for each in maps}
+        known = self.newest
+        return known is not None and known.pts == pts and {*view.hold} <= {each.class_id for each in known.maps}
 
     def maps(self, pts: int, view: View) -> tuple[tuple[DrawnMap, ...], float | None]:
         """What is known, as it is drawn onto the picture on screen, and how much older it is, in milliseconds.
 
         `()` and None where nothing is known, or only of another scene.
         """
-        made_for, maps = self._newest or (pts, ())
+        made_for, maps = (pts, ()) if self.newest is None else (self.newest.pts, self.newest.maps)
         if self._tracker is not None:
             carried = maps if made_for == pts else self._tracker.carry(made_for, maps)
             scales = self._scale.scales(pts, maps if carried else ())
@@ -135,9 +149,10 @@ class Questions:
             self._forget(standing)
         else:
             self._patience.saw_answer(question.elapsed_ms)
-            self._newest = (question.pts, without_repeats(drawn_maps(explanation, 0, self._labels)))
+            maps = without_repeats(drawn_maps(explanation, 0, self._labels))
+            self.newest = Answered(question.pts, question.picture, maps)
         self._pending = None
 
     def _forget(self, standing: int | None) -> None:
-        if self._newest is not None and self._newest[0] != standing:
-            self._newest = None
+        if self.newest is not None and self.newest.pts != standing:
+            self.newest = None

@@ -23,7 +23,8 @@ SWITCH_EVERY_S = 0.5
 class Recorder:
     """Records a live stream into folders of `shelf`, from its first frame on; without a shelf it records nothing.
 
-    It lives on the event loop. `want_keyframe("camera" | "explained")` is called from any thread.
+    The first of them goes on with the id `continues`, if there is one. It lives on the event loop.
+    `want_keyframe("camera" | "explained")` is called from any thread.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Recorder:
         want_keyframe: Callable[[str], None],
         *,
         min_free: int,
+        continues: str | None = None,
     ) -> None:
         self._shelf = shelf
         self._engine = engine
@@ -42,6 +44,7 @@ class Recorder:
         self._min_free = min_free
         # A recording begins with a frame: a call that is never taken up leaves nothing behind.
         self._wanted = shelf is not None
+        self._continues = continues
         self._recording: Recording | None = None
         self._unrecorded = RecordingStatus("off")  # said while there is no recording
         self._counted_from: dict[str, int] = {}
@@ -84,12 +87,13 @@ class Recorder:
     def _begin(self) -> None:
         assert self._shelf is not None
         try:
-            folder = new_folder(self._shelf)
+            folder = new_folder(self._shelf, self._continues)
         except OSError as error:
             reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
             self._unrecorded = RecordingStatus("stopped", reason=reason)
             logger.warning(reason)
             return
+        self._continues = None
         contract = self._engine.contract
         about = {
             **about_model(contract, self._engine.sha256),

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,12 +147,22 @@ class _Track:
             self.recorded -= file.written - count_frames(file.path)
 
 
-def new_folder(shelf: Path) -> Path:
-    """A new, private folder for one recording, named by date and a random part: `2026-11-22_21-03-55_1f3a9c…`."""
+def new_folder(shelf: Path, recording_id: str | None = None) -> Path:
+    """A new, private folder for one recording, named by date and a random part: `2026-11-22_21-03-55_1f3a9c…`.
+
+    A recording that continues another one has its random part, `recording_id`; it must be one found on the shelf.
+    """
     shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder = shelf / f"{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}_{secrets.token_hex(6)}"
-    folder.mkdir(mode=0o700)
-    return folder
+    part = recording_id or secrets.token_hex(6)
+    now = datetime.now().astimezone()
+    while True:
+        folder = shelf / f"{now:%Y-%m-%d_%H-%M-%S}_{part}"
+        try:
+            folder.mkdir(mode=0o700)
+        except FileExistsError:  # it continues one that began in this very second
+            now += timedelta(seconds=1)
+        else:
+            return folder
 
 
 class Recording:

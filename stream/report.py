@@ -86,7 +86,7 @@ class Report:
         ]
         header = findings.header
         self._fit = Fit(header.get("fit", "stretch"), tuple(header.get("size", (1, 1))))
-        self._colours = make_style(header.get("style", "blend"), self._fit).colours(findings.view.colormap)
+        self._colours = make_style(header.get("style", "blend"), self._fit).colours(findings.view.colormap, 1)[0]
 
     def write(self, page: Path, picture: Path) -> None:
         """Leave the page (.html) and the picture (.png); raises `MediaError` where they cannot be written."""

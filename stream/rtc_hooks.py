@@ -19,6 +19,8 @@ from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.jitter import FrameAssembler
 
 REMB_EVERY_S = 0.5
+MOST_A_TURN = 64
+"""Datagrams of one socket that a turn of the event loop takes."""
 MAX_DATAGRAMS = 2048
 """That may wait for a busy event loop, about two seconds of 8 Mbit/s; UDP may lose the others."""
 
@@ -184,7 +186,7 @@ def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | N
     for gatherer in gatherers:
         connection = gatherer._connection
         gather = connection.get_component_candidates
-        connection.get_component_candidates = partial(_gather, gather, list(addresses), ports)
+        connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports)
         connection.data_received = partial(_take, connection, connection.data_received)
 
 
@@ -198,6 +200,7 @@ def _take(connection: Any, take: Callable[[bytes, int], None], data: bytes, comp
 
 
 async def _gather(
+    connection: Any,
     gather: Callable[..., Awaitable[list[Any]]],
     own_addresses: list[str],
     ports: range | None,
@@ -211,7 +214,36 @@ async def _gather(
     if not candidates:  # aioice logs a failed bind and goes on
         where = f"UDP ports {ports[0]}-{ports[-1]}" if ports else "UDP ports"
         raise NoFreePort(f"No free {where} on {' or '.join(own_addresses)}: too many calls, or not an address of ours.")
+    _take_all_at_once(connection)
     return candidates
+
+
+def _take_all_at_once(connection: Any) -> None:
+    """From now on each turn of the event loop takes all datagrams there are, and not one a socket as asyncio does.
+
+    Where turns are long, with many cameras, the kernel else keeps a second of them, and nobody could drop what is late.
+    """
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, asyncio.SelectorEventLoop):
+        return  # Windows' own loop has no turns of this kind
+    for protocol in connection._protocols:
+        transport = protocol.transport
+        if hasattr(transport, "_sock_fd"):  # a TURN server's has none
+            loop._add_reader(transport._sock_fd, partial(_take_all, transport))  # type: ignore[attr-defined]
+
+
+def _take_all(transport: Any) -> None:
+    for _ in range(MOST_A_TURN):
+        if transport._conn_lost:
+            return
+        try:
+            data, address = transport._sock.recvfrom(transport.max_size)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            transport._protocol.error_received(error)
+            return
+        transport._protocol.datagram_received(data, address)
 
 
 class _InRange:

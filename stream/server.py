@@ -45,6 +45,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     joining.add_routes(app)
     shelf.add_routes(app)
     monitor.add_routes(app)
+    app.on_startup.append(_hear_complaints)
     app.on_shutdown.append(_close_sessions)
     return app
 
@@ -57,7 +58,6 @@ async def serve_until_stopped(
     A second signal ends the process where it stands. Raises `OSError` where a port is taken.
     """
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(_Complaints())
     stop = asyncio.Event()
 
     def end(number: int) -> None:
@@ -118,6 +118,10 @@ class _Complaints:
         if now - self._said.get(kind, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
             self._said[kind] = now
             logger.warning("%s: %r", context.get("message"), context.get("exception"))
+
+
+async def _hear_complaints(_: web.Application) -> None:
+    asyncio.get_running_loop().set_exception_handler(_Complaints())
 
 
 async def _close_sessions(app: web.Application) -> None:

@@ -86,9 +86,19 @@ class Session:
 
     @classmethod
     async def answering(
-        cls, offer: str, engine: Engine, settings: Settings, on_end: Callable[[Session], None], *, returns: bool = True
+        cls,
+        offer: str,
+        engine: Engine,
+        settings: Settings,
+        on_end: Callable[[Session], None],
+        *,
+        returns: bool = True,
+        continues: str | None = None,
     ) -> Session:
-        """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does."""
+        """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does.
+
+        Its recording has the id `continues`, if there is one.
+        """
         session = cls(engine, settings, on_end)
         events = PeerEvents(
             on_frame=session._receive,
@@ -117,6 +127,7 @@ class Session:
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
             min_free=settings.limits.min_free,
+            continues=continues,
         )
         session._watchdog = asyncio.create_task(session._watch())
         return session
@@ -321,13 +332,17 @@ class Sessions:
         """The sessions, the oldest first, as JSON for those who may watch."""
         return [session.describe() for session in self._open.values()]
 
-    async def start(self, offer: str, owner: Owner = HOST, *, returns: bool = True) -> Session:
+    async def start(
+        self, offer: str, owner: Owner = HOST, *, returns: bool = True, continues: str | None = None
+    ) -> Session:
         """Answer an offer with a new session; raises `ServerFull`, and as `Session.answering` does."""
         self._check_open()
         self._make_room(owner)
         self._answering.append(owner)
         try:
-            session = await Session.answering(offer, self.engine, self.settings, self._forget, returns=returns)
+            session = await Session.answering(
+                offer, self.engine, self.settings, self._forget, returns=returns, continues=continues
+            )
         finally:
             self._answering.remove(owner)
         self._open[session.id] = session

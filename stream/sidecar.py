@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from models.contract import Contract
+from stream.cover import Hidden
 from stream.overlay import DrawnMap, View
 
 VERSION = 1
@@ -37,6 +38,8 @@ class SidecarFrame:
     """How it was drawn."""
     frozen: int | None = None
     """Of a picture that stood still: the pts of the frame that it is; None where it is this frame itself."""
+    hidden: Hidden | None = None
+    """What covering the evidence did, as the label said it."""
 
 
 class SidecarWriter:
@@ -82,6 +85,7 @@ class SidecarWriter:
                     for m in frame.maps
                 ],
                 **changed,
+                **({} if frame.hidden is None else {"hidden": hidden_as_json(frame.hidden)}),
             }
         )
 
@@ -151,7 +155,7 @@ def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) 
             view, frozen = _settings(path, number, value)
         try:
             maps = tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
-            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen)
+            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen, _hidden(value.get("hidden")))
         except (KeyError, TypeError, ValueError) as error:
             raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 
@@ -159,12 +163,24 @@ def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) 
 def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int | None]:
     try:
         settings = value["settings"]
-        # The first sidecars had no scale.
-        scale = settings.get("scale", "own")
-        view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale)
+        # The first sidecars had no scale, and none of them a cover.
+        scale, hide = settings.get("scale", "own"), settings.get("hide", False)
+        view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale, hide)
         return view, settings.get("frozen")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+
+
+def hidden_as_json(hidden: Hidden) -> dict[str, Any]:
+    """What covering the evidence did, as a line and a report tell it."""
+    told = asdict(hidden)
+    return {"class": told.pop("class_id"), **told}
+
+
+def _hidden(value: dict[str, Any] | None) -> Hidden | None:
+    if value is None:
+        return None
+    return Hidden(value["class"], value["label"], value["before"], value["after"], value["age_ms"])
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:

@@ -7,15 +7,26 @@ from dataclasses import replace
 from typing import Literal, Protocol, get_args
 
 import av
-import cv2
 
 from stream.book import STRENGTH, Book
 from stream.explainer import Explanation
 from stream.fit import Fit
 from stream.label import write_label
-from stream.overlay import Colormap, DrawnMap, Painter, View, caption, chosen, colours, drawn_maps, heat_planes
+from stream.overlay import (
+    Colormap,
+    DrawnMap,
+    Painter,
+    View,
+    caption,
+    chosen,
+    coloured,
+    colours_of,
+    drawn_maps,
+    heat_planes,
+    shades,
+)
 from stream.picture import yuv_frame
-from stream.planes import Bytes, Colour, as_bytes, blank, planes
+from stream.planes import Bytes, Colour, blank, planes
 
 StyleName = Literal["blend", "book"]
 STYLES: tuple[StyleName, ...] = get_args(StyleName)
@@ -43,8 +54,8 @@ class Style(Protocol):
     ) -> None:
         """Put the heat alone in the canvas's place."""
 
-    def colours(self, colormap: Colormap) -> Bytes:
-        """RGB (256, 3) of the heat 0…255."""
+    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:
+        """RGB (256, 3) of the heat 0…255, for so many maps that are drawn at once."""
 
 
 class Blend:
@@ -76,17 +87,19 @@ class Blend:
             layer[:] = level[0, 0]
         if drawn:
             part = self._fit.rectangle(canvas.width, canvas.height)
-            luma, chroma = heat_planes(drawn, part)
-            tables = Colour.of(canvas).from_rgb(colours(view.colormap)).T.copy()
-            for layer, heat, table, step in zip(planes(canvas), (luma, chroma, chroma), tables, (1, 2, 2), strict=True):
-                rows, columns = heat.shape
-                y, x = part.y // step, part.x // step
-                layer[y : y + rows, x : x + columns] = as_bytes(cv2.LUT(heat, table))
+            lumas, chromas = heat_planes(drawn, part)
+            colour = Colour.of(canvas)
+            tables = [colour.from_rgb(colours_of(s)).T.copy() for s in shades(view.colormap, len(drawn))]
+            for index, (layer, heats) in enumerate(zip(planes(canvas), (lumas, chromas, chromas), strict=True)):
+                rows, columns = heats[0].shape
+                y, x = (part.y, part.x) if index == 0 else (part.y // 2, part.x // 2)
+                paint, _ = coloured(heats, [table[index] for table in tables], tables[0][index])
+                layer[y : y + rows, x : x + columns] = paint
         write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
 
-    def colours(self, colormap: Colormap) -> Bytes:
+    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:
         """See `Style.colours`."""
-        return colours(colormap)
+        return [colours_of(shade) for shade in shades(colormap, count)]
 
 
 def make_style(name: StyleName, fit: Fit) -> Style:

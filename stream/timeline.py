@@ -23,6 +23,7 @@ class Timeline:
         self._expected: list[int] = []  # a heap of pts that were sent to the decoder
         self._held: av.VideoFrame | None = None
         self._errors = 0  # for which nothing was shown yet
+        self._skipped = 0  # times before the first frame
         self.concealed = 0
         """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
         self.lost = 0
@@ -58,7 +59,9 @@ class Timeline:
         if self._held is not None:
             yield self._held
         self._held = None
-        self.lost, self._errors = self.lost + self._errors, 0
+        # An error for which no time is without a frame: the decoder complained, and mended it.
+        self.lost = min(self._errors, self._skipped)
+        self.concealed, self._errors = self.concealed + self._errors - self.lost, 0
 
     def _fill(self, until: int | None, *, whole: bool) -> Iterator[av.VideoFrame]:
         while self._expected and (until is None or self._expected[0] <= until):
@@ -66,6 +69,7 @@ class Timeline:
             if pts == until or not (whole or self._errors):
                 continue
             if self._held is None or self._held.pts is None or pts <= self._held.pts:
+                self._skipped += self._held is None
                 continue
             again = copied(self._held)
             yield self._held

@@ -104,9 +104,11 @@ class Phone:
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return self.pc.localDescription.sdp
 
-    async def call(self, http: ClientSession, base: str) -> ClientResponse:
-        """Offer and take the answer."""
-        response = await http.post(f"{base}/call", data=await self.offer(), headers={"Content-Type": "application/sdp"})
+    async def call(self, http: ClientSession, base: str, continues: str = "") -> ClientResponse:
+        """Offer and take the answer; `continues` is a recording's id."""
+        query = {"continues": continues} if continues else {}
+        headers = {"Content-Type": "application/sdp"}
+        response = await http.post(f"{base}/call", params=query, data=await self.offer(), headers=headers)
         if response.status == 201:
             self.location = base + response.headers["Location"]
             await self.pc.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
@@ -153,12 +155,18 @@ class Phone:
 
 @asynccontextmanager
 async def calling(
-    http: ClientSession, base: str, frames: Sequence[EncodedFrame], rate: float = 30, *, channels: bool = True
+    http: ClientSession,
+    base: str,
+    frames: Sequence[EncodedFrame],
+    rate: float = 30,
+    *,
+    channels: bool = True,
+    continues: str = "",
 ) -> AsyncIterator[Phone]:
     """A phone in a call."""
     phone = Phone(frames, rate, channels=channels)
     try:
-        response = await phone.call(http, base)
+        response = await phone.call(http, base, continues)
         assert response.status == 201, await response.text()
         yield phone
     finally:

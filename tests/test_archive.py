@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 
 from stream import archive as module
-from stream.archive import SET_ASIDE, Archive, Recorded
+from stream.archive import SET_ASIDE, Archive, Recorded, session_on
+from stream.repair import CUT_OFF, repair
 from stream.sidecar import read_scores
 from tests import film
 from tests.shelves import record
@@ -147,6 +149,11 @@ def test_a_crash_leaves_a_recording_that_says_so_and_can_be_seen(shelf: Path, tm
     assert (told["state"], told["live"]) == ("cut off", None)
     assert told["seconds"] == pytest.approx(2.0, abs=0.02)
     assert told["segments"][0]["explained"] == "explained-000.mp4"
+    assert repair(shelf / ID)  # as the next start does
+    repaired = described(shelf)
+    assert (repaired["state"], repaired["reason"]) == ("cut off", CUT_OFF)
+    assert repaired["labels"] == told["labels"]
+    assert repaired["seconds"] == pytest.approx(told["seconds"], abs=0.6)
 
 
 def without_a_note(folder: Path) -> None:
@@ -267,16 +274,17 @@ def test_a_text_that_is_no_name_on_the_shelf_finds_nothing(shelf: Path, text: st
     archive.set_aside(recorded)
     assert archive.restore(ID)
     assert archive.find(text) is None
-    assert archive.session(text) is None
+    assert session_on(shelf, text) is None
     assert archive.path(recorded, text) is None
     assert not archive.restore(text)
 
 
 def test_a_session_is_found_by_its_own_id_alone(shelf: Path) -> None:
     record(shelf / ID)
-    assert Archive(shelf).session("1f3a9c0d77e2") == "1f3a9c0d77e2"
-    assert Archive(shelf).session("1f3a9c") is None
-    assert Archive(shelf).session(ID) is None
+    assert session_on(shelf, "1f3a9c0d77e2") == "1f3a9c0d77e2"
+    assert session_on(shelf, "1f3a9c") is None
+    assert session_on(shelf, ID) is None
+    assert session_on(shelf / "none", "1f3a9c0d77e2") is None
 
 
 def test_what_is_set_aside_is_off_the_shelf_and_can_be_had_back(shelf: Path) -> None:
@@ -293,6 +301,17 @@ def test_what_is_set_aside_is_off_the_shelf_and_can_be_had_back(shelf: Path) -> 
     assert not archive.restore(ID)
     assert archive.recordings() == before
     assert list((shelf / SET_ASIDE).iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there the open files themselves cannot be moved")
+def test_what_another_whycam_records_is_not_set_aside(shelf: Path) -> None:
+    recording = record(shelf / ID, end=False)
+    archive = Archive(shelf)
+    (recorded,) = archive.recordings()
+    with pytest.raises(OSError, match="still writes"):
+        archive.set_aside(recorded)
+    recording.close()
+    archive.set_aside(recorded)
 
 
 def test_after_its_time_it_is_gone_for_good(shelf: Path) -> None:

@@ -127,6 +127,36 @@ def test_two_inputs_of_one_result_do_not_replace_each_other(tmp_path: Path, engi
     assert len(film.read(tmp_path / "kitchen-output.mp4")) == 3
 
 
+def test_an_input_that_failed_does_not_hold_the_name_of_its_result(tmp_path: Path, engine: LocalEngine) -> None:
+    (tmp_path / "kitchen.avi").write_text("no film")
+    film.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
+    outcomes = all_of(engine, tmp_path / "kitchen.avi", tmp_path / "kitchen.mp4")
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+
+
+@pytest.mark.parametrize(
+    ("name", "coding", "status", "says"),
+    [("a.mkv", b"V_MPEG4/ISO/AVC", "failed", "Convert it"), ("b.mkv", b"A_FLAC", "done", "the result has none")],
+)
+def test_a_coding_that_nobody_knows_is_told_in_a_sentence(
+    tmp_path: Path, engine: LocalEngine, name: str, coding: bytes, status: str, says: str
+) -> None:
+    movie = film.write(tmp_path / name, count=9, size=SIZE, sound="flac")
+    assert movie.read_bytes().count(coding) == 1
+    movie.write_bytes(movie.read_bytes().replace(coding, coding[:2] + b"Z" * len(coding[2:])))
+    (outcome,) = all_of(engine, movie)
+    assert outcome.status == status
+    told = [outcome.problem] if outcome.explained is None else losses_told(outcome.explained.losses)
+    assert says in told[0]
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path, engine: LocalEngine) -> None:
+    movie = film.write(tmp_path / "a.mp4", count=3, size=SIZE)
+    (tmp_path / "file").touch()
+    (outcome,) = all_of(engine, movie, output=tmp_path / "file" / "b.mp4")
+    assert outcome.problem.startswith(f"{tmp_path / 'file' / 'b.mp4'} cannot be written")
+
+
 def test_results_of_several_may_lie_in_a_folder(tmp_path: Path, engine: LocalEngine) -> None:
     results = tmp_path / "results" / "today"
     movies = [film.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]

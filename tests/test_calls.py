@@ -23,6 +23,7 @@ from stream.limits import Limits
 from stream.overlay import View
 from stream.planes import rgb_of
 from stream.recorder import SWITCH_EVERY_S
+from stream.recording import new_folder
 from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
 from stream.session import ServerFull, Sessions, Settings
@@ -188,7 +189,7 @@ def test_commands_change_the_view_and_bad_ones_change_nothing(tmp_path: Path, h2
             phone.commands.send(json.dumps({"hold": [2], "opacity": 0.25, "colormap": "viridis"}))
             await phone.until(lambda: phone.reports[-1]["view"]["hold"] == [2])
             view = phone.reports[-1]["view"]
-            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis", "scale": "steady"}
+            assert view == {"hold": [2], "opacity": 0.25, "colormap": "viridis", "scale": "steady", "hide": False}
             await phone.until(lambda: [h["label"] for h in phone.reports[-1]["held"]] == ["blue"])
             for bad in ('{"hold": [3]}', '{"opacity": 2}', '{"colormap": "pink"}', "{", '{"zoom": 1}', "x" * 5000):
                 phone.replies.clear()
@@ -442,3 +443,41 @@ def test_a_command_by_http_does_what_one_on_the_channel_does(tmp_path: Path, h26
             assert phone.reports[-1]["view"]["opacity"] == 0.25
 
     served(fast(tmp_path), Settings(), body)
+
+
+def test_who_calls_again_continues_the_recording_and_an_unknown_id_is_as_none(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    """Also in the same second, when the folder of that name is there already."""
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        ids: list[str] = []
+        for wanted in ("", None, "../../etc", "0123456789ab"):
+            known = ids[0] if wanted is None else wanted
+            async with calling(http, base, h264, continues=known) as phone:
+                await phone.until(lambda phone=phone: phone.reports and phone.reports[-1]["recording"]["id"])
+                ids.append(phone.reports[-1]["recording"]["id"])
+                if wanted is None:  # only the first recording of a call continues another one
+                    phone.commands.send('{"record": false}')
+                    await phone.until(lambda phone=phone: phone.reports[-1]["recording"]["state"] == "off")
+                    await asyncio.sleep(SWITCH_EVERY_S)
+                    phone.commands.send('{"record": true}')
+                    await phone.until(lambda phone=phone: phone.reports[-1]["recording"]["state"] == "on")
+                    assert phone.reports[-1]["recording"]["id"] != ids[0]
+                await http.delete(phone.location)
+        assert ids[1] == ids[0]
+        assert len(set(ids)) == 3
+        assert all(len(each) >= 12 for each in ids)
+        shown = await (await http.get(f"{base}/api/recordings")).json()
+        assert [each["session"] for each in shown].count(ids[0]) == 2
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    folders = [folder for folder in (tmp_path / "recordings").iterdir() if not folder.name.startswith(".")]
+    assert len(folders) == 5
+    assert all(session_of(folder)["state"] == "ended" for folder in folders)
+
+
+def test_two_recordings_of_one_session_and_one_second_have_two_folders(tmp_path: Path) -> None:
+    folders = [new_folder(tmp_path / "recordings", "1f3a9c0d77e2") for _ in range(3)]
+    assert len(set(folders)) == 3
+    assert {folder.name.rpartition("_")[2] for folder in folders} == {"1f3a9c0d77e2"}

@@ -256,7 +256,7 @@ def replay(folder: Path) -> Iterator[av.VideoFrame]:
     painter = Painter(Fit(header["fit"], (tiny.SIZE, tiny.SIZE)))
     for line in lines:
         picture = copied(pictures[line.pts if line.frozen is None else line.frozen])
-        painter.paint(picture, line.maps, line.view)
+        painter.paint(picture, line.maps, line.view, hidden=line.hidden)
         yield fitted(picture, *sizes[line.pts])
 
 

@@ -182,7 +182,7 @@ def test_the_legend_goes_from_the_coldest_to_the_hottest_colour(contract: Explai
     assert rows.min() > 0.9 * size[1]
     assert columns.min() > 0.7 * size[0]
     line = with_legend[(int(rows.min()) + size[1]) // 2]
-    table = Artist.of(look(style), contract.contract)._style.colours(look(style).view.colormap).astype(int)
+    table = Artist.of(look(style), contract.contract)._style.colours(look(style).view.colormap, 1)[0].astype(int)
     nearest = [int(np.abs(line - colour).sum(1).argmin()) for colour in table[32::32]]
     assert nearest == sorted(nearest)
     assert nearest[0] > columns.min()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import itertools
+import os
+import threading
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from av.video.frame import PictureType
 
 from stream import media
 from stream.film_writer import FilmWriter
@@ -221,9 +226,26 @@ def test_an_mp4_with_its_index_in_front_gives_what_it_has(tmp_path: Path) -> Non
         assert opened.losses.missing > 0.5
 
 
+def test_a_film_that_does_not_say_how_long_it_is_breaks_off_within_a_packet(tmp_path: Path) -> None:
+    source = film.write(tmp_path / "kitchen.mp4", count=90, size=SIZE)
+    path = tmp_path / "live.mp4"
+    with av.open(source) as whole, av.open(path, "w", options={"movflags": "frag_keyframe+empty_moov"}) as file:
+        stream = file.add_stream_from_template(whole.streams.video[0])
+        for packet in whole.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                file.mux(packet)
+    for size, error in ((path.stat().st_size, ""), (path.stat().st_size * 6 // 10, "its last packet is not whole")):
+        path.write_bytes(path.read_bytes()[:size])
+        with open_film(path) as opened:
+            count = sum(isinstance(item, av.VideoFrame) for item in read_film(opened))
+            assert opened.losses.error == error
+            assert (count == 90) == (not error)
+
+
 @pytest.mark.parametrize("sound", [None, "aac"])
 def test_a_whole_film_lacks_nothing(tmp_path: Path, sound: str | None) -> None:
-    for suffix in (".mp4", ".mov", ".mkv"):
+    for suffix in (".mp4", ".mov", ".mkv", ".flv"):
         with open_film(film.write(tmp_path / f"a{suffix}", count=45, size=SIZE, sound=sound)) as opened:
             for _ in read_film(opened):
                 pass
@@ -248,6 +270,71 @@ def test_older_containers_are_read(tmp_path: Path, suffix: str, codec: str) -> N
     assert len(frames) == 20
 
 
+def test_an_avi_whose_frames_are_reordered_keeps_their_pace(tmp_path: Path) -> None:
+    path = film.write(tmp_path / "kitchen.avi", count=40, size=SIZE, time_base=Fraction(1, 30))
+    with av.open(path) as file:  # else there is nothing to try
+        assert any(frame.pict_type == PictureType.B for frame in file.decode(video=0))
+    with open_film(path) as opened:
+        frames = [item for item in read_film(opened) if isinstance(item, av.VideoFrame)]
+        assert opened.losses == Losses()
+    times = [frame.pts for frame in frames if frame.pts is not None]
+    assert [b - a for a, b in itertools.pairwise(times)] == [1] * 39
+    for number, frame in enumerate(frames):
+        x, y = film.place(SIZE, number).middle
+        assert np.abs(film.colour_at(frame, x, y) - film.RED).max() < 75
+
+
+def test_an_avi_with_dropped_frames_is_whole(tmp_path: Path) -> None:
+    pts = [*range(20), *range(50, 60)]
+    path = film.write(tmp_path / "a.avi", count=30, size=SIZE, codec="mpeg4", pts=pts, time_base=Fraction(1, 30))
+    with open_film(path) as opened:
+        frames = [item for item in read_film(opened) if isinstance(item, av.VideoFrame)]
+        assert opened.losses == Losses()
+    first = frames[0].pts or 0
+    assert [(frame.pts or 0) - first for frame in frames] == pts
+
+
+def test_an_empty_packet_is_no_loss(tmp_path: Path) -> None:
+    path = tmp_path / "still.nut"
+    source = film.write(tmp_path / "a.mkv", count=9, size=SIZE, codec="mjpeg", pix_fmt="yuvj420p")
+    with av.open(source) as whole, av.open(path, "w") as file:
+        stream = file.add_stream_from_template(whole.streams.video[0])
+        for number, packet in enumerate(packet for packet in whole.demux(video=0) if packet.size):
+            kept = packet if number != 4 else av.Packet(b"")  # as Theora says 'the same again'
+            kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
+            kept.stream = stream
+            file.mux(kept)
+    with open_film(path) as opened:
+        assert sum(isinstance(item, av.VideoFrame) for item in read_film(opened)) == 8
+        assert opened.losses == Losses()
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video")])
+def test_a_container_with_a_clock_of_its_own_begins_at_0(tmp_path: Path, suffix: str, codec: str) -> None:
+    pts = [5 * 30 + 15 + n for n in range(20)]  # half a second behind the sound
+    path = film.write(
+        tmp_path / f"a{suffix}",
+        pts=pts,
+        time_base=Fraction(1, 30),
+        size=SIZE,
+        codec=codec,
+        sound="mp2",
+        sound_from=5,
+    )
+    with open_film(path) as opened:
+        items = list(read_film(opened))
+    seen = [_seconds(item) for item in items if isinstance(item, av.VideoFrame)]
+    heard = [_seconds(item) for item in items if isinstance(item, av.Packet)]
+    assert heard[0] == 0
+    assert seen == pytest.approx([0.5 + n / 30 for n in range(20)], abs=0.03)
+
+
+def _seconds(item: av.VideoFrame | av.Packet[Any]) -> float:
+    assert item.pts is not None
+    assert item.time_base is not None
+    return float(item.pts * item.time_base)
+
+
 @pytest.mark.parametrize("size", [SIZE, (1280, 720)])
 def test_rgb_films_keep_their_colours(tmp_path: Path, size: tuple[int, int]) -> None:
     path = film.write(tmp_path / "screen.mkv", count=2, size=size, codec="ffv1", pix_fmt="bgr0")
@@ -265,6 +352,17 @@ def test_oblong_pixels_become_square(tmp_path: Path) -> None:
         stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = Fraction(16, 9)
         file.mux([*stream.encode(film.frame(film.spot((72, 64)))), *stream.encode(None)])
     assert [(f.width, f.height) for f in frames_of(path)] == [(128, 64)]
+
+
+def test_pixels_of_an_absurd_shape_make_no_enormous_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tape.mp4"
+    with av.open(path, "w") as file:
+        stream = file.add_stream("libx264", 25)
+        stream.width, stream.height = 72, 64
+        stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = Fraction(20)
+        file.mux([*stream.encode(film.frame(film.spot((72, 64)))), *stream.encode(None)])
+    monkeypatch.setattr(media, "MAX_PIXELS", 1000 * 64)
+    assert [(f.width, f.height) for f in frames_of(path)] == [(1000, 64)]
 
 
 @pytest.mark.parametrize(
@@ -321,6 +419,19 @@ class Pipe(io.RawIOBase):
         self._file.close()
 
 
+def test_a_frame_leaves_memory_when_it_is_done_with(tmp_path: Path) -> None:
+    path = film.write(tmp_path / "kitchen.mov", count=60, size=SIZE, turn=90)
+    gc.collect()
+    gc.disable()  # which comes by seldom: a few objects hold a great deal of memory
+    try:
+        with open_film(path) as opened:
+            for _ in read_film(opened):
+                pass
+        assert sum(isinstance(each, av.VideoFrame) for each in gc.get_objects()) < 10
+    finally:
+        gc.enable()
+
+
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".webm"])
 def test_a_stream_is_read_as_it_comes(tmp_path: Path, suffix: str) -> None:
     path = film.write(
@@ -347,3 +458,24 @@ def test_a_stream_that_has_its_index_at_the_end_says_what_to_do(tmp_path: Path) 
         pytest.raises(MediaError, match="An MP4 from a pipe needs its index in front"),
     ):
         list(read_film(opened))
+
+
+def test_a_stream_that_gives_nothing_more_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    path = film.write(tmp_path / "kitchen.ts", count=30, size=SIZE)
+    stop = threading.Event()
+    read, write = os.pipe()
+    with open(write, "wb") as giver, open(read, "rb") as taker:
+        giver.write(path.read_bytes())
+        giver.flush()  # and stays open
+        threading.Timer(0.5, stop.set).start()
+        with open_film(taker, stop) as opened:
+            assert sum(isinstance(item, av.VideoFrame) for item in read_film(opened)) == 30
+
+
+def test_a_stream_that_never_gives_anything_can_be_stopped() -> None:
+    stop = threading.Event()
+    read, write = os.pipe()
+    with open(write, "wb"), open(read, "rb") as taker:
+        threading.Timer(0.5, stop.set).start()
+        with pytest.raises(MediaError, match="cannot be read as a video"):
+            open_film(taker, stop)

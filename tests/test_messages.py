@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.codec import EncodedFrame
+from stream.cover import Hidden
 from stream.explainer import MAX_HELD
 from stream.live import Counts, Painted, State
 from stream.messages import TOP, Command, CommandError, for_viewers, parse_command, report
@@ -49,6 +50,7 @@ def made(
     inference_ms: float | None,
     view: View = NOW,
     frozen: bool = False,
+    hidden: Hidden | None = None,
 ) -> Painted:
     return Painted(
         EncodedFrame("VP8", b"", 181_500),
@@ -61,6 +63,7 @@ def made(
         19.8123,
         "running",
         frozen,
+        hidden,
     )
 
 
@@ -90,7 +93,8 @@ def shape(value: object) -> object:
 
 def test_a_report_has_exactly_the_keys_that_are_documented() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
-    painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
+    covered = Hidden(0, LABELS[0], 0.9, 0.1, 400.0)
+    painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149, hidden=covered)
     assert shape(told(painted, RecordingStatus("on", "recordings/now", "1f3a"))) == shape(documented("Report"))
 
 
@@ -108,7 +112,20 @@ def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
     assert (said["age_ms"], said["state"], said["frozen"]) == (33.3, "carried", False)
     assert said["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
     assert said["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
-    assert said["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady"}
+    assert said["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady", "hide": False}
+    assert said["hidden"] is None
+
+
+def test_hidden_evidence_is_told_with_both_probabilities() -> None:
+    covered = Hidden(0, LABELS[0], 0.912345, 0.0876543, 433.3333)
+    painted = made(maps=(drawn(0, 0.9),), age_ms=0, state="exact", inference_ms=14, hidden=covered)
+    assert told(painted)["hidden"] == {
+        "class": 0,
+        "label": "class 0",
+        "before": 0.9123,
+        "after": 0.0877,
+        "age_ms": 433.3,
+    }
 
 
 def test_viewers_are_told_the_same_but_for_the_place_on_the_disk() -> None:
@@ -155,6 +172,9 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
         ({"opacity": 0.25}, Command(View((3,), 0.25, "viridis", "steady"), None)),
         ({"colormap": "turbo"}, Command(View((3,), 0.5, "turbo", "steady"), None)),
         ({"scale": "own"}, Command(View((3,), 0.5, "viridis", "own"), None)),
+        ({"hide": True}, Command(View((3,), 0.5, "viridis", "steady", True), None)),
+        ({"hide": False}, Command(NOW, None)),
+        ({"hide": None}, Command(NOW, None)),
         ({"record": True}, Command(NOW, True)),
         ({"record": False}, Command(NOW, False)),
         ({"record": None}, Command(NOW, None)),
@@ -175,7 +195,7 @@ def test_the_documented_command_is_understood() -> None:
     example = documented("Command")
     labels = [str(number) for number in range(1000)]
     assert parse_command(json.dumps(example), View(), labels) == Command(
-        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"]),
+        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"], example["hide"]),
         example["record"],
         example["freeze"],
     )
@@ -219,6 +239,7 @@ def test_the_documented_command_is_understood() -> None:
         ('{"scale": null}', r"There is no scale"),
         ('{"record": 1}', r"'record' should be true or false\."),
         ('{"record": "yes"}', r"'record' should be true or false\."),
+        ('{"hide": 1}', r"'hide' should be true or false\."),
         ('{"freeze": 0}', r"'freeze' should be true or false\."),
         ('{"freeze": "false"}', r"'freeze' should be true or false\."),
         ('{"opacity": 0.9, "record": 1}', r"'record' should be true or false\."),
@@ -238,9 +259,9 @@ anything = st.recursive(
 
 
 @given(
-    st.dictionaries(st.sampled_from(["hold", "opacity", "colormap", "scale", "record", "freeze"]), anything).map(
-        json.dumps
-    )
+    st.dictionaries(
+        st.sampled_from(["hold", "opacity", "colormap", "scale", "hide", "record", "freeze"]), anything
+    ).map(json.dumps)
     | anything.map(json.dumps)
     | st.text(max_size=30)
 )

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from errno import ENOSPC
 from fractions import Fraction
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_the_sidecar_tells_what_each_frame_shows(source: Path, spots: LocalEngin
     numerator, denominator = header["time_base"]
     assert (header["model"], header["sha256"]) == ("bright spot", spots.sha256)
     assert (header["fit"], header["score"]) == ("stretch", "probability")
-    assert header["settings"] == {"hold": [], "opacity": 0.4, "colormap": "inferno", "scale": "own"}
+    assert header["settings"] == asdict(View(opacity=0.4)) | {"hold": []}  # JSON knows no tuples
     assert [Fraction(f.pts * numerator, denominator) for f in frames] == [s.time for s in film.read(explained.output)]
     for number, frame in enumerate(frames):
         assert frame.age_ms == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,17 @@ from numpy.typing import NDArray
 from models.contract import Fitting
 from stream.explainer import BEST, MAX_HELD, Explainer
 from stream.fit import Fit
-from stream.overlay import COLORMAPS, Colormap, DrawnMap, Painter, View, chosen, drawn_maps, without_repeats
+from stream.overlay import (
+    COLORMAPS,
+    HELD,
+    Colormap,
+    DrawnMap,
+    Painter,
+    View,
+    chosen,
+    drawn_maps,
+    without_repeats,
+)
 from stream.planes import Bytes
 from tests import film, tiny
 
@@ -169,12 +180,63 @@ def test_a_held_class_is_drawn_in_place_of_the_best() -> None:
     assert not np.array_equal(painted(grey(), best, held), painted(grey(), held))
 
 
-def test_of_several_held_classes_each_place_shows_the_hottest() -> None:
-    one, other = drawn(cell(6, 1), 0), drawn(cell(4, 6, 128), 1)
-    both = painted(grey(), one, other, view=View(hold=(0, 1)))
-    _, box_height = label_box(label="cup and cup and cup")
-    merged = painted(grey(), drawn(np.maximum(one.grid, other.grid)))
-    assert np.array_equal(both[box_height:], merged[box_height:])
+ORANGE, BLUE = (255, 158, 27), (58, 160, 255)
+
+
+def test_of_two_held_classes_the_first_is_orange_and_the_second_blue() -> None:
+    left, right = everywhere(0), everywhere(0)
+    left[:, :3] = right[:, 5:] = 255
+    maps = drawn(left, 0), drawn(right, 1)
+    for hold, colours in (((0, 1), (ORANGE, BLUE)), ((1, 0), (BLUE, ORANGE))):
+        frame = grey()
+        painter().paint(frame, maps, View(hold, opacity=1))
+        for x, expected in ((20, colours[0]), (170, colours[1])):
+            assert np.abs(film.colour_at(frame, x, 120) - expected).max() <= 3
+
+
+BASE = Path(__file__).parent.parent / "web" / "base.css"
+
+
+@pytest.mark.skipif(not BASE.exists(), reason="the pages have no colours for held classes yet")
+def test_the_page_and_the_painter_have_the_same_two_colours() -> None:
+    style = BASE.read_text(encoding="utf-8")
+    assert [HELD[0], HELD[1]] == [re.findall(rf"--{name}: (#\w+);", style)[0] for name in ("first", "second")]
+
+
+def test_each_place_has_the_colour_of_the_class_that_is_hottest_there() -> None:
+    one, other = everywhere(100), everywhere(0)
+    other[:, 4:] = 200
+    frame = grey()
+    painter().paint(frame, [drawn(one, 0), drawn(other, 1)], View((0, 1), opacity=1))
+    alone = grey()
+    painter().paint(alone, [drawn(one, 0), drawn(everywhere(0), 1)], View((0, 1), opacity=1))
+    cold, hot = film.colour_at(frame, 20, 120), film.colour_at(frame, 170, 120)
+    assert np.abs(cold - film.colour_at(alone, 20, 120)).max() <= 2
+    assert hot[2] > hot[0] + 60  # blue, though there is orange below it
+    assert cold[0] > cold[2] + 10
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_of_several_held_classes_each_has_a_colour_of_its_own(count: int) -> None:
+    frame = grey()
+    grids = [everywhere(0) for _ in range(count)]
+    for number, grid in enumerate(grids):
+        grid[:, number] = 255
+    painter().paint(frame, [drawn(g, n) for n, g in enumerate(grids)], View(tuple(range(count)), opacity=1), ())
+    found = [film.colour_at(frame, round((n + 0.5) * SIZE[0] / CELLS), 100) for n in range(count)]
+    apart = [np.abs(a - b).max() for number, a in enumerate(found) for b in found[:number]]
+    assert min(apart) > 40
+
+
+def test_there_is_a_colour_for_each_class_that_may_be_held() -> None:
+    assert len(set(HELD)) == MAX_HELD
+
+
+def test_one_held_class_has_the_colormap() -> None:
+    frame, best = grey(), grey()
+    painter().paint(frame, [drawn(everywhere(200), 0)], View((0,)))
+    painter().paint(best, [drawn(everywhere(200), 0)], View())
+    assert all(np.array_equal(a, b) for a, b in zip(film.pixels(frame), film.pixels(best), strict=True))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,6 @@ from stream import rtc_hooks
 from stream.codec import EncodedFrame
 from stream.live import LiveStream
 from stream.rtc import CAMERA_BIT_RATE, LOOPBACK
-from stream.server import _Complaints
 from stream.session import Sessions, Settings
 from tests import film
 from tests.engines import fast
@@ -115,22 +114,22 @@ def test_stray_packets_do_no_harm_and_fill_no_log(
     tmp_path: Path, h264: list[EncodedFrame], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
-        asyncio.get_running_loop().set_exception_handler(_Complaints())
         async with calling(http, base, h264) as phone:
             await phone.until(lambda: len(phone.reports) >= 5)
             ports = {int(port) for port in re.findall(r"a=candidate:.* (\d+) typ host", phone.pc.remoteDescription.sdp)}
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
                 for port in ports:
                     for number in range(200):
-                        # 28 bytes that look like STUN, and whatever else falls upon an open port
+                        # STUN with a PRIORITY of no bytes, over which aioice stumbles; and what falls upon any port
                         head = b"\x00\x01\x00\x08\x21\x12\xa4\x42" if number % 2 else b"\x80\xff\x16\xfe"
-                        stranger.sendto(head + bytes([number]) * (28 - len(head)), (LOOPBACK, port))
+                        tail = b"\x00\x24\x00\x00" + bytes(4)
+                        stranger.sendto(head + bytes([number]) * (20 - len(head)) + tail, (LOOPBACK, port))
             seen = len(phone.reports)
             await phone.until(lambda: len(phone.reports) >= seen + 20)
 
     with caplog.at_level(logging.WARNING):
         served(fast(tmp_path), Settings(), body)
-    assert len(caplog.records) < 10
+    assert 1 <= len(caplog.records) < 10
 
 
 def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h264: list[EncodedFrame]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -325,6 +326,24 @@ def test_a_picture_that_stood_still_stands_still_again(tmp_path: Path, painted: 
         done = replay_once(folder / "predictions.jsonl", given, tmp_path / "out.mp4", Changes(), overwrite=True)
         assert taken(painted) == seen
         assert film.times(done.explained.output) == [frame.pts for frame in frames]
+
+
+def test_covered_evidence_is_covered_again_and_the_label_says_the_same(tmp_path: Path, painted: list[bytes]) -> None:
+    engine = fast(tmp_path)
+    frames = encoded(moving_spot(14), 9000)  # ten a second: the model is asked once a second
+    taken(painted)
+    folder = tmp_path / "recordings" / "seven"
+    live = Live(engine, folder, View(hide=True))
+    for frame in frames:
+        live.show([frame])
+        time.sleep(0.03)  # for the answer about the covered picture
+    live.close()
+    engine.close()
+    seen = taken(painted)
+    lines = list(read_sidecar(folder / "predictions.jsonl")[1])
+    assert any(line.hidden is not None for line in lines)
+    replay_once(folder / "predictions.jsonl", folder, None, Changes())
+    assert taken(painted) == seen
 
 
 def test_what_stood_still_from_before_the_recording_is_left_out(tmp_path: Path) -> None:

@@ -142,6 +142,29 @@ def test_the_loop_is_wrapped_once_however_many_calls_there_are() -> None:
     asyncio.run(many())
 
 
+def test_all_datagrams_that_are_there_are_taken_in_one_turn_of_the_loop() -> None:
+    async def turns() -> int:
+        pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        receiver = pc.addTransceiver("video").receiver
+        rtc_hooks.bind_media(pc, ["127.0.0.1"], None)
+        await pc.setLocalDescription(await pc.createOffer())
+        (protocol,) = receiver.transport.transport._connection._protocols
+        taken: list[bytes] = []
+        protocol.datagram_received = lambda data, _: taken.append(data)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(20):
+                sender.sendto(bytes([number]), protocol.transport.get_extra_info("sockname"))
+        count = 0
+        while len(taken) < 20:
+            await asyncio.sleep(0)
+            count += 1
+        await pc.close()
+        assert taken == [bytes([number]) for number in range(20)]
+        return count
+
+    assert asyncio.run(turns()) <= 2
+
+
 def test_a_sender_that_stopped_has_no_time_stamp() -> None:
     async def ask() -> int | None:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))

@@ -142,7 +142,7 @@ def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
 def test_a_mistake_of_ours_is_a_500_in_words(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(*_: object) -> None:
+    async def broken(*_: object, **_kept: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(Sessions, "start", broken)

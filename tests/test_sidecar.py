@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from stream.cover import Hidden
 from stream.explainer import MAX_HELD
 from stream.overlay import COLORMAPS, SCALES, DrawnMap, View
 from stream.sidecar import SidecarError, SidecarFrame, SidecarWriter, read_sidecar
@@ -47,7 +48,7 @@ def write(path: Path, *frames: SidecarFrame) -> Path:
 
 
 def same(found: SidecarFrame, expected: SidecarFrame) -> bool:
-    told = [(each.pts, each.age_ms, each.view, each.frozen) for each in (found, expected)]
+    told = [(each.pts, each.age_ms, each.view, each.frozen, each.hidden) for each in (found, expected)]
     return told[0] == told[1] and all(
         (a.class_id, a.label, a.score, a.scale, a.evidence) == (b.class_id, b.label, b.score, b.scale, b.evidence)
         and a.grid.dtype == np.uint8
@@ -70,6 +71,8 @@ def test_what_is_written_is_read_again(path: Path) -> None:
         SidecarFrame(12_012, None, (), View((3,), 0.2, "jet", "steady"), 9009),
         SidecarFrame(15_015, None, (), View((3,), 0.2, "jet", "steady"), 9009),
         SidecarFrame(18_018, None, (), View((3,), 0.2, "jet", "steady")),
+        SidecarFrame(21_021, None, (), View(hide=True), None, Hidden(3, "Käse", 0.74, 0.09, 433.3)),
+        SidecarFrame(24_024, None, (), View(hide=True)),
     ]
     header, found = read_sidecar(write(path, *frames))
     assert header == json.loads(json.dumps({"whycam": 1, **HEADER}))
@@ -95,6 +98,7 @@ views = st.builds(
     st.floats(0, 1),
     st.sampled_from(COLORMAPS),
     st.sampled_from(SCALES),
+    st.booleans(),
 )
 
 
@@ -107,6 +111,7 @@ views = st.builds(
             st.lists(made, max_size=3).map(tuple),
             views,
             st.none() | st.integers(-1000, 1 << 40),
+            st.none() | st.builds(Hidden, st.integers(0, 999), names, levels, levels, levels),
         ),
         max_size=4,
     )
@@ -119,7 +124,7 @@ def test_whatever_is_written_is_read_again(path: Path, frames: list[SidecarFrame
 
 def test_a_sidecar_from_before_there_was_a_scale_means_each_maps_own(path: Path) -> None:
     text = write(path, line(0)).read_text(encoding="utf-8")
-    path.write_text(text.replace(',"scale":"own"', ""), encoding="utf-8")
+    path.write_text(text.replace(',"scale":"own","hide":false', ""), encoding="utf-8")
     header, (frame,) = read_sidecar(path)
     assert "scale" not in header["settings"]
     assert frame.view == View(scale="own")

@@ -220,7 +220,13 @@ def test_a_session_in_the_list_tells_what_a_viewer_needs_and_no_secret(
                             "codec": "H264",
                             "size": [160, 120],
                             "viewers": {"explained": 0, "camera": 1},
-                            "view": {"hold": [], "opacity": 0.7, "colormap": "inferno", "scale": "steady"},
+                            "view": {
+                                "hold": [],
+                                "opacity": 0.7,
+                                "colormap": "inferno",
+                                "scale": "steady",
+                                "hide": False,
+                            },
                             "frozen": False,
                             "recording": {"state": "on", "camera": "copied"},
                         }

@@ -170,12 +170,12 @@ class CountingPhone(Phone):
     async def _look(self) -> None:
         """Nothing is decoded, so nothing is looked at."""
 
-    async def call(self, http: ClientSession, base: str) -> ClientResponse:
+    async def call(self, http: ClientSession, base: str, continues: str = "") -> ClientResponse:
         def deliver(_: int, data: bytes, rtp: int) -> None:
             self.came[rtp] = time.monotonic()
 
         rtc_hooks.tap_receiver(self._transceiver.receiver, deliver, lambda: None, 3_000_000)
-        return await super().call(http, base)
+        return await super().call(http, base, continues)
 
 
 if __name__ == "__main__":

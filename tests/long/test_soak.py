@@ -1,50 +1,188 @@
-"""A minute with a model ten times slower than the camera: the delay does not grow, and neither does the memory."""
+"""Long runs: a model ten times slower than the camera, and four cameras at once. Nothing grows, nothing is left.
+
+Clients are processes of their own that send frames encoded beforehand and decode nothing; their CPU is told apart.
+`python -m tests.long.test_soak URL SECONDS RATE` is one of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import statistics
+import subprocess
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import psutil
+import numpy as np
 import pytest
 from aiohttp import ClientSession
 
+from stream import rtc_hooks
 from tests import film
+from tests.bench.live import cpu_seconds, resident
 from tests.children import family
-from tests.phone import calling
-from tests.serving import serving
+from tests.held import health, held, until_empty
+from tests.phone import Phone
+from tests.serving import ROOT, Server, serving
 
-SECONDS = 60
-pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(1500)
+SIZE = (640, 480)
 
 
-def test_a_slow_model_costs_neither_delay_nor_memory(tmp_path: Path) -> None:
-    frames = film.encoded("H264", 60, (640, 480))
-    arrivals: list[float] = []  # of reports: the clock's time less the frame's own, in ms
-    memory: list[int] = []
+class Sender(Phone):
+    """Looks at reports only."""
 
-    async def watch(url: str, processes: list[psutil.Process]) -> dict[str, int]:
-        async with ClientSession() as http, calling(http, url, frames) as phone:
-            seen = 0
-            end = time.monotonic() + SECONDS
-            while time.monotonic() < end:
-                await asyncio.sleep(0.1)
-                now = time.monotonic() * 1000
-                arrivals.extend(now - report["pts"] / 90 for report in phone.reports[seen:])
-                seen = len(phone.reports)
-                memory.append(sum(process.memory_info().rss for process in processes))
-            counts = phone.reports[-1]["counts"]
-            assert isinstance(counts, dict)
-            return counts
+    async def _look(self) -> None:
+        """The picture that returns is not decoded."""
 
-    with serving(tmp_path, slowed=0.3) as server:
-        counts = asyncio.run(watch(server.url, family(server.process.pid)))
-    tenth = len(arrivals) // 10
-    growth = statistics.median(arrivals[-tenth:]) - statistics.median(arrivals[tenth : 2 * tenth])
-    assert growth < 50, f"the delay grew by {growth:.0f} ms"
-    grown = statistics.median(memory[-tenth:]) - statistics.median(memory[tenth : 2 * tenth])
-    assert grown < 10 * 2**20, f"the memory grew by {grown / 2**20:.1f} MiB"
-    shown = counts["explained"] + counts["passed"]
-    assert shown >= 20 * SECONDS * 0.9, counts
+    async def call(self, http: ClientSession, base: str, continues: str = "") -> Any:
+        rtc_hooks.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None, 3_000_000)
+        return await super().call(http, base, continues)
+
+
+async def send(url: str, seconds: float, rate: float) -> None:
+    """Be a client; print what it saw as JSON."""
+    phone = Sender(film.encoded("H264", 90, SIZE), rate)
+    async with ClientSession() as http:
+        response = await phone.call(http, url)
+        assert response.status == 201, await response.text()
+        await phone.until(lambda: len(phone.reports) >= 10)
+        own, start, seen = time.process_time(), time.monotonic(), len(phone.reports)
+        delays: list[float] = []
+        told = seen
+        while time.monotonic() - start < seconds:
+            await asyncio.sleep(0.1)
+            now = time.monotonic() * 1000
+            delays.extend(now - report["pts"] / 90 for report in phone.reports[told:])
+            told = len(phone.reports)
+            last = phone.reports[-1]
+        cpu, elapsed = time.process_time() - own, time.monotonic() - start
+        await http.delete(phone.location)
+        await phone.close()
+    tenth = max(1, len(delays) // 10)
+    growth = statistics.median(delays[-tenth:]) - statistics.median(delays[tenth : 2 * tenth])
+    print(
+        json.dumps({"fps": (told - seen) / elapsed, "cpu": cpu / elapsed, "growth": growth, "counts": last["counts"]})
+    )
+
+
+def client(server: Server, seconds: float, rate: float) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tests.long.test_soak", server.url, str(seconds), str(rate)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+@dataclass
+class Watched:
+    """What was seen of a server while its clients ran."""
+
+    clients: list[dict[str, Any]]
+    cpu: float
+    """Seconds of the server's processes a second."""
+    memory: list[tuple[float, float]]
+    """Seconds and MiB."""
+    slowest_ms: float
+    """The longest that `/healthz` took."""
+    lag_ms: float
+    """99 % of the loop's last minute, at its worst."""
+
+    def slope(self, since_s: float) -> float:
+        """MiB a minute that memory grew by."""
+        late = [(s, m) for s, m in self.memory if s >= since_s]
+        return float(np.polyfit([s / 60 for s, _ in late], [m for _, m in late], 1)[0])
+
+    def __str__(self) -> str:
+        rates = [each["fps"] for each in self.clients]
+        return (
+            f"{len(rates)} clients at {min(rates):.1f} to {max(rates):.1f} frames/s; server {self.cpu:.2f} CPU s/s, "
+            f"clients {sum(each['cpu'] for each in self.clients):.2f}; /healthz at most {self.slowest_ms:.0f} ms, "
+            f"lag p99 {self.lag_ms:.0f} ms; {self.memory[0][1]:.0f} to {self.memory[-1][1]:.0f} MiB"
+        )
+
+
+def watch(server: Server, count: int, seconds: float, rate: float) -> Watched:
+    """Let so many clients send, and look at the server meanwhile."""
+    processes = family(server.process.pid)
+    running = [client(server, seconds, rate) for _ in range(count)]
+    while health(server)["sessions"] < count:
+        time.sleep(0.1)
+    time.sleep(3)
+    memory, slowest, lag = [], 0.0, 0.0
+    cpu, start = cpu_seconds(processes), time.monotonic()
+    while all(each.poll() is None for each in running):
+        asked = time.monotonic()
+        lag = max(lag, health(server)["loop_lag_ms"]["p99"])
+        slowest = max(slowest, time.monotonic() - asked)
+        memory.append((asked - start, resident(processes) / 2**20))
+        time.sleep(1)
+    used = (cpu_seconds(processes) - cpu) / (time.monotonic() - start)
+    told = [json.loads(each.communicate(timeout=60)[0]) for each in running]
+    return Watched(told, used, memory, slowest * 1000, lag)
+
+
+def check_counts(counts: dict[str, int]) -> None:
+    assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
+    assert 0 <= counts["received"] - counts["decoded"] - counts["lost"] <= 60  # on their way
+
+
+def overloaded(folder: Path, seconds: float) -> None:
+    """The bundled model, slowed to ten times a camera's frame: a third of a second."""
+    with serving(folder, slowed=0.33) as server:
+        seen = watch(server, 1, seconds, 30)
+    print(f"model of 330 ms, {seconds:.0f} s: {seen}, the delay grew by {seen.clients[0]['growth']:.0f} ms")
+    grown = statistics.median(m for _, m in seen.memory[-10:]) - statistics.median(m for _, m in seen.memory[:10])
+    assert grown <= 50
+    assert seen.slowest_ms < 200
+    assert seen.clients[0]["growth"] < 50
+    counts = seen.clients[0]["counts"]
+    check_counts(counts)
+    assert counts["explained"] + counts["passed"] >= 0.6 * counts["received"]
+
+
+def test_a_model_ten_times_too_slow_costs_neither_delay_nor_memory(tmp_path: Path) -> None:
+    overloaded(tmp_path, 15)
+
+
+@pytest.mark.long
+def test_five_minutes_of_a_model_ten_times_too_slow(tmp_path: Path) -> None:
+    overloaded(tmp_path, 300)
+
+
+def soaked(folder: Path, count: int, seconds: float) -> Watched:
+    """Cameras of 640x480 at 15 frames a second, explained and recorded; afterwards everything is as it was before."""
+    with serving(folder) as server:
+        watch(server, count, 3, 15)  # what every call needs is imported and allocated
+        until_empty(server, 20)
+        time.sleep(1)
+        before = held(server)
+        seen = watch(server, count, seconds, 15)
+        until_empty(server, 20)
+        time.sleep(2)
+        after = held(server)
+    print(f"{seconds:.0f} s: {seen}\n  before: {before}\n  after:  {after}")
+    for each in seen.clients:
+        check_counts(each["counts"])
+    assert abs(after.threads - before.threads) <= 2
+    assert abs(after.descriptors - before.descriptors) <= 2
+    assert abs(after.tasks - before.tasks) <= 2
+    return seen
+
+
+def test_after_two_cameras_everything_is_as_it_was_before(tmp_path: Path) -> None:
+    soaked(tmp_path, 2, 8)
+
+
+@pytest.mark.long
+def test_ten_minutes_of_four_cameras(tmp_path: Path) -> None:
+    seen = soaked(tmp_path, 4, 600)
+    print(f"memory grows by {seen.slope(180):.2f} MiB a minute after the third")
+    assert min(each["fps"] for each in seen.clients) >= 14
+    assert seen.lag_ms <= 50
+    assert seen.slope(180) < 1
+
+
+if __name__ == "__main__":
+    url, seconds, rate = sys.argv[1:]
+    asyncio.run(send(url, float(seconds), float(rate)))

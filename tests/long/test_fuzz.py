@@ -1,0 +1,208 @@
+"""Bent commands, sidecars, notes, films, pictures, models and requests: each is taken or refused in words."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from stream.overlay import DrawnMap, View
+from stream.server import make_app, running
+from stream.session import Sessions, Settings
+from stream.sidecar import SidecarFrame, SidecarWriter
+from tests import film, tiny
+from tests.engines import fast
+from tests.fuzz import bent, fuzz
+
+pytestmark = pytest.mark.timeout(900)
+TEN_MINUTES = 600.0
+
+
+def commands(_: Path) -> list[bytes]:
+    wishes = (
+        *({"hold": [1, 2]}, {"opacity": 0.5}, {"colormap": "jet"}, {"scale": "own"}, {"record": True}),
+        {"hold": [], "opacity": 1, "colormap": "viridis", "scale": "steady", "record": None},
+    )
+    return [json.dumps(wish).encode() for wish in wishes]
+
+
+def sidecars(folder: Path) -> list[bytes]:
+    path = folder / "predictions.jsonl"
+    grid = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    with SidecarWriter(path, {"model": "tiny", "time_base": [1, 90_000]}) as writer:
+        for number in range(4):
+            maps = (DrawnMap(0, "red", 0.9, grid, 1.0), DrawnMap(1, "green", 0.1, grid, 0.5))
+            writer.write(SidecarFrame(number * 3000, 0.0, maps, View(hold=(number,))))
+    return [path.read_bytes()]
+
+
+def notes(_: Path) -> list[bytes]:
+    segment = {"file": "camera-000.mp4", "codec": "H264", "size": [64, 48], "first_pts": 0}
+    note = {"whycam": 1, "model": "tiny", "state": "recording", "status": {"state": "on"}, "counts": {"received": 3}}
+    return [json.dumps(note | {"camera": [segment], "explained": [segment]}).encode()]
+
+
+FILMS = (
+    *(("mp4", "libx264", "yuv420p"), ("mov", "libx264", "yuv420p"), ("mp4", "libx265", "yuv420p10le")),
+    *(("mkv", "libx264", "yuv444p"), ("webm", "libvpx", "yuv420p"), ("webm", "libvpx-vp9", "yuv420p")),
+    *(("avi", "mpeg4", "yuv420p"), ("avi", "mjpeg", "yuvj420p"), ("mov", "prores_ks", "yuv422p10le")),
+    *(("mkv", "ffv1", "yuv420p"), ("mpg", "mpeg2video", "yuv420p"), ("mpg", "mpeg1video", "yuv420p")),
+    *(
+        ("flv", "flv", "yuv420p"),
+        ("gif", "gif", "rgb8"),
+        ("mkv", "huffyuv", "yuv422p"),
+        ("mp4", "libsvtav1", "yuv420p"),
+    ),
+)
+
+
+def films(folder: Path) -> list[bytes]:
+    """One of each container and codec that this build of FFmpeg writes."""
+    made = []
+    for number, (ending, codec, pix_fmt) in enumerate(FILMS):
+        path = folder / f"{number}.{ending}"
+        try:
+            rate = {"time_base": Fraction(1, 1000)} if ending in ("flv", "mkv", "webm") else {}
+            film.write(path, count=6, codec=codec, pix_fmt=pix_fmt, **rate)  # type: ignore[arg-type]
+        except (av.FFmpegError, ValueError):
+            continue
+        made.append(path.read_bytes())
+    assert len(made) >= 12, "of sixteen kinds of film"
+    return made
+
+
+def pictures(_: Path) -> list[bytes]:
+    image = Image.fromarray(np.random.default_rng(1).integers(0, 255, (48, 64, 3), np.uint8))
+    made = []
+    for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"):
+        file = io.BytesIO()
+        image.save(file, kind)
+        made.append(file.getvalue())
+    return made
+
+
+def models(folder: Path) -> list[bytes]:
+    return [tiny.bright_spot(folder / "bright.onnx").read_bytes()]
+
+
+SEEDS: dict[str, Callable[[Path], list[bytes]]] = {
+    "command": commands,
+    "sidecar": sidecars,
+    "note": notes,
+    "film": films,
+    "picture": pictures,
+    "model": models,
+}
+
+
+def fuzzed(target: str, folder: Path, seconds: float, seed: int) -> None:
+    outcome = fuzz(target, SEEDS[target](folder), seconds, random.Random(seed))
+    print(outcome)
+    assert outcome.mutants > 20
+    assert not outcome.faults
+
+
+@pytest.mark.parametrize("target", SEEDS)
+def test_bent_data_is_taken_or_refused_in_words(tmp_path: Path, target: str) -> None:
+    fuzzed(target, tmp_path, 4, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("target", SEEDS)
+def test_bent_data_for_ten_minutes(tmp_path: Path, target: str) -> None:
+    fuzzed(target, tmp_path, TEN_MINUTES, seed=round(time.time()))
+
+
+def request(line: str, *fields: str, body: str = "") -> bytes:
+    head = [f"{line} HTTP/1.1", "Host: localhost", *fields]
+    if body:
+        head.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*head, "", body]).encode()
+
+
+SDP, JSON = "Content-Type: application/sdp", "Content-Type: application/json"
+A_RECORDING = "/api/recordings/1f3a9c0d77e2"
+REQUESTS = (
+    request("GET /"),
+    request("GET /static/main.js", "Range: bytes=0-99", "If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT"),
+    request("GET /healthz", "Accept: */*"),
+    request("GET /metrics"),
+    request("GET /api/sessions", "Cookie: __Host-whycam=phone.a.1.b"),
+    request("GET /api/recordings"),
+    request(f"GET {A_RECORDING}/files/camera-000.mp4", "Range: bytes=-5"),
+    request(f"DELETE {A_RECORDING}", "Origin: http://localhost"),
+    request("DELETE /call/abcdef", "Sec-Fetch-Site: same-origin"),
+    request("POST /call", SDP, body="v=0\r\n"),
+    request("POST /whep/abc?stream=camera", SDP, body="v=0"),
+    request("POST /join", JSON, body='{"token": "abc"}'),
+    request("POST /api/sessions/abc/command", JSON, body="{}"),
+    request("POST /call", SDP, "Transfer-Encoding: chunked") + b"3\r\nv=0\r\n0\r\n\r\n",
+    request("OPTIONS /whip", "Authorization: Bearer abc"),
+    request("PATCH /whip/abc", "Content-Length: 0"),
+)
+
+
+async def answered(port: int, request: bytes) -> int | None:
+    """The status that a request gets; None: the connection was closed without one."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(request)
+        writer.write_eof()
+        async with asyncio.timeout(15):
+            line = await reader.readline()
+            while await reader.read(65536):
+                pass
+        return int(line.split()[1]) if line.startswith(b"HTTP/1.") else None
+    except ConnectionError:
+        return None
+    finally:
+        writer.close()
+
+
+def requests(folder: Path, seconds: float, seed: int) -> Counter[int | None]:
+    """The answers to as many bent requests as come in so many seconds."""
+    chance, engine = random.Random(seed), fast(folder)
+    answers: Counter[int | None] = Counter()
+
+    async def run() -> None:
+        async with running(make_app(Sessions(engine, Settings(recordings=folder / "recordings")))) as doors:
+            port = await doors.listen("127.0.0.1", 0, most_an_address=64)
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                mutants = [bent(chance.choice(REQUESTS), chance) for _ in range(8)]
+                for status in await asyncio.gather(*(answered(port, mutant) for mutant in mutants)):
+                    answers[status] += 1
+                    assert status is None or status < 500 or status in (501, 503, 505), mutants
+            assert await answered(port, REQUESTS[0]) == 200  # it goes on
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left, left
+
+    try:
+        asyncio.run(run())
+    finally:
+        engine.close()
+    return answers
+
+
+def test_bent_requests_are_answered_or_refused(tmp_path: Path) -> None:
+    answers = requests(tmp_path, 5, seed=1)
+    print(answers)
+    assert answers[200] > 5
+    assert answers[400] > 5
+
+
+@pytest.mark.long
+def test_bent_requests_for_ten_minutes(tmp_path: Path) -> None:
+    answers = requests(tmp_path, TEN_MINUTES, seed=round(time.time()))
+    print(sum(answers.values()), "requests:", dict(answers))
