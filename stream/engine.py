@@ -59,7 +59,10 @@ class Engine(Protocol):
 
 
 class LocalEngine:
-    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes."""
+    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes.
+
+    Raises `EngineDown` for a model that does not run.
+    """
 
     def __init__(self, explainer: Explainer) -> None:
         self._explainer = explainer
@@ -69,7 +72,13 @@ class LocalEngine:
         self.health = Health()
         height, width = self.contract.size
         # The first run allocates and is slow; nobody should have to wait for it.
-        self.explain(np.zeros((1, height, width, 3), np.uint8), [-1]).result()
+        first = self.explain(np.zeros((1, height, width, 3), np.uint8), [-1])
+        error = first.exception()
+        if error is not None:
+            self._thread.shutdown()
+            raise EngineDown(
+                f"The model {explainer.path} loads but does not run. Export it again. ({error})"
+            ) from error
 
     def explain(self, pictures: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """See `Engine.explain`."""

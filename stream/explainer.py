@@ -234,3 +234,5 @@ def _read(path: Path, session: onnxruntime.InferenceSession) -> Contract:
         )
     except ContractError as error:
         raise ContractError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ContractError(f"{path} is damaged: a name in it is no text ({error}). Export it again.") from error

@@ -7,8 +7,9 @@ from typing import Protocol
 
 CAPACITY = 1024
 """Packets that may be held while one before them is missing."""
-GIVE_UP_AFTER = 90_000 // 5
-"""RTP time, 200 ms, that the newest packet may be ahead of a missing one: a retransmission had its chance."""
+GIVE_UP_AFTER = 90_000 * 3 // 10
+"""RTP time, 300 ms, that the newest packet may be ahead of a missing one: a retransmission had its chance, even where
+it takes 200 ms to ask for it and get it."""
 
 
 class MediaPacket(Protocol):

@@ -128,12 +128,19 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
     name = source.name if isinstance(source, Path) else "The stream"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
-        container = av.open(source if isinstance(source, Path) else _Pipe(source, stop), "r", options=options)
+        file = source if isinstance(source, Path) else _Pipe(source, stop)
+        # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
+        container = av.open(file, "r", options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError) as error:
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
         ) from error
-    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    videos = [
+        stream
+        for stream in container.streams.video
+        # PyAV has no context for a codec that it does not know.
+        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
+    ]
     if not videos:
         kinds = ", ".join(sorted({stream.type for stream in container.streams if stream not in videos})) or "nothing"
         container.close()

@@ -72,6 +72,9 @@ class Questions:
         self._scale = SteadyScale()
         self._patience = Patience()
         self._pending: Question | None = None
+        self._seen: tuple[int, Bytes] | None = None
+        """The network's picture that was asked about last. Of a frame that stands it is made once: a copy of a decoded
+        frame has lost where its chroma samples lie, and gives a slightly other one."""
         self.newest: Answered | None = None
         """What is known, be it of the picture on screen or of one before it."""
 
@@ -103,7 +106,9 @@ class Questions:
             if self._tracker is not None:
                 self._tracker.mark(pts)
             targets = [*BEST[: len(self._labels)], *view.hold]
-            seen = self._fit.picture(picture)
+            if self._seen is None or not stands or self._seen[0] != pts:
+                self._seen = pts, self._fit.picture(picture)
+            seen = self._seen[1]
             self._pending = Question(pts, seen, self._engine.explain(seen[None], targets))
             # For an earlier question's answer no frame waits: the model may hang.
             if self._tracker is not None:

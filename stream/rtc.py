@@ -171,7 +171,7 @@ class Peer:
         (video,) = videos
         self.codec = rtc_hooks.negotiated_codec(video)
         self._receiver = video.receiver
-        rtc_hooks.tap_receiver(self._receiver, self._deliver, lambda: self._events.on_loss(), CAMERA_BIT_RATE)
+        rtc_hooks.tap_receiver(self._receiver, self._deliver, self._lose, CAMERA_BIT_RATE)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
@@ -230,6 +230,10 @@ class Peer:
         if self._track is not None:
             self._track.stop()
         await self._pc.close()
+
+    def _lose(self) -> None:
+        self.request_keyframe()
+        self._events.on_loss()
 
     def _deliver(self, payload_type: int, data: bytes, timestamp: int) -> None:
         codec = rtc_hooks.payload_codecs(self._receiver).get(payload_type)

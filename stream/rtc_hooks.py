@@ -16,7 +16,7 @@ from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
-from stream.jitter import FrameAssembler
+from stream.jitter import FrameAssembler, MediaPacket
 
 REMB_EVERY_S = 0.5
 MOST_A_TURN = 64
@@ -54,8 +54,16 @@ def tap_receiver(
     aiortc then decodes nothing (its thread sleeps), and the sender is told a constant `bit_rate`: an estimate that is
     timed in Python takes its own jitter for congestion, and the browser's picture shrinks.
     """
-    receiver._RTCRtpReceiver__jitter_buffer = FrameAssembler(deliver, on_loss)  # type: ignore[attr-defined]
+    receiver._RTCRtpReceiver__jitter_buffer = _Assembler(deliver, on_loss)  # type: ignore[attr-defined]
     receiver._RTCRtpReceiver__remote_bitrate_estimator = _ConstantBitRate(bit_rate)  # type: ignore[attr-defined]
+
+
+class _Assembler(FrameAssembler):
+    """Its wish for a keyframe ends here: aiortc would ask for one with each lost packet, a session has its own pace."""
+
+    def add(self, packet: MediaPacket) -> tuple[bool, None]:
+        super().add(packet)
+        return False, None
 
 
 class _ConstantBitRate:

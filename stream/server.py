@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from stream import calls, joining, monitor, shelf
-from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, own_name_only
+from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, only, own_name_only
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
 from stream.engine import Engine
@@ -40,7 +40,8 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app[LAN] = lan
     for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
         app.router.add_get(path, _page(file))
-    app.router.add_get("/static/{name}", _static)
+    app.router.add_get("/static/{name:.+}", _static)
+    app.router.add_get("/api/labels", only("phone", "viewer", "host")(_labels))
     calls.add_routes(app)
     joining.add_routes(app)
     shelf.add_routes(app)
@@ -139,8 +140,12 @@ def _page(name: str) -> Handler:
 
 async def _static(request: web.Request) -> web.StreamResponse:
     # Looked up among the names that there are: a client's text never becomes a path.
-    files = {path.name: path for path in WEB.iterdir() if path.is_file()}
+    files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
     path = files.get(request.match_info["name"])
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")
     return web.FileResponse(path)
+
+
+async def _labels(request: web.Request) -> web.Response:
+    return web.json_response(list(request.app[SESSIONS].engine.contract.labels))

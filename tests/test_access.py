@@ -200,7 +200,7 @@ def test_help_and_the_authoritys_certificate_are_for_everybody(tmp_path: Path) -
         async with home.device() as http:
             page = await http.get(f"{home.remote}/help")
             assert page.status == 200
-            assert "does not protect" in await page.text()
+            assert "help.limits" in await page.text()  # its words come with its module
             certificate = await http.get(f"{home.remote}/certificate")
             assert certificate.content_type == "application/x-x509-ca-cert"
             # An iPhone offers to install what it opens; an attachment, or a link that says `download`, it only stores.

@@ -64,14 +64,19 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[av.VideoFrame]:
 
 
 class CountingEngine(LocalEngine):
-    """Ten classes, and how often it was asked."""
+    """Ten classes, and what it was asked about."""
 
     def __init__(self, folder: Path) -> None:
-        self.asked = 0
+        self.pictures: list[Bytes] = []
         super().__init__(Explainer(tiny.model(folder / "ten.onnx"), threads=1))
+        self.pictures.clear()
+
+    @property
+    def asked(self) -> int:
+        return len(self.pictures)
 
     def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        self.asked += 1
+        self.pictures.append(pictures[0].copy())
         return super().explain(pictures, targets)
 
 
@@ -374,3 +379,22 @@ def test_a_camera_that_vanishes_while_the_picture_stands_is_noticed(tmp_path: Pa
             assert len(sessions) == 0
 
     served(fast(tmp_path), Settings(limits=Limits(silent_s=1.0)), body)
+
+
+def test_all_questions_about_a_frozen_picture_are_about_the_very_same(tmp_path: Path) -> None:
+    """Its copies, which are painted on, have lost where the decoder's chroma samples lie."""
+    size = (178, 134)
+    frames = film.encoded("H264", 20, size)
+    engine = CountingEngine(tmp_path)
+    with watched(engine) as camera:
+        show(camera, frames[:3])
+        camera.stream.freeze(True)
+        scores: dict[int, set[float]] = {}
+        for number, frame in enumerate(frames[3:]):
+            camera.stream.view = View((number % 10,), scale="steady")
+            for each in camera.show(frame).maps:
+                scores.setdefault(each.class_id, set()).add(each.score)
+        asked = {picture.tobytes() for picture in engine.pictures[3:]}
+    assert len(engine.pictures) > 5
+    assert len(asked) == 1
+    assert all(len(each) == 1 for each in scores.values())

@@ -337,9 +337,10 @@ def test_letters_that_the_font_lacks_become_question_marks() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 40), (40, 1), (3, 5), (16, 9), (2, 300)])
 @pytest.mark.parametrize("kind", ["stretch", "crop"])
-def test_frames_of_any_size_can_be_painted(size: tuple[int, int], kind: Fitting) -> None:
+@pytest.mark.parametrize("view", [View(opacity=1), View(opacity=1, hide=True), View((0, 1), 1, hide=True)])
+def test_frames_of_any_size_can_be_painted(size: tuple[int, int], kind: Fitting, view: View) -> None:
     frame = grey(size)
-    painter(kind).paint(frame, [drawn(everywhere(255))], View(opacity=1))
+    painter(kind).paint(frame, [drawn(cell(3, 4)), drawn(everywhere(255), 1)], view)
     assert (frame.width, frame.height) == size
 
 
@@ -357,7 +358,7 @@ def test_a_new_map_in_the_memory_of_an_old_one_is_drawn_anew() -> None:
 def test_a_painter_never_shows_what_it_drew_before() -> None:
     used, random = painter("crop"), np.random.default_rng(5)
     grids = [random.integers(0, 256, (CELLS, CELLS), np.uint8) for _ in range(2)]
-    views = [View(), View(opacity=0.3), View(colormap="turbo"), View(hold=(1,)), View(hold=(1, 0))]
+    views = [View(), View(opacity=0.3), View(colormap="turbo"), View(hold=(1,)), View(hold=(1, 0), hide=True)]
     matrices: tuple[film.Matrix, ...] = ("bt601", "bt709")
     for _ in range(200):
         scale, view, matrix = random.choice([0.5, 1.0]), views[random.integers(5)], matrices[random.integers(2)]

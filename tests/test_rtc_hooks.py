@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import socket
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import pytest
@@ -176,3 +177,31 @@ def test_a_sender_that_stopped_has_no_time_stamp() -> None:
         return stamp
 
     assert asyncio.run(ask()) is None
+
+
+def test_aiortc_asks_for_no_keyframe_of_its_own_accord() -> None:
+    """It would with each lost packet; the session asks, and so often as it likes."""
+    lost: list[bool] = []
+
+    async def tap() -> None:
+        pc = RTCPeerConnection()
+        receiver = pc.addTransceiver("video").receiver
+        rtc_hooks.tap_receiver(receiver, lambda *_: None, lambda: lost.append(True), 1_000_000)
+        buffer = receiver._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
+        flags = [buffer.add(packet)[0] for packet in (Packet(0, 0), Packet(2, 90_000), Packet(3, 180_000))]
+        assert flags == [False, False, False]
+        await pc.close()
+
+    asyncio.run(tap())
+    assert lost
+
+
+@dataclass
+class Packet:
+    """A frame of one packet."""
+
+    sequence_number: int
+    timestamp: int
+    marker: int = 1
+    payload_type: int = 96
+    _data: bytes = b"x"

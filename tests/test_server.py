@@ -88,7 +88,7 @@ def test_a_bad_request_gets_its_code_and_a_sentence(tmp_path: Path, name: str) -
     assert access.HEADERS.items() <= headers.items()
 
 
-@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/style.css", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/base.css", "/healthz"])
 def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str) -> None:
     status, text, headers = answer(tmp_path, lambda http, base: http.get(base + path))
     assert status == 200
@@ -132,11 +132,18 @@ def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
         assert answer(tmp_path, get(path))[0] == 404
 
 
+def test_the_models_classes_are_told_by_name(tmp_path: Path) -> None:
+    status, text, _ = answer(tmp_path, get("/api/labels"))
+    assert status == 200
+    assert json.loads(text) == ["red", "green", "blue"]
+
+
 def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
     web = Path(__file__).parent.parent / "web"
-    for path in web.iterdir():
-        status, _, _ = answer(tmp_path, get(f"/static/{path.name}"))
-        assert status == 200, path.name
+    for path in (path for path in web.rglob("*") if path.is_file()):
+        name = path.relative_to(web).as_posix()
+        status, _, _ = answer(tmp_path, get(f"/static/{name}"))
+        assert status == 200, name
 
 
 def test_a_mistake_of_ours_is_a_500_in_words(

@@ -5,13 +5,14 @@
  * Signalling is one POST (docs/api.md): the offer is complete, so the page waits for its candidates first.
  */
 
-import { Problem, words } from './words.js';
+import { Problem } from './problem.js';
+import { hangUp, offer, prepare, take } from './signalling.js';
+import { words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Command} Command */
 /** @typedef {import('./protocol.js').Report} Report */
 
-const GATHERING_MS = 2000;
 /** From the answer to the connection, and from there to the first picture. */
 const CONNECTING_MS = 15000;
 /** Wi-Fi often comes back within this. */
@@ -35,7 +36,7 @@ export class Call {
    * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing sees to it that the sent frames can be seen
    */
   constructor(source, listener, codec, passing) {
-    if (!('RTCPeerConnection' in window)) throw new Problem(words.problems.noCalls);
+    if (!('RTCPeerConnection' in window)) throw new Problem(words.common.problems.noCalls);
     this.source = source;
     this.listener = listener;
     this.closed = false;
@@ -54,7 +55,7 @@ export class Call {
     passing?.(this.transceiver);
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
     this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
-    this.reports.addEventListener('close', () => this.#lose(words.problems.serverClosed));
+    this.reports.addEventListener('close', () => this.#lose(words.common.problems.serverClosed));
     this.commands = this.connection.createDataChannel('commands');
     this.commands.addEventListener('open', () => { if (!this.closed) listener.ready(); });
     this.commands.addEventListener('message', ({ data }) => {
@@ -63,33 +64,32 @@ export class Call {
     });
   }
 
-  /** Offers, and takes the server's answer. */
-  async open() {
-    await this.connection.setLocalDescription(await this.connection.createOffer());
-    await Promise.all([gathered(this.connection), this.#keepResolution()]);
+  /** Offers, and takes the server's answer. @param {string} recording the id of the one to go on with, or none */
+  async open(recording) {
+    await prepare(this.connection);
+    await this.#keepResolution();
     if (this.closed) return;
-    const response = await fetch('/call', {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp' },
-      body: this.connection.localDescription?.sdp,
-      signal: AbortSignal.timeout(CONNECTING_MS),
-    }).catch((error) => { throw new Problem(words.problems.serverGone, { cause: error }); });
-    const text = await response.text();
-    if (response.status !== 201) {
-      const { status } = response;
-      throw new Problem(words.problems.serverRefused(status, text.trim()), { status });
-    }
-    this.location = response.headers.get('Location');
-    if (this.closed) return this.#delete(); // cancelled while the server was answering
-    this.#expect(words.problems.noPath);
-    await this.connection.setRemoteDescription({ type: 'answer', sdp: text })
-      .catch((error) => { throw new Problem(words.problems.badAnswer, { cause: error }); });
+    const path = recording ? `/call?continues=${encodeURIComponent(recording)}` : '/call';
+    const { location, answer } = await offer(this.connection, path);
+    if (this.closed) return hangUp(location); // cancelled while the server was answering
+    this.location = location;
+    this.#expect(words.common.problems.noPath);
+    await take(this.connection, answer);
   }
 
   /** The first picture has come: from now on only a broken connection ends the call. */
   settled() {
     this.pictured = true;
     clearTimeout(this.patience);
+  }
+
+  /** The source has another track: it goes where the former one went. */
+  async replace() {
+    const { sender } = this.transceiver;
+    await sender.replaceTrack(this.source.track);
+    const parameters = sender.getParameters();
+    for (const encoding of parameters.encodings) encoding.scaleResolutionDownBy = scaling(this.source);
+    await sender.setParameters(parameters).catch((error) => console.info('scaling:', error.message));
   }
 
   /** @param {Command} command */
@@ -103,24 +103,16 @@ export class Call {
     this.closed = true;
     clearTimeout(this.patience);
     this.connection.close();
-    this.#delete();
-  }
-
-  #delete() {
-    if (!this.location) return;
-    // keepalive lets the request outlive the page; a server that is gone needs no goodbye.
-    fetch(this.location, { method: 'DELETE', keepalive: true }).catch(() => {});
-    this.location = null;
+    if (this.location) hangUp(this.location);
   }
 
   /** @param {'h264' | 'vp8'} codec */
   #addTrack(codec) {
-    const { track, size, most } = this.source;
+    const { track } = this.source;
     track.contentHint = 'motion';
-    const scale = Math.max(1, Math.sqrt((size.width * size.height) / most));
     const transceiver = this.connection.addTransceiver(track, {
       direction: 'sendrecv',
-      sendEncodings: [{ scaleResolutionDownBy: scale }],
+      sendEncodings: [{ scaleResolutionDownBy: scaling(this.source) }],
     });
     // The codec is settled by the order of the offer.
     const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? [];
@@ -143,14 +135,14 @@ export class Call {
       case 'connected':
         clearTimeout(this.patience);
         if (this.pictured) break; // it came back by itself
-        this.#expect(words.problems.noPicture);
+        this.#expect(words.common.problems.noPicture);
         this.listener.connected();
         break;
       case 'disconnected':
-        this.#expect(words.problems.connectionLost, DISCONNECTED_MS);
+        this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(words.problems.connectionLost);
+        this.#lose(words.common.problems.connectionLost);
         break;
     }
   }
@@ -174,6 +166,11 @@ export class Call {
   }
 }
 
+/** @param {Source} source @returns {number} by how much its picture is made smaller */
+function scaling({ size, most }) {
+  return Math.max(1, Math.sqrt((size.width * size.height) / most));
+}
+
 /**
  * The codecs that the server speaks, the wanted one first; `rtx` is what resends lost packets.
  *
@@ -187,17 +184,4 @@ function inOrder(codecs, wanted) {
   const rtx = codecs.filter((codec) => codec.mimeType.toLowerCase() === 'video/rtx');
   if (!h264.length && !vp8.length) return [];
   return wanted === 'vp8' ? [...vp8, ...h264, ...rtx] : [...h264, ...vp8, ...rtx];
-}
-
-/**
- * @param {RTCPeerConnection} connection
- * @returns {Promise<void>} when all candidates are in the offer, or after two seconds with those there are
- */
-function gathered(connection) {
-  return new Promise((resolve) => {
-    const look = () => { if (connection.iceGatheringState === 'complete') resolve(); };
-    connection.addEventListener('icegatheringstatechange', look);
-    setTimeout(resolve, GATHERING_MS);
-    look();
-  });
 }

@@ -1,48 +1,86 @@
 // @ts-check
-/** The small signs on the picture: how good it is, and where it is recorded. */
+/** The chip that says how good the picture is; pressed, it tells more. On a bad day a sentence stands below it. */
 
+import { find } from './find.js';
+import { Quality } from './quality.js';
 import { words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
-/** @typedef {import('./protocol.js').Recording} Recording */
 
 /** A heatmap older than this is seen to lag behind a hand that moves. */
 const LATE_MS = 200;
 
-/** @param {string} id */
-const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+export class Chip {
+  constructor() {
+    this.chip = find('chip', HTMLButtonElement);
+    this.details = find('details', HTMLElement);
+    this.quality = new Quality();
+    /** @type {() => void} fills the details with the newest numbers */
+    this.tell = () => {};
+    this.chip.addEventListener('click', () => this.#open(!!this.details.hidden));
+  }
 
-/**
- * @param {Report | null} report
- * @param {number} fps
- * @param {{ms: number, measured: boolean} | null} latency
- */
-export function showQuality(report, fps, latency) {
-  const state = report?.state ?? 'none';
-  const late = state === 'carried' && (report?.age_ms ?? 0) > LATE_MS;
-  element('chip').dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
-  element('fps').textContent = words.fps(Math.round(fps));
-  element('latency').textContent = latency ? words.latency(Math.round(latency.ms), latency.measured) : '';
-  element('dropped').textContent = words.dropped(report?.counts.dropped ?? 0);
-  element('quality').textContent = {
-    exact: words.exact,
-    carried: words.carried(Math.round(report?.age_ms ?? 0)),
-    none: words.noHeatmap,
-    stalled: words.stalled,
-  }[state];
+  clear() {
+    this.quality.clear();
+    this.#open(false);
+    this.details.replaceChildren();
+    this.show(null, 0, null);
+  }
+
+  /**
+   * @param {Report | null} report
+   * @param {number} fps
+   * @param {{ms: number, measured: boolean} | null} latency
+   */
+  show(report, fps, latency) {
+    const { phone } = words;
+    const state = report?.state ?? 'none';
+    const age = Math.round(report?.age_ms ?? 0);
+    const late = state === 'carried' && age > LATE_MS;
+    this.chip.dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
+    write('fps', phone.fps(Math.round(fps)));
+    write('latency', latency ? phone.latency(Math.round(latency.ms), latency.measured) : '');
+    write('exactness', { exact: phone.exact, carried: phone.carried(age), none: phone.noHeatmap, stalled: phone.stalled }[state]);
+    write('dropped', phone.dropped(report?.counts.dropped ?? 0));
+    const sentence = this.quality.look({ report, fps, latency: latency?.ms ?? null }, performance.now());
+    find('bad-day', HTMLElement).hidden = !sentence;
+    write('bad-day', sentence);
+    this.tell = () => { if (report) this.#tell(report, latency); };
+    if (!this.details.hidden) this.tell();
+  }
+
+  /** @param {boolean} open */
+  #open(open) {
+    this.details.hidden = !open;
+    this.chip.setAttribute('aria-expanded', String(open));
+    if (open) this.tell();
+  }
+
+  /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */
+  #tell({ model, times, counts, recording }, latency) {
+    const { details, framesOf, ms, notRecording, latencyTold } = words.phone;
+    const facts = {
+      [details.model]: model,
+      [details.inference]: ms(Math.round(times.inference_ms)),
+      [details.frame]: ms(Math.round(times.frame_ms)),
+      [details.latency]: latency ? latencyTold(Math.round(latency.ms), latency.measured) : '–',
+      [details.dropped]: framesOf(counts.dropped, counts.decoded),
+      [details.lost]: framesOf(counts.lost, counts.received),
+      [details.recording]: recording.state === 'on' ? recording.folder : notRecording,
+    };
+    this.details.replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [text('dt', name), text('dd', fact)]));
+  }
 }
 
-/** @param {Recording | undefined} recording */
-export function showRecording(recording) {
-  const sign = element('recording');
-  const state = recording?.state ?? 'off';
-  const text = {
-    on: words.recordingTo(recording?.folder ?? ''),
-    stopped: words.recordingStopped(recording?.reason ?? ''),
-    off: '',
-  }[state];
-  // It is a live region: write only what is new.
-  if (element('recording-words').textContent !== text) element('recording-words').textContent = text;
-  sign.dataset.recording = state;
-  sign.hidden = state === 'off';
+/** @param {string} id @param {string} sentence written only where they are new: some of these lines are live regions */
+function write(id, sentence) {
+  const element = find(id, HTMLElement);
+  if (element.textContent !== sentence) element.textContent = sentence;
+}
+
+/** @param {string} tag @param {string} content */
+function text(tag, content) {
+  const element = document.createElement(tag);
+  element.textContent = content;
+  return element;
 }

@@ -1,11 +1,12 @@
 // @ts-check
 /**
- * What the person can set: held classes, opacity, colours, recording.
+ * What the person can set of the session: held classes, heat, colours, recording, freezing, covering.
  *
  * The view belongs to the session at the server. What is pressed here shows at once and is sent; after a moment the
  * reports are believed again, so that a refused command and a change made elsewhere become visible.
  */
 
+import { find } from './find.js';
 import { COLORMAPS, MOST_HELD } from './protocol.js';
 import { words } from './words.js';
 
@@ -16,58 +17,50 @@ import { words } from './words.js';
 const ROUND_TRIP_MS = 700;
 
 export class Controls {
-  /**
-   * @param {{opacity: HTMLInputElement, colormap: HTMLSelectElement, record: HTMLElement}} elements
-   * @param {(command: Command) => void} send
-   * @param {(sentence: string) => void} complain
-   */
-  constructor({ opacity, colormap, record }, send, complain) {
-    this.opacity = opacity;
-    this.colormap = colormap;
-    this.record = record;
+  /** @param {(command: Command) => void} send */
+  constructor(send) {
+    this.opacity = find('opacity', HTMLInputElement);
+    this.colormap = find('colormap', HTMLFieldSetElement);
+    this.record = new Toggle('record', 'aria-checked', (on) => this.#command({ record: on }));
+    this.freeze = new Toggle('freeze', 'aria-pressed', (on) => this.#command({ freeze: on }));
+    this.hide = new Toggle('hide', 'aria-pressed', (on) => this.#command({ hide: on }));
     this.send = send;
-    this.complain = complain;
     /** @type {number[]} */
     this.held = [];
     this.changed = -Infinity;
     /** The animation frame that will send the opacity, 0 for none. */
     this.sending = 0;
 
-    colormap.append(...COLORMAPS.map((name) => new Option(words.colormaps[name], name)));
-    this.#showColormap('inferno');
-    this.#showOpacity(Number(opacity.value));
-    opacity.addEventListener('input', () => {
-      this.#showOpacity(Number(opacity.value));
+    this.colormap.append(...COLORMAPS.map(colours));
+    this.#showColormap(COLORMAPS[0]);
+    this.#showOpacity(Number(this.opacity.value));
+    this.opacity.addEventListener('input', () => {
+      this.#showOpacity(Number(this.opacity.value));
       this.#sendSoon();
     });
-    colormap.addEventListener('change', () => {
-      this.#showColormap(colormap.value);
-      this.#command({ colormap: colormap.value });
-    });
-    record.addEventListener('click', () => {
-      const on = record.getAttribute('aria-checked') !== 'true';
-      record.setAttribute('aria-checked', String(on));
-      this.#command({ record: on });
+    this.colormap.addEventListener('change', () => {
+      this.#showColormap(this.#chosen);
+      this.#command({ colormap: this.#chosen });
     });
   }
 
-  /** Holds a class, or frees it. @param {number} classNumber */
-  toggle(classNumber) {
-    const held = this.held.includes(classNumber)
-      ? this.held.filter((one) => one !== classNumber)
-      : [...this.held, classNumber];
-    if (held.length > MOST_HELD) return this.complain(words.problems.fiveHeld);
-    this.held = held;
-    this.#command({ hold: held });
+  /** Holds a class, or frees it; a third one takes the place of the second. @param {number} number */
+  toggle(number) {
+    this.held = this.held.includes(number)
+      ? this.held.filter((one) => one !== number)
+      : [...this.held.slice(0, MOST_HELD - 1), number];
+    this.#command({ hold: this.held });
   }
 
   /** @param {Report} report */
-  show({ view, recording }) {
+  show({ view, recording, frozen }) {
     if (performance.now() - this.changed < ROUND_TRIP_MS) return;
     this.held = view.hold;
     this.#showOpacity(view.opacity);
     this.#showColormap(view.colormap);
-    this.record.setAttribute('aria-checked', String(recording.state === 'on'));
+    this.record.show(recording.state === 'on');
+    this.freeze.show(frozen);
+    this.hide.show(view.hide);
   }
 
   /** The server refused: believe its next report. */
@@ -77,14 +70,20 @@ export class Controls {
 
   /** What the person set, as one command: for the next session of the same try. @returns {Command} */
   wishes() {
-    const view = { hold: this.held, opacity: Number(this.opacity.value), colormap: this.colormap.value };
-    return this.record.getAttribute('aria-checked') === 'true' ? view : { ...view, record: false };
+    const view = {
+      hold: this.held, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
+    };
+    return this.record.on ? view : { ...view, record: false };
   }
 
   clear() {
     this.held = [];
     this.changed = -Infinity;
-    this.record.setAttribute('aria-checked', 'false');
+    for (const toggle of [this.record, this.freeze, this.hide]) toggle.show(false);
+  }
+
+  get #chosen() {
+    return this.colormap.querySelector('input:checked')?.getAttribute('value') ?? COLORMAPS[0];
   }
 
   /** @param {Command} command */
@@ -106,12 +105,43 @@ export class Controls {
   /** @param {number} opacity */
   #showOpacity(opacity) {
     if (Number(this.opacity.value) !== opacity) this.opacity.value = String(opacity);
-    this.opacity.style.setProperty('--value', String(opacity));
   }
 
   /** @param {string} name */
   #showColormap(name) {
-    if (this.colormap.value !== name) this.colormap.value = name;
+    const input = /** @type {HTMLInputElement | null} */ (this.colormap.querySelector(`input[value="${name}"]`));
+    if (input) input.checked = true;
     document.body.dataset.colormap = name;
   }
+}
+
+/** A button that is on or off. */
+class Toggle {
+  /** @param {string} id @param {'aria-pressed' | 'aria-checked'} state @param {(on: boolean) => void} pressed */
+  constructor(id, state, pressed) {
+    this.button = find(id, HTMLButtonElement);
+    this.state = state;
+    this.button.addEventListener('click', () => {
+      this.show(!this.on);
+      pressed(this.on);
+    });
+  }
+
+  get on() { return this.button.getAttribute(this.state) === 'true'; }
+
+  /** @param {boolean} on */
+  show(on) {
+    if (this.on !== on) this.button.setAttribute(this.state, String(on));
+  }
+}
+
+/** One choice of colours, as a person sees it. @param {string} name */
+function colours(name) {
+  const label = document.createElement('label');
+  const input = document.createElement('input');
+  label.dataset.colormap = name;
+  label.title = words.common.colormaps[name];
+  Object.assign(input, { type: 'radio', name: 'colormap', value: name, ariaLabel: words.common.colormaps[name] });
+  label.append(input);
+  return label;
 }

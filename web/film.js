@@ -2,7 +2,8 @@
 /** A video file as a source of a call: it plays once, unseen, and its pictures go where a camera's would go. */
 
 import { MOST_PIXELS } from './camera.js';
-import { Problem, words } from './words.js';
+import { Problem } from './problem.js';
+import { words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {() => MediaStream} Capture */
@@ -18,7 +19,7 @@ const LAST_FRAMES_MS = 500;
 export async function openFilm(file) {
   const video = /** @type {Capturable} */ (document.createElement('video'));
   const capture = video.captureStream ?? video.mozCaptureStream;
-  if (!capture) throw new Problem(words.problems.noCapture);
+  if (!capture) throw new Problem(words.phone.problems.noCapture);
 
   const url = URL.createObjectURL(file);
   const close = () => {
@@ -40,7 +41,6 @@ export async function openFilm(file) {
       track,
       size: { width: video.videoWidth, height: video.videoHeight },
       most: MOST_PIXELS,
-      name: file.name,
       over: new Promise((resolve) => {
         video.addEventListener('ended', () => setTimeout(resolve, LAST_FRAMES_MS, 'done'));
         video.addEventListener('error', () => resolve('broken'));
@@ -61,7 +61,7 @@ export async function openFilm(file) {
  */
 function readable(video, name) {
   return new Promise((resolve, reject) => {
-    const fail = () => reject(new Problem(words.problems.unreadableFile(name)));
+    const fail = () => reject(new Problem(words.phone.problems.unreadableFile(name)));
     // A file with sound only loads as well, with no size.
     video.addEventListener('loadeddata', () => (video.videoWidth ? resolve() : fail()), { once: true });
     video.addEventListener('error', fail, { once: true });

@@ -1,10 +1,11 @@
 // @ts-check
 /** What this device is to the server: the code in the page's address is changed for a cookie, once. */
 
-import { Problem, words } from './words.js';
+import { Problem } from './problem.js';
+import { words } from './words.js';
 
 /** @typedef {{role: 'host' | 'phone' | 'viewer' | null, says: string}} Standing `says`: what a stranger is to do */
-/** @typedef {{urls: string[], says: string}} Invitation */
+/** @typedef {{urls: string[], lan: boolean}} Invitation `lan`: whether phones may come at all */
 
 /** @returns {Promise<Standing>} */
 export async function join() {
@@ -18,11 +19,22 @@ export async function join() {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token }),
     });
-    if (!response.ok) refusal = await response.text();
+    if (!response.ok) refusal = Problem.answered(response.status, await response.text()).message;
   }
   // A device that joined before needs no code, so an old one does it no harm.
-  const standing = /** @type {Standing} */ (await (await ask('/join')).json());
-  return { role: standing.role, says: standing.role ? '' : refusal || standing.says };
+  const role = await standing();
+  return { role, says: role ? '' : refusal || words.common.problems.notJoined };
+}
+
+/** As `join`, for a page whose address may name something else than a code: only a stranger's is taken. */
+export async function joinOnce() {
+  const role = await standing();
+  return role ? { role, says: '' } : join();
+}
+
+/** @returns {Promise<Standing['role']>} what this device is already */
+async function standing() {
+  return (await (await ask('/join')).json()).role;
 }
 
 /** For the host's page only. @returns {Promise<Invitation>} */
@@ -33,5 +45,5 @@ export async function invitation() {
 /** @param {string} path @param {RequestInit} [options] */
 async function ask(path, options) {
   return fetch(path, options)
-    .catch((error) => { throw new Problem(words.problems.serverGone, { cause: error }); });
+    .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
 }

@@ -1,18 +1,19 @@
 // @ts-check
 /**
- * The five best classes as bars, and below them the held ones that left the five.
+ * The five best classes as bars; a held one that left the five takes the last row.
  *
  * The rows stay where they are; classes move between them, calmly: at most once a second, never under a pointer that
  * rests on the list; the best is always first, the others change places only where the difference can be seen. Numbers
  * change more often. A press holds the class that its person saw: the one that stood there a moment before.
  */
 
-import { words } from './words.js';
+import { percent, words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
-/** @typedef {{class: number, label: string, score: number, held: boolean, explained: boolean}} Answer */
+/** @typedef {{class: number, label: string, score: number, held: Place, explained: boolean}} Answer */
+/** Which of the held classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
-const BEST = 5;
+const ROWS = 5;
 /** Numbers that change faster cannot be read. */
 const BETWEEN_MS = 120;
 /** A class overtakes its neighbour in the list when it is this much more probable. */
@@ -33,13 +34,12 @@ export class Labels {
   constructor(list, hint, pressed) {
     this.list = list;
     this.hint = hint;
-    this.pressed = pressed;
-    /** @type {Row[]} */
-    this.rows = [];
     /** @type {number[]} */
     this.order = [];
     this.drawn = this.moved = 0;
     this.pressedAt = -Infinity;
+    this.rows = Array.from({ length: ROWS }, () => new Row(pressed));
+    list.append(...this.rows.map(({ item }) => item));
     this.pointed = false;
     list.addEventListener('pointerenter', ({ pointerType }) => { this.pointed = pointerType === 'mouse'; });
     list.addEventListener('pointerleave', () => { this.pointed = false; });
@@ -55,7 +55,7 @@ export class Labels {
   clear() {
     this.order = [];
     this.drawn = this.moved = 0;
-    this.#draw(Array(BEST).fill(null));
+    this.rows.forEach((row) => row.show(null));
   }
 
   /**
@@ -66,67 +66,61 @@ export class Labels {
     const now = performance.now();
     if (now - this.drawn < BETWEEN_MS || now - this.pressedAt < LONGEST_PRESS_MS) return;
     this.drawn = now;
-    this.list.dataset.holding = String(held.length > 0);
-    this.hint.textContent = held.length ? words.hintHeld : words.hint;
+    const hint = held.length ? words.phone.hintHeld : words.phone.hint;
+    if (this.hint.textContent !== hint) this.hint.textContent = hint;
+    const answers = answersOf(report, held);
     const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
-    const stays = this.order.length === BEST && (this.pointed || (known && now - this.moved < BETWEEN_MOVES_MS));
-    if (!stays) this.moved = now;
-    this.#draw(stays ? this.#sameRows(report, held) : this.#answers(report, held));
+    const complete = this.order.length === ROWS && held.every((number) => this.order.includes(number));
+    const stays = complete && (this.pointed || (known && now - this.moved < BETWEEN_MOVES_MS));
+    if (!stays) {
+      this.moved = now;
+      this.order = calmOrder(this.order, chosen(report, answers, held));
+    }
+    const least = Math.min(...report.scores);
+    this.rows.forEach((row, i) => {
+      const answer = answers.get(this.order[i]);
+      const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
+      // One that left the five has no more than the fifth.
+      row.show(answer ?? (former && { ...former, score: Math.min(former.score, least), held: '', explained: false }));
+    });
   }
 
   /** The next report is drawn at once: the person has just changed something. */
   hurry() {
     this.drawn = 0;
   }
+}
 
-  /**
-   * @param {Report} report
-   * @param {number[]} held
-   * @returns {(Answer | null)[]} the classes of the rows as they are, with new numbers; one that left the five has no
-   *   more than the fifth
-   */
-  #sameRows(report, held) {
-    const explained = held.length ? held : report.classes.slice(0, 1);
-    const scores = new Map(report.held.map((one) => [one.class, one.score]));
-    report.classes.forEach((number, i) => scores.set(number, report.scores[i]));
-    return this.rows.map(({ answer }) => answer && {
-      ...answer,
-      score: scores.get(answer.class) ?? Math.min(answer.score, ...report.scores),
-      held: held.includes(answer.class),
-      explained: explained.includes(answer.class),
-    });
+/**
+ * @param {Report} report
+ * @param {number[]} held
+ * @returns {Map<number, Answer>} all classes that the report tells of, best first
+ */
+function answersOf(report, held) {
+  const explained = held.length ? held : report.classes.slice(0, 1);
+  /** @type {Place[]} */
+  const places = held.length > 1 ? ['first', 'second'] : ['only'];
+  /** @param {number} number @param {string} label @param {number} score @returns {Answer} */
+  const answer = (number, label, score) => ({
+    class: number, label, score, held: places[held.indexOf(number)] ?? '', explained: explained.includes(number),
+  });
+  const answers = new Map(report.classes.map((number, i) => [number, answer(number, report.labels[i], report.scores[i])]));
+  for (const one of report.held) {
+    if (!answers.has(one.class)) answers.set(one.class, answer(one.class, one.label, one.score));
   }
+  return answers;
+}
 
-  /**
-   * @param {Report} report
-   * @param {number[]} held
-   * @returns {(Answer | null)[]} the classes that the rows should show
-   */
-  #answers(report, held) {
-    const explained = held.length ? held : report.classes.slice(0, 1);
-    /** @param {number} number @param {string} label @param {number} score @returns {Answer} */
-    const answer = (number, label, score) => (
-      { class: number, label, score, held: held.includes(number), explained: explained.includes(number) }
-    );
-    const best = new Map(report.classes.map((number, i) => [number, answer(number, report.labels[i], report.scores[i])]));
-    this.order = calmOrder(this.order, [...best.values()]);
-    /** @type {(Answer | null)[]} */
-    const rows = this.order.map((number) => best.get(number) ?? null);
-    while (rows.length < BEST) rows.push(null);
-    const others = report.held.filter((one) => held.includes(one.class) && !best.has(one.class));
-    return rows.concat(others.map((one) => answer(one.class, one.label, one.score)));
-  }
-
-  /** @param {(Answer | null)[]} answers */
-  #draw(answers) {
-    while (this.rows.length < answers.length) {
-      const row = new Row(this.pressed);
-      this.rows.push(row);
-      this.list.append(row.item);
-    }
-    while (this.rows.length > answers.length) this.rows.pop()?.item.remove();
-    answers.forEach((answer, i) => this.rows[i].show(answer, i >= BEST));
-  }
+/**
+ * @param {Report} report
+ * @param {Map<number, Answer>} answers
+ * @param {number[]} held
+ * @returns {Answer[]} those that get a row: the held ones and the best of the others, best first
+ */
+function chosen(report, answers, held) {
+  const sure = held.filter((number) => answers.has(number));
+  const others = report.classes.filter((number) => !held.includes(number)).slice(0, ROWS - sure.length);
+  return [...answers.values()].filter((answer) => sure.includes(answer.class) || others.includes(answer.class));
 }
 
 /** One line of the list: a button with the name, the probability and its bar. */
@@ -138,7 +132,7 @@ class Row {
     this.button.type = 'button';
     this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
       this.bar = part('bar'));
-    this.tag.textContent = words.held;
+    this.tag.textContent = words.common.held;
     /** @type {Answer | null} */
     this.answer = null;
     /** @type {Answer | null} the one that stood here before, and until when */
@@ -159,11 +153,8 @@ class Row {
     });
   }
 
-  /**
-   * @param {Answer | null} answer
-   * @param {boolean} extra a held class below the five
-   */
-  show(answer, extra) {
+  /** @param {Answer | null} answer */
+  show(answer) {
     if (answer?.class !== this.answer?.class) {
       this.former = this.answer;
       this.changed = performance.now();
@@ -171,10 +162,9 @@ class Row {
     this.answer = answer;
     this.button.disabled = !answer;
     this.item.dataset.class = answer ? String(answer.class) : '';
-    this.item.dataset.held = String(answer?.held ?? false);
+    this.item.dataset.held = answer?.held ?? '';
     this.item.dataset.explained = String(answer?.explained ?? false);
-    this.item.dataset.extra = String(extra);
-    this.button.setAttribute('aria-pressed', String(answer?.held ?? false));
+    this.button.setAttribute('aria-pressed', String(!!answer?.held));
     this.name.textContent = answer?.label ?? '';
     this.score.textContent = answer ? percent(answer.score) : '';
     this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
@@ -186,12 +176,6 @@ function part(name) {
   const span = document.createElement('span');
   span.className = name;
   return span;
-}
-
-/** @param {number} score */
-function percent(score) {
-  const value = score * 100;
-  return value < 0.05 ? '0%' : `${value.toFixed(value < 9.95 ? 1 : 0)}%`;
 }
 
 /**

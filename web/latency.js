@@ -70,7 +70,7 @@ export class Latency {
     this.measured = [];
     /** @type {number | null} */
     this.estimate = null;
-    /** The server's own part. */
+    /** The server's own part. @type {number} */
     this.frameMs = 0;
   }
 

@@ -1,56 +1,51 @@
 // @ts-check
-/** Wires the page: the button, the states, one call at a time. */
+/** Wires the page: the buttons, the states, one try at a time. */
 
-import { Call } from './call.js';
-import { SIZES, openCamera } from './camera.js';
-import { showQuality, showRecording } from './chip.js';
+import { Ambient } from './ambient.js';
+import { Attempt } from './attempt.js';
+import { Awake } from './awake.js';
+import { Camera, SIZES } from './camera.js';
+import { Chip } from './chip.js';
 import { Controls } from './controls.js';
 import { openFilm } from './film.js';
+import { find } from './find.js';
 import { Gaze } from './gaze.js';
 import { join } from './join.js';
 import { Labels } from './labels.js';
 import { Latency } from './latency.js';
+import { Lens } from './lens.js';
 import { Meter } from './meter.js';
+import { Peek } from './peek.js';
 import { showPhones } from './phones.js';
+import { Problem } from './problem.js';
+import { Search } from './search.js';
+import { Signs } from './signs.js';
+import { Snapshot } from './snapshot.js';
 import { States } from './states.js';
-import { Problem, fillIn, words } from './words.js';
+import { Voice } from './voice.js';
+import { fillIn, words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {import('./states.js').State} State */
-/** @typedef {import('./protocol.js').Command} Command */
-
-/**
- * One try, from the button to its end; its call may be made again.
- *
- * @typedef {{source: Source | null, call: Call | null, over: boolean, tries: number, wishes: Command | null}} Attempt
- */
 
 /** A sign that is read twice a second is calm. */
 const CHIP_MS = 500;
 const TOAST_MS = 6000;
-/** Before each new call of a try that broke off: a server is started again in seconds, a router in a minute. */
-const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
-
-/**
- * @template {HTMLElement} T
- * @param {string} id
- * @param {new () => T} kind
- */
-function find(id, kind) {
-  const element = document.getElementById(id);
-  if (!(element instanceof kind)) throw new Error(`the page has no ${kind.name} #${id}`);
-  return element;
-}
+const TIP_MS = 7000;
 
 fillIn();
 const video = find('returned', HTMLVideoElement);
+const camera = find('camera', HTMLVideoElement);
 const start = find('start', HTMLButtonElement);
-const stop = find('stop', HTMLButtonElement);
+const peeking = find('peek', HTMLButtonElement);
 const file = find('open-file', HTMLInputElement);
 const headline = find('headline', HTMLElement);
 const detail = find('detail', HTMLElement);
 const error = find('error', HTMLElement);
+const tip = find('tip', HTMLElement);
+const more = find('more', HTMLButtonElement);
+const share = find('share', HTMLButtonElement);
 
 /** @type {Attempt | null} */
 let current = null;
@@ -58,42 +53,58 @@ let current = null;
 let report = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
+let told = false;
 /** @type {number | undefined} */
 let toast;
 
 const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
+const ambient = new Ambient(video, find('ambient', HTMLCanvasElement), find('last', HTMLCanvasElement));
+const awake = new Awake();
 const states = new States(show);
 const latency = new Latency();
+const chip = new Chip();
+const signs = new Signs();
+const voice = new Voice(find('said', HTMLElement));
 const meter = new Meter(video, firstPicture, (metadata) => latency.shown(metadata));
-const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), (classNumber) => {
-  controls.toggle(classNumber);
-  labels.hurry();
+const controls = new Controls((command) => current?.send(command));
+const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), hold);
+new Search((number) => { hold(number); openMore(false); }, complain);
+const lens = new Lens(async () => {
+  await current?.call?.replace();
+  peek.watch(current?.source?.track ?? null);
+}, complain);
+const peek = new Peek(peeking, camera, (on) => {
+  document.body.dataset.seen = on ? 'camera' : 'explained';
+  if (on) tipped();
+  tell();
 });
-const controls = new Controls(
-  { opacity: find('opacity', HTMLInputElement), colormap: find('colormap', HTMLSelectElement), record: find('record', HTMLElement) },
-  (command) => current?.call?.send(command),
-  complain,
-);
+const snapshot = new Snapshot(() => (peek.on ? camera : video), () => report?.labels[0] ?? '');
 
 const asked = new URLSearchParams(location.search);
+const codec = asked.get('codec') === 'vp8' ? 'vp8' : 'h264';
 const size = asked.get('size') === '720p' ? SIZES['720p'] : SIZES['480p'];
-start.addEventListener('click', () => begin('asking', () => openCamera(size)));
+start.addEventListener('click', () => begin('asking', () => Camera.open(size)));
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
   file.value = ''; // choosing the same file again is a change as well
   if (chosen) begin('calling', () => openFilm(chosen));
 });
-stop.addEventListener('click', () => finish());
+find('stop', HTMLButtonElement).addEventListener('click', () => finish());
 find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
+find('save', HTMLButtonElement).addEventListener('click', () => said(async () => words.phone.saved(await snapshot.save())));
+share.addEventListener('click', () => said(async () => { await snapshot.share(); return ''; }));
+share.hidden = !Snapshot.canShare;
+more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
+find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
 window.addEventListener('pagehide', () => finish());
 // A phone turned in mid-stream turns its picture.
 video.addEventListener('resize', () => {
   document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
 });
-setInterval(() => { if (states.now === 'live') showQuality(report, meter.fps, latency.now); }, CHIP_MS);
-
+setInterval(() => { if (pictured()) chip.show(report, meter.fps, latency.now); }, CHIP_MS);
 window.addEventListener('hashchange', () => { if (location.hash && !current) void enter(); });
 
+openMore(false);
 show('joining');
 void enter();
 
@@ -105,13 +116,13 @@ async function enter() {
     const { role, says } = await join();
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
-    states.go(welcome ? 'idle' : 'outside');
-    if (!welcome) complain(role ? words.problems.wrongRole(role) : says);
-    else if (!window.isSecureContext) complain(words.problems.insecure);
     if (role === 'host') await showPhones();
+    states.go(welcome ? 'idle' : 'outside');
+    if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
+    else if (!window.isSecureContext) complain(words.common.problems.insecure);
   } catch (reason) {
     if (states.now === 'joining') states.go('outside');
-    complain(problemOf(reason).message);
+    complain(Problem.of(reason).message);
   }
 }
 
@@ -121,117 +132,102 @@ async function enter() {
  * @param {State} state
  * @param {() => Promise<Source>} openSource
  */
-async function begin(state, openSource) {
+function begin(state, openSource) {
   if (current) return;
-  /** @type {Attempt} */
-  const attempt = { source: null, call: null, over: false, tries: 0, wishes: null };
-  current = attempt;
+  current = new Attempt(latency, codec, {
+    opened(source) {
+      if (states.now === 'asking') states.go('calling');
+      peek.watch(source.track);
+      lens.watch(source);
+    },
+    picture({ connection }, stream) {
+      video.srcObject = stream;
+      meter.watch(connection);
+      latency.watch(connection);
+    },
+    report: take,
+    refused(text) {
+      complain(words.phone.problems.commandRefused(text));
+      controls.refused();
+    },
+    interrupted() {
+      complain('');
+      meter.stop();
+      latency.clear();
+      states.go('reconnecting');
+      return controls.wishes();
+    },
+    ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
+    failed: fail,
+  });
   report = null;
   folder = '';
   labels.clear();
   controls.clear();
+  signs.clear();
+  chip.clear();
   complain('');
   states.go(state);
-  try {
-    const source = await openSource();
-    if (attempt.over) return source.close();
-    attempt.source = source;
-    find('source', HTMLElement).textContent = source.name;
-    if (state !== 'calling') states.go('calling');
-    void source.over.then((how) => {
-      if (attempt.over) return;
-      if (how === 'broken') finish(words.problems.cameraStopped);
-      else finish('', true);
-    });
-    await dial(attempt, source);
-  } catch (reason) {
-    if (attempt.over) return;
-    console.warn(reason);
-    fail(problemOf(reason));
-  }
-}
-
-/** @param {Attempt} attempt @param {Source} source */
-async function dial(attempt, source) {
-  const passing = (await latency.prepare()) ? latency.attach.bind(latency) : null;
-  if (attempt.over) return;
-  const call = new Call(source, {
-    picture: (stream) => {
-      video.srcObject = stream;
-      meter.watch(call.connection);
-      latency.watch(call.connection);
-    },
-    connected: () => source.start(),
-    ready: () => { if (attempt.wishes) call.send(attempt.wishes); },
-    report: take,
-    refused: (text) => {
-      complain(words.problems.commandRefused(text));
-      controls.refused();
-    },
-    lost: (problem) => {
-      if (attempt.over || attempt.call !== call) return;
-      latency.distrusted ||= meter.frames === 0;
-      if (states.now === 'calling') fail(problem);
-      else void again(attempt, problem);
-    },
-  }, asked.get('codec') === 'vp8' ? 'vp8' : 'h264', passing);
-  attempt.call = call;
-  await call.open();
-}
-
-/**
- * The call broke off: the same pictures in a new call, for as long as the server may come back.
- *
- * @param {Attempt} attempt
- * @param {Problem} problem
- */
-async function again(attempt, problem) {
-  if (states.now === 'live') {
-    attempt.tries = 0;
-    attempt.wishes = controls.wishes();
-    meter.stop();
-    latency.clear();
-    states.go('reconnecting');
-  }
-  attempt.call?.close();
-  if (!problem.passes || attempt.tries >= AGAIN_MS.length || !attempt.source) return fail(problem);
-  await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS[attempt.tries]); });
-  await seen(); // a phone in a pocket sends no picture
-  attempt.tries += 1;
-  if (attempt.over) return;
-  try {
-    await dial(attempt, attempt.source);
-  } catch (reason) {
-    if (!attempt.over) await again(attempt, problemOf(reason));
-  }
-}
-
-/** @returns {Promise<void>} when somebody looks at the page */
-async function seen() {
-  while (document.hidden) {
-    await new Promise((resolve) => { document.addEventListener('visibilitychange', resolve, { once: true }); });
-  }
-}
-
-/** @param {unknown} reason */
-function problemOf(reason) {
-  return reason instanceof Problem ? reason : new Problem(words.problems.unexpected(String(reason)));
+  void current.begin(openSource);
 }
 
 function firstPicture() {
   if (states.now !== 'calling' && states.now !== 'reconnecting') return;
-  current?.call?.settled();
+  current?.settled();
   states.go('live');
 }
 
 /** @param {Report} newest */
 function take(newest) {
+  const before = report?.recording.state;
   report = newest;
   latency.report(newest);
   folder = newest.recording.folder || folder;
   controls.show(newest);
   labels.show(newest, controls.held);
-  showRecording(newest.recording);
+  voice.hear(newest);
+  signs.recording(newest.recording);
+  signs.evidence(controls.hide.on, newest.hidden);
+  if (newest.recording.state === 'stopped' && before === 'on') {
+    complain(words.phone.recordingStopped(newest.recording.reason));
+  }
+  if (pictured() && newest.frozen !== (states.now === 'frozen')) states.go(newest.frozen ? 'frozen' : 'live');
+}
+
+/** @param {number} number a class to hold or to free */
+function hold(number) {
+  controls.toggle(number);
+  labels.hurry();
+}
+
+/** Whether the explained picture is on the screen. */
+function pictured() {
+  return states.now === 'live' || states.now === 'frozen';
+}
+
+/** What is seen, where it is not simply the live picture. */
+function tell() {
+  signs.say(peek.on ? words.phone.peeking : states.now === 'frozen' ? words.phone.frozen : '');
+}
+
+/** What a tap on the picture does is said once. */
+function tipped() {
+  told = tip.hidden = true;
+}
+
+/** On a phone the settings take the place of the labels. @param {boolean} open */
+function openMore(open) {
+  more.setAttribute('aria-expanded', String(open));
+  document.body.dataset.more = String(open);
+}
+
+/** Does it and says what came of it. @param {() => Promise<string>} task */
+async function said(task) {
+  try {
+    complain(await task(), true);
+  } catch (reason) {
+    complain(Problem.of(reason).message);
+  }
 }
 
 /**
@@ -242,11 +238,11 @@ function take(newest) {
  */
 function finish(problem = '', played = false) {
   if (!current) return;
-  const wasLive = states.now === 'live' || states.now === 'reconnecting';
+  const wasLive = pictured() || states.now === 'reconnecting';
   close();
   states.go(wasLive || played ? 'ended' : 'idle');
-  if (played) headline.textContent = words.fileDone;
-  if (folder) detail.textContent = words.keptIn(folder);
+  if (played) headline.textContent = words.phone.fileDone;
+  if (folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem);
 }
 
@@ -256,41 +252,51 @@ function fail(problem) {
   close();
   if (problem.outside) states.go('outside');
   else states.go(wasLive ? 'lost' : 'idle');
-  if (wasLive && folder) detail.textContent = words.keptIn(folder);
+  if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem.message);
 }
 
 function close() {
-  if (!current) return;
-  current.over = true;
-  current.call?.close();
-  current.source?.close();
+  current?.close();
   current = null;
   video.srcObject = null;
+  peek.watch(null);
+  lens.watch(null);
   meter.stop();
   latency.clear();
+  openMore(false);
 }
 
-/** @param {string} sentence shown until the next try, or for a few seconds over a live picture */
-function complain(sentence) {
+/** @param {string} sentence shown until the next try, or for a few seconds over a picture @param {boolean} good news */
+function complain(sentence, good = false) {
   clearTimeout(toast);
   error.textContent = sentence;
   error.hidden = !sentence;
-  if (sentence && states.now === 'live') toast = setTimeout(() => complain(''), TOAST_MS);
+  error.classList.toggle('good', good);
+  if (sentence && pictured()) toast = setTimeout(() => complain(''), TOAST_MS);
 }
 
 /** @param {State} state */
 function show(state) {
   document.body.dataset.state = state;
-  headline.textContent = words.states[state];
-  detail.textContent = words.more[state] ?? '';
-  find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended' ? words.startAgain : words.start;
-  find('chip', HTMLElement).hidden = state !== 'live';
-  gaze.run(state !== 'live');
-  if (state === 'live') showQuality(report, meter.fps, latency.now);
-  else showRecording(undefined);
+  document.body.dataset.pictured = String(pictured());
+  headline.textContent = words.phone.states[state];
+  detail.textContent = words.phone.stateMore[state] ?? '';
+  find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended'
+    ? words.phone.startAgain : words.phone.start;
+  gaze.run(!pictured() && state !== 'reconnecting');
+  ambient.run(pictured());
+  awake.keep(pictured() || state === 'reconnecting');
+  peek.freeze(state === 'frozen');
+  tell();
+  if (pictured()) chip.show(report, meter.fps, latency.now);
+  else signs.clear();
+  if (state === 'live' && !told) setTimeout(tipped, TIP_MS);
+  tip.hidden = state !== 'live' || told;
   // The button that was pressed is hidden now: the keyboard goes on at the next one.
-  if (state === 'live') stop.focus({ preventScroll: true });
+  if (state === 'live' && (document.activeElement ?? document.body) === document.body) {
+    peeking.focus({ preventScroll: true });
+  }
   if (state === 'lost' || state === 'ended') start.focus({ preventScroll: true });
 }
 
@@ -303,5 +309,7 @@ Object.defineProperty(window, 'whycam', {
     get fps() { return meter.fps; },
     get latency() { return latency.now; },
     get connection() { return current?.call?.connection ?? null; },
+    get recording() { return current?.recording ?? ''; },
+    get awake() { return awake.lock !== null; },
   }),
 });

@@ -2,14 +2,15 @@
 /**
  * What the page is doing, and what may follow.
  *
- *   joining -> idle -> asking -> calling -> live -> lost | ended
- *           -> outside                      live <-> reconnecting
+ *   joining -> idle -> asking -> calling -> live <-> frozen -> lost | ended
+ *           -> outside             live, frozen -> reconnecting -> live
  *
  * A device that has not joined stays `outside`, until it comes with a new code. A file needs no permission, so it skips
  * `asking`. A try that fails or is cancelled before it was live returns to `idle`. A call that breaks off is made again
  * while the server may come back; from `lost` and `ended` the person starts again.
  *
- * @typedef {'joining' | 'outside' | 'idle' | 'asking' | 'calling' | 'live' | 'reconnecting' | 'lost' | 'ended'} State
+ * @typedef {'joining' | 'outside' | 'idle' | 'asking' | 'calling' | 'live' | 'frozen' | 'reconnecting' | 'lost'
+ *   | 'ended'} State
  */
 
 /** @type {Record<State, State[]>} */
@@ -19,7 +20,8 @@ const FOLLOWS = {
   idle: ['asking', 'calling', 'joining'],
   asking: ['calling', 'idle'],
   calling: ['live', 'ended', 'idle', 'outside'],
-  live: ['reconnecting', 'ended'],
+  live: ['frozen', 'reconnecting', 'ended'],
+  frozen: ['live', 'reconnecting', 'ended'],
   reconnecting: ['live', 'lost', 'ended', 'outside'],
   lost: ['asking', 'calling', 'joining'],
   ended: ['asking', 'calling', 'joining'],

@@ -33,7 +33,7 @@ def test_elsewhere_it_is_called_an_estimate(page: Page, tmp_path: Path) -> None:
         page.click("#start")
         page.wait_for_selector(LIVE)
         page.wait_for_function("() => window.whycam.latency !== null")
-        page.wait_for_function(r"() => /^\d+ ms estimated$/.test(document.querySelector('#latency').textContent)")
+        page.wait_for_function(r"() => /^≈ \d+ ms$/.test(document.querySelector('#latency').textContent)")
         assert page.evaluate("() => window.whycam.latency.measured") is False
 
 

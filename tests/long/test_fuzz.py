@@ -23,7 +23,7 @@ from stream.session import Sessions, Settings
 from stream.sidecar import SidecarFrame, SidecarWriter
 from tests import film, tiny
 from tests.engines import fast
-from tests.fuzz import bent, fuzz
+from tests.fuzz import Child, bent, fuzz
 
 pytestmark = pytest.mark.timeout(900)
 TEN_MINUTES = 600.0
@@ -60,7 +60,7 @@ FILMS = (
     *(("mkv", "ffv1", "yuv420p"), ("mpg", "mpeg2video", "yuv420p"), ("mpg", "mpeg1video", "yuv420p")),
     *(
         ("flv", "flv", "yuv420p"),
-        ("gif", "gif", "rgb8"),
+        ("ts", "libx264", "yuv420p"),
         ("mkv", "huffyuv", "yuv422p"),
         ("mp4", "libsvtav1", "yuv420p"),
     ),
@@ -113,6 +113,29 @@ def fuzzed(target: str, folder: Path, seconds: float, seed: int) -> None:
     assert not outcome.faults
 
 
+CRASHES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
+    "a model whose name is no text": (
+        "model",
+        lambda data: data.replace(b"bright spot", b"bright \xff\xfe\x80\xc0"),
+        "refused",
+    ),
+    "a film whose title is no text": ("film", lambda data: data.replace(b"Lavf", b"\xff\xc0\x80f"), "taken"),
+    "a film in a codec that nobody knows": ("film", lambda data: data.replace(b"avc1", b"\0\0\0\0"), "refused"),
+}
+"""What the fuzz found, each mended since."""
+
+
+@pytest.mark.parametrize("name", CRASHES)
+def test_what_the_fuzz_found_is_taken_or_refused_in_words(tmp_path: Path, name: str) -> None:
+    target, bend, said = CRASHES[name]
+    good = SEEDS[target](tmp_path)[0]
+    mutant = bend(good)
+    assert mutant != good
+    child = Child(target)
+    assert child.try_one(mutant) == said
+    child.end()
+
+
 @pytest.mark.parametrize("target", SEEDS)
 def test_bent_data_is_taken_or_refused_in_words(tmp_path: Path, target: str) -> None:
     fuzzed(target, tmp_path, 4, seed=1)
@@ -154,23 +177,20 @@ REQUESTS = (
 
 
 async def answered(port: int, request: bytes) -> int | None:
-    """The status that a request gets; None: the connection was closed without one."""
+    """The status that a request gets; None: none, for it may seem that more of it is to come."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
-        writer.write_eof()
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(0.3):
             line = await reader.readline()
-            while await reader.read(65536):
-                pass
         return int(line.split()[1]) if line.startswith(b"HTTP/1.") else None
-    except ConnectionError:
+    except (ConnectionError, TimeoutError):
         return None
     finally:
         writer.close()
 
 
-def requests(folder: Path, seconds: float, seed: int) -> Counter[int | None]:
+def requests(folder: Path, seconds: float, seed: int, caplog: pytest.LogCaptureFixture) -> Counter[int | None]:
     """The answers to as many bent requests as come in so many seconds."""
     chance, engine = random.Random(seed), fast(folder)
     answers: Counter[int | None] = Counter()
@@ -180,29 +200,34 @@ def requests(folder: Path, seconds: float, seed: int) -> Counter[int | None]:
             port = await doors.listen("127.0.0.1", 0, most_an_address=64)
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                mutants = [bent(chance.choice(REQUESTS), chance) for _ in range(8)]
+                mutants = [bent(chance.choice(REQUESTS), chance) for _ in range(24)]
                 for status in await asyncio.gather(*(answered(port, mutant) for mutant in mutants)):
                     answers[status] += 1
                     assert status is None or status < 500 or status in (501, 503, 505), mutants
             assert await answered(port, REQUESTS[0]) == 200  # it goes on
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for _ in range(120):  # one that still waits for a body has ten seconds
+            left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            if not left:
+                break
+            await asyncio.sleep(0.1)
         assert not left, left
 
     try:
         asyncio.run(run())
     finally:
         engine.close()
+    assert "Traceback" not in caplog.text
     return answers
 
 
-def test_bent_requests_are_answered_or_refused(tmp_path: Path) -> None:
-    answers = requests(tmp_path, 5, seed=1)
+def test_bent_requests_are_answered_or_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answers = requests(tmp_path, 5, 1, caplog)
     print(answers)
-    assert answers[200] > 5
-    assert answers[400] > 5
+    assert answers[200]
+    assert answers[400] > 50
 
 
 @pytest.mark.long
-def test_bent_requests_for_ten_minutes(tmp_path: Path) -> None:
-    answers = requests(tmp_path, TEN_MINUTES, seed=round(time.time()))
+def test_bent_requests_for_ten_minutes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    answers = requests(tmp_path, TEN_MINUTES, round(time.time()), caplog)
     print(sum(answers.values()), "requests:", dict(answers))

@@ -1,0 +1,34 @@
+// @ts-check
+/** Keeps the screen awake while a picture is live; the browser lets go whenever the page is hidden. */
+
+export class Awake {
+  constructor() {
+    this.wanted = false;
+    /** @type {WakeLockSentinel | null} */
+    this.lock = null;
+    document.addEventListener('visibilitychange', () => void this.#ask());
+  }
+
+  /** @param {boolean} wanted */
+  keep(wanted) {
+    this.wanted = wanted;
+    void this.#ask();
+  }
+
+  async #ask() {
+    if (!this.wanted) {
+      const { lock } = this;
+      this.lock = null;
+      return lock?.release();
+    }
+    if (document.hidden || (this.lock && !this.lock.released) || !('wakeLock' in navigator)) return undefined;
+    try {
+      const lock = await navigator.wakeLock.request('screen');
+      if (!this.wanted || this.lock?.released === false) return lock.release();
+      this.lock = lock;
+    } catch (error) {
+      console.info('wake lock:', error); // a low battery refuses it; the picture goes on
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+// @ts-check
+/** Single keys that do what buttons do. They rest while something is typed, and can be switched off (WCAG 2.1.4). */
+
+const STORED = 'whycam.keys';
+
+export class Keys {
+  /** @param {Record<string, () => void>} actions by `KeyboardEvent.key`, letters in lower case */
+  constructor(actions) {
+    this.actions = actions;
+    this.on = stored() !== 'off';
+    document.addEventListener('keydown', (event) => this.#pressed(event));
+  }
+
+  /** @param {boolean} on kept for this browser's next visit too */
+  switch(on) {
+    this.on = on;
+    try {
+      localStorage.setItem(STORED, on ? 'on' : 'off');
+    } catch {
+      // A browser may keep nothing; then it holds until the page is closed.
+    }
+  }
+
+  /** @param {KeyboardEvent} event */
+  #pressed(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return;
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    if (!this.on && key.length === 1) return;
+    const action = Object.hasOwn(this.actions, key) ? this.actions[key] : undefined;
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(STORED);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,285 @@
+// @ts-check
+/**
+ * One recording, opened: its films, the time line, and the heat drawn anew over the camera's film.
+ *
+ * A recording that still runs is watched live instead.
+ */
+
+import { course, fileOf, zipOf } from './archive.js';
+import { HELD } from './colormaps.js';
+import { bytes, clock } from './figures.js';
+import { find, made } from './find.js';
+import { Heat } from './heat.js';
+import { Player } from './player.js';
+import { Problem } from './problem.js';
+import { COLORMAPS } from './protocol.js';
+import { Sidecar, UNTOLD } from './sidecar.js';
+import { Timeline } from './timeline.js';
+import { Viewer } from './viewer.js';
+import { percent, words } from './words.js';
+
+/** @typedef {import('./archive.js').Recording} Recording */
+/** @typedef {import('./sidecar.js').Frame} Frame */
+/** @typedef {{colormap?: string, opacity?: number, own?: boolean}} Look `own`: full heat is each map's own maximum */
+
+const SIDECAR = 'predictions.jsonl';
+/** Numbers that change faster cannot be read. */
+const BETWEEN_MS = 120;
+
+export class Screening {
+  /** @param {(sentence: string) => void} complain */
+  constructor(complain) {
+    this.complain = complain;
+    /** @type {Recording | null} */
+    this.recording = null;
+    /** @type {Sidecar | null} */
+    this.sidecar = null;
+    /** @type {Viewer[]} */
+    this.viewers = [];
+    /** The class whose heat is drawn; null: what was drawn then. @type {number | null} */
+    this.chosen = null;
+    /** What the person set; absent: as it was then. @type {Look} */
+    this.look = {};
+    this.counted = 0;
+
+    this.camera = find('camera', HTMLVideoElement);
+    this.explained = find('explained', HTMLVideoElement);
+    this.heat = new Heat(find('heat', HTMLCanvasElement));
+    this.play = find('play', HTMLButtonElement);
+    this.colormap = find('colormap', HTMLSelectElement);
+    this.opacity = find('opacity', HTMLInputElement);
+    this.classes = find('classes', HTMLElement);
+    this.timeline = new Timeline(find('timeline', HTMLElement), (time) => this.player.seek(time));
+    this.player = new Player(this.camera, this.explained, {
+      moved: () => this.#moved(),
+      changed: () => this.#changed(),
+      unplayable: (film) => complain(words.shelf.unplayable(film)),
+    });
+
+    this.play.addEventListener('click', () => this.toggle());
+    find('rate', HTMLSelectElement).addEventListener('change', ({ target }) => (
+      this.player.hurry(Number(/** @type {HTMLSelectElement} */ (target).value))
+    ));
+    this.colormap.append(...COLORMAPS.map((name) => new Option(words.common.colormaps[name], name)));
+    this.colormap.addEventListener('change', () => this.#set({ colormap: this.colormap.value }));
+    this.opacity.addEventListener('input', () => this.#set({ opacity: Number(this.opacity.value) }));
+    this.own = find('own', HTMLInputElement);
+    this.own.addEventListener('change', () => this.#set({ own: this.own.checked }));
+    find('scale', HTMLElement).append(...[1, 0.5, 0].map((score) => made('span', '', percent(score))));
+    find('as-then', HTMLButtonElement).addEventListener('click', () => {
+      this.look = {};
+      this.#choose(null);
+    });
+  }
+
+  /** @param {Recording} recording */
+  open(recording) {
+    this.close();
+    this.recording = recording;
+    const live = recording.live !== null;
+    document.body.dataset.live = String(live);
+    this.#files(recording);
+    find('live-link', HTMLAnchorElement).href = `/watch#${recording.live ?? ''}`;
+    if (live) return this.#watch(/** @type {string} */ (recording.live));
+    this.player.open(recording.segments, (name) => fileOf(recording.id, name));
+    this.timeline.show({ times: [], classes: [] }, this.player.seconds);
+    if (!recording.segments.length) this.complain(words.shelf.noFilm);
+    if (recording.files.some(({ name }) => name === SIDECAR)) {
+      this.#read(recording);
+      void this.#course(recording);
+    } else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
+    this.#moved();
+  }
+
+  close() {
+    this.recording = null;
+    this.player.close();
+    this.sidecar?.close();
+    this.sidecar = null;
+    this.viewers.forEach((viewer) => viewer.close());
+    this.viewers = [];
+    this.camera.srcObject = this.explained.srcObject = null;
+    this.chosen = null;
+    this.look = {};
+    this.timeline.time = 0;
+    this.classes.replaceChildren();
+    this.heat.clear();
+    find('heat-says', HTMLElement).replaceChildren();
+    find('heat-says', HTMLElement).dataset.text = '';
+  }
+
+  toggle() {
+    if (this.player.playing) this.player.pause();
+    else this.player.play();
+  }
+
+  /** @param {number} seconds */
+  move(seconds) {
+    this.player.seek(this.player.time + seconds);
+  }
+
+  /** To the next explained frame, or the one before. @param {1 | -1} way */
+  step(way) {
+    this.player.pause();
+    const { before, after } = this.sidecar?.around(this.player.time) ?? { before: null, after: null };
+    const time = way > 0 ? after : before;
+    if (time !== null) this.player.seek(time + 0.001); // a film's own time stamps are rounded
+  }
+
+  /** @param {string} session */
+  #watch(session) {
+    for (const [film, stream] of /** @type {[HTMLVideoElement, 'camera' | 'explained'][]} */ ([
+      [this.camera, 'camera'], [this.explained, 'explained'],
+    ])) {
+      film.autoplay = true;
+      const viewer = new Viewer(film, session, stream, {
+        report: () => {},
+        seen: () => this.complain(''),
+        over: () => {}, // the recording is looked at again soon, and is finished then
+      });
+      this.viewers.push(viewer);
+      viewer.open().catch((error) => this.complain(Problem.of(error).message));
+    }
+  }
+
+  /** @param {Recording} recording */
+  async #course(recording) {
+    try {
+      const found = await course(recording.id);
+      if (this.recording !== recording) return;
+      this.timeline.show(found, this.player.seconds);
+      this.classes.replaceChildren(...found.classes.map(({ class: number, label }, i) => {
+        const button = made('button', `class tint-${i}`);
+        button.type = 'button';
+        button.dataset.class = String(number);
+        button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'score'));
+        button.addEventListener('click', () => this.#choose(this.chosen === number ? null : number));
+        const item = made('li', '');
+        item.append(button);
+        return item;
+      }));
+      this.#choose(this.chosen);
+    } catch (error) {
+      if (this.recording === recording) this.complain(Problem.of(error).message);
+    }
+  }
+
+  /** @param {Recording} recording */
+  #read(recording) {
+    this.sidecar = new Sidecar(fileOf(recording.id, SIDECAR), {
+      grown: () => this.#draw(),
+      failed: (why) => this.complain(words.shelf.sidecarDamaged(why)),
+    });
+  }
+
+  /** @param {Look} look */
+  #set(look) {
+    Object.assign(this.look, look);
+    this.#draw();
+  }
+
+  /** @param {number | null} chosen */
+  #choose(chosen) {
+    this.chosen = chosen;
+    for (const button of this.classes.querySelectorAll('button')) {
+      button.setAttribute('aria-pressed', String(button.dataset.class === String(chosen)));
+    }
+    this.timeline.mark(chosen);
+    this.#draw();
+  }
+
+  #changed() {
+    const { playing, segment } = this.player;
+    this.play.setAttribute('aria-label', playing ? words.shelf.pause : words.shelf.play);
+    this.play.dataset.playing = String(playing);
+    find('camera-film', HTMLElement).hidden = segment?.camera === null;
+    find('explained-film', HTMLElement).hidden = segment?.explained === null;
+    find('films', HTMLElement).dataset.upright = String(Boolean(segment && segment.size[1] > segment.size[0]));
+  }
+
+  #moved() {
+    this.#draw();
+    const now = performance.now();
+    if (this.player.playing && now - this.counted < BETWEEN_MS) return;
+    this.counted = now;
+    const { time, seconds } = this.player;
+    const frame = this.sidecar?.at(time);
+    const best = frame?.maps[0];
+    this.timeline.at(time, best ? { label: this.sidecar?.labels.get(best.class) ?? '', score: best.score } : null);
+    find('clock', HTMLElement).textContent = `${clock(time)} / ${clock(seconds)}`;
+    this.timeline.scores().forEach(({ class: number, score }, i) => {
+      // The chart has 600 moments, the sidecar every frame, but only of the classes that were among its best.
+      const known = frame ? frame.maps.find((map) => map.class === number)?.score ?? null : score;
+      const text = this.classes.children[i]?.querySelector('.score');
+      if (text) text.textContent = known === null ? '–' : percent(known);
+    });
+  }
+
+  /** The heat of the frame on the screen. */
+  #draw() {
+    const { segment } = this.player;
+    const frame = this.sidecar?.at(this.player.frameTime) ?? null;
+    this.#says(frame);
+    const look = this.#showLook(frame);
+    if (!segment || !frame || !this.sidecar) return this.heat.clear();
+    const [width, height] = segment.size;
+    this.heat.draw(this.#maps(frame), look, { width, height }, this.sidecar.fit);
+  }
+
+  /** What the person set, for the rest what was set then. @param {Frame | null} frame */
+  #showLook(frame) {
+    const look = { ...(frame?.settings ?? UNTOLD), ...this.look };
+    if (this.colormap.value !== look.colormap) this.colormap.value = look.colormap;
+    if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
+    this.own.checked = this.look.own ?? false;
+    document.body.dataset.colormap = look.colormap;
+    find('as-then', HTMLButtonElement).disabled = this.chosen === null && !Object.keys(this.look).length;
+    return { colormap: look.colormap, opacity: look.opacity };
+  }
+
+  /** @param {Frame} frame */
+  #maps({ maps, settings }) {
+    const held = settings.hold.flatMap((number) => maps.find((map) => map.class === number) ?? []);
+    const shown = this.chosen !== null ? maps.filter((map) => map.class === this.chosen) : held.length ? held : maps.slice(0, 1);
+    return this.look.own ? shown.map((map) => ({ ...map, scale: 1 })) : shown;
+  }
+
+  /** What is drawn, or why nothing is. @param {Frame | null} frame */
+  #says(frame) {
+    const says = find('heat-says', HTMLElement);
+    const { sidecar } = this;
+    if (!sidecar) return;
+    const drawn = frame ? this.#maps(frame) : [];
+    let text;
+    if (!frame) text = sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames);
+    else if (this.chosen !== null && !frame.maps.some((map) => map.class === this.chosen)) {
+      text = words.shelf.notKept(sidecar.labels.get(this.chosen) ?? '');
+    } else text = drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`).join('\n');
+    if (says.dataset.text === text) return;
+    says.dataset.text = text;
+    says.replaceChildren(...text.split('\n').map((one, place) => {
+      const part = made('span', '', one);
+      if (drawn.length > 1) part.style.setProperty('--held', HELD[place]);
+      part.classList.toggle('held', drawn.length > 1);
+      return part;
+    }));
+  }
+
+  /** @param {Recording} recording */
+  #files(recording) {
+    const list = find('files', HTMLElement);
+    const link = (/** @type {string} */ name, /** @type {string} */ href, /** @type {number} */ size) => {
+      const item = made('li', '');
+      const anchor = made('a', '');
+      anchor.href = href;
+      anchor.download = '';
+      anchor.append(made('span', 'name', name), made('span', 'size', bytes(size)));
+      item.append(anchor);
+      return item;
+    };
+    list.replaceChildren(
+      link(words.shelf.all, zipOf(recording.id), recording.bytes),
+      ...recording.files.map(({ name, bytes: size }) => link(name, `${fileOf(recording.id, name)}?download=1`, size)),
+    );
+  }
+}

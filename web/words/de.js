@@ -1,0 +1,347 @@
+// @ts-check
+/** Alle Texte der Seiten auf Deutsch; die Schlüssel gibt en.js vor. */
+
+/** @typedef {typeof import('./en.js').english} Words */
+
+/** @type {Words['common']} */
+const common = {
+  brand: 'whycam',
+  cancel: 'Abbrechen',
+  labelsAreEnglish: 'Die Namen sind die von ImageNet, auf Englisch.',
+  held: 'gehalten',
+  colormaps: {
+    inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',
+  },
+  opacity: 'Stärke',
+  colormap: 'Farben',
+
+  problems: {
+    serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
+      + 'versuch es dann noch einmal.',
+    notJoined: 'Dieses Gerät ist nicht angemeldet oder kommt mit einem alten Code. Scanne den Code, den der Computer '
+      + 'jetzt zeigt.',
+    oldCode: 'Das ist ein alter Code. Scanne den, den der Computer jetzt zeigt.',
+    manyCodes: 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '
+      + 'Computer jetzt zeigt.',
+    full: 'Der Server hat so viele Kameras, wie er bedienen kann, oder dieses Gerät so viele, wie eines haben darf. '
+      + 'Beende eine davon und versuch es dann noch einmal.',
+    insecure: 'Browser geben die Kamera nur sicheren Seiten. Öffne diese Seite mit https:// oder, auf dem Computer, '
+      + 'der sie anbietet, als http://localhost.',
+    noCalls: 'Dieser Browser kann keine Live-Verbindung aufbauen (WebRTC fehlt oder ist abgeschaltet). Nimm einen '
+      + 'aktuellen Chrome, Edge, Firefox oder Safari.',
+    badAnswer: 'Die Antwort des Servers ist unverständlich. Lade die Seite neu und versuch es dann noch einmal.',
+    noPath: 'Der Server hat geantwortet, aber es kam keine Verbindung zustande. Sieh nach, ob eine Firewall oder ein '
+      + 'VPN zwischen diesem Gerät und dem Server UDP aufhält, und versuch es dann noch einmal.',
+    noPicture: 'Die Verbindung steht, aber es kam kein Bild zurück. Sieh in das Protokoll des Servers und versuch es '
+      + 'dann noch einmal.',
+    connectionLost: 'Die Verbindung ist abgebrochen. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz '
+      + 'ist, und starte dann neu.',
+    serverClosed: 'Der Server hat die Verbindung beendet. Sieh nach, ob er noch läuft, und starte dann neu.',
+    serverRefused: (status, text) => (text
+      ? `Der Server lehnt ab: „${text}“`
+      : `Der Server lehnt ab (HTTP ${status}). Versuch es gleich noch einmal.`),
+    unexpected: (detail) => `In der Seite ging etwas schief (${detail}). Lade sie neu und versuch es dann noch einmal.`,
+  },
+};
+
+/** @type {Words['phone']} */
+const phone = {
+  picture: 'Das erklärte Bild',
+  panel: 'Was das Netz sieht',
+  labels: 'Die fünf wahrscheinlichsten Klassen; auf eine tippen hält die Heatmap bei ihr',
+  headline: 'Sieh, worauf ein neuronales Netz schaut.',
+  pitch: 'Richte die Kamera auf etwas. Die warmen Stellen entscheiden, wie es das Netz nennt.',
+  promise: 'Das Video geht an den Computer, der diese Seite anbietet, und sonst nirgendwohin. Er darf es aufnehmen.',
+  start: 'Kamera starten',
+  startAgain: 'Neu starten',
+  openFile: 'Videodatei öffnen',
+  head: 'Die Verbindung',
+  stop: 'Verbindung beenden',
+  record: 'Aufnehmen',
+  recorded: 'Aufnahme läuft',
+  freeze: 'Einfrieren',
+  hide: 'Verdecken',
+  hideTitle: 'Verdeckt die heißeste Stelle und fragt das Modell noch einmal',
+  save: 'Sichern',
+  more: 'Mehr',
+  share: 'Bild teilen',
+  helpShort: 'Hilfe',
+  hint: 'Tippe auf einen Namen, damit die Heatmap bei ihm bleibt, auf zwei, um sie zu vergleichen.',
+  hintHeld: 'Noch einmal tippen gibt ihn frei.',
+  tip: 'Tippe auf einen Namen: Er bleibt. Auf das Bild: nur die Kamera.',
+  peek: 'Nur das Bild der Kamera',
+  peeking: 'Kamera, ohne Heatmap',
+  frozen: 'Eingefroren. Du kannst weiterfragen.',
+  flip: 'Zur anderen Kamera wechseln',
+  torch: 'Licht',
+  zoom: 'Zoom',
+  zoomBy: (factor) => `${factor}×`,
+  cameras: 'Welche Kamera',
+  cameraNumber: (number) => `Kamera ${number}`,
+  search: 'Eine Klasse nach Namen halten (Englisch)',
+  searchExample: 'Wo ist … „banana“?',
+  hiding: 'Die heißeste Stelle wird verdeckt …',
+  saved: (file) => `Gesichert als ${file}.`,
+  seen: (label, share) => `${label}, ${share}`,
+
+  camera: 'Kamera',
+
+  phones: 'Mit dem Handy',
+  phonesHow: 'Scanne das mit der Kamera des Handys.',
+  phonesMore: 'Das Handy kommt nicht hierher?',
+  phonesUnreachable: (port) => 'Ist das Handy im selben Netz? Ein Gast- oder Schul-WLAN trennt seine Geräte vielleicht '
+    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet) und starte whycam neu: Seine Adresse ist '
+    + `dann eine andere. Eine Firewall muss TCP ${port} und UDP durchlassen (--udp-ports grenzt ein, welche Ports).`,
+  noLan: 'Handys können mitmachen, wenn whycam mit `whycam serve --lan` gestartet wird.',
+  noNetwork: 'Dieser Computer ist in keinem Netz, also erreicht ihn kein Handy. Verbinde ihn mit einem WLAN oder mit '
+    + 'dem Hotspot des Handys (er braucht kein Internet) und starte whycam dann neu.',
+  code: 'QR-Code: die Seite für Handys',
+  help: 'Hilfe für Handys',
+
+  states: {
+    joining: 'Suche den Server …',
+    outside: 'Nicht angemeldet.',
+    idle: 'Bereit.',
+    asking: 'Darf die Seite die Kamera benutzen?',
+    calling: 'Verbinde …',
+    live: 'Live.',
+    frozen: 'Eingefroren. Du kannst weiterfragen.',
+    reconnecting: 'Verbinde wieder …',
+    lost: 'Die Verbindung ist verloren.',
+    ended: 'Beendet.',
+  },
+  stateMore: {
+    reconnecting: 'Die Verbindung ist abgebrochen. Die Seite versucht es von selbst wieder, auch wenn der Server neu startet.',
+    asking: 'Der Browser fragt dich. Erlaube es, und das Bild geht an den Computer, der diese Seite anbietet.',
+    calling: 'Das erste Bild ist unterwegs.',
+  },
+
+  fileDone: 'Die Datei ist zu Ende.',
+  keptIn: (folder) => `Die Aufnahme liegt in ${folder} auf dem Computer, der diese Seite anbietet.`,
+
+  fps: (fps) => `${fps} fps`,
+  latency: (ms, measured) => (measured ? `${ms} ms` : `≈ ${ms} ms`),
+  latencyTold: (ms, measured) => `${ms} ms, ${measured ? 'gemessen' : 'geschätzt'}`,
+  latencyTitle: 'Von diesem Gerät zum Computer und zurück auf den Bildschirm',
+  exact: 'exakt',
+  carried: (ms) => `mitgeführt, ${ms} ms alt`,
+  noHeatmap: 'keine Heatmap',
+  stalled: 'kein Kamerabild',
+  dropped: (frames) => `${frames} verworfen`,
+
+  details: {
+    model: 'Modell', inference: 'Zeit des Modells', frame: 'Zeit des Servers', latency: 'Kamera bis Bildschirm',
+    dropped: 'Verworfen', lost: 'Verloren', recording: 'Aufnahme',
+  },
+  ms: (ms) => `${ms} ms`,
+  framesOf: (frames, all) => `${frames} von ${all} Bildern`,
+  badDay: {
+    stalled: 'Von der Kamera dieses Geräts kommt kein Bild. Benutzt sie eine andere App, oder ist das Netz weg?',
+    restarting: 'Das Modell startet neu; bis dahin geht das Bild ohne Heatmap weiter.',
+    slowModel: (ms) => `Das Modell braucht ${ms} ms für ein Bild; die Heatmap folgt solange dem Gegenstand.`,
+    losing: (frames) => `Das Netz hat gerade ${frames} Bilder verloren. Geh näher an das WLAN.`,
+    fewFrames: (fps) => `Nur ${fps} Bilder in der Sekunde kommen zurück: Der Computer oder das Netz hat zu viel zu tun.`,
+    late: (seconds) => `Das Bild kommt ${seconds} s zu spät: Der Computer oder das Netz hat zu viel zu tun.`,
+  },
+
+  recordingTo: (folder) => `Aufnahme in ${folder} auf dem Computer.`,
+  notRecording: 'Es wird nichts aufgenommen.',
+  recordingStopped: (reason) => (reason
+    ? `Die Aufnahme hat aufgehört: „${reason}“`
+    : 'Die Aufnahme hat aufgehört; der Server nannte keinen Grund.'),
+
+  problems: {
+    refused: 'Die Kamera ist für diese Seite gesperrt. Erlaube sie in den Website-Einstellungen des Browsers und drücke '
+      + 'den Knopf dann noch einmal.',
+    noCamera: 'Der Browser findet keine Kamera. Schließe eine an und drücke den Knopf noch einmal, oder öffne eine '
+      + 'Videodatei.',
+    inUse: 'Die Kamera ist belegt, wahrscheinlich von einer anderen App oder einem anderen Tab. Schließe dort und drücke '
+      + 'den Knopf dann noch einmal.',
+    cameraStopped: 'Die Kamera sendet keine Bilder mehr. Sieh nach, ob sie noch angeschlossen und erlaubt ist, und '
+      + 'starte dann neu.',
+    cameraOther: (detail) => `Die Kamera ist nicht gestartet (${detail}). Versuch es noch einmal oder öffne eine Videodatei.`,
+    noCapture: 'Dieser Browser kann keine Videodatei senden (ihm fehlt captureStream, wie Safari). Öffne die Datei in '
+      + 'Chrome, Edge oder Firefox, oder nimm die Kamera.',
+    unreadableFile: (name) => `Der Browser kann ${name} nicht abspielen. Nimm eine MP4- (H.264) oder WebM-Datei, oder `
+      + `lass sie auf dem Computer erklären: whycam process ${name}`,
+    wrongRole: 'Dieses Gerät ist zum Zuschauen angemeldet. Scanne den Code für Handys, den der Computer zeigt.',
+    unknownName: (name) => `Keine Klasse heißt „${name}“. Versuch einen englischen Namen, etwa banana oder cup.`,
+    noOtherCamera: 'Die andere Kamera ist nicht gestartet. Wähle eine in der Liste unter „Mehr“.',
+    noPictureYet: 'Es gibt noch kein Bild zum Sichern. Warte auf das erste.',
+    commandRefused: (text) => `Der Server lehnt ab: „${text}“`,
+  },
+};
+
+/** @type {Words['wall']} */
+const wall = {
+  title: 'whycam an der Wand',
+  join: 'Mach mit deinem Handy mit',
+  scan: 'Scannen.\nZeigen.\nSehen.',
+  scanHow: 'Scanne den Code mit der Kamera eines Handys, richte sie auf etwas und sieh hier, wohin das Netz schaut.',
+  nobody: 'Niemand ist live.',
+  nobodyHow: 'Sobald eine Kamera startet, erscheint ihr Bild hier von selbst.',
+  ownCamera: 'Die Kamera dieses Computers nehmen',
+  recordings: 'Aufnahmen',
+  explainedPicture: 'Das erklärte Bild',
+  cameraPicture: 'Das Bild der Kamera',
+  labels: 'Die fünf wahrscheinlichsten Klassen; die Tasten 1 bis 5 halten die Heatmap bei einer',
+  enlarge: (labels) => (labels ? `Vergrößern: ${labels}` : 'Dieses Bild vergrößern'),
+  without: (before, after) => `${before} → ${after}`,
+  signs: {
+    frozen: 'Eingefroren',
+    hidden: 'Beleg verdeckt',
+    stalled: 'Kein Kamerabild',
+    restarting: 'Das Modell startet neu',
+    carried: (ms) => `Heatmap ${ms} ms alt`,
+    recording: 'Aufnahme läuft',
+  },
+  controls: 'Bedienung',
+  all: 'Alle',
+  side: 'Nebeneinander',
+  freeze: 'Einfrieren',
+  hide: 'Beleg verdecken',
+  qr: 'Code',
+  full: 'Vollbild',
+  help: 'Tasten',
+  helpTitle: 'Tasten',
+  helpKeys: [
+    ['1 … 5', 'die Heatmap bei dieser Klasse halten; noch einmal gibt sie frei; zwei lassen sich halten'],
+    ['0', 'zurück zur besten Klasse'],
+    ['f', 'das Bild einfrieren und wieder laufen lassen'],
+    ['e', 'den Beleg verdecken: die heißeste Stelle abdecken und sehen, was aus dem Namen wird'],
+    ['s', 'das Bild der Kamera neben dem erklärten'],
+    ['q', 'der Code für Handys'],
+    ['← →', 'das nächste Handy'],
+    ['Esc', 'alle Handys'],
+    ['w', 'Vollbild'],
+    ['h', 'diese Liste'],
+  ],
+  keysOn: 'Einzelne Tasten tun das',
+  close: 'Schließen',
+  onlyHost: 'Du schaust zu. Das Bild ändern nur der Computer, auf dem whycam läuft, und das Handy selbst.',
+  phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf jener Seite.',
+  whichOne: 'Mehrere Handys sind live. Klicke zuerst das an, das gemeint ist.',
+  noFullScreen: 'Der Browser lässt die Seite den Bildschirm nicht füllen. Versuch es mit seiner eigenen Taste, meist F11.',
+  serverGone: 'Der Server antwortet nicht. Die Seite versucht es von selbst wieder.',
+};
+
+/** @type {Words['shelf']} */
+const shelf = {
+  title: 'Aufnahmen',
+  pages: 'Seiten',
+  toCamera: 'Kamera',
+  toWall: 'Projektor',
+  nothing: 'Noch ist nichts aufgenommen.',
+  nothingHow: 'Jede Sitzung wird aufgenommen, solange sie läuft, wenn ihr roter Knopf nicht ausgeschaltet ist. Dann steht '
+    + 'sie hier.',
+  live: 'Live',
+  liveHow: 'Diese Sitzung wird gerade aufgenommen. Wenn sie endet, öffnen sich ihre Filme hier von selbst.',
+  parts: (count) => `${count} Teile`,
+  partsLabel: 'Teile dieser Sitzung',
+  part: (number, time, length) => `Teil ${number} · ${time} · ${length}`,
+  cutOff: 'abgeschnitten',
+  cutOffHow: 'abgeschnitten: Computer oder Server blieben stehen, die Filme reichen bis dorthin',
+  mostly: 'Was vor allem zu sehen war',
+  remove: 'Löschen',
+  removeOne: (time) => `Die Aufnahme von ${time} löschen`,
+  removed: (time) => `Die Aufnahme von ${time} ist gelöscht. Zehn Minuten lang lässt sie sich zurückholen.`,
+  undo: 'Zurückholen',
+  tooLate: 'Es ist zu spät: Die Aufnahme ist endgültig weg.',
+  gone: 'Diese Aufnahme gibt es nicht oder nicht mehr. Hier sind die, die es gibt.',
+  onlyHost: 'Die Aufnahmen zeigt der Computer, auf dem whycam läuft: Öffne diese Seite dort.',
+
+  cameraFilm: 'Der Film der Kamera',
+  explainedFilm: 'Der erklärte Film',
+  drawnNow: 'Kamera, die Heatmap hier gezeichnet:',
+  drawnThen: 'So wurde es damals erklärt',
+  play: 'Abspielen',
+  pause: 'Anhalten',
+  rate: 'Tempo',
+  timeline: 'Zeitpunkt; die Linien sind die Wahrscheinlichkeiten der Klassen',
+  moment: (time, whole, best) => `${time} von ${whole}${best ? `, ${best}` : ''}`,
+  ask: 'Wo ist …?',
+  askHow: 'Drück auf eine Klasse: Die Heatmap antwortet dann für sie, ohne das Modell. Die Begleitdatei hat sie für die '
+    + 'fünf besten Klassen jedes Bildes und für die gehaltenen.',
+  look: 'Aussehen',
+  asThen: 'Wie damals',
+  own: 'Auch schwache Klassen: volle Hitze ist das Maximum jeder Karte',
+  keys: 'Die Leertaste spielt ab, ← und → springen eine Sekunde, Komma und Punkt ein Bild, Esc geht zurück.',
+  keep: 'Dateien',
+  all: 'Alles (ZIP)',
+
+  reading: (frames) => `die Heatmaps werden gelesen, bisher ${frames} Bilder…`,
+  noFrames: 'keine Heatmap aufbewahrt',
+  noSidecar: 'die Begleitdatei mit den Heatmaps fehlt',
+  notKept: (label) => `${label} ist hier nicht unter den fünf besten`,
+  sidecarDamaged: (why) => `Die Begleitdatei mit den Heatmaps lässt sich nicht lesen (${why}). Die Filme laufen trotzdem.`,
+  unplayable: (film) => `Der Browser kann ${film} nicht abspielen. Lade die Datei herunter und öffne sie mit einem anderen `
+    + 'Programm, etwa VLC.',
+  noFilm: 'Diese Aufnahme hat keinen Film: Sie endete vor dem ersten Bild.',
+};
+
+/** @type {Words['help']} */
+const help = {
+  title: 'Hilfe für Handys',
+  back: 'Zurück zur Kamera',
+  warnTitle: 'Warum der Browser warnt',
+  warn: 'Ein Browser gibt die Kamera nur verschlüsselten Seiten. Der Computer, auf dem whycam läuft, hat keinen Namen im '
+    + 'Internet; deshalb hat er sein Zertifikat selbst geschrieben, und der Browser weiß nicht, wem es gehört. Übergehe '
+    + 'die Warnung einmal, oder installiere das Zertifikat.',
+  iphoneSafari: 'iPhone und iPad (Safari)',
+  passIphone: [
+    '„Diese Verbindung ist nicht privat“: Tippe auf *Details einblenden*.',
+    'Tippe am Ende des Textes auf *diese Website besuchen*, dann auf *Website besuchen*.',
+    'Wenn die Seite nach der Kamera fragt, tippe auf *Erlauben*.',
+  ],
+  androidChrome: 'Android (Chrome)',
+  passAndroid: [
+    '„Dies ist keine sichere Verbindung“: Tippe auf *Erweitert*.',
+    'Tippe am Ende des Textes auf *Weiter zu …*',
+    'Wenn die Seite nach der Kamera fragt, tippe auf *Bei Nutzung der App* oder *Zulassen*.',
+  ],
+  notJoined: 'Wenn die Seite dann sagt, dass dieses Gerät nicht angemeldet ist, scanne den Code noch einmal.',
+  limitsTitle: 'Wovor eine übergangene Warnung nicht schützt',
+  limits: 'Das Video ist verschlüsselt, im selben WLAN kann also niemand mithören. Aber wenn du die Warnung übergehst, '
+    + 'prüft niemand, *wer* am anderen Ende ist: Jemand im selben Netz, der sich aktiv als dieser Computer ausgibt, '
+    + 'könnte dir dieselbe Warnung zeigen, den Code an sich nehmen und deine Kamera sehen. Zu Hause ist das '
+    + 'unwahrscheinlich. In einem Netz, dem du nicht traust, nimm den Hotspot des Handys, installiere das Zertifikat '
+    + 'in einem Netz, dem du traust, oder starte whycam mit einem Zertifikat, das die Browser kennen (`--cert` und '
+    + '`--key`).',
+  installTitle: 'Das Zertifikat dauerhaft installieren',
+  install: 'Tu das in einem Netz, dem du traust. Es ist das Zertifikat der eigenen Zertifizierungsstelle dieses '
+    + 'Computers: Sie kann für `localhost` bürgen, für Namen, die auf `.local` enden, für private Adressen und für die '
+    + 'Adressen, die dieser Computer hatte, als sie entstand, und für nichts sonst im Internet. Entferne es, wenn du '
+    + 'whycam nicht mehr brauchst.',
+  download: 'whycam.crt herunterladen',
+  iphone: 'iPhone und iPad',
+  installIphone: [
+    'Öffne es mit Safari (ein anderer Browser legt nur die Datei ab) und tippe auf *Zulassen*.',
+    'Einstellungen › *Profil geladen* (oder Allgemein › VPN und Geräteverwaltung) › whycam › *Installieren*.',
+    'Einstellungen › Allgemein › Info › *Zertifikatsvertrauenseinstellungen*: Schalte whycam ein.',
+  ],
+  android: 'Android',
+  installAndroid: [
+    'Lade es herunter.',
+    'Einstellungen › Sicherheit & Datenschutz › Weitere › Verschlüsselung & Anmeldedaten › Zertifikat installieren › '
+      + '*CA-Zertifikat* (such in den Einstellungen nach „CA-Zertifikat“; der Weg ist nicht überall gleich).',
+    'Wähle *whycam.crt*. Android wird sagen, dass das Netzwerk vielleicht überwacht wird; es meint dieses Zertifikat. '
+      + 'Chrome benutzt es von da an; Firefox führt eine eigene Liste.',
+  ],
+  troubleTitle: 'Die Seite öffnet sich nicht, oder es kommt kein Bild',
+  trouble: [
+    '*Ein anderes Netz.* Handy und Computer müssen im selben sein. Mobile Daten zählen nicht.',
+    '*Ein WLAN, das seine Geräte voneinander trennt*, wie es Gast- und Schulnetze oft tun. Schalte den Hotspot des '
+      + 'Handys ein, verbinde den Computer damit, starte whycam neu und scanne den neuen Code. Das braucht kein '
+      + 'Internet: Das Video bleibt zwischen den beiden. (Andere Programme des Computers nutzen vielleicht mobile '
+      + 'Daten; schalte sie am Handy ab, wenn du dafür bezahlst.)',
+    '*Eine Firewall auf dem Computer.* Sie muss den Port durchlassen, den die Adresse der Seite zeigt (TCP), und UDP '
+      + 'für das Video. `whycam serve --lan --udp-ports 50000-50100` grenzt die UDP-Ports auf die ein, die du öffnest.',
+    '*Ein anderer Browser als Safari auf einem iPhone.* Erlaube ihm, nach Geräten zu suchen: Einstellungen › '
+      + 'Datenschutz & Sicherheit › *Lokales Netzwerk*.',
+    '*Ein VPN* auf dem Handy oder dem Computer. Schalte es ab, solange du whycam benutzt.',
+  ],
+  doctor: 'Auf dem Computer nennt `whycam doctor` dessen Adressen und sagt, was sonst nicht stimmt.',
+};
+
+/** @type {Words} */
+export const german = { common, phone, wall, shelf, help };

@@ -1,0 +1,373 @@
+// @ts-check
+/**
+ * Every text of the pages in English; each other language is a file like this one with the same keys, which tsc checks.
+ *
+ * Errors are sentences that say what happened and what to do next. `*strong*` and `` `code` `` are marked so. The labels
+ * stay ImageNet's English ones in every language: they are the model's, not the page's.
+ */
+
+const common = {
+  brand: 'whycam',
+  cancel: 'Cancel',
+  labelsAreEnglish: 'The names are ImageNet’s, in English.',
+  held: 'held',
+  /** @type {Record<string, string>} */
+  colormaps: {
+    inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',
+  },
+  opacity: 'Heat',
+  colormap: 'Colours',
+
+  problems: {
+    serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
+      + 'then try again.',
+    notJoined: 'This device has not joined, or with an old code. Scan the code that the computer shows now.',
+    oldCode: 'This is an old code. Scan the one that the computer shows now.',
+    manyCodes: 'Too many wrong codes came from this device. Wait a minute, then scan the code that the computer shows now.',
+    full: 'The server has all the cameras it can serve, or this device all that one may have. End one of them, then try '
+      + 'again.',
+    insecure: 'Browsers give the camera to secure pages only. Open this page with https://, or as http://localhost on '
+      + 'the computer that serves it.',
+    noCalls: 'This browser cannot make live calls (WebRTC is missing or switched off). Use a current Chrome, Edge, '
+      + 'Firefox or Safari.',
+    badAnswer: 'The server’s answer was not understood. Reload the page, then try again.',
+    noPath: 'The server answered, but no connection came about. Check that a firewall or VPN does not stop UDP between '
+      + 'this device and the server, then try again.',
+    noPicture: 'The connection stands, but no picture came back. Look at the server’s log, then try again.',
+    connectionLost: 'The connection broke off. Check that whycam is running and that this device is in its network, '
+      + 'then start again.',
+    serverClosed: 'The server ended the call. Check that it is still running, then start again.',
+    /** @param {number} status @param {string} text the server's own sentence, in English */
+    serverRefused: (status, text) => text || `The server refused the call (HTTP ${status}). Try again in a moment.`,
+    /** @param {string} detail */
+    unexpected: (detail) => `Something went wrong in the page (${detail}). Reload it, then try again.`,
+  },
+};
+
+const phone = {
+  picture: 'The explained picture',
+  panel: 'What the network sees',
+  labels: 'The five most probable classes; press one to hold the heatmap on it',
+  headline: 'See what a neural network looks at.',
+  pitch: 'Point the camera at something. The warm places are the ones that decide its name.',
+  promise: 'The video goes to the computer that serves this page and nowhere else. That computer may record it.',
+  start: 'Start the camera',
+  startAgain: 'Start again',
+  openFile: 'Open a video file',
+  head: 'The call',
+  stop: 'End the call',
+  record: 'Record',
+  recorded: 'Recording',
+  freeze: 'Freeze',
+  hide: 'Cover',
+  hideTitle: 'Covers the hottest place and asks the model again',
+  save: 'Save',
+  more: 'More',
+  share: 'Share the picture',
+  helpShort: 'Help',
+  hint: 'Tap a name to keep the heatmap on it, two to compare them.',
+  hintHeld: 'Tap it again to free it.',
+  tip: 'Tap a name to hold it. Tap the picture to see the camera’s.',
+  peek: 'The camera’s picture alone',
+  peeking: 'Camera, without the heatmap',
+  frozen: 'Frozen. You can ask on.',
+  flip: 'Turn to the other camera',
+  torch: 'Light',
+  zoom: 'Zoom',
+  /** @param {string} factor */
+  zoomBy: (factor) => `${factor}×`,
+  cameras: 'Which camera',
+  /** @param {number} number */
+  cameraNumber: (number) => `Camera ${number}`,
+  search: 'Hold any class by its name',
+  searchExample: 'Where is the … banana?',
+  hiding: 'Covering the hottest place…',
+  /** @param {string} file */
+  saved: (file) => `Saved as ${file}.`,
+  /** For screen readers. @param {string} label @param {string} share */
+  seen: (label, share) => `${label}, ${share}`,
+
+  camera: 'Camera',
+
+  phones: 'With a phone',
+  phonesHow: 'Scan this with the phone’s camera.',
+  phonesMore: 'The phone does not get here?',
+  /** @param {string} port */
+  phonesUnreachable: (port) => 'Is the phone in the same network? A guest or school Wi-Fi may keep devices apart: use '
+    + 'the phone’s hotspot (it needs no internet), then start whycam again: its address is new. '
+    + `A firewall must let in TCP ${port} and UDP (--udp-ports narrows which).`,
+  noLan: 'Phones can join when whycam is started with `whycam serve --lan`.',
+  noNetwork: 'This computer is in no network, so no phone can reach it. Join a Wi-Fi, or switch on the phone’s hotspot '
+    + 'and join that (it needs no internet); then start whycam again.',
+  code: 'QR code: the page for phones',
+  help: 'Help for phones',
+
+  /** What each state of the page is called in the status line. */
+  states: {
+    joining: 'Looking for the server…',
+    outside: 'Not joined.',
+    idle: 'Ready.',
+    asking: 'May the page use the camera?',
+    calling: 'Connecting…',
+    live: 'Live.',
+    frozen: 'Frozen. You can ask on.',
+    reconnecting: 'Connecting again…',
+    lost: 'The connection was lost.',
+    ended: 'Stopped.',
+  },
+  /** One more sentence for the states that need it. @type {Partial<Record<string, string>>} */
+  stateMore: {
+    reconnecting: 'The connection broke off. The page tries again by itself, also when the server starts anew.',
+    asking: 'The browser asks you. Allow it, and the picture goes to the computer that serves this page.',
+    calling: 'The first picture is on its way.',
+  },
+
+  fileDone: 'The file has ended.',
+  /** @param {string} folder */
+  keptIn: (folder) => `The recording is in ${folder} on the computer that serves this page.`,
+
+  /** @param {number} fps */
+  fps: (fps) => `${fps} fps`,
+  /** @param {number} ms @param {boolean} measured */
+  latency: (ms, measured) => (measured ? `${ms} ms` : `≈ ${ms} ms`),
+  /** @param {number} ms @param {boolean} measured */
+  latencyTold: (ms, measured) => `${ms} ms, ${measured ? 'measured' : 'estimated'}`,
+  latencyTitle: 'From this device to the computer and back onto the screen',
+  exact: 'exact',
+  /** @param {number} ms */
+  carried: (ms) => `carried, ${ms} ms old`,
+  noHeatmap: 'no heatmap',
+  stalled: 'no camera picture',
+  /** @param {number} frames */
+  dropped: (frames) => `${frames} dropped`,
+
+  /** The chip's longer words. */
+  details: {
+    model: 'Model', inference: 'Model’s time', frame: 'Server’s time', latency: 'Camera to screen', dropped: 'Dropped',
+    lost: 'Lost', recording: 'Recording',
+  },
+  /** @param {number} ms */
+  ms: (ms) => `${ms} ms`,
+  /** @param {number} frames @param {number} all */
+  framesOf: (frames, all) => `${frames} of ${all} frames`,
+  /** Plain words on a bad day. */
+  badDay: {
+    stalled: 'No picture comes from this device’s camera. Is another app using it, or is the network gone?',
+    restarting: 'The model starts again; until then the picture goes on without a heatmap.',
+    /** @param {number} ms */
+    slowModel: (ms) => `The model takes ${ms} ms a frame; the heatmap follows the object meanwhile.`,
+    /** @param {number} frames */
+    losing: (frames) => `The network lost ${frames} pictures just now. Go nearer to the Wi-Fi.`,
+    /** @param {number} fps */
+    fewFrames: (fps) => `Only ${fps} pictures a second come back: the computer or the network has too much to do.`,
+    /** @param {string} seconds */
+    late: (seconds) => `The picture comes ${seconds} s late: the computer or the network has too much to do.`,
+  },
+
+  /** @param {string} folder */
+  recordingTo: (folder) => `Recording to ${folder} on the computer.`,
+  notRecording: 'Nothing is recorded.',
+  /** @param {string} reason */
+  recordingStopped: (reason) => reason || 'The recording stopped; the server gave no reason.',
+
+  problems: {
+    refused: 'The camera is blocked for this page. Allow it in the browser’s site settings, then press the button again.',
+    noCamera: 'The browser finds no camera. Plug one in and press the button again, or open a video file.',
+    inUse: 'The camera is busy, most likely in another app or tab. Close that one, then press the button again.',
+    cameraStopped: 'The camera stopped sending pictures. Check that it is still connected and allowed, then start again.',
+    /** @param {string} detail */
+    cameraOther: (detail) => `The camera did not start (${detail}). Try again, or open a video file.`,
+    noCapture: 'This browser cannot send a video file (it lacks captureStream, as Safari does). Open the file in '
+      + 'Chrome, Edge or Firefox, or use the camera.',
+    /** @param {string} name */
+    unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file, or explain it on the computer: whycam process ${name}`,
+    wrongRole: 'This device joined to watch. Scan the code for phones, which the computer shows.',
+    /** @param {string} name */
+    unknownName: (name) => `No class is called “${name}”. Try an English name, such as banana or cup.`,
+    noOtherCamera: 'The other camera did not start. Choose one in the list under More.',
+    noPictureYet: 'There is no picture to save yet. Wait for the first one.',
+    /** @param {string} text the server's own sentence, in English */
+    commandRefused: (text) => text,
+  },
+};
+
+/** The projector, /watch. */
+const wall = {
+  title: 'whycam on the wall',
+  join: 'Join with your phone',
+  scan: 'Scan.\nPoint.\nSee.',
+  scanHow: 'Scan the code with a phone’s camera, point it at something, and see here where the network looks.',
+  nobody: 'Nobody is live.',
+  nobodyHow: 'As soon as a camera starts, its picture appears here by itself.',
+  ownCamera: 'Use this computer’s camera',
+  recordings: 'Recordings',
+  explainedPicture: 'The explained picture',
+  cameraPicture: 'The camera’s picture',
+  labels: 'The five most probable classes; the keys 1 to 5 hold the heatmap on one',
+  /** @param {string} labels */
+  enlarge: (labels) => (labels ? `Enlarge: ${labels}` : 'Enlarge this picture'),
+  /** The probability with the evidence and without it. @param {string} before @param {string} after */
+  without: (before, after) => `${before} → ${after}`,
+  signs: {
+    frozen: 'Frozen',
+    hidden: 'Evidence hidden',
+    stalled: 'No camera picture',
+    restarting: 'The model starts again',
+    /** @param {number} ms */
+    carried: (ms) => `Heat ${ms} ms old`,
+    recording: 'Recording',
+  },
+  controls: 'Controls',
+  all: 'All',
+  side: 'Side by side',
+  freeze: 'Freeze',
+  hide: 'Hide evidence',
+  qr: 'Code',
+  full: 'Full screen',
+  help: 'Keys',
+  helpTitle: 'Keys',
+  /** @type {[string, string][]} */
+  helpKeys: [
+    ['1 … 5', 'hold the heatmap on this class; once more frees it; two may be held'],
+    ['0', 'back to the best class'],
+    ['f', 'freeze the picture, and on again'],
+    ['e', 'hide the evidence: cover the hottest place and see what becomes of the label'],
+    ['s', 'the camera’s picture beside the explained one'],
+    ['q', 'the code for phones'],
+    ['← →', 'the next phone'],
+    ['Esc', 'all phones'],
+    ['w', 'full screen'],
+    ['h', 'this list'],
+  ],
+  keysOn: 'Single keys do this',
+  close: 'Close',
+  onlyHost: 'You are watching. Only the computer that runs whycam, and the phone itself, change the picture.',
+  phonesSend: 'This device joined with the code for phones: it sends its camera, and sees its own picture on that page.',
+  whichOne: 'Several phones are live. Click the one that is meant first.',
+  noFullScreen: 'The browser does not let the page fill the screen. Try its own key, most often F11.',
+  serverGone: 'The server does not answer. The page tries again by itself.',
+};
+
+/** The recordings, /recordings. */
+const shelf = {
+  title: 'Recordings',
+  pages: 'Pages',
+  toCamera: 'Camera',
+  toWall: 'Projector',
+  nothing: 'Nothing is recorded yet.',
+  nothingHow: 'Each session is recorded while it runs, unless its red button is switched off. It then stands here.',
+  live: 'Live',
+  liveHow: 'This session is being recorded. When it ends, its films open here by themselves.',
+  /** @param {number} count */
+  parts: (count) => `${count} parts`,
+  partsLabel: 'Parts of this session',
+  /** @param {number} number @param {string} time @param {string} length */
+  part: (number, time, length) => `Part ${number} · ${time} · ${length}`,
+  cutOff: 'cut off',
+  cutOffHow: 'cut off: the computer or the server stopped, the films go up to there',
+  mostly: 'What it mostly saw',
+  remove: 'Delete',
+  /** @param {string} time */
+  removeOne: (time) => `Delete the recording of ${time}`,
+  /** @param {string} time */
+  removed: (time) => `The recording of ${time} is deleted. For ten minutes it can be had back.`,
+  undo: 'Undo',
+  tooLate: 'It is too late: the recording is gone for good.',
+  gone: 'There is no such recording, or not any more. These are the ones there are.',
+  onlyHost: 'The recordings are shown on the computer that runs whycam: open this page there.',
+
+  cameraFilm: 'The camera’s film',
+  explainedFilm: 'The explained film',
+  drawnNow: 'Camera, with the heat drawn here:',
+  drawnThen: 'As it was explained then',
+  play: 'Play',
+  pause: 'Pause',
+  rate: 'Speed',
+  timeline: 'Moment; the lines are the probabilities of the classes',
+  /** @param {string} time @param {string} whole @param {string} best */
+  moment: (time, whole, best) => `${time} of ${whole}${best ? `, ${best}` : ''}`,
+  ask: 'Where is …?',
+  askHow: 'Press a class: the heat then answers for it, without the model. The sidecar keeps it for the five best classes '
+    + 'of each frame and for the held ones.',
+  look: 'Look',
+  asThen: 'As it was then',
+  own: 'Weak classes too: each map’s own maximum is full heat',
+  keys: 'Space plays, ← and → move by a second, comma and full stop by a frame, Esc goes back.',
+  keep: 'Files',
+  all: 'Everything (ZIP)',
+
+  /** @param {number} frames */
+  reading: (frames) => `reading the heatmaps, ${frames} frames so far…`,
+  noFrames: 'no heatmap was kept',
+  noSidecar: 'the sidecar with the heatmaps is missing',
+  /** @param {string} label */
+  notKept: (label) => `${label} is not among the five best here`,
+  /** @param {string} why */
+  sidecarDamaged: (why) => `The sidecar with the heatmaps cannot be read (${why}). The films play all the same.`,
+  /** @param {string} film */
+  unplayable: (film) => `The browser cannot play ${film}. Download it and open it with another program, such as VLC.`,
+  noFilm: 'This recording has no film: it was ended before the first picture.',
+};
+
+const help = {
+  title: 'Help for phones',
+  back: 'Back to the camera',
+  warnTitle: 'Why the browser warns',
+  warn: 'A browser gives the camera to encrypted pages only. The computer that runs whycam has no name on the internet, '
+    + 'so it wrote its certificate itself, and the browser cannot tell whose it is. Pass the warning once, or install '
+    + 'the certificate.',
+  iphoneSafari: 'iPhone and iPad (Safari)',
+  passIphone: [
+    '“This connection is not private”: tap *Show Details*.',
+    'Tap *visit this website* at the end of the text, then *Visit Website*.',
+    'When the page asks for the camera, tap *Allow*.',
+  ],
+  androidChrome: 'Android (Chrome)',
+  passAndroid: [
+    '“Your connection is not private”: tap *Advanced*.',
+    'Tap *Proceed to …* at the end of the text.',
+    'When the page asks for the camera, tap *While using the app* or *Allow*.',
+  ],
+  notJoined: 'If the page then says that this device has not joined, scan the code once more.',
+  limitsTitle: 'What a passed warning does not protect from',
+  limits: 'The video is encrypted, so nobody in the same Wi-Fi can listen in. But when you pass the warning, nobody '
+    + 'checks *who* is at the other end: somebody in the same network who actively pretends to be this computer could '
+    + 'show you the same warning, take the code, and see your camera. At home that is unlikely. In a network that you '
+    + 'do not trust, use the phone’s own hotspot, install the certificate in a network that you trust, or start whycam '
+    + 'with a certificate that browsers know (`--cert` and `--key`).',
+  installTitle: 'Install the certificate for good',
+  install: 'Do this in a network that you trust. It is the certificate of this computer’s own authority: it can vouch '
+    + 'for `localhost`, for names that end in `.local`, for private addresses and for the addresses this computer had '
+    + 'when it was made, and for nothing else on the internet. Remove it when you need whycam no longer.',
+  download: 'Download whycam.crt',
+  iphone: 'iPhone and iPad',
+  installIphone: [
+    'Open it with Safari (another browser only stores the file) and *Allow* the profile.',
+    'Settings › *Profile Downloaded* (or General › VPN & Device Management) › whycam › *Install*.',
+    'Settings › General › About › *Certificate Trust Settings*: switch whycam on.',
+  ],
+  android: 'Android',
+  installAndroid: [
+    'Download it.',
+    'Settings › Security & privacy › More › Encryption & credentials › Install a certificate › *CA certificate* (search '
+      + 'the settings for “CA certificate”; the way there differs).',
+    'Choose *whycam.crt*. Android will say that the network may be monitored; it means this certificate. Chrome uses it '
+      + 'from then on; Firefox keeps a list of its own.',
+  ],
+  troubleTitle: 'The page does not open, or no picture comes',
+  trouble: [
+    '*Another network.* Phone and computer have to be in the same one. Mobile data does not count.',
+    '*A Wi-Fi that keeps its devices apart*, as guest and school networks often do. Switch on the phone’s hotspot, join '
+      + 'it with the computer, then start whycam again and scan the new code. It needs no internet: the video stays '
+      + 'between the two. (Other programs of the computer may use mobile data; switch it off on the phone if you pay '
+      + 'for it.)',
+    '*A firewall on the computer.* It has to let in the port that the page’s address shows (TCP), and UDP for the '
+      + 'video. `whycam serve --lan --udp-ports 50000-50100` narrows the UDP ports to those that you open.',
+    '*Another browser than Safari on an iPhone.* Allow it to look for devices: Settings › Privacy & Security › *Local '
+      + 'Network*.',
+    '*A VPN* on the phone or on the computer. Switch it off while you use whycam.',
+  ],
+  doctor: 'On the computer, `whycam doctor` lists its addresses and what else is wrong.',
+};
+
+export const english = { common, phone, wall, shelf, help };
