@@ -112,12 +112,13 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
         explained = explain(at_rate, work, [writer, pictures], video, sidecar, writer.write_sound, earlier)
         thumbs.keep_first(explained.frames)
         thumbs.close()
+        rate = film.rate  # a closed file has none: PyAV reads memory that is gone
     Report(sidecar, video, source.name).write(folder / "report.html", folder / "report.png")
-    (folder / TOLD).write_text(_told(source, film, explained, work, inputs.name, results.name), encoding="utf-8")
+    (folder / TOLD).write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
     return explained
 
 
-def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: str, results: str) -> str:
+def _told(source: Path, rate: Fraction, explained: Explained, work: Pass, inputs: str, results: str) -> str:
     contract, look = work.engine.contract, work.look
     what = {
         "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
@@ -127,7 +128,7 @@ def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: st
     lines = [
         f"{source.name}, explained with whycam",
         "",
-        f"1. {source.name} was read upright, {float(film.rate):.2f} frames a second, and brought to {RATE} a second:",
+        f"1. {source.name} was read upright, {float(rate):.2f} frames a second, and brought to {RATE} a second:",
         f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
         f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
         f"   fitted to {contract.size[1]} x {contract.size[0]} pixels ({look.fit or contract.fit}).",
