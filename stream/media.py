@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -78,6 +78,11 @@ class Film:
     def rate(self) -> Fraction:
         """Frames a second, on average; 30 where nobody knows."""
         return self.video.average_rate or self.video.guessed_rate or Fraction(30)
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Where and when it was filmed, and with what."""
+        return self.container.metadata
 
     def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """See `read_film`."""
