@@ -255,32 +255,97 @@ def serve(
     asyncio.run(serve_until_stopped(engine, settings, port, ready, door))
 
 
+_LOOKS = "How it looks"
+LayoutOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--layout", rich_help_panel=_LOOKS, help=f"One of {', '.join(LAYOUTS)} (default: overlay)."),
+]
+StyleOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option("--style", rich_help_panel=_LOOKS, help="blend, or book: the book's own picture (default: blend)."),
+]
+ColormapOption = Annotated[
+    Optional[str],  # noqa: UP045
+    typer.Option(
+        "--colormap", rich_help_panel=_LOOKS, help=f"One of {', '.join(COLORMAPS)} (default: inferno; book: jet)."
+    ),
+]
+OpacityOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--opacity", rich_help_panel=_LOOKS, help="Of the hottest place (default: 0.7; book: 0.4).", min=0, max=1
+    ),
+]
+TopOption = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--top", rich_help_panel=_LOOKS, min=1, max=20, help="How many classes the label names (default: 1)."),
+]
+SureOption = Annotated[
+    Optional[float],  # noqa: UP045
+    typer.Option(
+        "--sure", rich_help_panel=_LOOKS, min=0, max=1, help="The label says 'not sure' below this probability."
+    ),
+]
+LabelOption = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option(
+        "--label/--no-label", rich_help_panel=_LOOKS, help="The label box (default: on; book's overlay: off)."
+    ),
+]
+LegendOption = Annotated[
+    Optional[bool],  # noqa: UP045
+    typer.Option("--legend/--no-legend", rich_help_panel=_LOOKS, help="Say what the colours mean (default: off)."),
+]
+TargetOption = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option(
+        "--target",
+        "-t",
+        rich_help_panel="What is explained",
+        metavar="NAME|NUMBER",
+        help="A class instead of the best one; may be given several times.",
+    ),
+]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+ReportOption = Annotated[
+    bool,
+    typer.Option(
+        "--report",
+        rich_help_panel="What else is left",
+        help="A page (.html) and a picture (.png) about the film.",
+    ),
+]
+MetadataOption = Annotated[
+    bool,
+    typer.Option(
+        "--keep-metadata", rich_help_panel="What else is left", help="Copy location, date and other metadata."
+    ),
+]
+
+
 @cli.command()
 def process(
     inputs: Annotated[
         list[str],
         typer.Argument(
             metavar="INPUT...",
-            help="Films, pictures, folders of frames, patterns such as '*.mov'; - is standard input.",
+            help="Films, pictures, folders of frames, recordings, patterns such as '*.mov'; - is standard input.",
         ),
     ],
     output: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option("--output", "-o", help="The result; for several inputs a folder (default: beside each input)."),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")] = False,
+    overwrite: OverwriteOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run was stopped or killed; leave what is done.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="For scripts: a line of JSON for each input; all else goes to stderr.")
+    ] = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
-    target: Annotated[
-        Optional[list[str]],  # noqa: UP045
-        typer.Option(
-            "--target",
-            "-t",
-            rich_help_panel="What is explained",
-            metavar="NAME|NUMBER",
-            help="A class instead of the best one; may be given several times.",
-        ),
-    ] = None,
+    target: TargetOption = None,
     every: Annotated[
         int,
         typer.Option(
@@ -294,45 +359,15 @@ def process(
             help="stretch: the whole frame; crop: its middle, unpainted beside it (default: the model's own).",
         ),
     ] = None,
-    layout: Annotated[
-        str, typer.Option(rich_help_panel="How it looks", help=f"One of {', '.join(LAYOUTS)}.")
-    ] = "overlay",
-    style: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(rich_help_panel="How it looks", help="blend, or book: the book's own picture (default: blend)."),
-    ] = None,
-    colormap: Annotated[
-        Optional[str],  # noqa: UP045
-        typer.Option(
-            rich_help_panel="How it looks", help=f"One of {', '.join(COLORMAPS)} (default: inferno; book: jet)."
-        ),
-    ] = None,
-    opacity: Annotated[
-        Optional[float],  # noqa: UP045
-        typer.Option(
-            rich_help_panel="How it looks", help="Of the hottest place (default: 0.7; book: 0.4).", min=0, max=1
-        ),
-    ] = None,
-    top: Annotated[
-        int, typer.Option(rich_help_panel="How it looks", min=1, max=20, help="How many classes the label names.")
-    ] = 1,
-    sure: Annotated[
-        float,
-        typer.Option(
-            rich_help_panel="How it looks", min=0, max=1, help="The label says 'not sure' below this probability."
-        ),
-    ] = 0.0,
-    label: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option(
-            "--label/--no-label",
-            rich_help_panel="How it looks",
-            help="The label box (default: on; book's overlay: off).",
-        ),
-    ] = None,
-    legend: Annotated[
-        bool, typer.Option("--legend", rich_help_panel="How it looks", help="Say what the colours mean.")
-    ] = False,
+    layout: LayoutOption = None,
+    style: StyleOption = None,
+    colormap: ColormapOption = None,
+    opacity: OpacityOption = None,
+    top: TopOption = None,
+    sure: SureOption = None,
+    label: LabelOption = None,
+    legend: LegendOption = None,
+    report: ReportOption = False,
     frames: Annotated[
         Optional[Path],  # noqa: UP045
         typer.Option(
@@ -347,35 +382,30 @@ def process(
             help="Everything that the book's assignment hands in, at 25 frames a second (style: book).",
         ),
     ] = None,
-    keep_metadata: Annotated[
-        bool,
-        typer.Option(
-            "--keep-metadata", rich_help_panel="What else is left", help="Copy location, date and other metadata."
-        ),
-    ] = False,
+    keep_metadata: MetadataOption = False,
 ) -> None:
     """Explain films and pictures: every frame, upright, in step with its sound."""
     from stream.assignment import do_assignment
     from stream.batch import Outcome, Task, carry_out, exit_code, plan
     from stream.inputs import find_inputs
     from stream.offline import Pass
-    from stream.report import Bar, sentences, stopped_by_ctrl_c, table
     from stream.targets import find_targets
+    from stream.terminal import Bar, json_line, sentences, stopped_by_ctrl_c, table
 
-    look = _look(style or ("book" if assignment else "blend"), layout, colormap, opacity, fit)
-    look = replace(
-        look,
-        top=top,
-        sure=sure,
-        legend=legend,
-        label=label if label is not None else not (look.style == "book" and look.layout == "overlay"),
-    )
+    say = problems if as_json else screen
+    _check_words(style, layout, fit)
+    style = style or ("book" if assignment else "blend")
+    view = usual_view(style, (), opacity, colormap)  # type: ignore[arg-type] # checked above, as are those below
+    look = Look(view, layout or "overlay", style, fit, top or 1, sure or 0.0, legend=legend or False)  # type: ignore[arg-type]
+    look = replace(look, label=label if label is not None else not (look.style == "book" and look.layout == "overlay"))
     given = find_inputs(inputs)
     if assignment and (len(given) != 1 or given[0].kind != "film" or output or frames):
         raise MediaError("--assignment takes one film, and no -o or --frames.")
-    tasks = plan(given, output, frames)
+    if resume and any(each.kind == "pipe" for each in given):
+        raise MediaError("Standard input cannot be read again: --resume needs a file.")
+    tasks = plan(given, output, frames, report=report)
     explainer = Explainer(catalog.find(model), device=_device(device))
-    _introduce(explainer.contract, explainer.providers[0], explainer.device_problem)
+    _introduce(explainer.contract, explainer.providers[0], explainer.device_problem, say)
     # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
     engine = LocalEngine(explainer)
     try:
@@ -383,10 +413,10 @@ def process(
             held = find_targets(target, engine.contract.labels)
             look = replace(look, view=replace(look.view, hold=held))
             names = ", ".join(f"{engine.contract.labels[number]} ({number})" for number in held)
-            screen.print(f"Explained: {names}", markup=False)
+            say.print(f"Explained: {names}", markup=False)
         outcomes: list[Outcome] = []
-        with stopped_by_ctrl_c() as stop, Bar(screen) as bar:
-            work = Pass(engine, look, every, keep_metadata, bar.progress, stop)
+        with stopped_by_ctrl_c() as stop, Bar(say) as bar:
+            work = Pass(engine, look, every, keep_metadata, bar.progress, stop, resume)
             if assignment:
                 bar.begin(given[0].name)
                 done = do_assignment(given[0].path, assignment, work, overwrite=overwrite)
@@ -401,28 +431,82 @@ def process(
                 )
             for outcome in results:
                 outcomes.append(outcome)
+                if as_json:
+                    print(json_line(outcome, bar.seconds), flush=True)  # noqa: T201
+                    continue
                 console = problems if outcome.explained is None else screen
                 for sentence in sentences(outcome, bar.seconds):
                     console.print(sentence, markup=False, style="red" if outcome.explained is None else None)
     except KeyboardInterrupt:
-        screen.print("Stopped at once; of the film at hand nothing was left.")
+        say.print("Stopped at once; of the film at hand nothing was left.")
         raise typer.Exit(130) from None
     finally:
         engine.close()
     if len(tasks) > 1:
-        screen.print(table(outcomes))
+        say.print(table(outcomes))
     if not keep_metadata and any(outcome.explained for outcome in outcomes):
-        screen.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
+        say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
     raise typer.Exit(exit_code(outcomes))
 
 
-def _look(style: str, layout: str, colormap: str | None, opacity: float | None, fit: str | None) -> Look:
-    """The look that options name; raises `ValueError` for words that mean nothing."""
+@cli.command()
+def replay(
+    sidecar: Annotated[Path, typer.Argument(help="predictions.jsonl of a recording, or …-output.jsonl.")],
+    video: Annotated[
+        Path, typer.Argument(help="The film or folder that was explained; of a recording its folder or camera film.")
+    ],
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="The result (default: …-replay.mp4 beside the film)."),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    target: TargetOption = None,
+    layout: LayoutOption = None,
+    style: StyleOption = None,
+    colormap: ColormapOption = None,
+    opacity: OpacityOption = None,
+    top: TopOption = None,
+    sure: SureOption = None,
+    label: LabelOption = None,
+    legend: LegendOption = None,
+    report: ReportOption = False,
+    keep_metadata: MetadataOption = False,
+) -> None:
+    """Draw an explained film again from its sidecar, without the model: in other colours, another layout or class."""
+    from stream.replay import Changes, replay_once
+    from stream.terminal import Bar, replayed, stopped_by_ctrl_c
+
+    _check_words(style, layout, None)
+    given = {"layout": layout, "style": style, "top": top, "sure": sure, "label": label, "legend": legend}
+    look = {key: value for key, value in given.items() if value is not None}
+    changes = Changes(look, tuple(target or ()), opacity, colormap)
+    try:
+        with stopped_by_ctrl_c() as stop, Bar(screen) as bar:
+            bar.begin(str(video))
+            done = replay_once(
+                sidecar,
+                video,
+                output,
+                changes,
+                overwrite=overwrite,
+                report=report,
+                keep_metadata=keep_metadata,
+                progress=bar.progress,
+                stop=stop,
+            )
+            for sentence in replayed(done, bar.seconds):
+                screen.print(sentence, markup=False)
+    except KeyboardInterrupt:
+        screen.print("Stopped at once; nothing was left.")
+        raise typer.Exit(130) from None
+    raise typer.Exit(130 if done.explained.stopped else 0)
+
+
+def _check_words(style: str | None, layout: str | None, fit: str | None) -> None:
+    """Raise `ValueError` for words that mean nothing."""
     for option, word, words in (("style", style, STYLES), ("layout", layout, LAYOUTS), ("fit", fit, FITTINGS)):
         if word is not None and word not in words:
             raise ValueError(f"There is no {option} '{word}'. Choose one of {', '.join(words)}.")
-    view = usual_view(style, (), opacity, colormap)  # type: ignore[arg-type] # checked above, as are those below
-    return Look(view=view, layout=layout, style=style, fit=fit)  # type: ignore[arg-type]
 
 
 @exports.command("vgg16")
@@ -521,13 +605,13 @@ def _device(name: str) -> Device:
     return _one_of("device", name, DEVICES)
 
 
-def _introduce(contract: Contract, provider: str, device_problem: str | None) -> None:
-    screen.print(
+def _introduce(contract: Contract, provider: str, device_problem: str | None, console: Console = screen) -> None:
+    console.print(
         f"Model: {contract.name} on {provider.removesuffix('ExecutionProvider')} "
         "(another one: --model; `whycam models` lists them)"
     )
     if device_problem:
-        screen.print(device_problem, markup=False)
+        console.print(device_problem, markup=False)
 
 
 def _check_recordings(folder: Path) -> None:

@@ -12,12 +12,14 @@ import av
 import av.filter
 
 from stream.batch import losses_told
+from stream.earlier import find_earlier
 from stream.film_writer import FilmWriter
 from stream.inputs import usual_name
 from stream.media import Film, Losses, MediaError, open_film
-from stream.offline import Explained, Pass, Writer, explain
+from stream.offline import Explained, Pass, explain, header_of
 from stream.picture_writer import FolderWriter, numbered
 from stream.planes import fitted
+from stream.report import Report
 
 RATE = Fraction(25)
 """Frames a second, as in the book."""
@@ -81,10 +83,11 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
     """Leave in `folder` what the assignment hands in; raises `MediaError`.
 
     `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
-    sidecar, and `what-was-done.txt`.
+    sidecar, `report.html`, `report.png` and `what-was-done.txt`.
     """
     done = usual_name(source.stem)
     inputs, results, video = folder / done.removesuffix("-output"), folder / done, folder / f"{done}.mp4"
+    overwrite = overwrite or work.resume
     if not overwrite and (there := next((p for p in (video, folder / TOLD) if p.exists()), None)) is not None:
         raise MediaError(f"{there} is there already. Give another folder, or --overwrite.")
     if not overwrite and (numbered(inputs, "thumb") or numbered(results)):
@@ -98,20 +101,24 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
         thumbs = FolderWriter(inputs, "thumb")
         made.callback(thumbs.discard)
-        pictures = FolderWriter(results)
+        at_rate, sidecar, earlier = FilmAtRate(film, RATE, thumbs), video.with_suffix(".jsonl"), None
+        if work.resume:
+            earlier = find_earlier(header_of(at_rate, work), video, sidecar, [results], at_rate.time_base)
+        kept, count, where = (earlier.film, earlier.count, earlier.folders[0]) if earlier else (None, 0, None)
+        pictures = FolderWriter(results, kept=where)
         made.callback(pictures.discard)
-        writer = FilmWriter(video, film, rate=RATE, keep_metadata=work.keep_metadata)
+        writer = FilmWriter(video, film, rate=RATE, keep_metadata=work.keep_metadata, kept=kept, count=count)
         made.callback(writer.discard)
-        writers: list[Writer] = [writer, pictures]
-        at_rate = FilmAtRate(film, RATE, thumbs)
-        explained = explain(at_rate, work, writers, video, video.with_suffix(".jsonl"), writer.write_sound)
+        explained = explain(at_rate, work, [writer, pictures], video, sidecar, writer.write_sound, earlier)
         thumbs.keep_first(explained.frames)
         thumbs.close()
-    (folder / TOLD).write_text(_told(source, film, explained, work, inputs.name, results.name), encoding="utf-8")
+        rate = film.rate  # a closed file has none: PyAV reads memory that is gone
+    Report(sidecar, video, source.name).write(folder / "report.html", folder / "report.png")
+    (folder / TOLD).write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
     return explained
 
 
-def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: str, results: str) -> str:
+def _told(source: Path, rate: Fraction, explained: Explained, work: Pass, inputs: str, results: str) -> str:
     contract, look = work.engine.contract, work.look
     what = {
         "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
@@ -121,7 +128,7 @@ def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: st
     lines = [
         f"{source.name}, explained with whycam",
         "",
-        f"1. {source.name} was read upright, {float(film.rate):.2f} frames a second, and brought to {RATE} a second:",
+        f"1. {source.name} was read upright, {float(rate):.2f} frames a second, and brought to {RATE} a second:",
         f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
         f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
         f"   fitted to {contract.size[1]} x {contract.size[0]} pixels ({look.fit or contract.fit}).",
@@ -130,6 +137,7 @@ def _told(source: Path, film: Film, explained: Explained, work: Pass, inputs: st
         f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
         f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",
         f"   {explained.output.stem}.jsonl: classes, probabilities and heatmaps of each frame.",
+        "6. report.html, report.png: what the network saw in the whole film.",
         "",
         f"Model file SHA-256: {work.engine.sha256}",
         *losses_told(explained.losses),

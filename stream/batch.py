@@ -9,10 +9,12 @@ from typing import BinaryIO, Literal
 
 import av
 
-from stream.inputs import Input, output_of, usual_name
+from stream.earlier import is_done
+from stream.inputs import FILMS, Input, output_of, usual_name
 from stream.media import Losses, MediaError
-from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one
+from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one, explain_recording
 from stream.picture_writer import numbered
+from stream.report import Report
 
 Status = Literal["done", "damaged", "stopped", "failed"]
 
@@ -25,6 +27,24 @@ class Task:
     output: Path
     frames: Path | None = None
     """A folder for a film's painted frames."""
+
+    report: bool = False
+    """Whether a page and a picture of it are made, too."""
+
+    @property
+    def sidecar(self) -> Path | None:
+        """Where its sidecar goes; a picture has none."""
+        if self.given.kind == "picture":
+            return None
+        return self.output / "predictions.jsonl" if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
+
+    @property
+    def reports(self) -> tuple[Path, ...]:
+        """Where the report's page and picture go; none where none is made, or for a single picture."""
+        if not self.report or self.given.kind == "picture":
+            return ()
+        base = self.output / "report.mp4" if self.given.kind == "folder" else self.output
+        return base.with_suffix(".html"), base.with_suffix(".png")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +66,9 @@ class Outcome:
         return "damaged" if losses.missing or losses.error else "done"
 
 
-def plan(inputs: Sequence[Input], output: Path | None, frames: Path | None) -> list[Task]:
+def plan(
+    inputs: Sequence[Input], output: Path | None, frames: Path | None = None, *, report: bool = False
+) -> list[Task]:
     """A task for each input; raises `MediaError` for an output that cannot be one."""
     many = len(inputs) > 1
     if many and output is not None and output.suffix and not output.is_dir():
@@ -54,9 +76,9 @@ def plan(inputs: Sequence[Input], output: Path | None, frames: Path | None) -> l
     tasks = []
     for given in inputs:
         own = None
-        if frames is not None and given.kind in ("film", "pipe"):
+        if frames is not None and given.kind in FILMS:
             own = frames / usual_name(given.path.stem) if many else frames
-        tasks.append(Task(given, output_of(given, output, many=many), own))
+        tasks.append(Task(given, output_of(given, output, many=many), own, report))
     return tasks
 
 
@@ -76,9 +98,11 @@ def carry_out(
         if begun is not None:
             begun(task)
         try:
-            _check(task, taken, overwrite)
+            _check(task, taken, overwrite or work.resume)
             _make_folder(task.output)
-            explained = _explain(task, work, stdin)
+            explained = (work.resume and _done(task)) or _explain(task, work, stdin)
+            if task.reports and task.sidecar is not None:
+                Report(task.sidecar, task.output, task.given.path.name).write(*task.reports)
         except (ValueError, OSError, av.FFmpegError) as error:
             yield Outcome(task, problem=str(error))
         else:
@@ -93,12 +117,20 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     if overwrite:
         return
     folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
-    files = [] if task.given.kind == "folder" else [task.output]
-    if task.given.kind in ("film", "pipe"):
-        files.append(task.output.with_suffix(".jsonl"))
+    files = [*task.reports] if task.given.kind == "folder" else [task.output, *task.reports]
+    if task.given.kind in FILMS and task.sidecar is not None:
+        files.append(task.sidecar)
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
         raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+
+
+def _done(task: Task) -> Explained | None:
+    """The result that an earlier run finished."""
+    if task.sidecar is None:
+        return Explained(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
+    frames = is_done(task.output, task.sidecar)
+    return Explained(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
 
 
 def _make_folder(output: Path) -> None:
@@ -112,6 +144,8 @@ def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
     given, output = task.given, task.output
     if given.kind == "pipe":
         return explain_film(stdin, output, work, frames=task.frames)
+    if given.kind == "recording":
+        return explain_recording(given.path, output, work, frames=task.frames)
     if given.kind == "folder":
         return explain_folder(given.path, output, work)
     if given.kind == "picture":

@@ -11,8 +11,13 @@ from typing import Literal
 
 from stream.media import MediaError
 from stream.picture import WRITTEN, is_picture
+from stream.recorded import is_recording
 
-Kind = Literal["film", "picture", "folder", "pipe"]
+Kind = Literal["film", "picture", "folder", "recording", "pipe"]
+
+
+FILMS: tuple[Kind, ...] = ("film", "recording", "pipe")
+"""What becomes a film."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,14 @@ def find_inputs(names: Sequence[str]) -> list[Input]:
             found[Path("-")] = Input("pipe", Path("stdin"))
             continue
         for path in _paths(name):
-            kind: Kind = "folder" if path.is_dir() else "picture" if is_picture(path) else "film"
-            found.setdefault(path, Input(kind, path))
+            found.setdefault(path, Input(_kind(path), path))
     return list(found.values())
+
+
+def _kind(path: Path) -> Kind:
+    if path.is_dir():
+        return "recording" if is_recording(path) else "folder"
+    return "picture" if is_picture(path) else "film"
 
 
 def _paths(name: str) -> list[Path]:
@@ -51,29 +61,30 @@ def _paths(name: str) -> list[Path]:
     return paths
 
 
-def output_of(given: Input, output: Path | None, *, many: bool) -> Path:
+def output_of(given: Input, output: Path | None, *, many: bool = False, what: str = "output") -> Path:
     """Where the result goes: `output`, in it where it is a folder for `many`, or beside the input.
 
     `kitchen.mov` and `kitchen-input.mov` -> `kitchen-output.mp4`; `dog.jpg` -> `dog-output.jpg`; the folder `kitchen`
-    -> `kitchen-output`. Raises `MediaError` for an ending that whycam does not write.
+    -> `kitchen-output`; a recording's folder -> a film beside it. `what` is put in place of the word `output`. Raises
+    `MediaError` for an ending that whycam does not write.
     """
     if output is not None and not many and not (output.is_dir() and given.kind != "folder"):
         _check_ending(given, output)
         return output
     path = given.path.resolve() if given.path.name in ("", "..") else given.path
-    ending = {"film": ".mp4", "pipe": ".mp4", "picture": ".jpg", "folder": ""}[given.kind]
-    name = usual_name(path.name if given.kind == "folder" else path.stem) + ending
+    ending = {"picture": ".jpg", "folder": ""}.get(given.kind, ".mp4")
+    name = usual_name(path.name if given.kind in ("folder", "recording") else path.stem, what) + ending
     return (output if output is not None else path.parent) / name
 
 
-def usual_name(stem: str) -> str:
+def usual_name(stem: str, what: str = "output") -> str:
     """`kitchen` and `kitchen-input` -> `kitchen-output`."""
-    return re.sub(r"[-_ ]input$", "", stem, flags=re.IGNORECASE) + "-output"
+    return re.sub(r"[-_ ]input$", "", stem, flags=re.IGNORECASE) + f"-{what}"
 
 
 def _check_ending(given: Input, output: Path) -> None:
     ending = output.suffix.lower()
-    if given.kind in ("film", "pipe") and ending != ".mp4":
+    if given.kind in FILMS and ending != ".mp4":
         raise MediaError(f"The output is an MP4; give it a name that ends in .mp4, not '{output.name}'.")
     if given.kind == "picture" and ending not in WRITTEN:
         endings = ", ".join(sorted(WRITTEN))

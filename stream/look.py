@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import av
 
 from models.contract import Contract, Fitting
+from stream.cover import Hidden
 from stream.explainer import BEST, Explanation
 from stream.fit import Fit
 from stream.layouts import LayoutName, lay_out
@@ -33,18 +36,32 @@ class Look:
     label: bool = True
     legend: bool = False
 
+    def described(self) -> dict[str, Any]:
+        """What a sidecar's header says of it, beside the view and the fit."""
+        return {key: getattr(self, key) for key in DESCRIBED}
+
+
+DESCRIBED = ("style", "layout", "top", "sure", "label", "legend")
+
 
 class Artist:
-    """Draws results of one model; one for each thread that asks for pictures, and one for that which draws."""
+    """Draws results; one for each thread that asks for pictures, and one for that which draws.
 
-    def __init__(self, look: Look, contract: Contract) -> None:
+    `labels` are those of the model that is asked, and empty where none is.
+    """
+
+    def __init__(self, look: Look, fit: Fit, labels: Sequence[str] = ()) -> None:
         self._look = look
-        self._labels = contract.labels
-        self.fit = Fit(look.fit or contract.fit, contract.size)
-        self._style = make_style(look.style, self.fit)
+        self._labels = labels
+        self._style = make_style(look.style, fit)
         best = max(len(BEST), look.top)
-        self.targets = [-1 - rank for rank in range(min(best, len(contract.labels)))] + list(look.view.hold)
+        self.targets = [-1 - rank for rank in range(min(best, len(labels)))] + list(look.view.hold)
         """Of each question to the engine: the best classes and the held ones."""
+
+    @classmethod
+    def of(cls, look: Look, contract: Contract) -> Artist:
+        """For the results of a model."""
+        return cls(look, Fit(look.fit or contract.fit, contract.size), contract.labels)
 
     def picture(self, frame: av.VideoFrame) -> Bytes:
         """The network's picture of a frame."""
@@ -54,22 +71,29 @@ class Artist:
         """What is drawn and stored of one picture of a batch."""
         return without_repeats(self._style.maps(explanation, index, self._labels))
 
-    def draw(self, frame: av.VideoFrame, maps: Sequence[DrawnMap]) -> av.VideoFrame:
-        """The result for a frame, which may be the frame itself, painted."""
+    def draw(
+        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View | None = None, hidden: Hidden | None = None
+    ) -> av.VideoFrame:
+        """The result for a frame, which may be the frame itself, painted.
+
+        `view` stands in place of the look's own; `hidden` is what the label says about evidence that is covered.
+        """
         look = self._look
-        drawn = lay_out(look.layout, frame, maps, look.view, self._style, self._lines)
+        view = view or look.view
+        captions = partial(self._lines, hidden=hidden)
+        drawn = lay_out(look.layout, frame, maps, view, self._style, captions)
         if look.legend:
-            together = 1 if look.layout == "grid" else max(1, len(look.view.hold))
-            draw_legend(drawn, self._style.colours(look.view.colormap, together))
+            together = 1 if look.layout == "grid" else max(1, len(view.hold))
+            draw_legend(drawn, self._style.colours(view.colormap, together))
         return drawn
 
-    def _lines(self, maps: Sequence[DrawnMap], view: View) -> Sequence[str] | None:
+    def _lines(self, maps: Sequence[DrawnMap], view: View, hidden: Hidden | None = None) -> Sequence[str] | None:
         """The label: of each class 'NN% name'."""
         look = self._look
         if not look.label or not maps:
             return ()
         if look.top == 1 and not look.sure and look.style == "blend":
-            return None
+            return None if hidden is None else [caption(chosen(maps, view), hidden)]
         drawn = chosen(maps, view)
         shown = [[each] for each in maps[: look.top]] if look.top > 1 and not view.hold else [drawn]
         lines = [caption(each) for each in shown]

@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -79,6 +79,11 @@ class Film:
         """Frames a second, on average; 30 where nobody knows."""
         return self.video.average_rate or self.video.guessed_rate or Fraction(30)
 
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Where and when it was filmed, and with what."""
+        return self.container.metadata
+
     def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """See `read_film`."""
         return read_film(self)
@@ -130,18 +135,13 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
         ) from error
-    videos = [
-        stream
-        for stream in container.streams.video
-        # PyAV has no context for a codec that it does not know.
-        if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
-    ]
+    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not videos:
-        kinds = ", ".join(sorted({stream.type for stream in container.streams if stream not in videos})) or "nothing"
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         container.close()
         raise MediaError(f"{name} has no video stream (found: {kinds}). Give a file with a picture.")
-    video = videos[0]
-    if not video.codec_context:  # None, where FFmpeg knows no decoder
+    video = next((stream for stream in videos if stream.codec_context), None)  # it is None where FFmpeg has no decoder
+    if video is None:
         container.close()
         raise MediaError(f"{name} has a picture in a coding that is not known here. Convert it to H.264.")
     if video.codec_context.width * video.codec_context.height > MAX_PIXELS:

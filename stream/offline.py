@@ -2,67 +2,38 @@
 
 from __future__ import annotations
 
-import os
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeAlias
 
 import av
-import numpy as np
 
+from stream.behind import Behind
+from stream.earlier import Earlier, find_earlier, part_of
 from stream.engine import Engine
-from stream.explainer import Explanation
 from stream.film_writer import FilmWriter
 from stream.folder import OnePicture, PictureFolder
 from stream.look import Artist, Look
-from stream.media import Losses, MediaError, open_film
+from stream.media import Film, Losses, MediaError, open_film
 from stream.overlay import DrawnMap
 from stream.picture import exif_of
 from stream.picture_writer import FolderWriter, PictureWriter
-from stream.planes import Bytes
-from stream.sidecar import SidecarFrame, SidecarWriter
+from stream.planes import fitted
+from stream.reader import Batch, Reader, Source
+from stream.recorded import RecordedFilm
+from stream.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
 
-BATCH = 4
-"""Pictures that are explained together."""
-MAX_ITEMS = 256
-"""Frames and packets of sound in a batch: sound may go on where the picture does not."""
-AHEAD = 4
-"""Batches that may be decoded before the first of them is painted: 16 frames, 50 MB at 1080p."""
-MAX_PIXELS = 16_000_000
-"""In the frames of a batch: of larger frames there are fewer."""
+BEHIND = 6
+"""Painted frames and packets of sound that may wait for the encoder."""
 
-Item: TypeAlias = "av.VideoFrame | av.Packet[Any]"
 Progress = Callable[[int, int], None]
 """Is told the frames done and the frames expected (0 where nobody knows)."""
-
-
-class Source(Protocol):
-    """Gives frames."""
-
-    @property
-    def name(self) -> str:
-        """What a person calls it."""
-
-    @property
-    def time_base(self) -> Fraction:
-        """Of the frames' pts."""
-
-    @property
-    def frames(self) -> int:
-        """How many are expected; 0 where nobody knows."""
-
-    @property
-    def losses(self) -> Losses:
-        """What could not be read so far."""
-
-    def read(self) -> Iterator[Item]:
-        """The frames in order, and sound between them."""
+SoundWriter: TypeAlias = "Callable[[av.Packet[Any]], None]"
 
 
 class Writer(Protocol):
@@ -70,6 +41,9 @@ class Writer(Protocol):
 
     def write(self, frame: av.VideoFrame) -> None:
         """Add a frame."""
+
+    def skip(self) -> None:
+        """Take the next frame over from an earlier run."""
 
     def close(self) -> None:
         """Finish."""
@@ -92,14 +66,8 @@ class Explained:
     """How far it came, of the film's own time."""
     best: tuple[DrawnMap, ...] = ()
     """Of the last frame: its maps, the best class first."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """Frames whose explanation is on its way, and the sound that lies before, between and behind them."""
-
-    items: list[tuple[Item, bool]]  # whether it is a frame that the engine was asked about
-    answer: Future[Explanation] | None
+    earlier: int = 0
+    """Frames that an earlier run had made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +83,24 @@ class Pass:
     progress: Progress | None = None
     stop: threading.Event | None = None
     """Set by somebody who wants what is done by now."""
+    resume: bool = False
+    """Whether to go on with what an earlier run left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A frame and what is known of it."""
+
+    frame: av.VideoFrame
+    known: SidecarFrame
+    done: bool = False
+    """Whether an earlier run painted it."""
+    size: tuple[int, int] | None = None
+    """Of the frame in whose place it stands."""
+
+
+Steps: TypeAlias = "Iterable[Step | av.Packet[Any]]"
+"""Frames in order, and sound between them."""
 
 
 def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: Path | None = None) -> Explained:
@@ -122,35 +108,70 @@ def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: P
 
     `frames` is a folder for the painted frames as pictures.
     """
-    if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
-        raise MediaError(f"{output} is the film itself. Give another name for the explained one.")
-    with open_film(source, work.stop) as film, ExitStack() as made:
-        video = FilmWriter(output, film, keep_metadata=work.keep_metadata)
+    check_apart(source, output, "film")
+    with open_film(source, work.stop) as film:
+        return _explain_original(film, output, work, frames)
+
+
+def explain_recording(folder: Path, output: Path, work: Pass, *, frames: Path | None = None) -> Explained:
+    """Explain the camera's picture of a recording, all its files, into one film; raises `MediaError`."""
+    return _explain_original(RecordedFilm.of(folder), output, work, frames)
+
+
+def _explain_original(film: Film | RecordedFilm, output: Path, work: Pass, frames: Path | None) -> Explained:
+    sidecar = output.with_suffix(".jsonl")
+    earlier = None
+    if work.resume:
+        folders = [frames] if frames is not None else []
+        earlier = find_earlier(header_of(film, work), output, sidecar, folders, film.time_base)
+    kept, count = (earlier.film, earlier.count) if earlier is not None else (None, 0)
+    with ExitStack() as made:
+        video = FilmWriter(output, film, keep_metadata=work.keep_metadata, kept=kept, count=count)
         made.callback(video.discard)
         writers: list[Writer] = [video]
         if frames is not None:
-            writers.append(FolderWriter(frames))
+            writers.append(FolderWriter(frames, kept=earlier.folders[0] if earlier is not None else None))
             made.callback(writers[-1].discard)
-        return explain(film, work, writers, output, output.with_suffix(".jsonl"), video.write_sound)
+        return explain(film, work, writers, output, sidecar, video.write_sound, earlier)
 
 
 def explain_folder(source: Path, output: Path, work: Pass) -> Explained:
     """Explain a folder of frames into a folder of pictures and `predictions.jsonl`; raises `MediaError`."""
-    folder = PictureFolder(source)
-    if output.exists() and output.samefile(source):
-        raise MediaError(f"{output} is the folder itself. Give another name for the explained one.")
+    folder, sidecar = PictureFolder(source), output / "predictions.jsonl"
+    check_apart(source, output, "folder")
+    earlier = None
+    if work.resume:
+        earlier = find_earlier(header_of(folder, work), None, sidecar, [output], folder.time_base)
     with ExitStack() as made:
-        writer = FolderWriter(output)
+        writer = FolderWriter(output, kept=earlier.folders[0] if earlier is not None else None)
         made.callback(writer.discard)
-        return explain(folder, work, [writer], output, output / "predictions.jsonl")
+        return explain(folder, work, [writer], output, sidecar, earlier=earlier)
 
 
 def explain_one(source: Path, output: Path, work: Pass) -> Explained:
     """Explain a picture file into another one; raises `PictureError`."""
-    if output.exists() and source.exists() and output.samefile(source):
-        raise MediaError(f"{output} is the picture itself. Give another name for the explained one.")
+    check_apart(source, output, "picture")
     picture = OnePicture(source)
     return explain(picture, work, [PictureWriter(output, exif_of(source) if work.keep_metadata else b"")], output, None)
+
+
+def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
+    """Raise `MediaError` where a result would be written over what it is made of."""
+    if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
+        raise MediaError(f"{output} is the {kind} itself. Give another name for the explained one.")
+
+
+def header_of(source: Source, work: Pass) -> dict[str, Any]:
+    """The sidecar's header."""
+    contract, look, time_base = work.engine.contract, work.look, source.time_base
+    return {
+        **about_model(contract, work.engine.sha256),
+        "fit": look.fit or contract.fit,
+        **look.described(),
+        "every": work.every,
+        "settings": asdict(look.view),
+        "time_base": [time_base.numerator, time_base.denominator],
+    }
 
 
 def explain(
@@ -159,155 +180,140 @@ def explain(
     writers: Sequence[Writer],
     output: Path,
     sidecar: Path | None,
-    write_sound: Callable[[av.Packet[Any]], None] | None = None,
+    write_sound: SoundWriter | None = None,
+    earlier: Earlier | None = None,
 ) -> Explained:
     """Explain what a source gives, into writers and a sidecar; `output` is what a person calls the result.
 
     The writers are closed where all went well; who made them discards them otherwise. Raises `MediaError`.
     """
-    artist = Artist(work.look, work.engine.contract)
-    count, now = 0, 0
-    start: int | None = None
-    maps: tuple[DrawnMap, ...] = ()
+    artist = Artist.of(work.look, work.engine.contract)
+    count = earlier.count if earlier is not None else 0
     with ExitStack() as stack:
-        lines = _Lines(sidecar, source, work) if sidecar is not None else None
+        lines = _Lines(sidecar, header_of(source, work), earlier) if sidecar is not None else None
         if lines is not None:
             stack.enter_context(lines)
-        batches = stack.enter_context(_Reader(source, work))
-        try:
-            for frame, asked, maps in _answered(batches, artist, write_sound):
-                assert frame.pts is not None
-                shown = artist.draw(frame, maps)
-                for writer in writers:
-                    writer.write(shown)
-                now = frame.pts
-                start = now if start is None else start
-                if lines is not None:
-                    age = 1000 * float((now - asked) * source.time_base)
-                    lines.write(SidecarFrame(now, age, maps, work.look.view))
-                count += 1
-                if work.progress is not None:
-                    work.progress(count, source.frames)
-                if work.stop is not None and work.stop.is_set():
+        reader = Reader(source, work.engine, artist, every=work.every, known=count)
+        last = lines.last if lines is not None else None
+        steps = _answered(source, stack.enter_context(reader), artist, work, earlier, last)
+        return draw(source, steps, artist, writers, output, lines, write_sound, work.progress, work.stop)
+
+
+def draw(
+    source: Source,
+    steps: Steps,
+    artist: Artist,
+    writers: Sequence[Writer],
+    output: Path,
+    lines: _Lines | None,
+    write_sound: SoundWriter | None,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> Explained:
+    """Paint each frame with what is known of it, and hand it to the writers, which work in a thread of their own."""
+    count, earlier, first, known = 0, 0, 0, None
+    stopped = False
+    try:
+        with Behind("writer", BEHIND) as behind:
+            for step in steps:
+                if isinstance(step, av.Packet):
+                    if write_sound is not None:
+                        behind.do(partial(write_sound, step))
+                    continue
+                known = step.known
+                first = known.pts if not count else first
+                count, earlier = count + 1, earlier + step.done
+                if step.done:
+                    for writer in writers:
+                        behind.do(writer.skip)
+                else:
+                    shown = artist.draw(step.frame, known.maps, known.view, known.hidden)
+                    if step.size is not None and shown is step.frame:
+                        shown = fitted(shown, *step.size)
+                    for writer in writers:
+                        behind.do(partial(writer.write, shown))
+                    if lines is not None:
+                        behind.do(partial(lines.write, known))
+                if progress is not None:
+                    progress(count, source.frames)
+                # What an earlier run had is taken over whole: it is not lost by another stop.
+                if stop is not None and stop.is_set() and not step.done:
+                    stopped = count != source.frames
                     break
-            for writer in writers:
-                writer.close()
-            if lines is not None:
-                lines.keep()
-        except (OSError, av.FFmpegError) as error:
-            raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
-    stopped = work.stop is not None and work.stop.is_set() and count != source.frames
-    seconds = float((now - (start or 0)) * source.time_base)
-    return Explained(output, sidecar, count, source.losses, stopped, seconds, maps)
+            behind.finish()
+        for writer in writers:
+            writer.close()
+        seconds = float((known.pts - first) * source.time_base) if known is not None else 0.0
+        if lines is not None:
+            lines.keep(round(seconds, 6) if stopped else None)
+    except (OSError, av.FFmpegError) as error:
+        raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
+    maps = known.maps if known is not None else ()
+    sidecar = lines.result if lines is not None else None
+    return Explained(output, sidecar, count, source.losses, stopped, seconds, maps, earlier)
 
 
 class _Lines(SidecarWriter):
-    """A sidecar that gets its name when it is kept, and goes where it is not."""
+    """A sidecar that gets its name when it is kept, and goes where it is not, unless it was there before."""
 
-    def __init__(self, path: Path, source: Source, work: Pass) -> None:
-        contract, look = work.engine.contract, work.look
-        self._path = path
-        self._part = path.with_name(path.name + ".part")
-        self._part.parent.mkdir(exist_ok=True)
-        time_base = source.time_base
-        super().__init__(
-            self._part,
-            {
-                "model": contract.name,
-                "sha256": work.engine.sha256,
-                "score": contract.score,
-                "fit": look.fit or contract.fit,
-                "style": look.style,
-                "layout": look.layout,
-                "settings": asdict(look.view),
-                "time_base": [time_base.numerator, time_base.denominator],
-            },
-        )
+    def __init__(self, path: Path, header: dict[str, Any], earlier: Earlier | None) -> None:
+        self.result = path
+        self._part = part = part_of(path)
+        self._header = header
+        self._went_on = earlier is not None and earlier.sidecar == part
+        self.last: SidecarFrame | None = None
+        """The last line of an earlier run."""
+        part.parent.mkdir(exist_ok=True)
+        if earlier is not None:
+            rewrite(part, header, earlier.sidecar, earlier.count)
+            self.last = deque(read_sidecar(part)[1], 1).pop()
+        super().__init__(part, header, go_on=earlier is not None)
+        if self.last is not None:
+            self._settings = asdict(self.last.view)
 
-    def keep(self) -> None:
-        """Give it its name."""
+    def keep(self, stopped_at: float | None) -> None:
+        """Give it its name, and say where somebody stopped, in seconds."""
         self.close()
-        os.replace(self._part, self._path)
+        if stopped_at is not None:
+            rewrite(self._part, {**self._header, "stopped": stopped_at}, self._part)
+        self._part.replace(self.result)
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        self._part.unlink(missing_ok=True)
+        if not self._went_on:
+            self._part.unlink(missing_ok=True)
 
 
 def _answered(
-    batches: Iterable[_Batch], artist: Artist, write_sound: Callable[[av.Packet[Any]], None] | None
-) -> Iterator[tuple[av.VideoFrame, int, tuple[DrawnMap, ...]]]:
-    """Each frame, the pts of the one whose explanation it shows, and that; sound is written on the way."""
-    asked = 0
+    source: Source,
+    batches: Iterable[Batch],
+    artist: Artist,
+    work: Pass,
+    earlier: Earlier | None,
+    last: SidecarFrame | None,
+) -> Iterator[Step | av.Packet[Any]]:
+    """Each frame with the newest explanation, or what an earlier run said of it; `last` is the last of these."""
     maps: tuple[DrawnMap, ...] = ()
+    asked = 0
+    if last is not None:
+        maps, asked = last.maps, last.pts - round((last.age_ms or 0) / 1000 / float(source.time_base))
+    done = iter(earlier.pts if earlier is not None else ())
     for batch in batches:
         explanation = batch.answer.result() if batch.answer is not None else None
         index = 0
         for item, has_answer in batch.items:
             if isinstance(item, av.Packet):
-                if write_sound is not None:
-                    write_sound(item)
+                yield item
+                continue
+            assert item.pts is not None
+            if (pts := next(done, None)) is not None:
+                if pts != item.pts:
+                    raise MediaError(f"What was kept is of another film than {source.name}. Begin anew: --overwrite.")
+                yield Step(item, SidecarFrame(item.pts, None, maps, work.look.view), done=True)
                 continue
             if has_answer:
                 assert explanation is not None
-                maps, asked = artist.maps(explanation, index), item.pts or 0
+                maps, asked = artist.maps(explanation, index), item.pts
                 index += 1
-            yield item, asked, maps
-
-
-class _Reader:
-    """Decodes ahead in a thread of its own and asks the engine, so that the model never waits for a frame."""
-
-    def __init__(self, source: Source, work: Pass) -> None:
-        self._source = source
-        self._work = work
-        self._artist = Artist(work.look, work.engine.contract)
-        self._queue: queue.Queue[_Batch | BaseException | None] = queue.Queue(AHEAD)
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reader")
-
-    def __enter__(self) -> Iterator[_Batch]:
-        self._thread.start()
-        return self._batches()
-
-    def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        while self._thread.is_alive():  # it may wait for room in the queue
-            try:
-                self._queue.get(timeout=0.05)
-            except queue.Empty:
-                continue
-        self._thread.join()
-
-    def _batches(self) -> Iterator[_Batch]:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    def _run(self) -> None:
-        try:
-            items: list[tuple[Item, bool]] = []
-            pictures: list[Bytes] = []
-            pixels, count = 0, 0
-            for item in self._source.read():
-                if self._stopped.is_set():
-                    return
-                asked = False
-                if isinstance(item, av.VideoFrame):
-                    asked = count % self._work.every == 0
-                    pixels, count = pixels + item.width * item.height, count + 1
-                    if asked:
-                        pictures.append(self._artist.picture(item))
-                items.append((item, asked))
-                if len(pictures) == BATCH or len(items) >= MAX_ITEMS or pixels >= MAX_PIXELS:
-                    self._put(items, pictures)
-                    items, pictures, pixels = [], [], 0
-            self._put(items, pictures)
-        except Exception as error:  # noqa: BLE001 - raised again where the frames are waited for
-            self._queue.put(error)
-        self._queue.put(None)
-
-    def _put(self, items: list[tuple[Item, bool]], pictures: list[Bytes]) -> None:
-        answer = self._work.engine.explain(np.stack(pictures), self._artist.targets) if pictures else None
-        self._queue.put(_Batch(items, answer))
+            age = 1000 * float((item.pts - asked) * source.time_base)
+            yield Step(item, SidecarFrame(item.pts, age, maps, work.look.view))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 import av
@@ -26,6 +25,9 @@ class PictureWriter:
         """Write the picture; raises `PictureError`."""
         write_picture(self._path, rgb_of(frame), self._exif)
 
+    def skip(self) -> None:
+        """Of one picture nothing is kept."""
+
     def close(self) -> None:
         """Nothing is left to do."""
 
@@ -36,29 +38,40 @@ class PictureWriter:
 class FolderWriter:
     """Writes frames as `PREFIX0001.jpg`, … into a folder; they move there when all are written.
 
-    Those of an earlier run go, other files in the folder stay. Raises `MediaError` where it cannot be written.
+    Those of an earlier run go, other files in the folder stay; but the first of them may be taken over by `skip`, from
+    where `kept_pictures` finds them. Raises `MediaError` where it cannot be written.
     """
 
-    def __init__(self, folder: Path, prefix: str = "result-") -> None:
+    def __init__(self, folder: Path, prefix: str = "result-", *, kept: Path | None = None) -> None:
         self._folder = folder
         self._prefix = prefix
-        self._part = folder.with_name(folder.name + ".part")
+        self._kept = kept
+        self._part = _part(folder)
+        self._went_on = kept == self._part
         self._count = 0
         try:
-            shutil.rmtree(self._part, ignore_errors=True)
-            self._part.mkdir(parents=True)
+            if not self._went_on:
+                shutil.rmtree(self._part, ignore_errors=True)
+                self._part.mkdir(parents=True)
         except OSError as error:
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
 
     def write(self, frame: av.VideoFrame) -> None:
         """Write the next picture."""
         self._count += 1
-        write_picture(self._part / f"{self._prefix}{self._count:04d}.jpg", rgb_of(frame))
+        write_picture(self._part / _name(self._prefix, self._count), rgb_of(frame))
+
+    def skip(self) -> None:
+        """The next picture is among those that were kept."""
+        assert self._kept is not None
+        self._count += 1
+        if not self._went_on:
+            shutil.copy2(self._kept / _name(self._prefix, self._count), self._part)
 
     def keep_first(self, count: int) -> None:
         """Forget those behind the first `count`."""
         for number in range(count + 1, self._count + 1):
-            (self._part / f"{self._prefix}{number:04d}.jpg").unlink()
+            (self._part / _name(self._prefix, number)).unlink()
         self._count = min(self._count, count)
 
     def close(self) -> None:
@@ -69,14 +82,31 @@ class FolderWriter:
         self._folder.mkdir(parents=True, exist_ok=True)
         for old in numbered(self._folder, self._prefix):
             old.unlink()
-        for new in sorted(self._part.iterdir()):
-            os.replace(new, self._folder / new.name)
-        self._part.rmdir()
+        for number in range(1, self._count + 1):
+            os.replace(self._part / _name(self._prefix, number), self._folder / _name(self._prefix, number))
+        shutil.rmtree(self._part)  # with what a run left that was killed in the middle of a picture
 
     def discard(self) -> None:
-        """Leave nothing behind."""
-        with suppress(OSError):
-            shutil.rmtree(self._part)
+        """Leave nothing behind but what was there before."""
+        if not self._went_on:
+            shutil.rmtree(self._part, ignore_errors=True)
+
+
+def kept_pictures(folder: Path, prefix: str = "result-") -> tuple[Path, int]:
+    """Where the pictures of an earlier run lie that was killed, or else stopped, and how many without a gap."""
+    where = _part(folder) if _part(folder).is_dir() else folder
+    count = 0
+    while (where / _name(prefix, count + 1)).is_file():
+        count += 1
+    return where, count
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".part")
+
+
+def _name(prefix: str, number: int) -> str:
+    return f"{prefix}{number:04d}.jpg"
 
 
 def numbered(folder: Path, prefix: str = "result-") -> list[Path]:

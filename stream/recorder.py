@@ -13,6 +13,7 @@ from stream.engine import Engine
 from stream.live import LiveStream
 from stream.messages import CommandError
 from stream.recording import Recording, RecordingStatus, new_folder
+from stream.sidecar import about_model
 
 logger = logging.getLogger(__name__)
 
@@ -95,9 +96,7 @@ class Recorder:
         self._continues = None
         contract = self._engine.contract
         about = {
-            "model": contract.name,
-            "sha256": self._engine.sha256,
-            "score": contract.score,
+            **about_model(contract, self._engine.sha256),
             "fit": contract.fit,
             "settings": asdict(self._live.view),
         }

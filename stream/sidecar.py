@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from models.contract import Contract
 from stream.cover import Hidden
 from stream.overlay import DrawnMap, View
 
@@ -53,7 +56,7 @@ class SidecarWriter:
         self._time_base = header["time_base"]
         self._settings = None if begun else header.get("settings")
         if not begun:
-            self._put({"whycam": VERSION, **header})
+            self._put(_with_version(header))
 
     def write(self, frame: SidecarFrame) -> None:
         """Add the line of one frame."""
@@ -87,7 +90,7 @@ class SidecarWriter:
         )
 
     def _put(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+        self._file.write(_json(line))
 
     def close(self) -> None:
         """Finish the file."""
@@ -100,6 +103,28 @@ class SidecarWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
+    """What a sidecar's header says of the model; `size` is the height and width of its picture."""
+    return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.size)}
+
+
+def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:
+    """Put a header and the (first) lines of a sidecar, which may be this one, in a sidecar's place, at once."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(_json(_with_version(header)).encode())
+        file.writelines(islice(_complete_lines(taken), 1, None if count is None else count + 1))
+    os.replace(new, path)
+
+
+def _with_version(header: dict[str, Any]) -> dict[str, Any]:
+    return {"whycam": VERSION, **header}
+
+
+def _json(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def drop_cut_line(path: Path) -> int:

@@ -42,6 +42,8 @@ def test_all_that_is_handed_in_lies_in_one_folder(tmp_path: Path, engine: LocalE
         "kitchen-output",
         "kitchen-output.mp4",
         "kitchen-output.jsonl",
+        "report.html",
+        "report.png",
         TOLD,
     }
     count = explained.frames

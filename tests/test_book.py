@@ -47,7 +47,7 @@ def as_in_the_book(rgb: Bytes, explainer: Explainer) -> Bytes:
 
 
 def ours(frame: av.VideoFrame, explainer: Explainer) -> Bytes:
-    artist = Artist(Look(VIEW, style="book", label=False), explainer.contract)
+    artist = Artist.of(Look(VIEW, style="book", label=False), explainer.contract)
     maps = artist.maps(explainer.explain(artist.picture(frame)[None], artist.targets), 0)
     return rgb_of(artist.draw(frame, maps))
 

@@ -47,7 +47,7 @@ def look(style: StyleName = "blend", layout: LayoutName = "overlay") -> Look:
 
 def drawn(contract: Explainer, wanted: Look, size: tuple[int, int] = SIZE, *maps: DrawnMap) -> av.VideoFrame:
     frame = film.frame(film.noise(size) // 8 + 90, 7)
-    return Artist(wanted, contract.contract).draw(frame, maps or MAPS)
+    return Artist.of(wanted, contract.contract).draw(frame, maps or MAPS)
 
 
 def background(size: tuple[int, int] = SIZE) -> Bytes:
@@ -57,7 +57,7 @@ def background(size: tuple[int, int] = SIZE) -> Bytes:
 def test_by_default_the_pixels_are_those_of_the_painter(contract: Explainer) -> None:
     frame, expected = (film.frame(film.noise(SIZE), 7) for _ in range(2))
     Painter(Fit("stretch", (tiny.SIZE, tiny.SIZE))).paint(expected, MAPS, View())
-    shown = Artist(Look(), contract.contract).draw(frame, MAPS)
+    shown = Artist.of(Look(), contract.contract).draw(frame, MAPS)
     assert shown is frame
     assert all(np.array_equal(a, b) for a, b in zip(film.pixels(shown), film.pixels(expected), strict=True))
 
@@ -165,11 +165,11 @@ def test_the_label_names_as_many_classes_as_are_wanted(contract: Explainer, styl
 
 
 def test_below_the_threshold_the_label_says_not_sure(contract: Explainer) -> None:
-    artist = Artist(replace(look(), sure=0.45), contract.contract)
+    artist = Artist.of(replace(look(), sure=0.45), contract.contract)
     assert artist._lines(MAPS, View()) == ["50% class 0"]
     assert artist._lines(MAPS[2:], View()) == ["not sure: 30% class 2"]
     assert artist._lines(MAPS, View(hold=(3,))) == ["not sure: 20% class 3"]
-    several = Artist(replace(look(), sure=0.6, top=2), contract.contract)
+    several = Artist.of(replace(look(), sure=0.6, top=2), contract.contract)
     assert several._lines(MAPS, View()) == ["not sure: 50% class 0", "40% class 1"]
 
 
@@ -182,7 +182,7 @@ def test_the_legend_goes_from_the_coldest_to_the_hottest_colour(contract: Explai
     assert rows.min() > 0.9 * size[1]
     assert columns.min() > 0.7 * size[0]
     line = with_legend[(int(rows.min()) + size[1]) // 2]
-    table = Artist(look(style), contract.contract)._style.colours(look(style).view.colormap, 1)[0].astype(int)
+    table = Artist.of(look(style), contract.contract)._style.colours(look(style).view.colormap, 1)[0].astype(int)
     nearest = [int(np.abs(line - colour).sum(1).argmin()) for colour in table[32::32]]
     assert nearest == sorted(nearest)
     assert nearest[0] > columns.min()
@@ -191,21 +191,21 @@ def test_the_legend_goes_from_the_coldest_to_the_hottest_colour(contract: Explai
 def test_an_rgb_frame_can_be_drawn_in_either_style(contract: Explainer) -> None:
     for style in STYLES:
         frame = rgb_frame(film.noise((65, 49)), 3)
-        shown = Artist(look(style), contract.contract).draw(frame, MAPS)
+        shown = Artist.of(look(style), contract.contract).draw(frame, MAPS)
         assert (shown.width, shown.height, shown.pts) == (65, 49, 3)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop"])
 def test_the_network_sees_what_the_fit_says(contract: Explainer, fit: Fitting) -> None:
     for style in STYLES:
-        picture = Artist(replace(look(style), fit=fit), contract.contract).picture(film.frame(film.spot(SIZE)))
+        picture = Artist.of(replace(look(style), fit=fit), contract.contract).picture(film.frame(film.spot(SIZE)))
         assert picture.shape == (tiny.SIZE, tiny.SIZE, 3)
     assert len(colours("inferno")) == 256
 
 
 def test_more_classes_are_asked_for_where_more_are_named(contract: Explainer) -> None:
-    assert Artist(Look(top=8), contract.contract).targets == [-1, -2, -3, -4, -5, -6, -7, -8]
-    assert Artist(Look(View(hold=(3,)), top=20), contract.contract).targets == [*range(-1, -11, -1), 3]
+    assert Artist.of(Look(top=8), contract.contract).targets == [-1, -2, -3, -4, -5, -6, -7, -8]
+    assert Artist.of(Look(View(hold=(3,)), top=20), contract.contract).targets == [*range(-1, -11, -1), 3]
 
 
 def test_the_usual_view_of_a_style_can_be_changed(tmp_path: Path) -> None:

@@ -24,9 +24,10 @@ from stream.film_writer import FilmWriter
 from stream.fit import Fit
 from stream.look import Look
 from stream.media import MediaError, open_film, read_film
-from stream.offline import AHEAD, BATCH, Explained, Pass, explain_film
+from stream.offline import Explained, Pass, explain_film
 from stream.overlay import Painter, View
 from stream.planes import Bytes
+from stream.reader import AHEAD, BATCH
 from stream.sidecar import SidecarFrame, SidecarWriter, read_sidecar
 from tests import film, tiny
 

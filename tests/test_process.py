@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -95,6 +96,52 @@ def test_a_pipe_and_an_assignment_go_through(tmp_path: Path) -> None:
     assert abs(int(thumb[-2, -2, 2]) - int(thumb[-2, -2, 0])) < 6
 
 
+def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Path) -> None:
+    model = tiny.bright_spot(tmp_path / "bright.onnx")
+    film.write(tmp_path / "a.mov", count=5, size=SIZE)
+    write_picture(tmp_path / "dog.jpg", film.spot(SIZE, colour=film.GREEN))
+    (tmp_path / "bad.mov").write_text("no film")
+    command = ("process", "a.mov", "bad.mov", "dog.jpg", "--report", "--json", "--model", model)
+    done = run(*command, folder=tmp_path)
+    assert done.returncode == 1
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["status"] for each in told] == ["done", "failed", "done"]
+    assert [each["kind"] for each in told] == ["film", "film", "picture"]
+    assert {
+        "whycam": 1,
+        "input": "a.mov",
+        "output": "a-output.mp4",
+        "sidecar": "a-output.jsonl",
+        "report": ["a-output.html", "a-output.png"],
+        "frames": 5,
+        "earlier": 0,
+        "seconds": pytest.approx(4 / 30, abs=1e-4),
+        "problem": None,
+    }.items() <= told[0].items()
+    assert "cannot be read" in told[1]["problem"]
+    assert (told[1]["output"], told[1]["losses"]) == (None, None)
+    assert told[2]["best"][0]["label"] == "green"
+    assert all(each.keys() == told[0].keys() for each in told)
+    page = (ROOT / "docs" / "process.md").read_text(encoding="utf-8")
+    example = json.loads(page.split("```json")[1].split("```")[0].replace("\n", " "))
+    assert list(example) == list(told[0])
+    assert list(example["losses"]) == list(told[0]["losses"])
+    assert list(example["best"][0]) == list(told[0]["best"][0])
+    again = run(*command, "--resume", folder=tmp_path)
+    told = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [(each["status"], each["frames"], each["earlier"]) for each in told] == [
+        ("done", 5, 5),
+        ("failed", 0, 0),
+        ("done", 1, 1),
+    ]
+
+
+def test_a_pipe_cannot_be_resumed(tmp_path: Path) -> None:
+    done = run("process", "-", "-o", "out.mp4", "--resume", folder=tmp_path)
+    assert done.returncode == 1
+    assert "cannot be read again" in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT to send")
 def test_ctrl_c_leaves_a_film_that_can_be_played(tmp_path: Path) -> None:
     film.write(tmp_path / "long.mov", count=1500, size=SIZE, sound="aac")
@@ -119,7 +166,8 @@ def test_ctrl_c_leaves_a_film_that_can_be_played(tmp_path: Path) -> None:
     assert f"{len(shots)} frames" in said
     assert "Stopped after" in said
     assert len(list(read_sidecar(tmp_path / "long-output.jsonl")[1])) == len(shots)
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
+    assert "--resume" in said
 
 
 def test_its_help_is_in_groups(tmp_path: Path) -> None:
