@@ -647,6 +647,7 @@ def _invite(lan: Lan) -> None:
             screen.print(row)
     for url in urls[1:]:
         screen.print("or, in another network:", url, markup=False)
+    screen.print("Watch only:", lan.invitations("viewer")[0].replace("#", "watch#"), markup=False)
     if lan.certificate is not None and lan.certificate.authority is not None:
         screen.print(f"The phone's browser warns once: {lan.bases()[0]}help tells why, and what to do.", markup=False)
     screen.print(IF_UNREACHABLE.format(port=lan.port), markup=False)

@@ -172,7 +172,7 @@ def only(*roles: Role) -> Callable[[Handler], Handler]:
 _WHO: dict[Role, str] = {
     "host": "Open http://localhost on the computer that runs whycam.",
     "phone": "Scan the code for phones.",
-    "viewer": "Scan the code for viewers.",
+    "viewer": "It takes the code for viewers, which the computer's terminal shows.",
 }
 
 
