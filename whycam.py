@@ -238,9 +238,8 @@ def serve(
     if not no_record:
         _check_recordings(recordings)
     settings = Settings(media=media, encoders=encoders, recordings=None if no_record else recordings.resolve())
-    screen.print(
-        f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
-    )
+    kept = f"{settings.recordings} (none: --no-record)" if settings.recordings else "none"
+    screen.print(f"Recordings: {kept}", markup=False)
 
     start_logging(_one_of("log format", log, FORMATS))
     if settings.recordings is not None:
@@ -530,7 +529,7 @@ def export_vgg16(
         typer.Option(help="With --int8: a folder of pictures like those that it will see."),
     ] = None,
 ) -> None:
-    """Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam[export]'."""
+    r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""
     scores = {name: name for name in get_args(Score)}
     if score not in scores:
         raise ValueError(f"The score is {' or '.join(scores)}, not '{score}'.")
@@ -555,7 +554,8 @@ def models() -> None:
     """List the models that whycam knows."""
     table = Table("name", "ready", "licence", "weights", box=None, pad_edge=False)
     for known in catalog.known():
-        table.add_row(known.name, "yes" if known.ready else f"no: {known.make}", known.licence, known.source)
+        cells = (known.name, "yes" if known.ready else f"no: {known.make}", known.licence, known.source)
+        table.add_row(*map(Text, cells))
     screen.print(table)
     screen.print("Any explainable .onnx file can be given with --model as well.")
 
@@ -582,7 +582,7 @@ def doctor(
     ):
         sick += not finding.well
         screen.print(
-            "[green]✓[/green]" if finding.well else "[red]✗[/red]", f"[bold]{finding.what}[/bold]", finding.says
+            Text("✓", "green") if finding.well else Text("✗", "red"), Text(finding.what, "bold"), Text(finding.says)
         )
         if not finding.well:
             screen.print("  ", finding.advice, markup=False)
@@ -608,7 +608,8 @@ def _device(name: str) -> Device:
 def _introduce(contract: Contract, provider: str, device_problem: str | None, console: Console = screen) -> None:
     console.print(
         f"Model: {contract.name} on {provider.removesuffix('ExecutionProvider')} "
-        "(another one: --model; `whycam models` lists them)"
+        "(another one: --model; `whycam models` lists them)",
+        markup=False,
     )
     if device_problem:
         console.print(device_problem, markup=False)

@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from stream.batch import Outcome, losses_told
 from stream.replay import Replayed
@@ -155,6 +156,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
         explained = outcome.explained
         result = outcome.problem if explained is None else str(explained.output)
         frames = "" if explained is None else str(explained.frames)
-        colour = colours[outcome.status]
-        made.add_row(outcome.task.given.name, f"[{colour}]{outcome.status}[/{colour}]", frames, result)
+        # As text: a name may have square brackets, which would be read as markup.
+        status = Text(outcome.status, colours[outcome.status])
+        made.add_row(Text(outcome.task.given.name), status, frames, Text(result))
     return made

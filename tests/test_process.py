@@ -136,6 +136,20 @@ def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Pa
     ]
 
 
+def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
+    names = ["[red]x.jpg", "dog [1].jpg", "[bold].mov"]
+    for name in names[:2]:
+        write_picture(tmp_path / name, film.spot(SIZE))
+    (tmp_path / names[2]).write_text("no film")
+    done = run("process", *names, folder=tmp_path)
+    table = done.stdout.split("\ninput ")[-1].splitlines()[1:4]
+    for name, row in zip(names, table, strict=True):
+        assert row.startswith(name)
+    assert "[red]x-output.jpg" in table[0]
+    assert "whycam[export]" in run("export", "--help", folder=tmp_path).stdout
+    assert "rec [bold]" in run("doctor", "--recordings", "rec [bold]", folder=tmp_path).stdout
+
+
 def test_a_pipe_cannot_be_resumed(tmp_path: Path) -> None:
     done = run("process", "-", "-o", "out.mp4", "--resume", folder=tmp_path)
     assert done.returncode == 1
