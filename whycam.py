@@ -32,7 +32,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar, get_args
 
 import numpy as np
 import typer
@@ -664,6 +664,9 @@ def _port_range(text: str | None) -> range | None:
 
 def main() -> None:
     """Run the command; what a person can mend is told in one sentence."""
+    # A wrong call would end with 2, which says that a film broke off.
+    usage_error: Any = typer.BadParameter.__base__
+    usage_error.exit_code = 1
     try:
         cli()
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:

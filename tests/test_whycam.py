@@ -115,6 +115,24 @@ def test_a_bad_call_ends_with_a_sentence(tmp_path: Path, name: str) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"text.mov", "text.onnx"}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["process", "a.mov", "--overwrit"],
+        ["process", "a.mov", "--opacity", "3"],
+        ["process"],
+        ["serve", "--udp-ports", "9-1"],
+        ["explain"],
+        [],
+    ],
+)
+def test_a_call_that_is_not_understood_ends_with_1(tmp_path: Path, arguments: list[str]) -> None:
+    """2 says that a film broke off (docs/process.md)."""
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 1
+    assert "Usage" in done.stdout + done.stderr
+
+
 @pytest.mark.skipif(importlib.util.find_spec("keras") is not None, reason="Keras is installed here")
 def test_an_export_without_its_packages_says_which_to_install(tmp_path: Path) -> None:
     done = run("export", "vgg16", "--weights", "random", "-o", "out.onnx", folder=tmp_path)
