@@ -93,7 +93,10 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
     if explained.earlier:
         rate = f", of which {explained.earlier} were there already"
-    told = [f"{frames}{rate} -> {explained.output}{sidecar}"]
+    left = f"{explained.output}{sidecar}"
+    if given.kind == "folder" and explained.sidecar is not None:
+        left = f"{explained.output}/ (pictures and {explained.sidecar.name})"
+    told = [f"{frames}{rate} -> {left}"]
     told += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
     if explained.stopped:
         told.append(

@@ -150,6 +150,14 @@ def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
     assert "rec [bold]" in run("doctor", "--recordings", "rec [bold]", folder=tmp_path).stdout
 
 
+def test_of_a_folder_it_says_what_lies_in_the_result(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    write_picture(tmp_path / "frames" / "1.jpg", film.spot(SIZE))
+    done = run("process", "frames", folder=tmp_path)
+    assert "-> frames-output/ (pictures and predictions.jsonl)" in done.stdout
+    assert (tmp_path / "frames-output" / "predictions.jsonl").is_file()
+
+
 def test_a_pipe_cannot_be_resumed(tmp_path: Path) -> None:
     done = run("process", "-", "-o", "out.mp4", "--resume", folder=tmp_path)
     assert done.returncode == 1
