@@ -49,6 +49,8 @@ def read_picture(source: str | Path | Bytes) -> Bytes:
     path = Path(source)
     if not path.is_file():
         raise PictureError(f"There is no file {path}.")
+    if not path.stat().st_size:
+        raise PictureError(f"{path.name} is empty (0 bytes).")
     _take_heic()
     try:
         with warnings.catch_warnings():
@@ -66,6 +68,8 @@ def read_picture(source: str | Path | Bytes) -> Bytes:
         raise PictureError(
             f"{path.name} is enormous; at most {MAX_PIXELS // 1_000_000} megapixels are taken. Make it smaller."
         ) from error
+    except PermissionError as error:
+        raise PictureError(f"{path.name} cannot be read ({error.strerror}).") from error
     # Pillow's readers raise nearly anything for damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         heic = path.suffix.lower() in (".heic", ".heif") and not _take_heic()
