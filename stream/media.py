@@ -27,10 +27,11 @@ from stream.upright import Turn, upright
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
-_ENDINGS = frozenset(
-    ".mov .qt .mp4 .m4v .3gp .3g2 .mj2 .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .vob .flv .ogg .ogv .asf .wmv .ivf .h264 "
-    ".264 .hevc .h265 .265 .mjpeg .mjpg .obu .nut".split()
-)
+_ENDINGS = (
+    ".mov", ".qt", ".mp4", ".m4v", ".3gp", ".3g2", ".mj2", ".mkv", ".webm",
+    ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".ogg", ".ogv",
+    ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
+)  # fmt: skip
 """Of files whose names say that they are films."""
 MAX_PIXELS = 8192 * 4320
 """Of a frame: what the largest phones film."""

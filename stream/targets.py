@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from stream.explainer import MAX_HELD
 
 SURE = 0.88
-"""How like a name must be to be taken for it: `bannana` (0.92) is, `microvawe` (0.78) and `unobtainium` (0.63) are not."""
+"""How like a name must be to be taken for it: `bannana` (0.92) is, `microvawe` (0.78) and `human` (0.6) are not."""
 
 
 class TargetError(ValueError):

@@ -175,9 +175,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_picture(tmp_path / "cup.jpg")
 
 
-@pytest.mark.parametrize(
-    "content", [b"\0", b"not a picture", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"]
-)
+@pytest.mark.parametrize("content", [b"\0", b"not a picture", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cup.jpg").write_bytes(content)
     with pytest.raises(PictureError, match=r"cup\.jpg is not a picture that can be read\. Give a JPEG"):

@@ -316,6 +316,15 @@ def test_explain_names_a_photograph(tmp_path: Path) -> None:
         whycam.explain(skimage.data.coffee(), targets=(1000,))
 
 
+def test_explain_says_what_it_takes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="There is no target"):
+        whycam.explain(skimage.data.coffee(), targets=())
+    with pytest.raises(ValueError, match=r"is a folder\. Give a picture file"):
+        whycam.explain(tmp_path)
+    with pytest.raises(ValueError, match=r"a file's name, or uint8 RGB .* not NoneType"):
+        whycam.explain(None)  # type: ignore[arg-type]
+
+
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cv2.imwrite(str(tmp_path / "dog.jpg"), skimage.data.chelsea()[:, :, ::-1])
     monkeypatch.chdir(tmp_path)
