@@ -89,7 +89,7 @@ def why_not(device: Device, real: Sequence[str], available: Sequence[str]) -> st
         return _not_loaded(first, real)
     return (
         f"The installed onnxruntime has no {first} (it has {', '.join(available)}), so whycam goes on with "
-        f"{_instead(real)}. For the other: pip uninstall onnxruntime, then pip install {_PACKAGES[first]}."
+        f"{_instead(real)}. To have it: pip uninstall onnxruntime, then pip install {_PACKAGES[first]}."
     )
 
 
