@@ -389,7 +389,7 @@ def process(
     from stream.inputs import find_inputs
     from stream.offline import Pass
     from stream.targets import find_targets
-    from stream.terminal import Bar, json_line, sentences, stopped_by_ctrl_c, table
+    from stream.terminal import Bar, json_line, left_metadata_out, sentences, stopped_by_ctrl_c, table
 
     say = problems if as_json else screen
     _check_words(style, layout, fit)
@@ -443,7 +443,7 @@ def process(
         engine.close()
     if len(tasks) > 1:
         say.print(table(outcomes))
-    if not keep_metadata and any(outcome.explained for outcome in outcomes):
+    if not keep_metadata and any(map(left_metadata_out, outcomes)):
         say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
     raise typer.Exit(exit_code(outcomes))
 

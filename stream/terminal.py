@@ -106,6 +106,12 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     return told + losses_told(explained.losses)
 
 
+def left_metadata_out(outcome: Outcome) -> bool:
+    """Whether its input is a file that a camera made, which may say where and when: of others nothing is copied."""
+    explained = outcome.explained
+    return outcome.task.given.kind in ("film", "picture") and explained is not None and not explained.stopped
+
+
 def json_line(outcome: Outcome, seconds: float) -> str:
     """The same for scripts, as docs/process.md promises."""
     explained, task = outcome.explained, outcome.task
