@@ -61,6 +61,7 @@ class PictureFolder:
             try:
                 rgb = read_picture(path)
             except PictureError:
+                self.losses.unread.append(path.name)
                 if last is None:
                     self.losses.lost += 1
                     continue

@@ -60,6 +60,8 @@ class Losses:
     """What stopped the reading before the file's end."""
     silent: bool = False
     """Whether it has sound that cannot be read."""
+    unread: list[str] = field(default_factory=list)
+    """Of a folder: the pictures that could not be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ def test_in_place_of_a_picture_that_cannot_be_read_comes_the_one_before(tmp_path
     frames = list(folder.read())
     assert [frame.pts for frame in frames] == [1, 2, 3]
     assert (folder.losses.lost, folder.losses.concealed) == (1, 1)
+    assert folder.losses.unread == ["1.jpg", "3.jpg"]
     assert np.array_equal(rgb_of(frames[0]), rgb_of(frames[1]))
     assert not np.array_equal(rgb_of(frames[1]), rgb_of(frames[2]))
 
