@@ -217,7 +217,7 @@ def serve(
     from stream.private import config_folder
     from stream.retention import Retention, parse_age, parse_size
     from stream.rtc import LOOPBACK, Media
-    from stream.server import serve_until_stopped
+    from stream.server import check_ports, serve_until_stopped
     from stream.session import Settings
 
     if (cert is None) != (key is None):
@@ -228,6 +228,10 @@ def serve(
     door = None
     if lan:
         addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
+        if port == lan_port and LOOPBACK in addresses:
+            raise ValueError(f"--port and --lan-port are both {port}. Give two ports.")
+        if new_token:  # a server that runs on has the old one
+            check_ports(port, addresses, lan_port)
         given = (cert, key) if cert and key else None
         door = Lan.prepared(addresses, lan_port, config or config_folder(), given=given, new_token=new_token)
     own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])

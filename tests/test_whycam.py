@@ -23,6 +23,7 @@ import skimage.data
 from aiohttp import ClientSession
 
 import whycam
+from stream.credentials import Credentials
 from stream.lan import Lan
 from tests import film, tiny
 from tests.phone import calling
@@ -149,6 +150,27 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         done = run("serve", "--port", str(port), folder=tmp_path)
     assert done.returncode == 1
     assert f"Port {port} is taken" in done.stderr
+
+
+def test_a_new_token_is_not_made_where_the_server_cannot_start(tmp_path: Path) -> None:
+    """The one that uses the port may be whycam, whose phones go on with the old one."""
+    before = Credentials.kept(tmp_path / "config")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        arguments = [*lan_arguments(tmp_path, taken.getsockname()[1]), "--port", str(free_port()), "--new-token"]
+        done = run("serve", *arguments, folder=tmp_path)
+    assert done.returncode == 1
+    assert "is taken. End what uses it, or give another one with --lan-port" in done.stderr
+    assert Credentials.kept(tmp_path / "config").tokens == before.tokens
+
+
+def test_one_port_for_both_doors_is_said(tmp_path: Path) -> None:
+    port = free_port()
+    done = run("serve", *lan_arguments(tmp_path, port), "--port", str(port), folder=tmp_path)
+    assert done.returncode == 1
+    assert f"--port and --lan-port are both {port}. Give two ports." in done.stderr
+    assert not (tmp_path / "config").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
