@@ -11,13 +11,11 @@ import av
 
 from stream.earlier import is_done
 from stream.inputs import FILMS, Input, output_of, usual_name
-from stream.media import Losses, MediaError
+from stream.media import Losses, MediaError, listed
 from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one, explain_recording
 from stream.picture_writer import numbered
 from stream.report import Report
 
-NAMED = 5
-"""Pictures of a folder that are named where they could not be read."""
 Status = Literal["done", "damaged", "stopped", "failed"]
 
 
@@ -165,8 +163,7 @@ def losses_told(losses: Losses) -> list[str]:
     if losses.lost:
         told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
     if losses.unread:
-        more = len(losses.unread) - NAMED
-        told.append(f"Not read: {', '.join(losses.unread[:NAMED])}{f' and {more} more' if more > 0 else ''}.")
+        told.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
         told.append("Its sound is in a coding that is not known here; the result has none.")
     if losses.missing:
