@@ -32,7 +32,7 @@ import os
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Optional, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Optional, TypeVar, get_args
 
 import numpy as np
 import typer
@@ -217,7 +217,7 @@ def serve(
     from stream.private import config_folder
     from stream.retention import Retention, parse_age, parse_size
     from stream.rtc import LOOPBACK, Media
-    from stream.server import serve_until_stopped
+    from stream.server import check_ports, serve_until_stopped
     from stream.session import Settings
 
     if (cert is None) != (key is None):
@@ -228,6 +228,10 @@ def serve(
     door = None
     if lan:
         addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
+        if port == lan_port and LOOPBACK in addresses:
+            raise ValueError(f"--port and --lan-port are both {port}. Give two ports.")
+        if new_token:  # a server that runs on has the old one
+            check_ports(port, addresses, lan_port)
         given = (cert, key) if cert and key else None
         door = Lan.prepared(addresses, lan_port, config or config_folder(), given=given, new_token=new_token)
     own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
@@ -238,9 +242,8 @@ def serve(
     if not no_record:
         _check_recordings(recordings)
     settings = Settings(media=media, encoders=encoders, recordings=None if no_record else recordings.resolve())
-    screen.print(
-        f"Recordings: {settings.recordings} (none: --no-record)" if settings.recordings else "Recordings: none"
-    )
+    kept = f"{settings.recordings} (none: --no-record)" if settings.recordings else "none"
+    screen.print(f"Recordings: {kept}", markup=False)
 
     start_logging(_one_of("log format", log, FORMATS))
     if settings.recordings is not None:
@@ -390,7 +393,7 @@ def process(
     from stream.inputs import find_inputs
     from stream.offline import Pass
     from stream.targets import find_targets
-    from stream.terminal import Bar, json_line, sentences, stopped_by_ctrl_c, table
+    from stream.terminal import Bar, json_line, left_metadata_out, sentences, stopped_by_ctrl_c, table
 
     say = problems if as_json else screen
     _check_words(style, layout, fit)
@@ -444,7 +447,7 @@ def process(
         engine.close()
     if len(tasks) > 1:
         say.print(table(outcomes))
-    if not keep_metadata and any(outcome.explained for outcome in outcomes):
+    if not keep_metadata and any(map(left_metadata_out, outcomes)):
         say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
     raise typer.Exit(exit_code(outcomes))
 
@@ -530,7 +533,7 @@ def export_vgg16(
         typer.Option(help="With --int8: a folder of pictures like those that it will see."),
     ] = None,
 ) -> None:
-    """Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam[export]'."""
+    r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""
     scores = {name: name for name in get_args(Score)}
     if score not in scores:
         raise ValueError(f"The score is {' or '.join(scores)}, not '{score}'.")
@@ -555,7 +558,8 @@ def models() -> None:
     """List the models that whycam knows."""
     table = Table("name", "ready", "licence", "weights", box=None, pad_edge=False)
     for known in catalog.known():
-        table.add_row(known.name, "yes" if known.ready else f"no: {known.make}", known.licence, known.source)
+        cells = (known.name, "yes" if known.ready else f"no: {known.make}", known.licence, known.source)
+        table.add_row(*map(Text, cells))
     screen.print(table)
     screen.print("Any explainable .onnx file can be given with --model as well.")
 
@@ -582,7 +586,7 @@ def doctor(
     ):
         sick += not finding.well
         screen.print(
-            "[green]✓[/green]" if finding.well else "[red]✗[/red]", f"[bold]{finding.what}[/bold]", finding.says
+            Text("✓", "green") if finding.well else Text("✗", "red"), Text(finding.what, "bold"), Text(finding.says)
         )
         if not finding.well:
             screen.print("  ", finding.advice, markup=False)
@@ -608,7 +612,8 @@ def _device(name: str) -> Device:
 def _introduce(contract: Contract, provider: str, device_problem: str | None, console: Console = screen) -> None:
     console.print(
         f"Model: {contract.name} on {provider.removesuffix('ExecutionProvider')} "
-        "(another one: --model; `whycam models` lists them)"
+        "(another one: --model; `whycam models` lists them)",
+        markup=False,
     )
     if device_problem:
         console.print(device_problem, markup=False)
@@ -664,6 +669,9 @@ def _port_range(text: str | None) -> range | None:
 
 def main() -> None:
     """Run the command; what a person can mend is told in one sentence."""
+    # A wrong call would end with 2, which says that a film broke off.
+    usage_error: Any = typer.BadParameter.__base__
+    usage_error.exit_code = 1
     try:
         cli()
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:

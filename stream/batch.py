@@ -11,7 +11,7 @@ import av
 
 from stream.earlier import is_done
 from stream.inputs import FILMS, Input, output_of, usual_name
-from stream.media import Losses, MediaError
+from stream.media import Losses, MediaError, listed
 from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one, explain_recording
 from stream.picture_writer import numbered
 from stream.report import Report
@@ -162,6 +162,8 @@ def losses_told(losses: Losses) -> list[str]:
         )
     if losses.lost:
         told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+    if losses.unread:
+        told.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
         told.append("Its sound is in a coding that is not known here; the result has none.")
     if losses.missing:

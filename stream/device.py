@@ -88,8 +88,8 @@ def why_not(device: Device, real: Sequence[str], available: Sequence[str]) -> st
     if first in available:
         return _not_loaded(first, real)
     return (
-        f"The installed onnxruntime has no {first} (it has {', '.join(available)}): "
-        f"pip uninstall onnxruntime, then pip install {_PACKAGES[first]}."
+        f"The installed onnxruntime has no {first} (it has {', '.join(available)}), so whycam goes on with "
+        f"{_instead(real)}. To have it: pip uninstall onnxruntime, then pip install {_PACKAGES[first]}."
     )
 
 
@@ -102,5 +102,8 @@ def _not_loaded(provider: str, real: Sequence[str]) -> str:
         advice = "its own libraries (libnvinfer) should be on the library path"
     else:
         advice = "`nvidia-smi` should show a GPU and CUDA 13 or newer"
-    instead = real[0].removesuffix("ExecutionProvider")
-    return f"onnxruntime could not load {provider}, the model runs on {instead}: {advice}."
+    return f"onnxruntime could not load {provider}, so whycam goes on with {_instead(real)}: {advice}."
+
+
+def _instead(real: Sequence[str]) -> str:
+    return "the processor" if real[0] == CPU else real[0].removesuffix("ExecutionProvider")

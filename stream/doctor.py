@@ -58,7 +58,7 @@ def examine(
     if addresses:
         yield _port(addresses[0].ip, lan_port, "--lan-port")
     yield _certificate(config or config_folder(), addresses)
-    yield Finding("limits", "; ".join(LIMITS.words()))
+    yield Finding("limits", "of one server:" + "".join(f"\n    {each}" for each in LIMITS.words()))
 
 
 def _python() -> Finding:

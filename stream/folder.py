@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from stream.media import Losses, MediaError
+from stream.media import Losses, MediaError, listed
 from stream.picture import ENDINGS, PictureError, read_picture, rgb_frame
 
 RATE = Fraction(25)
@@ -55,12 +55,16 @@ class PictureFolder:
         return len(self.pictures)
 
     def read(self) -> Iterator[av.VideoFrame]:
-        """Each picture as an rgb24 frame; in place of one that cannot be read the one before it."""
+        """Each picture as an rgb24 frame; in place of one that cannot be read the one before it.
+
+        Raises `MediaError` where that is every one.
+        """
         last: Path | None = None
         for number, path in enumerate(self.pictures):
             try:
                 rgb = read_picture(path)
             except PictureError:
+                self.losses.unread.append(path.name)
                 if last is None:
                     self.losses.lost += 1
                     continue
@@ -69,6 +73,8 @@ class PictureFolder:
             else:
                 last = path
             yield rgb_frame(rgb, number, self.time_base)
+        if last is None:
+            raise MediaError(f"{self.name} has no picture that can be read: {listed(self.losses.unread)}.")
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:

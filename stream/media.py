@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -27,6 +27,12 @@ from stream.upright import Turn, upright
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
+_ENDINGS = (
+    ".mov", ".qt", ".mp4", ".m4v", ".3gp", ".3g2", ".mj2", ".mkv", ".webm",
+    ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".ogg", ".ogv",
+    ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
+)  # fmt: skip
+"""Of files whose names say that they are films."""
 MAX_PIXELS = 8192 * 4320
 """Of a frame: what the largest phones film."""
 _SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
@@ -54,6 +60,13 @@ class Losses:
     """What stopped the reading before the file's end."""
     silent: bool = False
     """Whether it has sound that cannot be read."""
+    unread: list[str] = field(default_factory=list)
+    """Of a folder: the pictures that could not be read."""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,13 +138,22 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
             raise MediaError(f"{source} is a folder. Give a video file.")
         if not source.is_file():
             raise MediaError(f"There is no file {source}.")
+        if not source.stat().st_size:
+            raise MediaError(f"{source} is empty (0 bytes).")
     name = source.name if isinstance(source, Path) else "The stream"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
     try:
         file = source if isinstance(source, Path) else _Pipe(source, stop)
         # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
         container = av.open(file, "r", options=options, metadata_errors="replace")
+    except PermissionError as error:
+        raise MediaError(f"{name} cannot be read ({error.strerror}).") from error
     except (av.FFmpegError, OSError) as error:
+        if isinstance(source, Path) and source.suffix.lower() not in _ENDINGS:
+            raise MediaError(
+                f"{name} is of a kind that is not known here. Taken are films (MOV, MP4, MKV, WebM, AVI, MPEG-TS and "
+                "more), pictures (JPEG, PNG, WebP, HEIC and more) and folders of pictures."
+            ) from error
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
         ) from error

@@ -46,9 +46,15 @@ def read_picture(source: str | Path | Bytes) -> Bytes:
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
             raise PictureError(f"A picture is uint8 RGB (H, W, 3), this is {source.dtype} {source.shape}.")
         return source
+    if not isinstance(source, (str, Path)):
+        raise PictureError(f"A picture is a file's name, or uint8 RGB (H, W, 3), not {type(source).__name__}.")
     path = Path(source)
+    if path.is_dir():
+        raise PictureError(f"{path} is a folder. Give a picture file.")
     if not path.is_file():
         raise PictureError(f"There is no file {path}.")
+    if not path.stat().st_size:
+        raise PictureError(f"{path.name} is empty (0 bytes).")
     _take_heic()
     try:
         with warnings.catch_warnings():
@@ -66,6 +72,8 @@ def read_picture(source: str | Path | Bytes) -> Bytes:
         raise PictureError(
             f"{path.name} is enormous; at most {MAX_PIXELS // 1_000_000} megapixels are taken. Make it smaller."
         ) from error
+    except PermissionError as error:
+        raise PictureError(f"{path.name} cannot be read ({error.strerror}).") from error
     # Pillow's readers raise nearly anything for damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         heic = path.suffix.lower() in (".heic", ".heif") and not _take_heic()
@@ -129,7 +137,12 @@ def yuv_frame(rgb: av.VideoFrame) -> av.VideoFrame:
 def explain_picture(
     source: str | Path | Bytes, explainer: Explainer, targets: Sequence[int]
 ) -> tuple[tuple[DrawnMap, ...], Bytes, Bytes]:
-    """The maps of a picture for each target, the picture, and the picture with the first map drawn onto it."""
+    """The maps of a picture for each target, the picture, and the picture with the first map drawn onto it.
+
+    Raises `PictureError`, and `ValueError` without a target.
+    """
+    if not len(targets):
+        raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
     rgb = read_picture(source)
     contract = explainer.contract
     fit = Fit(contract.fit, contract.size)

@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
@@ -93,6 +94,14 @@ async def running(app: web.Application) -> AsyncIterator[Connections]:
     finally:
         connections.close()
         await runner.cleanup()
+
+
+def check_ports(port: int, addresses: Sequence[str], lan_port: int) -> None:
+    """Raise `OSError` where a port that will be opened is taken."""
+    doors = [("127.0.0.1", port, "--port"), *((address, lan_port, "--lan-port") for address in addresses)]
+    for address, number, option in doors:
+        with _sentence(address, number, option):
+            socket.create_server((address, number)).close()
 
 
 @contextmanager

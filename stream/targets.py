@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from stream.explainer import MAX_HELD
 
+SURE = 0.88
+"""How like a name must be to be taken for it: `bannana` (0.92) is, `microvawe` (0.78) and `human` (0.6) are not."""
+
 
 class TargetError(ValueError):
     """No class, or more than one, goes by that name; says which are near."""
@@ -33,14 +36,14 @@ def _find(name: str, labels: Mapping[int, str], who: str) -> int:
     for matches in (
         [number for number, label in plain.items() if label == wanted],
         [number for number, label in plain.items() if wanted in label.split()],
-        [number for number, label in plain.items() if wanted and wanted in label],
+        [number for number, label in plain.items() if _at_an_edge(wanted, label)],
     ):
         if len(matches) == 1:
             return matches[0]
         if matches:
             raise TargetError(f"'{name}' may be {_listed(matches, labels)}. Give the whole name, or the number.")
     near = difflib.get_close_matches(wanted, plain.values(), 5, 0.6)
-    if near and (len(near) == 1 or difflib.SequenceMatcher(None, wanted, near[0]).ratio() >= 0.88):
+    if near and difflib.SequenceMatcher(None, wanted, near[0]).ratio() >= SURE:
         best = [number for number, label in plain.items() if label == near[0]]
         if len(best) == 1:
             return best[0]
@@ -48,6 +51,11 @@ def _find(name: str, labels: Mapping[int, str], who: str) -> int:
         raise TargetError(f"{who} has no class '{name}'. Give one of its names, or a number: {_numbers(labels)}.")
     matches = [number for label in dict.fromkeys(near) for number, other in plain.items() if other == label]
     raise TargetError(f"{who} has no class '{name}'. Near to it: {_listed(matches, labels)}.")
+
+
+def _at_an_edge(part: str, label: str) -> bool:
+    """Whether a word of the label begins or ends with it: `mose` is not meant for a marmoset."""
+    return bool(part) and (f" {part}" in f" {label}" or f"{part} " in f"{label} ")
 
 
 def _plain(name: str) -> str:

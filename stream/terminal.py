@@ -15,6 +15,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from stream.batch import Outcome, losses_told
 from stream.replay import Replayed
@@ -92,7 +93,10 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
     if explained.earlier:
         rate = f", of which {explained.earlier} were there already"
-    told = [f"{frames}{rate} -> {explained.output}{sidecar}"]
+    left = f"{explained.output}{sidecar}"
+    if given.kind == "folder" and explained.sidecar is not None:
+        left = f"{explained.output}/ (pictures and {explained.sidecar.name})"
+    told = [f"{frames}{rate} -> {left}"]
     told += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
     if explained.stopped:
         told.append(
@@ -100,6 +104,12 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
             "--resume goes on."
         )
     return told + losses_told(explained.losses)
+
+
+def left_metadata_out(outcome: Outcome) -> bool:
+    """Whether its input is a file that a camera made, which may say where and when: of others nothing is copied."""
+    explained = outcome.explained
+    return outcome.task.given.kind in ("film", "picture") and explained is not None and not explained.stopped
 
 
 def json_line(outcome: Outcome, seconds: float) -> str:
@@ -155,6 +165,7 @@ def table(outcomes: Sequence[Outcome]) -> Table:
         explained = outcome.explained
         result = outcome.problem if explained is None else str(explained.output)
         frames = "" if explained is None else str(explained.frames)
-        colour = colours[outcome.status]
-        made.add_row(outcome.task.given.name, f"[{colour}]{outcome.status}[/{colour}]", frames, result)
+        # As text: a name may have square brackets, which would be read as markup.
+        status = Text(outcome.status, colours[outcome.status])
+        made.add_row(Text(outcome.task.given.name), status, frames, Text(result))
     return made

@@ -240,5 +240,7 @@ def test_losses_are_told_in_sentences() -> None:
     assert losses_told(Losses()) == []
     assert losses_told(Losses(concealed=1))[0].startswith("1 frame could not be read")
     assert losses_told(Losses(lost=2))[0].startswith("2 frames could not be read")
+    many = Losses(lost=7, unread=[f"{number}.jpg" for number in range(7)])
+    assert losses_told(many)[1] == "Not read: 0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more."
     assert "4.2 s" in losses_told(Losses(missing=4.2, error="bad"))[0]
     assert "(bad)" in losses_told(Losses(error="bad"))[0]

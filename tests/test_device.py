@@ -63,17 +63,20 @@ def test_nothing_is_said_where_the_model_runs_as_wanted() -> None:
 
 def test_a_device_that_is_missing_or_does_not_load_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module.shutil, "which", lambda _: None)  # type: ignore[attr-defined]
-    assert "whycam[gpu]" in (why_not("cuda", [CPU], [CPU]) or "")
+    missing = why_not("cuda", [CPU], [CPU]) or ""
+    assert "whycam[gpu]" in missing
+    assert "goes on with the processor" in missing
     assert "no NVIDIA driver" in (why_not("cuda", [CPU], ALL) or "")
     assert "no NVIDIA driver" in (why_not("auto", [CPU], ALL) or "")
     assert why_not("auto", [CPU], [CPU]) is None
     assert "onnxruntime-openvino" in (why_not("openvino", [CPU], [CPU]) or "")
     for provider in (OPENVINO, COREML):  # not with an NVIDIA driver
-        assert f"load {provider}, the model runs on CPU: pip install" in (why_not("auto", [CPU], [provider, CPU]) or "")
+        said = why_not("auto", [CPU], [provider, CPU]) or ""
+        assert f"load {provider}, so whycam goes on with the processor: pip install" in said
     monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")  # type: ignore[attr-defined]
     assert "not used" in (why_not("auto", [CPU], [CPU]) or "")
     assert "CUDA 13" in (why_not("cuda", [CPU], ALL) or "")
-    assert "the model runs on CUDA: its own libraries" in (why_not("tensorrt", [CUDA, CPU], ALL) or "")
+    assert "goes on with CUDA: its own libraries" in (why_not("tensorrt", [CUDA, CPU], ALL) or "")
 
 
 def test_an_explainer_runs_on_the_processor_and_says_what_was_wanted(tmp_path: Path) -> None:

@@ -39,8 +39,15 @@ def test_in_place_of_a_picture_that_cannot_be_read_comes_the_one_before(tmp_path
     frames = list(folder.read())
     assert [frame.pts for frame in frames] == [1, 2, 3]
     assert (folder.losses.lost, folder.losses.concealed) == (1, 1)
+    assert folder.losses.unread == ["1.jpg", "3.jpg"]
     assert np.array_equal(rgb_of(frames[0]), rgb_of(frames[1]))
     assert not np.array_equal(rgb_of(frames[1]), rgb_of(frames[2]))
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"no picture")
+    with pytest.raises(MediaError, match=r"has no picture that can be read: 1\.jpg\."):
+        list(PictureFolder(tmp_path).read())
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:

@@ -126,11 +126,29 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         open_film(tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a film", bytes(range(256)) * 40])
+@pytest.mark.parametrize("content", [b"not a film", bytes(range(256)) * 40])
 def test_a_file_that_is_no_film_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "notes.mp4").write_bytes(content)
     with pytest.raises(MediaError, match=r"notes\.mp4 (cannot be read as a video|has no video)"):
         open_film(tmp_path / "notes.mp4")
+
+
+def test_what_is_empty_or_forbidden_or_of_another_kind_is_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, content in (("empty.mp4", b""), ("text.txt", b"words"), ("kitchen.mov", b"a film")):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(MediaError, match=r"empty\.mp4 is empty"):
+        open_film(tmp_path / "empty.mp4")
+    with pytest.raises(MediaError, match=r"text\.txt is of a kind that is not known here\. Taken are films \(MOV"):
+        open_film(tmp_path / "text.txt")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise av.PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(av, "open", refuse)
+    with pytest.raises(MediaError, match=r"^kitchen\.mov cannot be read \(Permission denied\)\.$"):
+        open_film(tmp_path / "kitchen.mov")
 
 
 def test_a_film_cut_off_before_its_index_is_refused(tmp_path: Path) -> None:
@@ -376,7 +394,7 @@ def test_pixels_of_an_absurd_shape_make_no_enormous_frame(tmp_path: Path, monkey
 def test_a_file_that_names_another_one_is_not_followed(tmp_path: Path, name: str, content: bytes) -> None:
     film.write(tmp_path / "kitchen.mp4", size=SIZE)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(MediaError, match=r"cannot be read as a video|has no video stream"):
+    with pytest.raises(MediaError, match=r"cannot be read as a video|has no video stream|kind that is not known"):
         open_film(tmp_path / name)
 
 

@@ -175,12 +175,24 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_picture(tmp_path / "cup.jpg")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\0", b"not a picture", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"]
-)
+@pytest.mark.parametrize("content", [b"\0", b"not a picture", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"])
 def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cup.jpg").write_bytes(content)
     with pytest.raises(PictureError, match=r"cup\.jpg is not a picture that can be read\. Give a JPEG"):
+        read_picture(tmp_path / "cup.jpg")
+
+
+def test_a_picture_that_is_empty_or_forbidden_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cup.jpg").write_bytes(b"")
+    with pytest.raises(PictureError, match=r"cup\.jpg is empty"):
+        read_picture(tmp_path / "cup.jpg")
+    (tmp_path / "cup.jpg").write_bytes(b"a picture")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(PictureError, match=r"^cup\.jpg cannot be read \(Permission denied\)\.$"):
         read_picture(tmp_path / "cup.jpg")
 
 

@@ -136,6 +136,29 @@ def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Pa
     ]
 
 
+def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
+    names = ["[red]x.jpg", "dog [1].jpg", "[bold].mov"]
+    for name in names[:2]:
+        write_picture(tmp_path / name, film.spot(SIZE))
+    (tmp_path / names[2]).write_text("no film")
+    done = run("process", *names, folder=tmp_path)
+    table = done.stdout.split("\ninput ")[-1].splitlines()[1:4]
+    for name, row in zip(names, table, strict=True):
+        assert row.startswith(name)
+    assert "[red]x-output.jpg" in table[0]
+    assert "whycam[export]" in run("export", "--help", folder=tmp_path).stdout
+    assert "rec [bold]" in run("doctor", "--recordings", "rec [bold]", folder=tmp_path).stdout
+
+
+def test_of_a_folder_it_says_what_lies_in_the_result(tmp_path: Path) -> None:
+    (tmp_path / "frames").mkdir()
+    write_picture(tmp_path / "frames" / "1.jpg", film.spot(SIZE))
+    done = run("process", "frames", folder=tmp_path)
+    assert "-> frames-output/ (pictures and predictions.jsonl)" in done.stdout
+    assert "metadata" not in done.stdout  # frames have none that could be copied
+    assert (tmp_path / "frames-output" / "predictions.jsonl").is_file()
+
+
 def test_a_pipe_cannot_be_resumed(tmp_path: Path) -> None:
     done = run("process", "-", "-o", "out.mp4", "--resume", folder=tmp_path)
     assert done.returncode == 1
@@ -167,7 +190,7 @@ def test_ctrl_c_leaves_a_film_that_can_be_played(tmp_path: Path) -> None:
     assert "Stopped after" in said
     assert len(list(read_sidecar(tmp_path / "long-output.jsonl")[1])) == len(shots)
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
-    assert "--resume" in said
+    assert "--resume" in said.splitlines()[-1]
 
 
 def test_its_help_is_in_groups(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ def labels() -> tuple[str, ...]:
         ("mug", "coffee mug"),
         ("cup", "cup"),
         ("bannana", "banana"),
+        ("banan", "banana"),
+        ("sulphur crested cock", "sulphur-crested cockatoo"),
         ("coffe mugg", "coffee mug"),
         ("954", "banana"),
     ],
@@ -49,6 +51,28 @@ def test_a_name_of_several_classes_names_them(labels: tuple[str, ...]) -> None:
 def test_an_unknown_name_is_told_what_is_near(labels: tuple[str, ...]) -> None:
     with pytest.raises(TargetError, match=r"no class 'strawbarrels'.*strawberry \(949\)"):
         find_targets(["strawbarrels"], labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("microvawe", r"microwave \(651\), microphone \(650\)"),
+        ("unobtainium", r"fountain \(562\)"),
+        ("human", r"chain \(488\)"),
+        ("headphones", "pay-phone"),
+    ],
+)
+def test_a_name_that_is_only_a_little_like_one_is_suggested_and_never_taken(
+    labels: tuple[str, ...], name: str, near: str
+) -> None:
+    with pytest.raises(TargetError, match=f"no class '{name}'. Near to it: {near}"):
+        find_targets([name], labels)
+
+
+def test_letters_from_the_middle_of_a_word_are_no_name(labels: tuple[str, ...]) -> None:
+    assert "marmoset" in labels
+    with pytest.raises(TargetError, match="no class 'rmose'"):
+        find_targets(["rmose"], labels)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "xyzzyx", "☕"])

@@ -23,6 +23,7 @@ import skimage.data
 from aiohttp import ClientSession
 
 import whycam
+from stream.credentials import Credentials
 from stream.lan import Lan
 from tests import film, tiny
 from tests.phone import calling
@@ -115,6 +116,24 @@ def test_a_bad_call_ends_with_a_sentence(tmp_path: Path, name: str) -> None:
     assert {p.name for p in tmp_path.iterdir()} == {"text.mov", "text.onnx"}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["process", "a.mov", "--overwrit"],
+        ["process", "a.mov", "--opacity", "3"],
+        ["process"],
+        ["serve", "--udp-ports", "9-1"],
+        ["explain"],
+        [],
+    ],
+)
+def test_a_call_that_is_not_understood_ends_with_1(tmp_path: Path, arguments: list[str]) -> None:
+    """2 says that a film broke off (docs/process.md)."""
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 1
+    assert "Usage" in done.stdout + done.stderr
+
+
 @pytest.mark.skipif(importlib.util.find_spec("keras") is not None, reason="Keras is installed here")
 def test_an_export_without_its_packages_says_which_to_install(tmp_path: Path) -> None:
     done = run("export", "vgg16", "--weights", "random", "-o", "out.onnx", folder=tmp_path)
@@ -131,6 +150,27 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         done = run("serve", "--port", str(port), folder=tmp_path)
     assert done.returncode == 1
     assert f"Port {port} is taken" in done.stderr
+
+
+def test_a_new_token_is_not_made_where_the_server_cannot_start(tmp_path: Path) -> None:
+    """The one that uses the port may be whycam, whose phones go on with the old one."""
+    before = Credentials.kept(tmp_path / "config")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        arguments = [*lan_arguments(tmp_path, taken.getsockname()[1]), "--port", str(free_port()), "--new-token"]
+        done = run("serve", *arguments, folder=tmp_path)
+    assert done.returncode == 1
+    assert "is taken. End what uses it, or give another one with --lan-port" in done.stderr
+    assert Credentials.kept(tmp_path / "config").tokens == before.tokens
+
+
+def test_one_port_for_both_doors_is_said(tmp_path: Path) -> None:
+    port = free_port()
+    done = run("serve", *lan_arguments(tmp_path, port), "--port", str(port), folder=tmp_path)
+    assert done.returncode == 1
+    assert f"--port and --lan-port are both {port}. Give two ports." in done.stderr
+    assert not (tmp_path / "config").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -296,6 +336,15 @@ def test_explain_names_a_photograph(tmp_path: Path) -> None:
     assert by_number.classes[0] == by_number.classes[1] == explained.classes[1]
     with pytest.raises(ValueError, match="classes 0 to 999"):
         whycam.explain(skimage.data.coffee(), targets=(1000,))
+
+
+def test_explain_says_what_it_takes(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="There is no target"):
+        whycam.explain(skimage.data.coffee(), targets=())
+    with pytest.raises(ValueError, match=r"is a folder\. Give a picture file"):
+        whycam.explain(tmp_path)
+    with pytest.raises(ValueError, match=r"a file's name, or uint8 RGB .* not NoneType"):
+        whycam.explain(None)  # type: ignore[arg-type]
 
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
