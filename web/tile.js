@@ -56,7 +56,7 @@ export class Tile {
     this.answer = says.appendChild(made('ol', 'answer'));
     const list = says.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
-    this.labels = new Labels(list, document.createElement('p'), pressed);
+    this.labels = new Labels(list, document.createElement('p'), pressed, true);
     this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
 
