@@ -7,6 +7,7 @@ import { Awake } from './awake.js';
 import { Camera, SIZES } from './camera.js';
 import { Chip } from './chip.js';
 import { Controls } from './controls.js';
+import { evidenceOf } from './evidence.js';
 import { openFilm } from './film.js';
 import { find } from './find.js';
 import { Gaze } from './gaze.js';
@@ -187,7 +188,7 @@ function take(newest) {
   labels.show(newest, controls.held);
   voice.hear(newest);
   signs.recording(newest.recording);
-  signs.evidence(controls.hide.on, newest.hidden);
+  signs.evidence(controls.hide.on, evidenceOf(newest));
   if (newest.recording.state === 'stopped' && before === 'on') {
     complain(words.phone.recordingStopped(newest.recording.reason));
   }

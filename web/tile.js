@@ -5,6 +5,7 @@
  * It keeps its connections: one that breaks off is made again until the wall takes the tile away.
  */
 
+import { evidenceOf } from './evidence.js';
 import { made } from './find.js';
 import { Labels } from './labels.js';
 import { placing } from './mosaic.js';
@@ -107,11 +108,10 @@ export class Tile {
     const now = performance.now();
     if (now - this.answered < BETWEEN_MS) return;
     this.answered = now;
-    const { hidden, view, held } = report;
+    const { view, held } = report;
+    const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
-    // What the model said without the evidence is of a moment ago, when another class may have been the best.
-    const asked = hidden ? [{ ...hidden, score: hidden.before }] : best;
-    const shown = view.hold.length ? held : asked;
+    const shown = view.hold.length ? held : best;
     // Of a new scene nothing is known for a moment: the former answer pales.
     this.answer.dataset.former = String(!shown.length);
     if (!shown.length) return;
@@ -137,11 +137,12 @@ export class Tile {
   }
 
   /** @param {Report} report */
-  #signs({ state, age_ms: age, engine, frozen, view, recording }) {
+  #signs(report) {
+    const { state, age_ms: age, engine, frozen, view, recording } = report;
     const { signs } = words.wall;
     const texts = [
       frozen ? signs.frozen : '',
-      view.hide ? signs.hidden : '',
+      view.hide ? (evidenceOf(report) ? signs.hidden : signs.hiding) : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
       state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',

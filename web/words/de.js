@@ -190,6 +190,7 @@ const wall = {
   signs: {
     frozen: 'Eingefroren',
     hidden: 'Beleg verdeckt',
+    hiding: 'Die heißeste Stelle wird verdeckt …',
     stalled: 'Kein Kamerabild',
     restarting: 'Das Modell startet neu',
     carried: (ms) => `Heatmap ${ms} ms alt`,

@@ -211,6 +211,7 @@ const wall = {
   signs: {
     frozen: 'Frozen',
     hidden: 'Evidence hidden',
+    hiding: 'Covering the hottest place…',
     stalled: 'No camera picture',
     restarting: 'The model starts again',
     /** @param {number} ms */
