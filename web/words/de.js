@@ -18,7 +18,7 @@ const common = {
   problems: {
     serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
       + 'versuch es dann noch einmal.',
-    notJoined: 'Dieses Gerät ist nicht angemeldet oder kommt mit einem alten Code. Scanne den Code, den der Computer '
+    notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist ein alter. Scanne den Code, den der Computer '
       + 'jetzt zeigt.',
     oldCode: 'Das ist ein alter Code. Scanne den, den der Computer jetzt zeigt.',
     manyCodes: 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '

@@ -21,7 +21,7 @@ const common = {
   problems: {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
       + 'then try again.',
-    notJoined: 'This device has not joined, or with an old code. Scan the code that the computer shows now.',
+    notJoined: 'This device has not joined yet, or its code is an old one. Scan the code that the computer shows now.',
     oldCode: 'This is an old code. Scan the one that the computer shows now.',
     manyCodes: 'Too many wrong codes came from this device. Wait a minute, then scan the code that the computer shows now.',
     full: 'The server has all the cameras it can serve, or this device all that one may have. End one of them, then try '
