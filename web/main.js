@@ -32,6 +32,8 @@ import { fillIn, words } from './words.js';
 
 /** A sign that is read twice a second is calm. */
 const CHIP_MS = 500;
+/** A server that sends neither a picture nor a report for so long is gone, or the way to it. */
+const SILENT_MS = 2500;
 const TOAST_MS = 6000;
 const TIP_MS = 7000;
 
@@ -55,6 +57,8 @@ let report = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
 let told = false;
+/** When the last picture or report came. */
+let heard = 0;
 /** @type {number | undefined} */
 let toast;
 
@@ -66,7 +70,7 @@ const latency = new Latency();
 const chip = new Chip();
 const signs = new Signs();
 const voice = new Voice(find('said', HTMLElement));
-const meter = new Meter(video, firstPicture, (metadata) => latency.shown(metadata));
+const meter = new Meter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), hold);
 new Search((number) => { hold(number); openMore(false); }, complain);
@@ -102,7 +106,7 @@ window.addEventListener('pagehide', () => finish());
 video.addEventListener('resize', () => {
   document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
 });
-setInterval(() => { if (pictured()) chip.show(report, meter.fps, latency.now); }, CHIP_MS);
+setInterval(look, CHIP_MS);
 window.addEventListener('hashchange', () => { if (location.hash && !current) void enter(); });
 
 openMore(false);
@@ -175,6 +179,7 @@ function begin(state, openSource) {
 function firstPicture() {
   if (states.now !== 'calling' && states.now !== 'reconnecting') return;
   current?.settled();
+  heard = performance.now();
   states.go('live');
 }
 
@@ -182,6 +187,7 @@ function firstPicture() {
 function take(newest) {
   const before = report?.recording.state;
   report = newest;
+  heard = performance.now();
   latency.report(newest);
   folder = newest.recording.folder || folder;
   controls.show(newest);
@@ -204,6 +210,18 @@ function hold(number) {
 /** Whether the explained picture is on the screen. */
 function pictured() {
   return states.now === 'live' || states.now === 'frozen';
+}
+
+/** How good the picture is, or that there is none. */
+function look() {
+  if (!pictured()) return;
+  const silent = performance.now() - heard > SILENT_MS;
+  if (silent) {
+    chip.silent();
+    signs.doubt();
+  } else chip.show(report, meter.fps, latency.now);
+  const sentence = silent ? words.phone.badDay.silent : words.phone.states[states.now];
+  if (headline.textContent !== sentence) headline.textContent = sentence;
 }
 
 /** What is seen, where it is not simply the live picture. */

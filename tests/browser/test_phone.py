@@ -283,6 +283,24 @@ def test_a_bad_day_is_said_in_plain_words(phone: Page, tmp_path: Path) -> None:
         expect(phone.locator("#details")).to_contain_text("efficientnet-lite0")
 
 
+def test_a_server_that_is_gone_is_not_called_a_slow_network(phone: Page, tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, port=port) as server:
+        begin(phone, server)
+        expect(phone.locator("#recording")).to_be_visible()
+        server.process.kill()
+        expect(phone.locator("#bad-day")).to_have_text("No picture comes back. Trying again…", timeout=4_500)
+        expect(phone.locator("#headline")).to_have_text("No picture comes back. Trying again…")
+        expect(phone.locator("#chip")).to_have_attribute("data-quality", "stalled")
+        expect(phone.locator("#recording")).to_be_hidden()
+        phone.wait_for_selector("body[data-state=reconnecting]", timeout=20_000)
+    with serving(tmp_path, port=port):
+        phone.wait_for_selector("body[data-state=live]", timeout=30_000)
+        expect(phone.locator("#bad-day")).to_be_hidden()
+        expect(phone.locator("#headline")).to_have_text("Live.")
+        expect(phone.locator("#chip")).to_have_attribute("data-quality", "good")
+
+
 def test_a_call_made_again_goes_on_in_the_same_recording(phone: Page, tmp_path: Path) -> None:
     port = free_port()
     asked: list[str] = []

@@ -127,6 +127,7 @@ const phone = {
   carried: (ms) => `mitgeführt, ${ms} ms alt`,
   noHeatmap: 'keine Heatmap',
   stalled: 'kein Kamerabild',
+  noPicture: 'kein Bild',
   dropped: (frames) => `${frames} verworfen`,
 
   details: {
@@ -136,6 +137,7 @@ const phone = {
   ms: (ms) => `${ms} ms`,
   framesOf: (frames, all) => `${frames} von ${all} Bildern`,
   badDay: {
+    silent: 'Es kommt kein Bild zurück. Neuer Versuch …',
     stalled: 'Von der Kamera dieses Geräts kommt kein Bild. Benutzt sie eine andere App, oder ist das Netz weg?',
     restarting: 'Das Modell startet neu; bis dahin geht das Bild ohne Heatmap weiter.',
     slowModel: (ms) => `Das Modell braucht ${ms} ms für ein Bild; die Heatmap folgt solange dem Gegenstand.`,

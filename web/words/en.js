@@ -138,6 +138,7 @@ const phone = {
   carried: (ms) => `carried, ${ms} ms old`,
   noHeatmap: 'no heatmap',
   stalled: 'no camera picture',
+  noPicture: 'no picture',
   /** @param {number} frames */
   dropped: (frames) => `${frames} dropped`,
 
@@ -152,6 +153,7 @@ const phone = {
   framesOf: (frames, all) => `${frames} of ${all} frames`,
   /** Plain words on a bad day. */
   badDay: {
+    silent: 'No picture comes back. Trying again…',
     stalled: 'No picture comes from this device’s camera. Is another app using it, or is the network gone?',
     restarting: 'The model starts again; until then the picture goes on without a heatmap.',
     /** @param {number} ms */
