@@ -17,6 +17,8 @@ import { percent, words } from './words.js';
 
 /** A heatmap older than this is seen to lag behind a hand that moves. */
 const LATE_MS = 200;
+/** What was said of a picture longer ago than this is not said of what is so now. */
+const SILENT_MS = 2500;
 /** Names that change faster cannot be read from far. */
 const BETWEEN_MS = 300;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
@@ -33,6 +35,9 @@ export class Tile {
     this.report = null;
     this.closed = false;
     this.answered = -Infinity;
+    /** When the last report came; a tile that never had one has said nothing yet. */
+    this.heard = Infinity;
+    this.silent = false;
     this.sideBySide = false;
     this.small = false;
 
@@ -83,6 +88,14 @@ export class Tile {
     return this.labels.rows[place]?.answer?.class;
   }
 
+  /** Whether the session still tells of itself; if not, what it told goes. */
+  look() {
+    const silent = performance.now() - this.heard > SILENT_MS;
+    if (silent === this.silent) return;
+    this.silent = silent;
+    this.#changed();
+  }
+
   get aspect() {
     const [width, height] = this.explained.size ?? this.session.size ?? SIZE_UNTIL_KNOWN;
     return width / height;
@@ -98,6 +111,7 @@ export class Tile {
   /** @param {Report} report */
   #take(report) {
     this.report = report;
+    this.heard = performance.now();
     this.labels.show(report, report.view.hold);
     this.#answer(report);
     this.#signs(report);
@@ -162,7 +176,8 @@ export class Tile {
 
   #changed() {
     this.element.dataset.state = this.explained.state;
-    const problem = this.explained.problem || (this.sideBySide ? this.camera.problem : '');
+    this.element.dataset.silent = String(this.silent);
+    const problem = this.explained.problem || (this.sideBySide ? this.camera.problem : '') || (this.silent ? words.wall.silent : '');
     say(this.trouble, problem);
     this.trouble.hidden = !problem;
     this.#place();

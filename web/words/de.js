@@ -225,6 +225,7 @@ const wall = {
   phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf jener Seite.',
   whichOne: 'Mehrere Handys sind live. Klicke zuerst das an, das gemeint ist.',
   noFullScreen: 'Der Browser lässt die Seite den Bildschirm nicht füllen. Versuch es mit seiner eigenen Taste, meist F11.',
+  silent: 'Es kommt kein Bild. Die Seite versucht es von selbst wieder.',
   serverGone: 'Der Server antwortet nicht. Die Seite versucht es von selbst wieder.',
 };
 

@@ -248,6 +248,7 @@ const wall = {
   phonesSend: 'This device joined with the code for phones: it sends its camera, and sees its own picture on that page.',
   whichOne: 'Several phones are live. Click the one that is meant first.',
   noFullScreen: 'The browser does not let the page fill the screen. Try its own key, most often F11.',
+  silent: 'No picture comes. The page tries again by itself.',
   serverGone: 'The server does not answer. The page tries again by itself.',
 };
 
