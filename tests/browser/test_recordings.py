@@ -370,6 +370,16 @@ def test_a_session_that_is_recorded_is_live_and_then_a_film(page: Page, tmp_path
         page.wait_for_function("() => whycam.player.camera.readyState >= 2 && whycam.player.seconds > 0")
 
 
+def test_nothing_is_called_live_by_a_server_that_is_gone(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        page.goto(f"{server.url}/recordings")
+        with published(server):
+            expect(page.locator(".card .live")).to_be_visible(timeout=15_000)
+            server.process.kill()
+            expect(page.locator("#error")).to_contain_text("does not answer", timeout=10_000)
+            expect(page.locator(".card .live")).to_be_hidden()
+
+
 def test_recordings_are_for_the_computer_itself(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
         context = browser.new_context(ignore_https_errors=True)
