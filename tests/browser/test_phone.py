@@ -166,6 +166,9 @@ def test_any_class_is_held_by_its_name(phone: Page, server: Server) -> None:
     phone.fill("#sought", "Butterbrot")
     phone.press("#sought", "Enter")
     expect(phone.locator("#error")).to_contain_text("No class is called “Butterbrot”")
+    phone.fill("#sought", "espresso")
+    phone.press("#sought", "Enter")
+    expect(phone.locator("#error")).to_be_hidden()
 
 
 def test_a_frozen_picture_stands_and_can_be_asked_on(phone: Page, server: Server) -> None:
