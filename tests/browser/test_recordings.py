@@ -206,6 +206,16 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     assert heat(page) > 1000
 
 
+def test_where_there_is_no_heat_yet_it_is_said(page: Page, server: Server, made: Path) -> None:
+    recording = "2026-11-17_11-00-00_9f3a9c000009"
+    record(made / recording, film.encoded("H264", 30, SMALL), best=lambda number: (0, 1) if number > 9 else ())
+    opened(page, server, recording)
+    expect(page.locator("#heat-says")).to_have_text("no heatmap at this moment")
+    seek(page, 0.6)
+    expect(page.locator("#heat-says")).to_have_text(re.compile(r"^banana \d+%$"))
+    shutil.rmtree(made / recording)
+
+
 def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-17_10-00-00_6f3a9c000006"
     record(made / recording, film.encoded("H264", 30, SMALL))

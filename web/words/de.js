@@ -275,6 +275,7 @@ const shelf = {
 
   reading: (frames) => `die Heatmaps werden gelesen, bisher ${frames} Bilder…`,
   noFrames: 'keine Heatmap aufbewahrt',
+  noneYet: 'in diesem Augenblick keine',
   noSidecar: 'die Begleitdatei mit den Heatmaps fehlt',
   notKept: (label) => `${label} ist hier nicht unter den fünf besten`,
   sidecarDamaged: (why) => `Die Begleitdatei mit den Heatmaps lässt sich nicht lesen (${why}). Die Filme laufen trotzdem.`,

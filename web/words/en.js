@@ -303,6 +303,7 @@ const shelf = {
   /** @param {number} frames */
   reading: (frames) => `reading the heatmaps, ${frames} frames so far…`,
   noFrames: 'no heatmap was kept',
+  noneYet: 'no heatmap at this moment',
   noSidecar: 'the sidecar with the heatmaps is missing',
   /** @param {string} label */
   notKept: (label) => `${label} is not among the five best here`,
