@@ -48,6 +48,7 @@ const detail = find('detail', HTMLElement);
 const error = find('error', HTMLElement);
 const tip = find('tip', HTMLElement);
 const more = find('more', HTMLButtonElement);
+const settings = find('settings', HTMLElement);
 const share = find('share', HTMLButtonElement);
 
 /** @type {Attempt | null} */
@@ -99,6 +100,8 @@ find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
 find('save', HTMLButtonElement).addEventListener('click', () => said(async () => words.phone.saved(await snapshot.save())));
 share.addEventListener('click', () => said(async () => { await snapshot.share(); return ''; }));
 share.hidden = !Snapshot.canShare;
+settings.addEventListener('scroll', fade, { passive: true });
+new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
 find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
 window.addEventListener('pagehide', () => finish());
@@ -238,6 +241,12 @@ function tipped() {
 function openMore(open) {
   more.setAttribute('aria-expanded', String(open));
   document.body.dataset.more = String(open);
+  fade();
+}
+
+/** Settings that do not fit fade at their lower end: there is more below. */
+function fade() {
+  settings.dataset.below = String(settings.scrollHeight - settings.scrollTop - settings.clientHeight > 4);
 }
 
 /** Does it and says what came of it. @param {() => Promise<string>} task */

@@ -394,6 +394,15 @@ def test_everything_is_in_reach_in_every_size_and_nothing_jumps(phone: Page, ser
     assert phone.evaluate("() => window.shifted") == []
 
 
+def test_settings_that_do_not_fit_fade_until_they_are_scrolled_to_their_end(phone: Page, server: Server) -> None:
+    begin(phone, server)
+    phone.click("#more")
+    settings = phone.locator("#settings")
+    expect(settings).to_have_attribute("data-below", "true")
+    settings.evaluate("(settings) => settings.scrollTo(0, settings.scrollHeight)")
+    expect(settings).to_have_attribute("data-below", "false")
+
+
 def test_the_keyboard_reaches_every_control_and_a_screen_reader_hears_what_is_seen(phone: Page, server: Server) -> None:
     begin(phone, server)
     expect(phone.locator("#said")).to_have_text(re.compile(r"espresso, \d+%"), timeout=10_000)
