@@ -49,6 +49,19 @@ export class Chip {
     if (!this.details.hidden) this.tell();
   }
 
+  /** Nothing has come from the server for a while: what it said last is not so any more. */
+  silent() {
+    const { phone } = words;
+    this.chip.dataset.quality = 'stalled';
+    write('fps', phone.fps(0));
+    write('latency', '');
+    write('exactness', phone.noPicture);
+    write('dropped', '');
+    this.quality.clear();
+    find('bad-day', HTMLElement).hidden = false;
+    write('bad-day', phone.badDay.silent);
+  }
+
   /** @param {boolean} open */
   #open(open) {
     this.details.hidden = !open;

@@ -2,15 +2,17 @@
 /**
  * The five best classes as bars; a held one that left the five takes the last row.
  *
- * The rows stay where they are; classes move between them, calmly: at most once a second, never under a pointer that
- * rests on the list; the best is always first, the others change places only where the difference can be seen. Numbers
- * change more often. A press holds the class that its person saw: the one that stood there a moment before.
+ * The rows stay where they are; classes move between them, calmly: at most once a second, and not under a mouse that
+ * moves over the list, as long as the best class is in it; the best is always first, the others change places only where
+ * the difference can be seen. Numbers change more often, and each is one that the model gave: of a class that left the
+ * five nothing is known, and nothing is said. In a numbered list numbers wait for the order rather than contradict it.
+ * A press holds the class that its person saw: the one that stood there a moment before.
  */
 
 import { percent, words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
-/** @typedef {{class: number, label: string, score: number, held: Place, explained: boolean}} Answer */
+/** @typedef {{class: number, label: string, score: number | null, held: Place, explained: boolean}} Answer */
 /** Which of the held classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
 const ROWS = 5;
@@ -20,6 +22,8 @@ const BETWEEN_MS = 120;
 const OVERTAKES = 1.15;
 /** A name that changes faster cannot be tapped. */
 const BETWEEN_MOVES_MS = 1000;
+/** A mouse that was left lying on the list is not pointing at it. */
+const POINTS_MS = 3000;
 /** From seeing a name to the finger on the glass. */
 const REACTION_MS = 300;
 /** A finger that never comes up again does not stop the list for ever. */
@@ -30,9 +34,12 @@ export class Labels {
    * @param {HTMLElement} list
    * @param {HTMLElement} hint the line below it
    * @param {(classNumber: number) => void} pressed
+   * @param {boolean} ranked the rows are numbered, so their order is that of the numbers that stand in them
    */
-  constructor(list, hint, pressed) {
+  constructor(list, hint, pressed, ranked = false) {
     this.list = list;
+    this.overtakes = ranked ? 1 : OVERTAKES;
+    this.ranked = ranked;
     this.hint = hint;
     /** @type {number[]} */
     this.order = [];
@@ -40,9 +47,11 @@ export class Labels {
     this.pressedAt = -Infinity;
     this.rows = Array.from({ length: ROWS }, () => new Row(pressed));
     list.append(...this.rows.map(({ item }) => item));
-    this.pointed = false;
-    list.addEventListener('pointerenter', ({ pointerType }) => { this.pointed = pointerType === 'mouse'; });
-    list.addEventListener('pointerleave', () => { this.pointed = false; });
+    this.pointedAt = -Infinity;
+    for (const event of /** @type {const} */ (['pointerenter', 'pointermove'])) {
+      list.addEventListener(event, ({ pointerType }) => { if (pointerType === 'mouse') this.pointedAt = performance.now(); });
+    }
+    list.addEventListener('pointerleave', () => { this.pointedAt = -Infinity; });
     list.addEventListener('pointerdown', () => { this.pressedAt = performance.now(); });
     for (const event of ['pointerup', 'pointercancel']) {
       // after the click that follows
@@ -71,17 +80,17 @@ export class Labels {
     const answers = answersOf(report, held);
     const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
     const complete = this.order.length === ROWS && held.every((number) => this.order.includes(number));
-    const stays = complete && (this.pointed || (known && now - this.moved < BETWEEN_MOVES_MS));
+    const pointed = now - this.pointedAt < POINTS_MS;
+    const stays = complete && known && (pointed || now - this.moved < BETWEEN_MOVES_MS);
+    if (stays && this.ranked && !pointed && !descend(this.order.map((number) => answers.get(number)?.score ?? 0))) return;
     if (!stays) {
       this.moved = now;
-      this.order = calmOrder(this.order, chosen(report, answers, held));
+      this.order = calmOrder(this.order, chosen(report, answers, held), this.overtakes);
     }
-    const least = Math.min(...report.scores);
     this.rows.forEach((row, i) => {
       const answer = answers.get(this.order[i]);
       const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
-      // One that left the five has no more than the fifth.
-      row.show(answer ?? (former && { ...former, score: Math.min(former.score, least), held: '', explained: false }));
+      row.show(answer ?? (former && { ...former, score: null, held: '', explained: false }));
     });
   }
 
@@ -166,9 +175,14 @@ class Row {
     this.item.dataset.explained = String(answer?.explained ?? false);
     this.button.setAttribute('aria-pressed', String(!!answer?.held));
     this.name.textContent = answer?.label ?? '';
-    this.score.textContent = answer ? percent(answer.score) : '';
+    this.score.textContent = answer ? (answer.score === null ? '–' : percent(answer.score)) : '';
     this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
   }
+}
+
+/** @param {number[]} scores */
+function descend(scores) {
+  return scores.every((score, i) => i === 0 || score <= scores[i - 1]);
 }
 
 /** @param {string} name */
@@ -183,8 +197,9 @@ function part(name) {
  *
  * @param {number[]} before
  * @param {Answer[]} answers best first
+ * @param {number} overtakes by which factor one has to be more probable to change places
  */
-function calmOrder(before, answers) {
+function calmOrder(before, answers, overtakes) {
   const score = new Map(answers.map((answer) => [answer.class, answer.score]));
   const [best, ...rest] = answers.map((answer) => answer.class);
   if (best === undefined) return [];
@@ -193,7 +208,7 @@ function calmOrder(before, answers) {
   const scoreOf = (/** @type {number} */ number) => score.get(number) ?? 0;
   for (let end = others.length - 1; end > 0; end--) {
     for (let i = 0; i < end; i++) {
-      if (scoreOf(others[i + 1]) > scoreOf(others[i]) * OVERTAKES) [others[i], others[i + 1]] = [others[i + 1], others[i]];
+      if (scoreOf(others[i + 1]) > scoreOf(others[i]) * overtakes) [others[i], others[i + 1]] = [others[i + 1], others[i]];
     }
   }
   return [best, ...others];

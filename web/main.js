@@ -7,6 +7,7 @@ import { Awake } from './awake.js';
 import { Camera, SIZES } from './camera.js';
 import { Chip } from './chip.js';
 import { Controls } from './controls.js';
+import { evidenceOf } from './evidence.js';
 import { openFilm } from './film.js';
 import { find } from './find.js';
 import { Gaze } from './gaze.js';
@@ -31,6 +32,8 @@ import { fillIn, words } from './words.js';
 
 /** A sign that is read twice a second is calm. */
 const CHIP_MS = 500;
+/** A server that sends neither a picture nor a report for so long is gone, or the way to it. */
+const SILENT_MS = 2500;
 const TOAST_MS = 6000;
 const TIP_MS = 7000;
 
@@ -45,6 +48,7 @@ const detail = find('detail', HTMLElement);
 const error = find('error', HTMLElement);
 const tip = find('tip', HTMLElement);
 const more = find('more', HTMLButtonElement);
+const settings = find('settings', HTMLElement);
 const share = find('share', HTMLButtonElement);
 
 /** @type {Attempt | null} */
@@ -54,6 +58,8 @@ let report = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
 let told = false;
+/** When the last picture or report came. */
+let heard = 0;
 /** @type {number | undefined} */
 let toast;
 
@@ -65,7 +71,7 @@ const latency = new Latency();
 const chip = new Chip();
 const signs = new Signs();
 const voice = new Voice(find('said', HTMLElement));
-const meter = new Meter(video, firstPicture, (metadata) => latency.shown(metadata));
+const meter = new Meter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), hold);
 new Search((number) => { hold(number); openMore(false); }, complain);
@@ -94,6 +100,8 @@ find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
 find('save', HTMLButtonElement).addEventListener('click', () => said(async () => words.phone.saved(await snapshot.save())));
 share.addEventListener('click', () => said(async () => { await snapshot.share(); return ''; }));
 share.hidden = !Snapshot.canShare;
+settings.addEventListener('scroll', fade, { passive: true });
+new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
 find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
 window.addEventListener('pagehide', () => finish());
@@ -101,7 +109,7 @@ window.addEventListener('pagehide', () => finish());
 video.addEventListener('resize', () => {
   document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
 });
-setInterval(() => { if (pictured()) chip.show(report, meter.fps, latency.now); }, CHIP_MS);
+setInterval(look, CHIP_MS);
 window.addEventListener('hashchange', () => { if (location.hash && !current) void enter(); });
 
 openMore(false);
@@ -174,6 +182,7 @@ function begin(state, openSource) {
 function firstPicture() {
   if (states.now !== 'calling' && states.now !== 'reconnecting') return;
   current?.settled();
+  heard = performance.now();
   states.go('live');
 }
 
@@ -181,13 +190,14 @@ function firstPicture() {
 function take(newest) {
   const before = report?.recording.state;
   report = newest;
+  heard = performance.now();
   latency.report(newest);
   folder = newest.recording.folder || folder;
   controls.show(newest);
   labels.show(newest, controls.held);
   voice.hear(newest);
   signs.recording(newest.recording);
-  signs.evidence(controls.hide.on, newest.hidden);
+  signs.evidence(controls.hide.on, evidenceOf(newest));
   if (newest.recording.state === 'stopped' && before === 'on') {
     complain(words.phone.recordingStopped(newest.recording.reason));
   }
@@ -205,6 +215,18 @@ function pictured() {
   return states.now === 'live' || states.now === 'frozen';
 }
 
+/** How good the picture is, or that there is none. */
+function look() {
+  if (!pictured()) return;
+  const silent = performance.now() - heard > SILENT_MS;
+  if (silent) {
+    chip.silent();
+    signs.doubt();
+  } else chip.show(report, meter.fps, latency.now);
+  const sentence = silent ? words.phone.badDay.silent : words.phone.states[states.now];
+  if (headline.textContent !== sentence) headline.textContent = sentence;
+}
+
 /** What is seen, where it is not simply the live picture. */
 function tell() {
   signs.say(peek.on ? words.phone.peeking : states.now === 'frozen' ? words.phone.frozen : '');
@@ -219,6 +241,12 @@ function tipped() {
 function openMore(open) {
   more.setAttribute('aria-expanded', String(open));
   document.body.dataset.more = String(open);
+  fade();
+}
+
+/** Settings that do not fit fade at their lower end: there is more below. */
+function fade() {
+  settings.dataset.below = String(settings.scrollHeight - settings.scrollTop - settings.clientHeight > 4);
 }
 
 /** Does it and says what came of it. @param {() => Promise<string>} task */

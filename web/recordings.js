@@ -80,6 +80,7 @@ async function go() {
   complain('');
   try {
     all = await recordings();
+    lose(false);
     if (mine !== wish) return;
     if (!id) {
       screening.close();
@@ -91,6 +92,7 @@ async function go() {
     if (mine === wish) show(one);
   } catch (reason) {
     if (mine !== wish) return;
+    lose(reason instanceof Problem && reason.passes);
     screening.close();
     showShelf();
     complain(reason instanceof Problem && reason.status === 404 ? words.shelf.gone : Problem.of(reason).message);
@@ -105,15 +107,31 @@ async function look() {
     const found = await recordings();
     if (mine !== wish) return;
     if (lost) complain('');
-    lost = false;
+    lose(false);
     all = found;
     if (state !== 'screening') return showShelf();
     const one = all.find(({ id }) => id === screening.recording?.id);
     if (one && !one.live) show(one);
   } catch (reason) {
-    lost = true;
+    lose(true);
     complain(Problem.of(reason).message);
   }
+}
+
+/** Whether anything is live is not known while the server does not answer. @param {boolean} now */
+function lose(now) {
+  if (now === lost) return;
+  lost = now;
+  document.body.dataset.server = now ? 'gone' : 'here';
+  if (state === 'screening' && screening.recording) tellFacts(screening.recording);
+}
+
+/** @param {Recording} one */
+function tellFacts(one) {
+  const length = one.live ? (lost ? '' : words.shelf.live) : clock(one.seconds);
+  find('facts', HTMLElement).textContent = [
+    length, one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '', one.reason,
+  ].filter(Boolean).join(' · ');
 }
 
 /** @param {Recording} one */
@@ -135,9 +153,7 @@ function show(one) {
   screening.open(one);
   title.textContent = `${dayOf(one.began)}, ${timeOf(one.began)}`;
   document.title = `${timeOf(one.began)} · ${words.shelf.title} · whycam`;
-  find('facts', HTMLElement).textContent = [
-    one.live ? words.shelf.live : clock(one.seconds), one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '', one.reason,
-  ].filter(Boolean).join(' · ');
+  tellFacts(one);
   find('remove', HTMLElement).hidden = one.live !== null;
   const parts = partsOf(one).reverse();
   const nav = find('parts', HTMLElement);

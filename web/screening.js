@@ -254,7 +254,8 @@ export class Screening {
     if (!frame) text = sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames);
     else if (this.chosen !== null && !frame.maps.some((map) => map.class === this.chosen)) {
       text = words.shelf.notKept(sidecar.labels.get(this.chosen) ?? '');
-    } else text = drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`).join('\n');
+    } else if (!drawn.length) text = words.shelf.noneYet;
+    else text = drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`).join('\n');
     if (says.dataset.text === text) return;
     says.dataset.text = text;
     says.replaceChildren(...text.split('\n').map((one, place) => {

@@ -46,6 +46,7 @@ export class Search {
     const number = [this.#is(wanted), begins, within].find((place) => place >= 0);
     if (number === undefined) return this.complain(words.phone.problems.unknownName(this.input.value.trim()));
     this.input.value = '';
+    this.complain('');
     this.found(number);
   }
 }

@@ -26,6 +26,11 @@ export class Signs {
     this.say('');
   }
 
+  /** Nothing is known of it now: no word from the server for a while. */
+  doubt() {
+    this.sign.hidden = this.hidden.hidden = true;
+  }
+
   /** @param {Recording | undefined} recording */
   recording(recording) {
     const state = recording?.state ?? 'off';

@@ -5,6 +5,7 @@
  * It keeps its connections: one that breaks off is made again until the wall takes the tile away.
  */
 
+import { evidenceOf } from './evidence.js';
 import { made } from './find.js';
 import { Labels } from './labels.js';
 import { placing } from './mosaic.js';
@@ -16,6 +17,8 @@ import { percent, words } from './words.js';
 
 /** A heatmap older than this is seen to lag behind a hand that moves. */
 const LATE_MS = 200;
+/** What was said of a picture longer ago than this is not said of what is so now. */
+const SILENT_MS = 2500;
 /** Names that change faster cannot be read from far. */
 const BETWEEN_MS = 300;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
@@ -32,6 +35,9 @@ export class Tile {
     this.report = null;
     this.closed = false;
     this.answered = -Infinity;
+    /** When the last report came; a tile that never had one has said nothing yet. */
+    this.heard = Infinity;
+    this.silent = false;
     this.sideBySide = false;
     this.small = false;
 
@@ -56,7 +62,7 @@ export class Tile {
     this.answer = says.appendChild(made('ol', 'answer'));
     const list = says.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
-    this.labels = new Labels(list, document.createElement('p'), pressed);
+    this.labels = new Labels(list, document.createElement('p'), pressed, true);
     this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
 
@@ -82,6 +88,14 @@ export class Tile {
     return this.labels.rows[place]?.answer?.class;
   }
 
+  /** Whether the session still tells of itself; if not, what it told goes. */
+  look() {
+    const silent = performance.now() - this.heard > SILENT_MS;
+    if (silent === this.silent) return;
+    this.silent = silent;
+    this.#changed();
+  }
+
   get aspect() {
     const [width, height] = this.explained.size ?? this.session.size ?? SIZE_UNTIL_KNOWN;
     return width / height;
@@ -97,6 +111,7 @@ export class Tile {
   /** @param {Report} report */
   #take(report) {
     this.report = report;
+    this.heard = performance.now();
     this.labels.show(report, report.view.hold);
     this.#answer(report);
     this.#signs(report);
@@ -107,11 +122,10 @@ export class Tile {
     const now = performance.now();
     if (now - this.answered < BETWEEN_MS) return;
     this.answered = now;
-    const { hidden, view, held } = report;
+    const { view, held } = report;
+    const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
-    // What the model said without the evidence is of a moment ago, when another class may have been the best.
-    const asked = hidden ? [{ ...hidden, score: hidden.before }] : best;
-    const shown = view.hold.length ? held : asked;
+    const shown = view.hold.length ? held : best;
     // Of a new scene nothing is known for a moment: the former answer pales.
     this.answer.dataset.former = String(!shown.length);
     if (!shown.length) return;
@@ -137,11 +151,12 @@ export class Tile {
   }
 
   /** @param {Report} report */
-  #signs({ state, age_ms: age, engine, frozen, view, recording }) {
+  #signs(report) {
+    const { state, age_ms: age, engine, frozen, view, recording } = report;
     const { signs } = words.wall;
     const texts = [
       frozen ? signs.frozen : '',
-      view.hide ? signs.hidden : '',
+      view.hide ? (evidenceOf(report) ? signs.hidden : signs.hiding) : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
       state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',
@@ -161,7 +176,8 @@ export class Tile {
 
   #changed() {
     this.element.dataset.state = this.explained.state;
-    const problem = this.explained.problem || (this.sideBySide ? this.camera.problem : '');
+    this.element.dataset.silent = String(this.silent);
+    const problem = this.explained.problem || (this.sideBySide ? this.camera.problem : '') || (this.silent ? words.wall.silent : '');
     say(this.trouble, problem);
     this.trouble.hidden = !problem;
     this.#place();

@@ -99,6 +99,7 @@ async function look() {
   for (;;) {
     try {
       const live = await sessions();
+      document.body.dataset.server = 'here';
       complain('');
       if (live.length) lastLive = performance.now();
       wall.update(live);
@@ -106,6 +107,7 @@ async function look() {
       else if (performance.now() - lastLive > EMPTY_AFTER_MS) become('empty');
     } catch (reason) {
       if (reason instanceof Problem && !reason.passes) return refuse(reason.message);
+      document.body.dataset.server = 'gone';
       complain(words.wall.serverGone);
     }
     await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
@@ -264,7 +266,10 @@ function note(text) {
 }
 
 // Reports come with each frame; buttons that follow them need not.
-setInterval(showControls, 250);
+setInterval(() => {
+  wall.tiles.forEach((tile) => tile.look());
+  showControls();
+}, 250);
 
 /** What the tests look at. */
 Object.defineProperty(window, 'whycam', {

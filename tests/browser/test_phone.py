@@ -166,6 +166,9 @@ def test_any_class_is_held_by_its_name(phone: Page, server: Server) -> None:
     phone.fill("#sought", "Butterbrot")
     phone.press("#sought", "Enter")
     expect(phone.locator("#error")).to_contain_text("No class is called “Butterbrot”")
+    phone.fill("#sought", "espresso")
+    phone.press("#sought", "Enter")
+    expect(phone.locator("#error")).to_be_hidden()
 
 
 def test_a_frozen_picture_stands_and_can_be_asked_on(phone: Page, server: Server) -> None:
@@ -283,6 +286,24 @@ def test_a_bad_day_is_said_in_plain_words(phone: Page, tmp_path: Path) -> None:
         expect(phone.locator("#details")).to_contain_text("efficientnet-lite0")
 
 
+def test_a_server_that_is_gone_is_not_called_a_slow_network(phone: Page, tmp_path: Path) -> None:
+    port = free_port()
+    with serving(tmp_path, port=port) as server:
+        begin(phone, server)
+        expect(phone.locator("#recording")).to_be_visible()
+        server.process.kill()
+        expect(phone.locator("#bad-day")).to_have_text("No picture comes back. Trying again…", timeout=4_500)
+        expect(phone.locator("#headline")).to_have_text("No picture comes back. Trying again…")
+        expect(phone.locator("#chip")).to_have_attribute("data-quality", "stalled")
+        expect(phone.locator("#recording")).to_be_hidden()
+        phone.wait_for_selector("body[data-state=reconnecting]", timeout=20_000)
+    with serving(tmp_path, port=port):
+        phone.wait_for_selector("body[data-state=live]", timeout=30_000)
+        expect(phone.locator("#bad-day")).to_be_hidden()
+        expect(phone.locator("#headline")).to_have_text("Live.")
+        expect(phone.locator("#chip")).to_have_attribute("data-quality", "good")
+
+
 def test_a_call_made_again_goes_on_in_the_same_recording(phone: Page, tmp_path: Path) -> None:
     port = free_port()
     asked: list[str] = []
@@ -371,6 +392,15 @@ def test_everything_is_in_reach_in_every_size_and_nothing_jumps(phone: Page, ser
         phone.click(control)
         phone.wait_for_timeout(250)
     assert phone.evaluate("() => window.shifted") == []
+
+
+def test_settings_that_do_not_fit_fade_until_they_are_scrolled_to_their_end(phone: Page, server: Server) -> None:
+    begin(phone, server)
+    phone.click("#more")
+    settings = phone.locator("#settings")
+    expect(settings).to_have_attribute("data-below", "true")
+    settings.evaluate("(settings) => settings.scrollTo(0, settings.scrollHeight)")
+    expect(settings).to_have_attribute("data-below", "false")
 
 
 def test_the_keyboard_reaches_every_control_and_a_screen_reader_hears_what_is_seen(phone: Page, server: Server) -> None:

@@ -206,6 +206,16 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     assert heat(page) > 1000
 
 
+def test_where_there_is_no_heat_yet_it_is_said(page: Page, server: Server, made: Path) -> None:
+    recording = "2026-11-17_11-00-00_9f3a9c000009"
+    record(made / recording, film.encoded("H264", 30, SMALL), best=lambda number: (0, 1) if number > 9 else ())
+    opened(page, server, recording)
+    expect(page.locator("#heat-says")).to_have_text("no heatmap at this moment")
+    seek(page, 0.6)
+    expect(page.locator("#heat-says")).to_have_text(re.compile(r"^banana \d+%$"))
+    shutil.rmtree(made / recording)
+
+
 def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-17_10-00-00_6f3a9c000006"
     record(made / recording, film.encoded("H264", 30, SMALL))
@@ -368,6 +378,16 @@ def test_a_session_that_is_recorded_is_live_and_then_a_film(page: Page, tmp_path
             assert_accessible(page)
         expect(page.locator("#timeline")).to_be_visible(timeout=20_000)
         page.wait_for_function("() => whycam.player.camera.readyState >= 2 && whycam.player.seconds > 0")
+
+
+def test_nothing_is_called_live_by_a_server_that_is_gone(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path) as server:
+        page.goto(f"{server.url}/recordings")
+        with published(server):
+            expect(page.locator(".card .live")).to_be_visible(timeout=15_000)
+            server.process.kill()
+            expect(page.locator("#error")).to_contain_text("does not answer", timeout=10_000)
+            expect(page.locator(".card .live")).to_be_hidden()
 
 
 def test_recordings_are_for_the_computer_itself(browser: Browser, tmp_path: Path) -> None:

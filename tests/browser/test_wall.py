@@ -207,10 +207,16 @@ def test_a_server_that_is_started_again_and_another_camera_come_back_by_themselv
             expect(wall.locator(LARGE)).to_be_visible(timeout=20_000)
             server.process.kill()
             expect(wall.locator("#error")).to_contain_text("does not answer", timeout=10_000)
+            # One sentence, and nothing of what was so before.
+            for former in (".trouble", ".signs", ".answer", ".labels"):
+                expect(wall.locator(former)).to_be_hidden()
+            wall.wait_for_timeout(3_000)
+            expect(wall.locator(".trouble")).to_be_hidden()
     with serving(tmp_path, arguments=["--no-record"], port=port) as server, published(server) as second:
         expect(wall.locator("#error")).to_be_hidden(timeout=10_000)
         expect(wall.locator(f"{LARGE}[data-session='{second}']")).to_be_visible(timeout=20_000)
         expect(wall.locator(f"[data-session='{first}']")).to_have_count(0)
+        expect(wall.locator(".answer")).to_be_visible()
 
 
 def test_who_only_watches_is_told_so(beamer: Browser, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ const common = {
   problems: {
     serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
       + 'versuch es dann noch einmal.',
-    notJoined: 'Dieses Gerät ist nicht angemeldet oder kommt mit einem alten Code. Scanne den Code, den der Computer '
+    notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist ein alter. Scanne den Code, den der Computer '
       + 'jetzt zeigt.',
     oldCode: 'Das ist ein alter Code. Scanne den, den der Computer jetzt zeigt.',
     manyCodes: 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '
@@ -127,6 +127,7 @@ const phone = {
   carried: (ms) => `mitgeführt, ${ms} ms alt`,
   noHeatmap: 'keine Heatmap',
   stalled: 'kein Kamerabild',
+  noPicture: 'kein Bild',
   dropped: (frames) => `${frames} verworfen`,
 
   details: {
@@ -136,6 +137,7 @@ const phone = {
   ms: (ms) => `${ms} ms`,
   framesOf: (frames, all) => `${frames} von ${all} Bildern`,
   badDay: {
+    silent: 'Es kommt kein Bild zurück. Neuer Versuch …',
     stalled: 'Von der Kamera dieses Geräts kommt kein Bild. Benutzt sie eine andere App, oder ist das Netz weg?',
     restarting: 'Das Modell startet neu; bis dahin geht das Bild ohne Heatmap weiter.',
     slowModel: (ms) => `Das Modell braucht ${ms} ms für ein Bild; die Heatmap folgt solange dem Gegenstand.`,
@@ -190,6 +192,7 @@ const wall = {
   signs: {
     frozen: 'Eingefroren',
     hidden: 'Beleg verdeckt',
+    hiding: 'Die heißeste Stelle wird verdeckt …',
     stalled: 'Kein Kamerabild',
     restarting: 'Das Modell startet neu',
     carried: (ms) => `Heatmap ${ms} ms alt`,
@@ -222,6 +225,7 @@ const wall = {
   phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf jener Seite.',
   whichOne: 'Mehrere Handys sind live. Klicke zuerst das an, das gemeint ist.',
   noFullScreen: 'Der Browser lässt die Seite den Bildschirm nicht füllen. Versuch es mit seiner eigenen Taste, meist F11.',
+  silent: 'Es kommt kein Bild. Die Seite versucht es von selbst wieder.',
   serverGone: 'Der Server antwortet nicht. Die Seite versucht es von selbst wieder.',
 };
 
@@ -271,6 +275,7 @@ const shelf = {
 
   reading: (frames) => `die Heatmaps werden gelesen, bisher ${frames} Bilder…`,
   noFrames: 'keine Heatmap aufbewahrt',
+  noneYet: 'in diesem Augenblick keine',
   noSidecar: 'die Begleitdatei mit den Heatmaps fehlt',
   notKept: (label) => `${label} ist hier nicht unter den fünf besten`,
   sidecarDamaged: (why) => `Die Begleitdatei mit den Heatmaps lässt sich nicht lesen (${why}). Die Filme laufen trotzdem.`,

@@ -21,7 +21,7 @@ const common = {
   problems: {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
       + 'then try again.',
-    notJoined: 'This device has not joined, or with an old code. Scan the code that the computer shows now.',
+    notJoined: 'This device has not joined yet, or its code is an old one. Scan the code that the computer shows now.',
     oldCode: 'This is an old code. Scan the one that the computer shows now.',
     manyCodes: 'Too many wrong codes came from this device. Wait a minute, then scan the code that the computer shows now.',
     full: 'The server has all the cameras it can serve, or this device all that one may have. End one of them, then try '
@@ -138,6 +138,7 @@ const phone = {
   carried: (ms) => `carried, ${ms} ms old`,
   noHeatmap: 'no heatmap',
   stalled: 'no camera picture',
+  noPicture: 'no picture',
   /** @param {number} frames */
   dropped: (frames) => `${frames} dropped`,
 
@@ -152,6 +153,7 @@ const phone = {
   framesOf: (frames, all) => `${frames} of ${all} frames`,
   /** Plain words on a bad day. */
   badDay: {
+    silent: 'No picture comes back. Trying again…',
     stalled: 'No picture comes from this device’s camera. Is another app using it, or is the network gone?',
     restarting: 'The model starts again; until then the picture goes on without a heatmap.',
     /** @param {number} ms */
@@ -211,6 +213,7 @@ const wall = {
   signs: {
     frozen: 'Frozen',
     hidden: 'Evidence hidden',
+    hiding: 'Covering the hottest place…',
     stalled: 'No camera picture',
     restarting: 'The model starts again',
     /** @param {number} ms */
@@ -245,6 +248,7 @@ const wall = {
   phonesSend: 'This device joined with the code for phones: it sends its camera, and sees its own picture on that page.',
   whichOne: 'Several phones are live. Click the one that is meant first.',
   noFullScreen: 'The browser does not let the page fill the screen. Try its own key, most often F11.',
+  silent: 'No picture comes. The page tries again by itself.',
   serverGone: 'The server does not answer. The page tries again by itself.',
 };
 
@@ -299,6 +303,7 @@ const shelf = {
   /** @param {number} frames */
   reading: (frames) => `reading the heatmaps, ${frames} frames so far…`,
   noFrames: 'no heatmap was kept',
+  noneYet: 'no heatmap at this moment',
   noSidecar: 'the sidecar with the heatmaps is missing',
   /** @param {string} label */
   notKept: (label) => `${label} is not among the five best here`,
