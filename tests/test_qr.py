@@ -54,10 +54,11 @@ def drawn(lines: list[str]) -> NDArray[np.uint8]:
 def test_a_terminal_whose_font_leaves_gaps_shows_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
     monkeypatch.setattr(whycam, "screen", Console(file=out, force_terminal=True, color_system="standard", width=80))
-    known = Credentials({"phone": URL.partition("#")[2]}, b"")
+    known = Credentials({"phone": URL.partition("#")[2], "viewer": "for-viewers"}, b"")
     whycam._invite(Lan(("192.168.178.123",), 8443, None, known))
     code = [line for line in out.getvalue().splitlines() if set(Text.from_ansi(line).plain) <= set(HALVES)]
     assert decoded(drawn(code)) == URL
+    assert "Watch only: https://192.168.178.123:8443/watch#for-viewers" in Text.from_ansi(out.getvalue()).plain
 
 
 def test_it_fits_a_small_terminal() -> None:
