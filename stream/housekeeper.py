@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from stream.repair import repair_all
@@ -32,15 +33,14 @@ class Housekeeper:
         self._thread.join(0.5)
 
     def _run(self) -> None:
-        self._try(repair_all, self._shelf)
+        self._try(lambda: repair_all(self._shelf))
         while not self._closed.is_set():
             if self._retention != Retention():
-                self._try(prune, self._shelf, self._retention)
+                self._try(lambda: prune(self._shelf, self._retention))
             self._closed.wait(self._every_s)
 
-    def _try(self, work: object, *arguments: object) -> None:
-        assert callable(work)
+    def _try(self, work: Callable[[], object]) -> None:
         try:
-            work(*arguments)
+            work()
         except Exception:  # the recordings are looked after again in a minute; no stream depends on it
             logger.exception("The recordings in %s could not be looked after.", self._shelf)
