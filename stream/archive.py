@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import av
 
+from stream import names
 from stream.codec import TIME_BASE
 from stream.course import Course
 from stream.hold import is_held
@@ -30,7 +31,6 @@ KEEP_S = 600.0
 SET_ASIDE = ".set-aside"
 SIDECAR = "predictions.jsonl"
 TIMES, CLASSES = 600, 8
-_NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_([0-9a-f]{6,32})")
 _FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.(mp4|webm|jsonl|json)")
 
 Stamp = tuple[tuple[str, int, int], ...]
@@ -106,8 +106,8 @@ class Archive:
 
     def recordings(self) -> list[Recorded]:
         """All of them, the newest first."""
-        names = sorted((name for name in _folders(self._shelf) if _NAME.fullmatch(name)), reverse=True)
-        found = [recorded for name in names if (recorded := self._look(name)) is not None]
+        folders = reversed(names.recordings(self._shelf))
+        found = [recorded for folder in folders if (recorded := self._look(folder)) is not None]
         with self._lock:
             for gone in self._known.keys() - {recorded.id for recorded in found}:
                 del self._known[gone]
@@ -115,8 +115,8 @@ class Archive:
 
     def find(self, recording_id: str) -> Recorded | None:
         """One recording; None where there is none of this name."""
-        name = next((name for name in _folders(self._shelf) if name == recording_id), None)
-        return None if name is None or not _NAME.fullmatch(name) else self._look(name)
+        folder = names.find(self._shelf, recording_id)
+        return None if folder is None else self._look(folder)
 
     def folder(self, recorded: Recorded) -> Path:
         """Where a recording lies."""
@@ -149,41 +149,40 @@ class Archive:
     def restore(self, recording_id: str) -> bool:
         """Put back what was set aside; False where it is not there any more. Raises `OSError`."""
         with self._lock:
-            name = next((name for name, age in self._put_away() if name == recording_id and age < self._keep_s), None)
-            if name is None:
+            away = next((f for f, age in self._put_away() if f.name == recording_id and age < self._keep_s), None)
+            if away is None:
                 return False
-            os.rename(self._aside / name, self._shelf / name)
+            os.rename(away, self._shelf / away.name)
             return True
 
     def tidy(self) -> None:
         """Delete what was set aside long ago."""
         with self._lock:
-            old = [self._aside / name for name, age in self._put_away() if age >= self._keep_s]
+            old = [folder for folder, age in self._put_away() if age >= self._keep_s]
         for folder in old:
             try:
                 shutil.rmtree(folder)
             except OSError as error:  # it is tried again
                 logger.warning("%s could not be deleted: %s", folder, error)
 
-    def _put_away(self) -> Iterator[tuple[str, float]]:
+    def _put_away(self) -> Iterator[tuple[Path, float]]:
         """What was set aside, and for how many seconds; by the clock, for it may have been before a restart."""
         now = time.time()
-        for name in _folders(self._aside):
+        for folder in names.recordings(self._aside):
             with suppress(FileNotFoundError):  # it is just being deleted
-                yield name, now - (self._aside / name).stat().st_mtime
+                yield folder, now - folder.stat().st_mtime
 
-    def _look(self, name: str) -> Recorded | None:
+    def _look(self, folder: Path) -> Recorded | None:
         """A recording as it is now; None where it has just gone."""
-        folder = self._shelf / name
         with self._lock:
-            known = self._known.get(name)
+            known = self._known.get(folder.name)
             try:
                 stamp = _stamp(folder)
             except OSError:
                 return None
             if known is None or known.stamp != stamp:
                 course = Course() if known is None else known.course
-                known = self._known[name] = _Known(stamp, course, _read(folder, stamp, course))
+                known = self._known[folder.name] = _Known(stamp, course, _read(folder, stamp, course))
             return known.recorded
 
 
@@ -197,21 +196,6 @@ class _Known:
     recorded: Recorded
 
 
-def session_on(shelf: Path, text: str) -> str | None:
-    """The session id that is this text, as it was found on the shelf; None where there is none."""
-    found = (match.group(2) for name in _folders(shelf) if (match := _NAME.fullmatch(name)))
-    return next((session for session in found if session == text), None)
-
-
-def _folders(parent: Path) -> Iterator[str]:
-    """Names of the folders in a folder; none where there is no such folder."""
-    try:
-        with os.scandir(parent) as entries:
-            yield from [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
-    except FileNotFoundError:
-        return
-
-
 def _stamp(folder: Path) -> Stamp:
     with os.scandir(folder) as entries:
         files = [(e.name, e.stat()) for e in entries if e.is_file(follow_symlinks=False) and _FILE.fullmatch(e.name)]
@@ -220,12 +204,10 @@ def _stamp(folder: Path) -> Stamp:
 
 def _read(folder: Path, stamp: Stamp, course: Course) -> Recorded:
     """A recording from its files; what cannot be read of it is left out, and it counts as cut off."""
-    match = _NAME.fullmatch(folder.name)
-    assert match is not None
     recorded = Recorded(
         folder.name,
-        match.group(2),
-        _date(match.group(1)),
+        names.session_of(folder),
+        names.began(folder),
         ended=False,
         model="",
         reason="",
@@ -256,14 +238,6 @@ def _noted(folder: Path, recorded: Recorded, note: Mapping[str, Any], course: Co
         labels=tuple(note.get("labels", ())),
         moments=tuple(note.get("moments", ())),
     )
-
-
-def _date(text: str) -> datetime:
-    """The local time in a folder's name, as universal time."""
-    try:
-        return datetime.strptime(text, "%Y-%m-%d_%H-%M-%S").astimezone(UTC)
-    except (ValueError, OverflowError):  # the 31st of February
-        return datetime.fromtimestamp(0, UTC)
 
 
 def _segments(

@@ -10,9 +10,9 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from stream.access import CALLER, Handler, only
-from stream.archive import session_on
 from stream.connections import body_of
 from stream.messages import CommandError
+from stream.names import session_on
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
 from stream.rtc import MAX_COMMAND
 from stream.session import STREAMS, Owner, ServerFull, Session, Sessions

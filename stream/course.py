@@ -11,6 +11,7 @@ from typing import Any
 from stream.sidecar import Scores, read_scores
 
 LABELS, MOMENTS = 5, 6
+"""How many labels and pictures a shelf shows."""
 SHORT_S = 0.3
 """A class that is best for less is a flicker, and no scene."""
 
@@ -26,11 +27,16 @@ class _Run:
     """When its probability was highest, and that."""
     score: float
 
+    @property
+    def seconds(self) -> float:
+        return self.end - self.begin
+
 
 class Course:
     """What the frames up to now tell: `add` them as they are written, or `catch_up` with a sidecar.
 
-    It reads on where it had read to, so that a growing sidecar is read once.
+    It reads on where it had read to, so that a growing sidecar is read once. A long one takes no more memory than a
+    short one: where the best class changes with every frame, all runs would be a mebibyte a minute.
     """
 
     def __init__(self) -> None:
@@ -38,7 +44,8 @@ class Course:
         self._frames = 0
         self._best: Counter[int] = Counter()
         self._labels: dict[int, str] = {}
-        self._runs: list[_Run] = []
+        self._longest: list[_Run] = []  # of those that are over, the longest first
+        self._run: _Run | None = None
         self.seconds = 0.0
         """From the recording's zero to the end of its last explained frame."""
         self._last = 0.0
@@ -60,16 +67,17 @@ class Course:
         class_id, score = frame.classes[0], frame.scores[0]
         self._best[class_id] += 1
         self._labels[class_id] = frame.labels[0]
-        if not self._runs or self._runs[-1].class_id != class_id:
-            self._runs.append(_Run(class_id, frame.time, frame.time, frame.time, score))
-        run = self._runs[-1]
+        run = self._run
+        if run is None or run.class_id != class_id:
+            self._longest = self._with_the_last()
+            run = self._run = _Run(class_id, frame.time, frame.time, frame.time, score)
         run.end = frame.time
         if score > run.score:
             run.surest, run.score = frame.time, score
 
     def summary(self) -> dict[str, Any]:
         """What a shelf shows of it, as JSON: the labels that were best most often, and times worth a picture."""
-        return {"labels": self.shares(LABELS), "moments": self.moments(MOMENTS)}
+        return {"labels": self.shares(LABELS), "moments": self.moments()}
 
     def shares(self, most: int) -> list[dict[str, Any]]:
         """The labels that were best most often, each with its share of all frames."""
@@ -78,11 +86,16 @@ class Course:
             for class_id, count in self._best.most_common(most)
         ]
 
-    def moments(self, most: int) -> list[float]:
+    def moments(self) -> list[float]:
         """Times worth a picture: of the longest scenes with one best class, where it was surest; in order of time."""
-        longest = sorted(self._runs, key=lambda run: run.begin - run.end)[:most]
-        scenes = [run for run in longest if run.end - run.begin >= SHORT_S] or longest[:1]
+        longest = self._with_the_last()
+        scenes = [run for run in longest if run.seconds >= SHORT_S] or longest[:1]
         return sorted(round(run.surest, 3) for run in scenes)
+
+    def _with_the_last(self) -> list[_Run]:
+        """The longest runs, that of the newest frame among them."""
+        runs = self._longest if self._run is None else [*self._longest, self._run]
+        return sorted(runs, key=lambda run: -run.seconds)[:MOMENTS]
 
     def timeline(self, sidecar: Path, most_times: int, most_classes: int) -> dict[str, Any]:
         """The probabilities of the classes that were best most often, at times spread evenly over the frames.

@@ -12,7 +12,8 @@ from pathlib import Path
 from stream.engine import Engine
 from stream.live import LiveStream
 from stream.messages import CommandError
-from stream.recording import Recording, RecordingStatus, new_folder
+from stream.names import new_folder
+from stream.recording import Recording, RecordingStatus
 from stream.sidecar import about_model
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,6 @@ import errno
 import json
 import logging
 import queue
-import secrets
 import shutil
 import threading
 import time
@@ -14,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +24,7 @@ from stream.course import Course
 from stream.hold import Hold
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
 from stream.limits import LIMITS
+from stream.names import session_of
 from stream.private import write_private
 from stream.reordering import DisplayOrder, is_b_picture
 from stream.repair import count_frames
@@ -147,24 +146,6 @@ class _Track:
             self.recorded -= file.written - count_frames(file.path)
 
 
-def new_folder(shelf: Path, recording_id: str | None = None) -> Path:
-    """A new, private folder for one recording, named by date and a random part: `2026-11-22_21-03-55_1f3a9c…`.
-
-    A recording that continues another one has its random part, `recording_id`; it must be one found on the shelf.
-    """
-    shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = recording_id or secrets.token_hex(6)
-    now = datetime.now().astimezone()
-    while True:
-        folder = shelf / f"{now:%Y-%m-%d_%H-%M-%S}_{part}"
-        try:
-            folder.mkdir(mode=0o700)
-        except FileExistsError:  # it continues one that began in this very second
-            now += timedelta(seconds=1)
-        else:
-            return folder
-
-
 class Recording:
     """Writes a session's two streams and the sidecar in a thread of its own; whoever hands it frames never waits.
 
@@ -188,7 +169,7 @@ class Recording:
         self._about = dict(about)
         self._want_keyframe = want_keyframe
         self._min_free = min_free
-        self._status = RecordingStatus("on", str(folder), folder.name.rpartition("_")[2])
+        self._status = RecordingStatus("on", str(folder), session_of(folder))
         self._camera = _Track("camera")
         self._explained = _Track("explained")
         self._received = 0

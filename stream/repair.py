@@ -14,24 +14,14 @@ from typing import Any
 import av
 
 from stream.hold import is_held
+from stream.names import recordings
 from stream.private import write_private
 from stream.sidecar import drop_cut_line
 
 logger = logging.getLogger(__name__)
 
-RECORDING = re.compile(r"\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{6,32}")
-"""The name of a recording's folder; whatever else lies on the shelf is not ours."""
 CUT_OFF = "whycam ended before the recording did: it was killed, or the power failed. What was on the disk is here."
 _PART = ".part"
-
-
-def recordings(shelf: Path) -> Iterator[Path]:
-    """The folders of all recordings on a shelf, the oldest first; nothing outside it."""
-    if not shelf.is_dir():
-        return
-    for folder in sorted(shelf.iterdir()):
-        if RECORDING.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-            yield folder
 
 
 def repair_all(shelf: Path) -> int:

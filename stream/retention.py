@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.hold import is_held
-from stream.repair import recordings
+from stream.names import recordings
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from stream import archive as module
-from stream.archive import SET_ASIDE, Archive, Recorded, session_on
+from stream.archive import SET_ASIDE, Archive, Recorded
+from stream.names import session_on
 from stream.repair import CUT_OFF, repair
 from stream.sidecar import read_scores
 from tests import film

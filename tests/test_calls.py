@@ -20,10 +20,10 @@ from stream import messages
 from stream.codec import CodecName, EncodedFrame
 from stream.engine import Engine
 from stream.limits import Limits
+from stream.names import new_folder
 from stream.overlay import View
 from stream.planes import rgb_of
 from stream.recorder import SWITCH_EVERY_S
-from stream.recording import new_folder
 from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
 from stream.session import ServerFull, Sessions, Settings

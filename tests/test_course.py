@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stream.course import Course
-from stream.sidecar import SidecarWriter, read_scores, read_sidecar
+from stream.course import MOMENTS, Course
+from stream.sidecar import Scores, SidecarWriter, read_scores, read_sidecar
 from tests.shelves import Best, line
 
 STEP = 3000
@@ -56,7 +56,7 @@ def test_a_share_is_of_all_frames_and_of_a_class_not_of_a_label(path: Path) -> N
 def test_pictures_are_of_the_longest_scenes_each_where_it_was_surest(path: Path) -> None:
     # Each class is best for 30 frames, and surest in the last of them; between two of them another one flickers.
     written(path, 240, lambda number: (6,) if number % 30 == 0 else (number // 30 % 5,))
-    moments = course(path).moments(6)
+    moments = course(path).moments()
     assert len(moments) == 6
     assert moments == sorted(moments)
     assert {round(moment * 30) % 30 for moment in moments} == {29}
@@ -64,10 +64,20 @@ def test_pictures_are_of_the_longest_scenes_each_where_it_was_surest(path: Path)
 
 def test_a_recording_of_flickers_has_one_picture_and_an_empty_one_none(path: Path) -> None:
     written(path, 4, lambda number: (number,))
-    assert len(course(path).moments(6)) == 1
+    assert len(course(path).moments()) == 1
     written(path, 4, lambda _: ())
-    assert course(path).moments(6) == []
+    assert course(path).moments() == []
     assert course(path).shares(5) == []
+
+
+def test_a_long_recording_of_flickers_takes_no_more_memory_than_a_short_one(path: Path) -> None:
+    # One long scene, two hours of flickers, and a longer scene: both are still known.
+    made = Course()
+    for number in range(220_000):
+        best = 0 if number < 300 else 1 if number > 219_000 else number % 5
+        made.add(Scores(number / 30, (best,), ("",), (0.5,)))
+        assert len(made._longest) <= MOMENTS
+    assert len(made.moments()) == 2
 
 
 def test_a_growing_sidecar_is_read_on_and_not_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,10 +94,10 @@ def test_a_growing_sidecar_is_read_on_and_not_again(path: Path, monkeypatch: pyt
         assert growing._read >= read
         read = growing._read
     assert read == len(whole)
-    assert (growing.seconds, growing.shares(5), growing.moments(6)) == (
+    assert (growing.seconds, growing.shares(5), growing.moments()) == (
         at_once.seconds,
         at_once.shares(5),
-        at_once.moments(6),
+        at_once.moments(),
     )
     assert growing.seconds == pytest.approx(3.0, abs=0.001)
 

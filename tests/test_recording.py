@@ -23,8 +23,9 @@ import pytest
 from stream import recording as module
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Encoder
+from stream.names import new_folder
 from stream.overlay import DrawnMap, View
-from stream.recording import BitstreamFile, Recording, new_folder
+from stream.recording import BitstreamFile, Recording
 from stream.sidecar import SidecarFrame, read_sidecar
 from tests import film
 

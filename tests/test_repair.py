@@ -16,8 +16,8 @@ import pytest
 
 from stream.codec import CodecName
 from stream.hold import Hold, is_held
-from stream.recording import new_folder
-from stream.repair import CUT_OFF, count_frames, finish, recordings, repair, repair_all
+from stream.names import new_folder, recordings
+from stream.repair import CUT_OFF, count_frames, finish, repair, repair_all
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.test_recording import SIZE, SUFFIX, Session, session_json

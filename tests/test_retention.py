@@ -10,7 +10,7 @@ import pytest
 
 from stream.hold import Hold
 from stream.housekeeper import Housekeeper
-from stream.repair import recordings
+from stream.names import recordings
 from stream.retention import Retention, parse_age, parse_size, prune
 from tests.children import until
 from tests.test_recording import session_json
@@ -64,11 +64,11 @@ def test_what_is_not_a_recording_stays(tmp_path: Path) -> None:
     gone = recording(shelf, 20)
     (shelf / "holiday").mkdir()
     (shelf / "notes.txt").touch()
-    os.symlink(next(recordings(outside)), shelf / "2026-11-01_00-00-00_0a1b2c")
+    os.symlink(recordings(outside)[0], shelf / "2026-11-01_00-00-00_0a1b2c")
     (shelf / "2026-11-02_00-00-00_0a1b2c").mkdir()  # one that is about to begin
     assert prune(shelf, Retention(keep_s=1, max_bytes=1), time.time() + DAY) == [gone.name]
     assert names(shelf) == ["2026-11-01_00-00-00_0a1b2c", "2026-11-02_00-00-00_0a1b2c", "holiday", "notes.txt"]
-    assert len(list(recordings(outside))) == 1
+    assert len(recordings(outside)) == 1
 
 
 def test_what_a_crash_left_half_deleted_goes_the_next_time(tmp_path: Path) -> None:

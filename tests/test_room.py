@@ -15,7 +15,7 @@ from aiohttp import ClientSession
 from stream import recording as module
 from stream.encoder import SOFTWARE, Encoder
 from stream.limits import Limits
-from stream.recording import new_folder
+from stream.names import new_folder
 from stream.session import Sessions, Settings
 from tests import film
 from tests.children import until

@@ -16,7 +16,7 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from stream import archive
+from stream import archive, names
 from stream.codec import EncodedFrame
 from stream.server import make_app
 from stream.session import Sessions, Settings
@@ -309,8 +309,9 @@ def test_the_event_loop_does_not_read_the_shelf(shelf: Path, monkeypatch: pytest
 
         return function
 
-    for name in ("_stamp", "_read", "_folders", "Course"):
+    for name in ("_stamp", "_read", "Course"):
         monkeypatch.setattr(archive, name, noting(getattr(archive, name)))
+    monkeypatch.setattr("stream.names.recordings", noting(names.recordings))
     monkeypatch.setattr("stream.shelf.still", noting(still))
     monkeypatch.setattr("stream.shelf._next", noting(lambda blocks: next(blocks, None)))
 
