@@ -166,8 +166,8 @@ def test_only_recordings_are_looked_at(tmp_path: Path) -> None:
     (tmp_path / "holiday").mkdir()
     (tmp_path / "2026-11-22_21-03-55_1f3a9c.txt").touch()
     os.symlink(folder, tmp_path / "2026-11-22_21-03-55_1f3a9c")
-    assert list(recordings(tmp_path)) == [folder]
-    assert list(recordings(tmp_path / "none")) == []
+    assert recordings(tmp_path) == [folder]
+    assert recordings(tmp_path / "none") == []
 
 
 def test_ten_minutes_are_repaired_in_less_than_five_seconds(tmp_path: Path) -> None:
