@@ -22,7 +22,8 @@ from stream.engine import Engine
 from stream.joining import LAN, WEB
 from stream.lan import Lan
 from stream.offer import MAX_BYTES
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 

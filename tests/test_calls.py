@@ -26,7 +26,8 @@ from stream.planes import rgb_of
 from stream.recorder import SWITCH_EVERY_S
 from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
-from stream.session import ServerFull, Sessions, Settings
+from stream.session import Settings
+from stream.sessions import ServerFull, Sessions
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.engines import SlowEngine, fast

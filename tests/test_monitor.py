@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream.limits import Limits
 from stream.logs import JsonLines
 from stream.pulse import Pulse
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import calling

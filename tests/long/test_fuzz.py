@@ -19,7 +19,8 @@ from PIL import Image
 
 from stream.overlay import DrawnMap, View
 from stream.server import make_app, running
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from stream.sidecar import SidecarFrame, SidecarWriter
 from tests import film, tiny
 from tests.engines import fast
