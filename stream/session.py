@@ -17,6 +17,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
+from stream.ending import BROKE, HUNG_UP, Ending
 from stream.engine import Engine
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
@@ -71,7 +72,6 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
         self._began = time.monotonic()
-        self._why = ""
         # The phone and all viewers have one wish for a keyframe in common.
         self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
@@ -113,7 +113,7 @@ class Session:
             settings.encoders[peer.codec],
             send=lambda painted: session._from_thread(session._send, painted),
             want_keyframe=lambda: session._from_thread(peer.request_keyframe),
-            on_failure=lambda: session._from_thread(session._end, "the stream broke"),
+            on_failure=lambda: session._from_thread(session._end, BROKE),
         )
         session._recorder = Recorder(
             settings.recordings,
@@ -167,6 +167,8 @@ class Session:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _receive(self, frame: EncodedFrame, rtp: int) -> None:
+        if self._closing is not None:
+            return
         excess = self._inflow.excess(frame)
         if excess is not None:
             self._end(excess)
@@ -236,49 +238,55 @@ class Session:
     async def _watch(self) -> None:
         limits = self._settings.limits
         while True:
-            await asyncio.sleep(1)
-            if self._peer.sources > limits.sources:
-                self._end(f"the camera sends more than {limits.sources} streams in one call")
             silent = time.monotonic() - self._peer.last_frame
-            if silent > limits.silent_s:
-                self._end(f"no picture for {silent:.0f} s")
+            if self._peer.sources > limits.sources:
+                words = f"The camera began more than {limits.sources} streams (SSRCs) in one call. Start it again."
+                self._end(Ending(words, "too-many-streams"))
+            elif silent >= limits.silent_s:
+                self._end(Ending(f"No picture came from the camera for {silent:.0f} s. Start it again.", "silent"))
             elif silent > limits.stalled_s and self._reported:
                 self._report(stalled(self._reported))
+            await asyncio.sleep(min(1.0, max(0.0, limits.silent_s - silent)))
 
-    def _end(self, reason: str) -> None:
+    def _end(self, ending: Ending) -> None:
         if self._closing is None:
-            self._why = reason
-            self._closing = self._loop.create_task(self._close())
+            self._closing = self._loop.create_task(self._close(ending))
 
-    async def _close(self) -> None:
+    async def _close(self, ending: Ending) -> None:
         self._watchdog.cancel()
         self._want_explained.fulfilled()
-        closes = [self._peer.close(), *(audience.close() for audience in self._audiences.values())]
-        closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
-        for error in await asyncio.gather(*closed, return_exceptions=True):
-            if error is not None:  # a connection that does not close must not keep the files open
-                logger.error("Session %s: a connection did not close", self.id, exc_info=error)
-        try:
+        hanging_up = self._loop.create_task(self._hang_up(ending.last_words))
+        try:  # a connection that does not close must not keep the files open
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
         finally:
-            self._tell()
+            await hanging_up
+            self._tell(ending)
             self._on_end(self)
 
-    def _tell(self) -> None:
+    async def _hang_up(self, last_words: str | None) -> None:
+        """End all connections."""
+        closes = [self._peer.close(last_words), *(each.close(last_words) for each in self._audiences.values())]
+        closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
+        for error in await asyncio.gather(*closed, return_exceptions=True):
+            if error is not None:
+                logger.error("Session %s: a connection did not close", self.id, exc_info=error)
+
+    def _tell(self, ending: Ending) -> None:
         """One line of the log for all of it."""
         seconds, counts = time.monotonic() - self._began, asdict(self.counts)
+        why = {"why": ending.reason, "code": ending.code}
         logger.info(
-            "Session %s ended after %.1f s: %s. Frames: %s.",
+            "Session %s ended after %.1f s. %s Frames: %s.",
             self.id,
             seconds,
-            self._why,
+            ending.reason,
             ", ".join(f"{count} {fate}" for fate, count in counts.items()),
-            extra={"about": {"session": self.id, "seconds": round(seconds, 3), "why": self._why, **counts}},
+            extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
         )
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending = HUNG_UP) -> None:
         """End the call and finish the recording's files."""
-        self._end("closed")
+        self._end(ending)
         assert self._closing is not None
         await asyncio.shield(self._closing)

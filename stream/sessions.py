@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from stream.ending import SERVER_ENDS
 from stream.engine import Engine
 from stream.live import Counts
 from stream.session import Session, Settings, StreamName
@@ -83,7 +84,7 @@ class Sessions:
         try:
             self._check_open()
         except ServerFull:
-            await session.close()
+            await session.close(SERVER_ENDS)
             raise
         return session
 
@@ -154,6 +155,6 @@ class Sessions:
     async def close(self) -> None:
         """End all sessions, finish their files, and take no new ones."""
         self._closing = True
-        ends = await asyncio.gather(*(s.close() for s in list(self._open.values())), return_exceptions=True)
+        ends = await asyncio.gather(*(s.close(SERVER_ENDS) for s in list(self._open.values())), return_exceptions=True)
         for error in filter(None, ends):
             logger.error("A session did not end well: %r", error)

@@ -347,8 +347,8 @@ def test_a_connection_that_does_not_close_well_ends_all_the_same(
 ) -> None:
     real = Peer.close
 
-    async def broken(self: Peer) -> None:
-        await real(self)
+    async def broken(self: Peer, last_words: str | None) -> None:
+        await real(self, last_words)
         raise AttributeError("half built")
 
     monkeypatch.setattr(Peer, "close", broken)

@@ -147,10 +147,13 @@ def test_a_session_that_ends_is_one_line_that_adds_up(tmp_path: Path, caplog: py
     served(fast(tmp_path), Settings(), body)
     (record,) = [record for record in caplog.records if "ended after" in record.getMessage()]
     line = json.loads(JsonLines().format(record))
-    assert re.fullmatch(r"Session \S+ ended after [\d.]+ s: closed\. Frames: \d+ received, .*", line["says"])
+    assert re.fullmatch(
+        r"Session \S+ ended after [\d.]+ s\. The call was hung up\. Frames: \d+ received, .*", line["says"]
+    )
     assert line["received"] == line["decoded"] + line["lost"] >= 10
     assert line["decoded"] == line["explained"] + line["passed"] + line["dropped"]
-    assert (line["why"], line["level"], line["from"]) == ("closed", "info", "stream.session")
+    assert (line["why"], line["code"]) == ("The call was hung up.", None)
+    assert (line["level"], line["from"]) == ("info", "stream.session")
     assert 0 < line["seconds"] < 60
 
 
