@@ -18,6 +18,7 @@ from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
 from stream.engine import Engine
+from stream.heap import give_back
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
 from stream.live import Counts, LiveStream, Painted
@@ -267,6 +268,7 @@ class Session:
         try:
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
+            await asyncio.to_thread(give_back)
         finally:
             self._tell()
             self._on_end(self)
