@@ -12,19 +12,20 @@ from stream.limits import LIMITS, Limits
 
 TOLERANCE = 1.1
 """A camera's clock and ours differ a little, for hours."""
-BURST_S = 2.0
-"""Seconds of frames that may come at once, as behind a gap in the network."""
 
 
 class Inflow:
-    """`excess` says what is too much about a frame, so that the call ends; None: nothing is."""
+    """`excess` says what is too much about a frame, so that the call ends; None: nothing is.
+
+    What a network holds back for as long as a call may be silent, it may hand over at once.
+    """
 
     def __init__(self, limits: Limits = LIMITS, now: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._now = now
         self._last = now()
         self._header = b""
-        self._most = self._left = limits.frame_rate * BURST_S
+        self._most = self._left = limits.frame_rate * limits.silent_s
 
     def excess(self, frame: EncodedFrame) -> Ending | None:
         """Take a frame into account."""
