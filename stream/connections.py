@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -59,10 +60,11 @@ class Connections:
         for task in self._tasks:
             task.cancel()
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _watch(self, door: socket.socket, context: ssl.SSLContext | None, most_an_address: int) -> None:
         """Take in whoever comes; in a crowd the oldest connection goes, which a browser has most likely done with.
@@ -71,7 +73,7 @@ class Connections:
         its handshake is over, and one that never ends it would cost a file descriptor that nobody counts.
         """
         loop = asyncio.get_running_loop()
-        guests: dict[socket.socket, tuple[str, _Handler]] = {}
+        guests: list[_Guest] = []
         with door:
             while True:
                 await asyncio.sleep(0)  # a crowd at the door must not keep the loop
@@ -83,21 +85,17 @@ class Connections:
                     logger.warning("A connection could not be taken in: %s", error)
                     await asyncio.sleep(1)
                     continue
-                guests = {each: who for each, who in guests.items() if each.fileno() >= 0}
-                everyone = [handler for _, handler in guests.values()]
-                same = [handler for whose, handler in guests.values() if whose == address]
-                crowd, most = (same, most_an_address) if len(same) >= most_an_address else (everyone, MOST)
+                guests = [each for each in guests if each.socket.fileno() >= 0]
+                same = [each for each in guests if each.address == address]
+                crowd, most = (same, most_an_address) if len(same) >= most_an_address else (guests, MOST)
                 beyond = len(crowd) - most
                 if beyond >= MOST_LEAVING:
                     guest.close()
                     continue
                 if beyond >= 0:
-                    # Those before it were asked to leave already.
-                    crowd[beyond].close()
-                    loop.call_later(GOODBYE_S, crowd[beyond].force_close)
+                    crowd[beyond].leave()  # those before it were asked already
                 handler = self._handler()
-                guests[guest] = address, handler
-                self._start(self._admit(guest, context, handler))
+                guests.append(_Guest(guest, address, handler, self._start(self._admit(guest, context, handler))))
 
     async def _admit(self, guest: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
         with suppress(OSError):  # TLS did not come about; asyncio has closed the socket
@@ -121,6 +119,24 @@ class Connections:
             max_headers=64,
             auto_decompress=False,  # 2 MB can be a gigabyte of zeros, and inflating it holds up the loop
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """One who came in at a door."""
+
+    socket: socket.socket
+    address: str
+    handler: _Handler
+    admission: asyncio.Task[None]
+
+    def leave(self) -> None:
+        """End the connection: behind the answer in hand, and at once where not even TLS has come about."""
+        if self.admission.done():
+            self.handler.close()
+            asyncio.get_running_loop().call_later(GOODBYE_S, self.handler.force_close)
+        else:
+            self.admission.cancel()
 
 
 class _Handler(web.RequestHandler):

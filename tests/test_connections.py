@@ -105,13 +105,34 @@ def test_whoever_makes_room_and_goes_on_asking_is_cut_off(monkeypatch: pytest.Mo
     asyncio.run(run())
 
 
-def test_connections_count_before_their_handshake_and_too_many_are_cut_off(tmp_path: Path) -> None:
+def test_connections_count_before_their_handshake_and_the_oldest_goes(tmp_path: Path) -> None:
     context = own_certificate(tmp_path, []).context()
+    trust = ssl.create_default_context(cafile=str(tmp_path / "authority.crt"))
 
     async def run() -> None:
         async with door(60, context) as port:
-            held = [await say(port, b"") for _ in range(MOST_AN_ADDRESS + MOST_LEAVING)]
-            reader, writer = await say(port, b"")
+            lorises = [await say(port, b"\x16") for _ in range(3 * MOST_AN_ADDRESS + MOST_LEAVING)]
+            # Who comes behind a crowd of them gets in.
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
+            writer.write(REQUEST)
+            assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"hello"), 5)
+            left = lorises[: -MOST_AN_ADDRESS + 1]
+            for each, _ in left:
+                with suppress(ConnectionResetError):
+                    assert await asyncio.wait_for(each.read(), 5) == b""
+            for _, loris in lorises:
+                loris.close()
+            writer.close()
+
+    asyncio.run(run())
+
+
+def test_connections_that_leave_slowly_are_waited_for_by_so_many_and_no_more() -> None:
+    async def run() -> None:
+        async with door(60) as port:
+            slow = REQUEST.replace(b"/", b"/slow", 1)
+            held = [await say(port, slow) for _ in range(MOST_AN_ADDRESS + MOST_LEAVING)]
+            reader, writer = await say(port, slow)
             assert await asyncio.wait_for(reader.read(), 5) == b""
             for _, each in [*held, (reader, writer)]:
                 each.close()

@@ -1,0 +1,130 @@
+"""Slow loris: hundreds of clients that send a byte a second and never end a request hold nobody up."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
+
+from tests import film, tiny
+from tests.held import held
+from tests.phone import calling
+from tests.serving import READY, ROOT, Server, free_port, lan_arguments, serving
+
+FRAMES = film.encoded("H264", 60, (160, 120))
+BEGINS = {
+    "phones": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
+    "host": b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+}
+AGAIN_S = 1.0
+"""Until one who was sent away comes again."""
+
+
+async def besiege(port: int, begins: bytes, count: int, seconds: float) -> None:
+    """So many, each from an address of its own, for so long; prints how often they came, and how many are there."""
+    came = there = 0
+
+    async def drip(address: str) -> None:
+        nonlocal came, there
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+        came, there = came + 1, there + 1
+        try:
+            for place in range(1000):
+                writer.write(begins[place : place + 1] or b"x")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        if not await reader.read(1000):
+                            return
+        finally:
+            there -= 1
+            writer.transport.abort()
+
+    async def come(address: str) -> None:
+        while True:
+            with suppress(OSError):
+                await drip(address)
+            await asyncio.sleep(AGAIN_S)
+
+    crowd = [asyncio.create_task(come(f"127.9.{n // 250}.{n % 250 + 1}")) for n in range(count)]
+    await asyncio.sleep(seconds)
+    print(came, there, flush=True)
+    for each in crowd:
+        each.cancel()
+
+
+async def asked(http: ClientSession, url: str) -> float | None:
+    """Seconds until the answer to somebody who comes anew; None: none came."""
+    start = time.monotonic()
+    with suppress(ClientError, TimeoutError):
+        async with http.get(url, timeout=ClientTimeout(5), headers={"Connection": "close"}) as answer:
+            await answer.read()
+            assert answer.status == 200
+            return time.monotonic() - start
+    return None
+
+
+async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, count: int, seconds: float) -> None:
+    """A server that so many besiege, while a call goes on, the host asks for its health, and a phone wants to join."""
+    port = int((lan if door == "phones" else server.url).rpartition(":")[2])
+    async with (
+        ClientSession(connector=TCPConnector(ssl=trust)) as http,
+        calling(http, server.url, FRAMES) as phone,
+    ):
+        await phone.until(lambda: len(phone.reports) >= 30)
+        before = held(server)
+        program = f"import asyncio\nfrom tests.long.test_loris import *\nasyncio.run(besiege({port}, BEGINS['{door}'], "
+        crowd = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", f"{program}{count}, {seconds}))"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        assert crowd.stdout is not None
+        health, joins = [], []
+        seen, start = len(phone.reports), time.monotonic()
+        while time.monotonic() - start < seconds:
+            await asyncio.sleep(0.25)
+            health.append(await asked(http, f"{server.url}/healthz"))
+            joins.append(await asked(http, f"{lan}/join"))
+        rate = (len(phone.reports) - seen) / (time.monotonic() - start)
+        came, there = map(int, (await crowd.stdout.readline()).split())
+        assert await crowd.wait() == 0
+        await asyncio.sleep(3)
+        after = held(server)
+    times = sorted(each for each in health if each is not None)
+    let_in = sum(each is not None for each in joins)
+    print(
+        f"{count} at the {door}' door came {came} times, {there} were there at the end: {rate:.1f} frames/s; "
+        f"health {len(times)} of {len(health)} times, in {times[len(times) // 2]:.3f} s, {times[-1]:.3f} s at most; "
+        f"{let_in} of {len(joins)} phones came in\nbefore: {before}\nafter:  {after}"
+    )
+    assert came >= count
+    assert there < 100
+    assert len(times) == len(health)
+    assert rate > 10
+    assert abs(after.descriptors - before.descriptors) <= 3
+    assert abs(after.tasks - before.tasks) <= 3
+    assert after.mebibytes - before.mebibytes < 30
+
+
+def siege(folder: Path, door: str, count: int, seconds: float) -> None:
+    port = free_port()
+    arguments = ["--model", str(tiny.bright_spot(folder / "bright.onnx")), *lan_arguments(folder, port)]
+    with serving(folder, arguments=arguments) as server:
+        trust = ssl.create_default_context(cafile=str(folder / "config" / "authority.crt"))
+        asyncio.run(besieged(server, f"https://127.0.0.1:{port}", trust, door, count, seconds))
+    assert len(server.log.read_text().partition(READY)[2].splitlines()) < 10
+
+
+@pytest.mark.parametrize("door", BEGINS)
+def test_a_slow_loris_holds_nobody_up(tmp_path: Path, door: str) -> None:
+    siege(tmp_path, door, 200, 4)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("door", BEGINS)
+def test_five_hundred_of_them_hold_nobody_up_for_a_minute(tmp_path: Path, door: str) -> None:
+    siege(tmp_path, door, 500, 60)
