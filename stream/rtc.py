@@ -22,8 +22,9 @@ from aiortc.exceptions import OperationError
 from aiortc.sdp import SessionDescription
 
 from stream import rtc_hooks
-from stream.channel import Reports
+from stream.channel import Reports, part
 from stream.codec import CodecName, EncodedFrame
+from stream.ending import GONE, Ending
 from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer, take_any_h264
 from stream.pacing import Wish
@@ -81,7 +82,7 @@ class PeerEvents:
     """A command; what is returned is sent back."""
     on_keyframe_request: Callable[[], None]
     on_bit_rate: Callable[[int], None]
-    on_end: Callable[[str], None]
+    on_end: Callable[[Ending], None]
     """The connection is over, and why."""
 
 
@@ -132,6 +133,7 @@ class Peer:
         self._told = False  # what the way back carries
         self._track: PacketTrack | None = None
         self._reports = Reports()
+        self._commands: RTCDataChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: Callable[[int], int | None] = lambda _: None
         self.request_keyframe = Wish(self._ask)
@@ -187,7 +189,7 @@ class Peer:
         events = self._events
         self._track = PacketTrack(
             events.on_keyframe_request,
-            lambda: self._events.on_end("sending stopped"),
+            lambda: self._events.on_end(GONE),
             lambda: rtc_hooks.unsent_bytes(pc),
         )
         sender = pc.addTrack(self._track)
@@ -222,12 +224,13 @@ class Peer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self) -> None:
-        """End the connection."""
+    async def close(self, last_words: str | None = None) -> None:
+        """End the connection; the client gets the last words first, if it takes them soon."""
         self._events = _SILENT
         self.request_keyframe.fulfilled()
         if self._track is not None:
             self._track.stop()
+        await part(self._commands or self._reports.channel, last_words)
         await self._pc.close()
 
     def _suppose(self, bit_rate: int) -> None:
@@ -257,6 +260,8 @@ class Peer:
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         self._reports.take(channel)
+        if channel.label == "commands":
+            self._commands = channel
 
         def on_message(message: str | bytes) -> None:
             if isinstance(message, bytes) or len(message) > MAX_COMMAND:
@@ -270,7 +275,7 @@ class Peer:
 
     def _on_state(self) -> None:
         if self._pc.connectionState in ("failed", "closed"):
-            self._events.on_end(f"the connection is {self._pc.connectionState}")
+            self._events.on_end(GONE)
 
 
 def silence(pc: RTCPeerConnection) -> None:

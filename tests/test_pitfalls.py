@@ -18,7 +18,8 @@ from stream import rtc_hooks, uplink
 from stream.codec import EncodedFrame
 from stream.live import LiveStream
 from stream.rtc import LOOPBACK
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import Phone, calling
