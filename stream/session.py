@@ -21,7 +21,7 @@ from stream.engine import Engine
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
 from stream.live import Counts, LiveStream, Painted
-from stream.messages import CommandError, for_viewers, parse_command, report, stalled
+from stream.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
 from stream.metrics import Metrics
 from stream.pacing import Wish
 from stream.recorder import Recorder
@@ -230,7 +230,7 @@ class Session:
         try:
             self.command(text)
         except CommandError as error:
-            return json.dumps({"error": str(error)})
+            return refusal(error)
         return None
 
     def _want_keyframe(self, track: str) -> None:
