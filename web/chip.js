@@ -3,6 +3,7 @@
 
 import { find } from './find.js';
 import { Quality } from './quality.js';
+import { stopped } from './signs.js';
 import { words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
@@ -79,7 +80,7 @@ export class Chip {
       [details.latency]: latency ? latencyTold(Math.round(latency.ms), latency.measured) : '–',
       [details.dropped]: framesOf(counts.dropped, counts.decoded),
       [details.lost]: framesOf(counts.lost, counts.received),
-      [details.recording]: recording.state === 'on' ? recording.folder : notRecording,
+      [details.recording]: { on: recording.folder, off: notRecording, stopped: stopped(recording) }[recording.state],
     };
     this.details.replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [text('dt', name), text('dd', fact)]));
   }

@@ -67,6 +67,11 @@ export class Labels {
     this.rows.forEach((row) => row.show(null));
   }
 
+  /** Nothing is known of now: the names stay, with no numbers. */
+  doubt() {
+    this.rows.forEach((row) => row.show(row.answer && { ...row.answer, score: null, explained: false }));
+  }
+
   /**
    * @param {Report} report
    * @param {number[]} held the classes held now, which a report confirms a little later

@@ -20,7 +20,7 @@ import { Peek } from './peek.js';
 import { showPhones } from './phones.js';
 import { Problem } from './problem.js';
 import { Search } from './search.js';
-import { Signs } from './signs.js';
+import { Signs, stopped } from './signs.js';
 import { Snapshot } from './snapshot.js';
 import { States } from './states.js';
 import { Voice } from './voice.js';
@@ -154,15 +154,16 @@ function begin(state, openSource) {
       latency.watch(connection);
     },
     report: take,
-    refused(text) {
-      complain(words.phone.problems.commandRefused(text));
+    refused(sentence) {
+      complain(sentence);
       controls.refused();
     },
-    interrupted() {
+    interrupted(problem) {
       complain('');
       meter.stop();
       latency.clear();
       states.go('reconnecting');
+      detail.textContent = words.phone.again(problem.why);
       return controls.wishes();
     },
     ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
@@ -198,9 +199,7 @@ function take(newest) {
   voice.hear(newest);
   signs.recording(newest.recording);
   signs.evidence(controls.hide.on, evidenceOf(newest));
-  if (newest.recording.state === 'stopped' && before === 'on') {
-    complain(words.phone.recordingStopped(newest.recording.reason));
-  }
+  if (newest.recording.state === 'stopped' && before === 'on') complain(stopped(newest.recording));
   if (pictured() && newest.frozen !== (states.now === 'frozen')) states.go(newest.frozen ? 'frozen' : 'live');
 }
 
@@ -222,6 +221,7 @@ function look() {
   if (silent) {
     chip.silent();
     signs.doubt();
+    labels.doubt();
   } else chip.show(report, meter.fps, latency.now);
   const sentence = silent ? words.phone.badDay.silent : words.phone.states[states.now];
   if (headline.textContent !== sentence) headline.textContent = sentence;

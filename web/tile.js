@@ -156,7 +156,7 @@ export class Tile {
     const { signs } = words.wall;
     const texts = [
       frozen ? signs.frozen : '',
-      view.hide ? (evidenceOf(report) ? signs.hidden : signs.hiding) : '',
+      view.hide ? hiding(evidenceOf(report)) : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
       state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',
@@ -193,6 +193,13 @@ export class Tile {
     this.element.style.setProperty('--height', `${place.height}px`);
     this.element.style.setProperty('--aspect', String(this.aspect));
   }
+}
+
+/** @param {import('./evidence.js').Evidence | null} evidence */
+function hiding(evidence) {
+  const { signs } = words.wall;
+  if (!evidence) return signs.hiding;
+  return evidence.ago ? signs.hiddenAgo(evidence.ago) : signs.hidden;
 }
 
 /** @param {Element} element @param {string} text */
