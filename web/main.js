@@ -104,6 +104,7 @@ settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
 find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
+find('panel', HTMLElement).addEventListener('click', tipped); // who has found the controls needs no tip
 window.addEventListener('pagehide', () => finish());
 // A phone turned in mid-stream turns its picture.
 video.addEventListener('resize', () => {
@@ -280,6 +281,7 @@ function fail(problem) {
   close();
   if (problem.outside) states.go('outside');
   else states.go(wasLive ? 'lost' : 'idle');
+  if (wasLive && problem.code) headline.textContent = words.phone.serverEnded;
   if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem.message);
 }

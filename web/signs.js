@@ -10,6 +10,7 @@ import { coded, percent, words } from './words.js';
 export class Signs {
   constructor() {
     this.sign = find('recording', HTMLElement);
+    this.is = find('recording-is', HTMLElement);
     this.time = find('recording-time', HTMLElement);
     this.kept = find('kept', HTMLElement);
     this.hidden = find('hidden', HTMLElement);
@@ -42,6 +43,9 @@ export class Signs {
     const { recordingTo, notRecording } = words.phone;
     this.sign.hidden = state === 'off';
     this.sign.dataset.recording = state;
+    // While it runs its dot and the time say so; that it does not is said in words.
+    this.is.className = state === 'on' ? 'hidden' : '';
+    write(this.is, state === 'on' ? words.phone.recorded : words.phone.unrecorded);
     write(this.time, state === 'on' ? clock(performance.now() - this.since) : '');
     write(this.kept, !recording || state === 'off' ? notRecording : state === 'on' ? recordingTo(folder) : stopped(recording));
   }

@@ -19,8 +19,6 @@ import { percent, words } from './words.js';
 const LATE_MS = 200;
 /** What was said of a picture longer ago than this is not said of what is so now. */
 const SILENT_MS = 2500;
-/** Names that change faster cannot be read from far. */
-const BETWEEN_MS = 300;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
 export class Tile {
@@ -34,7 +32,6 @@ export class Tile {
     /** @type {Report | null} */
     this.report = null;
     this.closed = false;
-    this.answered = -Infinity;
     /** When the last report came; a tile that never had one has said nothing yet. */
     this.heard = Infinity;
     this.silent = false;
@@ -112,16 +109,13 @@ export class Tile {
   #take(report) {
     this.report = report;
     this.heard = performance.now();
-    this.labels.show(report, report.view.hold);
-    this.#answer(report);
+    // What stands large and what stands in the list are of one report.
+    if (this.labels.show(report, report.view.hold)) this.#answer(report);
     this.#signs(report);
   }
 
   /** The classes whose heat is drawn, large: the held ones, else the best. @param {Report} report */
   #answer(report) {
-    const now = performance.now();
-    if (now - this.answered < BETWEEN_MS) return;
-    this.answered = now;
     const { view, held } = report;
     const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));

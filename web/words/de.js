@@ -81,6 +81,7 @@ const phone = {
   stop: 'Verbindung beenden',
   record: 'Aufnehmen',
   recorded: 'Aufnahme läuft',
+  unrecorded: 'Keine Aufnahme',
   freeze: 'Einfrieren',
   hide: 'Beleg verdecken',
   hideTitle: 'Verdeckt die heißeste Stelle und fragt das Modell noch einmal',
@@ -138,6 +139,7 @@ const phone = {
     calling: 'Das erste Bild ist unterwegs.',
   },
 
+  serverEnded: 'Der Server hat die Verbindung beendet.',
   ended: {
     'too-large': ['Das Bild dieser Kamera ist größer, als der Server es nimmt.', 'Wähle eine andere Kamera und starte dann neu.'],
     'too-fast': ['Diese Kamera sendet mehr Bilder in der Sekunde, als der Server nimmt.',

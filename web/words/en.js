@@ -81,6 +81,7 @@ const phone = {
   stop: 'End the call',
   record: 'Record',
   recorded: 'Recording',
+  unrecorded: 'Not recording',
   freeze: 'Freeze',
   hide: 'Hide evidence',
   hideTitle: 'Covers the hottest place and asks the model again',
@@ -146,6 +147,7 @@ const phone = {
     calling: 'The first picture is on its way.',
   },
 
+  serverEnded: 'The server ended the call.',
   /** Why the server ended a call, by its code: what happened, and what to do. */
   ended: {
     'too-large': ['This camera’s picture is larger than the server takes.', 'Choose another camera, then start again.'],
