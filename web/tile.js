@@ -109,8 +109,9 @@ export class Tile {
   #take(report) {
     this.report = report;
     this.heard = performance.now();
-    // What stands large and what stands in the list are of one report.
-    if (this.labels.show(report, report.view.hold)) this.#answer(report);
+    // All that is said of the picture is of one report.
+    if (!this.labels.show(report, report.view.hold)) return;
+    this.#answer(report);
     this.#signs(report);
   }
 

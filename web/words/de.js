@@ -247,7 +247,7 @@ const wall = {
   },
   controls: 'Bedienung',
   all: 'Alle',
-  side: 'Nebeneinander',
+  side: 'Neben\u00adeinander', // a soft hyphen: on a phone it takes two lines
   freeze: 'Einfrieren',
   hide: 'Beleg verdecken',
   qr: 'Code',
