@@ -396,7 +396,8 @@ def test_no_state_keeps_anybody_out(browser: Browser, server: Server, scheme: An
 LAYOUT = """() => {
   const shown = [...document.querySelectorAll('button, select, input, a, summary')].filter((e) => e.checkVisibility({
     visibilityProperty: true, opacityProperty: true }) && !e.closest('.hidden'));
-  const boxes = shown.map((e) => [e.id || e.className || e.textContent, (e.closest('label') ?? e).getBoundingClientRect()]);
+  const touched = (e) => (e.closest('label') ?? e).getBoundingClientRect();
+  const boxes = shown.map((e) => [e.id || e.className || e.textContent, touched(e)]);
   return {
     small: boxes.filter(([, { width, height }]) => Math.min(width, height) < 43.5).map(([name]) => name),
     outside: boxes.filter((_, i) => !shown[i].closest('.cover, #settings')) // those scroll
