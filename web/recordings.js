@@ -114,7 +114,8 @@ async function look() {
     if (one && !one.live) show(one);
   } catch (reason) {
     lose(true);
-    complain(Problem.of(reason).message);
+    const again = reason instanceof Problem && reason.passes;
+    complain(again ? words.wall.serverGone : Problem.of(reason).message);
   }
 }
 

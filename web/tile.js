@@ -6,6 +6,7 @@
  */
 
 import { evidenceOf } from './evidence.js';
+import { span } from './figures.js';
 import { made } from './find.js';
 import { Labels } from './labels.js';
 import { placing } from './mosaic.js';
@@ -154,7 +155,7 @@ export class Tile {
       view.hide ? hiding(evidenceOf(report)) : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
-      state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',
+      state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(span(age ?? 0)) : '',
       recording.state === 'on' ? signs.recording : '',
     ].filter(Boolean);
     if (this.signs.childElementCount !== texts.length

@@ -116,12 +116,14 @@ def test_german_numbers_have_a_comma(browser: Browser, server: Server) -> None:
     told = page.evaluate(
         """async () => {
           const { percent } = await import('/static/words.js');
-          const { bytes, dayOf } = await import('/static/figures.js');
-          return [percent(0.0123), percent(0.74), bytes(12_345_678), dayOf('2026-11-25T12:00:00')];
+          const { bytes, dayOf, span } = await import('/static/figures.js');
+          return [
+            percent(0.0123), percent(0.74), bytes(12_345_678), span(1234), span(56.7), dayOf('2026-11-25T12:00:00'),
+          ];
         }"""
     )
     assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in told] == [
-        "1,2 %", "74 %", "12,3 MB", "Mittwoch, 25. November 2026",
+        "1,2 %", "74 %", "12,3 MB", "1,2 s", "57 ms", "Mittwoch, 25. November 2026",
     ]  # fmt: skip
     page.context.close()
 

@@ -166,14 +166,14 @@ const phone = {
 
   /** @param {number} fps */
   fps: (fps) => `${fps} fps`,
-  /** @param {number} ms @param {boolean} measured */
-  latency: (ms, measured) => (measured ? `${ms} ms` : `≈ ${ms} ms`),
-  /** @param {number} ms @param {boolean} measured */
-  latencyTold: (ms, measured) => `${ms} ms, ${measured ? 'measured' : 'estimated'}`,
+  /** @param {string} time @param {boolean} measured */
+  latency: (time, measured) => (measured ? time : `≈ ${time}`),
+  /** @param {string} time @param {boolean} measured */
+  latencyTold: (time, measured) => `${time}, ${measured ? 'measured' : 'estimated'}`,
   latencyTitle: 'From this device to the computer and back onto the screen',
   exact: 'exact',
-  /** @param {number} ms */
-  carried: (ms) => `carried, ${ms} ms old`,
+  /** @param {string} age */
+  carried: (age) => `carried, ${age} old`,
   noHeatmap: 'no heatmap',
   stalled: 'no camera picture',
   noPicture: 'no picture',
@@ -185,8 +185,6 @@ const phone = {
     model: 'Model', inference: 'Model’s time', frame: 'Server’s time', latency: 'Camera to screen', dropped: 'Dropped',
     lost: 'Lost', recording: 'Recording',
   },
-  /** @param {number} ms */
-  ms: (ms) => `${ms} ms`,
   /** @param {number} frames @param {number} all */
   framesOf: (frames, all) => `${frames} of ${all} frames`,
   /** Plain words on a bad day. */
@@ -194,14 +192,14 @@ const phone = {
     silent: 'No picture comes back. If it stays away, the page calls again by itself.',
     stalled: 'No picture comes from this device’s camera. Is another app using it, or is the network gone?',
     restarting: 'The model starts again; until then the picture goes on without a heatmap.',
-    /** @param {number} ms */
-    slowModel: (ms) => `The model takes ${ms} ms a frame; the heatmap follows the object meanwhile.`,
+    /** @param {string} time */
+    slowModel: (time) => `The model takes ${time} a frame; the heatmap follows the object meanwhile.`,
     /** @param {number} frames */
     losing: (frames) => `The network lost ${frames} pictures just now. Go nearer to the Wi-Fi.`,
     /** @param {number} fps */
     fewFrames: (fps) => `Only ${fps} pictures a second come back: the computer or the network has too much to do.`,
-    /** @param {string} seconds */
-    late: (seconds) => `The picture comes ${seconds} s late: the computer or the network has too much to do.`,
+    /** @param {string} time */
+    late: (time) => `The picture comes ${time} late: the computer or the network has too much to do.`,
   },
 
   /** @param {string} folder */
@@ -267,8 +265,8 @@ const wall = {
     hiddenAgo: (seconds) => `Evidence hidden, ${seconds} s ago`,
     stalled: 'No camera picture',
     restarting: 'The model starts again',
-    /** @param {number} ms */
-    carried: (ms) => `Heat ${ms} ms old`,
+    /** @param {string} age */
+    carried: (age) => `Heat ${age} old`,
     recording: 'Recording',
   },
   controls: 'Controls',
