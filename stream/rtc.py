@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import socket
@@ -294,7 +295,9 @@ def ice_server(url: str) -> RTCIceServer:
     return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
 
 
-_NO_COMMAND = f'{{"error": "A command is a JSON text of at most {MAX_COMMAND} characters."}}'
+_NO_COMMAND = json.dumps(
+    {"error": f"A command is a JSON text of at most {MAX_COMMAND} characters.", "code": "not-a-command"}
+)
 
 
 def _ignore(*_: object) -> None:
