@@ -278,11 +278,9 @@ def serve(
         screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
 
     asyncio.run(serve_until_stopped(engine, settings, port, ready, door, stopping))
-    if shelf is None:
-        screen.print("Ended.")
-    else:
-        kept = [folder.name for folder in names.recordings(shelf) if folder not in before]
-        screen.print(f"Ended. Recorded in {shelf}: {', '.join(kept) or 'nothing'}.", markup=False)
+    made = [] if shelf is None else [folder for folder in names.recordings(shelf) if folder not in before]
+    newest = f"; the newest is {made[-1]}" if made else ""
+    screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)
 
 
 _LOOKS = "How it looks"

@@ -102,7 +102,10 @@ class Access:
         return role
 
     def check(self, request: web.Request) -> None:
-        """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat."""
+        """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat.
+
+        And dates over which aiohttp would stumble, in our log and without an answer.
+        """
         name = _name(request)
         if request.secure and not self._is_ours(name):
             raise web.HTTPMisdirectedRequest(text="This server does not go by that name. Scan its code again.")
@@ -112,6 +115,10 @@ class Access:
             )
         if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEADER:
             raise web.HTTPRequestHeaderFieldsTooLarge(text=f"The header is larger than {MAX_HEADER} bytes.")
+        try:
+            _ = request.if_modified_since, request.if_unmodified_since, request.if_range
+        except OverflowError as error:
+            raise web.HTTPBadRequest(text="A date in the header is one that no calendar has.") from error
         if request.method in ("GET", "HEAD") and not request.path.startswith("/api/"):
             return
         if request.headers.get("Origin") not in (None, f"{request.scheme}://{request.headers.get('Host')}"):

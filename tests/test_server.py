@@ -74,6 +74,14 @@ BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "an unknown call": (lambda http, base: http.delete(f"{base}/call/none"), 404, "no such call"),
     "a file outside": (lambda http, base: http.get(f"{base}/static/..%2fpyproject.toml"), 404, ""),
     "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, "nothing at this address"),
+    **{
+        f"a date that no calendar has, in {field}": (
+            get("/static/main.js", Range="bytes=0-9", **{field: f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"}),
+            400,
+            "no calendar",
+        )
+        for field in ("If-Modified-Since", "If-Unmodified-Since", "If-Range")
+    },
     "an odd expectation": (get("/", Expect="a miracle"), 417, "miracle"),
     "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, "It takes GET, OPTIONS, POST."),
 }

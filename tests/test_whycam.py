@@ -285,7 +285,7 @@ def test_ctrl_c_in_a_terminal_finishes_the_files_first(tmp_path: Path) -> None:
     with serving(tmp_path, arguments=["--model", str(model)]) as server:
         asyncio.run(record(server))
     (recording,) = server.recordings.iterdir()
-    assert server.log.read_text().endswith(f"Ended. Recorded in {server.recordings}: {recording.name}.\n")
+    assert server.log.read_text().endswith(f"Ended. Recordings made: 1; the newest is {recording}.\n")
     session = json.loads((recording / "session.json").read_text())
     assert session["state"] == "ended"
     assert len(film.times(recording / "explained-000.mp4")) == session["counts"]["explained_recorded"] > 0
