@@ -51,6 +51,8 @@ class Recorded:
     model: str
     reason: str
     """Why it stopped before its session did; empty where it did not."""
+    code: str | None
+    """Of the reason (`stream.recording.Code`); None where there is none, or where an older whycam wrote none."""
     segments: tuple[Mapping[str, Any], ...]
     files: Mapping[str, int]
     """Name and bytes."""
@@ -83,6 +85,7 @@ class Recorded:
             "live": live,
             "model": self.model,
             "reason": self.reason,
+            "code": self.code,
             "labels": list(self.labels),
             "bytes": sum(self.files.values()),
             "segments": list(self.segments),
@@ -211,6 +214,7 @@ def _read(folder: Path, stamp: Stamp, course: Course) -> Recorded:
         ended=False,
         model="",
         reason="",
+        code=None,
         segments=(),
         files={name: size for name, size, _ in stamp},
     )
@@ -234,6 +238,7 @@ def _noted(folder: Path, recorded: Recorded, note: Mapping[str, Any], course: Co
         ended=ended,
         model=str(note["model"]),
         reason=str(status["reason"]) if status["state"] == "stopped" else "",
+        code=status.get("code") if status["state"] == "stopped" else None,
         segments=tuple(_segments(folder, note, recorded.files, course)),
         labels=tuple(note.get("labels", ())),
         moments=tuple(note.get("moments", ())),

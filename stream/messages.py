@@ -1,11 +1,11 @@
-"""What travels on the data channels: reports to the page, commands from it (docs/api.md)."""
+"""What travels on the data channels: reports to the page, commands from it, refusals of those (docs/api.md)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from stream.cover import Hidden
 from stream.live import Painted
@@ -16,8 +16,16 @@ from stream.sidecar import hidden_as_json
 TOP = 5
 
 
+CommandCode = Literal["not-a-command", "unknown-key", "wrong-value", "no-recordings", "too-soon"]
+"""What is wrong with a command: the pages say it in their own language."""
+
+
 class CommandError(ValueError):
-    """A command that cannot be understood; says what was expected."""
+    """A command that is refused; says what was expected, and by its code what is wrong."""
+
+    def __init__(self, sentence: str, code: CommandCode) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +70,13 @@ def stalled(last: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_viewers(told: dict[str, Any]) -> dict[str, Any]:
-    """A report without what is not for viewers: where on this computer the recording lies."""
-    return told | {"recording": told["recording"] | {"folder": ""}}
+    """A report without what is not for viewers: where on this computer the recording lies, or could not."""
+    return told | {"recording": told["recording"] | {"folder": "", "reason": ""}}
+
+
+def refusal(error: CommandError) -> str:
+    """What the sender of a refused command is told, as JSON."""
+    return json.dumps({"error": str(error), "code": error.code})
 
 
 def _hidden(hidden: Hidden) -> dict[str, Any]:
@@ -82,12 +95,12 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     try:
         wish = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CommandError(f"A command is a JSON object; this is not JSON ({error}).") from error
+        raise CommandError(f"A command is a JSON object; this is not JSON ({error}).", "not-a-command") from error
     if not isinstance(wish, dict):
-        raise CommandError("A command is a JSON object.")
+        raise CommandError("A command is a JSON object.", "not-a-command")
     unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze"})
     if unknown:
-        raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.")
+        raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.", "unknown-key")
     changes: dict[str, Any] = {}
     if "hold" in wish:
         changes["hold"] = _classes(wish["hold"], labels)
@@ -100,24 +113,24 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     try:
         return Command(replace(view, **changes), _switch(wish, "record"), _switch(wish, "freeze"))
     except ValueError as error:
-        raise CommandError(str(error)) from error
+        raise CommandError(str(error), "wrong-value") from error
 
 
 def _switch(wish: dict[str, Any], key: str) -> bool | None:
     value = wish.get(key)
     if value is not None and not isinstance(value, bool):
-        raise CommandError(f"'{key}' should be true or false.")
+        raise CommandError(f"'{key}' should be true or false.", "wrong-value")
     return value
 
 
 def _opacity(value: object) -> float:
     # A long enough integer is no float.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
-        raise CommandError("'opacity' should be a number from 0 to 1.")
+        raise CommandError("'opacity' should be a number from 0 to 1.", "wrong-value")
     return float(value)
 
 
 def _classes(value: object, labels: Sequence[str]) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(type(c) is int and 0 <= c < len(labels) for c in value):
-        raise CommandError(f"'hold' should be a list of class numbers from 0 to {len(labels) - 1}.")
+        raise CommandError(f"'hold' should be a list of class numbers from 0 to {len(labels) - 1}.", "wrong-value")
     return tuple(dict.fromkeys(value))

@@ -72,14 +72,14 @@ class Recorder:
     def switch(self, wanted: bool) -> None:
         """Begin a recording with the next frame, or end the one that runs; raises `CommandError`."""
         if wanted and self._shelf is None:
-            raise CommandError("This server does not record. Start it without --no-record.")
+            raise CommandError("This server does not record. Start it without --no-record.", "no-recordings")
         running = self._recording is not None and self._recording.status.state == "on"
         waits = self._recording is not None and not running  # for room on the disk, as a rule
         if wanted == (running or self._wanted) and (wanted or not waits):
             return
         now = time.monotonic()
         if now - self._switched < SWITCH_EVERY_S:
-            raise CommandError("The recording was switched a moment ago. Try again in a second.")
+            raise CommandError("The recording was switched a moment ago. Try again in a second.", "too-soon")
         self._switched = now
         self._end()
         self._unrecorded = RecordingStatus("off")
@@ -91,7 +91,7 @@ class Recorder:
             folder = new_folder(self._shelf, self._continues)
         except OSError as error:
             reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
-            self._unrecorded = RecordingStatus("stopped", reason=reason)
+            self._unrecorded = RecordingStatus("stopped", reason=reason, code="folder")
             logger.warning(reason)
             return
         self._continues = None

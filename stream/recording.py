@@ -52,6 +52,8 @@ _WEBM = {"cluster_time_limit": "500", "flush_packets": "1", "avoid_negative_ts":
 logger = logging.getLogger(__name__)
 
 State = Literal["on", "off", "stopped"]
+Code = Literal["disk-full", "folder", "failed", "cut-off"]
+"""Why a recording stopped: the pages say it in their own language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class RecordingStatus:
     id: str = ""
     """The random part of the folder's name."""
     reason: str = ""
+    code: Code | None = None
+    """Of the reason; None where nothing is wrong."""
     camera: Literal["copied", "encoded anew"] = "copied"
     """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
 
@@ -227,12 +231,12 @@ class Recording:
             try:
                 self._record()
             except _NoRoom as error:
-                self._stop(str(error))
+                self._stop(str(error), "disk-full")
             except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
-                self._stop(f"The recording stopped: {error}.", may_go_on=error.errno in _NO_ROOM)
+                self._stop(f"The recording stopped: {error}.", "disk-full" if error.errno in _NO_ROOM else "failed")
             except Exception as error:  # whatever it is: the stream goes on, and the person is told
                 logger.exception("The recording %s broke.", self.folder)
-                self._stop(f"The recording stopped: {error!r}.", may_go_on=False)
+                self._stop(f"The recording stopped: {error!r}.", "failed")
             for track in (self._camera, self._explained):
                 track.give_up_file()
             if not self._closing:
@@ -250,7 +254,7 @@ class Recording:
             self._write_session()
             if self._status.state == "stopped":
                 logger.info("%s goes on: the disk has room again.", self.folder)
-                self._status = replace(self._status, state="on", reason="")
+                self._status = replace(self._status, state="on", reason="", code=None)
                 self._want_keyframe("camera")
             while (item := self._queue.get()) is not None:
                 self._write(sidecar, *item)
@@ -282,10 +286,10 @@ class Recording:
     def _track_of(self, line: SidecarFrame | None) -> _Track:
         return self._camera if line is None else self._explained
 
-    def _stop(self, reason: str, *, may_go_on: bool = True) -> None:
-        self._may_go_on = may_go_on
+    def _stop(self, reason: str, code: Code) -> None:
+        self._may_go_on = code == "disk-full"
         if self._status.state == "on":
-            self._status = replace(self._status, state="stopped", reason=reason)
+            self._status = replace(self._status, state="stopped", reason=reason, code=code)
             logger.warning("%s %s", self.folder, reason)
 
     def _write(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame | None) -> None:

@@ -54,7 +54,7 @@ def repair(folder: Path) -> bool:
         counts[track] = sum(frames)
     note |= {
         "state": "ended",
-        "status": note.get("status", {}) | {"state": "stopped", "reason": CUT_OFF},
+        "status": note.get("status", {}) | {"state": "stopped", "reason": CUT_OFF, "code": "cut-off"},
         "repaired": True,
         # What else it had counted was lost with it.
         "counts": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import re
 import socket
@@ -34,8 +35,6 @@ from stream.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
-CAMERA_BIT_RATE = 3_000_000
-"""What the camera is told that the way to us carries, in bit/s."""
 LOOPBACK = "127.0.0.1"
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
@@ -132,6 +131,7 @@ class Peer:
         self._pc = pc
         self._events = events
         self._clock = _Unwrap()
+        self._told = False  # what the way back carries
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
@@ -173,7 +173,7 @@ class Peer:
         (video,) = videos
         self.codec = rtc_hooks.negotiated_codec(video)
         self._receiver = video.receiver
-        rtc_hooks.tap_receiver(self._receiver, self._deliver, self._lose, CAMERA_BIT_RATE)
+        rtc_hooks.tap_receiver(self._receiver, self._deliver, self._lose, self._suppose)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
@@ -194,7 +194,7 @@ class Peer:
             lambda: rtc_hooks.unsent_bytes(pc),
         )
         sender = pc.addTrack(self._track)
-        rtc_hooks.send_packed(sender, events.on_keyframe_request, events.on_bit_rate)
+        rtc_hooks.send_packed(sender, events.on_keyframe_request, self._hear)
         self._returned = lambda pts: rtc_hooks.rtp_timestamp(sender, pts)
 
     @property
@@ -233,6 +233,16 @@ class Peer:
             self._track.stop()
         await part(self._commands or self._reports.channel, last_words)
         await self._pc.close()
+
+    def _suppose(self, bit_rate: int) -> None:
+        """The way to us carries that; until the camera has told of it, which takes a browser five seconds, the way back
+        is supposed to carry as much."""
+        if not self._told:
+            self._events.on_bit_rate(bit_rate)
+
+    def _hear(self, bit_rate: int) -> None:
+        self._told = True
+        self._events.on_bit_rate(bit_rate)
 
     def _lose(self) -> None:
         self.request_keyframe()
@@ -285,7 +295,9 @@ def ice_server(url: str) -> RTCIceServer:
     return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
 
 
-_NO_COMMAND = f'{{"error": "A command is a JSON text of at most {MAX_COMMAND} characters."}}'
+_NO_COMMAND = json.dumps(
+    {"error": f"A command is a JSON text of at most {MAX_COMMAND} characters.", "code": "not-a-command"}
+)
 
 
 def _ignore(*_: object) -> None:

@@ -23,7 +23,7 @@ from stream.heap import give_back
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
 from stream.live import Counts, LiveStream, Painted
-from stream.messages import CommandError, for_viewers, parse_command, report, stalled
+from stream.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
 from stream.metrics import Metrics
 from stream.pacing import Wish
 from stream.recorder import Recorder
@@ -227,7 +227,7 @@ class Session:
         try:
             self.command(text)
         except CommandError as error:
-            return json.dumps({"error": str(error)})
+            return refusal(error)
         return None
 
     def _want_keyframe(self, track: str) -> None:

@@ -53,6 +53,7 @@ def test_a_finished_recording_is_told_with_all_that_the_page_shows(shelf: Path) 
         "live": None,
         "model": "tiny",
         "reason": "",
+        "code": None,
         "labels": [{"label": "banana", "share": 0.667}, {"label": "cup", "share": 0.333}],
         "bytes": sum(sizes.values()),
         "segments": [
@@ -152,7 +153,7 @@ def test_a_crash_leaves_a_recording_that_says_so_and_can_be_seen(shelf: Path, tm
     assert told["segments"][0]["explained"] == "explained-000.mp4"
     assert repair(shelf / ID)  # as the next start does
     repaired = described(shelf)
-    assert (repaired["state"], repaired["reason"]) == ("cut off", CUT_OFF)
+    assert (repaired["state"], repaired["reason"], repaired["code"]) == ("cut off", CUT_OFF, "cut-off")
     assert repaired["labels"] == told["labels"]
     assert repaired["seconds"] == pytest.approx(told["seconds"], abs=0.6)
 

@@ -197,10 +197,12 @@ def test_commands_change_the_view_and_bad_ones_change_nothing(tmp_path: Path, h2
                 phone.commands.send(bad)
                 await phone.until(lambda: phone.replies)
                 assert phone.replies[0]["error"]
+                assert phone.replies[0]["code"]
             phone.replies.clear()
             phone.commands.send('{"record": true}')
             await phone.until(lambda: phone.replies)
             assert "--no-record" in phone.replies[0]["error"]
+            assert phone.replies[0]["code"] == "no-recordings"
             assert phone.reports[-1]["view"] == view
 
     served(fast(tmp_path), Settings(), body)
@@ -215,6 +217,7 @@ def test_the_record_switch_ends_a_recording_and_begins_another(tmp_path: Path, h
             phone.commands.send('{"record": true}')  # too soon
             await phone.until(lambda: phone.replies)
             assert "a moment ago" in phone.replies[0]["error"]
+            assert phone.replies[0]["code"] == "too-soon"
             await asyncio.sleep(SWITCH_EVERY_S)
             phone.commands.send('{"record": true}')
             await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "on")
@@ -240,6 +243,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tmp_path: Path, h264
         async with calling(http, base, h264) as phone:
             await phone.until(lambda: phone.reports and phone.reports[-1]["recording"]["state"] == "stopped", 5)
             assert "GiB" in phone.reports[-1]["recording"]["reason"]
+            assert phone.reports[-1]["recording"]["code"] == "disk-full"
             seen = len(phone.pictures)
             await phone.until(lambda: len(phone.pictures) >= seen + 20)
 
@@ -254,6 +258,7 @@ def test_a_folder_that_cannot_be_made_is_said_and_the_stream_goes_on(tmp_path: P
             await phone.until(lambda: len(phone.reports) >= 5)
             assert phone.reports[-1]["recording"]["state"] == "stopped"
             assert "file" in phone.reports[-1]["recording"]["reason"]
+            assert phone.reports[-1]["recording"]["code"] == "folder"
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "file" / "recordings"), body)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,9 +16,9 @@ from stream.codec import EncodedFrame
 from stream.cover import Hidden
 from stream.explainer import MAX_HELD
 from stream.live import Counts, Painted, State
-from stream.messages import TOP, Command, CommandError, for_viewers, parse_command, report
+from stream.messages import TOP, Command, CommandCode, CommandError, for_viewers, parse_command, refusal, report
 from stream.overlay import COLORMAPS, SCALES, DrawnMap, View
-from stream.recording import RecordingStatus
+from stream.recording import Code, RecordingStatus
 
 API = Path(__file__).parent.parent / "docs" / "api.md"
 LABELS = [f"class {number}" for number in range(10)]
@@ -129,13 +129,13 @@ def test_hidden_evidence_is_told_with_both_probabilities() -> None:
 
 
 def test_viewers_are_told_the_same_but_for_the_place_on_the_disk() -> None:
-    said = told(
-        made(maps=(), age_ms=None, state="none", inference_ms=None), RecordingStatus("on", "/home/me/r", "1f3a")
-    )
+    status = RecordingStatus("stopped", "/home/me/r", "1f3a", "/home/me/r cannot be written.", "failed")
+    said = told(made(maps=(), age_ms=None, state="none", inference_ms=None), status)
     seen = for_viewers(said)
     assert "/home/me" not in json.dumps(seen)
     assert said["recording"].pop("folder") == "/home/me/r"
-    assert seen["recording"].pop("folder") == ""
+    assert said["recording"].pop("reason")
+    assert (seen["recording"].pop("folder"), seen["recording"].pop("reason")) == ("", "")
     assert seen == said
 
 
@@ -149,7 +149,7 @@ def test_held_classes_are_told_in_the_order_in_which_they_are_held() -> None:
 
 def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None:
     painted = made(maps=(), age_ms=None, state="none", inference_ms=None)
-    stopped = RecordingStatus("stopped", "there", "1f3a", "The disk is full.")
+    stopped = RecordingStatus("stopped", "there", "1f3a", "The disk is full.", "disk-full")
     said = told(painted, stopped, rtp_out=None)
     assert (said["classes"], said["labels"], said["scores"], said["held"]) == ([], [], [], [])
     assert (said["age_ms"], said["rtp_out"], said["times"]["inference_ms"]) == (None, None, None)
@@ -158,6 +158,7 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
         "folder": "there",
         "id": "1f3a",
         "reason": "The disk is full.",
+        "code": "disk-full",
         "camera": "copied",
     }
 
@@ -249,6 +250,32 @@ def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence
     with pytest.raises(CommandError, match=sentence) as caught:
         parse_command(text, NOW, LABELS)
     assert len(str(caught.value)) < 300
+    assert caught.value.code in get_args(CommandCode)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("hold", "not-a-command"),
+        ("[1]", "not-a-command"),
+        ('{"zoom": true}', "unknown-key"),
+        ('{"hold": [10]}', "wrong-value"),
+        ('{"hold": [0, 1, 2, 3, 4, 5]}', "wrong-value"),
+        ('{"opacity": 1.01}', "wrong-value"),
+        ('{"colormap": "rainbow"}', "wrong-value"),
+        ('{"freeze": 1}', "wrong-value"),
+    ],
+)
+def test_a_refusal_has_a_code_beside_its_sentence(text: str, code: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_command(text, NOW, LABELS)
+    assert json.loads(refusal(caught.value)) == {"error": str(caught.value), "code": code}
+
+
+def test_the_codes_are_documented() -> None:
+    text = API.read_text(encoding="utf-8")
+    for code in (*get_args(CommandCode), *get_args(Code)):
+        assert f"`{code}`" in text, code
 
 
 anything = st.recursive(

@@ -50,7 +50,7 @@ def test_a_killed_recording_becomes_an_ordinary_one_with_every_frame_that_it_had
     assert repair_all(tmp_path) == 1
     note = session_json(folder)
     assert (note["state"], note["status"]["state"], note["repaired"]) == ("ended", "stopped", True)
-    assert note["status"]["reason"] == CUT_OFF
+    assert (note["status"]["reason"], note["status"]["code"]) == (CUT_OFF, "cut-off")
     assert {path.name: shots(path) for path in folder.glob(f"*{SUFFIX[codec]}")} == before
     for track, count in (("camera", "recorded"), ("explained", "explained_recorded")):
         (segment,) = note[track]

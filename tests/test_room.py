@@ -69,11 +69,14 @@ def test_a_recording_goes_on_when_the_disk_has_room_again(disk: Path, min_free: 
     session.feed(noisy)
     until(lambda: session.recording.status.state == "stopped", 5)
     assert words in session.recording.status.reason
+    assert session.recording.status.code == "disk-full"
     assert session_json(folder)["state"] == "recording"
     session.feed(frames[100:140])  # the stream goes on
     ballast.unlink()
     until(lambda: session.recording.status.state == "on", 5)
-    assert session.recording.status.reason == ""
+    again = session.recording.status
+    assert again.reason == ""
+    assert again.code is None
     assert session.wishes[-1] == "camera"
     session.feed(frames[150:])
     note = session.close()

@@ -21,6 +21,7 @@ import { words } from './words.js';
  * @property {string | null} live the session that can be watched
  * @property {string} model empty where it is not known
  * @property {string} reason why it stopped before its session did, or empty
+ * @property {string | null} code of the reason
  * @property {{label: string, share: number}[]} labels share of the frames in which each was the best
  * @property {number} bytes
  * @property {Segment[]} segments
@@ -82,6 +83,6 @@ function pathOf(id) {
 async function ask(path, options) {
   const response = await fetch(path, options)
     .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
-  if (!response.ok) throw Problem.answered(response.status, await response.text());
+  if (!response.ok) throw Problem.answered('recordings', response.status, await response.text());
   return response;
 }

@@ -21,8 +21,9 @@ const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
  * @property {(source: Source) => void} opened
  * @property {(call: Call, stream: MediaStream) => void} picture
  * @property {(report: Report) => void} report
- * @property {(text: string) => void} refused a command
- * @property {() => Command} interrupted the call broke off, another one follows; answers what it shall begin with
+ * @property {(sentence: string) => void} refused a command
+ * @property {(problem: Problem) => Command} interrupted the call broke off, another one follows; answers what it shall
+ *   begin with
  * @property {(how: 'done' | 'broken') => void} ended the source has no more pictures
  * @property {(problem: Problem) => void} failed
  */
@@ -89,7 +90,7 @@ export class Attempt {
         this.recording = report.recording.id || this.recording;
         this.listener.report(report);
       },
-      refused: (text) => this.listener.refused(text),
+      refused: (sentence) => this.listener.refused(sentence),
       lost: (problem) => {
         if (this.over || this.call !== call) return;
         this.latency.distrusted ||= !call.pictured;
@@ -109,7 +110,7 @@ export class Attempt {
   async #again(problem) {
     if (this.live) {
       this.live = false;
-      this.wishes = this.listener.interrupted();
+      this.wishes = this.listener.interrupted(problem);
     }
     this.call?.close();
     if (!problem.passes || this.tries >= AGAIN_MS.length || !this.source) return this.#fail(problem);

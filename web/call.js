@@ -7,7 +7,7 @@
 
 import { Problem } from './problem.js';
 import { hangUp, offer, prepare, take } from './signalling.js';
-import { words } from './words.js';
+import { coded, words } from './words.js';
 
 /** @typedef {import('./camera.js').Source} Source */
 /** @typedef {import('./protocol.js').Command} Command */
@@ -24,7 +24,7 @@ const DISCONNECTED_MS = 3000;
  * @property {() => void} connected
  * @property {() => void} ready commands can be sent
  * @property {(report: Report) => void} report
- * @property {(text: string) => void} refused the server did not understand a command
+ * @property {(sentence: string) => void} refused the server refused a command
  * @property {(problem: Problem) => void} lost
  */
 
@@ -54,14 +54,11 @@ export class Call {
     this.transceiver = this.#addTrack(codec);
     passing?.(this.transceiver);
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
-    this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
-    this.reports.addEventListener('close', () => this.#lose(words.common.problems.serverClosed));
+    this.reports.addEventListener('message', ({ data }) => this.#hear(JSON.parse(data)));
+    this.reports.addEventListener('close', () => this.#lose(new Problem(words.common.problems.serverClosed)));
     this.commands = this.connection.createDataChannel('commands');
     this.commands.addEventListener('open', () => { if (!this.closed) listener.ready(); });
-    this.commands.addEventListener('message', ({ data }) => {
-      const { error } = JSON.parse(data);
-      if (error) listener.refused(error);
-    });
+    this.commands.addEventListener('message', ({ data }) => this.#hear(JSON.parse(data)));
   }
 
   /** Offers, and takes the server's answer. @param {string} recording the id of the one to go on with, or none */
@@ -70,7 +67,7 @@ export class Call {
     await this.#keepResolution();
     if (this.closed) return;
     const path = recording ? `/call?continues=${encodeURIComponent(recording)}` : '/call';
-    const { location, answer } = await offer(this.connection, path);
+    const { location, answer } = await offer(this.connection, path, 'call');
     if (this.closed) return hangUp(location); // cancelled while the server was answering
     this.location = location;
     this.#expect(words.common.problems.noPath);
@@ -142,7 +139,7 @@ export class Call {
         this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(words.common.problems.connectionLost);
+        this.#lose(new Problem(words.common.problems.connectionLost));
         break;
     }
   }
@@ -155,14 +152,27 @@ export class Call {
    */
   #expect(sentence, ms = CONNECTING_MS) {
     clearTimeout(this.patience);
-    this.patience = setTimeout(() => this.#lose(sentence), ms);
+    this.patience = setTimeout(() => this.#lose(new Problem(sentence)), ms);
   }
 
-  /** @param {string} sentence */
-  #lose(sentence) {
+  /**
+   * What the server says on a channel: a report, what is wrong with a command, or why it ends the call.
+   *
+   * @param {Report & {error?: string, code?: string, ended?: import('./protocol.js').Ended}} told
+   */
+  #hear(told) {
+    if (this.closed) return;
+    if (told.ended) this.#lose(Problem.ended(told.ended));
+    else if (told.error) {
+      this.listener.refused(coded(words.phone.problems.commands, told.code, words.common.problems.serverSays(told.error)));
+    } else this.listener.report(told);
+  }
+
+  /** @param {Problem} problem */
+  #lose(problem) {
     if (this.closed) return;
     this.close();
-    this.listener.lost(new Problem(sentence));
+    this.listener.lost(problem);
   }
 }
 

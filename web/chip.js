@@ -1,8 +1,10 @@
 // @ts-check
 /** The chip that says how good the picture is; pressed, it tells more. On a bad day a sentence stands below it. */
 
+import { span } from './figures.js';
 import { find } from './find.js';
 import { Quality } from './quality.js';
+import { stopped } from './signs.js';
 import { words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
@@ -39,8 +41,8 @@ export class Chip {
     const late = state === 'carried' && age > LATE_MS;
     this.chip.dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
     write('fps', phone.fps(Math.round(fps)));
-    write('latency', latency ? phone.latency(Math.round(latency.ms), latency.measured) : '');
-    write('exactness', { exact: phone.exact, carried: phone.carried(age), none: phone.noHeatmap, stalled: phone.stalled }[state]);
+    write('latency', latency ? phone.latency(span(latency.ms), latency.measured) : '');
+    write('exactness', { exact: phone.exact, carried: phone.carried(span(age)), none: phone.noHeatmap, stalled: phone.stalled }[state]);
     write('dropped', phone.dropped(report?.counts.dropped ?? 0));
     const sentence = this.quality.look({ report, fps, latency: latency?.ms ?? null }, performance.now());
     find('bad-day', HTMLElement).hidden = !sentence;
@@ -71,15 +73,15 @@ export class Chip {
 
   /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */
   #tell({ model, times, counts, recording }, latency) {
-    const { details, framesOf, ms, notRecording, latencyTold } = words.phone;
+    const { details, framesOf, notRecording, latencyTold } = words.phone;
     const facts = {
       [details.model]: model,
-      [details.inference]: ms(Math.round(times.inference_ms)),
-      [details.frame]: ms(Math.round(times.frame_ms)),
-      [details.latency]: latency ? latencyTold(Math.round(latency.ms), latency.measured) : '–',
+      [details.inference]: span(times.inference_ms),
+      [details.frame]: span(times.frame_ms),
+      [details.latency]: latency ? latencyTold(span(latency.ms), latency.measured) : '–',
       [details.dropped]: framesOf(counts.dropped, counts.decoded),
       [details.lost]: framesOf(counts.lost, counts.received),
-      [details.recording]: recording.state === 'on' ? recording.folder : notRecording,
+      [details.recording]: { on: recording.folder, off: notRecording, stopped: stopped(recording) }[recording.state],
     };
     this.details.replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [text('dt', name), text('dd', fact)]));
   }

@@ -7,7 +7,7 @@
  */
 
 import { find } from './find.js';
-import { COLORMAPS, MOST_HELD } from './protocol.js';
+import { COLORMAPS, toggled } from './protocol.js';
 import { words } from './words.js';
 
 /** @typedef {import('./protocol.js').Command} Command */
@@ -44,11 +44,9 @@ export class Controls {
     });
   }
 
-  /** Holds a class, or frees it; a third one takes the place of the second. @param {number} number */
+  /** Holds a class, or frees it. @param {number} number */
   toggle(number) {
-    this.held = this.held.includes(number)
-      ? this.held.filter((one) => one !== number)
-      : [...this.held.slice(0, MOST_HELD - 1), number];
+    this.held = toggled(this.held, number);
     this.#command({ hold: this.held });
   }
 

@@ -24,6 +24,13 @@ export function bytes(count) {
   return sizes[step].format(count / 1000 ** step);
 }
 
+const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+
+/** @param {number} ms @returns {string} short to read: 120 ms, 1.1 s */
+export function span(ms) {
+  return ms < 995 ? `${Math.round(ms)} ms` : `${tenths.format(ms / 1000)} s`;
+}
+
 /** @param {number} seconds as on a player: 1:03 */
 export function clock(seconds) {
   const whole = Math.floor(seconds + 0.05);

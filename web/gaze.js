@@ -8,6 +8,8 @@
 /** Cells along the shorter side, as many as the last feature map of a small network has. */
 const CELLS = 7;
 const BETWEEN_MS = 90;
+/** Cells beside the words; in less room it would be a stain. */
+const LEAST = 3;
 
 /** inferno from where it begins to glow, as [r, g, b] */
 const GLOW = [[66, 10, 104], [120, 28, 109], [165, 44, 96], [207, 68, 70], [237, 105, 37], [251, 155, 6], [247, 209, 61]];
@@ -51,6 +53,7 @@ export class Gaze {
     const text = this.words.getBoundingClientRect();
     const wide = clientWidth > clientHeight;
     const room = (wide ? clientWidth - text.right : text.top) / cell;
+    if (room < LEAST) return;
     const radius = Math.min(2.1, room / 3.4);
     const x = (wide ? columns - room / 2 : columns * 0.54) + Math.sin(time * 0.31) * radius * 0.3;
     const y = (wide ? rows * 0.45 : room * 0.52) + Math.cos(time * 0.23) * radius * 0.3;

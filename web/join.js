@@ -19,7 +19,7 @@ export async function join() {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token }),
     });
-    if (!response.ok) refusal = Problem.answered(response.status, await response.text()).message;
+    if (!response.ok) refusal = Problem.answered('join', response.status, await response.text()).message;
   }
   // A device that joined before needs no code, so an old one does it no harm.
   const role = await standing();

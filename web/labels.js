@@ -16,8 +16,9 @@ import { percent, words } from './words.js';
 /** Which of the held classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
 const ROWS = 5;
-/** Numbers that change faster cannot be read. */
+/** Numbers that change faster cannot be read, in a hand and from far. */
 const BETWEEN_MS = 120;
+const BETWEEN_FAR_MS = 300;
 /** A class overtakes its neighbour in the list when it is this much more probable. */
 const OVERTAKES = 1.15;
 /** A name that changes faster cannot be tapped. */
@@ -34,11 +35,12 @@ export class Labels {
    * @param {HTMLElement} list
    * @param {HTMLElement} hint the line below it
    * @param {(classNumber: number) => void} pressed
-   * @param {boolean} ranked the rows are numbered, so their order is that of the numbers that stand in them
+   * @param {boolean} ranked for a wall: the rows are numbered, so their order is that of the numbers that stand in them
    */
   constructor(list, hint, pressed, ranked = false) {
     this.list = list;
     this.overtakes = ranked ? 1 : OVERTAKES;
+    this.between = ranked ? BETWEEN_FAR_MS : BETWEEN_MS;
     this.ranked = ranked;
     this.hint = hint;
     /** @type {number[]} */
@@ -67,13 +69,19 @@ export class Labels {
     this.rows.forEach((row) => row.show(null));
   }
 
+  /** Nothing is known of now: the names stay, with no numbers. */
+  doubt() {
+    this.rows.forEach((row) => row.show(row.answer && { ...row.answer, score: null, explained: false }));
+  }
+
   /**
    * @param {Report} report
    * @param {number[]} held the classes held now, which a report confirms a little later
+   * @returns {boolean} whether the rows tell of this report
    */
   show(report, held) {
     const now = performance.now();
-    if (now - this.drawn < BETWEEN_MS || now - this.pressedAt < LONGEST_PRESS_MS) return;
+    if (now - this.drawn < this.between || now - this.pressedAt < LONGEST_PRESS_MS) return false;
     this.drawn = now;
     const hint = held.length ? words.phone.hintHeld : words.phone.hint;
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
@@ -82,7 +90,7 @@ export class Labels {
     const complete = this.order.length === ROWS && held.every((number) => this.order.includes(number));
     const pointed = now - this.pointedAt < POINTS_MS;
     const stays = complete && known && (pointed || now - this.moved < BETWEEN_MOVES_MS);
-    if (stays && this.ranked && !pointed && !descend(this.order.map((number) => answers.get(number)?.score ?? 0))) return;
+    if (stays && this.ranked && !pointed && !descend(this.order.map((number) => answers.get(number)?.score ?? 0))) return false;
     if (!stays) {
       this.moved = now;
       this.order = calmOrder(this.order, chosen(report, answers, held), this.overtakes);
@@ -92,6 +100,7 @@ export class Labels {
       const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
       row.show(answer ?? (former && { ...former, score: null, held: '', explained: false }));
     });
+    return true;
   }
 
   /** The next report is drawn at once: the person has just changed something. */

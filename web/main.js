@@ -20,7 +20,7 @@ import { Peek } from './peek.js';
 import { showPhones } from './phones.js';
 import { Problem } from './problem.js';
 import { Search } from './search.js';
-import { Signs } from './signs.js';
+import { Signs, stopped } from './signs.js';
 import { Snapshot } from './snapshot.js';
 import { States } from './states.js';
 import { Voice } from './voice.js';
@@ -104,6 +104,7 @@ settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
 find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
+find('panel', HTMLElement).addEventListener('click', tipped); // who has found the controls needs no tip
 window.addEventListener('pagehide', () => finish());
 // A phone turned in mid-stream turns its picture.
 video.addEventListener('resize', () => {
@@ -154,15 +155,16 @@ function begin(state, openSource) {
       latency.watch(connection);
     },
     report: take,
-    refused(text) {
-      complain(words.phone.problems.commandRefused(text));
+    refused(sentence) {
+      complain(sentence);
       controls.refused();
     },
-    interrupted() {
+    interrupted(problem) {
       complain('');
       meter.stop();
       latency.clear();
       states.go('reconnecting');
+      detail.textContent = words.phone.again(problem.why);
       return controls.wishes();
     },
     ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
@@ -198,9 +200,7 @@ function take(newest) {
   voice.hear(newest);
   signs.recording(newest.recording);
   signs.evidence(controls.hide.on, evidenceOf(newest));
-  if (newest.recording.state === 'stopped' && before === 'on') {
-    complain(words.phone.recordingStopped(newest.recording.reason));
-  }
+  if (newest.recording.state === 'stopped' && before === 'on') complain(stopped(newest.recording));
   if (pictured() && newest.frozen !== (states.now === 'frozen')) states.go(newest.frozen ? 'frozen' : 'live');
 }
 
@@ -222,6 +222,7 @@ function look() {
   if (silent) {
     chip.silent();
     signs.doubt();
+    labels.doubt();
   } else chip.show(report, meter.fps, latency.now);
   const sentence = silent ? words.phone.badDay.silent : words.phone.states[states.now];
   if (headline.textContent !== sentence) headline.textContent = sentence;
@@ -280,6 +281,7 @@ function fail(problem) {
   close();
   if (problem.outside) states.go('outside');
   else states.go(wasLive ? 'lost' : 'idle');
+  if (wasLive && problem.code) headline.textContent = words.phone.serverEnded;
   if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem.message);
 }

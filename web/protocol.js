@@ -4,9 +4,10 @@
  *
  * @typedef {{class: number, label: string, score: number}} Held
  * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady', hide: boolean}} View
- * @typedef {{id: string, state: 'on' | 'off' | 'stopped', folder: string, reason: string}} Recording
+ * @typedef {{id: string, state: 'on' | 'off' | 'stopped', folder: string, reason: string, code: string | null}} Recording
  * @typedef {{class: number, label: string, before: number, after: number, age_ms: number}} Hidden
  * @typedef {{received: number, lost: number, decoded: number, explained: number, passed: number, dropped: number}} Counts
+ * @typedef {{code: string, reason: string}} Ended the server's last word in a call, as `{"ended": …}`
  *
  * @typedef {object} Report one a frame, server to page
  * @property {string} session
@@ -35,3 +36,13 @@ export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'je
 
 /** How many classes the page holds at once: so many colours can be told apart on a picture. */
 export const MOST_HELD = 2;
+
+/**
+ * With this class held, or freed where it was; one too many takes the place of the last.
+ *
+ * @param {number[]} held
+ * @param {number} number
+ */
+export function toggled(held, number) {
+  return held.includes(number) ? held.filter((one) => one !== number) : [...held.slice(0, MOST_HELD - 1), number];
+}

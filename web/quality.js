@@ -1,7 +1,8 @@
 // @ts-check
 /** Whether it is a bad day, and why, in plain words: not at the first sign, and not gone with the first better one. */
 
-import { language, words } from './words.js';
+import { span } from './figures.js';
+import { words } from './words.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {{report: Report | null, fps: number, latency: number | null}} Signs */
@@ -15,8 +16,6 @@ const LATE_MS = 400;
 const LOST_FRAMES = 5;
 
 const NOTHING = { kind: '', sentence: '' };
-
-const seconds = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
 export class Quality {
   constructor() {
@@ -63,11 +62,11 @@ export class Quality {
     if (report.engine === 'restarting') troubles.set('restarting', badDay.restarting);
     if (report.frozen) return troubles; // a picture that stands is not slow
     if (report.state === 'carried' && report.times.inference_ms > SLOW_MODEL_MS) {
-      troubles.set('slowModel', badDay.slowModel(rounded(report.times.inference_ms)));
+      troubles.set('slowModel', badDay.slowModel(span(rounded(report.times.inference_ms))));
     }
     if (lost > LOST_FRAMES) troubles.set('losing', badDay.losing(lost));
     if (fps >= 1 && fps < FEW_FPS) troubles.set('fewFrames', badDay.fewFrames(Math.round(fps)));
-    if ((latency ?? 0) > LATE_MS) troubles.set('late', badDay.late(seconds.format((latency ?? 0) / 1000)));
+    if ((latency ?? 0) > LATE_MS) troubles.set('late', badDay.late(span(rounded(latency ?? 0))));
     return troubles;
   }
 

@@ -9,7 +9,7 @@ import { Keys } from './keys.js';
 import { Problem } from './problem.js';
 import { Screening } from './screening.js';
 import { Shelf } from './shelf.js';
-import { fillIn, words } from './words.js';
+import { coded, fillIn, words } from './words.js';
 
 /** @typedef {import('./archive.js').Recording} Recording */
 
@@ -114,7 +114,8 @@ async function look() {
     if (one && !one.live) show(one);
   } catch (reason) {
     lose(true);
-    complain(Problem.of(reason).message);
+    const again = reason instanceof Problem && reason.passes;
+    complain(again ? words.wall.serverGone : Problem.of(reason).message);
   }
 }
 
@@ -130,8 +131,15 @@ function lose(now) {
 function tellFacts(one) {
   const length = one.live ? (lost ? '' : words.shelf.live) : clock(one.seconds);
   find('facts', HTMLElement).textContent = [
-    length, one.model, bytes(one.bytes), one.state === 'cut off' ? words.shelf.cutOffHow : '', one.reason,
+    length, one.model, bytes(one.bytes), one.live ? '' : whyEarly(one),
   ].filter(Boolean).join(' · ');
+}
+
+/** Why it ended before its session did, if it did. @param {Recording} one */
+function whyEarly({ state: how, code, reason }) {
+  const { ended } = words.shelf;
+  if (how === 'cut off') return ended['cut-off'];
+  return coded(ended, code, reason && words.common.problems.serverSays(reason));
 }
 
 /** @param {Recording} one */

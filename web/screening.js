@@ -12,7 +12,7 @@ import { find, made } from './find.js';
 import { Heat } from './heat.js';
 import { Player } from './player.js';
 import { Problem } from './problem.js';
-import { COLORMAPS } from './protocol.js';
+import { COLORMAPS, toggled } from './protocol.js';
 import { Sidecar, UNTOLD } from './sidecar.js';
 import { Timeline } from './timeline.js';
 import { Viewer } from './viewer.js';
@@ -36,8 +36,8 @@ export class Screening {
     this.sidecar = null;
     /** @type {Viewer[]} */
     this.viewers = [];
-    /** The class whose heat is drawn; null: what was drawn then. @type {number | null} */
-    this.chosen = null;
+    /** The classes whose heat is drawn; none: what was drawn then. @type {number[]} */
+    this.chosen = [];
     /** What the person set; absent: as it was then. @type {Look} */
     this.look = {};
     this.counted = 0;
@@ -68,7 +68,7 @@ export class Screening {
     find('scale', HTMLElement).append(...[1, 0.5, 0].map((score) => made('span', '', percent(score))));
     find('as-then', HTMLButtonElement).addEventListener('click', () => {
       this.look = {};
-      this.#choose(null);
+      this.#choose([]);
     });
   }
 
@@ -99,7 +99,7 @@ export class Screening {
     this.viewers.forEach((viewer) => viewer.close());
     this.viewers = [];
     this.camera.srcObject = this.explained.srcObject = null;
-    this.chosen = null;
+    this.chosen = [];
     this.look = {};
     this.timeline.time = 0;
     this.classes.replaceChildren();
@@ -152,8 +152,8 @@ export class Screening {
         const button = made('button', `class tint-${i}`);
         button.type = 'button';
         button.dataset.class = String(number);
-        button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'score'));
-        button.addEventListener('click', () => this.#choose(this.chosen === number ? null : number));
+        button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'tag', words.common.held), made('span', 'score'));
+        button.addEventListener('click', () => this.#choose(toggled(this.chosen, number)));
         const item = made('li', '');
         item.append(button);
         return item;
@@ -178,11 +178,13 @@ export class Screening {
     this.#draw();
   }
 
-  /** @param {number | null} chosen */
+  /** @param {number[]} chosen two have a colour each, as live */
   #choose(chosen) {
     this.chosen = chosen;
     for (const button of this.classes.querySelectorAll('button')) {
-      button.setAttribute('aria-pressed', String(button.dataset.class === String(chosen)));
+      const place = chosen.indexOf(Number(button.dataset.class));
+      button.setAttribute('aria-pressed', String(place >= 0));
+      button.dataset.held = (chosen.length > 1 && ['first', 'second'][place]) || '';
     }
     this.timeline.mark(chosen);
     this.#draw();
@@ -233,14 +235,15 @@ export class Screening {
     if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
     this.own.checked = this.look.own ?? false;
     document.body.dataset.colormap = look.colormap;
-    find('as-then', HTMLButtonElement).disabled = this.chosen === null && !Object.keys(this.look).length;
+    find('as-then', HTMLButtonElement).disabled = !this.chosen.length && !Object.keys(this.look).length;
     return { colormap: look.colormap, opacity: look.opacity };
   }
 
   /** @param {Frame} frame */
   #maps({ maps, settings }) {
-    const held = settings.hold.flatMap((number) => maps.find((map) => map.class === number) ?? []);
-    const shown = this.chosen !== null ? maps.filter((map) => map.class === this.chosen) : held.length ? held : maps.slice(0, 1);
+    const wanted = this.chosen.length ? this.chosen : settings.hold;
+    const found = wanted.flatMap((number) => maps.find((map) => map.class === number) ?? []);
+    const shown = found.length || this.chosen.length ? found : maps.slice(0, 1);
     return this.look.own ? shown.map((map) => ({ ...map, scale: 1 })) : shown;
   }
 
@@ -250,18 +253,20 @@ export class Screening {
     const { sidecar } = this;
     if (!sidecar) return;
     const drawn = frame ? this.#maps(frame) : [];
-    let text;
-    if (!frame) text = sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames);
-    else if (this.chosen !== null && !frame.maps.some((map) => map.class === this.chosen)) {
-      text = words.shelf.notKept(sidecar.labels.get(this.chosen) ?? '');
-    } else if (!drawn.length) text = words.shelf.noneYet;
-    else text = drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`).join('\n');
+    const missing = frame ? this.chosen.filter((number) => !drawn.some((map) => map.class === number)) : [];
+    const lines = [
+      ...drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`),
+      ...missing.map((number) => words.shelf.notKept(sidecar.labels.get(number) ?? '')),
+    ];
+    if (!frame) lines.push(sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames));
+    else if (!lines.length) lines.push(words.shelf.noneYet);
+    const text = lines.join('\n');
     if (says.dataset.text === text) return;
     says.dataset.text = text;
-    says.replaceChildren(...text.split('\n').map((one, place) => {
-      const part = made('span', '', one);
-      if (drawn.length > 1) part.style.setProperty('--held', HELD[place]);
-      part.classList.toggle('held', drawn.length > 1);
+    says.replaceChildren(...lines.map((one, place) => {
+      const held = drawn.length > 1 && place < drawn.length;
+      const part = made('span', held ? 'held' : '', one);
+      if (held) part.style.setProperty('--held', HELD[place]);
       return part;
     }));
   }

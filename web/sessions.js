@@ -31,6 +31,6 @@ export async function command(id, change) {
 async function ask(path, options) {
   const response = await fetch(path, options)
     .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
-  if (!response.ok) throw Problem.answered(response.status, await response.text());
+  if (!response.ok) throw Problem.answered('command', response.status, await response.text());
   return response;
 }

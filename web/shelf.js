@@ -83,15 +83,17 @@ export class Shelf {
       picture.src = source;
       picture.alt = '';
       picture.loading = 'lazy';
+      // Of a film that is still written a picture may not be there yet.
+      picture.addEventListener('error', () => { picture.remove(); strip.dataset.count = String(strip.childElementCount); });
       strip.append(picture);
     }
-    strip.dataset.count = String(Math.min(PICTURES, pictures.length));
+    strip.dataset.count = String(strip.childElementCount);
     open.append(strip, made('span', 'when', timeOf(first.began)));
     const length = made('span', 'length', clock(parts.reduce((sum, part) => sum + part.seconds, 0)));
     const facts = [
       live ? made('span', 'live', words.shelf.live) : length,
       parts.length > 1 ? made('span', 'parts', words.shelf.parts(parts.length)) : '',
-      !live && parts.some((part) => part.state === 'cut off') ? made('span', 'cut', words.shelf.cutOff) : '',
+      live ? '' : early(parts),
     ];
     const line = made('span', 'facts');
     line.append(...facts);
@@ -134,6 +136,12 @@ export class Shelf {
     item.dataset.session = parts[0].session;
     return item;
   }
+}
+
+/** That not all of a session was recorded. @param {Recording[]} parts */
+function early(parts) {
+  if (parts.some(({ state }) => state === 'cut off')) return made('span', 'cut', words.shelf.cutOff);
+  return parts.some(({ reason }) => reason) ? made('span', 'cut', words.shelf.early) : '';
 }
 
 /**

@@ -18,9 +18,10 @@ export async function prepare(connection) {
  *
  * @param {RTCPeerConnection} connection
  * @param {string} path
+ * @param {'call' | 'watch'} asked
  * @returns {Promise<{location: string, answer: string}>} where it can be ended, and the server's answer
  */
-export async function offer(connection, path) {
+export async function offer(connection, path, asked) {
   const response = await fetch(path, {
     method: 'POST',
     headers: { 'Content-Type': 'application/sdp' },
@@ -28,7 +29,7 @@ export async function offer(connection, path) {
     signal: AbortSignal.timeout(ANSWER_MS),
   }).catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
   const answer = await response.text();
-  if (response.status !== 201) throw Problem.answered(response.status, answer);
+  if (response.status !== 201) throw Problem.answered(asked, response.status, answer);
   return { location: response.headers.get('Location') ?? '', answer };
 }
 

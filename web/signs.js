@@ -1,15 +1,16 @@
 // @ts-check
 /** What lies on the picture: that it is recorded, that its evidence is covered, that it is frozen. */
 
-import { find } from './find.js';
-import { percent, words } from './words.js';
+import { find, made as part } from './find.js';
+import { coded, percent, words } from './words.js';
 
-/** @typedef {import('./protocol.js').Hidden} Hidden */
+/** @typedef {import('./evidence.js').Evidence} Evidence */
 /** @typedef {import('./protocol.js').Recording} Recording */
 
 export class Signs {
   constructor() {
     this.sign = find('recording', HTMLElement);
+    this.is = find('recording-is', HTMLElement);
     this.time = find('recording-time', HTMLElement);
     this.kept = find('kept', HTMLElement);
     this.hidden = find('hidden', HTMLElement);
@@ -39,27 +40,28 @@ export class Signs {
       this.folder = folder;
       this.since = performance.now();
     }
-    const { recordingTo, recordingStopped, notRecording } = words.phone;
+    const { recordingTo, notRecording } = words.phone;
     this.sign.hidden = state === 'off';
     this.sign.dataset.recording = state;
+    // While it runs its dot and the time say so; that it does not is said in words.
+    this.is.className = state === 'on' ? 'hidden' : '';
+    write(this.is, state === 'on' ? words.phone.recorded : words.phone.unrecorded);
     write(this.time, state === 'on' ? clock(performance.now() - this.since) : '');
-    write(this.kept, {
-      on: recordingTo(folder), stopped: recordingStopped(recording?.reason ?? ''), off: notRecording,
-    }[state]);
+    write(this.kept, !recording || state === 'off' ? notRecording : state === 'on' ? recordingTo(folder) : stopped(recording));
   }
 
   /**
    * @param {boolean} wanted
-   * @param {Hidden | null} hidden the class whose evidence is covered, once the model was asked
+   * @param {Evidence | null} evidence once the model was asked without it
    */
-  evidence(wanted, hidden) {
+  evidence(wanted, evidence) {
     this.hidden.hidden = !wanted;
-    if (!hidden) return write(this.hidden, words.phone.hiding);
-    const { label, before, after } = hidden;
-    if (this.hidden.textContent === `${label} ${percent(before)} → ${percent(after)}`) return undefined;
-    const name = part('span', label);
-    name.className = 'name';
-    return this.hidden.replaceChildren(name, ' ', part('b', percent(before)), ' → ', part('b', percent(after)));
+    if (!evidence) return write(this.hidden, words.phone.hiding);
+    const { label, before, after, ago } = evidence;
+    const parts = [part('span', 'name', label), ' ', part('b', '', percent(before)), ' → ', part('b', '', percent(after)),
+      ...(ago ? [' ', part('span', 'ago', words.phone.ago(ago))] : [])];
+    const text = parts.map((one) => (typeof one === 'string' ? one : one.textContent)).join('');
+    return this.hidden.textContent === text ? undefined : this.hidden.replaceChildren(...parts);
   }
 
   /** @param {string} sentence about the picture that is seen, or none */
@@ -69,11 +71,9 @@ export class Signs {
   }
 }
 
-/** @param {'span' | 'b'} tag @param {string} text */
-function part(tag, text) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
+/** Why nothing is recorded any more. @param {Recording} recording */
+export function stopped({ code, reason }) {
+  return coded(words.phone.recordingStopped, code, words.common.problems.serverSays(reason));
 }
 
 /** @param {HTMLElement} element @param {string} text written only where it is new: some are live regions */

@@ -6,6 +6,7 @@
  */
 
 import { evidenceOf } from './evidence.js';
+import { span } from './figures.js';
 import { made } from './find.js';
 import { Labels } from './labels.js';
 import { placing } from './mosaic.js';
@@ -19,8 +20,6 @@ import { percent, words } from './words.js';
 const LATE_MS = 200;
 /** What was said of a picture longer ago than this is not said of what is so now. */
 const SILENT_MS = 2500;
-/** Names that change faster cannot be read from far. */
-const BETWEEN_MS = 300;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
 export class Tile {
@@ -34,7 +33,6 @@ export class Tile {
     /** @type {Report | null} */
     this.report = null;
     this.closed = false;
-    this.answered = -Infinity;
     /** When the last report came; a tile that never had one has said nothing yet. */
     this.heard = Infinity;
     this.silent = false;
@@ -112,16 +110,14 @@ export class Tile {
   #take(report) {
     this.report = report;
     this.heard = performance.now();
-    this.labels.show(report, report.view.hold);
+    // All that is said of the picture is of one report.
+    if (!this.labels.show(report, report.view.hold)) return;
     this.#answer(report);
     this.#signs(report);
   }
 
   /** The classes whose heat is drawn, large: the held ones, else the best. @param {Report} report */
   #answer(report) {
-    const now = performance.now();
-    if (now - this.answered < BETWEEN_MS) return;
-    this.answered = now;
     const { view, held } = report;
     const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
@@ -156,10 +152,10 @@ export class Tile {
     const { signs } = words.wall;
     const texts = [
       frozen ? signs.frozen : '',
-      view.hide ? (evidenceOf(report) ? signs.hidden : signs.hiding) : '',
+      view.hide ? hiding(evidenceOf(report)) : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
-      state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(Math.round(age ?? 0)) : '',
+      state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(span(age ?? 0)) : '',
       recording.state === 'on' ? signs.recording : '',
     ].filter(Boolean);
     if (this.signs.childElementCount !== texts.length
@@ -193,6 +189,13 @@ export class Tile {
     this.element.style.setProperty('--height', `${place.height}px`);
     this.element.style.setProperty('--aspect', String(this.aspect));
   }
+}
+
+/** @param {import('./evidence.js').Evidence | null} evidence */
+function hiding(evidence) {
+  const { signs } = words.wall;
+  if (!evidence) return signs.hiding;
+  return evidence.ago ? signs.hiddenAgo(evidence.ago) : signs.hidden;
 }
 
 /** @param {Element} element @param {string} text */

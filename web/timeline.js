@@ -99,12 +99,12 @@ export class Timeline {
     return classes.map(({ class: number, label, scores }) => ({ class: number, label, score: scores[at] ?? null }));
   }
 
-  /** @param {number | null} chosen class whose line stands out */
+  /** @param {number[]} chosen classes whose lines stand out */
   mark(chosen) {
     for (const line of /** @type {NodeListOf<SVGPathElement>} */ (this.chart.querySelectorAll('.line'))) {
-      line.classList.toggle('chosen', line.dataset.class === String(chosen));
+      line.classList.toggle('chosen', chosen.includes(Number(line.dataset.class)));
     }
-    this.chart.classList.toggle('choosing', chosen !== null);
+    this.chart.classList.toggle('choosing', chosen.length > 0);
   }
 
   /** @param {PointerEvent} event */

@@ -48,7 +48,10 @@ export class Viewer {
     this.connection.addEventListener('connectionstatechange', () => this.#connectionChanged());
     // Reports are the same for both streams.
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
-    this.reports.addEventListener('message', ({ data }) => { if (!this.closed) listener.report(JSON.parse(data)); });
+    this.reports.addEventListener('message', ({ data }) => {
+      const told = JSON.parse(data);
+      if (!this.closed && !told.ended) listener.report(told);
+    });
     this.reports.addEventListener('close', () => this.#lose(words.common.problems.serverClosed));
     this.first = () => { clearTimeout(this.patience); if (!this.closed) listener.seen(); };
     video.addEventListener('playing', this.first, { once: true });
@@ -59,7 +62,7 @@ export class Viewer {
     try {
       await prepare(this.connection);
       if (this.closed) return;
-      const { location, answer } = await offer(this.connection, this.path);
+      const { location, answer } = await offer(this.connection, this.path, 'watch');
       this.location = location;
       if (this.closed) return hangUp(location); // closed while the server was answering
       this.#expect(words.common.problems.noPicture, FIRST_PICTURE_MS);

@@ -6,6 +6,7 @@ import { find } from './find.js';
 import { invitation, joinOnce } from './join.js';
 import { Keys } from './keys.js';
 import { Problem } from './problem.js';
+import { toggled } from './protocol.js';
 import { restWhenStill } from './rest.js';
 import { command, sessions } from './sessions.js';
 import { Wall } from './wall.js';
@@ -117,9 +118,7 @@ async function look() {
 
 /** @param {Tile} tile @param {number} classNumber */
 function hold(tile, classNumber) {
-  const held = tile.report?.view.hold ?? [];
-  const next = held.includes(classNumber) ? held.filter((one) => one !== classNumber) : [...held, classNumber].slice(-2);
-  void send(tile, { hold: next });
+  void send(tile, { hold: toggled(tile.report?.view.hold ?? [], classNumber) });
 }
 
 /** @param {number} place */

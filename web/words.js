@@ -24,6 +24,18 @@ export function percent(score) {
   return score >= 0.0005 && score < 0.0995 ? tenths.format(score) : whole.format(score);
 }
 
+/**
+ * The text for one of the server's codes (docs/api.md); what stands in for it where this page does not know the code.
+ *
+ * @template T
+ * @param {Record<string, T>} texts
+ * @param {string | null | undefined} code
+ * @param {T} otherwise
+ */
+export function coded(texts, code, otherwise) {
+  return code && Object.hasOwn(texts, code) ? texts[code] : otherwise;
+}
+
 /** What is filled in: an element's attribute that names a text, and where the text goes. */
 const PLACES = {
   'data-words-label': 'aria-label', 'data-words-title': 'title', 'data-words-alt': 'alt', 'data-words-placeholder': 'placeholder',

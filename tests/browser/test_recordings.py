@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import shutil
 import zipfile
@@ -110,6 +111,7 @@ def test_the_shelf_shows_each_session_with_its_pictures_length_model_and_labels(
     page.wait_for_function("() => [...document.querySelectorAll('.strip img')].every((one) => one.naturalWidth > 0)")
     assert newest.locator(".strip img").count() == 3
     expect(cards.last).to_contain_text("cut off")
+    expect(page.locator(".card", has_text="stopped early")).to_have_count(0)
     assert_accessible(page)
 
 
@@ -124,6 +126,32 @@ def test_the_parts_of_one_session_are_shown_together(page: Page, server: Server)
     page.keyboard.press("Escape")
     expect(page.locator("body")).to_have_attribute("data-state", "shelf")
     expect(page.locator(".card").first.locator(".open")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("locale", "told", "marked"),
+    [
+        ("en-GB", "stopped early: the disk was full", "stopped early"),
+        ("de-DE", "vorzeitig beendet: Der Datenträger war voll", "vorzeitig beendet"),
+    ],
+)
+def test_why_a_recording_stopped_early_is_said_in_the_pages_language(
+    browser: Browser, server: Server, made: Path, locale: str, told: str, marked: str
+) -> None:
+    recording = "2026-11-15_10-00-00_8f3a9c00000a"
+    record(made / recording, film.encoded("H264", 10, SMALL))
+    note = made / recording / "session.json"
+    session = json.loads(note.read_text())
+    session["status"] |= {"state": "stopped", "reason": "The disk is full.", "code": "disk-full"}
+    note.write_text(json.dumps(session))
+    page = browser.new_context(locale=locale).new_page()
+    opened(page, server)
+    expect(page.locator(f"[data-session={recording.rpartition('_')[2]}] .cut")).to_have_text(marked)
+    opened(page, server, recording)
+    expect(page.locator("#facts")).to_contain_text(told)
+    expect(page.locator("#facts")).not_to_contain_text("The disk is full.")
+    page.context.close()
+    shutil.rmtree(made / recording)
 
 
 def test_both_films_play_in_step_and_one_that_is_ahead_is_fetched_back(page: Page, server: Server) -> None:
@@ -198,6 +226,19 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     assert heat(page) > 1000
     page.locator("#opacity").fill("0")
     assert heat(page) == 0
+    # Two are compared in two colours, as live.
+    page.locator("#opacity").fill("1")
+    seek(page, 0.5)
+    banana = page.locator("#classes button", has_text="banana")
+    banana.click()
+    expect(says.locator("span")).to_have_text([re.compile(r"^banana \d+%$"), "cup is not among the five best here"])
+    seek(page, 1.5)
+    expect(says.locator(".held")).to_have_text([re.compile(r"^cup \d+%$"), re.compile(r"^banana \d+%$")])
+    red, green, blue, _ = colour(page)
+    assert red > green > 2 * blue  # of two that are equally hot the first is seen, in orange
+    assert [button.get_attribute("data-held") for button in (cup, banana)] == ["first", "second"]
+    expect(page.locator("#timeline .line.chosen")).to_have_count(2)
+    assert_accessible(page)
     page.click("#as-then")
     expect(cup).to_have_attribute("aria-pressed", "false")
     expect(page.locator("#as-then")).to_be_disabled()

@@ -113,6 +113,8 @@ def test_a_camera_that_starts_fills_the_wall_and_its_keys_work(wall: Page, serve
         wall.locator(".labels button").first.click()
         told(wall, "r.view.hold.length === 2")
         expect(wall.locator(".answer li")).to_have_count(2)
+        wall.keyboard.press("3")
+        told(wall, f"r.view.hold.length === 2 && r.view.hold[0] === {second}")  # as on the phone
         wall.keyboard.press("0")
         told(wall, "r.view.hold.length === 0")
 

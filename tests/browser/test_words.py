@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, get_args
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
+from stream.messages import CommandCode
+from stream.recording import Code
 from tests.browser.axe import assert_accessible
 from tests.serving import Server, serving
 
@@ -25,6 +28,16 @@ HEADINGS = {
     ("/recordings", "en"): "Recordings",
     ("/recordings", "de"): "Aufnahmen",
 }
+TEXTS = """async () => {
+  const { words: { phone, shelf } } = await import('/static/words.js');
+  return Object.fromEntries(Object.entries({
+    commands: phone.problems.commands, recordingStopped: phone.recordingStopped, ended: phone.ended, shelf: shelf.ended,
+  }).map(([name, texts]) => [name, Object.keys(texts)]));
+}"""
+REFUSALS = """async () => {
+  const [{ german }, { english }] = await Promise.all([import('/static/words/de.js'), import('/static/words/en.js')]);
+  return [german, english].map(({ common }) => common.problems.refusals);
+}"""
 EMPTY = "() => [...document.querySelectorAll('[data-words]')].filter((e) => !e.textContent).map((e) => e.outerHTML)"
 
 
@@ -57,6 +70,61 @@ def test_a_page_speaks_the_browsers_language(
         expect(page.locator("main")).not_to_contain_text(re.compile(r"[*`]"))
     page.wait_for_timeout(300)
     assert page.evaluate("() => window.shifted") < 0.01
+    page.context.close()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_each_code_of_the_server_has_words(browser: Browser, server: Server, language: str) -> None:
+    page = opened(browser, server, "/", language)
+    texts: Any = page.evaluate(TEXTS)
+    recordings = set(get_args(Code))
+    assert set(texts["commands"]) == set(get_args(CommandCode))
+    assert set(texts["recordingStopped"]) == recordings - {"cut-off"}  # that is said of one that is over
+    assert set(texts["shelf"]) == recordings - {"folder"}  # of which there is none
+    assert set(texts["ended"]) == {"too-large", "too-fast", "too-many-streams", "silent", "server-ends"}
+    page.context.close()
+
+
+def refusing(status: int) -> Callable[[Route], None]:
+    return lambda route: route.fulfill(status=status, body="An English sentence.")
+
+
+def test_every_refused_call_is_said_in_the_pages_language(browser: Browser, server: Server) -> None:
+    page = opened(browser, server, "/", "de-DE")
+    german, english = page.evaluate(REFUSALS)
+    assert [status for status in german if german[status] == english[status]] == []
+    for status in (400, 401, 403, 404, 408, 413, 421, 429, 431, 500, 503):
+        page.goto(server.url)
+        page.route("**/call", refusing(status))
+        page.click("#start")
+        wanted = german.get(f"call {status}") or german[str(status)]
+        expect(page.locator("#error")).to_have_text(wanted, timeout=10_000)
+        page.unroute("**/call")
+    page.context.close()
+
+
+def test_what_has_no_words_yet_is_quoted(browser: Browser, server: Server) -> None:
+    page = opened(browser, server, "/", "de-DE")
+    page.route("**/call", lambda route: route.fulfill(status=418, body="I am a teapot."))
+    page.click("#start")
+    expect(page.locator("#error")).to_have_text("Der Server sagt: „I am a teapot.“", timeout=10_000)
+    page.context.close()
+
+
+def test_german_numbers_have_a_comma(browser: Browser, server: Server) -> None:
+    page = opened(browser, server, "/", "de-DE")
+    told = page.evaluate(
+        """async () => {
+          const { percent } = await import('/static/words.js');
+          const { bytes, dayOf, span } = await import('/static/figures.js');
+          return [
+            percent(0.0123), percent(0.74), bytes(12_345_678), span(1234), span(56.7), dayOf('2026-11-25T12:00:00'),
+          ];
+        }"""
+    )
+    assert [text.replace("\N{NO-BREAK SPACE}", " ") for text in told] == [
+        "1,2 %", "74 %", "12,3 MB", "1,2 s", "57 ms", "Mittwoch, 25. November 2026",
+    ]  # fmt: skip
     page.context.close()
 
 

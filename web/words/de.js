@@ -20,11 +20,6 @@ const common = {
       + 'versuch es dann noch einmal.',
     notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist ein alter. Scanne den Code, den der Computer '
       + 'jetzt zeigt.',
-    oldCode: 'Das ist ein alter Code. Scanne den, den der Computer jetzt zeigt.',
-    manyCodes: 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '
-      + 'Computer jetzt zeigt.',
-    full: 'Der Server hat so viele Kameras, wie er bedienen kann, oder dieses Gerät so viele, wie eines haben darf. '
-      + 'Beende eine davon und versuch es dann noch einmal.',
     insecure: 'Browser geben die Kamera nur sicheren Seiten. Öffne diese Seite mit https:// oder, auf dem Computer, '
       + 'der sie anbietet, als http://localhost.',
     noCalls: 'Dieser Browser kann keine Live-Verbindung aufbauen (WebRTC fehlt oder ist abgeschaltet). Nimm einen '
@@ -37,9 +32,36 @@ const common = {
     connectionLost: 'Die Verbindung ist abgebrochen. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz '
       + 'ist, und starte dann neu.',
     serverClosed: 'Der Server hat die Verbindung beendet. Sieh nach, ob er noch läuft, und starte dann neu.',
-    serverRefused: (status, text) => (text
-      ? `Der Server lehnt ab: „${text}“`
-      : `Der Server lehnt ab (HTTP ${status}). Versuch es gleich noch einmal.`),
+    refusals: {
+      400: 'Der Server hat diese Seite nicht verstanden. Lade sie neu und versuch es dann noch einmal.',
+      'call 400': 'Dieser Browser und der Server kennen kein gemeinsames Videoformat (H.264 oder VP8). Nimm einen '
+        + 'aktuellen Chrome, Edge, Firefox oder Safari.',
+      'watch 400': 'Dieser Browser kennt das Format des Bildes dieser Kamera nicht. Nimm einen aktuellen Chrome, Edge, '
+        + 'Firefox oder Safari.',
+      401: 'Das ist ein alter Code. Scanne den, den der Computer jetzt zeigt.',
+      403: 'Der Code dieses Geräts ist für etwas anderes. Scanne den richtigen, den der Computer zeigt.',
+      404: 'Das kennt der Server nicht oder nicht mehr. Lade die Seite neu.',
+      'watch 404': 'Diese Kamera ist nicht mehr live.',
+      'command 404': 'Diese Kamera ist nicht mehr live.',
+      408: 'Das Netz war dafür zu langsam. Geh näher an das WLAN und versuch es dann noch einmal.',
+      409: 'Die Aufnahme lässt sich nicht bewegen: Sie wird noch geschrieben, oder ein anderes Programm benutzt ihre '
+        + 'Dateien. Versuch es später noch einmal.',
+      413: 'Dieser Browser bietet mehr Wege für die Verbindung an, als der Server nimmt. Schalte auf diesem Gerät VPNs und '
+        + 'virtuelle Netze ab und versuch es dann noch einmal.',
+      421: 'Unter dieser Adresse kennt sich der Server nicht. Scanne den Code, den der Computer jetzt zeigt.',
+      429: 'Dieses Gerät ruft zu oft an. Warte eine Minute und versuch es dann noch einmal.',
+      'join 429': 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '
+        + 'Computer jetzt zeigt.',
+      431: 'Dieser Browser schickt mit jeder Anfrage mehr, als der Server nimmt. Lösche die Cookies dieser Seite und '
+        + 'scanne den Code dann noch einmal.',
+      500: 'Der Server hat einen Fehler gemacht; sein Protokoll sagt mehr. Versuch es gleich noch einmal.',
+      503: 'Der Server nimmt jetzt keine Kamera mehr an: Er hat so viele, wie er bedienen kann, oder dieses Gerät so '
+        + 'viele, wie eines haben darf. Beende eine davon und versuch es dann noch einmal.',
+      'watch 503': 'Dem Server sehen schon so viele zu, wie er bedienen kann. Versuch es später noch einmal.',
+    },
+    serverSays: (sentence, status) => (sentence
+      ? `Der Server sagt: „${sentence}“`
+      : `Der Server lehnt das ab (HTTP ${status}). Versuch es gleich noch einmal.`),
     unexpected: (detail) => `In der Seite ging etwas schief (${detail}). Lade sie neu und versuch es dann noch einmal.`,
   },
 };
@@ -59,8 +81,9 @@ const phone = {
   stop: 'Verbindung beenden',
   record: 'Aufnehmen',
   recorded: 'Aufnahme läuft',
+  unrecorded: 'Keine Aufnahme',
   freeze: 'Einfrieren',
-  hide: 'Verdecken',
+  hide: 'Beleg verdecken',
   hideTitle: 'Verdeckt die heißeste Stelle und fragt das Modell noch einmal',
   save: 'Sichern',
   more: 'Mehr',
@@ -80,7 +103,8 @@ const phone = {
   cameraNumber: (number) => `Kamera ${number}`,
   search: 'Eine Klasse nach Namen halten (Englisch)',
   searchExample: 'Wo ist … „banana“?',
-  hiding: 'Die heißeste Stelle wird verdeckt …',
+  hiding: 'Der Beleg wird verdeckt …',
+  ago: (seconds) => `vor ${seconds} s`,
   saved: (file) => `Gesichert als ${file}.`,
   seen: (label, share) => `${label}, ${share}`,
 
@@ -111,20 +135,32 @@ const phone = {
     ended: 'Beendet.',
   },
   stateMore: {
-    reconnecting: 'Die Verbindung ist abgebrochen. Die Seite versucht es von selbst wieder, auch wenn der Server neu startet.',
     asking: 'Der Browser fragt dich. Erlaube es, und das Bild geht an den Computer, der diese Seite anbietet.',
     calling: 'Das erste Bild ist unterwegs.',
   },
+
+  serverEnded: 'Der Server hat die Verbindung beendet.',
+  ended: {
+    'too-large': ['Das Bild dieser Kamera ist größer, als der Server es nimmt.', 'Wähle eine andere Kamera und starte dann neu.'],
+    'too-fast': ['Diese Kamera sendet mehr Bilder in der Sekunde, als der Server nimmt.',
+      'Wähle eine andere Kamera und starte dann neu.'],
+    'too-many-streams': ['Diese Seite hat mehr gesendet, als eine Verbindung haben darf.', 'Lade sie neu und starte dann neu.'],
+    silent: ['Von der Kamera dieses Geräts kam eine Weile kein Bild, also hat der Server die Verbindung beendet.',
+      'Sieh nach, ob eine andere App die Kamera benutzt, und starte dann neu.'],
+    'server-ends': ['Der Server wurde beendet.', 'Starte whycam auf dem Computer und dann hier neu.'],
+  },
+  again: (why) => `${why || 'Die Verbindung ist abgebrochen.'} Die Seite versucht es von selbst wieder, auch wenn der Server `
+    + 'neu startet.',
 
   fileDone: 'Die Datei ist zu Ende.',
   keptIn: (folder) => `Die Aufnahme liegt in ${folder} auf dem Computer, der diese Seite anbietet.`,
 
   fps: (fps) => `${fps} fps`,
-  latency: (ms, measured) => (measured ? `${ms} ms` : `≈ ${ms} ms`),
-  latencyTold: (ms, measured) => `${ms} ms, ${measured ? 'gemessen' : 'geschätzt'}`,
+  latency: (time, measured) => (measured ? time : `≈ ${time}`),
+  latencyTold: (time, measured) => `${time}, ${measured ? 'gemessen' : 'geschätzt'}`,
   latencyTitle: 'Von diesem Gerät zum Computer und zurück auf den Bildschirm',
   exact: 'exakt',
-  carried: (ms) => `mitgeführt, ${ms} ms alt`,
+  carried: (age) => `mitgeführt, ${age} alt`,
   noHeatmap: 'keine Heatmap',
   stalled: 'kein Kamerabild',
   noPicture: 'kein Bild',
@@ -134,23 +170,25 @@ const phone = {
     model: 'Modell', inference: 'Zeit des Modells', frame: 'Zeit des Servers', latency: 'Kamera bis Bildschirm',
     dropped: 'Verworfen', lost: 'Verloren', recording: 'Aufnahme',
   },
-  ms: (ms) => `${ms} ms`,
   framesOf: (frames, all) => `${frames} von ${all} Bildern`,
   badDay: {
-    silent: 'Es kommt kein Bild zurück. Neuer Versuch …',
+    silent: 'Es kommt kein Bild zurück. Bleibt es weg, verbindet sich die Seite von selbst neu.',
     stalled: 'Von der Kamera dieses Geräts kommt kein Bild. Benutzt sie eine andere App, oder ist das Netz weg?',
     restarting: 'Das Modell startet neu; bis dahin geht das Bild ohne Heatmap weiter.',
-    slowModel: (ms) => `Das Modell braucht ${ms} ms für ein Bild; die Heatmap folgt solange dem Gegenstand.`,
+    slowModel: (time) => `Das Modell braucht ${time} für ein Bild; die Heatmap folgt solange dem Gegenstand.`,
     losing: (frames) => `Das Netz hat gerade ${frames} Bilder verloren. Geh näher an das WLAN.`,
     fewFrames: (fps) => `Nur ${fps} Bilder in der Sekunde kommen zurück: Der Computer oder das Netz hat zu viel zu tun.`,
-    late: (seconds) => `Das Bild kommt ${seconds} s zu spät: Der Computer oder das Netz hat zu viel zu tun.`,
+    late: (time) => `Das Bild kommt ${time} zu spät: Der Computer oder das Netz hat zu viel zu tun.`,
   },
 
   recordingTo: (folder) => `Aufnahme in ${folder} auf dem Computer.`,
   notRecording: 'Es wird nichts aufgenommen.',
-  recordingStopped: (reason) => (reason
-    ? `Die Aufnahme hat aufgehört: „${reason}“`
-    : 'Die Aufnahme hat aufgehört; der Server nannte keinen Grund.'),
+  recordingStopped: {
+    'disk-full': 'Die Aufnahme hat angehalten: Der Datenträger des Computers ist voll. Was aufgenommen ist, ist '
+      + 'vollständig, und sie geht weiter, wenn wieder Platz ist.',
+    folder: 'Es wird nichts aufgenommen: Der Ordner dafür lässt sich nicht anlegen. Das Protokoll des Computers sagt, warum.',
+    failed: 'Die Aufnahme hat aufgehört: Ihre Dateien lassen sich nicht schreiben. Das Protokoll des Computers sagt, warum.',
+  },
 
   problems: {
     refused: 'Die Kamera ist für diese Seite gesperrt. Erlaube sie in den Website-Einstellungen des Browsers und drücke '
@@ -170,7 +208,14 @@ const phone = {
     unknownName: (name) => `Keine Klasse heißt „${name}“. Versuch einen englischen Namen, etwa banana oder cup.`,
     noOtherCamera: 'Die andere Kamera ist nicht gestartet. Wähle eine in der Liste unter „Mehr“.',
     noPictureYet: 'Es gibt noch kein Bild zum Sichern. Warte auf das erste.',
-    commandRefused: (text) => `Der Server lehnt ab: „${text}“`,
+    commands: {
+      'not-a-command': 'Der Server hat diese Seite nicht verstanden. Lade sie neu und versuch es dann noch einmal.',
+      'unknown-key': 'Das kennt der Server noch nicht: Er ist älter als diese Seite. Lade sie neu und versuch es dann noch '
+        + 'einmal.',
+      'wrong-value': 'Diese Einstellung hat der Server nicht genommen. Lade die Seite neu und versuch es dann noch einmal.',
+      'no-recordings': 'Dieser Server nimmt nichts auf. Starte ihn ohne --no-record.',
+      'too-soon': 'Die Aufnahme wurde eben erst umgeschaltet. Versuch es in einer Sekunde noch einmal.',
+    },
   },
 };
 
@@ -192,15 +237,16 @@ const wall = {
   signs: {
     frozen: 'Eingefroren',
     hidden: 'Beleg verdeckt',
-    hiding: 'Die heißeste Stelle wird verdeckt …',
+    hiding: 'Der Beleg wird verdeckt …',
+    hiddenAgo: (seconds) => `Beleg verdeckt, vor ${seconds} s`,
     stalled: 'Kein Kamerabild',
     restarting: 'Das Modell startet neu',
-    carried: (ms) => `Heatmap ${ms} ms alt`,
+    carried: (age) => `Heatmap ${age} alt`,
     recording: 'Aufnahme läuft',
   },
   controls: 'Bedienung',
   all: 'Alle',
-  side: 'Nebeneinander',
+  side: 'Neben\u00adeinander', // a soft hyphen: on a phone it takes two lines
   freeze: 'Einfrieren',
   hide: 'Beleg verdecken',
   qr: 'Code',
@@ -244,7 +290,12 @@ const shelf = {
   partsLabel: 'Teile dieser Sitzung',
   part: (number, time, length) => `Teil ${number} · ${time} · ${length}`,
   cutOff: 'abgeschnitten',
-  cutOffHow: 'abgeschnitten: Computer oder Server blieben stehen, die Filme reichen bis dorthin',
+  early: 'vorzeitig beendet',
+  ended: {
+    'cut-off': 'abgeschnitten: Computer oder Server blieben stehen, die Filme reichen bis dorthin',
+    'disk-full': 'vorzeitig beendet: Der Datenträger war voll',
+    failed: 'vorzeitig beendet: Ihre Dateien ließen sich nicht schreiben',
+  },
   mostly: 'Was vor allem zu sehen war',
   remove: 'Löschen',
   removeOne: (time) => `Die Aufnahme von ${time} löschen`,
@@ -264,8 +315,8 @@ const shelf = {
   timeline: 'Zeitpunkt; die Linien sind die Wahrscheinlichkeiten der Klassen',
   moment: (time, whole, best) => `${time} von ${whole}${best ? `, ${best}` : ''}`,
   ask: 'Wo ist …?',
-  askHow: 'Drück auf eine Klasse: Die Heatmap antwortet dann für sie, ohne das Modell. Die Begleitdatei hat sie für die '
-    + 'fünf besten Klassen jedes Bildes und für die gehaltenen.',
+  askHow: 'Drück auf eine Klasse: Die Heatmap antwortet dann für sie, ohne das Modell; drück auf zwei, um sie zu '
+    + 'vergleichen. Die Begleitdatei hat die fünf besten Klassen jedes Bildes und die gehaltenen.',
   look: 'Aussehen',
   asThen: 'Wie damals',
   own: 'Auch schwache Klassen: volle Hitze ist das Maximum jeder Karte',

@@ -22,10 +22,6 @@ const common = {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
       + 'then try again.',
     notJoined: 'This device has not joined yet, or its code is an old one. Scan the code that the computer shows now.',
-    oldCode: 'This is an old code. Scan the one that the computer shows now.',
-    manyCodes: 'Too many wrong codes came from this device. Wait a minute, then scan the code that the computer shows now.',
-    full: 'The server has all the cameras it can serve, or this device all that one may have. End one of them, then try '
-      + 'again.',
     insecure: 'Browsers give the camera to secure pages only. Open this page with https://, or as http://localhost on '
       + 'the computer that serves it.',
     noCalls: 'This browser cannot make live calls (WebRTC is missing or switched off). Use a current Chrome, Edge, '
@@ -37,8 +33,35 @@ const common = {
     connectionLost: 'The connection broke off. Check that whycam is running and that this device is in its network, '
       + 'then start again.',
     serverClosed: 'The server ended the call. Check that it is still running, then start again.',
-    /** @param {number} status @param {string} text the server's own sentence, in English */
-    serverRefused: (status, text) => text || `The server refused the call (HTTP ${status}). Try again in a moment.`,
+    /** The server's answers, by their status; where it depends on what was asked, by that too. */
+    refusals: {
+      400: 'The server did not understand this page. Reload it, then try again.',
+      'call 400': 'This browser and the server know no video format in common (H.264 or VP8). Use a current Chrome, Edge, '
+        + 'Firefox or Safari.',
+      'watch 400': 'This browser does not know the format of this camera’s picture. Use a current Chrome, Edge, Firefox or '
+        + 'Safari.',
+      401: 'This is an old code. Scan the one that the computer shows now.',
+      403: 'This device’s code is for something else. Scan the right one, which the computer shows.',
+      404: 'The server does not know this, or not any more. Reload the page.',
+      'watch 404': 'This camera is not live any more.',
+      'command 404': 'This camera is not live any more.',
+      408: 'The network was too slow for this. Go nearer to the Wi-Fi, then try again.',
+      409: 'The recording cannot be moved: it is still being written, or another program uses its files. Try again later.',
+      413: 'This browser offers more ways to connect than the server takes. Switch off VPNs and virtual networks on this '
+        + 'device, then try again.',
+      421: 'The server does not go by this address. Scan the code that the computer shows now.',
+      429: 'This device calls too often. Wait a minute, then try again.',
+      'join 429': 'Too many wrong codes came from this device. Wait a minute, then scan the code that the computer shows '
+        + 'now.',
+      431: 'This browser sends more with each request than the server takes. Delete this page’s cookies, then scan the code '
+        + 'again.',
+      500: 'The server made a mistake; its log tells more. Try again in a moment.',
+      503: 'The server takes no more cameras now: it has all that it can serve, or this device all that one may have. End '
+        + 'one of them, then try again.',
+      'watch 503': 'The server has all the viewers that it can serve. Try again later.',
+    },
+    /** What there are no words for. @param {string} sentence the server's own, in English @param {number} [status] */
+    serverSays: (sentence, status) => sentence || `The server refused this (HTTP ${status}). Try again in a moment.`,
     /** @param {string} detail */
     unexpected: (detail) => `Something went wrong in the page (${detail}). Reload it, then try again.`,
   },
@@ -58,8 +81,9 @@ const phone = {
   stop: 'End the call',
   record: 'Record',
   recorded: 'Recording',
+  unrecorded: 'Not recording',
   freeze: 'Freeze',
-  hide: 'Cover',
+  hide: 'Hide evidence',
   hideTitle: 'Covers the hottest place and asks the model again',
   save: 'Save',
   more: 'More',
@@ -81,7 +105,9 @@ const phone = {
   cameraNumber: (number) => `Camera ${number}`,
   search: 'Hold any class by its name',
   searchExample: 'Where is the … banana?',
-  hiding: 'Covering the hottest place…',
+  hiding: 'Hiding the evidence…',
+  /** @param {number} seconds */
+  ago: (seconds) => `${seconds} s ago`,
   /** @param {string} file */
   saved: (file) => `Saved as ${file}.`,
   /** For screen readers. @param {string} label @param {string} share */
@@ -117,10 +143,22 @@ const phone = {
   },
   /** One more sentence for the states that need it. @type {Partial<Record<string, string>>} */
   stateMore: {
-    reconnecting: 'The connection broke off. The page tries again by itself, also when the server starts anew.',
     asking: 'The browser asks you. Allow it, and the picture goes to the computer that serves this page.',
     calling: 'The first picture is on its way.',
   },
+
+  serverEnded: 'The server ended the call.',
+  /** Why the server ended a call, by its code: what happened, and what to do. */
+  ended: {
+    'too-large': ['This camera’s picture is larger than the server takes.', 'Choose another camera, then start again.'],
+    'too-fast': ['This camera sends more pictures a second than the server takes.', 'Choose another camera, then start again.'],
+    'too-many-streams': ['This page sent more than one call may have.', 'Reload it, then start again.'],
+    silent: ['No picture came from this device’s camera for a while, so the server ended the call.',
+      'See whether another app uses the camera, then start again.'],
+    'server-ends': ['The server was stopped.', 'Start whycam on the computer, then start again here.'],
+  },
+  /** @param {string} why what happened, as far as it is known */
+  again: (why) => `${why || 'The connection broke off.'} The page tries again by itself, also when the server starts anew.`,
 
   fileDone: 'The file has ended.',
   /** @param {string} folder */
@@ -128,14 +166,14 @@ const phone = {
 
   /** @param {number} fps */
   fps: (fps) => `${fps} fps`,
-  /** @param {number} ms @param {boolean} measured */
-  latency: (ms, measured) => (measured ? `${ms} ms` : `≈ ${ms} ms`),
-  /** @param {number} ms @param {boolean} measured */
-  latencyTold: (ms, measured) => `${ms} ms, ${measured ? 'measured' : 'estimated'}`,
+  /** @param {string} time @param {boolean} measured */
+  latency: (time, measured) => (measured ? time : `≈ ${time}`),
+  /** @param {string} time @param {boolean} measured */
+  latencyTold: (time, measured) => `${time}, ${measured ? 'measured' : 'estimated'}`,
   latencyTitle: 'From this device to the computer and back onto the screen',
   exact: 'exact',
-  /** @param {number} ms */
-  carried: (ms) => `carried, ${ms} ms old`,
+  /** @param {string} age */
+  carried: (age) => `carried, ${age} old`,
   noHeatmap: 'no heatmap',
   stalled: 'no camera picture',
   noPicture: 'no picture',
@@ -147,30 +185,33 @@ const phone = {
     model: 'Model', inference: 'Model’s time', frame: 'Server’s time', latency: 'Camera to screen', dropped: 'Dropped',
     lost: 'Lost', recording: 'Recording',
   },
-  /** @param {number} ms */
-  ms: (ms) => `${ms} ms`,
   /** @param {number} frames @param {number} all */
   framesOf: (frames, all) => `${frames} of ${all} frames`,
   /** Plain words on a bad day. */
   badDay: {
-    silent: 'No picture comes back. Trying again…',
+    silent: 'No picture comes back. If it stays away, the page calls again by itself.',
     stalled: 'No picture comes from this device’s camera. Is another app using it, or is the network gone?',
     restarting: 'The model starts again; until then the picture goes on without a heatmap.',
-    /** @param {number} ms */
-    slowModel: (ms) => `The model takes ${ms} ms a frame; the heatmap follows the object meanwhile.`,
+    /** @param {string} time */
+    slowModel: (time) => `The model takes ${time} a frame; the heatmap follows the object meanwhile.`,
     /** @param {number} frames */
     losing: (frames) => `The network lost ${frames} pictures just now. Go nearer to the Wi-Fi.`,
     /** @param {number} fps */
     fewFrames: (fps) => `Only ${fps} pictures a second come back: the computer or the network has too much to do.`,
-    /** @param {string} seconds */
-    late: (seconds) => `The picture comes ${seconds} s late: the computer or the network has too much to do.`,
+    /** @param {string} time */
+    late: (time) => `The picture comes ${time} late: the computer or the network has too much to do.`,
   },
 
   /** @param {string} folder */
   recordingTo: (folder) => `Recording to ${folder} on the computer.`,
   notRecording: 'Nothing is recorded.',
-  /** @param {string} reason */
-  recordingStopped: (reason) => reason || 'The recording stopped; the server gave no reason.',
+  /** Why a recording stopped, by its code. */
+  recordingStopped: {
+    'disk-full': 'The recording stopped: the computer’s disk is full. What was recorded is complete, and it goes on when '
+      + 'there is room.',
+    folder: 'Nothing is recorded: the folder for it cannot be made. The computer’s log says why.',
+    failed: 'The recording stopped: its files cannot be written. The computer’s log says why.',
+  },
 
   problems: {
     refused: 'The camera is blocked for this page. Allow it in the browser’s site settings, then press the button again.',
@@ -188,8 +229,14 @@ const phone = {
     unknownName: (name) => `No class is called “${name}”. Try an English name, such as banana or cup.`,
     noOtherCamera: 'The other camera did not start. Choose one in the list under More.',
     noPictureYet: 'There is no picture to save yet. Wait for the first one.',
-    /** @param {string} text the server's own sentence, in English */
-    commandRefused: (text) => text,
+    /** Why a command was refused, by its code. */
+    commands: {
+      'not-a-command': 'The server did not understand this page. Reload it, then try again.',
+      'unknown-key': 'The server does not know this yet: it is older than this page. Reload the page, then try again.',
+      'wrong-value': 'The server did not take this setting. Reload the page, then try again.',
+      'no-recordings': 'This server does not record. Start it without --no-record.',
+      'too-soon': 'The recording was switched a moment ago. Try again in a second.',
+    },
   },
 };
 
@@ -213,11 +260,13 @@ const wall = {
   signs: {
     frozen: 'Frozen',
     hidden: 'Evidence hidden',
-    hiding: 'Covering the hottest place…',
+    hiding: 'Hiding the evidence…',
+    /** @param {number} seconds */
+    hiddenAgo: (seconds) => `Evidence hidden, ${seconds} s ago`,
     stalled: 'No camera picture',
     restarting: 'The model starts again',
-    /** @param {number} ms */
-    carried: (ms) => `Heat ${ms} ms old`,
+    /** @param {string} age */
+    carried: (age) => `Heat ${age} old`,
     recording: 'Recording',
   },
   controls: 'Controls',
@@ -268,7 +317,13 @@ const shelf = {
   /** @param {number} number @param {string} time @param {string} length */
   part: (number, time, length) => `Part ${number} · ${time} · ${length}`,
   cutOff: 'cut off',
-  cutOffHow: 'cut off: the computer or the server stopped, the films go up to there',
+  early: 'stopped early',
+  /** Why a recording ended before its session did, by its code. */
+  ended: {
+    'cut-off': 'cut off: the computer or the server stopped, the films go up to there',
+    'disk-full': 'stopped early: the disk was full',
+    failed: 'stopped early: its files could not be written',
+  },
   mostly: 'What it mostly saw',
   remove: 'Delete',
   /** @param {string} time */
@@ -291,8 +346,8 @@ const shelf = {
   /** @param {string} time @param {string} whole @param {string} best */
   moment: (time, whole, best) => `${time} of ${whole}${best ? `, ${best}` : ''}`,
   ask: 'Where is …?',
-  askHow: 'Press a class: the heat then answers for it, without the model. The sidecar keeps it for the five best classes '
-    + 'of each frame and for the held ones.',
+  askHow: 'Press a class: the heat then answers for it, without the model; press two to compare them. The sidecar keeps the '
+    + 'five best classes of each frame and the held ones.',
   look: 'Look',
   asThen: 'As it was then',
   own: 'Weak classes too: each map’s own maximum is full heat',

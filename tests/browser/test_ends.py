@@ -1,0 +1,133 @@
+"""What the page says and does when the server ends a call: in its own language, and not again where that is in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestServer
+from playwright.sync_api import Browser, Page, expect
+
+from stream.server import SESSIONS, make_app
+from stream.session import Settings
+from stream.sessions import Sessions
+from tests.browser.axe import assert_accessible
+from tests.engines import fast
+
+REASON = "A sentence of the server's."
+AGAIN = "Die Seite versucht es von selbst wieder"
+FIRST_PAUSE_MS = 500
+"""Until the page calls again (`AGAIN_MS` in web/attempt.js)."""
+
+
+@dataclass(frozen=True)
+class Here:
+    """A server in this process, whose sessions say what a test wants them to."""
+
+    url: str
+    sessions: Sessions
+    loop: asyncio.AbstractEventLoop
+
+    def end(self, code: str) -> None:
+        """The last word in each call, then its end."""
+
+        async def say() -> None:
+            for session in list(self.sessions._open.values()):
+                session._peer.report(json.dumps({"ended": {"code": code, "reason": REASON}}))
+                await asyncio.sleep(0.3)  # as long as a message may take
+                await session.close()
+
+        asyncio.run_coroutine_threadsafe(say(), self.loop).result(20)
+
+
+@contextmanager
+def serving_here(folder: Path) -> Iterator[Here]:
+    engine, found, over = fast(folder), list[Here](), list[asyncio.Event]()
+    ready = threading.Event()
+
+    async def serve() -> None:
+        app = make_app(Sessions(engine, Settings()))
+        async with TestServer(app) as server:
+            found.append(Here(f"http://localhost:{server.port}", app[SESSIONS], asyncio.get_running_loop()))
+            over.append(asyncio.Event())
+            ready.set()
+            await over[0].wait()
+
+    thread = threading.Thread(target=asyncio.run, args=[serve()], name="server")
+    thread.start()
+    try:
+        assert ready.wait(20)
+        yield found[0]
+    finally:
+        found[0].loop.call_soon_threadsafe(over[0].set)
+        thread.join()
+        engine.close()
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
+    with serving_here(tmp_path_factory.mktemp("ends")) as running:
+        yield running
+
+
+@pytest.fixture
+def live(browser: Browser, here: Here) -> Iterator[Page]:
+    """A German page in a call."""
+    page = browser.new_context(viewport={"width": 390, "height": 844}, locale="de-DE").new_page()
+    page.goto(here.url)
+    page.click("#start")
+    expect(page.locator("body")).to_have_attribute("data-state", "live", timeout=20_000)
+    page.wait_for_function("() => window.whycam.report !== null")
+    yield page
+    page.context.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "next_step"),
+    [
+        ("too-large", "Das Bild dieser Kamera ist größer, als der Server es nimmt.", "Wähle eine andere Kamera"),
+        ("too-fast", "Diese Kamera sendet mehr Bilder in der Sekunde", "Wähle eine andere Kamera"),
+        ("too-many-streams", "Diese Seite hat mehr gesendet", "Lade sie neu"),
+    ],
+)
+def test_a_call_that_would_end_again_in_the_same_way_is_not_made_again(
+    live: Page, here: Here, code: str, what: str, next_step: str
+) -> None:
+    calls: list[str] = []
+    live.on("request", lambda request: calls.append(request.url) if request.url.endswith("/call") else None)
+    here.end(code)
+    expect(live.locator("body")).to_have_attribute("data-state", "lost")
+    for words in (what, next_step):
+        expect(live.locator("#error")).to_contain_text(words)
+    expect(live.locator("main")).not_to_contain_text(REASON)
+    expect(live.locator("#start")).to_be_visible()
+    assert_accessible(live)
+    live.wait_for_timeout(4 * FIRST_PAUSE_MS)
+    expect(live.locator("body")).to_have_attribute("data-state", "lost")
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("server-ends", "Der Server wurde beendet."),
+        ("silent", "Von der Kamera dieses Geräts kam eine Weile kein Bild"),
+        ("a-later-one", "Die Verbindung ist abgebrochen."),
+    ],
+)
+def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: str, what: str) -> None:
+    live.evaluate("""() => {
+      window.said = [];
+      const detail = document.querySelector('#detail');
+      new MutationObserver(() => window.said.push(detail.textContent)).observe(detail, { childList: true });
+    }""")
+    here.end(code)
+    expect(live.locator("body")).to_have_attribute("data-state", "reconnecting")
+    expect(live.locator("body")).to_have_attribute("data-state", "live", timeout=20_000)
+    assert any(text.startswith(what) and AGAIN in text for text in live.evaluate("() => window.said"))
