@@ -9,9 +9,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
+from stream import connections
 from tests import film, tiny
 from tests.held import held
 from tests.phone import calling
@@ -27,13 +29,13 @@ AGAIN_S = 1.0
 
 
 async def besiege(port: int, begins: bytes, count: int, seconds: float) -> None:
-    """So many, each from an address of its own, for so long; prints how often they came, and how many are there."""
-    came = there = 0
+    """So many, each from an address of its own, for so long; prints how often they came."""
+    came = 0
 
     async def drip(address: str) -> None:
-        nonlocal came, there
+        nonlocal came
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
-        came, there = came + 1, there + 1
+        came += 1
         try:
             for place in range(1000):
                 writer.write(begins[place : place + 1] or b"x")
@@ -42,7 +44,6 @@ async def besiege(port: int, begins: bytes, count: int, seconds: float) -> None:
                         if not await reader.read(1000):
                             return
         finally:
-            there -= 1
             writer.transport.abort()
 
     async def come(address: str) -> None:
@@ -53,7 +54,7 @@ async def besiege(port: int, begins: bytes, count: int, seconds: float) -> None:
 
     crowd = [asyncio.create_task(come(f"127.9.{n // 250}.{n % 250 + 1}")) for n in range(count)]
     await asyncio.sleep(seconds)
-    print(came, there, flush=True)
+    print(came, flush=True)
     for each in crowd:
         each.cancel()
 
@@ -84,30 +85,32 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
         )
         assert crowd.stdout is not None
         health, joins = [], []
+        most = 0
         seen, start = len(phone.reports), time.monotonic()
         while time.monotonic() - start < seconds:
             await asyncio.sleep(0.25)
             health.append(await asked(http, f"{server.url}/healthz"))
             joins.append(await asked(http, f"{lan}/join"))
+            most = max(most, psutil.Process(server.process.pid).num_fds())
         rate = (len(phone.reports) - seen) / (time.monotonic() - start)
-        came, there = map(int, (await crowd.stdout.readline()).split())
+        came = int(await crowd.stdout.readline())
         assert await crowd.wait() == 0
         await asyncio.sleep(3)
         after = held(server)
     times = sorted(each for each in health if each is not None)
     let_in = sum(each is not None for each in joins)
     print(
-        f"{count} at the {door}' door came {came} times, {there} were there at the end: {rate:.1f} frames/s; "
+        f"{count} at the {door}' door came {came} times; {most} descriptors at most; {rate:.1f} frames/s; "
         f"health {len(times)} of {len(health)} times, in {times[len(times) // 2]:.3f} s, {times[-1]:.3f} s at most; "
         f"{let_in} of {len(joins)} phones came in\nbefore: {before}\nafter:  {after}"
     )
     assert came >= count
-    assert there < 100
+    assert most < before.descriptors + connections.MOST + connections.MOST_LEAVING + 20
     assert len(times) == len(health)
     assert rate > 10
     assert abs(after.descriptors - before.descriptors) <= 3
     assert abs(after.tasks - before.tasks) <= 3
-    assert after.mebibytes - before.mebibytes < 30
+    assert after.mebibytes - before.mebibytes < 50  # asyncio reserves 256 KiB for each that begins TLS
 
 
 def siege(folder: Path, door: str, count: int, seconds: float) -> None:
