@@ -28,6 +28,7 @@ _check_neighbours()
 
 # ruff: noqa: E402 - the neighbours are checked before any of them is imported
 import asyncio
+import math
 import os
 from collections.abc import Sequence
 from contextlib import closing
@@ -136,10 +137,26 @@ ConfigOption = Annotated[
 DeviceOption = Annotated[str, typer.Option("--device", help=f"Where the model runs: {', '.join(DEVICES)}.")]
 
 
+def _number(option: str, low: int, high: int | None = None, kind: type[float] = int, **about: Any) -> Any:
+    """An option for a number; one that is none, too small or too large is refused in words."""
+    wanted = f"{'a whole number' if kind is int else 'a number'} from {low} {'on' if high is None else f'to {high}'}"
+
+    def read(text: object) -> float:
+        try:
+            value = kind(str(text))
+        except ValueError:
+            value = math.nan
+        if not low <= value <= (math.inf if high is None else high):
+            raise typer.BadParameter(f"Give {wanted}, not '{text}'.")
+        return value
+
+    return typer.Option(option, parser=read, metavar="N" if high is None else f"{low}-{high}", **about)
+
+
 @cli.command()
 def serve(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(help="The page's port.", min=1, max=65535)] = 8080,
+    port: Annotated[int, _number("--port", 1, 65535, help="The page's port.")] = 8080,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
@@ -187,7 +204,7 @@ def serve(
             rich_help_panel="Phones", metavar="ADDR", help="Only this address of the computer (default: all)."
         ),
     ] = None,
-    lan_port: Annotated[int, typer.Option(rich_help_panel="Phones", help="The port for phones.", min=1, max=65535)] = (
+    lan_port: Annotated[int, _number("--lan-port", 1, 65535, rich_help_panel="Phones", help="The port for phones.")] = (
         8443
     ),
     cert: Annotated[
@@ -211,6 +228,7 @@ def serve(
     order = Order(catalog.find(model), _device(device), threads=max(1, (os.cpu_count() or 2) - 1))
     engine = ctx.with_resource(closing(ProcessEngine(order)))
 
+    from stream import names
     from stream.housekeeper import Housekeeper
     from stream.lan import Lan, lan_addresses, own_address
     from stream.logs import FORMATS, start_logging
@@ -242,12 +260,13 @@ def serve(
     if not no_record:
         _check_recordings(recordings)
     settings = Settings(media=media, encoders=encoders, recordings=None if no_record else recordings.resolve())
-    kept = f"{settings.recordings} (none: --no-record)" if settings.recordings else "none"
-    screen.print(f"Recordings: {kept}", markup=False)
+    shelf = settings.recordings
+    screen.print(f"Recordings: {f'{shelf} (none: --no-record)' if shelf else 'none'}", markup=False)
+    before = [] if shelf is None else names.recordings(shelf)
 
     start_logging(_one_of("log format", log, FORMATS))
-    if settings.recordings is not None:
-        ctx.with_resource(closing(Housekeeper(settings.recordings, retention)))
+    if shelf is not None:
+        ctx.with_resource(closing(Housekeeper(shelf, retention)))
 
     def ready() -> None:
         screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
@@ -255,7 +274,13 @@ def serve(
             _invite(door)
         screen.print("Ctrl-C ends.")
 
-    asyncio.run(serve_until_stopped(engine, settings, port, ready, door))
+    def stopping() -> None:
+        screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
+
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, door, stopping))
+    made = [] if shelf is None else [folder for folder in names.recordings(shelf) if folder not in before]
+    newest = f"; the newest is {made[-1]}" if made else ""
+    screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)
 
 
 _LOOKS = "How it looks"
@@ -275,19 +300,15 @@ ColormapOption = Annotated[
 ]
 OpacityOption = Annotated[
     Optional[float],  # noqa: UP045
-    typer.Option(
-        "--opacity", rich_help_panel=_LOOKS, help="Of the hottest place (default: 0.7; book: 0.4).", min=0, max=1
-    ),
+    _number("--opacity", 0, 1, float, rich_help_panel=_LOOKS, help="Of the hottest place (default: 0.7; book: 0.4)."),
 ]
 TopOption = Annotated[
     Optional[int],  # noqa: UP045
-    typer.Option("--top", rich_help_panel=_LOOKS, min=1, max=20, help="How many classes the label names (default: 1)."),
+    _number("--top", 1, 20, rich_help_panel=_LOOKS, help="How many classes the label names (default: 1)."),
 ]
 SureOption = Annotated[
     Optional[float],  # noqa: UP045
-    typer.Option(
-        "--sure", rich_help_panel=_LOOKS, min=0, max=1, help="The label says 'not sure' below this probability."
-    ),
+    _number("--sure", 0, 1, float, rich_help_panel=_LOOKS, help="The label says 'not sure' below this probability."),
 ]
 LabelOption = Annotated[
     Optional[bool],  # noqa: UP045
@@ -351,8 +372,11 @@ def process(
     target: TargetOption = None,
     every: Annotated[
         int,
-        typer.Option(
-            rich_help_panel="What is explained", min=1, help="Explain one of so many frames; others keep its heat."
+        _number(
+            "--every",
+            1,
+            rich_help_panel="What is explained",
+            help="Explain one of so many frames; others keep its heat.",
         ),
     ] = 1,
     fit: Annotated[
@@ -566,10 +590,10 @@ def models() -> None:
 
 @cli.command()
 def doctor(
-    port: Annotated[int, typer.Option(help="The port to look at.", min=1, max=65535)] = 8080,
+    port: Annotated[int, _number("--port", 1, 65535, help="The port to look at.")] = 8080,
     recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
     device: DeviceOption = "auto",
-    lan_port: Annotated[int, typer.Option(help="The port for phones to look at.", min=1, max=65535)] = 8443,
+    lan_port: Annotated[int, _number("--lan-port", 1, 65535, help="The port for phones to look at.")] = 8443,
     config: ConfigOption = None,
 ) -> None:
     """Look over this computer: what is well, what is not, and what to do."""

@@ -102,7 +102,10 @@ class Access:
         return role
 
     def check(self, request: web.Request) -> None:
-        """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat."""
+        """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat.
+
+        And dates over which aiohttp would stumble, in our log and without an answer.
+        """
         name = _name(request)
         if request.secure and not self._is_ours(name):
             raise web.HTTPMisdirectedRequest(text="This server does not go by that name. Scan its code again.")
@@ -112,6 +115,10 @@ class Access:
             )
         if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEADER:
             raise web.HTTPRequestHeaderFieldsTooLarge(text=f"The header is larger than {MAX_HEADER} bytes.")
+        try:
+            _ = request.if_modified_since, request.if_unmodified_since, request.if_range
+        except OverflowError as error:
+            raise web.HTTPBadRequest(text="A date in the header is one that no calendar has.") from error
         if request.method in ("GET", "HEAD") and not request.path.startswith("/api/"):
             return
         if request.headers.get("Origin") not in (None, f"{request.scheme}://{request.headers.get('Host')}"):
@@ -133,11 +140,13 @@ async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
 
 
 @web.middleware
-async def mistakes_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """A mistake of ours is one sentence of plain text, as every error is."""
+async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is not there, and a mistake of ours, is one sentence of plain text, as every error is."""
     try:
         return await handler(request)
-    except web.HTTPException:
+    except web.HTTPException as error:
+        if error is request.match_info.http_exception:  # the router's, with words such as '404: Not Found'
+            error.text = _what_there_is(request, error)
         raise
     except Exception as error:
         logger.exception("%s %s failed", request.method, request.path)
@@ -184,6 +193,13 @@ def _is_host(request: web.Request) -> bool:
         return False
     ends = (request.transport.get_extra_info(end) for end in ("peername", "sockname"))
     return all(end is not None and ipaddress.ip_address(end[0]).is_loopback for end in ends)
+
+
+def _what_there_is(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.method} is not for this address. It takes {', '.join(sorted(error.allowed_methods))}."
+    home = f"{request.scheme}://{request.host}/"
+    return f"There is nothing at this address. The camera's page is {home}, the projector's {home}watch."
 
 
 def _unauthorized(text: str) -> web.HTTPUnauthorized:

@@ -59,7 +59,7 @@ class Audience:
         for viewer in self._viewers:
             viewer.interrupt()
 
-    async def close(self) -> None:
-        """The stream is over: end all connections."""
+    async def close(self, last_words: str | None = None) -> None:
+        """The stream is over: end all connections, with these words."""
         self._closed = True
-        await asyncio.gather(*(viewer.close() for viewer in list(self._viewers)))
+        await asyncio.gather(*(viewer.close(last_words) for viewer in list(self._viewers)))

@@ -15,7 +15,8 @@ from stream.messages import CommandError
 from stream.names import session_on
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
 from stream.rtc import MAX_COMMAND
-from stream.session import STREAMS, Owner, ServerFull, Session, Sessions
+from stream.session import STREAMS, Session
+from stream.sessions import Owner, ServerFull, Sessions
 from stream.throttle import Throttle
 from stream.viewer import Viewer
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import platform
 import shutil
 import socket
@@ -11,6 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -52,11 +56,11 @@ def examine(
     yield _runtime()
     yield from _models(device)
     yield from _encoders()
-    yield _port("127.0.0.1", port, "--port")
+    yield _port("127.0.0.1", port, "--port", _whycam_at(port))
     yield _recordings(recordings)
     yield _network(addresses, lan_port)
     if addresses:
-        yield _port(addresses[0].ip, lan_port, "--lan-port")
+        yield _port(addresses[0].ip, lan_port, "--lan-port", _whycam_beside(port, lan_port))
     yield _certificate(config or config_folder(), addresses)
     yield Finding("limits", "of one server:" + "".join(f"\n    {each}" for each in LIMITS.words()))
 
@@ -129,14 +133,46 @@ def _encoders() -> Iterator[Finding]:
             yield Finding(what, f"does not work: {problem}", advice)
 
 
-def _port(address: str, port: int, option: str) -> Finding:
+def _port(address: str, port: int, option: str, whycam: str) -> Finding:
+    """`whycam` is what the whycam that uses it says; empty where there is none."""
+    if whycam:
+        return Finding(f"port {port}", whycam)
     with socket.socket() as probe:
         probe.settimeout(1)
         taken = probe.connect_ex((address, port)) == 0
     if taken:
-        advice = f"End what uses it (whycam itself?), or serve with {option} {port + 1}."
-        return Finding(f"port {port}", "taken", advice)
+        advice = f"End the program that uses it, or serve with {option} {port + 1}."
+        return Finding(f"port {port}", "taken by another program", advice)
     return Finding(f"port {port}", "free")
+
+
+def _whycam_at(port: int) -> str:
+    """How the whycam is that serves this computer at a port."""
+    told = _asked(port, "/healthz")
+    if not {"model", "engine", "sessions", "viewers", "problems"} <= told.keys():
+        return ""
+    problems = " ".join(map(str, told["problems"])) or "All is well with it."
+    return f"whycam serves here: {told['model']}, cameras: {told['sessions']}, viewers: {told['viewers']}. {problems}"
+
+
+def _whycam_beside(port: int, lan_port: int) -> str:
+    """Whether it has its door for phones at the other port."""
+    urls = _asked(port, "/api/join").get("urls")
+    mine = isinstance(urls, list) and any(urlsplit(str(url)).port == lan_port for url in urls)
+    return "whycam serves here, for phones" if mine else ""
+
+
+def _asked(port: int, path: str) -> dict[str, Any]:
+    """The JSON object that a server on this computer gives; an empty one for none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    try:
+        connection.request("GET", path)
+        told = json.loads(connection.getresponse().read(65536))
+    except (OSError, http.client.HTTPException, ValueError, RecursionError):
+        return {}
+    finally:
+        connection.close()
+    return told if isinstance(told, dict) else {}
 
 
 def _recordings(folder: Path) -> Finding:

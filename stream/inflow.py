@@ -6,44 +6,50 @@ import time
 from collections.abc import Callable
 
 from stream.codec import EncodedFrame
+from stream.ending import Ending
 from stream.keyframe import DamagedKeyframe, read_keyframe
 from stream.limits import LIMITS, Limits
 
 TOLERANCE = 1.1
 """A camera's clock and ours differ a little, for hours."""
-BURST_S = 2.0
-"""Seconds of frames that may come at once, as behind a gap in the network."""
 
 
 class Inflow:
-    """`excess` says what is too much about a frame; None: nothing is."""
+    """`excess` says what is too much about a frame, so that the call ends; None: nothing is.
+
+    What a network holds back for as long as a call may be silent, it may hand over at once.
+    """
 
     def __init__(self, limits: Limits = LIMITS, now: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
         self._now = now
         self._last = now()
         self._header = b""
-        self._most = self._left = limits.frame_rate * BURST_S
+        self._most = self._left = limits.frame_rate * limits.silent_s
 
-    def excess(self, frame: EncodedFrame) -> str | None:
+    def excess(self, frame: EncodedFrame) -> Ending | None:
         """Take a frame into account."""
-        if self._is_too_large(frame):
-            return "the camera's picture is larger than 1920x1080"
+        size = self._new_size(frame)
+        if size is not None and size[0] * size[1] > self._limits.pixels:
+            return Ending(
+                f"The camera's picture is {size[0]}x{size[1]}, larger than 1920x1080. Let it send a smaller one.",
+                "too-large",
+            )
         now = self._now()
         self._left = min(self._most, self._left + (now - self._last) * self._limits.frame_rate * TOLERANCE) - 1
         self._last = now
         if self._left < 0:
-            return f"the camera sends more than {self._limits.frame_rate} frames a second"
+            return Ending(
+                f"The camera sends more than {self._limits.frame_rate} frames a second. Let it send fewer.", "too-fast"
+            )
         return None
 
-    def _is_too_large(self, frame: EncodedFrame) -> bool:
-        if frame.codec == "VP8" or not frame.is_keyframe:
-            return frame.is_too_large
-        if frame.header == self._header:  # FFmpeg takes some milliseconds to read it
-            return False
+    def _new_size(self, frame: EncodedFrame) -> tuple[int, int] | None:
+        """Width and height, where this frame begins another size; None also where it cannot be read."""
+        if not frame.is_keyframe or frame.header == self._header:  # FFmpeg takes some milliseconds to read H.264's
+            return None
         self._header = frame.header
         try:
-            width, height = read_keyframe(frame).size
+            return frame.vp8_size if frame.codec == "VP8" else read_keyframe(frame).size
         except DamagedKeyframe:
-            return False
-        return width * height > self._limits.pixels
+            return None

@@ -12,6 +12,10 @@ GIVE_UP_AFTER = 90_000 * 3 // 10
 it takes 200 ms to ask for it and get it."""
 
 
+OUTAGE = 90_000
+"""RTP time, one second, for which the network carried nothing: more is missing than a sender keeps for repetition."""
+
+
 class MediaPacket(Protocol):
     """What an RTP packet must tell; aiortc puts the depayloaded bytes into `_data`."""
 
@@ -34,18 +38,21 @@ class FrameAssembler:
         self._deliver = deliver
         self._on_loss = on_loss
         self._next: int | None = None
+        self._newest = 0  # time stamp of the packet that came last
         self._packets: dict[int, MediaPacket] = {}
         self._spoiled: int | None = None  # time stamp of a frame whose beginning may be missing
 
     def add(self, packet: MediaPacket) -> tuple[bool, None]:
         """Take a packet; returns whether the sender should be asked for a keyframe. (The second part is aiortc's.)"""
         if self._next is None:
-            self._next = packet.sequence_number
+            self._next, self._newest = packet.sequence_number, packet.timestamp
         ahead = packet.sequence_number - self._next & 0xFFFF
         lost = False
         if ahead >= 0x8000 and 0x10000 - ahead <= CAPACITY:
             return False, None  # it comes too late, or a second time
-        if ahead >= CAPACITY:  # the sender began anew, or the gap is hopeless
+        outage = ahead > 0 and (packet.timestamp - self._newest & 0xFFFFFFFF) in range(OUTAGE, 1 << 31)
+        self._newest = packet.timestamp
+        if ahead >= CAPACITY or outage:  # the sender began anew, or the gap is hopeless
             self._packets.clear()
             self._next = packet.sequence_number
             self._on_loss()

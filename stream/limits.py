@@ -34,7 +34,7 @@ class Limits:
     patience_s: float = _limit(10.0, "{:g} s for TLS, for a header, for a body, and between two requests")
     connect_s: float = _limit(30.0, "{:g} s until a viewer's connection stands")
     stalled_s: float = _limit(5.0, "{:g} s without a frame until the reports say so")
-    silent_s: float = _limit(14.0, "{:g} s without a frame until a call is ended")
+    silent_s: float = _limit(13.0, "{:g} s without a frame until a call is ended")
     min_free: int = _limit(1 << 30, "{} bytes of the disk stay free of recordings")
 
     def words(self) -> Iterator[str]:

@@ -12,7 +12,7 @@ from stream.access import only
 from stream.calls import SESSIONS
 from stream.metrics import TYPE
 from stream.pulse import Pulse
-from stream.session import Sessions
+from stream.sessions import Sessions
 
 PULSE = web.AppKey("pulse", Pulse)
 LATE_MS = 50.0

@@ -23,8 +23,9 @@ from aiortc.exceptions import OperationError
 from aiortc.sdp import SessionDescription
 
 from stream import rtc_hooks
-from stream.channel import Reports
+from stream.channel import Reports, part
 from stream.codec import CodecName, EncodedFrame
+from stream.ending import GONE, Ending
 from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer, take_any_h264
 from stream.pacing import Wish
@@ -34,8 +35,6 @@ from stream.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
-CAMERA_BIT_RATE = 3_000_000
-"""What the camera is told that the way to us carries, in bit/s."""
 LOOPBACK = "127.0.0.1"
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
@@ -84,7 +83,7 @@ class PeerEvents:
     """A command; what is returned is sent back."""
     on_keyframe_request: Callable[[], None]
     on_bit_rate: Callable[[int], None]
-    on_end: Callable[[str], None]
+    on_end: Callable[[Ending], None]
     """The connection is over, and why."""
 
 
@@ -132,8 +131,10 @@ class Peer:
         self._pc = pc
         self._events = events
         self._clock = _Unwrap()
+        self._told = False  # what the way back carries
         self._track: PacketTrack | None = None
         self._reports = Reports()
+        self._commands: RTCDataChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: Callable[[int], int | None] = lambda _: None
         self.request_keyframe = Wish(self._ask)
@@ -172,7 +173,7 @@ class Peer:
         (video,) = videos
         self.codec = rtc_hooks.negotiated_codec(video)
         self._receiver = video.receiver
-        rtc_hooks.tap_receiver(self._receiver, self._deliver, self._lose, CAMERA_BIT_RATE)
+        rtc_hooks.tap_receiver(self._receiver, self._deliver, self._lose, self._suppose)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
@@ -189,11 +190,11 @@ class Peer:
         events = self._events
         self._track = PacketTrack(
             events.on_keyframe_request,
-            lambda: self._events.on_end("sending stopped"),
+            lambda: self._events.on_end(GONE),
             lambda: rtc_hooks.unsent_bytes(pc),
         )
         sender = pc.addTrack(self._track)
-        rtc_hooks.send_packed(sender, events.on_keyframe_request, events.on_bit_rate)
+        rtc_hooks.send_packed(sender, events.on_keyframe_request, self._hear)
         self._returned = lambda pts: rtc_hooks.rtp_timestamp(sender, pts)
 
     @property
@@ -224,13 +225,24 @@ class Peer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self) -> None:
-        """End the connection."""
+    async def close(self, last_words: str | None = None) -> None:
+        """End the connection; the client gets the last words first, if it takes them soon."""
         self._events = _SILENT
         self.request_keyframe.fulfilled()
         if self._track is not None:
             self._track.stop()
+        await part(self._commands or self._reports.channel, last_words)
         await self._pc.close()
+
+    def _suppose(self, bit_rate: int) -> None:
+        """The way to us carries that; until the camera has told of it, which takes a browser five seconds, the way back
+        is supposed to carry as much."""
+        if not self._told:
+            self._events.on_bit_rate(bit_rate)
+
+    def _hear(self, bit_rate: int) -> None:
+        self._told = True
+        self._events.on_bit_rate(bit_rate)
 
     def _lose(self) -> None:
         self.request_keyframe()
@@ -249,6 +261,8 @@ class Peer:
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         self._reports.take(channel)
+        if channel.label == "commands":
+            self._commands = channel
 
         def on_message(message: str | bytes) -> None:
             if isinstance(message, bytes) or len(message) > MAX_COMMAND:
@@ -262,7 +276,7 @@ class Peer:
 
     def _on_state(self) -> None:
         if self._pc.connectionState in ("failed", "closed"):
-            self._events.on_end(f"the connection is {self._pc.connectionState}")
+            self._events.on_end(GONE)
 
 
 def silence(pc: RTCPeerConnection) -> None:

@@ -17,8 +17,9 @@ from aiortc.codecs.vpx import Vp8Encoder
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.jitter import FrameAssembler, MediaPacket
+from stream.uplink import Uplink
 
-REMB_EVERY_S = 0.5
+_ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
 MOST_A_TURN = 64
 """Datagrams of one socket that a turn of the event loop takes."""
 MAX_DATAGRAMS = 2048
@@ -45,17 +46,18 @@ def tap_receiver(
     receiver: RTCRtpReceiver,
     deliver: Callable[[int, bytes, int], None],
     on_loss: Callable[[], None],
-    bit_rate: int,
+    on_bit_rate: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Hand complete encoded frames to `deliver(payload_type, data, rtp_timestamp)`, on the event loop.
 
-    `on_loss` is called before the first frame behind packets that are lost for good.
+    `on_loss` is called before the first frame behind packets that are lost for good, `on_bit_rate` with what the sender
+    is told that the network carries, in bit/s.
 
-    aiortc then decodes nothing (its thread sleeps), and the sender is told a constant `bit_rate`: an estimate that is
-    timed in Python takes its own jitter for congestion, and the browser's picture shrinks.
+    aiortc then decodes nothing (its thread sleeps), and the sender is told what an `Uplink` finds.
     """
     receiver._RTCRtpReceiver__jitter_buffer = _Assembler(deliver, on_loss)  # type: ignore[attr-defined]
-    receiver._RTCRtpReceiver__remote_bitrate_estimator = _ConstantBitRate(bit_rate)  # type: ignore[attr-defined]
+    streams = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+    receiver._RTCRtpReceiver__remote_bitrate_estimator = _Estimator(streams, on_bit_rate)  # type: ignore[attr-defined]
 
 
 class _Assembler(FrameAssembler):
@@ -66,19 +68,36 @@ class _Assembler(FrameAssembler):
         return False, None
 
 
-class _ConstantBitRate:
+class _Estimator:
     """Stands in for aiortc's RemoteBitrateEstimator."""
 
-    def __init__(self, bit_rate: int) -> None:
-        self._bit_rate = bit_rate
-        self._said = 0.0
+    def __init__(self, streams: Mapping[int, Any], on_bit_rate: Callable[[int], None]) -> None:
+        self._streams = streams
+        self._on_bit_rate = on_bit_rate
+        self._uplink = Uplink()
+        self._origin: float | None = None
 
-    def add(self, *, ssrc: int, **_: object) -> tuple[int, list[int]] | None:
-        now = time.monotonic()
-        if now - self._said < REMB_EVERY_S:
+    def add(
+        self,
+        *,
+        arrival_time_ms: int,  # noqa: ARG002 - by a clock that somebody may set
+        abs_send_time: int,
+        payload_size: int,
+        ssrc: int,
+    ) -> tuple[int, list[int]] | None:
+        arrival_s = time.monotonic()
+        delay_s = arrival_s - abs_send_time / _ABS_SEND_TIME_HZ
+        if self._origin is None:
+            self._origin = delay_s
+        half = _ABS_SEND_TIME_WRAP_S / 2
+        delay_s = (delay_s - self._origin + half) % _ABS_SEND_TIME_WRAP_S - half
+        streams = self._streams.values()
+        expected, received = (sum(getattr(s, f"packets_{what}") for s in streams) for what in ("expected", "received"))
+        told = self._uplink.add(arrival_s, delay_s, payload_size, expected, received)
+        if told is None:
             return None
-        self._said = now
-        return self._bit_rate, [ssrc]
+        self._on_bit_rate(told)
+        return told, [ssrc]
 
 
 def source_count(receiver: RTCRtpReceiver) -> int:

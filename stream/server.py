@@ -15,14 +15,15 @@ from typing import Any
 from aiohttp import web
 
 from stream import calls, joining, monitor, shelf
-from stream.access import ACCESS, Access, Handler, add_headers, mistakes_in_words, only, own_name_only
+from stream.access import ACCESS, Access, Handler, add_headers, errors_in_words, only, own_name_only
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
 from stream.engine import Engine
 from stream.joining import LAN, WEB
 from stream.lan import Lan
 from stream.offer import MAX_BYTES
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ SHUTDOWN_S = 1.0
 
 def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     """The application, open to a LAN where there is one; it ends the sessions when it is shut down."""
-    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[mistakes_in_words, own_name_only])
+    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[errors_in_words, own_name_only])
     app.on_response_prepare.append(add_headers)
     app[SESSIONS] = sessions
     app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
@@ -53,10 +54,16 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
 
 
 async def serve_until_stopped(
-    engine: Engine, settings: Settings, port: int, ready: Callable[[], None], lan: Lan | None = None
+    engine: Engine,
+    settings: Settings,
+    port: int,
+    ready: Callable[[], None],
+    lan: Lan | None = None,
+    stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve this computer, and a LAN, until SIGINT or SIGTERM; `ready` is called when the page can be opened.
+    """Serve this computer, and a LAN, until SIGINT or SIGTERM.
 
+    `ready` is called when the page can be opened, `stopping` when calls begin to be ended and files to be finished.
     A second signal ends the process where it stands. Raises `OSError` where a port is taken.
     """
     loop = asyncio.get_running_loop()
@@ -79,7 +86,10 @@ async def serve_until_stopped(
                 with _sentence(address, lan.port, "--lan-port"):
                     await connections.listen(address, lan.port, context)
         ready()
-        await stop.wait()
+        try:
+            await stop.wait()
+        finally:
+            stopping()
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""One camera: its peer, its live stream, viewers, view and recorder, from the offer to the end; and all of them."""
+"""One camera: its peer, its live stream, viewers, view and recorder, from the offer to the end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from typing import Any, Literal, TypeAlias, get_args
 from stream.audience import Audience
 from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
+from stream.ending import BROKE, HUNG_UP, Ending
 from stream.engine import Engine
+from stream.heap import give_back
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
 from stream.live import Counts, LiveStream, Painted
@@ -31,8 +33,6 @@ from stream.viewer import Viewer
 
 logger = logging.getLogger(__name__)
 
-REMEMBERED = 256
-"""Sessions and viewers that ended and whose second DELETE is no mistake."""
 CLOSE_S = 3.0
 """Seconds that a connection may take to close; the files are finished all the same."""
 
@@ -40,10 +40,6 @@ CLOSE_S = 3.0
 StreamName: TypeAlias = Literal["explained", "camera"]
 """What can be watched: the picture with its heatmap, or as the camera sent it."""
 STREAMS: tuple[StreamName, ...] = get_args(StreamName)
-
-
-class ServerFull(RuntimeError):
-    """All sessions or viewers that the server can serve are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +73,6 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
         self._began = time.monotonic()
-        self._why = ""
         # The phone and all viewers have one wish for a keyframe in common.
         self._want_explained = Wish(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
@@ -119,7 +114,7 @@ class Session:
             settings.encoders[peer.codec],
             send=lambda painted: session._from_thread(session._send, painted),
             want_keyframe=lambda: session._from_thread(peer.request_keyframe),
-            on_failure=lambda: session._from_thread(session._end, "the stream broke"),
+            on_failure=lambda: session._from_thread(session._end, BROKE),
         )
         session._recorder = Recorder(
             settings.recordings,
@@ -173,6 +168,8 @@ class Session:
             self._loop.call_soon_threadsafe(function, *arguments)
 
     def _receive(self, frame: EncodedFrame, rtp: int) -> None:
+        if self._closing is not None:
+            return
         excess = self._inflow.excess(frame)
         if excess is not None:
             self._end(excess)
@@ -242,185 +239,56 @@ class Session:
     async def _watch(self) -> None:
         limits = self._settings.limits
         while True:
-            await asyncio.sleep(1)
-            if self._peer.sources > limits.sources:
-                self._end(f"the camera sends more than {limits.sources} streams in one call")
             silent = time.monotonic() - self._peer.last_frame
-            if silent > limits.silent_s:
-                self._end(f"no picture for {silent:.0f} s")
+            if self._peer.sources > limits.sources:
+                words = f"The camera began more than {limits.sources} streams (SSRCs) in one call. Start it again."
+                self._end(Ending(words, "too-many-streams"))
+            elif silent >= limits.silent_s:
+                self._end(Ending(f"No picture came from the camera for {silent:.0f} s. Start it again.", "silent"))
             elif silent > limits.stalled_s and self._reported:
                 self._report(stalled(self._reported))
+            await asyncio.sleep(min(1.0, max(0.0, limits.silent_s - silent)))
 
-    def _end(self, reason: str) -> None:
+    def _end(self, ending: Ending) -> None:
         if self._closing is None:
-            self._why = reason
-            self._closing = self._loop.create_task(self._close())
+            self._closing = self._loop.create_task(self._close(ending))
 
-    async def _close(self) -> None:
+    async def _close(self, ending: Ending) -> None:
         self._watchdog.cancel()
         self._want_explained.fulfilled()
-        closes = [self._peer.close(), *(audience.close() for audience in self._audiences.values())]
-        closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
-        for error in await asyncio.gather(*closed, return_exceptions=True):
-            if error is not None:  # a connection that does not close must not keep the files open
-                logger.error("Session %s: a connection did not close", self.id, exc_info=error)
-        try:
+        hanging_up = self._loop.create_task(self._hang_up(ending.last_words))
+        try:  # a connection that does not close must not keep the files open
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
+            await asyncio.to_thread(give_back)
         finally:
-            self._tell()
+            await hanging_up
+            self._tell(ending)
             self._on_end(self)
 
-    def _tell(self) -> None:
+    async def _hang_up(self, last_words: str | None) -> None:
+        """End all connections."""
+        closes = [self._peer.close(last_words), *(each.close(last_words) for each in self._audiences.values())]
+        closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
+        for error in await asyncio.gather(*closed, return_exceptions=True):
+            if error is not None:
+                logger.error("Session %s: a connection did not close", self.id, exc_info=error)
+
+    def _tell(self, ending: Ending) -> None:
         """One line of the log for all of it."""
         seconds, counts = time.monotonic() - self._began, asdict(self.counts)
+        why = {"why": ending.reason, "code": ending.code}
         logger.info(
-            "Session %s ended after %.1f s: %s. Frames: %s.",
+            "Session %s ended after %.1f s. %s Frames: %s.",
             self.id,
             seconds,
-            self._why,
+            ending.reason,
             ", ".join(f"{count} {fate}" for fate, count in counts.items()),
-            extra={"about": {"session": self.id, "seconds": round(seconds, 3), "why": self._why, **counts}},
+            extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
         )
 
-    async def close(self) -> None:
+    async def close(self, ending: Ending = HUNG_UP) -> None:
         """End the call and finish the recording's files."""
-        self._end("closed")
+        self._end(ending)
         assert self._closing is not None
         await asyncio.shield(self._closing)
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose a session is: a device, and the address it calls from (None: this computer, which may have them all)."""
-
-    device: str
-    address: str | None = None
-
-
-HOST = Owner("host")
-
-
-class Sessions:
-    """All sessions of a server, and all who watch them."""
-
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.engine = engine
-        self.settings = settings
-        self._open: dict[str, Session] = {}
-        self._viewers: dict[str, Viewer] = {}
-        self._owners: dict[str, Owner] = {}  # of what is open, and of the newest that ended
-        self._ended: deque[str] = deque()
-        self._answering: list[Owner] = []
-        self._admitting = 0
-        self._closing = False
-
-    def __len__(self) -> int:
-        return len(self._open)
-
-    @property
-    def viewers(self) -> int:
-        """How many watch, all sessions together."""
-        return len(self._viewers)
-
-    @property
-    def counts(self) -> list[Counts]:
-        """What became of the frames of each session that runs."""
-        return [session.counts for session in self._open.values()]
-
-    def describe(self) -> list[dict[str, Any]]:
-        """The sessions, the oldest first, as JSON for those who may watch."""
-        return [session.describe() for session in self._open.values()]
-
-    async def start(
-        self, offer: str, owner: Owner = HOST, *, returns: bool = True, continues: str | None = None
-    ) -> Session:
-        """Answer an offer with a new session; raises `ServerFull`, and as `Session.answering` does."""
-        self._check_open()
-        self._make_room(owner)
-        self._answering.append(owner)
-        try:
-            session = await Session.answering(
-                offer, self.engine, self.settings, self._forget, returns=returns, continues=continues
-            )
-        finally:
-            self._answering.remove(owner)
-        self._open[session.id] = session
-        self._owners[session.id] = owner
-        try:
-            self._check_open()
-        except ServerFull:
-            await session.close()
-            raise
-        return session
-
-    def _make_room(self, owner: Owner) -> None:
-        owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
-        limits = self.settings.limits
-        if len(owners) >= limits.sessions:
-            raise ServerFull(
-                f"The server already serves {limits.sessions} cameras, as many as it can. "
-                "End one of them, or try again later."
-            )
-        most = limits.sessions_an_address
-        if owner.address is not None and sum(o.address == owner.address for o in owners) >= most:
-            raise ServerFull(
-                f"The server already serves {most} cameras of this device, as many as one may have. "
-                "End one of them, or try again in a moment."
-            )
-
-    def _check_open(self) -> None:
-        if self._closing:
-            raise ServerFull("The server is ending. Start it again, then call again.")
-
-    async def watch(self, session_id: str, stream: StreamName, offer: str, owner: Owner = HOST) -> Viewer:
-        """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
-        session = self._open[session_id]
-        self._check_open()
-        most = self.settings.limits.viewers
-        if len(self._viewers) + self._admitting >= most:
-            raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
-        self._admitting += 1
-        try:
-            viewer = await session.admit(offer, stream, self._forget)
-        except ConnectionError as error:  # it ended meanwhile
-            raise KeyError(session_id) from error
-        finally:
-            self._admitting -= 1
-        self._viewers[viewer.id] = viewer
-        self._owners[viewer.id] = owner
-        return viewer
-
-    def _forget(self, ended: Session | Viewer) -> None:
-        if self._open.pop(ended.id, None) is None and self._viewers.pop(ended.id, None) is None:
-            return
-        if isinstance(ended, Session):
-            self.settings.metrics.saw_end(ended.counts)
-        self._ended.append(ended.id)
-        if len(self._ended) > REMEMBERED:
-            del self._owners[self._ended.popleft()]
-
-    def recordings(self) -> dict[str, str]:
-        """By the folder's name of each recording whose files are open: the session's id."""
-        return {folder.name: session.id for session in self._open.values() for folder in session.recordings}
-
-    def command(self, session_id: str, text: str) -> None:
-        """Do what a command asks a session for; raises `KeyError` for no such session, and as `Session.command`."""
-        self._open[session_id].command(text)
-
-    def owner(self, made_id: str) -> Owner:
-        """Whose a session or a viewer is, or was a moment ago; raises `KeyError` for one that is not known."""
-        return self._owners[made_id]
-
-    async def end(self, made_id: str) -> None:
-        """End a session or a viewer, or nothing where it ended a moment before; raises `KeyError` for a stranger."""
-        if made_id in self._ended:
-            return
-        await (self._viewers.get(made_id) or self._open[made_id]).close()
-
-    async def close(self) -> None:
-        """End all sessions, finish their files, and take no new ones."""
-        self._closing = True
-        ends = await asyncio.gather(*(s.close() for s in list(self._open.values())), return_exceptions=True)
-        for error in filter(None, ends):
-            logger.error("A session did not end well: %r", error)

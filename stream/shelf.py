@@ -102,7 +102,7 @@ SHELF = web.AppKey("shelf", Shelf)
 def add_routes(app: web.Application) -> None:
     """Show the host the recordings of the `Sessions` that `app` holds; without a folder for them there are none."""
     host = only("host")
-    one = "/api/recordings/{id}"
+    one = "/api/recordings/{id:[^{}/.]+}"  # else a DELETE of `….zip` would seem to mean something
     app.router.add_get("/api/recordings", host(_list))
     app.router.add_get(one + ".zip", host(_bundle))
     app.router.add_get(one, host(_one))

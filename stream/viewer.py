@@ -11,7 +11,7 @@ from contextlib import suppress
 from aiortc import RTCPeerConnection, RTCRtpSender
 
 from stream import rtc_hooks
-from stream.channel import Reports
+from stream.channel import Reports, part
 from stream.codec import CodecName
 from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer
@@ -114,22 +114,23 @@ class Viewer:
         if self._pc.connectionState != "connected":
             self._end()
 
-    def _end(self) -> None:
+    def _end(self, last_words: str | None = None) -> None:
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close())
+            self._closing = asyncio.get_running_loop().create_task(self._close(last_words))
 
-    async def _close(self) -> None:
+    async def _close(self, last_words: str | None) -> None:
         self._patience.cancel()
         self._track.stop()
         try:
+            await part(self._reports.channel, last_words)
             await self._pc.close()
         except Exception:
             logger.exception("The connection of a viewer did not close.")
         finally:
             self._on_end(self)
 
-    async def close(self) -> None:
-        """End the connection; the viewer's browser is told."""
-        self._end()
+    async def close(self, last_words: str | None = None) -> None:
+        """End the connection; the viewer gets the last words first, if it takes them soon."""
+        self._end(last_words)
         assert self._closing is not None
         await asyncio.shield(self._closing)

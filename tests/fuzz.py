@@ -78,6 +78,13 @@ def bent(good: bytes, chance: random.Random) -> bytes:
     return bytes(data)
 
 
+def keep(target: str, mutant: bytes) -> Path:
+    """Write a mutant that did harm into a file, so that it can be tried again."""
+    path = Path(tempfile.gettempdir()) / f"fuzz-{target}-{hashlib.sha256(mutant).hexdigest()[:12]}"
+    path.write_bytes(mutant)
+    return path
+
+
 @dataclass
 class Outcome:
     """What came of a fuzz."""
@@ -140,9 +147,7 @@ def fuzz(target: str, seeds: Sequence[bytes], seconds: float, chance: random.Ran
         outcome.mutants += 1
         outcome.answers[said] += 1
         if said.startswith("FAULT"):
-            kept = Path(tempfile.gettempdir()) / f"fuzz-{target}-{hashlib.sha256(mutant).hexdigest()[:12]}"
-            kept.write_bytes(mutant)
-            outcome.faults.setdefault(said, str(kept))
+            outcome.faults.setdefault(said, str(keep(target, mutant)))
             child.end()
             child = Child(target)
     child.end()

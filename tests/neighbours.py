@@ -18,7 +18,8 @@ from stream.connections import MOST
 from stream.engine import Engine
 from stream.lan import Lan
 from stream.server import SESSIONS, make_app, running
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 
 
 @dataclass(frozen=True)

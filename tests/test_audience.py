@@ -19,7 +19,8 @@ from stream import viewer as viewer_module
 from stream.codec import EncodedFrame
 from stream.encoder import Encoder
 from stream.limits import Limits
-from stream.session import Session, Sessions, Settings
+from stream.session import Session, Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.neighbours import House

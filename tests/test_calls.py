@@ -26,7 +26,8 @@ from stream.planes import rgb_of
 from stream.recorder import SWITCH_EVERY_S
 from stream.rtc import Peer
 from stream.server import SESSIONS, make_app
-from stream.session import ServerFull, Sessions, Settings
+from stream.session import Settings
+from stream.sessions import ServerFull, Sessions
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.engines import SlowEngine, fast
@@ -351,8 +352,8 @@ def test_a_connection_that_does_not_close_well_ends_all_the_same(
 ) -> None:
     real = Peer.close
 
-    async def broken(self: Peer) -> None:
-        await real(self)
+    async def broken(self: Peer, last_words: str | None) -> None:
+        await real(self, last_words)
         raise AttributeError("half built")
 
     monkeypatch.setattr(Peer, "close", broken)

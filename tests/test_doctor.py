@@ -13,6 +13,8 @@ from stream.certificate import own_certificate
 from stream.doctor import Finding, examine
 from stream.encoder import HARDWARE, backends, problem_of
 from stream.lan import Address
+from tests import tiny
+from tests.serving import free_port, lan_arguments, serving
 
 
 def found(folder: Path, port: int = 1) -> dict[str, Finding]:
@@ -44,7 +46,25 @@ def test_a_taken_port_is_found(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         finding = found(tmp_path, port)[f"port {port}"]
     assert not finding.well
+    assert finding.says == "taken by another program"
     assert str(port + 1) in finding.advice
+
+
+def test_a_whycam_that_runs_is_told_from_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lan_port = free_port()
+    monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("127.0.0.1", "wlan0"),))
+    model = ["--model", str(tiny.bright_spot(tmp_path / "bright.onnx"))]
+    with serving(tmp_path, arguments=[*model, *lan_arguments(tmp_path, lan_port)]) as server:
+        port = int(server.url.rpartition(":")[2])
+        findings = {
+            finding.what: finding
+            for finding in examine(port=port, recordings=server.recordings, lan_port=lan_port, config=tmp_path)
+        }
+    said, phones = findings[f"port {port}"], findings[f"port {lan_port}"]
+    assert said.says == "whycam serves here: bright spot, cameras: 0, viewers: 0. All is well with it."
+    assert phones.says == "whycam serves here, for phones"
+    assert said.well
+    assert phones.well
 
 
 def test_the_addresses_for_phones_are_listed_with_what_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +81,7 @@ def test_the_addresses_for_phones_are_listed_with_what_to_try(tmp_path: Path, mo
 
 def test_the_certificate_is_looked_at_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("192.168.1.5", "wlan0"),))
-    monkeypatch.setattr(doctor, "_port", lambda _address, port, _option: Finding(f"port {port}", "free"))
+    monkeypatch.setattr(doctor, "_port", lambda _address, port, _option, _whycam: Finding(f"port {port}", "free"))
     assert "none yet" in found(tmp_path)["certificate"].says
     assert not (tmp_path / "config").exists()
     own_certificate(tmp_path / "config", ["192.168.1.4"])

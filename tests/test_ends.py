@@ -41,13 +41,16 @@ def test_one_signal_finishes_the_files_in_five_seconds_whoever_hangs_on(tmp_path
     async def end(server: Server) -> float:
         async with ClientSession() as http, calling(http, server.url, FRAMES) as phone:
             await phone.until(lambda: len(phone.reports) >= 40)
-            async with watching(http, server.url, phone.location.rpartition("/")[2]) as watcher:
+            async with watching(http, server.url, phone.location.rpartition("/")[2], reports=True) as watcher:
                 await watcher.tap.until(5)
                 start = time.monotonic()
                 server.process.send_signal(number)
                 code = await asyncio.to_thread(server.process.wait, 10)
+                took = time.monotonic() - start
                 assert code == 0
-                return time.monotonic() - start
+                assert [reply["ended"]["code"] for reply in phone.replies] == ["server-ends"]
+                assert watcher.reports[-1] == phone.replies[-1]
+                return took
 
     with serving(tmp_path, arguments=model(tmp_path)) as server:
         with linger(server):

@@ -30,7 +30,8 @@ from stream.planes import Bytes, copied, fitted
 from stream.process_engine import ProcessEngine
 from stream.questions import Policy
 from stream.recording import Recording
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from stream.sidecar import SidecarFrame, read_sidecar
 from tests import film, tiny
 from tests.engines import SlowEngine, fast

@@ -21,7 +21,8 @@ from stream.fit import Fit
 from stream.overlay import Painter, View
 from stream.planes import Bytes, copied
 from stream.recording import Recording
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from stream.sidecar import read_sidecar
 from tests import film, tiny
 from tests.engines import fast

@@ -199,6 +199,28 @@ def test_a_sender_that_begins_anew_is_followed_at_once(jump: int) -> None:
     assert receiver.wishes == 1
 
 
+def test_behind_an_outage_nothing_waits_for_what_is_sent_again() -> None:
+    # Ten seconds are missing. A sender repeats the last of them at once: without what they build on, and too late.
+    receiver, frames = Receiver(), stream([2] * 400)
+    for frame in frames[:50]:
+        receiver.add(*frame)
+    receiver.add(*frames[350])
+    assert receiver.numbers == [*range(50), 350]
+    assert receiver.losses == [50]
+    for frame in [*frames[300:350], *frames[351:]]:
+        receiver.add(*frame)
+    assert receiver.numbers == [*range(50), *range(350, 400)]
+    assert receiver.losses == [50]
+
+
+def test_a_camera_that_pauses_loses_nothing() -> None:
+    receiver, frames = Receiver(), stream([1, 3, 2])
+    later = [[replace(p, timestamp=p.timestamp + 900_000) for p in frame] for frame in frames[1:]]
+    receiver.add(*frames[0], *later[0], *later[1])
+    assert receiver.numbers == [0, 1, 2]
+    assert not receiver.losses
+
+
 def test_padding_between_frames_is_no_frame() -> None:
     frames = stream([2] * 6)
     padding = [

@@ -15,7 +15,8 @@ from aiohttp import ClientSession
 from stream import access, calls, codec, connections, offer, recording, rtc, viewer
 from stream.codec import EncodedFrame
 from stream.limits import LIMITS, Limits
-from stream.session import Owner, Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Owner, Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import Phone, calling

@@ -18,7 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from stream.limits import Limits
 from stream.logs import JsonLines
 from stream.pulse import Pulse
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import calling
@@ -146,10 +147,13 @@ def test_a_session_that_ends_is_one_line_that_adds_up(tmp_path: Path, caplog: py
     served(fast(tmp_path), Settings(), body)
     (record,) = [record for record in caplog.records if "ended after" in record.getMessage()]
     line = json.loads(JsonLines().format(record))
-    assert re.fullmatch(r"Session \S+ ended after [\d.]+ s: closed\. Frames: \d+ received, .*", line["says"])
+    assert re.fullmatch(
+        r"Session \S+ ended after [\d.]+ s\. The call was hung up\. Frames: \d+ received, .*", line["says"]
+    )
     assert line["received"] == line["decoded"] + line["lost"] >= 10
     assert line["decoded"] == line["explained"] + line["passed"] + line["dropped"]
-    assert (line["why"], line["level"], line["from"]) == ("closed", "info", "stream.session")
+    assert (line["why"], line["code"]) == ("The call was hung up.", None)
+    assert (line["level"], line["from"]) == ("info", "stream.session")
     assert 0 < line["seconds"] < 60
 
 

@@ -16,7 +16,8 @@ from stream import recording as module
 from stream.encoder import SOFTWARE, Encoder
 from stream.limits import Limits
 from stream.names import new_folder
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.children import until
 from tests.engines import fast

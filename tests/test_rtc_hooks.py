@@ -15,8 +15,10 @@ from aiortc.codecs.h264 import h264_depayload
 from aiortc.codecs.vpx import vp8_depayload
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.rate import RemoteBitrateEstimator
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtp import RtpPacket
 
-from stream import rtc_hooks
+from stream import rtc_hooks, uplink
 from stream.codec import CodecName
 from stream.jitter import FrameAssembler
 from tests import film
@@ -68,15 +70,24 @@ def test_the_sender_uses_what_we_put_in_place_of_its_parts() -> None:
     assert "self.__encoder.target_bitrate = bitrate" in rtcp
 
 
-def test_a_constant_bit_rate_is_said_at_once_and_then_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    now = 100.0
+def test_the_bit_rate_is_told_in_place_of_aiortcs_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the clocks' origins, and although the sender's wraps every 64 seconds."""
+    now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    estimator = rtc_hooks._ConstantBitRate(3_000_000)
-    answers = []
-    for _ in range(24):
-        answers.append(estimator.add(arrival_time_ms=0, abs_send_time=0, payload_size=1200, ssrc=7))
+    streams: dict[int, StreamStatistics] = {}
+    heard: list[int] = []
+    estimator = rtc_hooks._Estimator(streams, heard.append)
+    told = []
+    for number in range(8 * 70):
+        stamp = int((now + 61.0) * 2**18) & 0xFFFFFF
+        answer = estimator.add(arrival_time_ms=0, abs_send_time=stamp, payload_size=1200, ssrc=7)
+        streams.setdefault(7, StreamStatistics(90_000)).add(RtpPacket(sequence_number=number, timestamp=0))
+        told += [answer] if answer else []
         now += 0.125
-    assert [a for a in answers if a] == [(3_000_000, [7])] * 6
+    assert heard == [rate for rate, _ in told]
+    assert told[0] == (uplink.START, [7])
+    assert len(told) == 140
+    assert {rate for rate, _ in told[-100:]} == {uplink.MOST}
 
 
 def test_the_parts_have_the_names_that_we_reach_for() -> None:
@@ -186,7 +197,7 @@ def test_aiortc_asks_for_no_keyframe_of_its_own_accord() -> None:
     async def tap() -> None:
         pc = RTCPeerConnection()
         receiver = pc.addTransceiver("video").receiver
-        rtc_hooks.tap_receiver(receiver, lambda *_: None, lambda: lost.append(True), 1_000_000)
+        rtc_hooks.tap_receiver(receiver, lambda *_: None, lambda: lost.append(True))
         buffer = receiver._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
         flags = [buffer.add(packet)[0] for packet in (Packet(0, 0), Packet(2, 90_000), Packet(3, 180_000))]
         assert flags == [False, False, False]

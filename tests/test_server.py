@@ -14,7 +14,8 @@ from aiohttp.test_utils import TestServer
 from stream import access
 from stream.offer import MAX_BYTES
 from stream.server import make_app
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import Phone
@@ -72,9 +73,17 @@ BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "a cross-site fetch": (post("v=0", **{"Sec-Fetch-Site": "cross-site"}), 403, "another web site"),
     "an unknown call": (lambda http, base: http.delete(f"{base}/call/none"), 404, "no such call"),
     "a file outside": (lambda http, base: http.get(f"{base}/static/..%2fpyproject.toml"), 404, ""),
-    "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, ""),
+    "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, "nothing at this address"),
+    **{
+        f"a date that no calendar has, in {field}": (
+            get("/static/main.js", Range="bytes=0-9", **{field: f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"}),
+            400,
+            "no calendar",
+        )
+        for field in ("If-Modified-Since", "If-Unmodified-Since", "If-Range")
+    },
     "an odd expectation": (get("/", Expect="a miracle"), 417, "miracle"),
-    "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, ""),
+    "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, "It takes GET, OPTIONS, POST."),
 }
 
 
@@ -86,6 +95,15 @@ def test_a_bad_request_gets_its_code_and_a_sentence(tmp_path: Path, name: str) -
     assert words in text
     assert "Traceback" not in text
     assert access.HEADERS.items() <= headers.items()
+
+
+def test_who_is_lost_is_told_where_the_pages_are(tmp_path: Path) -> None:
+    async def ask(http: ClientSession, base: str) -> ClientResponse:
+        response = await http.get(f"{base}/nothing")
+        assert f"The camera's page is {base}/, the projector's {base}/watch." in await response.text()
+        return response
+
+    assert answer(tmp_path, ask)[0] == 404
 
 
 @pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/base.css", "/healthz"])

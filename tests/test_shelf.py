@@ -19,7 +19,8 @@ from yarl import URL
 from stream import archive, names
 from stream.codec import EncodedFrame
 from stream.server import make_app
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from stream.still import still
 from tests import film
 from tests.engines import fast

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import ClientSession
 
 from stream.codec import EncodedFrame
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from stream.sidecar import read_sidecar
 from tests import film
 from tests.engines import fast

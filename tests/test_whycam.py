@@ -134,6 +134,22 @@ def test_a_call_that_is_not_understood_ends_with_1(tmp_path: Path, arguments: li
     assert "Usage" in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["serve", "--port", "70000"], "Invalid value for '--port': Give a whole number from 1 to 65535, not '70000'."),
+        (["doctor", "--lan-port", "https"], "'--lan-port': Give a whole number from 1 to 65535, not 'https'."),
+        (["process", "a.mov", "--opacity", "3"], "'--opacity': Give a number from 0 to 1, not '3'."),
+        (["process", "a.mov", "--sure", "nan"], "'--sure': Give a number from 0 to 1, not 'nan'."),
+        (["process", "a.mov", "--every", "0"], "'--every': Give a whole number from 1 on, not '0'."),
+    ],
+)
+def test_a_number_out_of_range_is_said_with_the_range(tmp_path: Path, arguments: list[str], words: str) -> None:
+    done = run(*arguments, folder=tmp_path)
+    assert done.returncode == 1
+    assert words in done.stderr
+
+
 @pytest.mark.skipif(importlib.util.find_spec("keras") is not None, reason="Keras is installed here")
 def test_an_export_without_its_packages_says_which_to_install(tmp_path: Path) -> None:
     done = run("export", "vgg16", "--weights", "random", "-o", "out.onnx", folder=tmp_path)
@@ -262,11 +278,14 @@ def test_ctrl_c_in_a_terminal_finishes_the_files_first(tmp_path: Path) -> None:
             code = await asyncio.to_thread(server.process.wait, 5)
         assert code == 0
         assert not child.is_running()
-        assert "model" not in server.log.read_text().partition(READY)[2]  # it did not end before the streams
+        said = server.log.read_text().partition(READY)[2]
+        assert "model" not in said  # it did not end before the streams
+        assert "Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once." in said
 
     with serving(tmp_path, arguments=["--model", str(model)]) as server:
         asyncio.run(record(server))
     (recording,) = server.recordings.iterdir()
+    assert server.log.read_text().endswith(f"Ended. Recordings made: 1; the newest is {recording}.\n")
     session = json.loads((recording / "session.json").read_text())
     assert session["state"] == "ended"
     assert len(film.times(recording / "explained-000.mp4")) == session["counts"]["explained_recorded"] > 0

@@ -26,7 +26,7 @@ class Tap:
         self.payloads: list[bytes] = []
         self._codec = codec
         self._news = asyncio.Event()
-        rtc_hooks.tap_receiver(receiver, self._deliver, lambda: None, 1_000_000)
+        rtc_hooks.tap_receiver(receiver, self._deliver, lambda: None)
         assembler: FrameAssembler = cast(Any, receiver)._RTCRtpReceiver__jitter_buffer
         add = assembler.add
 

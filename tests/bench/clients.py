@@ -174,7 +174,7 @@ class CountingPhone(Phone):
         def deliver(_: int, data: bytes, rtp: int) -> None:
             self.came[rtp] = time.monotonic()
 
-        rtc_hooks.tap_receiver(self._transceiver.receiver, deliver, lambda: None, 3_000_000)
+        rtc_hooks.tap_receiver(self._transceiver.receiver, deliver, lambda: None)
         return await super().call(http, base, continues)
 
 

@@ -15,7 +15,8 @@ from aiohttp.test_utils import TestServer
 from playwright.sync_api import Browser, Page, expect
 
 from stream.server import SESSIONS, make_app
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests.browser.axe import assert_accessible
 from tests.engines import fast
 

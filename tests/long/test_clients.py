@@ -19,7 +19,8 @@ from aiortc import RTCSessionDescription
 
 from stream.codec import EncodedFrame
 from stream.rtc import LOOPBACK
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import SlowEngine, fast
 from tests.held import health, held, until_empty

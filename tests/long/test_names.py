@@ -15,7 +15,8 @@ from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
 from stream.server import make_app, running
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import Phone

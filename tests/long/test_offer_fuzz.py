@@ -16,7 +16,8 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
 from stream.server import make_app
-from stream.session import Sessions, Settings
+from stream.session import Settings
+from stream.sessions import Sessions
 from tests import film
 from tests.engines import fast
 from tests.phone import Phone

@@ -39,7 +39,7 @@ class Sender(Phone):
         """The picture that returns is not decoded."""
 
     async def call(self, http: ClientSession, base: str, continues: str = "") -> Any:
-        rtc_hooks.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None, 3_000_000)
+        rtc_hooks.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None)
         return await super().call(http, base, continues)
 
 
