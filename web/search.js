@@ -41,6 +41,7 @@ export class Search {
   #take() {
     const wanted = this.input.value.trim().toLowerCase();
     if (!wanted) return;
+    if (!this.names.length) return this.complain(words.common.problems.serverGone);
     const begins = this.names.findIndex((one) => one.toLowerCase().startsWith(wanted));
     const within = this.names.findIndex((one) => one.toLowerCase().includes(wanted));
     const number = [this.#is(wanted), begins, within].find((place) => place >= 0);

@@ -194,7 +194,7 @@ export class Tile {
 /** @param {import('./evidence.js').Evidence | null} evidence */
 function hiding(evidence) {
   const { signs } = words.wall;
-  if (!evidence) return signs.hiding;
+  if (!evidence?.drawn) return signs.hiding;
   return evidence.ago ? signs.hiddenAgo(evidence.ago) : signs.hidden;
 }
 

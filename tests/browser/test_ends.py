@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
 import pytest
 from aiohttp.test_utils import TestServer
 from playwright.sync_api import Browser, Page, expect
 
+from stream.ending import Code, Ending
 from stream.server import SESSIONS, make_app
 from stream.session import Settings
 from stream.sessions import Sessions
 from tests.browser.axe import assert_accessible
 from tests.engines import fast
+from tests.serving import serving
 
 REASON = "A sentence of the server's."
 AGAIN = "Die Seite versucht es von selbst wieder"
 FIRST_PAUSE_MS = 500
 """Until the page calls again (`AGAIN_MS` in web/attempt.js)."""
 
+FINAL = {
+    "too-large": ("Das Bild dieser Kamera ist größer, als der Server es nimmt.", "Wähle eine andere Kamera"),
+    "too-fast": ("Diese Kamera sendet mehr Bilder in der Sekunde", "Wähle eine andere Kamera"),
+    "too-many-streams": ("Diese Seite hat mehr gesendet", "Lade sie neu"),
+}
+PASSING = {
+    "server-ends": "Der Server wurde beendet.",
+    "silent": "Von der Kamera dieses Geräts kam eine Weile kein Bild",
+    "a-later-one": "Die Verbindung ist abgebrochen.",
+}
+
 
 @dataclass(frozen=True)
 class Here:
-    """A server in this process, whose sessions say what a test wants them to."""
+    """A server in this process, whose sessions end as a test wants them to."""
 
     url: str
     sessions: Sessions
     loop: asyncio.AbstractEventLoop
 
     def end(self, code: str) -> None:
-        """The last word in each call, then its end."""
-
-        async def say() -> None:
-            for session in list(self.sessions._open.values()):
-                session._peer.report(json.dumps({"ended": {"code": code, "reason": REASON}}))
-                await asyncio.sleep(0.3)  # as long as a message may take
-                await session.close()
-
-        asyncio.run_coroutine_threadsafe(say(), self.loop).result(20)
+        """End each call for this reason, as the server does."""
+        for session in list(self.sessions._open.values()):
+            self.loop.call_soon_threadsafe(session._end, Ending(REASON, cast(Code, code)))
 
 
 @contextmanager
@@ -88,13 +95,13 @@ def live(browser: Browser, here: Here) -> Iterator[Page]:
     page.context.close()
 
 
+def test_every_reason_is_tried_here() -> None:
+    assert {*FINAL, *PASSING} - {"a-later-one"} == set(get_args(Code))
+
+
 @pytest.mark.parametrize(
     ("code", "what", "next_step"),
-    [
-        ("too-large", "Das Bild dieser Kamera ist größer, als der Server es nimmt.", "Wähle eine andere Kamera"),
-        ("too-fast", "Diese Kamera sendet mehr Bilder in der Sekunde", "Wähle eine andere Kamera"),
-        ("too-many-streams", "Diese Seite hat mehr gesendet", "Lade sie neu"),
-    ],
+    [(code, *words) for code, words in FINAL.items()],
 )
 def test_a_call_that_would_end_again_in_the_same_way_is_not_made_again(
     live: Page, here: Here, code: str, what: str, next_step: str
@@ -115,11 +122,7 @@ def test_a_call_that_would_end_again_in_the_same_way_is_not_made_again(
 
 @pytest.mark.parametrize(
     ("code", "what"),
-    [
-        ("server-ends", "Der Server wurde beendet."),
-        ("silent", "Von der Kamera dieses Geräts kam eine Weile kein Bild"),
-        ("a-later-one", "Die Verbindung ist abgebrochen."),
-    ],
+    PASSING.items(),
 )
 def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: str, what: str) -> None:
     live.evaluate("""() => {
@@ -131,3 +134,19 @@ def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: 
     expect(live.locator("body")).to_have_attribute("data-state", "reconnecting")
     expect(live.locator("body")).to_have_attribute("data-state", "live", timeout=20_000)
     assert any(text.startswith(what) and AGAIN in text for text in live.evaluate("() => window.said"))
+
+
+@pytest.mark.parametrize(
+    ("limits", "code", "state"), [({"pixels": 1000}, "too-large", "idle"), ({"frame_rate": 4}, "too-fast", "lost")]
+)
+def test_a_camera_that_sends_too_much_is_told_so(
+    browser: Browser, tmp_path: Path, limits: dict[str, float], code: str, state: str
+) -> None:
+    page = browser.new_context(locale="de-DE").new_page()
+    with serving(tmp_path, slowed=0.05, limits=limits) as server:
+        page.goto(server.url)
+        page.click("#start")
+        expect(page.locator("#error")).to_contain_text(FINAL[code][0], timeout=20_000)
+        page.wait_for_timeout(4 * FIRST_PAUSE_MS)
+        expect(page.locator("body")).to_have_attribute("data-state", state)
+    page.context.close()

@@ -13,21 +13,22 @@ HIDDEN = {"class": 7, "label": "cup", "before": 0.5, "after": 0.2, "age_ms": 900
 REPORT = {"hidden": HIDDEN, "classes": [7, 8], "frozen": False, "view": {"hold": []}}
 
 
-CASES: list[tuple[dict[str, Any], int | None]] = [
-    ({}, 0),
-    ({"classes": [8, 7]}, None),
-    ({"classes": [8, 7], "view": {"hold": [7]}}, 0),
-    ({"view": {"hold": [8, 7]}}, None),
-    ({"hidden": HIDDEN | {"age_ms": 1600}}, 2),
-    ({"hidden": HIDDEN | {"age_ms": 9000}}, 9),
-    ({"hidden": HIDDEN | {"age_ms": 9000}, "frozen": True}, 0),
+CASES: list[tuple[dict[str, Any], tuple[int, bool] | None]] = [
+    ({}, (0, True)),
+    ({"classes": [8, 7]}, (0, False)),
+    ({"classes": [8, 7], "view": {"hold": [7]}}, (0, True)),
+    ({"view": {"hold": [8, 7]}}, (0, False)),
+    ({"hidden": HIDDEN | {"age_ms": 1600}}, (2, True)),
+    ({"hidden": HIDDEN | {"age_ms": 9000}}, (9, True)),
+    ({"hidden": HIDDEN | {"age_ms": 9000}, "frozen": True}, (0, True)),
     ({"hidden": None}, None),
 ]
 
 
-def test_it_is_shown_only_for_the_drawn_class_and_with_its_age(page: Page, tmp_path: Path) -> None:
-    ask = "async (report) => (await import('/static/evidence.js')).evidenceOf(report)?.ago ?? null"
+def test_it_tells_its_age_and_whether_it_is_of_the_drawn_class(page: Page, tmp_path: Path) -> None:
+    ask = "async (report) => (await import('/static/evidence.js')).evidenceOf(report)"
     with serving(tmp_path, arguments=["--no-record"]) as server:
         page.goto(server.url)
-        for changed, ago in CASES:
-            assert page.evaluate(ask, REPORT | changed) == ago, changed
+        for changed, told in CASES:
+            found = page.evaluate(ask, REPORT | changed)
+            assert (found and (found["ago"], found["drawn"])) == told, changed

@@ -146,7 +146,7 @@ def test_why_a_recording_stopped_early_is_said_in_the_pages_language(
     note.write_text(json.dumps(session))
     page = browser.new_context(locale=locale).new_page()
     opened(page, server)
-    expect(page.locator(f"[data-session={recording.rpartition('_')[2]}] .cut")).to_have_text(marked)
+    expect(page.locator(f"[data-session='{recording.rpartition('_')[2]}'] .cut")).to_have_text(marked)
     opened(page, server, recording)
     expect(page.locator("#facts")).to_contain_text(told)
     expect(page.locator("#facts")).not_to_contain_text("The disk is full.")
