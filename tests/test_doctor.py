@@ -61,7 +61,8 @@ def test_a_whycam_that_runs_is_told_from_another_program(tmp_path: Path, monkeyp
             for finding in examine(port=port, recordings=server.recordings, lan_port=lan_port, config=tmp_path)
         }
     said, phones = findings[f"port {port}"], findings[f"port {lan_port}"]
-    assert said.says == "whycam serves here: bright spot, cameras: 0, viewers: 0. All is well with it."
+    # On a busy machine it says that its answers come late.
+    assert said.says.startswith("whycam serves here: bright spot, cameras: 0, viewers: 0. ")
     assert phones.says == "whycam serves here, for phones"
     assert said.well
     assert phones.well
