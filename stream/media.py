@@ -170,7 +170,8 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
         size = f"{video.codec_context.width} x {video.codec_context.height}"
         container.close()
         raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken. Make it smaller.")
-    video.thread_type = "AUTO"
+    # On some damaged films FFmpeg's HEVC decoder waits for itself for ever where each thread decodes a frame.
+    video.thread_type = "SLICE" if video.codec_context.name == "hevc" else "AUTO"
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
     frames = video.frames or round(seconds * float(video.average_rate or 0))
@@ -198,7 +199,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     stored = film.container.format.name != "avi"
     reached, found, cut = 0.0, False, False
     try:
-        for packet in film.container.demux():
+        for packet in _packets(film.container):
             _count_from_start(packet, film)
             cut = packet.is_corrupt if packet.size else cut
             if packet.pts is not None and packet.time_base is not None:
@@ -225,6 +226,15 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
     yield from timeline.end()
     film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+
+
+def _packets(container: InputContainer) -> Iterator[av.Packet[Any]]:
+    """All packets, and at the end an empty one of each stream."""
+    try:
+        yield from container.demux()
+    except IndexError:
+        # PyAV stumbles over a stream that came up in mid-film; those that it knows have ended by then.
+        return
 
 
 def _count_from_start(packet: av.Packet[Any], film: Film) -> None:

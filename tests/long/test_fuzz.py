@@ -24,7 +24,7 @@ from stream.sidecar import SidecarFrame, SidecarWriter
 from tests import film, tiny
 from tests.fuzz import Child, bent, fuzz, keep
 from tests.held import held
-from tests.serving import READY, serving
+from tests.serving import READY, ROOT, serving
 
 pytestmark = pytest.mark.timeout(900)
 TEN_MINUTES = 600.0
@@ -124,6 +124,8 @@ CRASHES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "a film in a codec that nobody knows": ("film", lambda data: data.replace(b"avc1", b"\0\0\0\0"), "refused"),
 }
 """What the fuzz found, each mended since."""
+KEPT = ROOT / "tests" / "data" / "fuzz"
+"""What it found and nobody could bend by hand; a file's name begins with its target."""
 
 
 @pytest.mark.parametrize("name", CRASHES)
@@ -134,6 +136,13 @@ def test_what_the_fuzz_found_is_taken_or_refused_in_words(tmp_path: Path, name: 
     assert mutant != good
     child = Child(target)
     assert child.try_one(mutant) == said
+    child.end()
+
+
+@pytest.mark.parametrize("file", sorted(KEPT.iterdir()), ids=lambda file: file.stem)
+def test_what_the_fuzz_kept_does_no_harm(file: Path) -> None:
+    child = Child(file.name.partition("-")[0])
+    assert child.try_one(file.read_bytes()) in ("taken", "refused")
     child.end()
 
 
