@@ -47,7 +47,7 @@ bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its 
 	$(BUNDLED)/python -m export.bundled $(ARGS)
 
 clean: ## remove environments, caches and build output; recordings stay
-	rm -rf .venv .venv-export .venv-bundled tests/web/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-export .venv-bundled tests/web/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.

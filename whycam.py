@@ -262,7 +262,7 @@ def serve(
     settings = Settings(media=media, encoders=encoders, recordings=None if no_record else recordings.resolve())
     shelf = settings.recordings
     screen.print(f"Recordings: {f'{shelf} (none: --no-record)' if shelf else 'none'}", markup=False)
-    before = [] if shelf is None else names.recordings(shelf)
+    before = frozenset(() if shelf is None else names.recordings(shelf))
 
     start_logging(_one_of("log format", log, FORMATS))
     if shelf is not None:

@@ -36,7 +36,7 @@ class Course:
     """What the frames up to now tell: `add` them as they are written, or `catch_up` with a sidecar.
 
     It reads on where it had read to, so that a growing sidecar is read once. A long one takes no more memory than a
-    short one: where the best class changes with every frame, all runs would be a mebibyte a minute.
+    short one: where the best class changes with every frame, all runs would be a third of a mebibyte a minute.
     """
 
     def __init__(self) -> None:

@@ -12,8 +12,11 @@ GIVE_UP_AFTER = 90_000 * 3 // 10
 it takes 200 ms to ask for it and get it."""
 
 
-OUTAGE = 90_000
-"""RTP time, one second, for which the network carried nothing: more is missing than a sender keeps for repetition."""
+OUTAGE, OUTAGE_PACKETS = 90_000, 32
+"""RTP time, one second, for which the network carried nothing, and what is missing at least: more than a sender keeps
+for repetition."""
+ANEW = 8192
+"""Packets; a longer jump is one of a sender that began anew, with a frame's first packet."""
 
 
 class MediaPacket(Protocol):
@@ -50,11 +53,12 @@ class FrameAssembler:
         lost = False
         if ahead >= 0x8000 and 0x10000 - ahead <= CAPACITY:
             return False, None  # it comes too late, or a second time
-        outage = ahead > 0 and (packet.timestamp - self._newest & 0xFFFFFFFF) in range(OUTAGE, 1 << 31)
+        outage = ahead >= OUTAGE_PACKETS and (packet.timestamp - self._newest & 0xFFFFFFFF) in range(OUTAGE, 1 << 31)
         self._newest = packet.timestamp
         if ahead >= CAPACITY or outage:  # the sender began anew, or the gap is hopeless
             self._packets.clear()
             self._next = packet.sequence_number
+            self._spoiled = packet.timestamp if outage and ahead < ANEW else None
             self._on_loss()
             lost = True
         self._packets[packet.sequence_number] = packet

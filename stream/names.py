@@ -5,6 +5,7 @@ Whatever else lies on the shelf is not ours.
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -34,10 +35,12 @@ def new_folder(shelf: Path, recording_id: str | None = None) -> Path:
 
 def recordings(shelf: Path) -> list[Path]:
     """The folders of all recordings on a shelf, the oldest first; nothing outside it, and none where it is missing."""
-    if not shelf.is_dir():
+    try:
+        with os.scandir(shelf) as entries:
+            names = [e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
+    except FileNotFoundError:
         return []
-    found = [folder for folder in shelf.iterdir() if _NAME.fullmatch(folder.name)]
-    return sorted(folder for folder in found if folder.is_dir() and not folder.is_symlink())
+    return [shelf / name for name in sorted(names)]
 
 
 def find(shelf: Path, name: str) -> Path | None:

@@ -131,6 +131,7 @@ class Peer:
         self._pc = pc
         self._events = events
         self._clock = _Unwrap()
+        self._carried = 0  # by the way to us, in bit/s
         self._told = False  # what the way back carries
         self._track: PacketTrack | None = None
         self._reports = Reports()
@@ -235,9 +236,10 @@ class Peer:
         await self._pc.close()
 
     def _suppose(self, bit_rate: int) -> None:
-        """The way to us carries that; until the camera has told of it, which takes a browser five seconds, the way back
-        is supposed to carry as much."""
-        if not self._told:
+        """The way to us carries that: where it turns out to be full, the way back is supposed to carry no more, until
+        the camera tells of it, which takes a browser five seconds."""
+        full, self._carried = bit_rate < self._carried, bit_rate
+        if full and not self._told and self._track is not None:
             self._events.on_bit_rate(bit_rate)
 
     def _hear(self, bit_rate: int) -> None:

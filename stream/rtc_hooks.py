@@ -17,6 +17,7 @@ from aiortc.codecs.vpx import Vp8Encoder
 
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.jitter import FrameAssembler, MediaPacket
+from stream.limits import LIMITS
 from stream.uplink import Uplink
 
 _ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
@@ -91,8 +92,10 @@ class _Estimator:
             self._origin = delay_s
         half = _ABS_SEND_TIME_WRAP_S / 2
         delay_s = (delay_s - self._origin + half) % _ABS_SEND_TIME_WRAP_S - half
-        streams = self._streams.values()
-        expected, received = (sum(getattr(s, f"packets_{what}") for s in streams) for what in ("expected", "received"))
+        if len(self._streams) > LIMITS.sources:  # the call is about to end for it
+            return None
+        expected = sum(stream.packets_expected for stream in self._streams.values())
+        received = sum(stream.packets_received for stream in self._streams.values())
         told = self._uplink.add(arrival_s, delay_s, payload_size, expected, received)
         if told is None:
             return None

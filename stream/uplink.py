@@ -4,6 +4,9 @@ Congestion control of a receiver, after draft-ietf-rmcat-gcc-02. Its measure of 
 cannot be used in Python: it takes the event loop's jitter for congestion, and a browser's picture shrinks on a network
 that lost nothing. Here the least delay of half a second counts: it rises only where every packet had to wait, in the
 network or before a processor that cannot keep up.
+
+Losses are seen where packets that are sent again come as a stream of their own (RTX), as a browser's do; of others only
+the delay tells.
 """
 
 from __future__ import annotations
@@ -11,15 +14,18 @@ from __future__ import annotations
 from collections import deque
 
 MOST = 3_000_000
-"""In bit/s: of 640x480 to 1280x720."""
+"""In bit/s; enough for 1280x720."""
 START = 1_000_000
 LEAST = 250_000
+"""Less shows nothing: a narrower network than that stays full."""
 WINDOW_S = 0.5
 HEAVY_LOSS, LIGHT_LOSS = 0.10, 0.06
 """Parts of the packets of two seconds: beyond, a camera sends less; below, more."""
 STANDING_S, RISING_S = 0.1, 0.03
-"""More delay than the least in the last ten seconds: a queue stands in the network, or it may be about to."""
-_DELAYS, _COUNTS = 20, 4  # windows
+"""More delay than the least of the last minute: a queue stands in the network, or it may be about to."""
+FEW = 50
+"""Packets of which no part that is lost tells anything."""
+_DELAYS, _COUNTS, _FLAT = 120, 4, 4  # windows
 _LESS, _MORE, _MORE_AT_FIRST = 0.85, 1.05, 1.5
 
 
@@ -29,6 +35,7 @@ class Uplink:
     def __init__(self) -> None:
         self.bit_rate = START
         self._began: float | None = None
+        self._last = 0.0
         self._bytes = 0
         self._delay = 0.0  # the least of this window
         self._delays: deque[float] = deque(maxlen=_DELAYS)
@@ -43,27 +50,44 @@ class Uplink:
         if self._began is None:
             self._begin(arrival_s, delay_s, size, expected, received)
             return self.bit_rate
-        elapsed = arrival_s - self._began
-        if elapsed >= WINDOW_S:
-            self._decide(elapsed, expected - self._counts[0][0], received - self._counts[0][1])
+        if arrival_s - self._began >= WINDOW_S:
+            self._decide(expected - self._counts[0][0], received - self._counts[0][1])
             self._begin(arrival_s, delay_s, size, expected, received)
             return self.bit_rate
+        self._last = arrival_s
         self._bytes += size
         self._delay = min(self._delay, delay_s)
         return None
 
     def _begin(self, arrival_s: float, delay_s: float, size: int, expected: int, received: int) -> None:
-        self._began, self._bytes, self._delay = arrival_s, size, delay_s
+        self._began = self._last = arrival_s
+        self._bytes, self._delay = size, delay_s
         self._counts.append((expected, received))
 
-    def _decide(self, elapsed: float, expected: int, received: int) -> None:
-        loss = 1 - received / expected if expected > 0 else 0.0
+    def _decide(self, expected: int, received: int) -> None:
+        loss = 1 - received / expected if expected >= FEW else 0.0
         self._delays.append(self._delay)
         queue = self._delay - min(self._delays)
-        if loss > HEAVY_LOSS or queue > STANDING_S:
-            self._more = _MORE
-            self._counts.clear()  # what was lost before is no reason for still less
-            carried = self._bytes * 8 / elapsed
-            self.bit_rate = round(max(LEAST, min(self.bit_rate, _LESS * carried)))
+        if queue > STANDING_S:
+            self._decrease(_LESS * self._carried())
+            if loss < LIGHT_LOSS and self._is_flat():
+                self._delays.clear()  # sending less changed nothing: the way is a longer one than before
+        elif loss > HEAVY_LOSS:
+            self._decrease(self.bit_rate * (1 - loss / 2))
         elif loss < LIGHT_LOSS and queue < RISING_S:
             self.bit_rate = round(min(MOST, self.bit_rate * self._more))
+
+    def _decrease(self, bit_rate: float) -> None:
+        self._more = _MORE
+        self._counts.clear()  # what was lost before is no reason for still less
+        self.bit_rate = round(max(LEAST, min(self.bit_rate, bit_rate)))
+
+    def _carried(self) -> float:
+        """Bits a second of this window, up to its last packet: behind it may be a gap."""
+        assert self._began is not None
+        return self._bytes * 8 / (self._last - self._began) if self._last > self._began else self.bit_rate
+
+    def _is_flat(self) -> bool:
+        """Whether every packet has waited equally long for a while."""
+        newest = list(self._delays)[-_FLAT:]
+        return min(newest) - min(self._delays) > STANDING_S and max(newest) - min(newest) < RISING_S

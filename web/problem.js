@@ -52,5 +52,5 @@ export class Problem extends Error {
   }
 
   /** What happened, without what to do about it, where the server ended a call. */
-  get why() { return coded(words.phone.ended, this.code, [''])[0]; }
+  get why() { return this.code ? coded(words.phone.ended, this.code, [words.phone.serverEnded])[0] : ''; }
 }

@@ -28,14 +28,14 @@ FIRST_PAUSE_MS = 500
 """Until the page calls again (`AGAIN_MS` in web/attempt.js)."""
 
 FINAL = {
-    "too-large": ("Das Bild dieser Kamera ist größer, als der Server es nimmt.", "Wähle eine andere Kamera"),
+    "too-large": ("Das Bild dieser Kamera ist größer, als der Server annimmt.", "Wähle eine andere Kamera"),
     "too-fast": ("Diese Kamera sendet mehr Bilder in der Sekunde", "Wähle eine andere Kamera"),
     "too-many-streams": ("Diese Seite hat mehr gesendet", "Lade sie neu"),
 }
 PASSING = {
     "server-ends": "Der Server wurde beendet.",
     "silent": "Von der Kamera dieses Geräts kam eine Weile kein Bild",
-    "a-later-one": "Die Verbindung ist abgebrochen.",
+    "a-later-one": "Der Server hat die Verbindung beendet.",
 }
 
 

@@ -43,16 +43,16 @@ const common = {
       404: 'Das kennt der Server nicht oder nicht mehr. Lade die Seite neu.',
       'watch 404': 'Diese Kamera ist nicht mehr live.',
       'command 404': 'Diese Kamera ist nicht mehr live.',
-      408: 'Das Netz war dafür zu langsam. Geh näher an das WLAN und versuch es dann noch einmal.',
-      409: 'Die Aufnahme lässt sich nicht bewegen: Sie wird noch geschrieben, oder ein anderes Programm benutzt ihre '
+      408: 'Das Netz war dafür zu langsam. Geh näher an den WLAN-Router und versuch es dann noch einmal.',
+      409: 'Die Aufnahme lässt sich gerade nicht löschen oder zurückholen: Sie wird noch geschrieben, oder ein anderes Programm benutzt ihre '
         + 'Dateien. Versuch es später noch einmal.',
-      413: 'Dieser Browser bietet mehr Wege für die Verbindung an, als der Server nimmt. Schalte auf diesem Gerät VPNs und '
+      413: 'Dieser Browser bietet mehr Wege für die Verbindung an, als der Server annimmt. Schalte auf diesem Gerät VPNs und '
         + 'virtuelle Netze ab und versuch es dann noch einmal.',
-      421: 'Unter dieser Adresse kennt sich der Server nicht. Scanne den Code, den der Computer jetzt zeigt.',
+      421: 'Der Server hat diesen Namen nicht. Scanne den Code, den der Computer jetzt zeigt.',
       429: 'Dieses Gerät ruft zu oft an. Warte eine Minute und versuch es dann noch einmal.',
       'join 429': 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '
         + 'Computer jetzt zeigt.',
-      431: 'Dieser Browser schickt mit jeder Anfrage mehr, als der Server nimmt. Lösche die Cookies dieser Seite und '
+      431: 'Dieser Browser schickt mit jeder Anfrage mehr, als der Server annimmt. Lösche die Cookies dieser Seite und '
         + 'scanne den Code dann noch einmal.',
       500: 'Der Server hat einen Fehler gemacht; sein Protokoll sagt mehr. Versuch es gleich noch einmal.',
       503: 'Der Server nimmt jetzt keine Kamera mehr an: Er hat so viele, wie er bedienen kann, oder dieses Gerät so '
@@ -141,13 +141,13 @@ const phone = {
 
   serverEnded: 'Der Server hat die Verbindung beendet.',
   ended: {
-    'too-large': ['Das Bild dieser Kamera ist größer, als der Server es nimmt.', 'Wähle eine andere Kamera und starte dann neu.'],
-    'too-fast': ['Diese Kamera sendet mehr Bilder in der Sekunde, als der Server nimmt.',
+    'too-large': ['Das Bild dieser Kamera ist größer, als der Server annimmt.', 'Wähle eine andere Kamera und starte dann neu.'],
+    'too-fast': ['Diese Kamera sendet mehr Bilder in der Sekunde, als der Server annimmt.',
       'Wähle eine andere Kamera und starte dann neu.'],
     'too-many-streams': ['Diese Seite hat mehr gesendet, als eine Verbindung haben darf.', 'Lade sie neu und starte dann neu.'],
     silent: ['Von der Kamera dieses Geräts kam eine Weile kein Bild, also hat der Server die Verbindung beendet.',
       'Sieh nach, ob eine andere App die Kamera benutzt, und starte dann neu.'],
-    'server-ends': ['Der Server wurde beendet.', 'Starte whycam auf dem Computer und dann hier neu.'],
+    'server-ends': ['Der Server wurde beendet.', 'Starte whycam dort wieder, dann hier neu.'],
   },
   again: (why) => `${why || 'Die Verbindung ist abgebrochen.'} Die Seite versucht es von selbst wieder, auch wenn der Server `
     + 'neu startet.',
@@ -176,7 +176,7 @@ const phone = {
     stalled: 'Von der Kamera dieses Geräts kommt kein Bild. Benutzt sie eine andere App, oder ist das Netz weg?',
     restarting: 'Das Modell startet neu; bis dahin geht das Bild ohne Heatmap weiter.',
     slowModel: (time) => `Das Modell braucht ${time} für ein Bild; die Heatmap folgt solange dem Gegenstand.`,
-    losing: (frames) => `Das Netz hat gerade ${frames} Bilder verloren. Geh näher an das WLAN.`,
+    losing: (frames) => `Das Netz hat gerade ${frames} Bilder verloren. Geh näher an den WLAN-Router.`,
     fewFrames: (fps) => `Nur ${fps} Bilder in der Sekunde kommen zurück: Der Computer oder das Netz hat zu viel zu tun.`,
     late: (time) => `Das Bild kommt ${time} zu spät: Der Computer oder das Netz hat zu viel zu tun.`,
   },
@@ -187,7 +187,7 @@ const phone = {
     'disk-full': 'Die Aufnahme hat angehalten: Der Datenträger des Computers ist voll. Was aufgenommen ist, ist '
       + 'vollständig, und sie geht weiter, wenn wieder Platz ist.',
     folder: 'Es wird nichts aufgenommen: Der Ordner dafür lässt sich nicht anlegen. Das Protokoll des Computers sagt, warum.',
-    failed: 'Die Aufnahme hat aufgehört: Ihre Dateien lassen sich nicht schreiben. Das Protokoll des Computers sagt, warum.',
+    failed: 'Die Aufnahme hat aufgehört: Die Dateien lassen sich nicht schreiben. Das Protokoll des Computers sagt, warum.',
   },
 
   problems: {
@@ -212,7 +212,7 @@ const phone = {
       'not-a-command': 'Der Server hat diese Seite nicht verstanden. Lade sie neu und versuch es dann noch einmal.',
       'unknown-key': 'Das kennt der Server noch nicht: Er ist älter als diese Seite. Lade sie neu und versuch es dann noch '
         + 'einmal.',
-      'wrong-value': 'Diese Einstellung hat der Server nicht genommen. Lade die Seite neu und versuch es dann noch einmal.',
+      'wrong-value': 'Diese Einstellung hat der Server nicht angenommen. Lade die Seite neu und versuch es dann noch einmal.',
       'no-recordings': 'Dieser Server nimmt nichts auf. Starte ihn ohne --no-record.',
       'too-soon': 'Die Aufnahme wurde eben erst umgeschaltet. Versuch es in einer Sekunde noch einmal.',
     },
@@ -294,7 +294,7 @@ const shelf = {
   ended: {
     'cut-off': 'abgeschnitten: Computer oder Server blieben stehen, die Filme reichen bis dorthin',
     'disk-full': 'vorzeitig beendet: Der Datenträger war voll',
-    failed: 'vorzeitig beendet: Ihre Dateien ließen sich nicht schreiben',
+    failed: 'vorzeitig beendet: Die Dateien ließen sich nicht schreiben',
   },
   mostly: 'Was vor allem zu sehen war',
   remove: 'Löschen',

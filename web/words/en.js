@@ -46,7 +46,7 @@ const common = {
       'watch 404': 'This camera is not live any more.',
       'command 404': 'This camera is not live any more.',
       408: 'The network was too slow for this. Go nearer to the Wi-Fi, then try again.',
-      409: 'The recording cannot be moved: it is still being written, or another program uses its files. Try again later.',
+      409: 'The recording cannot be deleted or brought back now: it is still being written, or another program uses its files. Try again later.',
       413: 'This browser offers more ways to connect than the server takes. Switch off VPNs and virtual networks on this '
         + 'device, then try again.',
       421: 'The server does not go by this address. Scan the code that the computer shows now.',
