@@ -191,11 +191,13 @@ export class Tile {
   }
 }
 
-/** @param {import('./evidence.js').Evidence | null} evidence */
+/** What stands large may be of another class by now. @param {import('./evidence.js').Evidence | null} evidence */
 function hiding(evidence) {
-  const { signs } = words.wall;
-  if (!evidence?.drawn) return signs.hiding;
-  return evidence.ago ? signs.hiddenAgo(evidence.ago) : signs.hidden;
+  const { signs, without } = words.wall;
+  if (!evidence) return signs.hiding;
+  const { label, before, after, ago, drawn } = evidence;
+  const told = drawn ? '' : `: ${label} ${without(percent(before), percent(after))}`;
+  return `${signs.hidden}${told}${ago ? `, ${words.phone.ago(ago)}` : ''}`;
 }
 
 /** @param {Element} element @param {string} text */

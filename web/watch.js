@@ -213,6 +213,7 @@ function toggleHelp() {
   find('help-viewer', HTMLElement).hidden = host;
   find('help-viewer', HTMLElement).textContent = words.wall.onlyHost;
   help.showModal();
+  help.scrollTop = 0; // the button that has the keyboard now is at its end
 }
 
 function fillHelp() {

@@ -155,6 +155,9 @@ def test_hidden_evidence_tells_both_probabilities(wall: Page, server: Server) ->
         told(wall, "r.labels.length === 5")
         wall.keyboard.press("e")
         told(wall, "r.hidden")
+        expect(wall.locator(".signs")).to_contain_text("Evidence hidden")
+        wall.keyboard.press("1")  # the model is not sure of this film: the best class is another one soon
+        told(wall, "r.view.hold.length === 1 && r.hidden?.class === r.view.hold[0]")
         expect(wall.locator(".answer .score")).to_have_text(re.compile(r"^[\d.]+% → [\d.]+%$"))
         expect(wall.locator(".signs")).to_contain_text("Evidence hidden")
         expect(wall.locator("#hide")).to_have_attribute("aria-pressed", "true")

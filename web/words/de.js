@@ -238,7 +238,6 @@ const wall = {
     frozen: 'Eingefroren',
     hidden: 'Beleg verdeckt',
     hiding: 'Der Beleg wird verdeckt …',
-    hiddenAgo: (seconds) => `Beleg verdeckt, vor ${seconds} s`,
     stalled: 'Kein Kamerabild',
     restarting: 'Das Modell startet neu',
     carried: (age) => `Heatmap ${age} alt`,

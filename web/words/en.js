@@ -261,8 +261,6 @@ const wall = {
     frozen: 'Frozen',
     hidden: 'Evidence hidden',
     hiding: 'Hiding the evidence…',
-    /** @param {number} seconds */
-    hiddenAgo: (seconds) => `Evidence hidden, ${seconds} s ago`,
     stalled: 'No camera picture',
     restarting: 'The model starts again',
     /** @param {string} age */
