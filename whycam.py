@@ -243,13 +243,14 @@ def serve(
     retention = Retention(parse_age(keep) if keep else None, parse_size(max_disk) if max_disk else None)
     if not lan and (host or cert or new_token):
         raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
-    door = None
+    addresses: list[str] = []
     if lan:
         addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
         if port == lan_port and LOOPBACK in addresses:
             raise ValueError(f"--port and --lan-port are both {port}. Give two ports.")
-        if new_token:  # a server that runs on has the old one
-            check_ports(port, addresses, lan_port)
+    check_ports(port, addresses, lan_port)  # where it cannot serve it leaves no folder, and no new code
+    door = None
+    if lan:
         given = (cert, key) if cert and key else None
         door = Lan.prepared(addresses, lan_port, config or config_folder(), given=given, new_token=new_token)
     own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
@@ -561,6 +562,9 @@ def export_vgg16(
     scores = {name: name for name in get_args(Score)}
     if score not in scores:
         raise ValueError(f"The score is {' or '.join(scores)}, not '{score}'.")
+    from export.needs import check_needs
+
+    check_needs("onnx")  # for the others it is soon enough when the arguments are known to be right
     from export.command import export_vgg16 as export
 
     path = export(
@@ -609,11 +613,11 @@ def doctor(
         config=config or config_folder(),
     ):
         sick += not finding.well
-        screen.print(
-            Text("✓", "green") if finding.well else Text("✗", "red"), Text(finding.what, "bold"), Text(finding.says)
-        )
+        sign = Text("–") if finding.absent else Text("✓", "green") if finding.well else Text("✗", "red")
+        screen.print(sign, Text(finding.what, "bold"), Text(finding.says))
         if not finding.well:
             screen.print("  ", finding.advice, markup=False)
+    screen.print("All is well." if not sick else "What has a ✗ needs something done: it says what.")
     if sick:
         raise typer.Exit(1)
 

@@ -24,12 +24,12 @@ from export import vgg16
 from export.cam import append_cam
 from export.file import save
 from export.half import store_half
+from export.needs import check_needs
 from export.scenes import scenes
 from export.tail import find_feature
 from export.verify import Agreement, Autodiff, compare
 from models import catalog
 from models.contract import Contract, Fitting, Score
-from stream.explainer import RuntimeMissing
 from stream.fit import Fit
 from stream.picture import read_picture
 
@@ -43,10 +43,6 @@ LABELS = Path(catalog.__file__).parent / "imagenet-labels.txt"
 
 Say = Callable[[str], None]
 Pictures = NDArray[np.uint8]
-
-
-class ExportMissing(RuntimeMissing):
-    """What an export needs (TensorFlow, Keras, tf2onnx) is not installed."""
 
 
 def export_vgg16(
@@ -161,15 +157,7 @@ def read_pictures(folder: Path, size: tuple[int, int]) -> Pictures:
 def _check_tools() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the processor help nobody here
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its faster convolutions round twice as much; this is a proof
-    try:
-        import keras  # noqa: F401
-        import tensorflow  # noqa: F401
-        import tf2onnx  # noqa: F401
-    except ImportError as error:
-        raise ExportMissing(
-            f"To export a model, whycam needs {error.name}. Install it with: pip install 'whycam[export]' "
-            "(Python 3.11 to 3.13; in a copy of the sources: make setup)."
-        ) from error
+    check_needs()
 
 
 def _verify(network: Any, draft: Path, pictures: Pictures, score: Score, say: Say) -> Agreement:

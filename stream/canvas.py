@@ -131,6 +131,7 @@ class Raster:
     def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
         """See `Canvas.text`."""
         font = ImageFont.load_default(size * self._unit)
+        text = text.replace("\N{NO-BREAK SPACE}", " ")  # which this font draws as a box
         where = {"start": "ls", "middle": "ms", "end": "rs"}[anchor]
         self._draw.text((x * self._unit, y * self._unit), text, LIGHT[tone], font, where)
 

@@ -40,6 +40,8 @@ class Finding:
     what: str
     says: str
     advice: str = ""
+    absent: bool = False
+    """It is not there, and nobody needs it."""
 
     @property
     def well(self) -> bool:
@@ -95,7 +97,7 @@ def _models(device: Device) -> Iterator[Finding]:
     for known in catalog.known():
         what = f"model {known.name}"
         if not known.ready:
-            yield Finding(what, f"not made yet ({known.make})")
+            yield Finding(what, f"not made yet ({known.make})", absent=True)
             continue
         try:
             explainer = Explainer(catalog.find(known.name), device=device)
@@ -127,7 +129,7 @@ def _encoders() -> Iterator[Finding]:
         if not problem:
             yield Finding(what, f"works{f', taken for {backend.codec}' if backend is taken[backend.codec] else ''}")
         elif backend in HARDWARE:  # not ill without: software does it
-            yield Finding(what, f"not here: {problem}")
+            yield Finding(what, f"not here: {problem}", absent=True)
         else:
             advice = "Install av again: pip install --force-reinstall 'av==18.*'"
             yield Finding(what, f"does not work: {problem}", advice)
@@ -198,7 +200,7 @@ def _certificate(folder: Path, addresses: Sequence[Address]) -> Finding:
     except CertificateError as error:
         return Finding("certificate", f"{error} `whycam serve --lan` makes it anew.")
     if kept is None:
-        return Finding("certificate", "none yet: `whycam serve --lan` makes one")
+        return Finding("certificate", "none yet: `whycam serve --lan` makes one", absent=True)
     missing = {address.ip for address in addresses} - set(kept.names)
     renewed = f"; renewed at the next start, for {', '.join(sorted(missing))}" if missing else ""
     return Finding("certificate", f"{kept.chain}, until {kept.until:%Y-%m-%d}, for {', '.join(kept.names)}{renewed}")

@@ -172,7 +172,7 @@ class Report:
             f"<style>{_css()}</style></head><body>",
             f"<header><h1>{name}</h1><p>{escape(self._subtitle())}</p>{answer}</header><main>",
             f"<section><h2>What it thought it saw</h2>{self._chart()}</section>",
-            f"<section><h2>Where the best class changed</h2>{self._key_figures()}</section>",
+            f"<section><h2>The longest stretches of one best class</h2>{self._key_figures()}</section>",
             f"<section><h2>Where it looked, in the mean</h2>{self._map_figures()}</section>",
             f'<section><h2>Classes</h2><div class="scroll">{self._table()}</div></section>',
             f"<section><h2>How it was made</h2><dl>{self._settings_list()}</dl></section>",
@@ -267,7 +267,7 @@ class Report:
         draw_timechart(chart, self._findings, inner + 16, 310)
         self._legend(sheet, margin + 36, float(tops[1]) + 322, inner - 36)
         if keys:
-            sheet.text(margin, tops[2] + 20, "Where the best class changed", "ink", 17)
+            sheet.text(margin, tops[2] + 20, "The longest stretches of one best class", "ink", 17)
         for number, key in enumerate(keys):
             x, y = margin + number * (key_width + gap), float(tops[2]) + 34
             sheet.picture(x, y, key_width, key_width * key.picture.shape[0] / key.picture.shape[1], key.picture)

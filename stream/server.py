@@ -19,6 +19,7 @@ from stream.access import ACCESS, Access, Handler, add_headers, errors_in_words,
 from stream.calls import SESSIONS as SESSIONS
 from stream.connections import MOST, Connections
 from stream.engine import Engine
+from stream.heap import keep_giving_back
 from stream.joining import LAN, WEB
 from stream.lan import Lan
 from stream.offer import MAX_BYTES
@@ -49,6 +50,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     shelf.add_routes(app)
     monitor.add_routes(app)
     app.on_startup.append(_hear_complaints)
+    app.cleanup_ctx.append(_give_memory_back)
     app.on_shutdown.append(_close_sessions)
     return app
 
@@ -142,6 +144,13 @@ class _Complaints:
 
 async def _hear_complaints(_: web.Application) -> None:
     asyncio.get_running_loop().set_exception_handler(_Complaints())
+
+
+async def _give_memory_back(_: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(keep_giving_back())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _close_sessions(app: web.Application) -> None:

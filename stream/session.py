@@ -19,7 +19,6 @@ from stream.codec import CodecName, EncodedFrame
 from stream.encoder import SOFTWARE, Backend
 from stream.ending import BROKE, HUNG_UP, Ending
 from stream.engine import Engine
-from stream.heap import give_back
 from stream.inflow import Inflow
 from stream.limits import LIMITS, Limits
 from stream.live import Counts, LiveStream, Painted
@@ -260,7 +259,6 @@ class Session:
         try:  # a connection that does not close must not keep the files open
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
-            await asyncio.to_thread(give_back)
         finally:
             await hanging_up
             self._tell(ending)

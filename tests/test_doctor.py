@@ -127,3 +127,10 @@ def test_a_disk_with_little_room_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(doctor, "MIN_FREE", 1 << 60)
     assert "Nothing is recorded" in found(tmp_path)["recordings"].advice
     assert not (tmp_path / "recordings").exists()
+
+
+def test_what_nobody_needs_is_neither_well_nor_ill(tmp_path: Path) -> None:
+    found = {each.what: each for each in examine(port=free_port(), recordings=tmp_path, lan_port=free_port())}
+    assert not found["encoder libx264"].absent
+    hardware = [found[f"encoder {backend.name}"] for backend in HARDWARE]
+    assert all(each.well and each.absent == each.says.startswith("not here") for each in hardware)

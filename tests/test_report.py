@@ -210,6 +210,16 @@ def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_picture(tmp_path:
     assert heights[0] == heights[24] < heights[25]
 
 
+def test_a_space_that_keeps_words_together_is_drawn_as_one() -> None:
+    pictures = []
+    for space in (" ", "\N{NO-BREAK SPACE}"):
+        sheet = Raster(100, 30)
+        sheet.text(5, 20, f"24{space}%", "ink", 14)
+        pictures.append(sheet.pixels)
+    with_space, with_no_break = pictures
+    assert np.array_equal(with_space, with_no_break)
+
+
 def test_times_are_told_as_a_clock() -> None:
     assert [clock(0), clock(59.6), clock(61, 0.1), clock(3.14, 0.1), clock(59.96, 0.1)] == [
         "0:00",

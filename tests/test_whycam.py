@@ -23,6 +23,7 @@ import skimage.data
 from aiohttp import ClientSession
 
 import whycam
+from export.needs import ExportMissing, check_needs
 from stream.credentials import Credentials
 from stream.lan import Lan
 from tests import film, tiny
@@ -158,6 +159,11 @@ def test_an_export_without_its_packages_says_which_to_install(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
+def test_an_export_without_its_packages_is_said_before_any_is_imported() -> None:
+    with pytest.raises(ExportMissing, match=r"needs no-such-package. Install it with: pip install 'whycam\[export\]'"):
+        check_needs("onnx", "no-such-package")
+
+
 def test_a_taken_port_is_said(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -166,6 +172,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         done = run("serve", "--port", str(port), folder=tmp_path)
     assert done.returncode == 1
     assert f"Port {port} is taken" in done.stderr
+    assert not (tmp_path / "recordings").exists()
 
 
 def test_a_new_token_is_not_made_where_the_server_cannot_start(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import { language } from './words.js';
 const locale = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
 
 const day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
-const time = new Intl.DateTimeFormat(locale, { hour: '2-digit', minute: '2-digit' });
+const time = new Intl.DateTimeFormat(locale, { hour: 'numeric', minute: '2-digit' });
 const sizes = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'].map((unit) => (
   new Intl.NumberFormat(locale, { style: 'unit', unit, maximumFractionDigits: 1 })
 ));

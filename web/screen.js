@@ -59,6 +59,13 @@ export class Screen {
     this.#become('resting', '');
   }
 
+  /** Lets the picture stand still, or go on. @param {boolean} stands */
+  hold(stands) {
+    if (stands === this.video.paused || this.state !== 'seen') return;
+    if (stands) this.video.pause();
+    else void this.video.play();
+  }
+
   async #dial() {
     this.#become(this.tries ? 'broken' : 'connecting', this.problem);
     const viewer = new Viewer(this.video, this.session, this.stream, {

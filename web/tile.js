@@ -168,6 +168,7 @@ export class Tile {
       }));
     }
     this.element.dataset.frozen = String(Boolean(frozen));
+    this.camera.hold(Boolean(frozen)); // or one could not compare the two
   }
 
   #changed() {

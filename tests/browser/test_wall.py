@@ -269,7 +269,11 @@ def test_what_the_phone_holds_the_wall_shows_and_what_the_wall_freezes_stands_on
     phone.locator("#labels button").nth(1).click()
     told(wall, "r.view.hold.length === 1")
     expect(wall.locator(".answer .name")).not_to_have_text("espresso")
+    wall.keyboard.press("s")
+    expect(wall.locator("video.camera[data-state=seen]")).to_be_visible(timeout=20_000)
     wall.keyboard.press("f")
     phone.wait_for_function("() => whycam.report?.frozen === true")
+    wall.wait_for_function("() => document.querySelector('video.camera').paused")  # or one could not compare the two
     wall.keyboard.press("f")
     phone.wait_for_function("() => whycam.report?.frozen === false")
+    wall.wait_for_function("() => !document.querySelector('video.camera').paused")

@@ -264,7 +264,7 @@ const wall = {
     ['w', 'Vollbild'],
     ['h', 'diese Liste'],
   ],
-  keysOn: 'Einzelne Tasten tun das',
+  keysOn: 'Tastenkürzel',
   close: 'Schließen',
   onlyHost: 'Du schaust zu. Das Bild ändern nur der Computer, auf dem whycam läuft, und das Handy selbst.',
   phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf jener Seite.',

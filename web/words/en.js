@@ -289,7 +289,7 @@ const wall = {
     ['w', 'full screen'],
     ['h', 'this list'],
   ],
-  keysOn: 'Single keys do this',
+  keysOn: 'Keyboard shortcuts',
   close: 'Close',
   onlyHost: 'You are watching. Only the computer that runs whycam, and the phone itself, change the picture.',
   phonesSend: 'This device joined with the code for phones: it sends its camera, and sees its own picture on that page.',
