@@ -56,8 +56,12 @@ async def _join(request: web.Request) -> web.Response:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text='Send {"token": …} as application/json.')
     body = await body_of(request)
+    if len(body) > MOST_BYTES:
+        raise web.HTTPRequestEntityTooLarge(
+            MOST_BYTES, len(body), text=f"The body is too large; at most {MOST_BYTES} bytes are taken."
+        )
     try:
-        wish = json.loads(body) if len(body) <= MOST_BYTES else None
+        wish = json.loads(body)
     except (ValueError, RecursionError):
         wish = None
     token = wish.get("token") if isinstance(wish, dict) else None

@@ -100,7 +100,7 @@ def test_guesses_are_slowed_down_and_a_right_token_has_to_wait_too(tmp_path: Pat
     at_home(tmp_path, body)
 
 
-STRANGE_BODIES = ["", "{", "[]", "{}", '{"token": 1}', '{"token": null}', '"token"', '{"token": "' + "x" * 2000 + '"}']
+STRANGE_BODIES = ["", "{", "[]", "{}", '{"token": 1}', '{"token": null}', '"token"']
 
 
 def test_a_join_that_is_none_is_said_and_is_no_guess(tmp_path: Path) -> None:
@@ -112,6 +112,8 @@ def test_a_join_that_is_none_is_said_and_is_no_guess(tmp_path: Path) -> None:
                 assert response.status == 400, text
             form = await http.post(f"{home.remote}/join", data={"token": home.token})
             assert form.status == 415
+            large = await http.post(f"{home.remote}/join", json={"token": home.token, "more": "a" * 1024})
+            assert (large.status, await large.text()) == (413, "The body is too large; at most 1024 bytes are taken.")
             odd = await http.post(f"{home.remote}/join", data='{"token": "\\udcff"}', headers=headers)
             assert odd.status == 401
             assert (await http.post(f"{home.remote}/join", json={"token": home.token})).status == 200
