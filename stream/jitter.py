@@ -10,8 +10,6 @@ CAPACITY = 1024
 GIVE_UP_AFTER = 90_000 * 3 // 10
 """RTP time, 300 ms, that the newest packet may be ahead of a missing one: a retransmission had its chance, even where
 it takes 200 ms to ask for it and get it."""
-
-
 OUTAGE, OUTAGE_PACKETS = 90_000, 32
 """RTP time, one second, for which the network carried nothing, and what is missing at least: more than a sender keeps
 for repetition."""

@@ -17,7 +17,7 @@ from aiohttp import ClientSession
 from stream import rtc_hooks, uplink
 from stream.codec import EncodedFrame
 from stream.live import LiveStream
-from stream.rtc import LOOPBACK
+from stream.rtc import LOOPBACK, Media, Peer, PeerEvents, new_connection
 from stream.session import Settings
 from stream.sessions import Sessions
 from tests import film
@@ -61,6 +61,31 @@ def test_the_phone_is_told_what_the_way_to_us_carries(tmp_path: Path, h264: list
         assert uplink.START < max(told) <= uplink.MOST
 
     served(fast(tmp_path), Settings(), body)
+
+
+def test_a_full_way_to_us_tells_of_the_way_back_until_the_phone_does_and_of_no_publishers() -> None:
+    async def heard(returns: bool) -> list[int]:
+        told: list[int] = []
+        events = PeerEvents(
+            on_frame=lambda *_: None,
+            on_loss=lambda: None,
+            on_command=lambda _: None,
+            on_keyframe_request=lambda: None,
+            on_bit_rate=told.append,
+            on_end=lambda _: None,
+        )
+        peer = Peer(new_connection(Media()), events)
+        if returns:
+            peer._return(peer._pc)
+        for bit_rate in (1_000_000, 1_500_000, 800_000, 840_000, 700_000):
+            peer._suppose(bit_rate)
+        peer._hear(2_000_000)
+        peer._suppose(300_000)
+        await peer.close()
+        return told
+
+    assert asyncio.run(heard(returns=True)) == [800_000, 700_000, 2_000_000]
+    assert asyncio.run(heard(returns=False)) == [2_000_000]
 
 
 def test_a_phone_that_is_turned_goes_on_in_its_new_shape(tmp_path: Path) -> None:
