@@ -8,6 +8,9 @@ import sys
 
 EVERY_S = 10.0
 
+# musl has none, and needs none.
+_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+
 
 def give_back() -> None:
     """Give memory that nobody uses any more back to the system; milliseconds, in any thread. Only glibc keeps it.
@@ -16,10 +19,8 @@ def give_back() -> None:
     between those that are left: 60 to 80 MiB after some cameras that came and went, and two more a minute with four
     cameras at work.
     """
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none, and needs none
-        if trim is not None:
-            trim(0)
+    if _trim is not None:
+        _trim(0)
 
 
 async def keep_giving_back() -> None:

@@ -33,17 +33,16 @@ class Question:
         self.picture = picture
         self.answer = answer
         self._asked = time.perf_counter()
-        self._answered: float | None = None
-        answer.add_done_callback(self._note)
-
-    def _note(self, _: Future[Explanation]) -> None:
-        self._answered = time.perf_counter()
+        self._answered = answered = list[float]()
+        # The answer must not hold the question: in a circle, the picture would live until the garbage is collected.
+        answer.add_done_callback(lambda _: answered.append(time.perf_counter()))
 
     @property
     def elapsed_ms(self) -> float:
         """Up to the answer, or up to now."""
         # Those who wait for a future wake before its callbacks run.
-        return ((self._answered or time.perf_counter()) - self._asked) * 1000
+        until = self._answered[0] if self._answered else time.perf_counter()
+        return (until - self._asked) * 1000
 
 
 @dataclass(frozen=True, slots=True)

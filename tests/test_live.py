@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -316,6 +318,25 @@ def test_a_requested_keyframe_is_the_next_frame(tmp_path: Path, frames: list[Enc
             stream.receive(frame)
             outcome.wait_for(number)
         assert [p.frame.is_keyframe for p in outcome.painted] == [True, False, False, True, False, False]
+
+
+def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    """What refers to itself lives until a collection, with its picture: hundreds of frames' at four cameras."""
+    with streaming(ProcessEngine(Order(tiny.bright_spot(tmp_path / "bright.onnx"), threads=1))) as (stream, outcome):
+        stream.view = View(hold=(2,))
+        for number, frame in enumerate(frames[:40], 1):
+            if number == 11:  # the first ones made what every stream needs
+                gc.collect()
+                gc.set_debug(gc.DEBUG_SAVEALL)
+            stream.receive(frame)
+            outcome.wait_for(number)
+        settled(stream)
+        gc.collect()
+        gc.set_debug(0)
+        found = Counter(type(each).__qualname__ for each in gc.garbage)
+        gc.garbage.clear()
+    assert stream.counts.explained == 40
+    assert max(found.values(), default=0) < 10, found
 
 
 def test_a_held_class_is_explained_beside_the_best(tmp_path: Path, frames: list[EncodedFrame]) -> None:
