@@ -16,8 +16,7 @@ def give_back() -> None:
     """Give memory that nobody uses any more back to the system; milliseconds, in any thread. Only glibc keeps it.
 
     FFmpeg, OpenCV and NumPy take and free pictures in threads that live as long as a call, and glibc keeps what lies
-    between those that are left: 60 to 80 MiB after some cameras that came and went, and two more a minute with four
-    cameras at work.
+    between those that are left: 40 to 80 MiB after some cameras that came and went.
     """
     if _trim is not None:
         _trim(0)
