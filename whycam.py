@@ -417,7 +417,7 @@ def process(
     from stream.batch import Outcome, Task, carry_out, exit_code, plan
     from stream.inputs import find_inputs
     from stream.offline import Pass
-    from stream.targets import find_targets
+    from stream.targets import find_targets, named
     from stream.terminal import Bar, json_line, left_metadata_out, sentences, stopped_by_ctrl_c, table
 
     say = problems if as_json else screen
@@ -440,8 +440,7 @@ def process(
         if target:
             held = find_targets(target, engine.contract.labels)
             look = replace(look, view=replace(look.view, hold=held))
-            names = ", ".join(f"{engine.contract.labels[number]} ({number})" for number in held)
-            say.print(f"Explained: {names}", markup=False)
+            say.print(f"Explained: {named(held, engine.contract.labels)}", markup=False)
         outcomes: list[Outcome] = []
         with stopped_by_ctrl_c() as stop, Bar(say) as bar:
             work = Pass(engine, look, every, keep_metadata, bar.progress, stop, resume)
@@ -479,7 +478,7 @@ def process(
 
 @cli.command()
 def replay(
-    sidecar: Annotated[Path, typer.Argument(help="predictions.jsonl of a recording, or …-output.jsonl.")],
+    sidecar: Annotated[Path, typer.Argument(help="…-output.jsonl, predictions.jsonl, or the folder that holds it.")],
     video: Annotated[
         Path, typer.Argument(help="The film or folder that was explained; of a recording its folder or camera film.")
     ],

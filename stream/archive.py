@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 KEEP_S = 600.0
 """Seconds for which what was set aside can be had back."""
 SET_ASIDE = ".set-aside"
-SIDECAR = "predictions.jsonl"
 TIMES, CLASSES = 600, 8
 _FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.(mp4|webm|jsonl|json)")
 
@@ -132,7 +131,7 @@ class Archive:
 
     def timeline(self, recorded: Recorded) -> dict[str, Any]:
         """The course of its classes, as JSON (docs/api.md); raises `OSError` where it has no sidecar."""
-        return Course().timeline(self.folder(recorded) / SIDECAR, TIMES, CLASSES)
+        return Course().timeline(self.folder(recorded) / names.SIDECAR, TIMES, CLASSES)
 
     def set_aside(self, recorded: Recorded) -> None:
         """Take a recording off the shelf.
@@ -219,10 +218,10 @@ def _read(folder: Path, stamp: Stamp, course: Course) -> Recorded:
         files={name: size for name, size, _ in stamp},
     )
     try:
-        note = json.loads((folder / "session.json").read_text(encoding="utf-8"))
+        note = json.loads((folder / names.SESSION).read_text(encoding="utf-8"))
         return _noted(folder, recorded, note, course)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        logger.warning("%s cannot be read: %r", folder / "session.json", error)
+        logger.warning("%s cannot be read: %r", folder / names.SESSION, error)
         return recorded
 
 
@@ -230,8 +229,8 @@ def _noted(folder: Path, recorded: Recorded, note: Mapping[str, Any], course: Co
     """A recording with what its note tells; raises as reading such a thing does."""
     # What a crash cut off is repaired at the next start (`stream.repair`): it can be seen to its end, and was cut off.
     ended, status = note["state"] == "ended" and not note.get("repaired"), note["status"]
-    if (not ended or "labels" not in note) and SIDECAR in recorded.files:
-        course.catch_up(folder / SIDECAR)  # what is not finished, or was made before notes told it
+    if (not ended or "labels" not in note) and names.SIDECAR in recorded.files:
+        course.catch_up(folder / names.SIDECAR)  # what is not finished, or was made before notes told it
         note = {**note, **course.summary()}
     return replace(
         recorded,

@@ -12,6 +12,7 @@ import av
 from stream.earlier import is_done
 from stream.inputs import FILMS, Input, output_of, usual_name
 from stream.media import Losses, MediaError, listed
+from stream.names import SIDECAR
 from stream.offline import Explained, Pass, explain_film, explain_folder, explain_one, explain_recording
 from stream.picture_writer import numbered
 from stream.report import Report
@@ -36,7 +37,7 @@ class Task:
         """Where its sidecar goes; a picture has none."""
         if self.given.kind == "picture":
             return None
-        return self.output / "predictions.jsonl" if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
+        return self.output / SIDECAR if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
 
     @property
     def reports(self) -> tuple[Path, ...]:

@@ -20,6 +20,7 @@ from stream.film_writer import FilmWriter
 from stream.folder import OnePicture, PictureFolder
 from stream.look import Artist, Look
 from stream.media import Film, Losses, MediaError, open_film
+from stream.names import SIDECAR
 from stream.overlay import DrawnMap
 from stream.picture import exif_of
 from stream.picture_writer import FolderWriter, PictureWriter
@@ -137,7 +138,7 @@ def _explain_original(film: Film | RecordedFilm, output: Path, work: Pass, frame
 
 def explain_folder(source: Path, output: Path, work: Pass) -> Explained:
     """Explain a folder of frames into a folder of pictures and `predictions.jsonl`; raises `MediaError`."""
-    folder, sidecar = PictureFolder(source), output / "predictions.jsonl"
+    folder, sidecar = PictureFolder(source), output / SIDECAR
     check_apart(source, output, "folder")
     earlier = None
     if work.resume:

@@ -13,9 +13,7 @@ import av
 
 from stream.codec import TIME_BASE
 from stream.media import Losses, MediaError, open_film
-
-SESSION = "session.json"
-SIDECAR = "predictions.jsonl"
+from stream.names import SESSION
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from stream.course import Course
 from stream.hold import Hold
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
 from stream.limits import LIMITS
-from stream.names import session_of
+from stream.names import SESSION, SIDECAR, session_of
 from stream.private import write_private
 from stream.reordering import DisplayOrder, is_b_picture
 from stream.repair import count_frames
@@ -247,7 +247,7 @@ class Recording:
 
     def _record(self) -> None:
         """Write what comes until there is no room or no more; raises `_NoRoom` and what goes wrong."""
-        predictions = self.folder / "predictions.jsonl"
+        predictions = self.folder / SIDECAR
         predictions.touch(mode=0o600)
         header = {**self._about, "time_base": [TIME_BASE.numerator, TIME_BASE.denominator]}
         with SidecarWriter(predictions, header, go_on=True) as sidecar:
@@ -431,7 +431,7 @@ class Recording:
             "explained": self._explained.segments,
             **self._course.summary(),
         }
-        path = self.folder / "session.json"
+        path = self.folder / SESSION
         write_private(path, json.dumps(session, indent=1, ensure_ascii=False).encode())
 
 

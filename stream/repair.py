@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from stream.hold import is_held
-from stream.names import recordings
+from stream.names import SESSION, SIDECAR, recordings
 from stream.private import write_private
 from stream.sidecar import drop_cut_line
 
@@ -42,10 +42,10 @@ def repair(folder: Path) -> bool:
     """
     for left in [*folder.glob(f"*{_PART}"), *folder.glob("session.json.*")]:
         left.unlink()
-    note = json.loads((folder / "session.json").read_text(encoding="utf-8"))
+    note = json.loads((folder / SESSION).read_text(encoding="utf-8"))
     if note["state"] == "ended":
         return False
-    lines = drop_cut_line(folder / "predictions.jsonl")
+    lines = drop_cut_line(folder / SIDECAR)
     counts = {}
     for track in ("camera", "explained"):
         frames = [finish(folder / _own_name(segment["file"])) for segment in note[track]]
@@ -63,7 +63,7 @@ def repair(folder: Path) -> bool:
             "sidecar_lines": max(0, lines - 1),
         },
     }
-    write_private(folder / "session.json", json.dumps(note, indent=1, ensure_ascii=False).encode())
+    write_private(folder / SESSION, json.dumps(note, indent=1, ensure_ascii=False).encode())
     logger.warning("The recording %s was cut off by a crash; it is repaired: %d frames.", folder, counts["camera"])
     return True
 

@@ -18,15 +18,16 @@ from stream.folder import PictureFolder
 from stream.inputs import find_inputs, output_of
 from stream.look import DESCRIBED, Artist, Look
 from stream.media import Film, MediaError, open_film
+from stream.names import SIDECAR
 from stream.offline import Explained, Progress, SoundWriter, Step, Writer, check_apart, draw
 from stream.overlay import View
 from stream.picture_writer import FolderWriter, numbered
 from stream.planes import copied
 from stream.recorded import RecordedFilm, is_recording
 from stream.report import Report
-from stream.sidecar import SidecarFrame, read_sidecar
+from stream.sidecar import SidecarError, SidecarFrame, read_sidecar
 from stream.styles import usual_view
-from stream.targets import find_targets
+from stream.targets import find_targets, named
 
 SQUARE = (224, 224)
 """What the first sidecars, which do not tell, were made for; only the proportions matter."""
@@ -56,6 +57,8 @@ class Replayed:
     """Frames that are left out: the sidecar says nothing of them, or the film lacks what stood in their place."""
     without: int
     """Frames for which none of the classes asked for is stored: they have no heat."""
+    held: str = ""
+    """The classes that were asked for, as a sentence tells them."""
     reports: tuple[Path, ...] = ()
 
 
@@ -68,7 +71,9 @@ class Replay:
         self._header = header
         given = {key: header[key] for key in DESCRIBED if key in header} | changes.look
         self.look = Look(**given)
-        self.hold = find_targets(changes.targets, stored_labels(sidecar), who="The sidecar") if changes.targets else ()
+        stored = stored_labels(sidecar) if changes.targets else {}
+        self.hold = find_targets(changes.targets, stored, who="The sidecar")
+        self.held = named(self.hold, stored)
         self._changes = changes
         self._other_style = self.look.style != header.get("style", "blend")
         self.time_base = Fraction(*header["time_base"])
@@ -154,8 +159,13 @@ def replay_once(
 ) -> Replayed:
     """Draw `video`, the film or folder that the sidecar was made of, again into `output` (None: beside it).
 
-    Of a live recording it is the camera's film, or the recording's folder. Raises `MediaError`.
+    Of a live recording it is the camera's film, or the recording's folder. In place of a sidecar its folder will do.
+    Raises `MediaError`, `SidecarError`.
     """
+    if sidecar.is_dir():
+        sidecar /= SIDECAR
+    if not sidecar.exists():
+        raise SidecarError(f"There is no {sidecar}. `whycam process` leaves a sidecar beside each film that it makes.")
     again = Replay(sidecar, changes)
     given = find_inputs([str(video)])[0]
     if given.kind == "picture":
@@ -187,4 +197,4 @@ def replay_once(
             raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
     if reports:
         Report(sidecar, output, video.name, again.view).write(*reports)
-    return Replayed(explained, again.unknown, again.without, reports)
+    return Replayed(explained, again.unknown, again.without, again.held, reports)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.hold import is_held
-from stream.names import recordings
+from stream.names import SESSION, recordings
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ def prune(shelf: Path, retention: Retention, now: float | None = None) -> list[s
     total = sum(size for _, size, _ in folders)
     deleted = []
     for folder, size, running in folders:
-        if running or not (folder / "session.json").exists():  # without a note it is about to begin
+        if running or not (folder / SESSION).exists():  # without a note it is about to begin
             continue
         is_old = retention.keep_s is not None and now - _ended(folder) > retention.keep_s
         is_too_much = retention.max_bytes is not None and total > retention.max_bytes

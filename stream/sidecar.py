@@ -142,7 +142,10 @@ def drop_cut_line(path: Path) -> int:
 def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
     """The header and the frames; a last line cut off by a crash is left out. Raises `SidecarError`."""
     lines = _complete_lines(path)
-    header = _parse(path, 1, next(lines, b"{}"))
+    try:
+        header = _parse(path, 1, next(lines, b"{}"))
+    except SidecarError:
+        header = {}
     if header.get("whycam") != VERSION:
         raise SidecarError(f"{path} is not a sidecar that this whycam reads (version {VERSION}).")
     return header, _frames(path, lines, *(_settings(path, 1, header) if "settings" in header else (View(), None)))

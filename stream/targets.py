@@ -25,6 +25,13 @@ def find_targets(
     return tuple(dict.fromkeys(_find(name, known, who) for name in names))
 
 
+def named(numbers: Sequence[int], labels: Sequence[str] | Mapping[int, str]) -> str:
+    """Classes as a sentence tells them: `banana (954), espresso (967)`."""
+    most = 8
+    shown = ", ".join(f"{labels[number]} ({number})" for number in numbers[:most])
+    return shown + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+
+
 def _find(name: str, labels: Mapping[int, str], who: str) -> int:
     if name.strip().lstrip("-").isdecimal():
         number = int(name)
@@ -41,7 +48,7 @@ def _find(name: str, labels: Mapping[int, str], who: str) -> int:
         if len(matches) == 1:
             return matches[0]
         if matches:
-            raise TargetError(f"'{name}' may be {_listed(matches, labels)}. Give the whole name, or the number.")
+            raise TargetError(f"'{name}' may be {named(matches, labels)}. Give the whole name, or the number.")
     near = difflib.get_close_matches(wanted, plain.values(), 5, 0.6)
     if near and difflib.SequenceMatcher(None, wanted, near[0]).ratio() >= SURE:
         best = [number for number, label in plain.items() if label == near[0]]
@@ -50,7 +57,7 @@ def _find(name: str, labels: Mapping[int, str], who: str) -> int:
     if not near:
         raise TargetError(f"{who} has no class '{name}'. Give one of its names, or a number: {_numbers(labels)}.")
     matches = [number for label in dict.fromkeys(near) for number, other in plain.items() if other == label]
-    raise TargetError(f"{who} has no class '{name}'. Near to it: {_listed(matches, labels)}.")
+    raise TargetError(f"{who} has no class '{name}'. Near to it: {named(matches, labels)}.")
 
 
 def _at_an_edge(part: str, label: str) -> bool:
@@ -65,10 +72,4 @@ def _plain(name: str) -> str:
 def _numbers(labels: Mapping[int, str]) -> str:
     if len(labels) == max(labels, default=-1) + 1:
         return f"classes 0 to {len(labels) - 1}"
-    return _listed(sorted(labels), labels)
-
-
-def _listed(numbers: Sequence[int], labels: Mapping[int, str]) -> str:
-    most = 8
-    shown = ", ".join(f"{labels[number]} ({number})" for number in numbers[:most])
-    return shown + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+    return named(sorted(labels), labels)

@@ -29,7 +29,7 @@ from stream.picture import read_picture, write_picture
 from stream.picture_writer import FolderWriter
 from stream.recording import Recording
 from stream.replay import Changes, replay_once
-from stream.sidecar import SidecarFrame, about_model, read_sidecar
+from stream.sidecar import SidecarError, SidecarFrame, about_model, read_sidecar
 from stream.styles import usual_view
 from stream.targets import TargetError
 from tests import film, tiny
@@ -145,6 +145,7 @@ def test_a_class_that_is_not_stored_everywhere_has_no_heat_there(
     again = taken(painted)
     known = [best in json.loads(line)["classes"] for line in lines[1:]]
     assert done.without == known.count(False) > 0
+    assert done.held.endswith(f"({best})")
     same = [a == b for a, b in zip(first, again, strict=True)]
     assert not same[3]
     with pytest.raises(TargetError, match="The sidecar has no class 'banana'"):
@@ -156,10 +157,9 @@ def test_a_folder_is_drawn_again(tmp_path: Path, engine: LocalEngine, painted: l
     folder.mkdir()
     for number in range(5):
         write_picture(folder / f"{number}.jpg", film.spot(SIZE, number))
-    explained = explain_folder(folder, tmp_path / "out", Pass(engine))
-    assert explained.sidecar is not None
+    explain_folder(folder, tmp_path / "out", Pass(engine))
     first = taken(painted)
-    done = replay_once(explained.sidecar, folder, None, Changes())
+    done = replay_once(tmp_path / "out", folder, None, Changes())
     assert taken(painted) == first
     assert done.explained.output == tmp_path / "frames-replay"
     ours, theirs = (read_picture(where / "result-0003.jpg") for where in (tmp_path / "out", tmp_path / "frames-replay"))
@@ -379,6 +379,17 @@ def test_another_film_and_what_is_there_are_refused(tmp_path: Path, source: Path
     with pytest.raises(ValueError, match="no colormap 'pink'"):
         replay_once(explained.sidecar, source, tmp_path / "r2.mp4", Changes(colormap="pink"))
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
+
+
+def test_what_is_no_sidecar_is_refused(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for given, words in (
+        (tmp_path / "none.jsonl", "There is no .*none.jsonl"),
+        (tmp_path / "folder", "There is no .*predictions.jsonl"),
+        (source, "is not a sidecar"),
+    ):
+        with pytest.raises(SidecarError, match=words):
+            replay_once(given, source, tmp_path / "r.mp4", Changes())
 
 
 def test_a_sidecar_of_before_says_less_and_is_drawn_all_the_same(
