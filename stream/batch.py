@@ -138,7 +138,9 @@ def _make_folder(output: Path) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MediaError(f"{output} cannot be written: there is no such folder ({error.strerror}).") from error
+        raise MediaError(
+            f"{output} cannot be written: the folder {output.parent} cannot be made ({error.strerror})."
+        ) from error
 
 
 def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import platform
 import shutil
 import socket
@@ -181,6 +182,10 @@ def _recordings(folder: Path) -> Finding:
     there = next(path for path in (folder.resolve(), *folder.resolve().parents) if path.exists())
     free = shutil.disk_usage(there).free
     says = f"{folder.resolve()}, {free / 2**30:.1f} GiB free"
+    if not there.is_dir():
+        return Finding("recordings", says, f"{there} is a file: name another --recordings.")
+    if not os.access(there, os.W_OK):
+        return Finding("recordings", says, f"Nothing can be written into {there}: name another --recordings.")
     if free < MIN_FREE:
         return Finding("recordings", says, "Nothing is recorded below 1 GiB: free some, or name another --recordings.")
     return Finding("recordings", says)

@@ -49,6 +49,8 @@ class FolderWriter:
         self._part = _part(folder)
         self._went_on = kept == self._part
         self._count = 0
+        if folder.exists() and not folder.is_dir():
+            raise MediaError(f"{folder} is a file; the pictures need a folder. Give another name.")
         try:
             if not self._went_on:
                 shutil.rmtree(self._part, ignore_errors=True)

@@ -129,6 +129,11 @@ def test_a_disk_with_little_room_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "recordings").exists()
 
 
+def test_recordings_that_cannot_lie_there_are_found(tmp_path: Path) -> None:
+    (tmp_path / "recordings").write_text("")
+    assert "is a file" in found(tmp_path)["recordings"].advice
+
+
 def test_what_nobody_needs_is_neither_well_nor_ill(tmp_path: Path) -> None:
     found = {each.what: each for each in examine(port=free_port(), recordings=tmp_path, lan_port=free_port())}
     assert not found["encoder libx264"].absent

@@ -65,6 +65,8 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MediaError, match="cannot be written"):
         FolderWriter(tmp_path / "file" / "out")
+    with pytest.raises(MediaError, match="is a file; the pictures need a folder"):
+        FolderWriter(tmp_path / "file")
 
 
 def test_one_picture_is_written_as_its_name_says(tmp_path: Path) -> None:
