@@ -294,6 +294,7 @@ function close() {
   lens.watch(null);
   meter.stop();
   latency.clear();
+  voice.clear();
   openMore(false);
 }
 

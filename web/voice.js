@@ -14,6 +14,12 @@ export class Voice {
     this.last = undefined;
   }
 
+  /** Of a call that is over nothing is said any more. */
+  clear() {
+    this.last = undefined;
+    this.line.textContent = '';
+  }
+
   /** @param {import('./protocol.js').Report} report */
   hear({ classes, labels, scores }) {
     const now = performance.now();

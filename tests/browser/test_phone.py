@@ -477,3 +477,6 @@ def test_the_keyboard_reaches_every_control_and_a_screen_reader_hears_what_is_se
     phone.locator("#colormap input").first.focus()
     phone.keyboard.press("ArrowRight")
     until(lambda: report(phone, "view.colormap") == "viridis")
+    phone.click("#more")
+    phone.click("#stop")
+    expect(phone.locator("#said")).to_have_text("")
