@@ -1,4 +1,4 @@
-"""What a recording's folder is called, and what lies in it: a date and a random part, `2026-11-22_21-03-55_1f3a9c…`.
+"""What a recording's folder is called, by its date and a random part, `2026-11-22_21-03-55_1f3a9c…`; its two notes.
 
 Whatever else lies on the shelf is not ours.
 """
@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 SESSION = "session.json"
-"""The note of what was recorded."""
+"""What was recorded, and how it ended."""
 SIDECAR = "predictions.jsonl"
-"""What was seen; in an explained folder of pictures, too."""
+"""The sidecar: what was seen in each frame. An explained folder of pictures has one, too."""
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_([0-9a-f]{6,32})")
 _DATE = "%Y-%m-%d_%H-%M-%S"

@@ -33,9 +33,10 @@ class Question:
         self.picture = picture
         self.answer = answer
         self._asked = time.perf_counter()
-        self._answered = answered = list[float]()
+        self._answered: list[float] = []  # when, once it was
         # The answer must not hold the question: in a circle, the picture would live until the garbage is collected.
-        answer.add_done_callback(lambda _: answered.append(time.perf_counter()))
+        note = self._answered.append
+        answer.add_done_callback(lambda _: note(time.perf_counter()))
 
     @property
     def elapsed_ms(self) -> float:

@@ -141,9 +141,8 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
     """What came of drawing a film again."""
     explained = done.explained
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
-    told = [f"{_frames(explained.frames)}{rate} -> {explained.output}"]
-    if done.held:
-        told.insert(0, f"Explained: {done.held}")
+    told = [f"Explained: {done.held}"] if done.held else []
+    told.append(f"{_frames(explained.frames)}{rate} -> {explained.output}")
     if done.reports:
         told.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
     if done.without:

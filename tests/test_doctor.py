@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -129,9 +130,12 @@ def test_a_disk_with_little_room_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "recordings").exists()
 
 
-def test_recordings_that_cannot_lie_there_are_found(tmp_path: Path) -> None:
+def test_recordings_that_cannot_lie_there_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "recordings").write_text("")
     assert "is a file" in found(tmp_path)["recordings"].advice
+    (tmp_path / "recordings").unlink()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs the tests may be allowed everything
+    assert "Nothing can be written" in found(tmp_path)["recordings"].advice
 
 
 def test_what_nobody_needs_is_neither_well_nor_ill(tmp_path: Path) -> None:

@@ -324,17 +324,19 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
     """What refers to itself lives until a collection, with its picture: hundreds of frames' at four cameras."""
     with streaming(ProcessEngine(Order(tiny.bright_spot(tmp_path / "bright.onnx"), threads=1))) as (stream, outcome):
         stream.view = View(hold=(2,))
-        for number, frame in enumerate(frames[:40], 1):
-            if number == 11:  # the first ones made what every stream needs
-                gc.collect()
-                gc.set_debug(gc.DEBUG_SAVEALL)
-            stream.receive(frame)
-            outcome.wait_for(number)
-        settled(stream)
-        gc.collect()
-        gc.set_debug(0)
-        found = Counter(type(each).__qualname__ for each in gc.garbage)
-        gc.garbage.clear()
+        try:
+            for number, frame in enumerate(frames[:40], 1):
+                if number == 11:  # the first ones made what every stream needs
+                    gc.collect()
+                    gc.set_debug(gc.DEBUG_SAVEALL)
+                stream.receive(frame)
+                outcome.wait_for(number)
+            settled(stream)
+            gc.collect()
+            found = Counter(type(each).__qualname__ for each in gc.garbage)
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
     assert stream.counts.explained == 40
     assert max(found.values(), default=0) < 10, found
 
