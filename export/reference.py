@@ -1,78 +1,191 @@
 """Grad-CAM by definition, in float64: the gradient at every cell of the feature map, averaged, by backpropagation.
 
-It shares nothing with the head but the search for the tail: it goes back node by node through all of it, poolings and
-flattening included, sends each gradient to the cell it belongs to, and reads every weight. What the forward pass
-decided (which cell was the largest, which unit was clipped) is taken from the network's own activations: a unit within
-float32's rounding of zero may fall on the other side in another calculation, and then every map moves.
+It shares no code with the head, neither the search for the tail nor a rule: it takes the feature map that the model
+file names, evaluates whatever lies between it and the logits operator by operator (`export.operators`), and goes back
+through all of it, poolings and flattening included, to every cell.
+
+What the forward pass decided (which cell was the largest, which unit was clipped, which value an 8-bit integer could
+not hold) is taken from the network's own activations: a unit within float32's rounding of zero may fall on the other
+side in another calculation, and then every map moves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from onnx import NodeProto
+from onnx import ModelProto, NodeProto, numpy_helper
 
-from export.graph import Graph, attribute
-from export.tail import (
-    DENSE,
-    GATE,
-    KEEP_PLACE,
-    POOLINGS,
-    REDUCTIONS,
-    SCALE,
-    SHIFT,
-    Feature,
-    data_input,
-    dense_weights,
-    find_ends,
-    find_tail,
-)
+from export.operators import Array, Floats, Step, apply, attributes
 from models.contract import Score
 
-Floats = NDArray[np.float64]
-Activations = Mapping[str, NDArray[np.float32]]
-BLOCK = 4096  # rows of a weight matrix that are turned into float64 at a time
+Activations = Mapping[str, Array]
+
+CLIPPING = ("Clip", "Relu")
+"""Operators whose output shows which units pass."""
+CHOOSING = ("GlobalMaxPool", "MaxPool", "QuantizeLinear", "ReduceMax")
+"""Operators whose input shows what they chose or could not hold."""
+SHAPING = ("Reshape", "Squeeze", "Unsqueeze")
+"""Operators whose second input is a shape or axes, which no gradient goes to."""
+CHANNELS_SECOND = ("AveragePool", "BatchNormalization", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
+"""Operators whose input and output have their channels as second axis by definition."""
+BEHIND_SOFTMAX = ("DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", *SHAPING)
+"""What may stand between a softmax and the output `scores`."""
 
 
-def needed(graph: Graph) -> list[str]:
-    """The tensors of an explainable model or classifier whose values `heatmaps` is to be given."""
-    ends = find_ends(graph)
-    feature, _ = find_tail(graph, ends)
-    names = [feature.tensor, ends.logits]
-    for node in _chain(graph, feature, ends.logits):
-        if node.op_type in GATE:
-            names.append(node.output[0])
-        elif node.op_type in POOLINGS:
-            names.append(node.input[0])
-    return list(dict.fromkeys(names))
+class Evaluated(NamedTuple):
+    """A node at work: how a gradient goes back through it, and the output that the network itself had."""
+
+    node: NodeProto
+    step: Step
+    output: Array
 
 
-def gates(graph: Graph, activations: Activations) -> list[NDArray[np.bool_]]:
-    """Which entries pass each ReLU and Clip of the tail, (N, width), the first layer's first."""
-    _, tail = find_tail(graph, find_ends(graph))
-    clipped = (node for node in reversed(tail) if node.op_type in GATE)
-    passed = (_passed(graph, node, activations[node.output[0]]) for node in clipped)
-    return [each.reshape(len(each), -1) for each in passed]
+class Reference:
+    """The part of an explainable model between its feature map and its logits, and Grad-CAM through it.
 
+    `feature` is the map's tensor, as the model's contract names it. Raises `ValueError` where the model has no such
+    tensor, or its scores do not follow from it by a softmax.
+    """
 
-def heatmaps(graph: Graph, activations: Activations, classes: NDArray[np.int64], score: Score) -> Floats:
-    """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations that a network had for N pictures."""
-    ends = find_ends(graph)
-    feature, _ = find_tail(graph, ends)
-    logits = activations[ends.logits].astype(np.float64).reshape(len(classes), -1)
-    gradient = {"probability": _log_odds, "logit": _logit}[score](logits, classes)  # (N, K, C)
-    for node in _chain(graph, feature, ends.logits):
-        gradient = _back(graph, node, gradient, activations)
-    maps = activations[feature.tensor].astype(np.float64)
-    # (N, K, h, w, channels) or (N, K, channels, h, w): the gradient at every cell, averaged to α (N, K, channels).
-    alpha = gradient.reshape(*classes.shape, *maps.shape[1:]).mean((2, 3) if feature.channels_last else (3, 4))
-    layout = "nkc,nhwc->nkhw" if feature.channels_last else "nkc,nchw->nkhw"
-    heat: Floats = np.maximum(np.einsum(layout, alpha, maps, optimize=True), 0)
-    return normalised(heat)
+    def __init__(self, model: ModelProto, feature: str) -> None:
+        self.feature = feature
+        self._producers = {output: node for node in model.graph.node for output in node.output}
+        self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._changing = _followers(model, {each.name for each in model.graph.input} - set(self._stored))
+        if feature not in self._producers:
+            raise ValueError(f"The model's metadata names the feature map '{feature}'; its graph has no such tensor.")
+        self.logits = self._find_logits()
+        self._nodes = self._between(model)
+        self._moving = {feature} | {output for node in self._nodes for output in node.output}
+        heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
+        self._grid = tuple(size.dim_value for size in heatmaps.type.tensor_type.shape.dim)[2:]
+
+    @property
+    def needed(self) -> list[str]:
+        """The tensors whose values, seen in the network at work, the other methods are to be given."""
+        names = [self.feature, self.logits]
+        for node in self._nodes:
+            names += [name for name in _carriers(node) if name in self._changing - self._moving]
+            names += node.output[:1] if node.op_type in CLIPPING or self._shaped_by_batch(node) else ()
+            names += node.input[:1] if node.op_type in CHOOSING else ()
+        return list(dict.fromkeys(names))
+
+    @property
+    def rounds(self) -> bool:
+        """Whether values are rounded to integers on the way, as in an 8-bit network."""
+        return any(node.op_type == "QuantizeLinear" for node in self._nodes)
+
+    def gates(self, seen: Activations) -> list[NDArray[np.bool_]]:
+        """Which entries pass each ReLU and Clip on the way, (N, width), the first layer's first."""
+        gates = []
+        for node, step, output in self._evaluate(seen):
+            if node.op_type in CLIPPING:
+                passed = step.back[0](np.ones((1, *output.shape)), output)
+                gates.append(passed.reshape(len(output), -1) > 0)
+        return gates
+
+    def deviation(self, seen: Activations) -> float:
+        """How far what was seen is from what is evaluated here, each tensor from those seen before it.
+
+        The largest difference over all tensors, relative to the tensor's largest value.
+        """
+        worst = 0.0
+        for _, step, output in self._evaluate(seen):
+            largest = max(float(np.abs(output).max(initial=0)), float(np.finfo(np.float32).tiny))
+            worst = max(worst, float(np.abs(output - step.value).max(initial=0)) / largest)
+        return worst
+
+    def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score) -> Floats:
+        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N pictures."""
+        logits = seen[self.logits].astype(np.float64)
+        seed = {"probability": _log_odds, "logit": _logit}[score](logits.reshape(len(classes), -1), classes)
+        gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
+        maps = seen[self.feature].astype(np.float64)
+        if self._channels_last(maps):
+            maps, gradient = maps.transpose(0, 3, 1, 2), gradient.transpose(0, 1, 4, 2, 3)
+        alpha = gradient.mean((3, 4))  # (K, N, channels, h, w) -> (K, N, channels)
+        return normalised(np.maximum(np.einsum("knc,nchw->nkhw", alpha, maps, optimize=True), 0))
+
+    def _back(self, seen: Activations, seed: Floats) -> Floats:
+        """The gradient by the feature map, (K, N, …), from that by the logits."""
+        gradients = {self.logits: seed}
+        for node, step, output in reversed(self._evaluate(seen)):
+            gradient = gradients.pop(node.output[0])
+            for place, name in enumerate(_carriers(node)):
+                if name in self._moving:
+                    found = step.back[place](gradient, output)
+                    gradients[name] = gradients[name] + found if name in gradients else found
+        return gradients[self.feature]
+
+    def _evaluate(self, seen: Activations) -> list[Evaluated]:
+        """Every node on the way; where a tensor was seen, what follows starts from what was seen."""
+        values: dict[str, Array] = {name: np.asarray(value, np.float64) for name, value in seen.items()}
+        done = []
+        for node in self._nodes:
+            names = node.input[:1] if self._shaped_by_batch(node) else node.input
+            inputs = [values[name] if name in values else self._constant(name) for name in names]
+            if len(inputs) < len(node.input):
+                inputs.append(np.array(values[node.output[0]].shape))
+            step = apply(node, inputs)
+            done.append(Evaluated(node, step, values.setdefault(node.output[0], step.value)))
+        return done
+
+    def _constant(self, name: str) -> Array | None:
+        """The value of a tensor that no picture changes; None for an input that is left out."""
+        if name in self._stored:
+            return np.asarray(numpy_helper.to_array(self._stored[name]))
+        if not name:
+            return None
+        node = self._producers[name]
+        return apply(node, [self._constant(each) for each in node.input]).value
+
+    def _shaped_by_batch(self, node: NodeProto) -> bool:
+        """Whether a node's shape is computed from the number of pictures, as tf2onnx writes it."""
+        return node.op_type in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
+
+    # What is found in the graph.
+
+    def _find_logits(self) -> str:
+        node = self._producers.get("scores")
+        while node is not None and node.op_type in BEHIND_SOFTMAX:
+            node = self._producers.get(node.input[0])
+        if node is None or node.op_type != "Softmax":
+            found = f"{node.op_type} '{node.name}'" if node else "nothing"
+            raise ValueError(f"A model's scores should come from a Softmax, these come from {found}.")
+        return str(node.input[0])
+
+    def _between(self, model: ModelProto) -> list[NodeProto]:
+        """The nodes on any way from the feature map to the logits, in the order of their evaluation."""
+        behind = _followers(model, {self.feature}) - {self.feature}
+        wanted, nodes = {self.logits}, []
+        for node in reversed(model.graph.node):
+            if not wanted.isdisjoint(node.output) and not behind.isdisjoint(node.output):
+                wanted.update(_carriers(node))
+                nodes.append(node)
+        if not nodes and self.logits != self.feature:
+            raise ValueError(f"The logits '{self.logits}' do not follow from the feature map '{self.feature}'.")
+        return nodes[::-1]
+
+    def _channels_last(self, maps: Array) -> bool:
+        """Whether a map's channels are its last axis: by the size of the heatmaps, else by what made it."""
+        if maps.ndim != 4 or self._grid not in (maps.shape[1:3], maps.shape[2:]):
+            raise ValueError(
+                f"The heatmaps are {self._grid}; the feature map '{self.feature}' is {maps.shape[1:]} a picture, which "
+                "has no such height and width."
+            )
+        if maps.shape[1:3] != maps.shape[2:]:
+            return self._grid == maps.shape[1:3]
+        place, tensor = [0, 1, 2, 3], self.feature
+        while (node := self._producers.get(tensor)) is not None and node.op_type not in CHANNELS_SECOND:
+            if node.op_type == "Transpose":
+                place = [list(attributes(node)["perm"])[axis] for axis in place]
+            tensor = next((name for name in node.input if name in self._changing), "")
+        if node is None:
+            raise ValueError(f"Which axis of the feature map '{self.feature}' its channels are cannot be told.")
+        return place.index(1) == 3
 
 
 def normalised(heat: NDArray[Any]) -> Floats:
@@ -83,26 +196,28 @@ def normalised(heat: NDArray[Any]) -> Floats:
     return shown
 
 
-def _chain(graph: Graph, feature: Feature, logits: str) -> list[NodeProto]:
-    """Every node between the feature map and the logits, the last first."""
-    nodes: list[NodeProto] = []
-    tensor = logits
-    while tensor != feature.tensor:
-        node = graph.producer(tensor)
-        assert node is not None
-        nodes.append(node)
-        tensor = node.input[0] if node.op_type in POOLINGS else data_input(graph, node)
-    return nodes
+def _followers(model: ModelProto, tensors: set[str]) -> set[str]:
+    """These tensors and all that are computed from one of them; nodes stand in the order of their evaluation."""
+    found = set(tensors)
+    for node in model.graph.node:
+        if not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found
+
+
+def _carriers(node: NodeProto) -> list[str]:
+    """A node's inputs that a gradient may go to."""
+    return list(node.input[:1] if node.op_type in SHAPING else node.input)
 
 
 def _logit(logits: Floats, classes: NDArray[np.int64]) -> Floats:
-    """∂z_c/∂z = e_c."""
+    """∂z_c/∂z = e_c, (N, K, C)."""
     seed: Floats = np.eye(logits.shape[1])[classes]
     return seed
 
 
 def _log_odds(logits: Floats, classes: NDArray[np.int64]) -> Floats:
-    """∂ log(p_c / (1 − p_c)) / ∂z = e_c − softmax of the other classes."""
+    """∂ log(p_c / (1 − p_c)) / ∂z = e_c − softmax of the other classes, (N, K, C)."""
     seed = _logit(logits, classes)
     for n, k in np.ndindex(classes.shape):
         others = logits[n].copy()
@@ -110,142 +225,3 @@ def _log_odds(logits: Floats, classes: NDArray[np.int64]) -> Floats:
         powers = np.exp(others - others.max())
         seed[n, k] -= powers / powers.sum()
     return seed
-
-
-def _back(graph: Graph, node: NodeProto, gradient: Floats, activations: Activations) -> Floats:
-    """From the gradient by a node's output, (N, K, …), to that by its input."""
-    kind = node.op_type
-    if kind in KEEP_PLACE:
-        return gradient
-    if kind in GATE:
-        passed = _passed(graph, node, activations[node.output[0]])
-        return gradient * passed.reshape(len(gradient), 1, *gradient.shape[2:])
-    if kind in DENSE:
-        return _times_weights(graph, node, gradient)
-    if kind in SCALE | SHIFT:
-        return _elementwise(graph, node, gradient)
-    if kind in POOLINGS:
-        source = activations[node.input[0]].astype(np.float64)
-        gradient = gradient.reshape(*gradient.shape[:2], -1)
-        return _unreduced(node, source, gradient) if kind in REDUCTIONS else _unpooled(node, source, gradient)
-    if kind == "Transpose":
-        shape = _shape(graph, node.output[0])
-        order = attribute(node, "perm", list(range(len(shape) + 1))[::-1])
-        laid_out = gradient.reshape(*gradient.shape[:2], *shape)
-        return laid_out.transpose(0, 1, *(1 + place for place in np.argsort(order)[1:]))
-    return gradient.reshape(*gradient.shape[:2], *_shape(graph, node.input[0]))  # Reshape, Flatten and the like
-
-
-def _shape(graph: Graph, tensor: str) -> list[int]:
-    """A tensor's sizes for one picture; [-1] where it is a vector that ONNX could not follow."""
-    shape = graph.shape(tensor)
-    sizes = [size for size in (shape or [])[1:] if size is not None]
-    return sizes if shape and len(sizes) == len(shape) - 1 else [-1]
-
-
-def _passed(graph: Graph, node: NodeProto, output: NDArray[np.float32]) -> NDArray[np.bool_]:
-    if node.op_type == "Relu":
-        return output > 0
-    passed = np.ones(output.shape, bool)
-    for place, inside in ((1, np.greater), (2, np.less)):
-        bound = graph.constant(node.input[place]) if len(node.input) > place and node.input[place] else None
-        if bound is not None:
-            passed &= inside(output, bound)
-    return passed
-
-
-def _times_weights(graph: Graph, node: NodeProto, gradient: Floats) -> Floats:
-    name, shape, out_first = dense_weights(graph, node)
-    weights = graph.constant(name)
-    assert weights is not None
-    weights = weights.reshape(shape[:2])
-    weights = weights.T if out_first else weights  # (in, out)
-    rows = gradient.reshape(*gradient.shape[:2], -1)
-    blocks = (weights[start : start + BLOCK].astype(np.float64) for start in range(0, len(weights), BLOCK))
-    found: Floats = np.concatenate([rows @ block.T for block in blocks], axis=2) * attribute(node, "alpha", 1.0)
-    return found.reshape(*found.shape, 1, 1) if node.op_type == "Conv" else found
-
-
-def _elementwise(graph: Graph, node: NodeProto, gradient: Floats) -> Floats:
-    if node.op_type == "BatchNormalization":
-        gamma, _, _, variance = (graph.constant(name) for name in node.input[1:5])
-        assert gamma is not None
-        assert variance is not None
-        scale: Floats = gamma.astype(np.float64) / np.sqrt(
-            variance.astype(np.float64) + attribute(node, "epsilon", 1e-5)
-        )
-        return gradient * scale.reshape(-1, *[1] * (gradient.ndim - 3))
-    value = next((value for name in node.input if (value := graph.constant(name)) is not None), None)
-    assert value is not None
-    if node.op_type == "Sub" and graph.fixed(node.input[0]):
-        return -gradient
-    if node.op_type in SHIFT:
-        return gradient
-    value = value.astype(np.float64).reshape(-1)
-    gain = value if value.size == 1 else value.reshape(gradient.shape[2:])
-    found: Floats = gradient * gain if node.op_type == "Mul" else gradient / gain
-    return found
-
-
-def _unreduced(node: NodeProto, source: Floats, gradient: Floats) -> Floats:
-    """Through a mean or a maximum over height and width; the map is (N, channels, h, w) or (N, h, w, channels)."""
-    axes = tuple(sorted(axis % 4 for axis in attribute(node, "axes")))
-    shape = (*gradient.shape[:2], *(1 if axis in axes else size for axis, size in enumerate(source.shape) if axis))
-    share = np.full_like(source, 1 / np.prod([source.shape[axis] for axis in axes]))
-    if node.op_type == "ReduceMax":
-        share = (source == source.max(axes, keepdims=True)).astype(np.float64)
-        share /= share.sum(axes, keepdims=True)
-    return gradient.reshape(shape) * share[:, None]
-
-
-def _unpooled(node: NodeProto, source: Floats, gradient: Floats) -> Floats:
-    """Through a pooling of (N, channels, h, w): each pooled cell's gradient to its largest cell, or shared by all."""
-    height, width = source.shape[2:]
-    everything = node.op_type.startswith("Global")
-    kernel = [height, width] if everything else list(attribute(node, "kernel_shape"))
-    strides = [1, 1] if everything else attribute(node, "strides", [1, 1])
-    steps = [1, 1] if everything else attribute(node, "dilations", [1, 1])
-    reach = [(size - 1) * step + 1 for size, step in zip(kernel, steps, strict=True)]
-    begin, out = _extent(node, (height, width), reach, strides)
-    # Cells by their number, padding −1, in windows: (rows, columns, kernel rows, kernel columns).
-    room = [max(out[i] * strides[i] + reach[i], begin[i] + source.shape[2 + i]) for i in (0, 1)]
-    number = np.full(room, -1)
-    number[begin[0] : begin[0] + height, begin[1] : begin[1] + width] = np.arange(height * width).reshape(height, width)
-    windows = sliding_window_view(number, reach)[:: strides[0], :: strides[1], :: steps[0], :: steps[1]]
-    windows = windows[: out[0], : out[1]].reshape(out[0] * out[1], -1)  # (pooled cells, cells of a window)
-    flat = source.reshape(*source.shape[:2], -1)
-    at_cell = np.zeros((*gradient.shape[:2], source.shape[1], height * width))  # (N, K, channels, cells)
-    by_pooled = gradient.reshape(*gradient.shape[:2], source.shape[1], -1)
-    if node.op_type.endswith("MaxPool"):
-        seen = np.where(windows >= 0, flat[..., windows], -np.inf)  # (N, channels, pooled cells, cells of a window)
-        chosen = windows[np.arange(len(windows)), seen.argmax(-1)]  # (N, channels, pooled cells)
-        n, k, c = np.ogrid[: at_cell.shape[0], : at_cell.shape[1], : at_cell.shape[2]]
-        for place in range(len(windows)):  # windows may overlap, within one window a cell is met once
-            at_cell[n, k, c, chosen[:, None, :, place]] += by_pooled[..., place]
-    else:
-        for place, window in enumerate(windows):
-            met = window[window >= 0]
-            at_cell[..., met] += by_pooled[..., place, None] / len(met)
-    return at_cell.reshape(*at_cell.shape[:3], height, width)
-
-
-def _extent(
-    node: NodeProto, size: tuple[int, int], reach: Sequence[int], strides: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """The padding at the beginning, and the number of pooled cells, of height and width."""
-    auto = attribute(node, "auto_pad", b"NOTSET")
-    pads = attribute(node, "pads", [0, 0, 0, 0])
-    begin, out = [], []
-    for axis in (0, 1):
-        if auto in (b"SAME_UPPER", b"SAME_LOWER"):
-            cells = -(-size[axis] // strides[axis])
-            total = max(0, (cells - 1) * strides[axis] + reach[axis] - size[axis])
-            begin.append(total // 2 if auto == b"SAME_UPPER" else total - total // 2)
-        else:
-            room = size[axis] + pads[axis] + pads[axis + 2] - reach[axis]
-            cells = (-(-room // strides[axis]) if attribute(node, "ceil_mode", 0) else room // strides[axis]) + 1
-            if (cells - 1) * strides[axis] >= size[axis] + pads[axis]:
-                cells -= 1  # no window begins in the padding at the end
-            begin.append(pads[axis])
-        out.append(cells)
-    return begin, out

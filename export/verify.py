@@ -10,14 +10,15 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, ValueInfoProto
 
-from export import reference
-from export.graph import Graph
+from export.reference import Reference
 from stream.explainer import BEST, Explainer, checked_targets, evaluate
 
 TOLERANCE = 1e-5
 """How far any heatmap in 0…1 may lie from float64 on the same activations."""
+DEVIATION_TOLERANCE = 1e-3
+"""How far an activation behind the feature map may lie from its float64 value, relative to its tensor's largest."""
 AUTODIFF_TOLERANCE = 2e-5
 """How far half of the heatmaps may lie from automatic differentiation, which computes the network its own way."""
 SCORE_TOLERANCE = 1e-4
@@ -51,6 +52,9 @@ class Agreement:
     """Maps without positive evidence, all zero here and in the reference."""
     float64: float
     """Against float64 on the same activations: the largest difference over all maps."""
+    deviation: float | None = None
+    """How far the network's activations behind the feature map are from those evaluated in float64, relative to each
+    tensor's largest value; None for a network that rounds there, whose kernels may saturate on some processors."""
     autodiff: float | None = None
     """Against automatic differentiation: the largest difference over the maps that can be compared."""
     autodiff_median: float | None = None
@@ -67,6 +71,7 @@ class Agreement:
         """Raise `Disagreement` where a difference is above what is right."""
         for name, value, most in (
             ("Heatmaps differ from float64", self.float64, TOLERANCE),
+            ("The layers behind the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
             ("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
             ("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
         ):
@@ -100,48 +105,49 @@ def compare(
     `Disagreement` where the file explains otherwise than the same graph does under observation.
     """
     explainer = Explainer(path)
-    score = explainer.contract.score
+    score, feature = explainer.contract.score, explainer.contract.feature
     target = checked_targets(explainer.contract, targets, len(pictures))
     few = slice(0, BATCH)
     drawn = explainer.explain(pictures[few], target[few]).heatmaps
     del explainer  # a session of VGG16 takes 1 GB, and the next one comes
     model = onnx.load(path)
-    names = ["scores", "classes", "heatmaps", *reference.needed(Graph(model))]
+    names = ["scores", "classes", "heatmaps", *Reference(model, feature).needed]
     opened = _with_outputs(model, names)
     del model  # read again below: half a gigabyte of weights, beside a session that has its own
     seen = _evaluated(opened, names, pictures, target)
     del opened
-    graph = Graph(onnx.load(path))
+    reference = Reference(onnx.load(path), feature)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
     # Two runs of one graph, with and without further outputs; in a rare picture another summation flips a gate.
     if not np.median(np.abs(drawn - maps[few])) <= TOLERANCE:
         raise Disagreement(f"{path.name} does not draw the same heatmaps when its activations are read.")
-    exact = reference.heatmaps(graph, seen, classes, score)
+    exact = reference.heatmaps(seen, classes, score)
     empty = (maps == 0).all((2, 3))  # (N, K)
     agreement = Agreement(
         pictures=len(pictures),
         maps=empty.size,
         empty=int(np.sum(empty & (exact == 0).all((2, 3)))),
         float64=float(np.abs(maps - exact).max(initial=0)),
+        deviation=None if reference.rounds else reference.deviation(seen),
     )
     if autodiff is None:
         return agreement
-    scores, gates = seen["scores"], reference.gates(graph, seen)
-    del graph, seen  # VGG16's weights, before somebody else needs room for theirs
+    scores, gates = seen["scores"], reference.gates(seen)
+    del reference, seen  # VGG16's weights, before somebody else needs room for theirs
     return _with_autodiff(agreement, autodiff(classes), maps, scores, gates)
 
 
 def observe(
     model: ModelProto, tensors: Sequence[str], pictures: NDArray[np.uint8], targets: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
-    """Tensors inside an explainable model, by name, for pictures and targets (N, K); those added are float32."""
+    """Tensors inside an explainable model, by name, for pictures and targets (N, K)."""
     return _evaluated(_with_outputs(model, tensors), tensors, pictures, targets)
 
 
 def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
     outputs = {output.name for output in model.graph.output}
     added = [name for name in dict.fromkeys(tensors) if name not in outputs]
-    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in added)
+    model.graph.output.extend(ValueInfoProto(name=name) for name in added)  # onnxruntime knows their types
     opened: bytes = model.SerializeToString()
     del model.graph.output[len(outputs) :]
     return opened

@@ -13,7 +13,7 @@ import skimage.data
 from numpy.typing import NDArray
 
 from export.graph import Graph
-from export.reference import heatmaps, needed
+from export.reference import Reference
 from export.tail import find_ends, find_tail
 from export.verify import observe
 from models.catalog import EFFICIENTNET_LITE0
@@ -95,10 +95,11 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
 
 
 def test_the_checkers_reference_is_that_of_pytorch(torch: dict[str, NDArray[np.float32]]) -> None:
-    graph = Graph(onnx.load(PATH))
+    model = onnx.load(PATH)
+    reference = Reference(model, Explainer(PATH).contract.feature)
     classes = torch["classes"].astype(np.int64)
-    seen = observe(graph.model, needed(graph), torch["pictures"].astype(np.uint8), classes)
-    np.testing.assert_allclose(heatmaps(graph, seen, classes, "probability"), torch["heatmaps"], atol=3e-5)
+    seen = observe(model, reference.needed, torch["pictures"].astype(np.uint8), classes)
+    np.testing.assert_allclose(reference.heatmaps(seen, classes, "probability"), torch["heatmaps"], atol=3e-5)
 
 
 @pytest.mark.parametrize(("photograph", "name"), [("chelsea", "Egyptian cat"), ("coffee", "espresso")])

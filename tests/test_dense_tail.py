@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,9 +14,8 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.cam import append_cam
 from export.file import save
-from export.graph import Graph
 from export.half import store_half
-from export.reference import heatmaps, needed
+from export.reference import Reference
 from export.tail import UnsupportedTail, find_feature
 from export.verify import compare, observe
 from models.contract import OPSET, Score
@@ -130,12 +130,14 @@ def test_cells_that_tie_for_the_largest_change_nothing(pooling: Pooling) -> None
     + [DenseTail(flattening="tf2onnx", dense="GemmT")],
 )
 def test_the_checkers_backpropagation_is_right(tail: DenseTail, score: Score) -> None:
-    graph = Graph(append_cam(tail.model(), score=score))
+    model = append_cam(tail.model(), score=score)
+    reference = Reference(model, "feature")
     pictures = tiny.pictures(3, seed=7)
     classes = np.broadcast_to(np.array([0, 4, 9], np.int64), (3, 3))
-    seen = observe(graph.model, needed(graph), pictures, classes)
+    seen = observe(model, reference.needed, pictures, classes)
     _, exact = grad_cam(tail.logits, seen["feature"], classes, score)
-    np.testing.assert_allclose(heatmaps(graph, seen, classes, score), exact, atol=5e-6)  # from float32 logits
+    np.testing.assert_allclose(reference.heatmaps(seen, classes, score), exact, atol=5e-6)  # from float32 logits
+    assert reference.deviation(seen) < 1e-5
 
 
 @pytest.mark.parametrize("dense", get_args(Dense))
@@ -225,8 +227,12 @@ def test_a_map_that_is_clipped_after_its_pooling_is_the_pooled_one(flattening: F
     feature = find_feature(ready)
     assert (feature.height, feature.width, feature.flattened.cells) == (4, 4, 16)
     path = tmp_path / "late.onnx"
-    save(ready, tiny.contract([f"{n}" for n in range(10)], "probability", "stretch", "late"), path)
+    about = tiny.contract([f"{n}" for n in range(10)], "probability", "stretch", "late")
+    save(ready, replace(about, feature=feature.tensor), path)
     compare(path, tiny.pictures(3)).check()
+    save(ready, about, path)
+    with pytest.raises(ValueError, match=r"'feature' is \(6, 8, 8\) a picture"):
+        compare(path, tiny.pictures(3))
 
 
 def test_a_map_that_is_padded_before_it_is_pooled_is_refused() -> None:

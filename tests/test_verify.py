@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from numpy.typing import NDArray
+from onnx import NodeProto, helper, numpy_helper
 
-from export import reference
+from export import cam, operators, reference, verify
 from export.cam import append_cam
 from export.file import save
 from export.graph import Graph
+from export.reference import Reference
 from export.scenes import scenes
+from export.tail import GATE, SCALE, find_ends, find_feature, find_tail
 from export.verify import Agreement, Autodiff, Disagreement, compare, observe
 from models.contract import Score
 from stream.explainer import BEST, Explainer
@@ -86,8 +90,104 @@ def test_a_gate_that_is_not_looked_at_does_not_pass(tmp_path: Path) -> None:
         compare(path, tiny.pictures(2)).check()
 
 
-def dense(path: Path) -> Path:
-    save(append_cam(DenseTail().model()), tiny.contract(LABELS, "probability", "stretch", "dense"), path)
+RICH = DenseTail(
+    norm="BatchNormalization", gate="Clip", flat_norm=True, flat_relu=True, dropout=True, flattening="NHWC"
+)
+"""A tail with every kind of operator whose derivative is not 1."""
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_a_walk_that_forgets_an_operator_does_not_pass(
+    which: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tail = find_tail(graph := Graph(RICH.model()), find_ends(graph))
+    places = [place for place, node in enumerate(tail) if node.op_type in GATE | SCALE | {"Sub"}]
+    assert [tail[place].op_type for place in places] == ["Relu", "BatchNormalization", "Clip", "Relu", "Sub", "Mul"]
+
+    def find_less(*given: Any) -> tuple[Any, list[NodeProto]]:
+        feature, tail = find_tail(*given)
+        return feature, [node for place, node in enumerate(tail) if place != places[which]]
+
+    path = dense(tmp_path / "right.onnx", RICH)
+    compare(path, tiny.pictures(4)).check()
+    monkeypatch.setattr(cam, "find_tail", find_less)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(dense(tmp_path / "wrong.onnx", RICH), tiny.pictures(4)).check()
+
+
+class Square(DenseTail):
+    """Two dense layers of as many inputs as outputs, which a walk may take for their transposes."""
+
+    def constants(self) -> dict[str, NDArray[np.float32]]:
+        own, random = super().constants(), np.random.default_rng(1)
+        wide = {name: random.normal(0, 0.4, shape) for name, shape in (("w2", (12, 12)), ("b2", 12), ("w3", (12, 10)))}
+        return own | {name: value.astype(np.float32) for name, value in wide.items()}
+
+
+def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dense(tmp_path / "right.onnx", Square())
+    compare(path, tiny.pictures(4)).check()
+    product = cam._product
+
+    def untransposed(graph: Graph, gradient: Any, weights: str, width: int, *, transpose: bool) -> str:
+        return product(graph, gradient, weights, width, transpose=transpose and gradient.width != width)
+
+    monkeypatch.setattr(cam, "_product", untransposed)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(dense(tmp_path / "wrong.onnx", Square()), tiny.pictures(4)).check()
+
+
+def test_a_network_that_computes_otherwise_than_its_layers_say_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    evaluated = verify._evaluated
+
+    def otherwise(*given: Any) -> dict[str, NDArray[np.float32]]:
+        seen = evaluated(*given)
+        logits = Reference(onnx.load(path), "feature").logits
+        return seen | {logits: seen[logits] + 0.01 * np.abs(seen[logits]).max()}  # all alike, so no map changes
+
+    monkeypatch.setattr(verify, "_evaluated", otherwise)
+    with pytest.raises(Disagreement, match="layers behind the feature map"):
+        compare(path, tiny.pictures(2)).check()
+
+
+def test_the_check_shares_no_code_with_what_it_checks() -> None:
+    for module in (reference, operators):
+        tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+        named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        named |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        ours = {name for name in named if name and name.partition(".")[0] in ("export", "models", "stream", "tests")}
+        assert ours <= {"export.operators", "models.contract"}
+
+
+def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_path: Path) -> None:
+    for layout in get_args(tiny.Layout):
+        plain = tiny.classifier(channels=8, layout=layout, pooling="ReduceMean")
+        place, pool = next(each for each in enumerate(plain.graph.node) if each[1].op_type == "ReduceMean")
+        plain.graph.node.insert(place, helper.make_node("Relu", [pool.input[0]], ["late"], "late"))
+        pool.input[0] = "late"
+        model = append_cam(plain)
+        path, feature = tmp_path / f"{layout}.onnx", find_feature(model)
+        assert (feature.channels, feature.height, feature.channels_last) == (8, 8, layout == "NHWC")
+        save(model, replace(tiny.contract(LABELS, "probability", "stretch", "cube"), feature=feature.tensor), path)
+        compare(path, tiny.pictures(3)).check()
+
+
+def test_a_model_file_that_names_no_feature_map_of_its_own_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.onnx"
+    about = replace(tiny.contract(LABELS, "probability", "stretch", "tiny"), feature="elsewhere")
+    save(append_cam(tiny.classifier()), about, path)
+    with pytest.raises(ValueError, match="'elsewhere'; its graph has no such tensor"):
+        compare(path, tiny.pictures(2))
+    save(append_cam(tiny.classifier()), replace(about, feature="classes"), path)
+    with pytest.raises(ValueError, match="do not follow from the feature map 'classes'"):
+        compare(path, tiny.pictures(2))
+
+
+def dense(path: Path, tail: DenseTail | None = None) -> Path:
+    save(append_cam((tail or DenseTail()).model()), tiny.contract(LABELS, "probability", "stretch", "dense"), path)
     return path
 
 
@@ -108,8 +208,9 @@ def test_flipped_gates_and_saturated_references_are_counted_and_not_compared(tmp
     path = dense(tmp_path / "dense.onnx")
     pictures = tiny.pictures(3)
     found = Explainer(path).explain(pictures, BEST)
-    graph = Graph(onnx.load(path))
-    gates = reference.gates(graph, observe(graph.model, reference.needed(graph), pictures, found.classes))
+    model = onnx.load(path)
+    exact = Reference(model, "feature")
+    gates = exact.gates(observe(model, exact.needed, pictures, found.classes))
     assert [each.shape for each in gates] == [(3, 12), (3, 9)]
     theirs = found.heatmaps.copy()
     theirs[0] = 1 - theirs[0]  # every map of the picture whose gate has flipped
