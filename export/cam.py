@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, version_converter
 
 from export.graph import PREFIX, Graph, attribute, rename
+from export.quantization import Clamp
 from export.tail import (
     DENSE,
     GATE,
@@ -33,6 +34,8 @@ from export.tail import (
     SHIFT,
     Feature,
     Flattened,
+    bounds,
+    clips,
     data_input,
     dense_weights,
     factors,
@@ -42,6 +45,9 @@ from export.tail import (
 from models.contract import IR_VERSION, OPSET, OUTPUTS, Score
 
 OLDEST_OPSET = 13  # from here on, onnx converts upwards without changing what an operator means
+
+
+FACTORS = SCALE | {"DequantizeLinear"}
 
 
 class Gradient(NamedTuple):
@@ -164,17 +170,39 @@ def _gate(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
     output = graph.add("Reshape", [node.output[0], graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
     if node.op_type == "Relu":
         passed = graph.add("Sign", [output])  # y is never negative: 1 or 0
-    else:
-        bounds = [*node.input[1:], "", ""][:2]
-        inside = [
-            graph.add(operator, [output, bound])
-            for operator, bound in zip(("Greater", "Less"), bounds, strict=True)
-            if bound
-        ]
-        if not inside:
-            return gradient
-        both = graph.add("And", inside) if len(inside) == 2 else inside[0]
-        passed = graph.add("Cast", [both], to=TensorProto.FLOAT)
+        return Gradient(graph.add("Mul", [gradient.tensor, passed]), gradient.width)
+    return _where_inside(graph, output, bounds(graph, node), gradient, ("Greater", "Less"))
+
+
+def _quantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x where an integer can hold it, its smallest and largest included (see `export.quantization`).
+
+    Read before it is rounded, which the output does not tell. A Reshape that changes nothing stands between x and its
+    two readers: onnxruntime computes a dense layer in 8 bits only if a single operator reads what it makes.
+    """
+    if not clips(graph, node):
+        return gradient
+    ends, values = bounds(graph, node), graph.pass_through(node)
+    values = graph.add("Reshape", [values, graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
+    return _where_inside(graph, values, ends, gradient, ("GreaterOrEqual", "LessOrEqual"))
+
+
+def _dequantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y follows x with slope 1, but where the integers of one scale are read with another."""
+    return gradient if np.all(factors(graph, node) == 1) else _scale(graph, node, gradient)
+
+
+def _where_inside(graph: Graph, values: str, ends: Clamp, gradient: Gradient, operators: tuple[str, str]) -> Gradient:
+    """The gradient of the entries whose values, (N, 1, width), lie between the ends."""
+    if not ends.clips:
+        return gradient
+    inside = [
+        graph.add(operator, [values, graph.store(end)])
+        for operator, end in zip(operators, ends, strict=True)
+        if end is not None
+    ]
+    both = graph.add("And", inside) if len(inside) == 2 else inside[0]
+    passed = graph.add("Cast", [both], to=TensorProto.FLOAT)
     return Gradient(graph.add("Mul", [gradient.tensor, passed]), gradient.width)
 
 
@@ -185,6 +213,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     | dict.fromkeys(SHIFT, _shift)
     | dict.fromkeys(SCALE, _scale)
     | dict.fromkeys(GATE, _gate)
+    | {"DequantizeLinear": _dequantize, "QuantizeLinear": _quantize}
 )
 
 
@@ -212,7 +241,7 @@ def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient:
     lies between it and the map, their sum over the cells is stored, a constant smaller by the number of cells.
     """
     last = max((place for place, node in enumerate(tail) if node.op_type in DENSE), default=None)
-    foldable = last is not None and not any(node.op_type in GATE for node in tail[last:])
+    foldable = last is not None and not any(clips(graph, node) for node in tail[last:])
     if feature.flattened.cells == 1 or not foldable:
         for node in tail:
             gradient = RULES[node.op_type](graph, node, gradient)
@@ -241,7 +270,7 @@ def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) 
     weights = weights.T if out_first else weights  # (cells·channels, out)
     gain = np.full(len(weights), attribute(nodes[0], "alpha", 1.0), np.float64)
     for node in nodes[1:]:
-        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if node.op_type in SCALE else 1
+        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if node.op_type in FACTORS else 1
     cells, channels_last = flattened
     channels = len(weights) // cells
     summed = np.zeros((channels, weights.shape[1]))

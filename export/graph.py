@@ -85,6 +85,20 @@ class Graph:
         self._producers |= dict.fromkeys(node.output, node)
         return name, f"{name}/second"
 
+    def pass_through(self, node: NodeProto) -> str:
+        """Let a node read its first input through a Reshape that keeps its shape, and return that one's output."""
+        dimensions = self.shape(node.input[0])
+        if dimensions is None:  # what the shape is cannot be said
+            return str(node.input[0])
+        shape = self.integers(*[0] * len(dimensions))  # 0: as the input has it
+        name = self._name("Reshape")
+        place = next(index for index, each in enumerate(self.model.graph.node) if each.output[:1] == node.output[:1])
+        self.model.graph.node.insert(place, helper.make_node("Reshape", [node.input[0], shape], [name], name=name))
+        self._producers[name] = self.model.graph.node[place]
+        self._shapes[name] = dimensions
+        node.input[0] = name
+        return name
+
     def store(self, value: NDArray[Any]) -> str:
         """Append a constant and return its name."""
         tensor = numpy_helper.from_array(np.ascontiguousarray(value).reshape(value.shape), self._name("constant"))
@@ -106,7 +120,9 @@ class Graph:
         zero = self.constant(node.input[2]) if len(node.input) == 3 else np.zeros_like(scale, np.int32)
         assert scale is not None
         assert zero is not None
-        if scale.ndim:
+        if scale.size == 1:  # also as a vector, which no axis belongs to
+            scale, zero = scale.reshape(()), zero.reshape(())
+        else:
             shape = [1] * value.ndim
             shape[attribute(node, "axis", 1)] = -1
             scale, zero = scale.reshape(shape), zero.reshape(shape)

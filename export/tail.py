@@ -22,32 +22,24 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
 from export.graph import Graph, attribute
+from export.quantization import MOVES, Clamp, clamp, rescaling
 
-SAME = frozenset(
-    (
-        "DequantizeLinear",
-        "Dropout",
-        "Flatten",
-        "Identity",
-        "QuantizeLinear",
-        "Reshape",
-        "Squeeze",
-        "Transpose",
-        "Unsqueeze",
-    )
-)
-"""Operators that keep a vector's entries and their order; a quantization counts as the line its staircase follows."""
+SAME = MOVES
+"""Operators that keep a vector's entries and their order."""
 DENSE = frozenset(("Conv", "Gemm", "MatMul"))
 SHIFT = frozenset(("Add", "Sub"))
 SCALE = frozenset(("BatchNormalization", "Div", "Mul"))
 GATE = frozenset(("Clip", "Relu"))
-RULED = SAME | DENSE | SHIFT | SCALE | GATE
+QUANTIZATION = frozenset(("DequantizeLinear", "QuantizeLinear"))
+RULED = SAME | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
 """What may stand between the flattened feature map and the logits."""
 REDUCTIONS = ("ReduceMean", "ReduceMax")
 POOLINGS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", *REDUCTIONS)
-KEEP_PLACE = frozenset(("DequantizeLinear", "Dropout", "Identity", "QuantizeLinear"))
+KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
 """Operators that keep a feature map's axes and their order."""
 ELEMENTWISE = KEEP_PLACE | SHIFT | SCALE | GATE | {"Concat", "Elu", "HardSwish", "LeakyRelu", "Sigmoid", "Sum", "Tanh"}
+DOMAINS = ("", "ai.onnx")
+"""Where these names are ONNX's own operators; elsewhere they may mean something else."""
 CHANNELS_FIRST = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "PRelu", *POOLINGS[:4]))
 """Operators whose channels are their second axis by definition."""
 
@@ -102,7 +94,7 @@ def find_ends(graph: Graph) -> Ends:
             raise ValueError(f"A classifier has one output, its scores; this model has {len(names)}: {names}.")
         output = graph.model.graph.output[0].name
     tensor = output
-    while (node := graph.producer(tensor)) is not None and node.op_type in SAME:
+    while (node := graph.producer(tensor)) is not None and node.op_type in SAME | QUANTIZATION:
         tensor = node.input[0]
     softmax = node if node is not None and node.op_type == "Softmax" else None
     logits = softmax.input[0] if softmax else output
@@ -135,7 +127,7 @@ def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
             raise UnsupportedTail(None, "the walk met no feature map")
         if node.op_type in POOLINGS:
             break
-        if node.op_type not in RULED:
+        if node.op_type not in RULED or node.domain not in DOMAINS:
             raise UnsupportedTail(node, "there is no rule for this operator")
         width = _input_width(graph, node, width)
         tail.append(node)
@@ -170,8 +162,27 @@ def dense_weights(graph: Graph, node: NodeProto) -> tuple[str, list[int], bool]:
     return name, sizes, bool(attribute(node, "transB", 0))
 
 
+def bounds(graph: Graph, node: NodeProto) -> Clamp:
+    """What a Clip, Relu or QuantizeLinear limits its input to."""
+    if node.op_type == "QuantizeLinear":
+        return clamp(graph, node)
+    if node.op_type == "Relu":
+        return Clamp(np.zeros(1, np.float32), None)
+    low, high = (graph.constant(name) if name else None for name in (*node.input[1:], "", "")[:2])
+    return Clamp(low, high)
+
+
+def clips(graph: Graph, node: NodeProto) -> bool:
+    """Whether a node stops the gradient of some entries, depending on the picture."""
+    return node.op_type in GATE | {"QuantizeLinear"} and bounds(graph, node).clips
+
+
 def factors(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
     """What a node multiplies its vector by: one number, or one for each entry."""
+    if node.op_type == "DequantizeLinear":
+        found = rescaling(graph, node)
+        assert found is not None
+        return found
     if node.op_type == "BatchNormalization":
         scale, _, _, variance = (graph.constant(name) for name in node.input[1:5])
         assert scale is not None
@@ -195,9 +206,11 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
         raise UnsupportedTail(node, "the shape of what it moves is not known")
     if kind in ("BatchNormalization", "Dropout") and _trains(graph, node):
         raise UnsupportedTail(node, "it is set to training; export the network for inference")
-    constants = node.input[1:] if kind in GATE | {"BatchNormalization"} else ()
+    constants = node.input[1:] if kind in GATE | QUANTIZATION | {"BatchNormalization"} else ()
     if not all(graph.fixed(name) for name in constants if name):
         raise UnsupportedTail(node, "all but its first input should be constants")
+    if kind in QUANTIZATION:
+        _check_quantization(graph, node, width)
     if kind in SHIFT | SCALE:
         if kind == "Div" and data_input(graph, node) != node.input[0]:
             raise UnsupportedTail(node, "it divides by what depends on the picture")
@@ -206,6 +219,16 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
             if value is not None and value.size not in (1, width):
                 raise UnsupportedTail(node, f"its constant has {value.size} entries for {width} numbers")
     return width
+
+
+def _check_quantization(graph: Graph, node: NodeProto, width: int) -> None:
+    scale = graph.constant(node.input[1])
+    if scale is None or scale.size not in (1, width):
+        raise UnsupportedTail(node, f"it has {0 if scale is None else scale.size} scales for {width} numbers")
+    if node.op_type == "DequantizeLinear" and rescaling(graph, node) is None:
+        maker = graph.producer(node.input[0])
+        source = maker.op_type if maker else "an input"
+        raise UnsupportedTail(node, f"its integers come from {source}, not from a QuantizeLinear")
 
 
 def _trains(graph: Graph, node: NodeProto) -> bool:
@@ -230,6 +253,8 @@ def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
     source = path[-1].input[0] if path else tensor
     end = path[-1] if path else graph.producer(tensor)
     maker = graph.producer(source)
+    if maker is not None and maker.op_type == "QuantizeLinear":
+        raise UnsupportedTail(maker, "the map behind it consists of integers")
     if maker is not None and maker.op_type == "Pad":
         raise UnsupportedTail(maker, "the heatmap would cover its padding as well as the picture")
     first = _channel_axis(graph, path, source)
@@ -257,20 +282,30 @@ def _path(graph: Graph, tensor: str) -> list[NodeProto]:
     """The nodes between the feature map and `tensor`, the last first: all poolings, and what lies between them.
 
     Before the first pooling, or where there is none, only moved axes are undone: the map is drawn as the network has
-    it, and stays an 8-bit one in a quantized network.
+    it, and stays an 8-bit one in a quantized network. A quantization that clips ends the path as a ReLU does.
     """
     path: list[NodeProto] = []
     kept = 0
-    while (node := graph.producer(tensor)) is not None:
+    while (node := graph.producer(tensor)) is not None and node.domain in DOMAINS:
         if node.op_type in POOLINGS:
             _pooled_axis(graph, node)
-        elif node.op_type not in KEEP_PLACE | {"Transpose"}:
+        elif node.op_type not in KEEP_PLACE | {"Transpose"} or not _keeps_values(graph, node):
             break
         path.append(node)
         tensor = node.input[0]
         if node.op_type in POOLINGS or (node.op_type in ("Identity", "Transpose") and kept == len(path) - 1):
             kept = len(path)
     return path[:kept]
+
+
+def _keeps_values(graph: Graph, node: NodeProto) -> bool:
+    """Whether the gradient by every cell of a map passes a node that keeps its place, unchanged."""
+    if node.op_type == "Dropout" and _trains(graph, node):
+        raise UnsupportedTail(node, "it is set to training; export the network for inference")
+    if node.op_type == "DequantizeLinear":
+        factor = rescaling(graph, node)
+        return factor is not None and bool(np.all(factor == 1))
+    return not clips(graph, node)
 
 
 def _pooled_axis(graph: Graph, node: NodeProto) -> int:

@@ -14,7 +14,7 @@ from export import int8
 from export.cam import append_cam
 from export.file import save
 from export.graph import Graph
-from export.tail import find_feature
+from export.tail import clips, find_ends, find_feature, find_tail
 from export.verify import Disagreement, compare
 from stream.explainer import BEST, Explainer
 from tests import tiny
@@ -56,6 +56,13 @@ def test_the_convolutions_and_the_first_dense_layer_are_quantized_and_nothing_be
     quantized = [source is not None and source.op_type == "DequantizeLinear" for source in sources]
     assert [node.op_type for node in layers] == ["Conv", "Gemm", "Gemm", "Gemm"]
     assert quantized == [True, True, False, False]
+
+
+def test_nothing_is_clipped_behind_its_feature_map_but_by_its_relus(models: tuple[Path, Path]) -> None:
+    graph = Graph(onnx.load(models[1]))
+    _, tail = find_tail(graph, find_ends(graph))
+    assert [node.op_type for node in tail if clips(graph, node)] == ["Relu", "Relu"]
+    assert any(node.op_type == "QuantizeLinear" for node in tail)
 
 
 def test_its_heatmaps_are_those_of_float64_on_the_activations_it_has(models: tuple[Path, Path]) -> None:
