@@ -42,7 +42,25 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
     "evidence": ("tensor(float)", ("N", "K")),
 }
 FREE = {"N", "K"}
+MAY_BE_FREE = {"C"}
+HEATMAPS = "heatmaps"
+METHOD = "grad-cam"
+WHOLE = (0.0, 0.0, 1.0, 1.0)
 REMEDY = "Make one with `whycam export`, or append a head with export.cam.append_cam."
+
+
+class MapSpec(NamedTuple):
+    """One of the maps that a model file holds, as its metadata lists it under `whycam.maps`."""
+
+    output: str
+    """The graph's output, float [N, K, h, w]."""
+    layer: str
+    """The tensor that the map is of."""
+    method: str
+    grid: tuple[int, int]
+    """Its height and width in cells, h and w."""
+    region: tuple[float, float, float, float]
+    """The part of the network's input that the grid covers: left, top, right and bottom, 0…1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,26 +71,37 @@ class Contract:
     labels: tuple[str, ...]
     fit: Fitting
     score: Score
-    feature: str
-    weights_source: str
-    weights_sha256: str
-    licence: str
-    made_by: str
+    feature: str = ""
+    weights_source: str = ""
+    weights_sha256: str = ""
+    licence: str = ""
+    made_by: str = ""
     parity: Mapping[str, Any] = field(default_factory=dict)
+    maps: tuple[MapSpec, ...] = ()
+    """Empty where the file lists none: then it holds one Grad-CAM map of `feature`, named `heatmaps`."""
     size: tuple[int, int] = (0, 0)
     """Height and width of the input, from the graph, in pixels."""
     map_size: tuple[int, int] = (0, 0)
-    """Height and width of a heatmap, from the graph, in cells."""
+    """Height and width of `heatmaps`, from the graph, in cells."""
 
     def metadata(self) -> dict[str, str]:
         """The `metadata_props` to write into the file."""
         own = {name: getattr(self, name) for name in METADATA}
+        own["maps"] = [each._asdict() for each in self.maps]
         return {"whycam.contract": VERSION} | {
-            f"whycam.{name}": value if isinstance(value, str) else json.dumps(value) for name, value in own.items()
+            f"whycam.{name}": value if isinstance(value, str) else json.dumps(value)
+            for name, value in own.items()
+            if name != "maps" or value
         }
+
+    def listed_maps(self) -> tuple[MapSpec, ...]:
+        """All maps of the file, also where it lists none."""
+        return self.maps or (MapSpec(HEATMAPS, self.feature, METHOD, self.map_size, WHOLE),)
 
 
 METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("size", "map_size"))
+REQUIRED = ("name", "labels", "fit", "score")
+"""Metadata that a file cannot do without; for all other there is a default, and what is unknown is ignored."""
 
 
 def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Contract:
@@ -82,35 +111,82 @@ def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs
         raise ContractError(f"This ONNX file is not explainable: it has no whycam.contract. {REMEDY}")
     if version != VERSION:
         raise ContractError(f"The model follows contract {version}, this whycam reads {VERSION}. Export it again.")
-    missing = [name for name in METADATA if f"whycam.{name}" not in metadata]
+    missing = [name for name in REQUIRED if f"whycam.{name}" not in metadata]
     if missing:
         raise ContractError(f"The model's metadata lacks {', '.join(missing)}. {REMEDY}")
-    text = {name: metadata[f"whycam.{name}"] for name in METADATA}
-    sizes = _check_tensors("input", INPUTS, inputs) | _check_tensors("output", OUTPUTS, outputs)
+    text = {name: metadata[f"whycam.{name}"] for name in METADATA if f"whycam.{name}" in metadata}
+    sizes = _check_inputs(inputs) | _check_tensors("output", OUTPUTS, outputs)
     labels = tuple(_json(text, "labels", list))
     if not all(isinstance(label, str) for label in labels):
         raise ContractError("whycam.labels should be a JSON list of strings. Export the model again.")
-    if sizes["C"] < 2 or len(labels) != sizes["C"]:
+    classes = sizes.get("C", len(labels))
+    if classes < 2 or len(labels) != classes:
         raise ContractError(
-            f"The model scores {sizes['C']} classes and names {len(labels)}; it needs 2 or more, each with a name. "
+            f"The model scores {classes} classes and names {len(labels)}; it needs 2 or more, each with a name. "
             "Export it with its own labels."
         )
     return Contract(
-        **{name: value for name, value in text.items() if name not in ("labels", "fit", "score", "parity")},
+        **{name: value for name, value in text.items() if name not in ("labels", "fit", "score", "parity", "maps")},
         labels=labels,
         fit=cast(Fitting, _one_of(text, "fit", get_args(Fitting))),
         score=cast(Score, _one_of(text, "score", get_args(Score))),
-        parity=_json(text, "parity", dict),
+        parity=_json(text, "parity", dict) if "parity" in text else {},
+        maps=_read_maps(text, outputs) if "maps" in text else (),
         size=(sizes["H"], sizes["W"]),
         map_size=(sizes["h"], sizes["w"]),
     )
 
 
+def _read_maps(text: Mapping[str, str], outputs: Sequence[Tensor]) -> tuple[MapSpec, ...]:
+    maps = tuple(_read_map(given, text, outputs) for given in _json(text, "maps", list))
+    drawn = next((each for each in maps if each.output == HEATMAPS), None)
+    if drawn is None:
+        raise ContractError(f"whycam.maps should list '{HEATMAPS}', which is drawn. Export the model again.")
+    if drawn.region != WHOLE:
+        raise ContractError(
+            f"The model's heatmaps cover the part {list(drawn.region)} of its input (left, top, right, bottom). This "
+            "whycam draws maps of the whole input only, and would draw them shifted. Install a newer whycam."
+        )
+    return maps
+
+
+def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor]) -> MapSpec:
+    if not isinstance(given, dict) or not isinstance(given.get("output"), str):
+        raise ContractError("An entry of whycam.maps should be an object with an 'output'. Export the model again.")
+    output = given["output"]
+    grid = _check_tensors("output", {output: OUTPUTS[HEATMAPS]}, outputs)
+    region = given.get("region", WHOLE)
+    try:
+        left, top, right, bottom = map(float, region)
+        named = tuple(map(int, given.get("grid", (grid["h"], grid["w"]))))
+    except (TypeError, ValueError) as error:
+        raise ContractError(f"'{output}' in whycam.maps: a grid is 2 numbers, a region 4. ({error})") from error
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise ContractError(f"'{output}' in whycam.maps covers {region}: left, top, right and bottom lie in 0…1.")
+    if named != (grid["h"], grid["w"]):
+        raise ContractError(f"'{output}' in whycam.maps has the grid {named}, in the graph ({grid['h']}, {grid['w']}).")
+    layer, method = (
+        str(given.get(key, default)) for key, default in (("layer", text.get("feature", "")), ("method", METHOD))
+    )
+    return MapSpec(output, layer, method, (grid["h"], grid["w"]), (left, top, right, bottom))
+
+
+def _check_inputs(inputs: Sequence[Tensor]) -> dict[str, int]:
+    others = sorted({tensor.name for tensor in inputs} - set(INPUTS))
+    if others:
+        raise ContractError(
+            f"The model's inputs should be {sorted(INPUTS)}; it asks for {others} as well. Give them a default in the "
+            "graph, or export it again."
+        )
+    return _check_tensors("input", INPUTS, inputs)
+
+
 def _check_tensors(
     kind: str, expected: Mapping[str, tuple[str, tuple[str | int, ...]]], found: Sequence[Tensor]
 ) -> dict[str, int]:
+    """The fixed sizes of these tensors; others may stand beside them."""
     by_name = {tensor.name: tensor for tensor in found}
-    if set(by_name) != set(expected):
+    if not set(expected) <= set(by_name):
         raise ContractError(f"The model's {kind}s should be {sorted(expected)}, they are {sorted(by_name)}. {REMEDY}")
     sizes: dict[str, int] = {}
     for name, (type_, shape) in expected.items():
@@ -122,6 +198,8 @@ def _check_tensors(
             if want in FREE:
                 if isinstance(got, int):
                     raise ContractError(f"{problem}{want} must be left open. {REMEDY}")
+            elif want in MAY_BE_FREE and not isinstance(got, int):
+                continue
             elif not isinstance(got, int) or got < 1 or (isinstance(want, int) and want != got):
                 raise ContractError(problem + REMEDY)
             elif isinstance(want, str):

@@ -132,7 +132,7 @@ def _told(source: Path, rate: Fraction, explained: Explained, work: Pass, inputs
         f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
         f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
         f"   fitted to {contract.size[1]} x {contract.size[0]} pixels ({look.fit or contract.fit}).",
-        f"3. Grad-CAM of the {contract.score} at '{contract.feature}', for {held}.",
+        f"3. Grad-CAM of the {contract.score} at '{contract.feature or 'its last feature map'}', for {held}.",
         f"4. The heat was drawn: {what}.",
         f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
         f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",

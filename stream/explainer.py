@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.contract import OUTPUTS, Contract, ContractError, Tensor, read_contract
+from models.pruning import keep_outputs
 from stream.device import CUDA, TENSORRT, Device, prepare_tensorrt, providers, why_not
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ class Explainer:
 
     def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0) -> None:
         self.path = path
-        self._session = _open(path, device, threads)
+        self._session = _open(path, path, device, threads)
         self.contract = _read(path, self._session)
+        if {output.name for output in self._session.get_outputs()} != set(OUTPUTS):
+            self._session = _open(path, keep_outputs(path.read_bytes(), OUTPUTS), device, threads)
         self.device_problem = why_not(device, self.providers, available_providers())
         """One sentence where the model does not run on the device that was wanted."""
         on_gpu = self.providers[0] in (CUDA, TENSORRT)
@@ -85,7 +88,13 @@ class Explainer:
         class. Raises `ValueError` for pictures of another shape or type and for targets out of range.
         """
         checked = checked_pictures(self.contract, pictures)
-        return Explanation(*self._run(checked, checked_targets(self.contract, targets, len(checked))))
+        found = Explanation(*self._run(checked, checked_targets(self.contract, targets, len(checked))))
+        if found.scores.shape[1] != len(self.contract.labels):  # what a file that leaves C open shows only now
+            raise ContractError(
+                f"{self.path} scores {found.scores.shape[1]} classes and names {len(self.contract.labels)}. Export it "
+                "with its own labels."
+            )
+        return found
 
 
 def checked_pictures(contract: Contract, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -201,7 +210,8 @@ def _onnxruntime() -> ModuleType:
     return onnxruntime  # type: ignore[no-any-return, unused-ignore]
 
 
-def _open(path: Path, device: Device, threads: int) -> onnxruntime.InferenceSession:
+def _open(path: Path, model: Path | bytes, device: Device, threads: int) -> onnxruntime.InferenceSession:
+    """A session of a file, or of what was cut out of it."""
     onnxruntime = _onnxruntime()
     if not path.is_file():
         raise ContractError(f"There is no model file {path}. `whycam models` lists those that are ready.")
@@ -216,7 +226,7 @@ def _open(path: Path, device: Device, threads: int) -> onnxruntime.InferenceSess
     if any(name == CUDA for name, _ in wanted):
         onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels of the extra `gpu` are on no library path
     try:
-        return onnxruntime.InferenceSession(path, options, providers=wanted)
+        return onnxruntime.InferenceSession(model, options, providers=wanted)
     except Exception as error:  # onnxruntime's exceptions share no base class of their own
         reason = str(error).splitlines()[0].rpartition("failed:")[2]
         raise ContractError(

@@ -8,12 +8,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import skimage.data
 from numpy.typing import NDArray
 
 from export.graph import Graph
 from export.reference import Reference
+from export.scenes import scenes
 from export.tail import find_ends, find_tail
 from export.verify import observe
 from models.catalog import EFFICIENTNET_LITE0
@@ -92,6 +94,17 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
         heat = np.maximum(np.tensordot(weights @ seed / 49, maps[n], 1), 0)
         np.testing.assert_allclose(explained.heatmaps[n, k], heat / heat.max(), atol=1e-5)
         np.testing.assert_allclose(explained.evidence[n, k], heat.max(), rtol=1e-4)
+
+
+def test_a_file_that_was_made_before_maps_could_be_listed_gives_the_same_bytes(explainer: Explainer) -> None:
+    session = onnxruntime.InferenceSession(PATH, providers=["CPUExecutionProvider"])
+    assert explainer.contract.metadata() == session.get_modelmeta().custom_metadata_map
+    pictures = scenes(2, 224, 224, seed=3)
+    target = np.broadcast_to(np.array(BEST, np.int64), (2, 5))
+    raw = session.run(["scores", "classes", "heatmaps", "evidence"], {"image": pictures, "target": target})
+    found = explainer.explain(pictures, BEST)
+    ours = (found.scores, found.classes, found.heatmaps, found.evidence)
+    assert [each.tobytes() for each in ours] == [each.tobytes() for each in raw]
 
 
 def test_the_checkers_reference_is_that_of_pytorch(torch: dict[str, NDArray[np.float32]]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from models.contract import METADATA, Contract, ContractError, Tensor, read_contract
+from models.contract import METADATA, REQUIRED, Contract, ContractError, MapSpec, Tensor, read_contract
 
 CONTRACT = Contract(
     name="tiny",
@@ -44,7 +45,7 @@ def test_metadata_and_contract_are_each_others_inverse() -> None:
 def test_every_value_of_the_metadata_is_text_under_one_prefix() -> None:
     metadata = CONTRACT.metadata()
     assert all(name.startswith("whycam.") and isinstance(value, str) for name, value in metadata.items())
-    assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA)}
+    assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA if name != "maps")}
 
 
 def test_free_sizes_may_have_any_name_or_none() -> None:
@@ -66,18 +67,83 @@ def test_another_version_is_refused() -> None:
         read_contract(CONTRACT.metadata() | {"whycam.contract": "2"}, INPUTS, OUTPUTS)
 
 
-@pytest.mark.parametrize("name", METADATA)
-def test_a_missing_key_is_named(name: str) -> None:
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_key_that_a_file_cannot_do_without_is_named(name: str) -> None:
     metadata = CONTRACT.metadata()
     del metadata[f"whycam.{name}"]
     with pytest.raises(ContractError, match=f"lacks {name}"):
         read_contract(metadata, INPUTS, OUTPUTS)
 
 
+@pytest.mark.parametrize("name", set(METADATA) - set(REQUIRED))
+def test_for_every_other_key_there_is_a_default(name: str) -> None:
+    metadata = CONTRACT.metadata()
+    metadata.pop(f"whycam.{name}", None)
+    default: Any = {"parity": {}, "maps": ()}.get(name, "")
+    assert read_contract(metadata, INPUTS, OUTPUTS) == replace(CONTRACT, **{name: default})
+
+
+def test_keys_and_outputs_that_are_not_known_yet_are_ignored() -> None:
+    metadata = CONTRACT.metadata() | {"whycam.task": "multi-label", "whycam.embedding": "flattened"}
+    more = [*OUTPUTS, Tensor("embedding", "tensor(float)", ["N", 512])]
+    assert read_contract(metadata, INPUTS, more) == CONTRACT
+
+
+def test_the_number_of_classes_may_be_open() -> None:
+    assert read_contract(CONTRACT.metadata(), INPUTS, changed(OUTPUTS, scores=["N", "C"])) == CONTRACT
+    with pytest.raises(ContractError, match="2 or more"):
+        read_contract(replace(CONTRACT, labels=("cat",)).metadata(), INPUTS, changed(OUTPUTS, scores=["N", None]))
+
+
+EARLY = Tensor("early", "tensor(float)", ["N", "K", 8, 12])
+
+
+def listing(*maps: object) -> dict[str, str]:
+    return CONTRACT.metadata() | {"whycam.maps": json.dumps(maps)}
+
+
+def test_a_file_that_lists_no_maps_holds_one_of_its_feature_map() -> None:
+    assert CONTRACT.listed_maps() == (MapSpec("heatmaps", "feature", "grad-cam", (4, 6), (0, 0, 1, 1)),)
+    assert "whycam.maps" not in CONTRACT.metadata(), "so that files of before are made as they were"
+
+
+def test_a_file_may_list_more_maps_than_one() -> None:
+    early = {"output": "early", "layer": "conv2", "method": "layer-cam", "grid": [8, 12], "region": [0.1, 0, 1, 0.9]}
+    found = read_contract(listing({"output": "heatmaps", "note": "?"}, early), INPUTS, [*OUTPUTS, EARLY])
+    assert found.listed_maps() == (
+        MapSpec("heatmaps", "feature", "grad-cam", (4, 6), (0, 0, 1, 1)),
+        MapSpec("early", "conv2", "layer-cam", (8, 12), (0.1, 0, 1, 0.9)),
+    )
+    again = read_contract(found.metadata(), INPUTS, [*OUTPUTS, EARLY])
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    ("maps", "complaint"),
+    [
+        ([], "should list 'heatmaps'"),
+        ([{"output": "early"}], "should list 'heatmaps'"),
+        (["heatmaps"], "an object with an 'output'"),
+        ([{"output": "heatmaps"}, {"output": "late"}], r"outputs should be \['late'\]"),
+        ([{"output": "heatmaps"}, {"output": "scores"}], "'scores' should be .*'h', 'w'"),
+        ([{"output": "heatmaps", "grid": [6, 4]}], r"has the grid \(6, 4\), in the graph \(4, 6\)"),
+        ([{"output": "heatmaps", "grid": 4}], "a grid is 2 numbers"),
+        ([{"output": "heatmaps", "region": [0, 0, 1]}], "a region 4"),
+        ([{"output": "heatmaps", "region": [0.5, 0, 0.5, 1]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [0.1, 0.1, 0.9, 0.9]}], "would draw them shifted"),
+    ],
+)
+def test_a_list_of_maps_that_makes_no_sense_is_refused(maps: list[object], complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        read_contract(listing(*maps), INPUTS, [*OUTPUTS, EARLY])
+
+
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
         ("labels", "cat, dog", "not JSON"),
+        ("maps", "heatmaps", "not JSON"),
+        ("maps", "{}", "JSON list"),
         ("labels", '{"cat": 0}', "JSON list"),
         ("labels", '["cat", "dog", 3]', "list of strings"),
         ("labels", '["cat", "dog"]', "scores 3 classes and names 2"),
@@ -96,7 +162,7 @@ def test_a_model_of_one_class_is_refused() -> None:
         read_contract(replace(CONTRACT, labels=("cat",)).metadata(), INPUTS, changed(OUTPUTS, scores=["N", 1]))
 
 
-def test_a_missing_or_an_unknown_tensor_is_refused() -> None:
+def test_a_missing_tensor_and_an_input_that_nobody_feeds_are_refused() -> None:
     with pytest.raises(ContractError, match=r"outputs should be .*'evidence'.* they are"):
         read_contract(CONTRACT.metadata(), INPUTS, OUTPUTS[:-1])
     with pytest.raises(ContractError, match="'mask'"):
@@ -111,7 +177,6 @@ def test_a_missing_or_an_unknown_tensor_is_refused() -> None:
         ("image", [1, 32, 48, 3]),  # a fixed batch
         ("target", ["N"]),
         ("target", ["N", 5]),  # a fixed number of classes
-        ("scores", ["N", "C"]),
         ("heatmaps", ["N", "K", 24]),
         ("heatmaps", ["N", "K", 0, 6]),
         ("heatmaps", ["N", "K", None, 6]),
