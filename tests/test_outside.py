@@ -17,6 +17,8 @@ from tests.serving import ROOT, free_port, serving
 from tests.watcher import watching
 
 HOST = "10.77.0.1"
+ORT_CALLS_S = 12
+"""onnxruntime 1.32 calls its maker ten seconds after it was imported."""
 
 
 def send_something(to: str) -> None:
@@ -72,4 +74,18 @@ def test_a_call_a_viewer_a_recording_and_every_command_send_nothing_outside(tmp_
         command(there, "process", str(tmp_path / "kitchen.mov"))
         command(there, "doctor", "--port", str(port), "--config", config, "--recordings", str(server.recordings))
         command(there, "models")
+        assert listener.close() == []
+
+
+def test_what_runs_the_models_calls_nobody(tmp_path: Path) -> None:
+    """Whatever imports it first: the server, which imports it in its model's process, the library, an export."""
+    program = f"import {{}}, time, onnxruntime; time.sleep({ORT_CALLS_S})"
+    with namespace(HOST) as there:
+        listener = Listener(there)
+        running = [
+            subprocess.Popen([*there.prefix, sys.executable, "-c", program.format(name)], cwd=ROOT)
+            for name in ("whycam", "export.int8", "stream.explainer", "models")
+        ]
+        with serving(tmp_path, inside=there.prefix):
+            assert [process.wait(60) for process in running] == [0, 0, 0, 0]
         assert listener.close() == []
