@@ -290,7 +290,7 @@ def silence(pc: RTCPeerConnection) -> None:
 
 def ice_server(url: str) -> RTCIceServer:
     """A STUN or TURN server: `stun:HOST[:PORT]` or `turn:USER:SECRET@HOST[:PORT]`; raises `ValueError`."""
-    parts = re.fullmatch(r"(?:(stun)|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
+    parts = re.fullmatch(r"(?:(stun):|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
     if parts is None:
         raise ValueError(f"An ICE server is written stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
     stun, turn, user, secret, host = parts.groups()

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from aiohttp import ClientSession
+from aiortc import RTCIceGatherer
 
 from stream import rtc_hooks, uplink
 from stream.codec import EncodedFrame
 from stream.live import LiveStream
-from stream.rtc import LOOPBACK, Media, Peer, PeerEvents, new_connection
+from stream.rtc import LOOPBACK, Media, Peer, PeerEvents, ice_server, new_connection
 from stream.session import Settings
 from stream.sessions import Sessions
 from tests import film
@@ -179,3 +180,13 @@ def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h2
             assert min(sent) < 90_000 * 3
 
     served(fast(tmp_path), Settings(), body)
+
+
+@pytest.mark.parametrize(
+    "url", ["stun:192.0.2.1", "stun:192.0.2.1:3478", "turn:user:secret@192.0.2.1:3478", "turns:u:s@x.org"]
+)
+def test_an_ice_server_that_is_taken_is_one_that_every_call_can_use(url: str) -> None:
+    """aiortc reads it only when somebody calls."""
+    Media(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()
+    connection = RTCIceGatherer([ice_server(url)])._connection
+    assert connection.stun_server or connection.turn_server
