@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from stream.codec import CodecName
-from stream.rtc import Media
+from stream.rtc import LOOPBACK, Media
 from stream.rtc_hooks import PackedFrame
 from stream.viewer import Viewer
 
@@ -27,8 +27,10 @@ class Audience:
     def __len__(self) -> int:
         return len(self._viewers)
 
-    async def admit(self, offer: str, on_end: Callable[[Viewer], None]) -> Viewer:
-        """Answer a viewer's offer; raises as `Viewer.answering` does, and `ConnectionError` where the stream is over.
+    async def admit(self, offer: str, on_end: Callable[[Viewer], None], caller: str = LOOPBACK) -> Viewer:
+        """Answer the offer of a viewer at this address.
+
+        Raises as `Viewer.answering` does, and `ConnectionError` where the stream is over.
 
         `on_end` is called when the viewer is gone.
         """
@@ -37,7 +39,7 @@ class Audience:
             self._viewers.discard(viewer)
             on_end(viewer)
 
-        viewer = await Viewer.answering(offer, self._codec, self._media, self._want_keyframe, leave)
+        viewer = await Viewer.answering(offer, self._codec, self._media, self._want_keyframe, leave, caller)
         self._viewers.add(viewer)
         if self._closed:
             await viewer.close()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
+from stream.candidates import START, CandidateError, Reach
 from stream.limits import LIMITS
 
 MAX_BYTES = LIMITS.offer_bytes
-MAX_LINES = {"m=": LIMITS.offer_sections, "a=candidate:": LIMITS.offer_candidates, "a=ssrc": LIMITS.offer_sources}
-
-
+MAX_LINES = {"m=": LIMITS.offer_sections, "a=ssrc": LIMITS.offer_sources}
+MAX_LETTERS = LIMITS.ice_letters
+MIN_LETTERS = {"ice-ufrag": 4, "ice-pwd": 22}
+"""Of both checks are made, so their length is that of what is sent to whom an offer names (RFC 8839, 5.4)."""
+_ICE_CHARS = re.compile(r"[A-Za-z0-9+/=#_-]*")
+"""Those of the RFC, and the others that libwebrtc takes as well."""
 H264_TAKEN = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 """The format parameters of H.264 that aiortc takes an offer for."""
 
@@ -20,8 +26,8 @@ class OfferTooLarge(OfferError):
     """An offer larger than any browser writes."""
 
 
-def check_offer(sdp: str) -> str:
-    """The offer without candidates that name a `.local` host: looking those up would hold up the answer."""
+def check_offer(sdp: str, reach: Reach) -> str:
+    """The offer with those candidates only that are within reach."""
     if len(sdp.encode()) > MAX_BYTES:
         raise OfferTooLarge(f"The offer has {len(sdp.encode())} bytes, at most {MAX_BYTES} are taken.")
     lines = sdp.splitlines()
@@ -31,10 +37,28 @@ def check_offer(sdp: str) -> str:
         count = sum(line.startswith(start) for line in lines)
         if count > most:
             raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {most} are taken.")
-    kept = [line for line in lines if not (line.startswith("a=candidate:") and ".local " in line.lower())]
-    if len(kept) < len(lines):  # the hidden ones are still to come, by the packets that they send
+    for line in lines:
+        _check_letters(line)
+    try:
+        tried = reach.tried(line for line in lines if line.startswith(START))
+    except CandidateError as error:
+        raise OfferError(str(error)) from error
+    kept = [line for line in lines if line in tried or not line.startswith(START)]
+    if len(kept) < len(lines):  # the others are still to come, by the packets that they send
         kept = [line for line in kept if line != "a=end-of-candidates"]
     return "\r\n".join(kept) + "\r\n"
+
+
+def _check_letters(line: str) -> None:
+    """Refuse a line that names a user or a password that no client makes."""
+    name, _, value = line.removeprefix("a=").partition(":")
+    least = MIN_LETTERS.get(name)
+    if least is None or not line.startswith("a="):
+        return
+    if not least <= len(value) <= MAX_LETTERS:
+        raise OfferError(f"The offer's {name} has {len(value)} letters; it should have {least} to {MAX_LETTERS}.")
+    if not _ICE_CHARS.fullmatch(value):
+        raise OfferError(f"The offer's {name} should have letters, digits, + and / only.")
 
 
 def take_any_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:

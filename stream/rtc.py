@@ -23,6 +23,8 @@ from aiortc.exceptions import OperationError
 from aiortc.sdp import SessionDescription
 
 from stream import rtc_hooks
+from stream.allowance import Allowance
+from stream.candidates import Reach
 from stream.channel import Reports, part
 from stream.codec import CodecName, EncodedFrame
 from stream.ending import GONE, Ending
@@ -51,6 +53,10 @@ class Media:
     addresses: Sequence[str] = (LOOPBACK,)
     ports: range | None = None
     ice_servers: Sequence[str] = ()
+
+    def reach(self, caller: str) -> Reach:
+        """Where checks may go for who calls from this address."""
+        return Reach.of(self.addresses, caller, anywhere=bool(self.ice_servers))
 
     def check(self) -> None:
         """Raises `ValueError` for what no call could use; without a port yet, so before anybody calls."""
@@ -114,10 +120,13 @@ def _check_bundle(offer: SessionDescription) -> None:
             raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
 
 
-async def give_answer(pc: RTCPeerConnection, media: Media) -> None:
-    """Make the answer, with its candidates; raises `OfferError`, or `OSError` where no UDP port is free."""
+async def give_answer(pc: RTCPeerConnection, media: Media, offered: int) -> None:
+    """Make the answer to so many bytes, with its candidates.
+
+    Raises `OfferError`, or `OSError` where no UDP port is free.
+    """
     rtc_hooks.wait_for_hello(pc)
-    rtc_hooks.bind_media(pc, media.addresses, media.ports)
+    rtc_hooks.bind_media(pc, media.addresses, media.ports, Allowance(offered))
     try:
         await pc.setLocalDescription(await pc.createAnswer())
     except ValueError as error:  # aiortc holds its answer against the offer, whose sections may share a name
@@ -144,23 +153,25 @@ class Peer:
         self.last_frame = time.monotonic()
 
     @classmethod
-    async def answering(cls, offer: str, media: Media, events: PeerEvents, *, returns: bool = True) -> Peer:
-        """Answer an offer; raises `OfferError`, or `OSError` where no UDP port is free.
+    async def answering(
+        cls, offer: str, media: Media, events: PeerEvents, *, returns: bool = True, caller: str = LOOPBACK
+    ) -> Peer:
+        """Answer an offer from a caller's address; raises `OfferError`, or `OSError` where no UDP port is free.
 
         Where the picture `returns`, the offer has one section for video and none for sound. Else it is a publisher's
         (RFC 9725), whose sound is answered as inactive.
         """
-        checked = check_offer(offer)
+        checked = check_offer(offer, media.reach(caller))
         peer = cls(new_connection(media), events)
         try:
-            await peer._answer(checked, media, returns)
+            await peer._answer(checked, media, returns, len(offer.encode()))
         except BaseException:
             with suppress(Exception):  # aiortc stumbles over what the offer left half built
                 await peer.close()
             raise
         return peer
 
-    async def _answer(self, offer: str, media: Media, returns: bool) -> None:
+    async def _answer(self, offer: str, media: Media, returns: bool, offered: int) -> None:
         pc = self._pc
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
@@ -182,7 +193,7 @@ class Peer:
         else:
             rtc_hooks.name_formats(video, formats)
             silence(pc)
-        await give_answer(pc, media)
+        await give_answer(pc, media, offered)
         if video.currentDirection not in ("recvonly", "sendrecv"):
             raise OfferError("The offer should send its video (sendonly or sendrecv).")
 

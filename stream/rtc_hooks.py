@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any
 
 import av
+from aioice.ice import CandidatePair
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 from aiortc.codecs.h264 import H264Encoder
 from aiortc.codecs.vpx import Vp8Encoder
 
+from stream.allowance import Allowance
 from stream.codec import TIME_BASE, CodecName, EncodedFrame
 from stream.jitter import FrameAssembler, MediaPacket
 from stream.limits import LIMITS
@@ -23,6 +25,7 @@ from stream.uplink import Uplink
 _ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
 MOST_A_TURN = 64
 """Datagrams of one socket that a turn of the event loop takes."""
+MAX_ADDRESSES = LIMITS.call_addresses
 MAX_DATAGRAMS = 2048
 """That may wait for a busy event loop, about two seconds of 8 Mbit/s; UDP may lose the others."""
 
@@ -203,10 +206,12 @@ def wait_for_hello(pc: RTCPeerConnection) -> None:
         pc.sctp.transport._set_role("server")
 
 
-def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None) -> None:
+def bind_media(
+    pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None, allowance: Allowance | None = None
+) -> None:
     """Before the answer is made: media uses these local addresses only, and UDP ports of the range, if one is given.
 
-    Datagrams that would do harm are kept away from it.
+    Datagrams that would do harm are kept away from it, and what leaves for who has not answered is in the allowance.
 
     Gathering raises `NoFreePort` where all of them are taken.
     """
@@ -216,8 +221,9 @@ def bind_media(pc: RTCPeerConnection, addresses: Sequence[str], ports: range | N
     for gatherer in gatherers:
         connection = gatherer._connection
         gather = connection.get_component_candidates
-        connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports)
+        connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports, allowance)
         connection.data_received = partial(_take, connection, connection.data_received)
+        connection.check_incoming = partial(_admit, connection, connection.check_incoming)
 
 
 def _take(connection: Any, take: Callable[[bytes, int], None], data: bytes, component: int) -> None:
@@ -229,11 +235,19 @@ def _take(connection: Any, take: Callable[[bytes, int], None], data: bytes, comp
         take(data, component)
 
 
+def _admit(connection: Any, check: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any) -> None:
+    """Pass a check on, unless it is from one more address than a call has: aioice keeps something of each."""
+    known = connection._remote_candidates
+    if len(known) < MAX_ADDRESSES or any((each._network_host, each.port) == address for each in known):
+        check(message, address, protocol)
+
+
 async def _gather(
     connection: Any,
     gather: Callable[..., Awaitable[list[Any]]],
     own_addresses: list[str],
     ports: range | None,
+    allowance: Allowance | None,
     component: int,
     addresses: list[str],  # noqa: ARG001 - aioice's choice: every address but loopback
     timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
@@ -245,7 +259,33 @@ async def _gather(
         where = f"UDP ports {ports[0]}-{ports[-1]}" if ports else "UDP ports"
         raise NoFreePort(f"No free {where} on {' or '.join(own_addresses)}: too many calls, or not an address of ours.")
     _take_all_at_once(connection)
+    if allowance is not None:
+        for protocol in connection._protocols:
+            protocol.datagram_received = partial(_hear, protocol.datagram_received, allowance)
+            protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance)
     return candidates
+
+
+def _hear(take: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]) -> None:
+    """Pass a datagram on; one of STUN (RFC 7983) may be answered."""
+    if data and data[0] < 4:
+        allowance.hear(address[:2], len(data))
+    take(data, address)
+
+
+def _send_stun(
+    connection: Any, send: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
+) -> None:
+    """Send a check, or the answer to one, if it may be; else it is as lost on its way.
+
+    The answer to a check of ours comes from an address that it has reached: nobody else knows its transaction's id.
+    Only a pair of addresses that was answered so is nominated, and gets more than STUN.
+    """
+    answered = any(
+        pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
+    )
+    if answered or allowance.taken(address, len(bytes(message))):
+        send(message, address)
 
 
 def _take_all_at_once(connection: Any) -> None:

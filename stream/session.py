@@ -26,7 +26,7 @@ from stream.messages import CommandError, for_viewers, parse_command, refusal, r
 from stream.metrics import Metrics
 from stream.pacing import Wish
 from stream.recorder import Recorder
-from stream.rtc import Media, Peer, PeerEvents
+from stream.rtc import LOOPBACK, Media, Peer, PeerEvents
 from stream.rtc_hooks import Packer
 from stream.viewer import Viewer
 
@@ -87,6 +87,7 @@ class Session:
         on_end: Callable[[Session], None],
         *,
         returns: bool = True,
+        caller: str = LOOPBACK,
         continues: str | None = None,
     ) -> Session:
         """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does.
@@ -102,7 +103,7 @@ class Session:
             on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),
             on_end=session._end,
         )
-        session._peer = peer = await Peer.answering(offer, settings.media, events, returns=returns)
+        session._peer = peer = await Peer.answering(offer, settings.media, events, returns=returns, caller=caller)
         session._packers = {name: Packer(peer.codec) for name in STREAMS}
         session._audiences = {
             "explained": Audience(peer.codec, settings.media, session._want_explained),
@@ -156,9 +157,11 @@ class Session:
             "recording": {"state": recording.state, "camera": recording.camera},
         }
 
-    async def admit(self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None]) -> Viewer:
-        """Answer a viewer's offer; raises as `Audience.admit` does."""
-        viewer = await self._audiences[stream].admit(offer, on_end)
+    async def admit(
+        self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None], caller: str = LOOPBACK
+    ) -> Viewer:
+        """Answer the offer of a viewer at this address; raises as `Audience.admit` does."""
+        viewer = await self._audiences[stream].admit(offer, on_end, caller)
         logger.info("Session %s has one more viewer of the %s stream", self.id, stream)
         return viewer
 

@@ -11,6 +11,7 @@ from typing import Any
 from stream.ending import SERVER_ENDS
 from stream.engine import Engine
 from stream.live import Counts
+from stream.rtc import LOOPBACK
 from stream.session import Session, Settings, StreamName
 from stream.viewer import Viewer
 
@@ -30,6 +31,11 @@ class Owner:
 
     device: str
     address: str | None = None
+
+    @property
+    def calls_from(self) -> str:
+        """The address that its offers come from."""
+        return LOOPBACK if self.address is None else self.address
 
 
 HOST = Owner("host")
@@ -75,7 +81,13 @@ class Sessions:
         self._answering.append(owner)
         try:
             session = await Session.answering(
-                offer, self.engine, self.settings, self._forget, returns=returns, continues=continues
+                offer,
+                self.engine,
+                self.settings,
+                self._forget,
+                returns=returns,
+                caller=owner.calls_from,
+                continues=continues,
             )
         finally:
             self._answering.remove(owner)
@@ -116,7 +128,7 @@ class Sessions:
             raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
         self._admitting += 1
         try:
-            viewer = await session.admit(offer, stream, self._forget)
+            viewer = await session.admit(offer, stream, self._forget, owner.calls_from)
         except ConnectionError as error:  # it ended meanwhile
             raise KeyError(session_id) from error
         finally:

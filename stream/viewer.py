@@ -15,7 +15,7 @@ from stream.channel import Reports, part
 from stream.codec import CodecName
 from stream.limits import LIMITS
 from stream.offer import OfferError, check_offer
-from stream.rtc import Media, give_answer, new_connection, silence, take_offer
+from stream.rtc import LOOPBACK, Media, give_answer, new_connection, silence, take_offer
 from stream.rtc_hooks import PackedFrame
 from stream.track import PacketTrack
 
@@ -50,17 +50,20 @@ class Viewer:
         media: Media,
         want_keyframe: Callable[[], None],
         on_end: Callable[[Viewer], None],
+        caller: str = LOOPBACK,
     ) -> Viewer:
-        """Answer an offer of who wants to receive; raises `OfferError`, or `OSError` where no UDP port is free.
+        """Answer an offer of who wants to receive, at a caller's address.
+
+        Raises `OfferError`, or `OSError` where no UDP port is free.
 
         `want_keyframe` is called where the viewer needs one to begin or to go on; `on_end` once, when it is gone.
         """
-        checked = check_offer(offer)
+        checked = check_offer(offer, media.reach(caller))
         if f" {codec}/90000" not in checked.upper():
             raise OfferError(f"This session's codec is {codec}, which the offer does not take.")
         viewer = cls(new_connection(media), want_keyframe, on_end)
         try:
-            await viewer._answer(checked, codec, media, want_keyframe)
+            await viewer._answer(checked, codec, media, want_keyframe, len(offer.encode()))
         except BaseException:
             viewer._on_end = lambda _: None  # nobody has heard of it
             with suppress(Exception):  # aiortc stumbles over what the offer left half built
@@ -68,7 +71,9 @@ class Viewer:
             raise
         return viewer
 
-    async def _answer(self, offer: str, codec: CodecName, media: Media, want_keyframe: Callable[[], None]) -> None:
+    async def _answer(
+        self, offer: str, codec: CodecName, media: Media, want_keyframe: Callable[[], None], offered: int
+    ) -> None:
         pc = self._pc
         pc.on("connectionstatechange", self._on_state)
         pc.on("datachannel", self._reports.take)  # what a viewer says on it is heard by nobody
@@ -80,7 +85,7 @@ class Viewer:
         if [t.mid is not None for t in pc.getTransceivers() if t.kind == "video"] != [True]:
             raise OfferError("The offer should have one video section.")
         silence(pc)
-        await give_answer(pc, media)
+        await give_answer(pc, media, offered)
         if video.currentDirection != "sendonly":
             raise OfferError("The offer should receive the video (recvonly).")
 

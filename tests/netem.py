@@ -12,7 +12,7 @@ import random
 import select
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 
@@ -41,6 +41,8 @@ class Network:
     def __init__(self, client: Namespace, server: Namespace, weather: Weather, seed: int) -> None:
         self.client, self.server, self.weather = client, server, weather
         self.carried = self.lost = 0
+        self.watch: Callable[[bytes], None] = lambda _: None
+        """Called with each packet that the server sends, wherever to."""
         self._chance = random.Random(seed)
         self._free_at = {client.way_out: 0.0, server.way_out: 0.0}  # when a link has sent what it was given
         self._closed = threading.Event()
@@ -61,6 +63,8 @@ class Network:
                 with suppress(BlockingIOError):
                     while True:
                         packet = os.read(source, 65536)
+                        if source == self.server.way_out:
+                            self.watch(packet)
                         due = self._due(source, len(packet))
                         if due is None:
                             self.lost += 1

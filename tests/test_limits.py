@@ -12,7 +12,19 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession
 
-from stream import access, calls, codec, connections, offer, recording, rtc, viewer
+from stream import (
+    access,
+    allowance,
+    calls,
+    candidates,
+    codec,
+    connections,
+    offer,
+    recording,
+    rtc,
+    rtc_hooks,
+    viewer,
+)
 from stream.codec import EncodedFrame
 from stream.limits import LIMITS, Limits
 from stream.session import Settings
@@ -40,7 +52,10 @@ def test_each_module_takes_its_limits_from_there() -> None:
         "patience_s": connections.PATIENCE_S,
         "offer_bytes": offer.MAX_BYTES,
         "offer_sections": offer.MAX_LINES["m="],
-        "offer_candidates": offer.MAX_LINES["a=candidate:"],
+        "offer_candidates": candidates.MOST,
+        "ice_letters": offer.MAX_LETTERS,
+        "unanswered_times": allowance.TIMES,
+        "call_addresses": rtc_hooks.MAX_ADDRESSES,
         "offer_sources": offer.MAX_LINES["a=ssrc"],
         "pixels": codec.MAX_PIXELS,
         "header_bytes": access.MAX_HEADER,

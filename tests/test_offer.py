@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from stream.offer import H264_TAKEN, MAX_BYTES, MAX_LINES, OfferError, OfferTooLarge, check_offer, take_any_h264
+from stream import offer as module
+from stream.candidates import MOST, Reach
+from stream.offer import (
+    H264_TAKEN,
+    MAX_BYTES,
+    MAX_LETTERS,
+    MAX_LINES,
+    MIN_LETTERS,
+    OfferError,
+    OfferTooLarge,
+    take_any_h264,
+)
 
 OFFER = [
     "v=0",
@@ -13,10 +24,17 @@ OFFER = [
     "t=0 0",
     "m=video 9 UDP/TLS/RTP/SAVPF 96",
     "c=IN IP4 0.0.0.0",
-    "a=candidate:1 1 udp 2122260223 192.0.2.7 51000 typ host",
+    "a=ice-ufrag:x7Kq",
+    "a=ice-pwd:3fB0c9wQ7mLr+2eY/8dTzN1a",
+    "a=candidate:1 1 udp 2122260223 192.168.1.7 51000 typ host",
     "a=ssrc:7 cname:x",
 ]
 HIDDEN = "a=candidate:2 1 udp 2122260223 3f0b9c1e-1d2c-4b7e-8f55-0a8f4a8e6a10.local 51001 typ host"
+
+
+def check_offer(sdp: str) -> str:
+    """From a phone in the same network."""
+    return module.check_offer(sdp, Reach.of(["127.0.0.1", "192.168.1.5"], "192.168.1.7"))
 
 
 def offer(*more: str) -> str:
@@ -47,9 +65,9 @@ def test_a_publishers_h264_is_taken_whatever_its_profile_is() -> None:
     assert take_any_h264(offer(*others)) == (offer(*others), {})
 
 
-def test_a_name_that_only_contains_local_is_kept() -> None:
-    kept = "a=candidate:3 1 udp 1 localhost.localdomain 51002 typ host"
-    assert check_offer(offer(kept, "a=mid:my.local video")) == offer(kept, "a=mid:my.local video")
+def test_a_name_that_only_contains_local_is_no_candidate_but_may_name_a_section() -> None:
+    name = "a=candidate:3 1 udp 1 localhost.localdomain 51002 typ host"
+    assert check_offer(offer(name, "a=mid:my.local video")) == offer("a=mid:my.local video")
 
 
 @pytest.mark.parametrize("start", MAX_LINES)
@@ -61,9 +79,39 @@ def test_an_offer_with_more_lines_than_a_browser_writes_is_refused(start: str) -
         check_offer(offer(*most, f"{start}x"))
 
 
-def test_hidden_candidates_count_like_others() -> None:
-    with pytest.raises(OfferTooLarge, match="a=candidate:"):
-        check_offer(offer(*[HIDDEN] * MAX_LINES["a=candidate:"]))
+def test_candidates_too_many_or_too_far_are_left_out_and_the_offer_is_taken() -> None:
+    near = [f"a=candidate:{n} 1 udp 1 10.0.0.{n} 51000 typ host" for n in range(1, 40)]
+    far = [f"a=candidate:{n} 1 udp 1 203.0.113.{n} 51000 typ srflx raddr 10.0.0.1 rport 51000" for n in range(1, 40)]
+    assert check_offer(offer(*far, *near, "a=end-of-candidates")) == offer(*near[: MOST - 1])
+    assert check_offer(offer(*near[:3], "a=end-of-candidates")) == offer(*near[:3], "a=end-of-candidates")
+
+
+def test_a_candidate_that_cannot_be_read_is_said() -> None:
+    with pytest.raises(OfferError, match="a candidate that cannot be read: 'a=candidate:1 1 udp'"):
+        check_offer(offer("a=candidate:1 1 udp"))
+
+
+@pytest.mark.parametrize("name", MIN_LETTERS)
+@pytest.mark.parametrize("at", [0, 3, len(OFFER)])
+def test_a_user_name_or_password_has_as_many_letters_as_the_rfc_allows(name: str, at: int) -> None:
+    """For the session, for a section, and where it is said once more: checks are made of it."""
+
+    def having(value: str) -> str:
+        lines = [*OFFER]
+        lines.insert(at or 1, f"a={name}:{value}")
+        return "\r\n".join(lines) + "\r\n"
+
+    for letters in (MIN_LETTERS[name], MAX_LETTERS):
+        assert check_offer(having("a" * letters)) == having("a" * letters)
+    for letters in (0, MIN_LETTERS[name] - 1, MAX_LETTERS + 1, 28_000):
+        with pytest.raises(
+            OfferError, match=f"{name} has {letters} letters; it should have {MIN_LETTERS[name]} to 256"
+        ):
+            check_offer(having("a" * letters))
+    for letter in ("é", " ", ":", "\0", "\t"):
+        with pytest.raises(OfferError, match=f"{name} should have letters, digits"):
+            check_offer(having("a" * 30 + letter))
+    assert check_offer(having("aA0+/=#_-" * 3)) == having("aA0+/=#_-" * 3)  # libwebrtc takes these
 
 
 def test_an_offer_is_measured_in_bytes() -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import re
 import socket
 import time
 from dataclasses import dataclass
 from importlib.metadata import version
 
 import pytest
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, rtcpeerconnection
+from aioice import stun
+from aioice.ice import CandidatePair, Connection, StunProtocol
+from aiortc import (
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCSessionDescription,
+    rtcpeerconnection,
+)
 from aiortc.codecs.h264 import h264_depayload
 from aiortc.codecs.vpx import vp8_depayload
 from aiortc.jitterbuffer import JitterBuffer
@@ -19,6 +29,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtpPacket
 
 from stream import rtc_hooks, uplink
+from stream.allowance import Allowance
 from stream.codec import CodecName
 from stream.jitter import FrameAssembler
 from tests import film
@@ -175,6 +186,132 @@ def test_all_datagrams_that_are_there_are_taken_in_one_turn_of_the_loop() -> Non
         return count
 
     assert asyncio.run(turns()) <= 2
+
+
+def test_all_that_leaves_before_a_pair_is_nominated_is_stun_and_passes_our_gate() -> None:
+    assert "self.__protocol.send_stun(self.__request, self.__addr)" in inspect.getsource(stun.Transaction)
+    assert list(inspect.signature(StunProtocol.send_stun).parameters) == ["self", "message", "addr"]
+    assert list(inspect.signature(StunProtocol.datagram_received).parameters) == ["self", "data", "addr"]
+    reach = re.compile(r"\.(send_stun|send_data|sendto)\(")
+    senders = [
+        name for name, f in vars(Connection).items() if inspect.isfunction(f) and reach.search(inspect.getsource(f))
+    ]
+    assert senders == ["send", "sendto", "request_received", "respond_error"]
+    for answers in (Connection.request_received, Connection.respond_error):
+        assert "protocol.send_stun(response, addr)" in inspect.getsource(answers)
+    assert "active_pair = self._nominated.get(component)" in inspect.getsource(Connection.sendto)
+    assert inspect.getsource(StunProtocol).count("self.transport.sendto") == 2  # send_stun's, and sendto's by send_data
+
+
+def test_a_pair_is_nominated_only_when_its_other_end_has_answered() -> None:
+    """By its state `SUCCEEDED` we tell who has answered; it never loses it."""
+    check = inspect.getsource(Connection.check_start)
+    assert check.index("await pair.protocol.request(") < check.index("if addr != pair.remote_addr:")
+    assert check.index("if addr != pair.remote_addr:") < check.index("pair.nominated = True")
+    assert "if pair.nominated:\n                self._nominated[pair.component] = pair" in inspect.getsource(
+        Connection.check_complete
+    )
+    assert "if pair.state == CandidatePair.State.SUCCEEDED:\n                pair.nominated" in inspect.getsource(
+        Connection.check_incoming
+    )
+    assert "pair.state in [CandidatePair.State.FROZEN, CandidatePair.State.FAILED]" in inspect.getsource(
+        Connection.check_incoming
+    )
+    assert CandidatePair.State.SUCCEEDED in CandidatePair.State
+
+
+async def _checks(allowance: Allowance | None, seconds: float) -> list[bytes]:
+    """What comes to a candidate's socket, which never answers."""
+    pc, caller = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        try:
+            caller.addTransceiver("video")
+            rtc_hooks.bind_media(caller, ["127.0.0.1"], None)
+            await caller.setLocalDescription(await caller.createOffer())
+            offer = caller.localDescription.sdp
+            (line,) = [line for line in offer.splitlines() if "candidate:" in line]
+            words = line.split()
+            words[5] = str(silent.getsockname()[1])
+            offer = offer.replace(line, " ".join(words))
+            await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            rtc_hooks.bind_media(pc, ["127.0.0.1"], None, allowance)
+            await pc.setLocalDescription(await pc.createAnswer())
+            await asyncio.sleep(seconds)
+        finally:
+            await pc.close()
+            await caller.close()
+        came = []
+        while True:
+            try:
+                came.append(silent.recv(2048))
+            except BlockingIOError:
+                return came
+
+
+def test_checks_that_nobody_answers_leave_only_as_the_allowance_has_it() -> None:
+    """They are sent at 0, 0.5 and 1.5 s."""
+    all_of_them = asyncio.run(_checks(None, 2))
+    assert len(all_of_them) == 3
+    assert all(stun.parse_message(each).message_class == stun.Class.REQUEST for each in all_of_them)
+    size = len(all_of_them[0]) + 28
+    assert len(asyncio.run(_checks(Allowance((2 * size + 2) // 3), 2))) == 2
+    assert asyncio.run(_checks(Allowance((size - 1) // 3), 2)) == []
+
+
+def test_who_answers_is_sent_whatever_there_is() -> None:
+    """Nothing is left over of the offer; each check is answered, and answers one of ours, for what itself brought."""
+
+    async def connect() -> str:
+        pc, caller = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
+        try:
+            caller.createDataChannel("reports")
+            rtc_hooks.bind_media(caller, ["127.0.0.1"], None)
+            await caller.setLocalDescription(await caller.createOffer())
+            await pc.setRemoteDescription(caller.localDescription)
+            rtc_hooks.bind_media(pc, ["127.0.0.1"], None, Allowance(0))
+            await pc.setLocalDescription(await pc.createAnswer())
+            changed = asyncio.Event()
+            pc.on("connectionstatechange", changed.set)
+            await caller.setRemoteDescription(pc.localDescription)
+            async with asyncio.timeout(10):
+                while pc.connectionState != "connected":
+                    await changed.wait()
+                    changed.clear()
+            return pc.connectionState
+        finally:
+            await pc.close()
+            await caller.close()
+
+    assert asyncio.run(connect()) == "connected"
+
+
+def test_one_call_comes_from_so_many_addresses_and_no_more() -> None:
+    """Who was answered can send checks with anybody's address as the sender's; aioice remembers each."""
+
+    async def known() -> int:
+        pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        try:
+            pc.createDataChannel("reports")
+            rtc_hooks.bind_media(pc, ["127.0.0.1"], None, Allowance(0))
+            await pc.setLocalDescription(await pc.createOffer())
+            assert pc.sctp is not None
+            connection = pc.sctp.transport.transport._connection
+            (protocol,) = connection._protocols
+            connection.remote_username, connection.remote_password = "user", "password"
+            connection._early_checks_done = True
+            for port in range(2000, 2000 + 2 * rtc_hooks.MAX_ADDRESSES):
+                check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+                check.attributes |= {"USERNAME": f"{connection.local_username}:user", "PRIORITY": 1}
+                check.add_message_integrity(connection.local_password.encode())
+                for _ in range(2):
+                    protocol.datagram_received(bytes(check), ("127.0.0.1", port))
+            return len(connection._remote_candidates)
+        finally:
+            await pc.close()
+
+    assert asyncio.run(known()) == rtc_hooks.MAX_ADDRESSES
 
 
 def test_a_sender_that_stopped_has_no_time_stamp() -> None:
