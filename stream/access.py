@@ -65,11 +65,18 @@ class Access:
         self._names = frozenset(name.lower() for name in names)
         self._throttle = throttle or Throttle()
 
-    def join(self, token: str, address: str) -> tuple[Role, str]:
-        """The role that a token gives, and a cookie for it; raises the HTTP error for a wrong one."""
-        role = self._role_of(token, address)
+    def join(self, token: str, request: web.Request) -> tuple[Role, str]:
+        """The role that a token gives, and a cookie for it; raises the HTTP error for a wrong one.
+
+        Who joined before stays the same device: its calls and recordings stay its own.
+        """
+        role = self._role_of(token, request.remote or "")
         assert self._credentials is not None
-        return role, self._credentials.cookie(role)
+        try:
+            _, device = self._credentials.read_cookie(request.cookies.get(COOKIE, ""))
+        except CookieRefused:
+            return role, self._credentials.cookie(role)
+        return role, self._credentials.cookie(role, device)
 
     def caller(self, request: web.Request) -> Caller:
         """Who sent a request; raises 401 or 429 for a wrong bearer token."""
@@ -87,6 +94,12 @@ class Access:
         except CookieRefused as error:
             return Caller(None, "", address, str(error))
         return Caller(role, device, address)
+
+    def key_of(self, caller: Caller) -> str | None:
+        """By which a device's recordings are known as its own; None: this computer, whose all are."""
+        if caller.role == "host" or self._credentials is None:
+            return None
+        return self._credentials.key_of(caller.device)
 
     def _role_of(self, token: str, address: str) -> Role:
         wait = self._throttle.wait(address)

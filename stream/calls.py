@@ -9,11 +9,11 @@ from typing import TypeAlias
 
 from aiohttp import hdrs, web
 
-from stream.access import CALLER, Handler, only
+from stream.access import ACCESS, CALLER, Handler, only
 from stream.connections import body_of
 from stream.messages import CommandError
-from stream.names import session_on
 from stream.offer import MAX_BYTES, OfferError, OfferTooLarge
+from stream.ownership import continued
 from stream.rtc import MAX_COMMAND
 from stream.session import STREAMS, Session
 from stream.sessions import Owner, ServerFull, Sessions
@@ -94,11 +94,11 @@ def _count_call(request: web.Request) -> None:
 
 
 async def _call(request: web.Request, offer: str) -> Session:
-    sessions = request.app[SESSIONS]
+    sessions, owner = request.app[SESSIONS], _owner(request)
     wanted, shelf = request.query.get("continues"), sessions.settings.recordings
     # What reaches the disk is what was found there.
-    known = None if wanted is None or shelf is None else await asyncio.to_thread(session_on, shelf, wanted)
-    return await sessions.start(offer, _owner(request), continues=known)
+    known = None if wanted is None or shelf is None else await asyncio.to_thread(continued, shelf, wanted, owner.key)
+    return await sessions.start(offer, owner, continues=known)
 
 
 async def _publish(request: web.Request, offer: str) -> Session:
@@ -118,7 +118,8 @@ async def _watch(request: web.Request, offer: str) -> Viewer:
 
 def _owner(request: web.Request) -> Owner:
     caller = request[CALLER]
-    return Owner(caller.device, None if caller.role == "host" else caller.address)
+    address = None if caller.role == "host" else caller.address
+    return Owner(caller.device, address, request.app[ACCESS].key_of(caller))
 
 
 def _ending(status: int) -> Handler:

@@ -73,9 +73,9 @@ class Credentials:
                 found = role
         return found
 
-    def cookie(self, role: Role) -> str:
-        """A new device's cookie: its role, a name of its own, the day it joined, and our signature."""
-        text = f"{role}.{secrets.token_urlsafe(9)}.{int(self.now())}"
+    def cookie(self, role: Role, device: str | None = None) -> str:
+        """A device's cookie: its role, a name of its own (None: a new one), the day it joined, and our signature."""
+        text = f"{role}.{device or secrets.token_urlsafe(9)}.{int(self.now())}"
         return f"{text}.{self._signature(text)}"
 
     def read_cookie(self, cookie: str) -> tuple[Role, str]:
@@ -90,6 +90,10 @@ class Credentials:
             if role == known:
                 return known, device
         raise CookieRefused("This device joined with an old code. Scan the code that the computer shows now.")
+
+    def key_of(self, device: str) -> str:
+        """What only this server can know of a device, and knows again when it is started anew (`stream.ownership`)."""
+        return self._signature(f"recordings of {device}")
 
     def _signature(self, text: str) -> str:
         return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()

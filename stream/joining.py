@@ -67,7 +67,7 @@ async def _join(request: web.Request) -> web.Response:
     token = wish.get("token") if isinstance(wish, dict) else None
     if not isinstance(token, str):
         raise web.HTTPBadRequest(text='The body should be a JSON object with the token as a text: {"token": …}.')
-    role, cookie = request.app[ACCESS].join(token, request.remote or "")
+    role, cookie = request.app[ACCESS].join(token, request)
     logger.info("%s joined as a %s", request.remote, role)
     response = web.json_response({"role": role})
     response.set_cookie(COOKIE, cookie, path="/", max_age=COOKIE_S, secure=True, httponly=True, samesite="Strict")

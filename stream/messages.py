@@ -70,8 +70,8 @@ def stalled(last: dict[str, Any]) -> dict[str, Any]:
 
 
 def for_viewers(told: dict[str, Any]) -> dict[str, Any]:
-    """A report without what is not for viewers: where on this computer the recording lies, or could not."""
-    return told | {"recording": told["recording"] | {"folder": "", "reason": ""}}
+    """A report without what is not for viewers: where on this computer the recording lies, or could not; its id."""
+    return told | {"recording": told["recording"] | {"folder": "", "id": "", "reason": ""}}
 
 
 def refusal(error: CommandError) -> str:

@@ -53,9 +53,9 @@ def find(shelf: Path, name: str) -> Path | None:
     return next((folder for folder in recordings(shelf) if folder.name == name), None)
 
 
-def session_on(shelf: Path, text: str) -> str | None:
-    """The session id that is this text, as it was found on the shelf; None where there is none."""
-    return next((session for folder in recordings(shelf) if (session := session_of(folder)) == text), None)
+def first_of(shelf: Path, text: str) -> Path | None:
+    """The first recording of the session whose id is this text, as found on the shelf; None where there is none."""
+    return next((folder for folder in recordings(shelf) if session_of(folder) == text), None)
 
 
 def session_of(folder: Path) -> str:

@@ -24,7 +24,8 @@ SWITCH_EVERY_S = 0.5
 class Recorder:
     """Records a live stream into folders of `shelf`, from its first frame on; without a shelf it records nothing.
 
-    The first of them goes on with the id `continues`, if there is one. It lives on the event loop.
+    The first of them goes on with the id `continues`, if there is one; all are the `owner`'s, a device's key, or the
+    computer's own. It lives on the event loop.
     `want_keyframe("camera" | "explained")` is called from any thread.
     """
 
@@ -36,6 +37,7 @@ class Recorder:
         want_keyframe: Callable[[str], None],
         *,
         min_free: int,
+        owner: str | None = None,
         continues: str | None = None,
     ) -> None:
         self._shelf = shelf
@@ -45,6 +47,7 @@ class Recorder:
         self._min_free = min_free
         # A recording begins with a frame: a call that is never taken up leaves nothing behind.
         self._wanted = shelf is not None
+        self._owner = owner
         self._continues = continues
         self._recording: Recording | None = None
         self._unrecorded = RecordingStatus("off")  # said while there is no recording
@@ -102,7 +105,7 @@ class Recorder:
             "settings": asdict(self._live.view),
         }
         self._counted_from = asdict(self._live.counts)
-        self._recording = Recording(folder, about, self._want_keyframe, min_free=self._min_free)
+        self._recording = Recording(folder, about, self._want_keyframe, min_free=self._min_free, owner=self._owner)
         self._live.recording = self._recording
         logger.info("Recording to %s", folder)
 

@@ -25,6 +25,8 @@ from stream.hold import Hold
 from stream.keyframe import DamagedKeyframe, opened, read_keyframe
 from stream.limits import LIMITS
 from stream.names import SESSION, SIDECAR, session_of
+from stream.ownership import FIELD as OWNER
+from stream.ownership import mark
 from stream.private import write_private
 from stream.reordering import DisplayOrder, is_b_picture
 from stream.repair import count_frames
@@ -158,7 +160,7 @@ class Recording:
     frames that the camera file has are written. A camera's stream is copied, unless its frames come in another order
     than they are shown. `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin
     with one.
-    `about` goes into session.json and the sidecar's header.
+    `about` goes into session.json and the sidecar's header; `owner`, a device's key, only as a mark into session.json.
     """
 
     def __init__(
@@ -168,12 +170,14 @@ class Recording:
         want_keyframe: Callable[[str], None],
         *,
         min_free: int = MIN_FREE,
+        owner: str | None = None,
     ) -> None:
         self.folder = folder
         self._about = dict(about)
         self._want_keyframe = want_keyframe
         self._min_free = min_free
         self._status = RecordingStatus("on", str(folder), session_of(folder))
+        self._owner = {} if owner is None else {OWNER: mark(owner, self._status.id)}
         self._camera = _Track("camera")
         self._explained = _Track("explained")
         self._received = 0
@@ -416,6 +420,7 @@ class Recording:
         session = {
             "whycam": 1,
             **self._about,
+            **self._owner,
             "state": "ended" if ended else "recording",
             "status": asdict(self._status),
             "counts": {

@@ -88,11 +88,12 @@ class Session:
         *,
         returns: bool = True,
         caller: str = LOOPBACK,
+        owner: str | None = None,
         continues: str | None = None,
     ) -> Session:
         """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does.
 
-        Its recording has the id `continues`, if there is one.
+        Its recording has the id `continues`, if there is one, and is its `owner`'s (`stream.ownership`).
         """
         session = cls(engine, settings, on_end)
         events = PeerEvents(
@@ -122,6 +123,7 @@ class Session:
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
             min_free=settings.limits.min_free,
+            owner=owner,
             continues=continues,
         )
         session._watchdog = asyncio.create_task(session._watch())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from stream.ending import SERVER_ENDS
@@ -31,6 +31,8 @@ class Owner:
 
     device: str
     address: str | None = None
+    key: str | None = field(default=None, repr=False)
+    """By which its recordings are known as its own (`stream.ownership`); None: this computer."""
 
     @property
     def calls_from(self) -> str:
@@ -87,6 +89,7 @@ class Sessions:
                 self._forget,
                 returns=returns,
                 caller=owner.calls_from,
+                owner=owner.key,
                 continues=continues,
             )
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -15,11 +16,13 @@ from stream.access import COOKIE, HEADERS
 from stream.codec import EncodedFrame
 from stream.credentials import Credentials
 from stream.limits import Limits
+from stream.ownership import FIELD
 from stream.session import Settings
 from tests import film
 from tests.engines import fast
 from tests.neighbours import House, house
 from tests.phone import Phone, calling
+from tests.watcher import watching
 
 SDP = {"Content-Type": "application/sdp"}
 Body = Callable[[House], Awaitable[None]]
@@ -228,6 +231,116 @@ def test_only_its_owner_and_the_host_end_a_call(tmp_path: Path, frames: list[Enc
                 assert (await http.delete(phone.location.replace(home.remote, home.local))).status == 204
 
     at_home(tmp_path, body)
+
+
+async def recorded(http: ClientSession, base: str, frames: list[EncodedFrame], continues: str = "") -> str:
+    """The id of a recording that a call makes."""
+    async with calling(http, base, frames, continues=continues) as phone:
+        await phone.until(lambda: phone.reports and phone.reports[-1]["recording"]["state"] == "on")
+        await http.delete(phone.location)
+        recording: str = phone.reports[-1]["recording"]["id"]
+        return recording
+
+
+def test_only_its_owner_and_the_host_continue_a_recording(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    """Another device's id is as none: its call stands, and has a recording of its own."""
+
+    async def body(home: House) -> None:
+        async with home.joined() as owner, home.joined() as other, home.device() as bearer, home.device() as host:
+            bearer.headers["Authorization"] = f"Bearer {home.token}"
+            first = await recorded(owner, home.remote, frames)
+            for http in (other, bearer):
+                assert await recorded(http, home.remote, frames, first) != first
+            assert await recorded(owner, home.remote, frames, first) == first
+            assert await recorded(host, home.local, frames, first) == first
+            assert await recorded(owner, home.remote, frames, first) == first
+            of_the_host = await recorded(host, home.local, frames)
+            assert await recorded(owner, home.remote, frames, of_the_host) != of_the_host
+            of_the_bearer = await recorded(bearer, home.remote, frames)
+            assert await recorded(bearer, home.remote, frames, of_the_bearer) == of_the_bearer
+
+    at_home(tmp_path, body, Settings(recordings=tmp_path / "recordings"))
+
+
+def test_its_owner_continues_a_recording_when_the_server_starts_anew(
+    tmp_path: Path, frames: list[EncodedFrame]
+) -> None:
+    """Until there is a new token: then every device is another one, and the host alone continues it."""
+    settings = Settings(recordings=tmp_path / "recordings")
+    cookies: dict[str, str] = {}
+    made: list[str] = []
+
+    async def calls(home: House) -> None:
+        for name in ("owner", "other"):
+            cookies[name] = f"{COOKIE}={home.lan.credentials.cookie('phone')}"
+        async with home.device() as http:
+            http.headers["Cookie"] = cookies["owner"]
+            made.append(await recorded(http, home.remote, frames))
+
+    async def calls_again(home: House) -> None:
+        for name in ("other", "owner"):
+            async with home.device() as http:
+                http.headers["Cookie"] = cookies[name]
+                made.append(await recorded(http, home.remote, frames, made[0]))
+
+    async def is_another(home: House) -> None:
+        async with home.joined() as phone, home.device() as host:
+            made.append(await recorded(phone, home.remote, frames, made[0]))
+            made.append(await recorded(host, home.local, frames, made[0]))
+
+    at_home(tmp_path, calls, settings)
+    at_home(tmp_path, calls_again, settings)
+    Credentials.kept(tmp_path / "config", new=True)
+    at_home(tmp_path, is_another, settings)
+    assert [each == made[0] for each in made] == [True, False, True, False, True]
+
+
+def test_a_recording_tells_nobody_which_device_made_it(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    shelf = tmp_path / "recordings"
+    devices: list[str] = []
+
+    async def body(home: House) -> None:
+        async with home.joined() as http, home.device() as host:
+            await recorded(host, home.local, frames)
+            for _ in range(2):
+                await recorded(http, home.remote, frames)
+            cookie = next(each.value for each in http.cookie_jar if each.key == COOKIE)
+            devices.append(home.lan.credentials.read_cookie(cookie)[1])
+
+    at_home(tmp_path, body, Settings(recordings=shelf))
+    notes = [json.loads((folder / "session.json").read_bytes()) for folder in sorted(shelf.iterdir())]
+    marks = [note.get(FIELD) for note in notes]
+    assert marks.count(None) == 1  # the computer's own
+    assert len(set(marks)) == 3
+    assert not any(devices[0] in path.read_text() for path in shelf.rglob("*.json*"))
+    assert not any(FIELD in path.read_text().partition("\n")[0] for path in shelf.rglob("*.jsonl"))
+
+
+def test_a_device_that_joins_once_more_stays_the_same(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    """As when its code is scanned again while it calls: the call stays its own."""
+
+    async def body(home: House) -> None:
+        async with home.joined() as http, home.joined() as other, calling(http, home.remote, frames) as phone:
+            for each in (http, other):
+                assert (await each.post(f"{home.remote}/join", json={"token": home.token})).status == 200
+            assert (await other.delete(phone.location)).status == 403
+            assert (await http.delete(phone.location)).status == 204
+
+    at_home(tmp_path, body)
+
+
+def test_a_viewers_reports_do_not_name_the_recording(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    async def body(home: House) -> None:
+        async with home.joined() as owner, home.joined("viewer") as http, calling(owner, home.remote, frames) as phone:
+            await phone.until(lambda: phone.reports and phone.reports[-1]["recording"]["id"])
+            session = phone.location.rpartition("/")[2]
+            async with watching(http, home.remote, session, reports=True) as watcher:
+                await watcher.tap.until(10)
+                seen = [report["recording"] for report in watcher.reports]
+            assert seen
+            assert seen[-1] == {"state": "on", "folder": "", "id": "", "reason": "", "code": None, "camera": "copied"}
+
+    at_home(tmp_path, body, Settings(recordings=tmp_path / "recordings"))
 
 
 def test_a_device_has_two_calls_and_the_computer_itself_all_that_are_left(

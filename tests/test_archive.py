@@ -15,7 +15,7 @@ import pytest
 
 from stream import archive as module
 from stream.archive import SET_ASIDE, Archive, Recorded
-from stream.names import session_on
+from stream.names import first_of
 from stream.repair import CUT_OFF, repair
 from stream.sidecar import read_scores
 from tests import film
@@ -276,17 +276,17 @@ def test_a_text_that_is_no_name_on_the_shelf_finds_nothing(shelf: Path, text: st
     archive.set_aside(recorded)
     assert archive.restore(ID)
     assert archive.find(text) is None
-    assert session_on(shelf, text) is None
+    assert first_of(shelf, text) is None
     assert archive.path(recorded, text) is None
     assert not archive.restore(text)
 
 
 def test_a_session_is_found_by_its_own_id_alone(shelf: Path) -> None:
     record(shelf / ID)
-    assert session_on(shelf, "1f3a9c0d77e2") == "1f3a9c0d77e2"
-    assert session_on(shelf, "1f3a9c") is None
-    assert session_on(shelf, ID) is None
-    assert session_on(shelf / "none", "1f3a9c0d77e2") is None
+    assert first_of(shelf, "1f3a9c0d77e2") == shelf / ID
+    assert first_of(shelf, "1f3a9c") is None
+    assert first_of(shelf, ID) is None
+    assert first_of(shelf / "none", "1f3a9c0d77e2") is None
 
 
 def test_what_is_set_aside_is_off_the_shelf_and_can_be_had_back(shelf: Path) -> None:
