@@ -122,6 +122,20 @@ def test_what_is_being_recorded_is_left_alone(tmp_path: Path) -> None:
     assert repair_all(tmp_path) == 0
 
 
+def test_of_two_servers_that_begin_at_once_one_repairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = killed(tmp_path, "H264", 40)
+    repaired: list[int] = []
+
+    def finish_slowly(path: Path) -> int:
+        repaired.append(repair_all(tmp_path))  # the other server begins in the middle
+        return finish(path)
+
+    monkeypatch.setattr("stream.repair.finish", finish_slowly)
+    assert repair_all(tmp_path) == 1
+    assert repaired == [0, 0]
+    assert not is_held(folder)
+
+
 def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
     hold = Hold(tmp_path)
     assert is_held(tmp_path)
