@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import onnx
@@ -20,7 +21,7 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
     helper.set_model_props(model, contract.metadata())
     onnx.checker.check_model(skeleton(model), full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # another run may write it, too
     try:
         partial.write_bytes(model.SerializeToString(deterministic=True))
         partial.replace(path)
