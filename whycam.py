@@ -43,9 +43,11 @@ from rich.text import Text
 
 from models import catalog
 from models.contract import Contract, Fitting, Score
+from stream.claims import Busy
 from stream.device import DEVICES, Device
 from stream.encoder import ENCODERS, backends
 from stream.engine import EngineDown, LocalEngine
+from stream.exit_code import ExitCode
 from stream.explainer import BEST, Explainer, RuntimeMissing
 from stream.layouts import LAYOUTS
 from stream.look import Look
@@ -413,8 +415,9 @@ def process(
     keep_metadata: MetadataOption = False,
 ) -> None:
     """Explain films and pictures: every frame, upright, in step with its sound."""
-    from stream.assignment import do_assignment
-    from stream.batch import Outcome, Task, carry_out, exit_code, plan
+    from stream.assignment import HandIn, do_assignment
+    from stream.batch import Outcome, Task, carry_out, exit_code, plan, refused
+    from stream.claims import Claims
     from stream.inputs import find_inputs
     from stream.offline import Pass
     from stream.targets import find_targets, named
@@ -431,44 +434,59 @@ def process(
         raise MediaError("--assignment takes one film, and no -o or --frames.")
     if resume and any(each.kind == "pipe" for each in given):
         raise MediaError("Standard input cannot be read again: --resume needs a file.")
-    tasks = plan(given, output, frames, report=report)
-    explainer = Explainer(catalog.find(model), device=_device(device))
-    _introduce(explainer.contract, explainer.providers[0], explainer.device_problem, say)
-    # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
-    engine = LocalEngine(explainer)
-    try:
-        if target:
-            held = find_targets(target, engine.contract.labels)
-            look = replace(look, view=replace(look.view, hold=held))
-            say.print(f"Explained: {named(held, engine.contract.labels)}", markup=False)
-        outcomes: list[Outcome] = []
-        with stopped_by_ctrl_c() as stop, Bar(say) as bar:
-            work = Pass(engine, look, every, keep_metadata, bar.progress, stop, resume)
-            if assignment:
-                bar.begin(given[0].name)
-                done = do_assignment(given[0].path, assignment, work, overwrite=overwrite)
-                results = iter([Outcome(Task(given[0], done.output), done)])
-            else:
-                results = carry_out(
-                    tasks,
-                    work,
-                    overwrite=overwrite,
-                    stdin=sys.stdin.buffer,
-                    begun=lambda task: bar.begin(task.given.name),
-                )
-            for outcome in results:
-                outcomes.append(outcome)
-                if as_json:
-                    print(json_line(outcome, bar.seconds), flush=True)  # noqa: T201
-                    continue
-                console = problems if outcome.explained is None else screen
-                for sentence in sentences(outcome, bar.seconds):
-                    console.print(sentence, markup=False, style="red" if outcome.explained is None else None)
-    except KeyboardInterrupt:
-        say.print("Stopped at once; of the film at hand nothing was left.")
-        raise typer.Exit(130) from None
-    finally:
-        engine.close()
+    hand_in = HandIn(given[0].path, assignment) if assignment else None
+    tasks = [Task(given[0], hand_in.video)] if hand_in else plan(given, output, frames, report=report)
+    uses = [hand_in.use] if hand_in else [task.use for task in tasks]
+    path, kind = catalog.find(model), _device(device)
+    outcomes: list[Outcome] = []
+
+    def tell(outcome: Outcome, seconds: float) -> None:
+        outcomes.append(outcome)
+        if as_json:
+            print(json_line(outcome, seconds), flush=True)  # noqa: T201
+            return
+        console = problems if outcome.explained is None else screen
+        for sentence in sentences(outcome, seconds):
+            console.print(sentence, markup=False, style="red" if outcome.explained is None else None)
+
+    def explain_all(claims: Claims, look: Look) -> None:
+        explainer = Explainer(path, device=kind)
+        _introduce(explainer.contract, explainer.providers[0], explainer.device_problem, say)
+        # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
+        with closing(LocalEngine(explainer)) as engine:
+            if target:
+                held = find_targets(target, engine.contract.labels)
+                look = replace(look, view=replace(look.view, hold=held))
+                say.print(f"Explained: {named(held, engine.contract.labels)}", markup=False)
+            with stopped_by_ctrl_c() as stop, Bar(say) as bar:
+                work = Pass(engine, look, every, keep_metadata, bar.progress, stop, resume)
+                if assignment:
+                    bar.begin(given[0].name)
+                    done = do_assignment(given[0].path, assignment, work, overwrite=overwrite)
+                    results = iter([Outcome(tasks[0], done)])
+                else:
+                    results = carry_out(
+                        tasks,
+                        work,
+                        claims,
+                        overwrite=overwrite,
+                        stdin=sys.stdin.buffer,
+                        begun=lambda task: bar.begin(task.given.name),
+                    )
+                for outcome in results:
+                    tell(outcome, bar.seconds)
+
+    with Claims("process", uses) as claims:
+        if claims.all_busy:  # which can be said without a model
+            for task, use in zip(tasks, uses, strict=True):
+                if (busy := refused(task, use, claims)) is not None:
+                    tell(busy, 0.0)
+        else:
+            try:
+                explain_all(claims, look)
+            except KeyboardInterrupt:
+                say.print("Stopped at once; of the film at hand nothing was left.")
+                raise typer.Exit(ExitCode.STOPPED) from None
     if len(tasks) > 1:
         say.print(table(outcomes))
     if not keep_metadata and any(map(left_metadata_out, outcomes)):
@@ -525,8 +543,8 @@ def replay(
                 screen.print(sentence, markup=False)
     except KeyboardInterrupt:
         screen.print("Stopped at once; nothing was left.")
-        raise typer.Exit(130) from None
-    raise typer.Exit(130 if done.explained.stopped else 0)
+        raise typer.Exit(ExitCode.STOPPED) from None
+    raise typer.Exit(ExitCode.STOPPED if done.explained.stopped else ExitCode.OK)
 
 
 def _check_words(style: str | None, layout: str | None, fit: str | None) -> None:
@@ -618,7 +636,7 @@ def doctor(
             screen.print("  ", finding.advice, markup=False)
     screen.print("All is well." if not sick else "What has a ✗ needs something done: it says what.")
     if sick:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 Word = TypeVar("Word", bound=str)
@@ -698,12 +716,15 @@ def main() -> None:
     """Run the command; what a person can mend is told in one sentence."""
     # A wrong call would end with 2, which says that a film broke off.
     usage_error: Any = typer.BadParameter.__base__
-    usage_error.exit_code = 1
+    usage_error.exit_code = ExitCode.FAILED
     try:
         cli()
+    except Busy as error:
+        problems.print(str(error), style="red", markup=False)
+        sys.exit(ExitCode.BUSY)
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
         problems.print(str(error), style="red", markup=False)
-        sys.exit(1)
+        sys.exit(ExitCode.FAILED)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import av
 import av.filter
 
 from stream.batch import losses_told
+from stream.claims import Use
 from stream.earlier import find_earlier
 from stream.film_writer import FilmWriter
 from stream.inputs import usual_name
@@ -79,16 +81,60 @@ class FilmAtRate:
             yield frame
 
 
+@dataclass(frozen=True, slots=True)
+class HandIn:
+    """Where what is handed in of a film lies in a folder."""
+
+    source: Path
+    folder: Path
+
+    @property
+    def inputs(self) -> Path:
+        """The film's frames."""
+        return self.folder / usual_name(self.source.stem).removesuffix("-output")
+
+    @property
+    def results(self) -> Path:
+        """The explained frames."""
+        return self.folder / usual_name(self.source.stem)
+
+    @property
+    def video(self) -> Path:
+        """The film of these."""
+        return self.folder / f"{usual_name(self.source.stem)}.mp4"
+
+    @property
+    def sidecar(self) -> Path:
+        """The film's sidecar."""
+        return self.video.with_suffix(".jsonl")
+
+    @property
+    def reports(self) -> tuple[Path, Path]:
+        """The report's page and picture."""
+        return self.folder / "report.html", self.folder / "report.png"
+
+    @property
+    def told(self) -> Path:
+        """How it was done."""
+        return self.folder / TOLD
+
+    @property
+    def use(self) -> Use:
+        """What is written and read."""
+        writes = (self.video, self.sidecar, self.inputs, self.results, *self.reports, self.told)
+        return Use(writes, (self.source,))
+
+
 def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = False) -> Explained:
     """Leave in `folder` what the assignment hands in; raises `MediaError`.
 
     `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
     sidecar, `report.html`, `report.png` and `what-was-done.txt`.
     """
-    done = usual_name(source.stem)
-    inputs, results, video = folder / done.removesuffix("-output"), folder / done, folder / f"{done}.mp4"
+    hand_in = HandIn(source, folder)
+    inputs, results, video, sidecar = hand_in.inputs, hand_in.results, hand_in.video, hand_in.sidecar
     overwrite = overwrite or work.resume
-    if not overwrite and (there := next((p for p in (video, folder / TOLD) if p.exists()), None)) is not None:
+    if not overwrite and (there := next((p for p in (video, hand_in.told) if p.exists()), None)) is not None:
         raise MediaError(f"{there} is there already. Give another folder, or --overwrite.")
     if not overwrite and (numbered(inputs, "thumb") or numbered(results)):
         raise MediaError(f"{folder} holds frames already. Give another folder, or --overwrite.")
@@ -101,7 +147,7 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
         thumbs = FolderWriter(inputs, "thumb")
         made.callback(thumbs.discard)
-        at_rate, sidecar, earlier = FilmAtRate(film, RATE, thumbs), video.with_suffix(".jsonl"), None
+        at_rate, earlier = FilmAtRate(film, RATE, thumbs), None
         if work.resume:
             earlier = find_earlier(header_of(at_rate, work), video, sidecar, [results], at_rate.time_base)
         kept, count, where = (earlier.film, earlier.count, earlier.folders[0]) if earlier else (None, 0, None)
@@ -113,8 +159,8 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
         thumbs.keep_first(explained.frames)
         thumbs.close()
         rate = film.rate  # a closed file has none: PyAV reads memory that is gone
-    Report(sidecar, video, source.name).write(folder / "report.html", folder / "report.png")
-    (folder / TOLD).write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
+    Report(sidecar, video, source.name).write(*hand_in.reports)
+    hand_in.told.write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
     return explained
 
 

@@ -9,7 +9,10 @@ from typing import BinaryIO, Literal
 
 import av
 
+from stream.claim import Worker
+from stream.claims import Busy, Claims, Use
 from stream.earlier import is_done
+from stream.exit_code import ExitCode
 from stream.inputs import FILMS, Input, output_of, usual_name
 from stream.media import Losses, MediaError, listed
 from stream.names import SIDECAR
@@ -17,7 +20,7 @@ from stream.offline import Explained, Pass, explain_film, explain_folder, explai
 from stream.picture_writer import numbered
 from stream.report import Report
 
-Status = Literal["done", "damaged", "stopped", "failed"]
+Status = Literal["done", "damaged", "stopped", "failed", "busy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,16 @@ class Task:
         base = self.output / "report.mp4" if self.given.kind == "folder" else self.output
         return base.with_suffix(".html"), base.with_suffix(".png")
 
+    @property
+    def use(self) -> Use:
+        """What it writes and reads."""
+        writes = [self.output]  # of a folder, all the rest lies in it
+        if self.given.kind in FILMS and self.sidecar is not None:
+            writes += [self.sidecar, *self.reports]
+        if self.frames is not None:
+            writes.append(self.frames)
+        return Use(tuple(writes), () if self.given.kind == "pipe" else (self.given.path,))
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -55,12 +68,14 @@ class Outcome:
     task: Task
     explained: Explained | None = None
     problem: str = ""
+    at_work: Worker | None = None
+    """The other run that is at work on it."""
 
     @property
     def status(self) -> Status:
-        """`damaged`: the input broke off, the result has what there was."""
+        """`damaged`: the input broke off, the result has what there was; `busy`: another run is at work on it."""
         if self.explained is None:
-            return "failed"
+            return "busy" if self.at_work is not None else "failed"
         if self.explained.stopped:
             return "stopped"
         losses = self.explained.losses
@@ -86,18 +101,25 @@ def plan(
 def carry_out(
     tasks: Sequence[Task],
     work: Pass,
+    claims: Claims,
     *,
     overwrite: bool,
     stdin: BinaryIO,
     begun: Callable[[Task], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Explain one after the other until somebody stops it; `begun` is told before each."""
+    """Explain one after the other until somebody stops it; `begun` is told before each.
+
+    `claims` are those of all tasks; what is done is let go, what another run is at work on is left alone.
+    """
     taken: dict[Path, Input] = {}
     for task in tasks:
         if work.stop is not None and work.stop.is_set():
             return
         if begun is not None:
             begun(task)
+        if (busy := refused(task, task.use, claims)) is not None:
+            yield busy
+            continue
         try:
             _check(task, taken, overwrite or work.resume)
             _make_folder(task.output)
@@ -105,10 +127,21 @@ def carry_out(
             if task.reports and task.sidecar is not None:
                 Report(task.sidecar, task.output, task.given.path.name).write(*task.reports)
         except (ValueError, OSError, av.FFmpegError) as error:
-            yield Outcome(task, problem=str(error))
+            outcome = Outcome(task, problem=str(error))
         else:
             taken[task.output.resolve()] = task.given
-            yield Outcome(task, explained)
+            outcome = Outcome(task, explained)
+        claims.done(task.use)
+        yield outcome
+
+
+def refused(task: Task, use: Use, claims: Claims) -> Outcome | None:
+    """What comes of a task where another run is at work on what it uses; None: it can begin."""
+    try:
+        claims.check(use)
+    except Busy as busy:
+        return Outcome(task, problem=str(busy), at_work=busy.worker)
+    return None
 
 
 def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
@@ -180,8 +213,13 @@ def _frames(count: int) -> str:
     return "1 frame" if count == 1 else f"{count} frames"
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Of the whole batch: 0 all is well, 1 something failed, 2 something broke off, 130 somebody stopped it."""
-    codes: dict[Status, int] = {"stopped": 130, "failed": 1, "damaged": 2}
+def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
+    """Of the whole batch: the first in this order that one of them has."""
+    codes: dict[Status, ExitCode] = {
+        "stopped": ExitCode.STOPPED,
+        "busy": ExitCode.BUSY,
+        "failed": ExitCode.FAILED,
+        "damaged": ExitCode.DAMAGED,
+    }
     found = {outcome.status for outcome in outcomes}
-    return next((code for status, code in codes.items() if status in found), 0)
+    return next((code for status, code in codes.items() if status in found), ExitCode.OK)

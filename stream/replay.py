@@ -12,10 +12,11 @@ from typing import Any
 
 import av
 
+from stream.claims import Claims, Use
 from stream.film_writer import FilmWriter
 from stream.fit import Fit
 from stream.folder import PictureFolder
-from stream.inputs import find_inputs, output_of
+from stream.inputs import Input, find_inputs, output_of
 from stream.look import DESCRIBED, Artist, Look
 from stream.media import Film, MediaError, open_film
 from stream.names import SIDECAR
@@ -160,41 +161,60 @@ def replay_once(
     """Draw `video`, the film or folder that the sidecar was made of, again into `output` (None: beside it).
 
     Of a live recording it is the camera's film, or the recording's folder. In place of a sidecar its folder will do.
-    Raises `MediaError`, `SidecarError`.
+    Raises `MediaError`, `SidecarError`, and `Busy` where another run is at work on the sidecar, the film or the result.
     """
     if sidecar.is_dir():
         sidecar /= SIDECAR
-    if not sidecar.exists():
-        raise SidecarError(f"There is no {sidecar}. `whycam process` leaves a sidecar beside each film that it makes.")
-    again = Replay(sidecar, changes)
     given = find_inputs([str(video)])[0]
     if given.kind == "picture":
         raise MediaError(f"{video} is a picture; replays are of films and folders. Explain it again.")
     output = output_of(given, output, what="replay")
     base = output / "report.mp4" if given.kind == "folder" else output
     reports = (base.with_suffix(".html"), base.with_suffix(".png")) if report else ()
-    check_apart(video, output, "film")
-    there = [path for path in (*reports, output) if path.exists() and not (path.is_dir() and not numbered(path))]
-    if there and not overwrite:
-        raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
-    with ExitStack() as stack:
-        source: Film | RecordedFilm | PictureFolder
-        sound: SoundWriter | None = None
-        if given.kind == "folder":
-            source = PictureFolder(video)
-            writer: Writer = FolderWriter(output)
-        else:
-            of_a_recording = given.kind == "recording" or (again.is_live and is_recording(video.parent))
-            source = film = RecordedFilm.of(video) if of_a_recording else stack.enter_context(open_film(video))
-            writer = film_writer = FilmWriter(output, film, keep_metadata=keep_metadata)
-            sound = film_writer.write_sound
-        stack.callback(writer.discard)
+    # Who makes a folder of pictures claims the folder, and not the sidecar in it.
+    read = sidecar.parent if sidecar.name == SIDECAR else sidecar
+    use = Use((output, *(() if given.kind == "folder" else reports)), (read, video))
+    with Claims("replay", [use]) as claims:
+        claims.check(use)
+        if not sidecar.exists():
+            raise SidecarError(
+                f"There is no {sidecar}. `whycam process` leaves a sidecar beside each film that it makes."
+            )
+        again = Replay(sidecar, changes)
+        check_apart(video, output, "film")
+        there = [path for path in (*reports, output) if path.exists() and not (path.is_dir() and not numbered(path))]
+        if there and not overwrite:
+            raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
         try:
-            explained = draw(source, again.steps(source), again.artist, [writer], output, None, sound, progress, stop)
+            explained = _draw(again, given, output, keep_metadata, progress, stop)
         except MediaError as error:
             if not again.unknown or again.known:
                 raise
             raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
-    if reports:
-        Report(sidecar, output, video.name, again.view).write(*reports)
+        if reports:
+            Report(sidecar, output, video.name, again.view).write(*reports)
     return Replayed(explained, again.unknown, again.without, again.held, reports)
+
+
+def _draw(
+    again: Replay,
+    given: Input,
+    output: Path,
+    keep_metadata: bool,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> Explained:
+    with ExitStack() as stack:
+        source: Film | RecordedFilm | PictureFolder
+        sound: SoundWriter | None = None
+        if given.kind == "folder":
+            source = PictureFolder(given.path)
+            writer: Writer = FolderWriter(output)
+        else:
+            of_a_recording = given.kind == "recording" or (again.is_live and is_recording(given.path.parent))
+            film = RecordedFilm.of(given.path) if of_a_recording else stack.enter_context(open_film(given.path))
+            source = film
+            writer = film_writer = FilmWriter(output, film, keep_metadata=keep_metadata)
+            sound = film_writer.write_sound
+        stack.callback(writer.discard)
+        return draw(source, again.steps(source), again.artist, [writer], output, None, sound, progress, stop)

@@ -133,6 +133,7 @@ def json_line(outcome: Outcome, seconds: float) -> str:
             for m in (explained.best if explained is not None else ())
         ],
         "problem": outcome.problem or None,
+        "at_work": outcome.at_work.as_json() if outcome.at_work is not None else None,
     }
     return json.dumps(told, ensure_ascii=False)
 
@@ -161,7 +162,7 @@ def _frames(count: int) -> str:
 def table(outcomes: Sequence[Outcome]) -> Table:
     """A line for each input."""
     made = Table("input", "", "frames", "result", box=None, pad_edge=False)
-    colours = {"done": "green", "damaged": "yellow", "stopped": "yellow", "failed": "red"}
+    colours = {"done": "green", "damaged": "yellow", "stopped": "yellow", "failed": "red", "busy": "yellow"}
     for outcome in outcomes:
         explained = outcome.explained
         result = outcome.problem if explained is None else str(explained.output)

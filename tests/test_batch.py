@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from stream.batch import Outcome, carry_out, exit_code, losses_told, plan
+from stream.claims import Claims
 from stream.engine import LocalEngine
+from stream.exit_code import ExitCode
 from stream.inputs import find_inputs
 from stream.look import Look
 from stream.media import Losses, MediaError
@@ -47,7 +49,8 @@ def all_of(
 ) -> list[Outcome]:
     tasks = plan(find_inputs([str(name) for name in names]), output, frames)
     work = Pass(engine, look or Look(), stop=stop, keep_metadata=keep_metadata)
-    return list(carry_out(tasks, work, overwrite=overwrite, stdin=io.BytesIO(stdin)))
+    with Claims("process", [task.use for task in tasks]) as claims:
+        return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=io.BytesIO(stdin)))
 
 
 def test_films_pictures_and_folders_go_through_together(tmp_path: Path, engine: LocalEngine) -> None:
@@ -234,6 +237,39 @@ def test_metadata_goes_with_the_result_only_where_that_is_asked_for(
     all_of(engine, movie, keep_metadata=keep)
     with av.open(tmp_path / "a-output.mp4") as file:
         assert ("+52.0116+004.3571/" in file.metadata.values()) == keep
+
+
+def test_what_another_run_is_at_work_on_is_left_out(tmp_path: Path, engine: LocalEngine) -> None:
+    movies = [film.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]
+    (tmp_path / "c.mov").write_text("no film")
+    (busy,) = plan(find_inputs([str(movies[0])]), None)
+    for overwrite in (False, True):
+        with Claims("process", [busy.use]):
+            outcomes = all_of(engine, *movies, tmp_path / "c.mov", overwrite=overwrite)
+        assert [outcome.status for outcome in outcomes] == ["busy", "done", "failed"]
+        assert exit_code(outcomes) == ExitCode.BUSY
+        assert outcomes[0].at_work is not None
+        assert not (tmp_path / "a-output.mp4").exists()
+    assert exit_code(all_of(engine, movies[0])) == ExitCode.OK
+
+
+def test_a_result_is_free_as_soon_as_it_is_there_or_has_failed(tmp_path: Path, engine: LocalEngine) -> None:
+    movies = [film.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]
+    (tmp_path / "c.mov").write_text("no film")
+    tasks = plan(find_inputs([str(path) for path in (*movies, tmp_path / "c.mov")]), None)
+
+    def others() -> list[bool]:
+        found = []
+        for task in tasks:
+            with Claims("process", [task.use]) as claims:
+                found.append(not claims.all_busy)
+        return found
+
+    with Claims("process", [task.use for task in tasks]) as claims:
+        seen = [others()]
+        for _ in carry_out(tasks, Pass(engine), claims, overwrite=False, stdin=io.BytesIO()):
+            seen.append(others())  # noqa: PERF401 - looked at while it goes on
+    assert seen == [[n < done for n in range(3)] for done in range(4)]
 
 
 def test_losses_are_told_in_sentences() -> None:

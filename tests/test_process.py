@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stream.exit_code import ExitCode
 from stream.picture import read_picture, write_picture
 from stream.sidecar import read_sidecar
 from tests import film, tiny
@@ -134,6 +136,12 @@ def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Pa
         ("failed", 0, 0),
         ("done", 1, 1),
     ]
+
+
+def test_each_number_that_it_ends_with_is_documented() -> None:
+    page = (ROOT / "docs" / "process.md").read_text(encoding="utf-8")
+    table = page.split("| it ends with | when |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| (\d+) \|", table, re.MULTILINE) == [str(int(code)) for code in ExitCode]
 
 
 def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
