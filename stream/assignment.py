@@ -40,8 +40,12 @@ class FilmAtRate:
         self._thumbs = thumbs
         self.name = film.name
         self.time_base = 1 / rate
-        self.frames = round(film.frames / film.rate * rate)
         self.losses: Losses = film.losses
+
+    @property
+    def frames(self) -> int:
+        """How many are expected."""
+        return round(self._film.frames / self._film.rate * self._rate)
 
     def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
         """The frames, their pts counting in 1/rate, and the sound's packets between them."""

@@ -202,6 +202,9 @@ def losses_told(losses: Losses) -> list[str]:
         told.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
         told.append("Its sound is in a coding that is not known here; the result has none.")
+    if losses.joins:
+        places = listed([f"{at:.2f} s" for at in losses.joins])
+        told.append(f"Its clock goes back or leaps at {places}, as where files are joined; its times go on behind.")
     if losses.missing:
         told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
     elif losses.error:

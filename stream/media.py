@@ -21,6 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
+from stream.clock import MPEG, Clock
 from stream.hdr import ToneMapper, transfer_of
 from stream.timeline import Timeline
 from stream.upright import Turn, upright
@@ -36,9 +37,9 @@ _ENDINGS = (
 MAX_PIXELS = 8192 * 4320
 """Of a frame: what the largest phones film."""
 _SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
-_CLOCK_OF_THEIR_OWN = ("mpegts", "mpeg")
-"""Containers whose time stamps begin anywhere, such as at ten hours."""
 _A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
+ENOUGH, ENOUGH_PART = 30, 0.01
+"""Frames, and part of the file, from which the length of the whole is estimated."""
 STDIN = Path("-")
 
 
@@ -48,7 +49,7 @@ class MediaError(ValueError):
 
 @dataclass(slots=True)
 class Losses:
-    """What a film did not give, known when it was read."""
+    """What a film did not give, or not as it should, known when it was read."""
 
     concealed: int = 0
     """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
@@ -62,6 +63,8 @@ class Losses:
     """Whether it has sound that cannot be read."""
     unread: list[str] = field(default_factory=list)
     """Of a folder: the pictures that could not be read."""
+    joins: list[float] = field(default_factory=list)
+    """Where its clock went back or leapt, in seconds of the film: what follows was put behind what came before."""
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
@@ -69,17 +72,36 @@ def listed(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+@dataclass(slots=True)
+class Reached:
+    """How much of a film was read."""
+
+    frames: int = 0
+    part: float = 0.0
+    """Of the file, 0…1; 0 where nobody knows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Film:
-    """An open video file; `frames` is what its header says, or an estimate, or 0 where nobody knows."""
+    """An open video file."""
 
     name: str
     container: InputContainer
     video: VideoStream
     audio: AudioStream | None
-    frames: int
+    header_frames: int
     piped: bool = False
     losses: Losses = field(default_factory=Losses)
+    reached: Reached = field(default_factory=Reached)
+
+    @property
+    def frames(self) -> int:
+        """What its header says, or an estimate, or 0 where nobody knows."""
+        # By its clock an MPEG film is as long as its last piece, or it lasts for days.
+        if self.reached.frames < ENOUGH or self.reached.part < ENOUGH_PART:
+            return self.header_frames
+        so_far = self.reached.frames / self.reached.part
+        return self.header_frames if 2 / 3 < self.header_frames / so_far < 3 / 2 else round(so_far)
 
     @property
     def time_base(self) -> Fraction:
@@ -142,6 +164,7 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
             raise MediaError(f"{source} is empty (0 bytes).")
     name = source.name if isinstance(source, Path) else "The stream"
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    options["scan_all_pmts"] = "1"  # as ffmpeg has it, else the sound of an MPEG-TS is missed where it begins late
     try:
         file = source if isinstance(source, Path) else _Pipe(source, stop)
         # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
@@ -198,12 +221,16 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
     stored = film.container.format.name != "avi"
     reached, found, cut = 0.0, False, False
+    clock = _clock_of(film)
+    film.losses.joins = clock.joins
+    size = film.container.size if film.container.format.name in MPEG and not film.piped else 0
     try:
-        for packet in _packets(film.container):
-            _count_from_start(packet, film)
+        for packet in clock.line(_packets(film.container)):
             cut = packet.is_corrupt if packet.size else cut
             if packet.pts is not None and packet.time_base is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if size and packet.pos is not None:
+                film.reached.part = packet.pos / size
             if packet.stream is film.audio:
                 if packet.dts is not None:
                     yield packet
@@ -212,9 +239,12 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                     timeline.expect(packet.pts if stored else packet.dts)
                 for frame in _decoded(packet, timeline):
                     found = True
+                    film.reached.frames += 1
                     if not stored:
                         frame.pts = frame.dts
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
+                if not packet.size and packet.dts is None:
+                    film.video.codec_context.flush_buffers()  # another stretch may follow, which is decoded by itself
         film.losses.missing = _missing(film, reached)
         film.losses.error = "its last packet is not whole" if cut else ""
     except av.FFmpegError as error:
@@ -237,16 +267,10 @@ def _packets(container: InputContainer) -> Iterator[av.Packet[Any]]:
         return
 
 
-def _count_from_start(packet: av.Packet[Any], film: Film) -> None:
-    """Let a film begin at 0 whose container has a clock of its own; all streams by the same time."""
-    start = film.container.start_time
-    if film.container.format.name not in _CLOCK_OF_THEIR_OWN or not start or packet.time_base is None:
-        return
-    shift = round(start / av.time_base / packet.time_base)
-    if packet.pts is not None:
-        packet.pts -= shift
-    if packet.dts is not None:
-        packet.dts -= shift
+def _clock_of(film: Film) -> Clock:
+    start = Fraction(film.container.start_time or 0, av.time_base)
+    streams = [film.video.index, *([film.audio.index] if film.audio is not None else [])]
+    return Clock(film.container.format.name, start, streams)
 
 
 def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:

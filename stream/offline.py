@@ -213,7 +213,7 @@ def draw(
 ) -> Explained:
     """Paint each frame with what is known of it, and hand it to the writers, which work in a thread of their own."""
     count, earlier, first, known = 0, 0, 0, None
-    stopped = False
+    asked = stopped = False
     try:
         with Behind("writer", BEHIND) as behind:
             for step in steps:
@@ -221,6 +221,9 @@ def draw(
                     if write_sound is not None:
                         behind.do(partial(write_sound, step))
                     continue
+                if asked:
+                    stopped = True
+                    break
                 known = step.known
                 first = known.pts if not count else first
                 count, earlier = count + 1, earlier + step.done
@@ -238,15 +241,17 @@ def draw(
                 if progress is not None:
                     progress(count, source.frames)
                 # What an earlier run had is taken over whole: it is not lost by another stop.
-                if stop is not None and stop.is_set() and not step.done:
-                    stopped = count != source.frames
-                    break
+                asked = stop is not None and stop.is_set() and not step.done
+            else:
+                stopped = asked and not source.frames  # a pipe ends where it is stopped
             behind.finish()
         for writer in writers:
             writer.close()
         seconds = float((known.pts - first) * source.time_base) if known is not None else 0.0
         if lines is not None:
-            lines.keep(round(seconds, 6) if stopped else None)
+            end = float(known.pts * source.time_base) if known is not None else 0.0
+            joins = [at for at in source.losses.joins if at <= end]
+            lines.keep({**({"stopped": round(seconds, 6)} if stopped else {}), **({"joins": joins} if joins else {})})
     except (OSError, av.FFmpegError) as error:
         raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
     maps = known.maps if known is not None else ()
@@ -272,11 +277,11 @@ class _Lines(SidecarWriter):
         if self.last is not None:
             self._settings = asdict(self.last.view)
 
-    def keep(self, stopped_at: float | None) -> None:
-        """Give it its name, and say where somebody stopped, in seconds."""
+    def keep(self, found: dict[str, Any]) -> None:
+        """Give it its name; `found` is what the header has to say besides, known only now."""
         self.close()
-        if stopped_at is not None:
-            rewrite(self._part, {**self._header, "stopped": stopped_at}, self._part)
+        if found:
+            rewrite(self._part, {**self._header, **found}, self._part)
         self._part.replace(self.result)
 
     def __exit__(self, *_: object) -> None:
