@@ -202,6 +202,8 @@ def losses_told(losses: Losses) -> list[str]:
         told.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
         told.append("Its sound is in a coding that is not known here; the result has none.")
+    if losses.unheard:
+        told.append(f"{losses.unheard:.1f} s of its sound could not be read; the result is silent there.")
     if losses.joins:
         places = listed([f"{at:.2f} s" for at in losses.joins])
         told.append(f"Its clock goes back or leaps at {places}, as where files are joined; its times go on behind.")

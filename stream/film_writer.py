@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -16,8 +16,9 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from stream.journal import Coded, Journal, KeptFilm, Picture, parameter_sets
-from stream.media import MediaError
+from stream.media import Losses, MediaError
 from stream.planes import fitted
+from stream.sound import Coding, Levelled, Recoder
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 """What an MP4 may hold as it is; other sound becomes AAC."""
@@ -54,6 +55,10 @@ class Original(Protocol):
     def metadata(self) -> Mapping[str, str]:
         """Where and when it was filmed, and with what."""
 
+    @property
+    def losses(self) -> Losses:
+        """What could not be read so far."""
+
 
 def journal_of(path: Path) -> Path:
     """Where the journal of a film lies that is being written."""
@@ -89,6 +94,7 @@ class FilmWriter:
         self._went_on = kept is not None and kept.path == journal_of(path)
         self._journal: Journal | None = None
         self._last_dts: int | None = None
+        self._last_sound: int | None = None
         self._film = film
         self._rate = rate or film.rate
         self._time_base = 1 / rate if rate else film.time_base
@@ -96,6 +102,9 @@ class FilmWriter:
         self._video: VideoStream | None = None
         self._sound: AudioStream | None = None
         self._encode_sound = False
+        self._levelled = Levelled()
+        self._coding: Coding | None = None
+        self._recoders: dict[Coding, Recoder] = {}
         self._early: list[av.Packet[AudioStream]] = []
         self._container: OutputContainer | None = None
         try:
@@ -177,13 +186,59 @@ class FilmWriter:
             if len(self._early) < MAX_EARLY:
                 self._early.append(packet)
         elif self._encode_sound:
-            with suppress(av.InvalidDataError):
+            try:
                 for frame in packet.decode():
-                    self._container.mux(self._sound.encode(frame))
+                    for each in self._levelled(frame):
+                        self._put_sound(self._sound.encode(each))
+            except av.InvalidDataError:
+                self._miss(packet)
         else:
-            packet.stream = self._sound
-            with suppress(av.ArgumentError, av.InvalidDataError):  # its time goes back, or it is damaged
-                self._container.mux(packet)
+            try:
+                alike = list(self._alike(packet))
+            except av.FFmpegError:
+                self._miss(packet)
+            else:
+                for copied in alike:
+                    self._copy_sound(copied)
+
+    def _miss(self, packet: av.Packet[AudioStream]) -> None:
+        self._film.losses.unheard += float((packet.duration or 0) * (packet.time_base or 0))
+
+    def _alike(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
+        """A packet as a copied track takes it: as it is, or in the coding of the first."""
+        assert self._film.audio is not None
+        coding = Coding.of(packet)
+        self._coding = self._coding or coding
+        if coding not in self._recoders:
+            yield from self._end_of_recoding()
+        if coding == self._coding or not self._coding.is_known:
+            yield packet
+            return
+        if coding not in self._recoders:
+            self._recoders[coding] = Recoder(self._coding, self._film.audio)
+        yield from self._recoders[coding].take(packet)
+
+    def _end_of_recoding(self) -> Iterator[av.Packet[AudioStream]]:
+        for recoder in self._recoders.values():
+            yield from recoder.rest()
+        self._recoders.clear()
+
+    def _put_sound(self, packets: Iterable[av.Packet[AudioStream]]) -> None:
+        """Add what was encoded; the times of the original may overlap a little, where FFmpeg guesses them."""
+        assert self._container is not None
+        for packet in packets:
+            assert packet.dts is not None
+            if self._last_sound is not None and packet.dts <= self._last_sound:
+                packet.pts = packet.dts = self._last_sound + 1
+            self._last_sound = packet.dts
+            self._container.mux_one(packet)
+
+    def _copy_sound(self, packet: av.Packet[AudioStream]) -> None:
+        assert self._container is not None
+        assert self._sound is not None
+        packet.stream = self._sound
+        with suppress(av.ArgumentError, av.InvalidDataError):  # its time goes back, or it is damaged
+            self._container.mux(packet)
 
     def _begin(self, picture: Picture) -> VideoStream:
         """Make the picture's track; the sound that came before follows it."""
@@ -215,7 +270,11 @@ class FilmWriter:
             raise MediaError(f"{self._film.name} has no frame that can be decoded.")
         self._put(self._video.encode(None))
         if self._sound is not None and self._encode_sound:
-            self._container.mux(self._sound.encode(None))
+            for samples in self._levelled.rest():
+                self._put_sound(self._sound.encode(samples))
+            self._put_sound(self._sound.encode(None))
+        for packet in self._end_of_recoding():
+            self._copy_sound(packet)
         self._container.close()
         os.replace(self._part, self._path)
         self._forget_journal()

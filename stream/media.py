@@ -61,6 +61,8 @@ class Losses:
     """What stopped the reading before the file's end."""
     silent: bool = False
     """Whether it has sound that cannot be read."""
+    unheard: float = 0.0
+    """Seconds of sound that could not be read."""
     unread: list[str] = field(default_factory=list)
     """Of a folder: the pictures that could not be read."""
     joins: list[float] = field(default_factory=list)

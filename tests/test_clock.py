@@ -39,6 +39,8 @@ def piece(
     count: int = COUNT,
     codec: str = "libx264",
     sound: str | None = "aac",
+    rate: int = film.RATE,
+    layout: str = "stereo",
     size: tuple[int, int] = SIZE,
     key: int = 12,
 ) -> Path:
@@ -48,10 +50,10 @@ def piece(
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.gop_size = key
-        track = file.add_stream(sound, film.RATE) if sound is not None else None
+        track = file.add_stream(sound, rate) if sound is not None else None
         if track is not None:
             assert isinstance(track, AudioStream)
-            track.codec_context.layout = "stereo"
+            track.codec_context.layout = layout
             for samples in _beep(count / RATE, begin):
                 file.mux(track.encode(samples))
             file.mux(track.encode(None))

@@ -1,4 +1,4 @@
-"""A film joined of pieces, from end to end: explained, stopped and gone on with, drawn again, and what is said of it."""
+"""A film joined of pieces, from end to end: explained, stopped and gone on with, drawn again; what is said of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,132 @@
+"""Sound that changes on the way, as from piece to piece of a joined film: made like its beginning, for one track."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.stream import AudioStream
+
+# Indexed by sampling_frequency_index and channel_configuration (ISO/IEC 14496-3, 1.6.3).
+_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
+_LAYOUTS = (None, "mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Coding:
+    """What all packets of a copied track must have in common."""
+
+    codec: str
+    rate: int = 0
+    """Of AAC, which an MP4 says once for all; other codings say such things in each packet."""
+    layout: str = ""
+
+    @classmethod
+    def of(cls, packet: av.Packet[Any]) -> Coding:
+        """Of a packet; of AAC by its ADTS header, where it has one (ISO/IEC 13818-7, 6.2)."""
+        name = packet.stream.codec_context.codec.canonical_name
+        head = bytes(memoryview(packet)[:4])
+        if name != "aac" or len(head) < 4 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
+            return cls(name)
+        rate, channels = head[2] >> 2 & 15, (head[2] & 1) << 2 | head[3] >> 6
+        return cls(name, _RATES[rate] if rate < len(_RATES) else 0, _LAYOUTS[channels] or "")
+
+    @property
+    def is_known(self) -> bool:
+        """Whether others can be made like it."""
+        return self.codec != "aac" or bool(self.rate and self.layout)
+
+    def adts(self, size: int) -> bytes:
+        """The header of a packet of AAC-LC of so many bytes."""
+        channels, size = _LAYOUTS.index(self.layout), size + 7
+        third = 1 << 6 | _RATES.index(self.rate) << 2 | channels >> 2
+        return bytes((0xFF, 0xF1, third, (channels & 3) << 6 | size >> 11, size >> 3 & 255, (size & 7) << 5 | 31, 0xFC))
+
+
+class Levelled:
+    """Gives frames of sound the form of the first one: sample format, layout and rate."""
+
+    def __init__(self) -> None:
+        self._first: tuple[str, str, int] | None = None
+        self._form: tuple[str, str, int] | None = None
+        self._resampler: av.AudioResampler | None = None
+        self._time_base: Fraction | None = None
+
+    def __call__(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        """What can be given by now."""
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if self._first is None:
+            self._first, self._time_base = form, frame.time_base
+        if form != self._form:
+            yield from self.rest()
+            self._form = form
+            self._resampler = None if form == self._first else av.AudioResampler(*self._first)
+        yield from [frame] if self._resampler is None else self._timed(self._resampler.resample(frame))
+
+    def rest(self) -> Iterator[av.AudioFrame]:
+        """What is held back, at the end."""
+        if self._resampler is not None:
+            yield from self._timed(self._resampler.resample(None))
+        self._resampler, self._form = None, None
+
+    def _timed(self, frames: Sequence[av.AudioFrame | None]) -> Iterator[av.AudioFrame]:
+        """In the time base of the first, which an encoder's own resampler takes for that of all."""
+        for frame in frames:
+            if frame is None:
+                continue
+            if frame.pts is not None and frame.time_base and self._time_base:
+                frame.pts = round(frame.pts * frame.time_base / self._time_base)
+                frame.time_base = self._time_base
+            yield frame
+
+
+class Recoder:
+    """Makes packets of the coding of a copied track out of packets of another one."""
+
+    def __init__(self, coding: Coding, original: AudioStream) -> None:
+        self._coding = coding
+        context = av.CodecContext.create(coding.codec, "w")
+        assert isinstance(context, AudioCodecContext)
+        context.sample_rate = coding.rate or original.rate
+        context.layout = coding.layout or original.layout.name
+        context.format = (context.codec.audio_formats or [original.format])[0]
+        self._encoder = context
+        self._levelled = Levelled()
+        self._begin: float | None = None
+
+    def take(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
+        """The packets that can be given by now; raises `av.FFmpegError` for what cannot be decoded."""
+        for frame in packet.decode():
+            if self._begin is None:
+                self._begin = frame.time
+            for each in self._levelled(frame):
+                yield from self._coded(self._encoder.encode(each))
+
+    def rest(self) -> Iterator[av.Packet[AudioStream]]:
+        """What is held back, at the end."""
+        if self._begin is None:
+            return
+        for each in self._levelled.rest():
+            yield from self._coded(self._encoder.encode(each))
+        yield from self._coded(self._encoder.encode(None))
+
+    def _coded(self, packets: Sequence[av.Packet[AudioStream]]) -> Iterator[av.Packet[AudioStream]]:
+        for packet in packets:
+            assert packet.pts is not None
+            assert packet.time_base is not None
+            assert self._begin is not None
+            if packet.pts * packet.time_base < self._begin - 0.001:
+                continue  # an encoder's run-up, in the place of what was there before
+            data = bytes(packet)
+            made: av.Packet[Any] = av.Packet(self._coding.adts(len(data)) + data if self._coding.rate else data)
+            made.pts, made.dts, made.duration, made.time_base = (
+                packet.pts,
+                packet.dts,
+                packet.duration,
+                packet.time_base,
+            )
+            yield made
