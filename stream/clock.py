@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import av
+from av.stream import Stream
 
 MPEG = ("mpegts", "mpeg")
 """Containers, by FFmpeg's names, whose times begin anywhere, such as at ten hours, and wrap."""
@@ -34,6 +35,10 @@ REORDERED = 16
 MOST_HELD = 4000
 """Packets that wait for that."""
 
+Kind: TypeAlias = Literal["video", "audio", "other"]
+"""What a packet holds; other things pass as they are."""
+Given: TypeAlias = "tuple[Kind, av.Packet[Any]]"
+
 
 @dataclass(slots=True, eq=False)
 class _Stretch:
@@ -49,11 +54,11 @@ class _Stretch:
     """What is added to its times; None until the streams have agreed."""
     astray: bool = False
     """Whether it was only a moment of one stream."""
-    first: dict[int, Fraction] = field(default_factory=dict)
+    first: dict[Kind, Fraction] = field(default_factory=dict)
     """Of each stream, the earliest time at which something is shown or heard."""
-    before: dict[int, tuple[_Stretch, Fraction]] = field(default_factory=dict)
+    before: dict[Kind, tuple[_Stretch, Fraction]] = field(default_factory=dict)
     """Of each stream, the stretch that it came from and where it ended there."""
-    waited: dict[int, Fraction] = field(default_factory=dict)
+    waited: dict[Kind, Fraction] = field(default_factory=dict)
     """How far each stream went on since this stretch was opened."""
 
 
@@ -77,51 +82,50 @@ class Clock:
     no stream begins in it before it ends in the last one, and one of them goes on without a hole.
     """
 
-    def __init__(self, name: str, start: Fraction, streams: Iterable[int]) -> None:
+    def __init__(self, name: str, start: Fraction) -> None:
         self._mpeg = name in MPEG
         self._back = BACK_S if self._mpeg else OTHERS_BACK_S
         self._breaks = name != "avi"  # which stores no times
-        self._streams = frozenset(streams)
         self._stretches: list[_Stretch] = []  # those not agreed upon, behind the newest that is
         self._first_shift = -start if self._mpeg else Fraction(0)
-        self._tracks: dict[int, _Track] = {}
-        self._held: deque[tuple[av.Packet[Any], _Stretch]] = deque()
+        self._tracks: dict[Kind, _Track] = {}
+        self._held: deque[tuple[Kind, av.Packet[Any], _Stretch]] = deque()
         self.joins: list[float] = []
         """Where the new stretches begin, in seconds of the line."""
 
-    def line(self, packets: Iterable[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+    def line(self, packets: Iterable[Given]) -> Iterator[Given]:
         """All packets in their order; before the first of a stream in a new stretch an empty one, as at the end."""
-        for packet in packets:
-            if self._breaks and packet.stream_index in self._streams:
-                yield from self._put(packet)
+        for kind, packet in packets:
+            if self._breaks and kind != "other":
+                yield from self._put(kind, packet)
             else:
-                yield packet
+                yield kind, packet
         for stretch in self._stretches:
             self._agree(stretch)
         yield from self._released()
 
-    def _put(self, packet: av.Packet[Any]) -> Iterator[av.Packet[Any]]:
-        index, ticks, base = packet.stream_index, packet.pts if packet.dts is None else packet.dts, packet.time_base
-        track = self._tracks.get(index)
+    def _put(self, kind: Kind, packet: av.Packet[Any]) -> Iterator[Given]:
+        ticks, base = packet.pts if packet.dts is None else packet.dts, packet.time_base
+        track = self._tracks.get(kind)
         if ticks is None or not base:  # it follows the one before
             if track is None or not self._held:
-                yield packet
+                yield kind, packet
             else:
-                self._held.append((packet, track.stretch))
+                self._held.append((kind, packet, track.stretch))
             return
         before = track.stretch if track is not None else None
-        track, time = self._followed(index, track, packet, ticks * base)
+        track, time = self._followed(kind, track, packet, ticks * base)
         # In mid-picture a leap may be the clock's alone; what went back is another piece.
         if before not in (None, track.stretch) and (packet.is_keyframe or time < before.newest):
-            self._held.append((_empty(packet), track.stretch))
+            self._held.append((kind, empty(packet.stream), track.stretch))
         if packet.pts is not None and packet.dts is not None:
             self._keep_delay(track, (packet.pts - packet.dts) * base, time, is_first=before is not track.stretch)
             packet.pts = round((time + track.delay) / base)
         elif packet.pts is not None:
             packet.pts = round(time / base)
         packet.dts = None if packet.dts is None else round(time / base)
-        self._held.append((packet, track.stretch))
-        self._note(index, track, packet, time)
+        self._held.append((kind, packet, track.stretch))
+        self._note(kind, track, packet, time)
         self._wait()
         yield from self._released()
 
@@ -133,7 +137,7 @@ class Clock:
             track.delay = delay
 
     def _followed(
-        self, index: int, track: _Track | None, packet: av.Packet[Any], time: Fraction
+        self, kind: Kind, track: _Track | None, packet: av.Packet[Any], time: Fraction
     ) -> tuple[_Track, Fraction]:
         """The track, in the stretch to which a packet belongs, and the packet's time without a wrap."""
         if track is None:
@@ -141,27 +145,27 @@ class Clock:
                 self._stretches.append(_Stretch(time, time, packet.pos, packet.pos, self._first_shift))
             stretch = self._stretches[-1]
             time = stretch.newest + self._apart(time, stretch.newest)
-            self._tracks[index] = track = _Track(stretch, time, time)
+            self._tracks[kind] = track = _Track(stretch, time, time)
             return track, time
         step = self._apart(time, track.last)
         time = track.last + step
-        if self._returns(index, track, time, step):
+        if self._returns(kind, track, time, step):
             step = Fraction(0)
-        if self._goes_on(index, track, time, step):
+        if self._goes_on(kind, track, time, step):
             for stretch in self._stretches:
-                stretch.waited[index] = stretch.waited.get(index, Fraction(0)) + max(step, Fraction(0))
+                stretch.waited[kind] = stretch.waited.get(kind, Fraction(0)) + max(step, Fraction(0))
             return track, time
         stretch = self._joined(track, packet, time) or self._opened(packet, time)
-        stretch.before[index] = (track.stretch, track.end)
+        stretch.before[kind] = (track.stretch, track.end)
         time = stretch.newest + self._apart(time, stretch.newest)
         track.stretch, track.last, track.end = stretch, time, time
         return track, time
 
-    def _returns(self, index: int, track: _Track, time: Fraction, step: Fraction) -> bool:
+    def _returns(self, kind: Kind, track: _Track, time: Fraction, step: Fraction) -> bool:
         """Whether a stream comes back to the others from which it went astray, alone and for a moment."""
         away = track.stretch
-        before, _ = away.before.get(index, (None, None))
-        if before is None or before.shift is None or away.shift is not None or away.first.keys() != {index}:
+        before, _ = away.before.get(kind, (None, None))
+        if before is None or before.shift is None or away.shift is not None or away.first.keys() != {kind}:
             return False
         others = [each.last for each in self._tracks.values() if each.stretch is before]
         if abs(step) <= APART_S or not any(abs(self._apart(time, other)) <= APART_S for other in others):
@@ -171,13 +175,13 @@ class Clock:
         track.stretch, track.last, track.end = before, time, time
         return True
 
-    def _goes_on(self, index: int, track: _Track, time: Fraction, step: Fraction) -> bool:
+    def _goes_on(self, kind: Kind, track: _Track, time: Fraction, step: Fraction) -> bool:
         if step > 0:
             return not self._mpeg or step <= LEAP_S or self._apart(time, track.stretch.newest) <= LEAP_S
         if step >= -self._back:
             return True
         # One that was astray comes back to the others.
-        others = [each.last for i, each in self._tracks.items() if i != index and each.stretch is track.stretch]
+        others = [each.last for i, each in self._tracks.items() if i != kind and each.stretch is track.stretch]
         return any(APART_S < abs(track.last - other) > abs(time - other) for other in others)
 
     def _joined(self, track: _Track, packet: av.Packet[Any], time: Fraction) -> _Stretch | None:
@@ -200,18 +204,18 @@ class Clock:
 
     def _opened(self, packet: av.Packet[Any], time: Fraction) -> _Stretch:
         stretch = _Stretch(time, time, packet.pos, packet.pos)
-        stretch.before = {index: (track.stretch, track.end) for index, track in self._tracks.items()}
+        stretch.before = {kind: (track.stretch, track.end) for kind, track in self._tracks.items()}
         self._stretches.append(stretch)
         return stretch
 
-    def _note(self, index: int, track: _Track, packet: av.Packet[Any], time: Fraction) -> None:
+    def _note(self, kind: Kind, track: _Track, packet: av.Packet[Any], time: Fraction) -> None:
         stretch, base = track.stretch, packet.time_base
         assert base is not None
         shown = time if packet.pts is None else packet.pts * base
         length = (packet.duration or 0) * base or max(time - track.last, Fraction(0))
         stretch.newest = max(stretch.newest, time)
         stretch.end = packet.pos if packet.pos is not None else stretch.end
-        stretch.first[index] = min(stretch.first.get(index, shown), shown)
+        stretch.first[kind] = min(stretch.first.get(kind, shown), shown)
         track.last, track.end = time, max(track.end, shown + length)
 
     def _wait(self) -> None:
@@ -219,8 +223,8 @@ class Clock:
         while (stretch := next((each for each in self._stretches if each.shift is None), None)) is not None:
             # A packet may be shown before one that is decoded earlier, but not before it is decoded itself.
             followed = self._tracks.keys() <= stretch.first.keys() and all(
-                track.stretch is not stretch or track.last >= stretch.first[index]
-                for index, track in self._tracks.items()
+                track.stretch is not stretch or track.last >= stretch.first[kind]
+                for kind, track in self._tracks.items()
             )
             waited = max(stretch.waited.values(), default=0) >= WAIT_S or len(self._held) > MOST_HELD
             if not followed and not waited:
@@ -232,11 +236,11 @@ class Clock:
             return
         earliest = min(stretch.first.values())
         ends = []
-        for index, (before, end) in stretch.before.items():
-            if index not in stretch.first and (stretch.astray or stretch.waited.get(index, 0) > APART_S):
+        for kind, (before, end) in stretch.before.items():
+            if kind not in stretch.first and (stretch.astray or stretch.waited.get(kind, 0) > APART_S):
                 continue  # it goes on by the old clock: this is a leap of the other streams alone
             assert before.shift is not None
-            ends.append(before.shift + end - stretch.first.get(index, earliest))
+            ends.append(before.shift + end - stretch.first.get(kind, earliest))
         stretch.shift = max(ends)
         if stretch.astray:
             self._stretches.remove(stretch)
@@ -244,15 +248,15 @@ class Clock:
         self.joins.append(round(float(earliest + stretch.shift), 6))
         del self._stretches[: self._stretches.index(stretch)]
 
-    def _released(self) -> Iterator[av.Packet[Any]]:
-        while self._held and (shift := self._held[0][1].shift) is not None:
-            packet, stretch = self._held.popleft()
+    def _released(self) -> Iterator[Given]:
+        while self._held and (shift := self._held[0][2].shift) is not None:
+            kind, packet, stretch = self._held.popleft()
             if stretch.astray and not packet.size:
                 continue
             ticks = round(shift / packet.time_base) if packet.time_base else 0
             packet.pts = None if packet.pts is None else packet.pts + ticks
             packet.dts = None if packet.dts is None else packet.dts + ticks
-            yield packet
+            yield kind, packet
 
     def _apart(self, time: Fraction, from_time: Fraction) -> Fraction:
         """How much later one time is than another; by the shorter way, where the clock wraps."""
@@ -260,7 +264,9 @@ class Clock:
         return (apart + PERIOD / 2) % PERIOD - PERIOD / 2 if self._mpeg else apart
 
 
-def _empty(packet: av.Packet[Any]) -> av.Packet[Any]:
-    empty: av.Packet[Any] = av.Packet()
-    empty.stream, empty.time_base = packet.stream, packet.time_base
-    return empty
+def empty(stream: Stream) -> av.Packet[Any]:
+    """A packet by which a decoder gives what it holds back."""
+    packet: av.Packet[Any] = av.Packet()
+    packet.stream = stream
+    packet.time_base = stream.time_base or Fraction(1)
+    return packet

@@ -7,8 +7,8 @@ import select
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +21,9 @@ from av.stream import Disposition
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from stream.clock import MPEG, Clock
+from stream.clock import MPEG, Clock, Kind, empty
 from stream.hdr import ToneMapper, transfer_of
+from stream.pieces import Piece, Streams, next_piece, streams_of
 from stream.timeline import Timeline
 from stream.upright import Turn, upright
 
@@ -40,6 +41,8 @@ _SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
 _A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
 """Frames, and part of the file, from which the length of the whole is estimated."""
+HOLE, HOLE_S = 1 << 16, 1
+"""Bytes or seconds between two frames of an MPEG-TS, from which a piece of other streams may lie between them."""
 STDIN = Path("-")
 
 
@@ -95,6 +98,12 @@ class Film:
     piped: bool = False
     losses: Losses = field(default_factory=Losses)
     reached: Reached = field(default_factory=Reached)
+    path: Path | None = None
+    """None of a stream that is read onwards only."""
+    pieces: ExitStack = field(default_factory=ExitStack)
+    """Those of a joined film that are read by themselves, closed with it."""
+    end: int | None = None
+    """Where the next of them begins in the file, in bytes, as far as that is known when it is opened."""
 
     @property
     def frames(self) -> int:
@@ -132,6 +141,7 @@ class Film:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.container.close()
+        self.pieces.close()
 
 
 class _Pipe:
@@ -165,12 +175,10 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
         if not source.stat().st_size:
             raise MediaError(f"{source} is empty (0 bytes).")
     name = source.name if isinstance(source, Path) else "The stream"
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
-    options["scan_all_pmts"] = "1"  # as ffmpeg has it, else the sound of an MPEG-TS is missed where it begins late
     try:
-        file = source if isinstance(source, Path) else _Pipe(source, stop)
-        # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
-        container = av.open(file, "r", options=options, metadata_errors="replace")
+        if isinstance(source, Path):
+            return _open_from(source, 0)
+        container = _opened(_Pipe(source, stop))
     except PermissionError as error:
         raise MediaError(f"{name} cannot be read ({error.strerror}).") from error
     except (av.FFmpegError, OSError) as error:
@@ -182,6 +190,35 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
         ) from error
+    return _film_of(container, name, None)
+
+
+def _open_from(path: Path, begin: int) -> Film:
+    """Open a file from a place on; raises `MediaError`, `av.FFmpegError` or `OSError`."""
+    file = Piece(path, begin, None) if begin else None
+    film = _film_of(_opened(file or path), path.name, path, file)
+    end = next_piece(path, begin, None, _own_streams(film, begin)) if film.container.format.name == "mpegts" else None
+    if end is None:
+        return film
+    film.__exit__(None, None, None)  # by the next piece's tables FFmpeg would take this one's streams for others
+    file = Piece(path, begin, end)
+    return replace(_film_of(_opened(file), path.name, path, file), end=end)
+
+
+def _own_streams(film: Film, begin: int) -> Streams:
+    own = [film.video.id, *([film.audio.id] if film.audio is not None else [])]
+    return streams_of(film.path, begin, own) if film.path is not None else frozenset()
+
+
+def _opened(file: Path | _Pipe | Piece) -> InputContainer:
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    options["scan_all_pmts"] = "1"  # as ffmpeg has it, else the sound of an MPEG-TS is missed where it begins late
+    # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
+    return av.open(file, "r", options=options, metadata_errors="replace")
+
+
+def _film_of(container: InputContainer, name: str, path: Path | None, file: Piece | None = None) -> Film:
+    """Choose the streams; raises `MediaError`, the container closed, where there is no picture that can be read."""
     videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not videos:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
@@ -202,7 +239,10 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
     frames = video.frames or round(seconds * float(video.average_rate or 0))
     audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
     losses = Losses(silent=audio is None and bool(container.streams.audio))
-    return Film(name, container, video, audio, frames, not isinstance(source, Path), losses)
+    film = Film(name, container, video, audio, frames, path is None, losses, path=path)
+    if file is not None:
+        film.pieces.enter_context(file)
+    return film
 
 
 def _advice(piped: bool) -> str:
@@ -217,26 +257,23 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     Each frame's pts is behind the one before. `film.losses` says at the end what could not be read; raises `MediaError`
     where that is everything.
     """
-    prepare = _Preparation(film.video.sample_aspect_ratio)
+    prepare, prepared = _Preparation(film.video.sample_aspect_ratio), film.video
     whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
     timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
     # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
     stored = film.container.format.name != "avi"
     reached, found, cut = 0.0, False, False
-    clock = _clock_of(film)
+    clock = Clock(film.container.format.name, Fraction(film.container.start_time or 0, av.time_base))
     film.losses.joins = clock.joins
-    size = film.container.size if film.container.format.name in MPEG and not film.piped else 0
     try:
-        for packet in clock.line(_packets(film.container)):
+        for kind, packet in clock.line(_packets(film)):
             cut = packet.is_corrupt if packet.size else cut
             if packet.pts is not None and packet.time_base is not None:
                 reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if size and packet.pos is not None:
-                film.reached.part = packet.pos / size
-            if packet.stream is film.audio:
+            if kind == "audio":
                 if packet.dts is not None:
                     yield packet
-            elif packet.stream is film.video and (packet.size or packet.dts is None):  # empty: the last frame goes on
+            elif kind == "video" and (packet.size or packet.dts is None):  # empty: the last frame goes on
                 if not packet.is_discard:
                     timeline.expect(packet.pts if stored else packet.dts)
                 for frame in _decoded(packet, timeline):
@@ -244,11 +281,13 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                     film.reached.frames += 1
                     if not stored:
                         frame.pts = frame.dts
+                    if packet.stream is not prepared:
+                        prepare, prepared = _Preparation(packet.stream.sample_aspect_ratio), packet.stream
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
                 if not packet.size and packet.dts is None:
-                    film.video.codec_context.flush_buffers()  # another stretch may follow, which is decoded by itself
+                    packet.stream.codec_context.flush_buffers()  # another stretch may follow, decoded by itself
         film.losses.missing = _missing(film, reached)
-        film.losses.error = "its last packet is not whole" if cut else ""
+        film.losses.error = film.losses.error or ("its last packet is not whole" if cut else "")
     except av.FFmpegError as error:
         film.losses.error = error.strerror or str(error)
         film.losses.missing = _missing(film, reached)
@@ -260,8 +299,53 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
 
 
-def _packets(container: InputContainer) -> Iterator[av.Packet[Any]]:
-    """All packets, and at the end an empty one of each stream."""
+def _packets(film: Film) -> Iterator[tuple[Kind, av.Packet[Any]]]:
+    """All packets, and at the end of a piece an empty one of its streams."""
+    size = film.path.stat().st_size if film.path is not None and film.container.format.name in MPEG else 0
+    begin: int | None = 0
+    piece: Film | None = film
+    while piece is not None and begin is not None:
+        following = None
+        for packet, next_begin in _until_next(piece, begin):
+            following = next_begin
+            if packet.stream is piece.video:
+                yield "video", packet
+                film.reached.part = (begin + packet.pos) / size if size and packet.pos else film.reached.part
+            elif packet.stream is piece.audio and film.audio is not None:
+                yield "audio", packet
+            else:
+                if packet.stream is piece.audio:  # too late: the result has no track for it
+                    film.losses.unheard += float((packet.duration or 0) * (packet.time_base or 0))
+                yield "other", packet
+        begin = following
+        piece = _open_piece(film, begin) if begin is not None else None
+
+
+def _until_next(piece: Film, begin: int) -> Iterator[tuple[av.Packet[Any], int | None]]:
+    """The packets of a piece; with the last ones, which are empty, where the next begins that FFmpeg leaves out."""
+    if piece.path is None or piece.container.format.name != "mpegts":
+        yield from ((packet, None) for packet in _demuxed(piece.container))
+        return
+    streams, behind, last = _own_streams(piece, begin), begin, None
+    following = piece.end
+    for packet in _demuxed(piece.container):
+        if packet.stream is piece.video and packet.pos is not None and packet.dts is not None:
+            at = begin + packet.pos
+            step = 0.0 if last is None else float((packet.dts - last) * piece.time_base)
+            if piece.end is None and (at - behind > HOLE or not 0 <= step < HOLE_S):
+                following = next_piece(piece.path, behind, at, streams)
+                if following is not None:
+                    break
+            behind, last = max(behind, at), packet.dts
+        elif not packet.size:
+            following = following or next_piece(piece.path, behind, None, streams)
+        yield packet, following
+    else:
+        return
+    yield empty(piece.video), following
+
+
+def _demuxed(container: InputContainer) -> Iterator[av.Packet[Any]]:
     try:
         yield from container.demux()
     except IndexError:
@@ -269,10 +353,14 @@ def _packets(container: InputContainer) -> Iterator[av.Packet[Any]]:
         return
 
 
-def _clock_of(film: Film) -> Clock:
-    start = Fraction(film.container.start_time or 0, av.time_base)
-    streams = [film.video.index, *([film.audio.index] if film.audio is not None else [])]
-    return Clock(film.container.format.name, start, streams)
+def _open_piece(film: Film, begin: int) -> Film | None:
+    """What begins at a place in a film's file; None, and an error of the film, where it cannot be read."""
+    assert film.path is not None
+    try:
+        return film.pieces.enter_context(_open_from(film.path, begin))
+    except (MediaError, av.FFmpegError, OSError) as error:
+        film.losses.error = f"what begins at byte {begin} cannot be read: {error}"
+        return None
 
 
 def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:

@@ -15,7 +15,7 @@ from av.audio.stream import AudioStream
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from stream.clock import LEAP_S, PERIOD, WAIT_S, Clock
+from stream.clock import LEAP_S, PERIOD, WAIT_S, Clock, Kind
 from stream.codec import TIME_BASE
 from stream.film_writer import FilmWriter
 from stream.media import open_film, read_film
@@ -28,6 +28,7 @@ SIGNAL = range(30, 36)
 """The frames of a piece that are white, while a tone is heard: from one second on."""
 FRAME = 1 / RATE
 SIZE = (64, 48)
+KINDS: dict[str, Kind] = {"v": "video", "a": "audio"}
 BEFORE_WRAP = 95_442.7
 """Seconds on an MPEG clock, one before it begins at 0 again."""
 
@@ -43,10 +44,12 @@ def piece(
     layout: str = "stereo",
     size: tuple[int, int] = SIZE,
     key: int = 12,
+    quality: int | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """A film that shows a signal and lets it be heard, its clock beginning at `begin` seconds."""
-    with av.open(path, "w") as file:
-        video = file.add_stream(codec, RATE)
+    with av.open(path, "w", options=options or {}) as file:
+        video = file.add_stream(codec, RATE, options={} if quality is None else {"crf": str(quality)})
         assert isinstance(video, VideoStream)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         video.codec_context.gop_size = key
@@ -319,20 +322,19 @@ def streams() -> Iterator[dict[str, Stream]]:
 def line(streams: dict[str, Stream], given: Sequence[tuple[str, float]], name: str = "mpegts") -> Line:
     """The times, in seconds, that a clock makes of those of some packets, and where a new stretch begins."""
 
-    def packets() -> Iterator[av.Packet[Any]]:
+    def packets() -> Iterator[tuple[Kind, av.Packet[Any]]]:
         for kind, time in given:
             packet: av.Packet[Any] = av.Packet(b"something")
             packet.stream, packet.time_base = streams[kind], TIME_BASE
             packet.pts = packet.dts = round(time / TIME_BASE)
             packet.duration = round(0.1 / TIME_BASE)
-            yield packet
+            yield KINDS[kind], packet
 
-    clock = Clock(name, Fraction(0), [stream.index for stream in streams.values()])
-    kinds = {stream.index: kind for kind, stream in streams.items()}
+    clock = Clock(name, Fraction(0))
     made: dict[str, list[float]] = {"v": [], "a": []}
-    for packet in clock.line(packets()):
+    for kind, packet in clock.line(packets()):
         if packet.dts is not None:
-            made[kinds[packet.stream_index]].append(float(packet.dts * TIME_BASE))
+            made[kind[0]].append(float(packet.dts * TIME_BASE))
     return made, clock.joins
 
 
@@ -424,21 +426,21 @@ def test_a_clock_that_wraps_again_and_again_goes_on(streams: dict[str, Stream]) 
 
 
 def test_waiting_for_a_stream_that_does_not_come_ends(streams: dict[str, Stream]) -> None:
-    clock = Clock("mpegts", Fraction(0), [stream.index for stream in streams.values()])
+    clock = Clock("mpegts", Fraction(0))
     taken: list[float] = []
 
-    def packets() -> Iterator[av.Packet[Any]]:
+    def packets() -> Iterator[tuple[Kind, av.Packet[Any]]]:
         silent = [("v", at) for at in np.arange(0, 60, 0.1)]
         for kind, time in both(100, 5) + silent:
             packet: av.Packet[Any] = av.Packet(b"something")
             packet.stream, packet.time_base = streams[kind], TIME_BASE
             packet.pts = packet.dts = round(time / TIME_BASE)
             taken.append(float(time))
-            yield packet
+            yield KINDS[kind], packet
 
     ahead = [
         taken[-1] - (float(packet.dts * TIME_BASE) - 105)
-        for packet in clock.line(packets())
+        for _, packet in clock.line(packets())
         if packet.dts is not None and packet.dts * TIME_BASE > 105
     ]
     assert len(ahead) > 590

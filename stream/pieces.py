@@ -1,0 +1,142 @@
+"""The pieces of a joined MPEG-TS whose streams have other numbers: FFmpeg leaves them out, here they are found.
+
+Only the tables at a piece's beginning are read (ISO/IEC 13818-1, 2.4.4); FFmpeg reads the piece, as a file by itself.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TypeAlias
+
+FAR = 16 << 20
+"""Bytes that are searched: in a capture the tables come again ten times a second."""
+_SIZES = (188, 192, 204)
+"""Of a packet: plain, with a time before it (M2TS), with a check behind it."""
+_SYNC = b"\x47"
+
+
+Streams: TypeAlias = frozenset[tuple[int, int]]
+"""The number and the type of each."""
+
+
+def streams_of(path: Path, begin: int, numbers: Collection[int]) -> Streams:
+    """Some streams of the programs that begin at a place in a file, as far as a table names them."""
+    for _, programs in _tables(path, begin, None):
+        named = {stream for streams in programs for stream in streams if stream[0] in numbers}
+        if named:
+            return frozenset(named)
+    return frozenset()
+
+
+def next_piece(path: Path, behind: int, end: int | None, streams: Streams) -> int | None:
+    """Where, between two places in a file, programs begin of which none has these streams; None where none do."""
+    if not streams:
+        return None
+    return next(
+        (at for at, programs in _tables(path, behind, end) if not any(streams <= program for program in programs)), None
+    )
+
+
+def _tables(path: Path, begin: int, end: int | None) -> Iterator[tuple[int, list[Streams]]]:
+    """Where programs begin, and the streams of each; whenever all of them were read."""
+    tables: dict[int, Streams | None] = {}  # of each program, by the number of its table
+    place = None
+    for at, number, payload in _payloads(path, begin, end):
+        if number == 0 and (body := _section(payload, 0)) is not None:
+            place = at
+            entries = [body[n : n + 4] for n in range(5, len(body) - 3, 4)]
+            found = {_number(entry[2:]) for entry in entries if entry[:2] != b"\0\0"}
+            if found != tables.keys():
+                tables = dict.fromkeys(found)
+        elif number in tables and (body := _section(payload, 2)) is not None:
+            tables[number] = frozenset(_streams(body))
+            known = [streams for streams in tables.values() if streams is not None]
+            if place is not None and len(known) == len(tables):
+                yield place, known
+
+
+def _payloads(path: Path, begin: int, end: int | None) -> Iterator[tuple[int, int, bytes]]:
+    """Of each packet in which something begins: its place, its stream's number, and what it carries."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        data = file.read(FAR if end is None else max(0, min(FAR, end - begin)))
+    size, first = _alignment(data)
+    for at in range(first, len(data) - 187, size):
+        packet = data[at : at + 188]
+        if packet[:1] != _SYNC or not packet[1] & 0x40 or not packet[3] & 0x10:
+            continue
+        start = 5 + packet[4] if packet[3] & 0x20 else 4
+        yield begin + at, _number(packet[1:]), packet[start:]
+
+
+def _alignment(data: bytes) -> tuple[int, int]:
+    """The size of a packet, and where the first begins."""
+    for first in range(_SIZES[-1]):
+        for size in _SIZES:
+            if all(data[first + n * size : first + n * size + 1] == _SYNC for n in range(5)):
+                return size, first
+    return _SIZES[0], len(data)
+
+
+def _section(payload: bytes, table: int) -> bytes | None:
+    """What a table holds behind its length and before its check."""
+    if not payload:
+        return None
+    section = payload[1 + payload[0] :]
+    if len(section) < 3 or section[0] != table:
+        return None
+    end = 3 + (_number(section[1:]) & 0xFFF)
+    return section[3 : end - 4] if end <= len(section) else None
+
+
+def _streams(body: bytes) -> Iterator[tuple[int, int]]:
+    at = 9 + (_number(body[7:]) & 0xFFF)
+    while at + 5 <= len(body):
+        yield _number(body[at + 1 :]), body[at]
+        at += 5 + (_number(body[at + 3 :]) & 0xFFF)
+
+
+def _number(data: bytes) -> int:
+    return int.from_bytes(data[:2], "big") & 0x1FFF
+
+
+class Piece(io.RawIOBase):
+    """A part of a file, as a file."""
+
+    def __init__(self, path: Path, begin: int, end: int | None) -> None:
+        self._begin = begin
+        self._size = (path.stat().st_size if end is None else end) - begin
+        self._at = 0
+        self._file = path.open("rb")
+
+    def read(self, size: int = -1) -> bytes:
+        """See `io.RawIOBase`."""
+        left = max(0, self._size - self._at)
+        self._file.seek(self._begin + self._at)
+        data = self._file.read(left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """See `io.RawIOBase`."""
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        """See `io.RawIOBase`."""
+        return self._at
+
+    def readable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def seekable(self) -> bool:
+        """See `io.RawIOBase`."""
+        return True
+
+    def close(self) -> None:
+        """See `io.RawIOBase`."""
+        self._file.close()
+        super().close()
