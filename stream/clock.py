@@ -28,12 +28,12 @@ LEAP_S = 30
 Elsewhere time that passes is the film's own, such as a still picture in a recording of a screen."""
 WAIT_S = 3
 """Of a new stretch, until all streams must have followed; they are interleaved by less than a second."""
+MOST_HELD = 4000
+"""Packets that wait for that."""
 APART_S = 1
 """How far the streams of one stretch are from each other at most, in the order of the file."""
 REORDERED = 16
 """Frames that a decoder holds back at most, of H.264 and HEVC."""
-MOST_HELD = 4000
-"""Packets that wait for that."""
 
 Kind: TypeAlias = Literal["video", "audio", "other"]
 """What a packet holds; other things pass as they are."""
@@ -53,7 +53,7 @@ class _Stretch:
     shift: Fraction | None = None
     """What is added to its times; None until the streams have agreed."""
     astray: bool = False
-    """Whether it was only a moment of one stream."""
+    """Whether it is only a moment, or a disorder, of one stream."""
     first: dict[Kind, Fraction] = field(default_factory=dict)
     """Of each stream, the earliest time at which something is shown or heard."""
     before: dict[Kind, tuple[_Stretch, Fraction]] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Clock:
                 yield from self._put(kind, packet)
             else:
                 yield kind, packet
-        for stretch in self._stretches:
+        for stretch in tuple(self._stretches):
             self._agree(stretch)
         yield from self._released()
 
@@ -172,6 +172,7 @@ class Clock:
             return False
         away.astray = True
         self._agree(away)
+        self._stretches.remove(away)
         track.stretch, track.last, track.end = before, time, time
         return True
 
@@ -230,23 +231,26 @@ class Clock:
             if not followed and not waited:
                 return
             self._agree(stretch)
+            del self._stretches[: self._stretches.index(stretch)]
 
     def _agree(self, stretch: _Stretch) -> None:
         if stretch.shift is not None:
             return
         earliest = min(stretch.first.values())
-        ends = []
+        shifts, ends, alone = [], [], stretch.astray
         for kind, (before, end) in stretch.before.items():
-            if kind not in stretch.first and (stretch.astray or stretch.waited.get(kind, 0) > APART_S):
-                continue  # it goes on by the old clock: this is a leap of the other streams alone
             assert before.shift is not None
+            if kind not in stretch.first and (stretch.astray or stretch.waited.get(kind, 0) > APART_S):
+                alone = True  # this one goes on by the old clock
+                continue
+            shifts.append(before.shift)
             ends.append(before.shift + end - stretch.first.get(kind, earliest))
         stretch.shift = max(ends)
-        if stretch.astray:
-            self._stretches.remove(stretch)
-            return
-        self.joins.append(round(float(earliest + stretch.shift), 6))
-        del self._stretches[: self._stretches.index(stretch)]
+        if alone and abs(stretch.shift - shifts[0]) <= APART_S and not stretch.astray:
+            stretch.shift, stretch.astray = shifts[0], True  # disorder: no reason to put the streams out of step
+        stretch.before.clear()
+        if not stretch.astray:
+            self.joins.append(round(float(earliest + stretch.shift), 6))
 
     def _released(self) -> Iterator[Given]:
         while self._held and (shift := self._held[0][2].shift) is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -81,14 +82,25 @@ def _alignment(data: bytes) -> tuple[int, int]:
 
 
 def _section(payload: bytes, table: int) -> bytes | None:
-    """What a table holds behind its length and before its check."""
+    """What a table holds behind its length and before its check; None of one that is another, cut off or damaged."""
     if not payload:
         return None
     section = payload[1 + payload[0] :]
     if len(section) < 3 or section[0] != table:
         return None
     end = 3 + (_number(section[1:]) & 0xFFF)
-    return section[3 : end - 4] if end <= len(section) else None
+    return section[3 : end - 4] if end <= len(section) and not _remainder(section[:end]) else None
+
+
+@lru_cache(64)  # tables come again and again
+def _remainder(section: bytes) -> int:
+    """0 where a table is as it was sent (annex A)."""
+    value = 0xFFFFFFFF
+    for byte in section:
+        value ^= byte << 24
+        for _ in range(8):
+            value = (value << 1 ^ (0x04C11DB7 if value >> 31 else 0)) & 0xFFFFFFFF
+    return value
 
 
 def _streams(body: bytes) -> Iterator[tuple[int, int]]:

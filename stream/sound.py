@@ -116,9 +116,8 @@ class Recoder:
 
     def _coded(self, packets: Sequence[av.Packet[AudioStream]]) -> Iterator[av.Packet[AudioStream]]:
         for packet in packets:
-            assert packet.pts is not None
-            assert packet.time_base is not None
-            assert self._begin is not None
+            if packet.pts is None or packet.time_base is None or self._begin is None:
+                continue  # of damaged sound
             if packet.pts * packet.time_base < self._begin - 0.001:
                 continue  # an encoder's run-up, in the place of what was there before
             data = bytes(packet)

@@ -399,6 +399,19 @@ def test_one_time_that_is_astray_does_not_put_picture_and_sound_out_of_step(stre
         assert not joins
 
 
+@pytest.mark.parametrize("kind", ["v", "a"])
+def test_a_disorder_of_one_stream_does_not_put_it_out_of_step(streams: dict[str, Stream], kind: str) -> None:
+    """As where a broadcaster cuts the sound: the clock of the other stream goes on."""
+    given = both(0, 60)
+    for at in (10, 20, 30, 40):
+        place = given.index((kind, at))
+        given[place:place] = [(kind, at - 0.3), (kind, at - 0.2), (kind, at - 0.1)]
+    made, joins = line(streams, given)
+    assert not joins
+    for each in ("v", "a"):
+        assert made[each] == pytest.approx([time for which, time in given if which == each], abs=1e-4)
+
+
 def test_a_sound_that_was_away_comes_back_to_its_place(streams: dict[str, Stream]) -> None:
     given = [(kind, at) for kind, at in both(0, 100) if kind == "v" or not 10 <= at < 80]
     made, joins = line(streams, given)
