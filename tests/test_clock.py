@@ -438,6 +438,24 @@ def test_a_clock_that_wraps_again_and_again_goes_on(streams: dict[str, Stream]) 
     assert not joins
 
 
+def test_a_wrap_may_lie_between_the_two_times_of_a_packet(streams: dict[str, Stream]) -> None:
+    """FFmpeg adds a wrap to each of them that is more than a minute before the film's first."""
+    ticks = round(PERIOD / TIME_BASE)
+    delays = [2, 5, 1, 0, 3, 6, 2, 1, 4, 5]
+
+    def packets() -> Iterator[tuple[Kind, av.Packet[Any]]]:
+        for number, delay in enumerate(delays):
+            packet: av.Packet[Any] = av.Packet(b"something")
+            packet.stream, packet.time_base = streams["v"], TIME_BASE
+            packet.dts, packet.pts = number * 3000, (number + delay) * 3000
+            packet.dts += ticks if number < 5 else 0
+            packet.pts += ticks if number + delay < 5 else 0
+            yield "video", packet
+
+    made = [(packet.dts, packet.pts) for _, packet in Clock("mpegts", Fraction(0)).line(packets())]
+    assert made == [(ticks + n * 3000, ticks + (n + delay) * 3000) for n, delay in enumerate(delays)]
+
+
 def test_waiting_for_a_stream_that_does_not_come_ends(streams: dict[str, Stream]) -> None:
     clock = Clock("mpegts", Fraction(0))
     taken: list[float] = []

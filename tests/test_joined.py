@@ -15,7 +15,7 @@ import pytest
 
 from stream.assignment import do_assignment
 from stream.engine import LocalEngine
-from stream.media import open_film, read_film
+from stream.media import Film, open_film, read_film
 from stream.offline import Explained, Pass, explain_film
 from stream.replay import Changes, replay_once
 from stream.sidecar import read_sidecar
@@ -71,7 +71,6 @@ def test_the_sidecar_says_where_the_pieces_are_joined(explained: Explained, engi
 def test_a_run_that_was_stopped_goes_on_over_the_join(
     tmp_path: Path, source: Path, engine: LocalEngine, explained: Explained, count: int
 ) -> None:
-    """Also where it is stopped at the last frame that the first piece's length lets expect."""
     output = tmp_path / "out.mp4"
     first = explain_film(source, output, Pass(engine, **stopped_at(count)))
     assert (first.stopped, first.frames) == (True, count)
@@ -89,6 +88,18 @@ def test_a_run_that_was_killed_goes_on_over_the_join(
     second = explain_film(source, output, Pass(engine, resume=True))
     assert 0 < second.earlier < COUNT + 40
     same(second, explained)
+
+
+def test_a_stop_at_the_last_frame_of_those_expected_is_a_stop(
+    tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many there are is an estimate, where no header says it."""
+    monkeypatch.setattr(Film, "frames", property(lambda _: COUNT))
+    first = explain_film(source, tmp_path / "out.mp4", Pass(engine, **stopped_at(COUNT)))
+    assert (first.stopped, first.frames) == (True, COUNT)
+    whole = explain_film(source, tmp_path / "whole.mp4", Pass(engine, **stopped_at(2 * COUNT)))
+    assert (whole.stopped, whole.frames) == (False, 2 * COUNT)
+    assert length_of_sound(whole.output) > 4
 
 
 def same(ours: Explained, uninterrupted: Explained) -> None:
