@@ -23,7 +23,7 @@ from av.video.stream import VideoStream
 
 from stream.clock import MPEG, Clock, Kind, empty
 from stream.hdr import ToneMapper, transfer_of
-from stream.pieces import Piece, Streams, next_piece, streams_of
+from stream.pieces import Piece, next_piece, streams_of
 from stream.timeline import Timeline
 from stream.upright import Turn, upright
 
@@ -126,6 +126,11 @@ class Film:
         return self.video.average_rate or self.video.guessed_rate or Fraction(30)
 
     @property
+    def numbers(self) -> tuple[int, int | None]:
+        """Of picture and sound, as the file has them."""
+        return self.video.id, self.audio.id if self.audio is not None else None
+
+    @property
     def metadata(self) -> Mapping[str, str]:
         """Where and when it was filmed, and with what."""
         return self.container.metadata
@@ -140,6 +145,10 @@ class Film:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self.container.close()
         self.pieces.close()
 
@@ -197,17 +206,15 @@ def _open_from(path: Path, begin: int) -> Film:
     """Open a file from a place on; raises `MediaError`, `av.FFmpegError` or `OSError`."""
     file = Piece(path, begin, None) if begin else None
     film = _film_of(_opened(file or path), path.name, path, file)
-    end = next_piece(path, begin, None, _own_streams(film, begin)) if film.container.format.name == "mpegts" else None
+    if film.container.format.name != "mpegts":
+        return film
+    first, streams = streams_of(path, begin, *film.numbers)
+    end = next_piece(path, first, None, streams)
     if end is None:
         return film
-    film.__exit__(None, None, None)  # by the next piece's tables FFmpeg would take this one's streams for others
+    film.close()  # by the next piece's tables FFmpeg would take this one's streams for others
     file = Piece(path, begin, end)
     return replace(_film_of(_opened(file), path.name, path, file), end=end)
-
-
-def _own_streams(film: Film, begin: int) -> Streams:
-    own = [film.video.id, *([film.audio.id] if film.audio is not None else [])]
-    return streams_of(film.path, begin, own) if film.path is not None else frozenset()
 
 
 def _opened(file: Path | _Pipe | Piece) -> InputContainer:
@@ -326,7 +333,8 @@ def _until_next(piece: Film, begin: int) -> Iterator[tuple[av.Packet[Any], int |
     if piece.path is None or piece.container.format.name != "mpegts":
         yield from ((packet, None) for packet in _demuxed(piece.container))
         return
-    streams, behind, last = _own_streams(piece, begin), begin, None
+    _, streams = streams_of(piece.path, begin, *piece.numbers)
+    behind, last = begin, None
     following = piece.end
     for packet in _demuxed(piece.container):
         if packet.stream is piece.video and packet.pos is not None and packet.dts is not None:

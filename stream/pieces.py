@@ -6,7 +6,7 @@ Only the tables at a piece's beginning are read (ISO/IEC 13818-1, 2.4.4); FFmpeg
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -22,13 +22,13 @@ Streams: TypeAlias = frozenset[tuple[int, int]]
 """The number and the type of each."""
 
 
-def streams_of(path: Path, begin: int, numbers: Collection[int]) -> Streams:
-    """Some streams of the programs that begin at a place in a file, as far as a table names them."""
-    for _, programs in _tables(path, begin, None):
-        named = {stream for streams in programs for stream in streams if stream[0] in numbers}
-        if named:
-            return frozenset(named)
-    return frozenset()
+def streams_of(path: Path, begin: int, video: int, audio: int | None) -> tuple[int, Streams]:
+    """Where, from a place in a file on, the first tables are that name a picture, and the streams as they name them."""
+    for at, programs in _tables(path, begin, None):
+        for streams in programs:
+            if any(number == video for number, _ in streams):
+                return at, frozenset(each for each in streams if each[0] in (video, audio))
+    return begin, frozenset()
 
 
 def next_piece(path: Path, behind: int, end: int | None, streams: Streams) -> int | None:

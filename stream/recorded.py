@@ -44,7 +44,7 @@ class RecordedFilm:
         self.frames = sum(film.frames for film in films)
         self.rate: Fraction = films[0].rate
         for film in films:
-            film.container.close()
+            film.close()
 
     @classmethod
     def of(cls, path: Path) -> RecordedFilm:

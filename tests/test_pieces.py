@@ -91,6 +91,16 @@ def test_a_piece_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert len(read(path)[0]) == COUNT
 
 
+def test_sound_alone_may_come_before(tmp_path: Path) -> None:
+    """As where a capture begins in a radio program."""
+    radio = piece(tmp_path / "a.ts", options=NUMBERS)
+    packets = [_without_picture(each) for each in _packets(radio) if _pid(each) != 0x131]
+    radio.write_bytes(b"".join(packets))
+    plain, other = piece(tmp_path / "b.ts"), piece(tmp_path / "c.ts", options=PROGRAM)
+    for parts in ([plain], [plain, other, plain]):
+        assert len(read(joined(tmp_path / "joined.ts", radio, *parts))[0]) == len(parts) * COUNT
+
+
 def _without_picture(packet: bytes) -> bytes:
     at = packet.find(b"\x1b\xe1\x31")  # H.264, number 0x131
     if at < 0:
@@ -167,7 +177,7 @@ def test_tables_are_read_from_any_place(tmp_path: Path) -> None:
     plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", options=PROGRAM)
     path = joined(tmp_path / "joined.ts", plain, other)
     size = plain.stat().st_size
-    own = streams_of(path, 0, [0x100, 0x101])
+    _, own = streams_of(path, 0, 0x100, 0x101)
     assert own == {(0x100, H264), (0x101, AAC)}
     for begin in (0, 1, 188, 5000, size - 188, size):
         at = next_piece(path, begin, None, own)
@@ -181,7 +191,7 @@ def test_tables_are_read_from_any_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_tables_that_are_damaged_are_passed_over(tmp_path: Path, seed: int) -> None:
     path = piece(tmp_path / "a.ts")
-    own = streams_of(path, 0, [0x100, 0x101])
+    _, own = streams_of(path, 0, 0x100, 0x101)
     random = np.random.default_rng(seed)
     packets = [bytearray(each) for each in _packets(path)]
     tables = [each for each in packets if _pid(each) in (0, 0x1000)]
