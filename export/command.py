@@ -1,250 +1,58 @@
-"""What `whycam export` does: a network is built, gets its head, is verified, and only then takes its place on disk."""
+"""`whycam export`: its verbs and their options. What they need may not be installed: it is imported when they run."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import os
-import sys
-import tempfile
-from collections.abc import Callable
-from functools import partial
-from importlib import metadata
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Annotated, Optional, get_args
 
-import av
-import numpy as np
-import onnx
-from numpy.typing import NDArray
-from onnx import ModelProto
+import typer
+from rich.console import Console
 
-from export import vgg16
-from export.cam import append_cam
-from export.file import save
-from export.half import store_half
-from export.needs import check_needs
-from export.scenes import scenes
-from export.tail import find_feature
-from export.verify import Agreement, Autodiff, compare
-from models import catalog
-from models.contract import Contract, Fitting, Score
-from stream.fit import Fit
-from stream.picture import read_picture
+from whycam.models.contract import Score
 
-FIT: Fitting = "stretch"  # the whole frame squeezed into the network's square, as the book does it
-SCENES = 32
-"""Synthetic pictures to verify with where none are given, and to calibrate with in any case."""
-MOST_PICTURES = 64
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
-TOOLS = ("keras", "tf2onnx", "onnx")
-LABELS = Path(catalog.__file__).parent / "imagenet-labels.txt"
-
-Say = Callable[[str], None]
-Pictures = NDArray[np.uint8]
+exports = typer.Typer(no_args_is_help=True, help="Make a model file that explains itself.")
+screen = Console(highlight=False, soft_wrap=True)
 
 
-def export_vgg16(
-    weights: str | Path = "imagenet",
-    score: Score = "probability",
-    output: Path | None = None,
-    *,
-    half: bool = False,
-    int8: bool = False,
-    verify_with: Path | None = None,
-    calibrate_with: Path | None = None,
-    say: Say = lambda _: None,
-) -> Path:
-    """Make an explainable VGG16 and return its file: `output`, or the one that whycam takes from then on.
+@exports.command("vgg16")
+def vgg16(
+    weights: Annotated[
+        str, typer.Option(help="imagenet (Keras downloads 553 MB), random, or a file: .weights.h5, .h5, .keras.")
+    ] = "imagenet",
+    score: Annotated[str, typer.Option(help="What is explained: probability or logit.")] = "probability",
+    output: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--output", "-o", help="An .onnx file (default: where whycam finds it from then on)."),
+    ] = None,
+    half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
+    int8: Annotated[bool, typer.Option("--int8", help="Quantize to 8 bits, for a faster processor.")] = False,
+    verify_with: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="A folder of pictures to verify with (default: 32 synthetic scenes)."),
+    ] = None,
+    calibrate_with: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option(help="With --int8: a folder of pictures like those that it will see."),
+    ] = None,
+) -> None:
+    r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""
+    scores = {name: name for name in get_args(Score)}
+    if score not in scores:
+        raise ValueError(f"The score is {' or '.join(scores)}, not '{score}'.")
+    from whycam.export.requirements import check_needs
 
-    `weights` is `imagenet`, `random`, or a file that Keras has written. `half` stores weights in half precision, `int8`
-    quantizes to 8-bit integers; `calibrate_with` is a folder of pictures for that, `verify_with` one for the
-    verification. Raises `WeightsError`, `ExportMissing`, `Disagreement` for a model that is not what it should be
-    (then no file is left), and `ValueError` for arguments that do not go together.
-    """
-    if half and int8:
-        raise ValueError("Give --half or --int8: weights in 8 bits are smaller than those in half precision.")
-    if calibrate_with and not int8:
-        raise ValueError("--calibrate-with is for --int8: nothing else is calibrated.")
-    destination = output or catalog.vgg16().path
-    if destination.suffix != ".onnx":
-        raise ValueError(f"The output is an ONNX file; give it a name that ends in .onnx, not '{destination.name}'.")
-    started = perf_counter()
-    vgg16.check(weights)
-    read = partial(read_pictures, size=(224, 224))
-    pictures = read(verify_with) if verify_with else None
-    calibration = read(calibrate_with) if calibrate_with else None
-    _check_tools()
-    say(f"VGG16 with {weights} weights")
-    write(
-        vgg16.build(weights, say),
-        score,
-        destination,
+    check_needs("onnx")  # for the others it is soon enough when the arguments are known to be right
+    from whycam.export.pipeline import export_vgg16
+
+    path = export_vgg16(
+        weights,
+        scores[score],
+        output,
         half=half,
         int8=int8,
-        pictures=pictures,
-        calibration=calibration,
-        say=say,
+        verify_with=verify_with,
+        calibrate_with=calibrate_with,
+        say=lambda text: screen.print(text, markup=False),
     )
-    size = destination.stat().st_size / 1e6
-    say(f"{destination}: {size:.0f} MB, in {perf_counter() - started:.0f} s{_memory()}")
-    return destination
-
-
-def write(
-    built: vgg16.Vgg16,
-    score: Score,
-    destination: Path,
-    *,
-    half: bool = False,
-    int8: bool = False,
-    pictures: Pictures | None = None,
-    calibration: Pictures | None = None,
-    say: Say = lambda _: None,
-) -> None:
-    """Convert a network, append its head, verify it, and put the file in its place; leaves nothing where that fails."""
-    network, built = built.network, built._replace(network=None)  # so that it can be let go
-    height, width = network.input_shape[1:3]
-    if pictures is None:
-        pictures = scenes(SCENES, height, width)
-        say("Verified with synthetic scenes; with photographs: --verify-with DIR")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, so that it can be moved there in one step.
-    with tempfile.TemporaryDirectory(prefix=".whycam-export-", dir=destination.parent) as folder:
-        draft = Path(folder) / "float.onnx"
-        if half:
-            vgg16.round_to_half(network)  # verified with the weights that the file holds
-        plain = vgg16.to_classifier(network)
-        _let_go()
-        plain = store_half(plain) if half else plain
-        if int8:
-            from export import int8 as quantization
-
-            quantization.store(plain, Path(folder) / "plain.onnx")
-        about = partial(_contract, built, score=score, labels=_labels(network.output_shape[-1]))
-        model = append_cam(plain, score=score)
-        del plain
-        _let_go()
-        _save(model, about, draft)
-        del model
-        _let_go()
-        parity = _verify(network, draft, pictures, score, say).metadata()
-        if int8:
-            del network
-            _let_go()
-            draft, parity = _quantized(Path(folder), about, score, pictures, calibration, say)
-        _let_go()
-        model = onnx.load(draft)
-        final = Path(folder) / destination.name
-        note = ", in half precision" if half else ", in 8 bits" if int8 else ""
-        _save(model, partial(about, parity=parity, note=note), final)
-        final.replace(destination)
-
-
-def read_pictures(folder: Path, size: tuple[int, int]) -> Pictures:
-    """Up to 64 pictures of a folder, spread evenly over it, fitted to the network: (N, *size, 3)."""
-    if not folder.is_dir():
-        raise ValueError(f"There is no folder {folder}.")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ValueError(f"There is no picture in {folder}; give a folder with JPEG, PNG or WebP files.")
-    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(len(files), MOST_PICTURES)).astype(int)]
-    fit = Fit(FIT, size)
-    return np.stack([fit.picture(av.VideoFrame.from_ndarray(read_picture(path), "rgb24")) for path in chosen])
-
-
-def _check_tools() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the processor help nobody here
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its faster convolutions round twice as much; this is a proof
-    check_needs()
-
-
-def _verify(network: Any, draft: Path, pictures: Pictures, score: Score, say: Say) -> Agreement:
-    from export import tape
-
-    def autodiff(classes: NDArray[np.int64]) -> Autodiff:
-        return tape.autodiff(network, vgg16.feature_layer(network), vgg16.prepared(pictures), classes, score)
-
-    agreement = compare(draft, pictures, autodiff=autodiff)
-    say(str(agreement))
-    agreement.check()
-    return agreement
-
-
-def _quantized(
-    folder: Path,
-    about: Callable[..., Contract],
-    score: Score,
-    pictures: Pictures,
-    calibration: Pictures | None,
-    say: Say,
-) -> tuple[Path, dict[str, float | int]]:
-    """The quantized model of a folder's float one, and how well it agrees."""
-    from export import int8 as quantization
-
-    # Always the scenes, too: photographs of one place leave ranges that pictures of another one exceed.
-    ranging = [scenes(SCENES, *pictures.shape[1:3], seed=1), *([] if calibration is None else [calibration])]
-    if calibration is None:
-        say("Calibrated with synthetic scenes; with photographs of what it will see: --calibrate-with DIR")
-    path = folder / "int8.onnx"
-    quantized = quantization.quantize(folder / "plain.onnx", np.concatenate(ranging))
-    _save(append_cam(quantized, score=score), about, path)
-    agreement = compare(path, pictures)
-    say(str(agreement))
-    agreement.check()
-    fidelity = quantization.compare_with_float(path, folder / "float.onnx", pictures)
-    say(str(fidelity))
-    fidelity.check()
-    return path, agreement.metadata() | {"float32_correlation": round(fidelity.correlation, 4)}
-
-
-def _save(model: ModelProto, about: Callable[..., Contract], path: Path) -> None:
-    save(model, about(feature=find_feature(model).tensor), path)
-
-
-def _contract(
-    built: vgg16.Vgg16,
-    *,
-    score: Score,
-    labels: tuple[str, ...],
-    feature: str,
-    parity: dict[str, float | int] | None = None,
-    note: str = "",
-) -> Contract:
-    return Contract(
-        name="vgg16",
-        labels=labels,
-        fit=FIT,
-        score=score,
-        feature=feature,
-        weights_source=built.source + note,
-        weights_sha256=built.sha256,
-        licence=built.licence,
-        made_by=", ".join(f"{tool} {metadata.version(tool)}" for tool in TOOLS),
-        parity=parity or {},
-    )
-
-
-def _labels(count: int) -> tuple[str, ...]:
-    names = LABELS.read_text("utf-8").splitlines()
-    return tuple(names) if len(names) == count else tuple(f"class {number}" for number in range(count))
-
-
-def _let_go() -> None:
-    """Give memory back that is not used any more: of what tf2onnx frees, the C library keeps a gigabyte to itself."""
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other C libraries have none
-        if trim is not None:
-            trim(0)
-
-
-def _memory() -> str:
-    """The most memory that this process has had, in words; nothing on Windows, which does not say."""
-    if sys.platform == "win32":
-        return ""
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return f", with at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9:.1f} GB of memory"
+    how = "It is the default model from now on." if output is None else f"Take it with --model {path}"
+    screen.print(f"Ready: {path}. {how}", markup=False)

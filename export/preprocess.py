@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export.graph import PREFIX, rename
+from whycam.export.head.onnx_graph import PREFIX, rename
 
 
 def take_pictures(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:

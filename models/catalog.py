@@ -9,7 +9,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from models.contract import ContractError
+from whycam.models.contract import ContractError
 
 HERE = Path(__file__).resolve().parent
 

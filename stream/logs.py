@@ -16,7 +16,7 @@ def start_logging(form: LogFormat) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("stream").setLevel(logging.INFO)
+    logging.getLogger("whycam").setLevel(logging.INFO)
 
 
 class JsonLines(logging.Formatter):

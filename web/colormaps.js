@@ -2,7 +2,7 @@
 /**
  * The painter's colours: for each colormap red, green and blue of the heat 0…255, as base64.
  *
- * They are OpenCV's; tests/browser/test_heat.py holds that they are still those of stream/overlay.py, and prints what
+ * They are OpenCV's; tests/browser/test_heat.py holds that they are still those of stream/overlay/painter.py, and prints what
  * belongs here when they are not.
  */
 

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Draws maps of a sidecar over a film as the server's painter does (stream/overlay.py): the same enlargement, colours
+ * Draws maps of a sidecar over a film as the server's painter does (stream/overlay/painter.py): the same enlargement, colours
  * and strength. tests/browser/test_heat.py compares the two.
  */
 
@@ -63,7 +63,7 @@ export class Heat {
 const half = (pixels) => (pixels + 1) >> 1;
 
 /**
- * The part of a film that the network saw (stream/fit.py).
+ * The part of a film that the network saw (stream/inference/preprocess.py).
  *
  * @param {{width: number, height: number}} film
  * @param {'stretch' | 'crop'} fit

@@ -21,12 +21,13 @@ import numpy as np
 import psutil
 from aiohttp import ClientResponse, ClientSession
 
-from stream import rtc_hooks
-from stream.codec import EncodedFrame
-from stream.encoder import X264, Encoder
-from tests import film
-from tests.phone import Phone
-from tests.serving import ROOT, Server, serving
+from tests.support import ROOT
+from tests.support.clients.camera_client import Phone
+from tests.support.films import media_samples
+from tests.support.servers.server_process import Server, serving
+from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.video.encoder import X264, Encoder
+from whycam.stream.webrtc import aiortc_patches
 
 SIZE = (640, 480)
 WARM_UP_S = 4.0
@@ -131,7 +132,7 @@ def pre_encoded() -> list[EncodedFrame]:
     return [
         frame
         for number in range(90)
-        if (frame := encoder.encode(film.frame(film.spot(SIZE, number), number * film.STEP)))
+        if (frame := encoder.encode(media_samples.frame(media_samples.spot(SIZE, number), number * media_samples.STEP)))
     ]
 
 
@@ -147,7 +148,7 @@ class CountingPhone(Phone):
 
         async def noting() -> object:
             packet = await give()
-            if (rtp := rtc_hooks.rtp_timestamp(sender, packet.pts or 0)) is not None:
+            if (rtp := aiortc_patches.rtp_timestamp(sender, packet.pts or 0)) is not None:
                 self.left[rtp] = time.monotonic()
             return packet
 
@@ -174,7 +175,7 @@ class CountingPhone(Phone):
         def deliver(_: int, data: bytes, rtp: int) -> None:
             self.came[rtp] = time.monotonic()
 
-        rtc_hooks.tap_receiver(self._transceiver.receiver, deliver, lambda: None)
+        aiortc_patches.tap_receiver(self._transceiver.receiver, deliver, lambda: None)
         return await super().call(http, base, continues)
 
 

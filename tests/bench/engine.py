@@ -13,12 +13,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from models import catalog
-from stream.engine import Engine, EngineDown, LocalEngine
-from stream.explainer import BEST, Explainer
-from stream.model_process import Order
-from stream.planes import Bytes
-from stream.process_engine import ProcessEngine
+from whycam.models import catalog
+from whycam.stream.inference.engine import Engine, EngineDown, LocalEngine
+from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.process_engine import ProcessEngine
+from whycam.stream.inference.worker import Order
+from whycam.stream.video.planes import Bytes
 
 QUESTIONS = 200
 ROUNDS = 25

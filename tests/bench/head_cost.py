@@ -22,9 +22,9 @@ import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
-from export.scenes import scenes
-from models import catalog
-from stream.explainer import BEST, Explainer
+from whycam.export.verify.synthetic_images import scenes
+from whycam.models import catalog
+from whycam.stream.inference.explainer import BEST, Explainer
 
 THREADS = 2
 PAIRS = 25

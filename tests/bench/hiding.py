@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from models import catalog
-from stream.cover import cover, hide
-from stream.explainer import Explainer
-from stream.planes import Bytes, as_bytes
+from whycam.models import catalog
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.overlay.occlusion import cover, hide
+from whycam.stream.video.planes import Bytes, as_bytes
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
 PLACES = 4

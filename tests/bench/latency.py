@@ -17,9 +17,9 @@ import numpy as np
 import skimage.data
 from playwright.sync_api import Playwright, sync_playwright
 
-from stream.planes import Bytes, as_bytes
 from tests.browser.camera import HEIGHT, WIDTH, start_browser
-from tests.serving import serving
+from tests.support.servers.server_process import serving
+from whycam.stream.video.planes import Bytes, as_bytes
 
 FRAMES = 300
 BITS = 9

@@ -18,8 +18,8 @@ import psutil
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.camera import fake_camera, start_browser
-from tests.children import family
-from tests.serving import serving
+from tests.support.processes import family
+from tests.support.servers.server_process import serving
 
 WATCH = """() => {
   window.seen = [];

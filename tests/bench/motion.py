@@ -28,15 +28,17 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from models import catalog
-from stream.explainer import BEST, Explainer, Explanation
-from stream.fit import Fit
-from stream.media import open_film, read_film
-from stream.motion import FINER, HeatTracker
-from stream.overlay import DrawnMap, Painter, View, drawn_maps, without_repeats
-from stream.planes import Bytes, planes
-from stream.steady import SteadyScale
-from tests import film
+from tests.support.films import media_samples
+from whycam.models import catalog
+from whycam.stream.inference.explainer import BEST, Explainer, Explanation
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.live.scale_smoothing import SteadyScale
+from whycam.stream.live.tracker import FINER, HeatTracker
+from whycam.stream.media.film_reader import open_film, read_film
+from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps, without_repeats
+from whycam.stream.overlay.painter import Painter
+from whycam.stream.overlay.view import View
+from whycam.stream.video.planes import Bytes, planes
 
 LIVE = (640, 480)
 EVERY = (4, 8, 12)
@@ -95,7 +97,7 @@ def _place(photograph: Bytes, number: int) -> Affine:
 
 def _view(photograph: Bytes, at: Affine, number: int) -> av.VideoFrame:
     moved = cv2.warpAffine(photograph, at[:2], LIVE, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
-    return film.frame(np.asarray(moved, np.uint8), number * film.STEP)
+    return media_samples.frame(np.asarray(moved, np.uint8), number * media_samples.STEP)
 
 
 def _truly_moved(grid: Bytes, made_for: Affine, now: Affine) -> Bytes:
@@ -201,7 +203,7 @@ def _flicker(explainer: Explainer, stills: Frames) -> Table:
                 # Without label and score, which are drawn too.
                 unnamed = drawn_maps(explanation, number, [""] * len(explainer.contract.labels))
                 own = without_repeats([replace(each, score=0.0) for each in unnamed])
-                scales = steady.scales(number * film.STEP, own)
+                scales = steady.scales(number * media_samples.STEP, own)
                 scaled = tuple(replace(each, scale=scale) for each, scale in zip(own, scales, strict=True))
                 seen["own"].append(_painted(still, fit, own, View(hold)))
                 seen["steady"].append(_painted(still, fit, scaled, View(hold)))

@@ -18,15 +18,16 @@ from pathlib import Path
 import av
 import numpy as np
 
-from models import catalog
-from stream.engine import LocalEngine
-from stream.explainer import BEST, Explainer
-from stream.fit import Fit
-from stream.media import open_film
-from stream.offline import Pass, explain_film
-from stream.planes import Bytes
-from stream.reader import BATCH
-from tests import film
+from tests.support.films import media_samples
+from whycam.models import catalog
+from whycam.stream.inference.engine import LocalEngine
+from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.media.film_reader import open_film
+from whycam.stream.offline.explain import explain_film
+from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.prefetch import BATCH
+from whycam.stream.video.planes import Bytes
 
 RUNS = 3
 FRAMES = 60
@@ -53,7 +54,7 @@ def beside_ffmpeg(source: Path, folder: Path) -> None:
     encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "23"]
     plain = ["ffmpeg", "-v", "error", "-y", "-i", str(source), *encode, str(output)]
     figures = [(timed(ours), timed(plain)) for _ in range(RUNS)]
-    count = len(film.times(output))
+    count = len(media_samples.times(output))
     walls = [(a[0], b[0]) for a, b in figures]
     wall, cpu = (statistics.median(a[i] for a, _ in figures) for i in (0, 1))
     other_wall, other_cpu = (statistics.median(b[i] for _, b in figures) for i in (0, 1))
@@ -69,7 +70,7 @@ def beside_the_model(name: str | None, folder: Path) -> None:
     """Frames a second of a film, against pictures a second of the bare model; its loading in neither."""
     explainer = Explainer(catalog.find(name), device="cpu", threads=THREADS)
     count = FRAMES if explainer.path.stat().st_size > 1e8 else 10 * FRAMES
-    source = film.write(folder / "720p.mp4", count=count, size=(1280, 720))
+    source = media_samples.write(folder / "720p.mp4", count=count, size=(1280, 720))
     pictures = seen(source, explainer)
     engine = LocalEngine(explainer)
     bare, ours = [], []
@@ -101,7 +102,7 @@ def seen(source: Path, explainer: Explainer) -> Bytes:
 
 def made(folder: Path) -> Path:
     """Five seconds of 1080p with sound."""
-    return film.write(folder / "film.mp4", count=150, size=(1920, 1080), sound="aac")
+    return media_samples.write(folder / "film.mp4", count=150, size=(1920, 1080), sound="aac")
 
 
 def timed(command: list[str]) -> tuple[float, float]:

@@ -9,13 +9,13 @@ import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from stream.access import COOKIE
-from stream.session import Settings
-from tests import film
-from tests.engines import fast
-from tests.neighbours import house
-from tests.phone import calling
-from tests.test_access import REFUSALS
+from tests.support.clients.camera_client import calling
+from tests.support.films import media_samples
+from tests.support.models.engines import fast
+from tests.support.servers.lan_server import house
+from tests.support.servers.refusals import REFUSALS
+from whycam.stream.server.auth import COOKIE
+from whycam.stream.sessions.session import Settings
 
 ROUNDS = 15
 
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 async def _measure(folder: Path) -> None:
-    frames = film.encoded("H264", 30, (320, 240))
+    frames = media_samples.encoded("H264", 30, (320, 240))
     async with house(folder, fast(folder), Settings()) as home, home.device() as host, AsyncExitStack() as stack:
         running = await stack.enter_async_context(calling(host, home.local, frames))
         for _ in range(7):

@@ -20,8 +20,8 @@ from aiohttp import ClientSession
 
 from tests.bench.clients import CountingPhone, pre_encoded
 from tests.bench.live import cpu_seconds, resident
-from tests.children import family
-from tests.serving import serving
+from tests.support.processes import family
+from tests.support.servers.server_process import serving
 
 MINUTE_S = 60.0
 SLOWED_S = 0.3

@@ -27,14 +27,14 @@ import psutil
 import skimage.data
 from aiohttp import ClientSession
 
-from stream.codec import EncodedFrame
-from stream.encoder import X264, Encoder
-from stream.planes import as_bytes
-from tests import film
-from tests.publisher import publishing
-from tests.serving import Server, serving
-from tests.tiny import bright_spot
-from tests.watcher import watching
+from tests.support.clients.whep_client import watching
+from tests.support.clients.whip_client import publishing
+from tests.support.films import media_samples
+from tests.support.models.tiny_models import bright_spot
+from tests.support.servers.server_process import Server, serving
+from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.video.encoder import X264, Encoder
+from whycam.stream.video.planes import as_bytes
 
 SIZE = (640, 480)
 COUNTS = (0, 1, 10, 1, 10)
@@ -142,7 +142,7 @@ def photographed(count: int) -> list[EncodedFrame]:
     for number in range(count):
         at = 60 - abs(number * 120 // count - 60)
         picture = np.ascontiguousarray(photo[at : at + height, at : at + width])
-        frame = encoder.encode(film.frame(as_bytes(picture), number * film.STEP))
+        frame = encoder.encode(media_samples.frame(as_bytes(picture), number * media_samples.STEP))
         assert frame is not None
         frames.append(frame)
     return frames

@@ -14,13 +14,13 @@ import pytest
 from aiohttp.test_utils import TestServer
 from playwright.sync_api import Browser, Page, expect
 
-from stream.ending import Code, Ending
-from stream.server import SESSIONS, make_app
-from stream.session import Settings
-from stream.sessions import Sessions
 from tests.browser.axe import assert_accessible
-from tests.engines import fast
-from tests.serving import serving
+from tests.support.models.engines import fast
+from tests.support.servers.server_process import serving
+from whycam.stream.server.app import SESSIONS, make_app
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+from whycam.stream.webrtc.end_reason import Code, Ending
 
 REASON = "A sentence of the server's."
 AGAIN = "Die Seite versucht es von selbst wieder"

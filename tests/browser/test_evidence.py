@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page
 
-from tests.serving import serving
+from tests.support.servers.server_process import serving
 
 HIDDEN = {"class": 7, "label": "cup", "before": 0.5, "after": 0.2, "age_ms": 900}
 REPORT = {"hidden": HIDDEN, "classes": [7, 8], "frozen": False, "view": {"hold": []}}

@@ -15,10 +15,13 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route
 
-from stream.fit import Fit, Rectangle
-from stream.overlay import COLORMAPS, HELD, DrawnMap, Painter, View, colours, heat_planes
-from stream.planes import Bytes, as_bytes
-from tests import film
+from tests.support.films import media_samples
+from whycam.stream.inference.preprocess import Fit, Rectangle
+from whycam.stream.overlay.colormaps import COLORMAPS, HELD, colours
+from whycam.stream.overlay.heatmap import DrawnMap
+from whycam.stream.overlay.painter import Painter, heat_planes
+from whycam.stream.overlay.view import View
+from whycam.stream.video.planes import Bytes, as_bytes
 
 WEB = Path(__file__).parent.parent.parent / "web"
 SIZE = (96, 64)
@@ -106,7 +109,7 @@ def test_a_map_is_enlarged_as_the_painter_does_it(modules: Page, shape: tuple[in
 def test_what_the_page_draws_is_what_the_painter_draws(modules: Page, fit: Any, colormap: Any, opacity: float) -> None:
     drawn = drawn_map(1, cv2_smooth(grid_of((7, 7), 3)))
     width, height = SIZE
-    frame = film.frame(np.full((height, width, 3), GREY, np.uint8))
+    frame = media_samples.frame(np.full((height, width, 3), GREY, np.uint8))
     Painter(Fit(fit, (224, 224))).paint(frame, [drawn], View(opacity=opacity, colormap=colormap), lines=[])
     wanted = rgb(frame)
     look = {"colormap": colormap, "opacity": opacity}
@@ -128,9 +131,9 @@ def cv2_smooth(grid: Bytes) -> Bytes:
 
 
 def rgb(frame: av.VideoFrame) -> NDArray[np.float64]:
-    luma, u, v = film.pixels(frame)
+    luma, u, v = media_samples.pixels(frame)
     whole = [cv2.resize(plane, frame_size(frame), interpolation=cv2.INTER_LINEAR) for plane in (u, v)]
-    return np.clip(film.rgb_of(np.stack([luma, *whole], axis=-1)), 0, 255)
+    return np.clip(media_samples.rgb_of(np.stack([luma, *whole], axis=-1)), 0, 255)
 
 
 def frame_size(frame: av.VideoFrame) -> tuple[int, int]:
@@ -142,7 +145,7 @@ def test_two_held_classes_are_drawn_in_two_colours_as_the_painter_does_it(module
     left[2:5, 0:3], right[2:5, 3:7] = 255, 200
     maps = [drawn_map(1, cv2_smooth(left)), drawn_map(2, cv2_smooth(right))]
     width, height = SIZE
-    frame = film.frame(np.full((height, width, 3), GREY, np.uint8))
+    frame = media_samples.frame(np.full((height, width, 3), GREY, np.uint8))
     Painter(Fit("stretch", (224, 224))).paint(frame, maps, View(hold=(1, 2)), lines=[])
     wanted = rgb(frame)
     look, size = {"colormap": "inferno", "opacity": 0.7}, {"width": width, "height": height}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.serving import serving
+from tests.support.servers.server_process import serving
 
 LIST = """async (ranked) => {
   const { Labels } = await import('/static/labels.js');

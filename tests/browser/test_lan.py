@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from stream.planes import as_bytes
-from tests.browser.test_page import until, watch
-from tests.serving import free_port, lan_arguments, serving
-from tests.test_qr import decoded
+from tests.browser.pages import until, watch
+from tests.support.qr_codes import decoded
+from tests.support.servers.server_process import free_port, lan_arguments, serving
+from whycam.stream.video.planes import as_bytes
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.serving import serving
+from tests.support.servers.server_process import serving
 
 LIVE = "body[data-state=live]"
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import av
 import cv2
@@ -20,30 +17,12 @@ import skimage.data
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from stream.planes import as_bytes
-from stream.recorder import SWITCH_EVERY_S
-from stream.sidecar import read_sidecar
 from tests.browser.camera import HEIGHT, WIDTH, start_browser
-from tests.serving import Server, free_port, serving
-
-Picture = NDArray[np.uint8]
-
-
-def begin(page: Page, server: Server, query: str = "") -> None:
-    page.goto(server.url + "/" + query)
-    page.click("#start")
-    expect(page.locator("body")).to_have_attribute("data-state", "live", timeout=20_000)
-
-
-def watch(page: Page, name: str) -> Any:
-    return page.evaluate(f"() => window.whycam.{name}")
-
-
-def until(condition: Callable[[], object], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.1)
+from tests.browser.pages import Picture, begin, grab, until, watch
+from tests.support.servers.server_process import free_port, serving
+from whycam.stream.recording.sidecar import read_sidecar
+from whycam.stream.sessions.recorder import SWITCH_EVERY_S
+from whycam.stream.video.planes import as_bytes
 
 
 def frames_in(page: Page, seconds: float) -> int:
@@ -51,22 +30,6 @@ def frames_in(page: Page, seconds: float) -> int:
     before = watch(page, "frames")
     time.sleep(seconds)
     return int(watch(page, "frames")) - int(before)
-
-
-def grab(page: Page) -> Picture:
-    """The returned picture as the browser decoded it, RGB."""
-    url = page.evaluate(
-        """() => {
-          const video = document.querySelector('#returned');
-          const canvas = document.createElement('canvas');
-          [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
-          canvas.getContext('2d').drawImage(video, 0, 0);
-          return canvas.toDataURL('image/png');
-        }"""
-    )
-    picture = cv2.imdecode(np.frombuffer(base64.b64decode(url.partition(",")[2]), np.uint8), cv2.IMREAD_COLOR_RGB)
-    assert picture is not None
-    return as_bytes(picture)
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])

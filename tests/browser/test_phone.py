@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.axe import assert_accessible
-from tests.browser.test_page import grab, until, watch
-from tests.serving import Server, free_port, serving
+from tests.browser.pages import grab, until, watch
+from tests.support.servers.server_process import Server, free_port, serving
 
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SIZES = [(390, 844), (844, 390), (320, 568), (1280, 800), (1920, 1080)]

@@ -15,14 +15,15 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from stream.overlay import DrawnMap, View
-from stream.sidecar import SidecarFrame, SidecarWriter
-from tests import film
 from tests.browser.axe import assert_accessible
-from tests.browser.test_page import until
-from tests.browser.test_watching import published
-from tests.serving import Server, free_port, lan_arguments, serving
-from tests.shelves import record
+from tests.browser.pages import until
+from tests.browser.publishing import published
+from tests.support.films import media_samples
+from tests.support.recordings.on_disk import record
+from tests.support.servers.server_process import Server, free_port, lan_arguments, serving
+from whycam.stream.overlay.heatmap import DrawnMap
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter
 
 SMALL, TURNED = (160, 120), (120, 160)
 FIRST, SECOND = "2026-11-22_20-03-55_1f3a9c000001", "2026-11-22_20-10-00_1f3a9c000001"
@@ -33,16 +34,20 @@ OTHER, CUT_OFF = "2026-11-21_09-30-00_2f3a9c000002", "2026-11-20_10-00-00_3f3a9c
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Recordings made in code: one of two parts, one whose camera was turned."""
     folder = tmp_path_factory.mktemp("shelf") / "recordings"
-    record(folder / FIRST, film.encoded("H264", 60, SMALL), best=lambda number: (0, 1) if number < 30 else (2, 0))
-    record(folder / SECOND, film.encoded("H264", 30, SMALL))
-    turned = film.encoded("H264", 30, SMALL) + film.encoded("H264", 30, TURNED, first=30 * film.STEP)
+    record(
+        folder / FIRST, media_samples.encoded("H264", 60, SMALL), best=lambda number: (0, 1) if number < 30 else (2, 0)
+    )
+    record(folder / SECOND, media_samples.encoded("H264", 30, SMALL))
+    turned = media_samples.encoded("H264", 30, SMALL) + media_samples.encoded(
+        "H264", 30, TURNED, first=30 * media_samples.STEP
+    )
     record(folder / OTHER, turned, best=lambda _: (5, 6, 2))
     return folder
 
 
 def cut_off(folder: Path, elsewhere: Path) -> None:
     """A recording as a power cut leaves it: what was on the disk while it ran."""
-    running = record(elsewhere / folder.name, film.encoded("H264", 60, SMALL), end=False)
+    running = record(elsewhere / folder.name, media_samples.encoded("H264", 60, SMALL), end=False)
     sidecar = running.folder / "predictions.jsonl"
     until(lambda: sidecar.exists() and len(sidecar.read_text().splitlines()) > 40)
     shutil.copytree(running.folder, folder)
@@ -139,7 +144,7 @@ def test_why_a_recording_stopped_early_is_said_in_the_pages_language(
     browser: Browser, server: Server, made: Path, locale: str, told: str, marked: str
 ) -> None:
     recording = "2026-11-15_10-00-00_8f3a9c00000a"
-    record(made / recording, film.encoded("H264", 10, SMALL))
+    record(made / recording, media_samples.encoded("H264", 10, SMALL))
     note = made / recording / "session.json"
     session = json.loads(note.read_text())
     session["status"] |= {"state": "stopped", "reason": "The disk is full.", "code": "disk-full"}
@@ -249,7 +254,7 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
 
 def test_where_there_is_no_heat_yet_it_is_said(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-17_11-00-00_9f3a9c000009"
-    record(made / recording, film.encoded("H264", 30, SMALL), best=lambda number: (0, 1) if number > 9 else ())
+    record(made / recording, media_samples.encoded("H264", 30, SMALL), best=lambda number: (0, 1) if number > 9 else ())
     opened(page, server, recording)
     expect(page.locator("#heat-says")).to_have_text("no heatmap at this moment")
     seek(page, 0.6)
@@ -259,7 +264,7 @@ def test_where_there_is_no_heat_yet_it_is_said(page: Page, server: Server, made:
 
 def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-17_10-00-00_6f3a9c000006"
-    record(made / recording, film.encoded("H264", 30, SMALL))
+    record(made / recording, media_samples.encoded("H264", 30, SMALL))
     sidecar = made / recording / "predictions.jsonl"
     sidecar.write_text(re.sub(r'"scale":1.0', '"scale":0.02', sidecar.read_text()))
     opened(page, server, recording)
@@ -274,13 +279,13 @@ def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server
 
 def test_what_cannot_be_read_or_played_is_said(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-16_10-00-00_7f3a9c000007"
-    record(made / recording, film.encoded("H264", 30, SMALL))
+    record(made / recording, media_samples.encoded("H264", 30, SMALL))
     (made / recording / "predictions.jsonl").write_text('{"whycam": 7}\n{}\n')
     page.goto(f"{server.url}/recordings#{recording}")
     expect(page.locator("#error")).to_contain_text("The sidecar with the heatmaps cannot be read")
     page.wait_for_function("() => whycam.player.camera.readyState >= 2")
     other = "2026-11-16_11-00-00_7f3a9c000008"
-    record(made / other, film.encoded("H264", 30, SMALL))
+    record(made / other, media_samples.encoded("H264", 30, SMALL))
     (made / other / "predictions.jsonl").unlink()
     (made / other / "explained-000.mp4").write_bytes(b"no film" * 100)
     page.goto(f"{server.url}/recordings#{other}")
@@ -368,7 +373,7 @@ def test_what_is_deleted_can_be_had_back(page: Page, server: Server, made: Path)
 
 def test_what_is_deleted_for_good_is_said_to_be(browser: Browser, server: Server, made: Path) -> None:
     recording = "2026-11-19_10-00-00_4f3a9c000004"
-    record(made / recording, film.encoded("H264", 10, SMALL))
+    record(made / recording, media_samples.encoded("H264", 10, SMALL))
     page = opened(browser.new_page(), server, recording)
     page.click("#remove")
     expect(page.locator(".undo")).to_be_visible()
@@ -444,14 +449,14 @@ def test_recordings_are_for_the_computer_itself(browser: Browser, tmp_path: Path
 
 def test_a_large_sidecar_is_read_while_the_page_goes_on(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-18_10-00-00_5f3a9c000005"
-    record(made / recording, film.encoded("H264", 30, SMALL))
+    record(made / recording, media_samples.encoded("H264", 30, SMALL))
     grid = np.random.default_rng(0).integers(0, 256, (14, 14), np.uint8)
     maps = tuple(DrawnMap(number, f"class {number}", 0.3, grid, 1.0) for number in range(5))
     header = {"model": "tiny", "fit": "stretch", "settings": {"hold": [], "opacity": 0.7, "colormap": "inferno"}}
     sidecar = made / recording / "predictions.jsonl"
     with SidecarWriter(sidecar, {**header, "time_base": [1, 90000]}) as writer:
         for number in range(18_000):  # ten minutes
-            writer.write(SidecarFrame(number * film.STEP, 0.0, maps, View()))
+            writer.write(SidecarFrame(number * media_samples.STEP, 0.0, maps, View()))
     assert sidecar.stat().st_size > 20e6
     page.add_init_script(
         """window.reading = { from: 0, to: 0, before: 0, longest: 0 };

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from tests.serving import serving
+from tests.support.servers.server_process import serving
 
 LIVE = "body[data-state=live]"
 # A camera drawn by the page: it gives what it is asked for, and `turned()` turns it.

@@ -14,9 +14,9 @@ from playwright.sync_api import Browser, Page, Playwright, expect
 
 from tests.browser.axe import assert_accessible
 from tests.browser.camera import start_browser
-from tests.browser.test_page import begin
-from tests.browser.test_watching import published
-from tests.serving import Server, free_port, lan_arguments, serving
+from tests.browser.pages import begin
+from tests.browser.publishing import published
+from tests.support.servers.server_process import Server, free_port, lan_arguments, serving
 
 LARGE = ".tile[data-small=false][data-state=seen]"
 GRID = ".tile[data-small=true][data-state=seen]"

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientError, ClientSession
 from playwright.sync_api import Page, Playwright
 
-from tests import film
 from tests.browser.camera import start_browser
-from tests.publisher import publishing
-from tests.serving import Server, serving
+from tests.browser.publishing import SIZE, published
+from tests.support.servers.server_process import serving
 
-SIZE = (320, 240)
 WATCH = """async ([path, codec]) => {
   const pc = new RTCPeerConnection();
   const transceiver = pc.addTransceiver('video', {direction: 'recvonly'});
@@ -44,38 +38,6 @@ WATCH = """async ([path, codec]) => {
   window.watching.answered_ms = performance.now() - began;
   if (response.ok) await pc.setRemoteDescription({type: 'answer', sdp: window.watching.says});
 }"""
-
-
-@contextmanager
-def published(server: Server) -> Iterator[str]:
-    """A publisher in a thread; yields its session's id."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="publisher")
-    thread.start()
-    over, known = asyncio.Event(), threading.Event()
-    ids: list[str] = []
-
-    async def run() -> None:
-        async with (
-            ClientSession() as http,
-            publishing(http, server.url, film.encoded("H264", 60, SIZE)) as publisher,
-        ):
-            ids.append(publisher.session_id)
-            known.set()
-            await over.wait()
-            with suppress(ClientError):  # a test may have killed the server
-                await http.delete(publisher.location)
-
-    running = asyncio.run_coroutine_threadsafe(run(), loop)
-    try:
-        assert known.wait(20)
-        yield ids[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        running.result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 @pytest.fixture

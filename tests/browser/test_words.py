@@ -9,11 +9,11 @@ from typing import Any, get_args
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from stream import ending
-from stream.messages import CommandCode
-from stream.recording import Code
 from tests.browser.axe import assert_accessible
-from tests.serving import Server, serving
+from tests.support.servers.server_process import Server, serving
+from whycam.stream.recording.writer import Code
+from whycam.stream.sessions.messages import CommandCode
+from whycam.stream.webrtc import end_reason
 
 SHIFTS = """
   window.shifted = 0;
@@ -82,7 +82,7 @@ def test_each_code_of_the_server_has_words(browser: Browser, server: Server, lan
     assert set(texts["commands"]) == set(get_args(CommandCode))
     assert set(texts["recordingStopped"]) == recordings - {"cut-off"}  # that is said of one that is over
     assert set(texts["shelf"]) == recordings - {"folder"}  # of which there is none
-    assert set(texts["ended"]) == set(get_args(ending.Code))
+    assert set(texts["ended"]) == set(get_args(end_reason.Code))
     page.context.close()
 
 

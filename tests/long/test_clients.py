@@ -17,29 +17,24 @@ import pytest
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
-from stream.codec import EncodedFrame
-from stream.rtc import LOOPBACK
-from stream.session import Settings
-from stream.sessions import Sessions
-from tests import film
-from tests.engines import SlowEngine, fast
-from tests.held import health, held, until_empty
-from tests.phone import Phone, calling
-from tests.serving import ROOT, Server, serving
-from tests.test_calls import SDP, only_recording, served, session_of
-from tests.test_recording import check_equations
-from tests.watcher import watching
+from tests.support import ROOT
+from tests.support.clients.camera_client import Phone, calling, cut
+from tests.support.clients.whep_client import watching
+from tests.support.clients.whip_client import SDP
+from tests.support.films import media_samples
+from tests.support.models.engines import SlowEngine, fast
+from tests.support.recordings.recorded_sessions import check_equations
+from tests.support.resources import health, held, until_empty
+from tests.support.servers.calls import only_recording, served, session_of
+from tests.support.servers.server_process import Server, serving
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.webrtc.peer import LOOPBACK
 
 pytestmark = pytest.mark.timeout(1200)
 SIZE = (160, 120)
-FRAMES = film.encoded("H264", 60, SIZE)
-
-
-def cut(phone: Phone) -> None:
-    """Take the network away from a client: not one more packet comes from it."""
-    for transceiver in phone.pc.getTransceivers():
-        for protocol in transceiver.sender.transport.transport._connection._protocols:
-            protocol.transport.abort()
+FRAMES = media_samples.encoded("H264", 60, SIZE)
 
 
 async def vanish(url: str, chance: random.Random) -> None:
@@ -244,7 +239,7 @@ def test_a_bye_while_frames_wait_ends_the_call_and_loses_none_of_them(
 def swaps(folder: Path, count: int, every_s: float, caplog: pytest.LogCaptureFixture) -> None:
     """A phone that is turned so often: each shape is a file, and comes back as it was sent."""
     per = round(every_s * 30)
-    wide, tall = (film.encoded("H264", per, size) for size in (SIZE, SIZE[::-1]))
+    wide, tall = (media_samples.encoded("H264", per, size) for size in (SIZE, SIZE[::-1]))
     turning: list[EncodedFrame] = [*wide, *tall]
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:

@@ -18,13 +18,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stream.connections import PATIENCE_S
-from stream.overlay import DrawnMap, View
-from stream.sidecar import SidecarFrame, SidecarWriter
-from tests import film, tiny
-from tests.fuzz import Child, bent, fuzz, keep
-from tests.held import held
-from tests.serving import READY, ROOT, serving
+from tests.support import ROOT
+from tests.support.films import media_samples
+from tests.support.fuzz import Child, bent, fuzz, keep
+from tests.support.models import tiny_models
+from tests.support.resources import held
+from tests.support.servers.server_process import READY, serving
+from whycam.stream.overlay.heatmap import DrawnMap
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter
+from whycam.stream.server.listener import PATIENCE_S
 
 pytestmark = pytest.mark.timeout(900)
 TEN_MINUTES = 600.0
@@ -75,7 +78,7 @@ def films(folder: Path) -> list[bytes]:
         path = folder / f"{number}.{ending}"
         try:
             rate = {"time_base": Fraction(1, 1000)} if ending in ("flv", "mkv", "webm") else {}
-            film.write(path, count=6, codec=codec, pix_fmt=pix_fmt, **rate)  # type: ignore[arg-type]
+            media_samples.write(path, count=6, codec=codec, pix_fmt=pix_fmt, **rate)  # type: ignore[arg-type]
         except (av.FFmpegError, ValueError):
             continue
         made.append(path.read_bytes())
@@ -94,7 +97,7 @@ def pictures(_: Path) -> list[bytes]:
 
 
 def models(folder: Path) -> list[bytes]:
-    return [tiny.bright_spot(folder / "bright.onnx").read_bytes()]
+    return [tiny_models.bright_spot(folder / "bright.onnx").read_bytes()]
 
 
 SEEDS: dict[str, Callable[[Path], list[bytes]]] = {
@@ -234,7 +237,7 @@ def requests(folder: Path, seconds: float, seed: int, late_s: float = math.inf) 
         for mutant in slow[:100]:
             assert await seconds_to(port, mutant) < late_s, keep("request", mutant)
 
-    with serving(folder, arguments=["--model", str(tiny.bright_spot(folder / "bright.onnx"))]) as server:
+    with serving(folder, arguments=["--model", str(tiny_models.bright_spot(folder / "bright.onnx"))]) as server:
         before = held(server)
         asyncio.run(run(int(server.url.rpartition(":")[2])))
         time.sleep(PATIENCE_S + 2)  # who waits for a body waits no longer

@@ -15,12 +15,12 @@ import av
 import pytest
 from aiohttp import ClientSession
 
-from stream.codec import CodecName, EncodedFrame
-from stream.sidecar import read_sidecar
-from tests import film
-from tests.children import until
-from tests.phone import calling
-from tests.serving import serving
+from tests.support.clients.camera_client import calling
+from tests.support.films import media_samples
+from tests.support.processes import until
+from tests.support.servers.server_process import serving
+from whycam.stream.recording.sidecar import read_sidecar
+from whycam.stream.video.codec import CodecName, EncodedFrame
 
 pytestmark = pytest.mark.timeout(900)
 SIZE = (320, 240)
@@ -57,7 +57,7 @@ def note_of(folder: Path) -> dict[str, Any]:
 def kill(folder: Path, codec: CodecName, seconds: float) -> Killed:
     """Record, kill, start again, and look at every file."""
     folder.mkdir()
-    last = asyncio.run(record_and_kill(folder, film.encoded(codec, 60, SIZE), seconds))
+    last = asyncio.run(record_and_kill(folder, media_samples.encoded(codec, 60, SIZE), seconds))
     (recording,) = (folder / "recordings").iterdir()
     with serving(folder):
         start = time.monotonic()

@@ -13,13 +13,15 @@ import psutil
 import pytest
 from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
 
-from stream import connections
-from tests import film, tiny
-from tests.held import held
-from tests.phone import calling
-from tests.serving import READY, ROOT, Server, free_port, lan_arguments, serving
+from tests.support import ROOT
+from tests.support.clients.camera_client import calling
+from tests.support.films import media_samples
+from tests.support.models import tiny_models
+from tests.support.resources import held
+from tests.support.servers.server_process import READY, Server, free_port, lan_arguments, serving
+from whycam.stream.server import listener
 
-FRAMES = film.encoded("H264", 60, (160, 120))
+FRAMES = media_samples.encoded("H264", 60, (160, 120))
 BEGINS = {
     "phones": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS
     "host": b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
@@ -105,7 +107,7 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
         f"{let_in} of {len(joins)} phones came in\nbefore: {before}\nafter:  {after}"
     )
     assert came >= count
-    assert most < before.descriptors + connections.MOST + connections.MOST_LEAVING + 20
+    assert most < before.descriptors + listener.MOST + listener.MOST_LEAVING + 20
     assert len(times) == len(health)
     assert rate > 10
     assert abs(after.descriptors - before.descriptors) <= 3
@@ -115,7 +117,7 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
 
 def siege(folder: Path, door: str, count: int, seconds: float) -> None:
     port = free_port()
-    arguments = ["--model", str(tiny.bright_spot(folder / "bright.onnx")), *lan_arguments(folder, port)]
+    arguments = ["--model", str(tiny_models.bright_spot(folder / "bright.onnx")), *lan_arguments(folder, port)]
     with serving(folder, arguments=arguments) as server:
         trust = ssl.create_default_context(cafile=str(folder / "config" / "authority.crt"))
         asyncio.run(besieged(server, f"https://127.0.0.1:{port}", trust, door, count, seconds))

@@ -14,13 +14,14 @@ import pytest
 from aiohttp import ClientSession
 from aiortc import RTCSessionDescription
 
-from stream.server import make_app, running
-from stream.session import Settings
-from stream.sessions import Sessions
-from tests import film
-from tests.engines import fast
-from tests.phone import Phone
-from tests.test_calls import SDP, served
+from tests.support.clients.camera_client import Phone
+from tests.support.clients.whip_client import SDP
+from tests.support.films import media_samples
+from tests.support.models.engines import fast
+from tests.support.servers.calls import served
+from whycam.stream.server.app import make_app, running
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
 
 ROUTES = ("GET /static/", "GET /api/recordings/", "DELETE /api/recordings/", "DELETE /call/", "POST /whep/", "GET /")
 PARTS = (
@@ -106,7 +107,7 @@ def test_ten_thousand_odd_names_lead_nowhere(tmp_path: Path) -> None:
 
 
 def test_nothing_that_a_phone_names_becomes_a_name_on_the_disk(tmp_path: Path) -> None:
-    frames = film.encoded("VP8", 60, (64, 48))
+    frames = media_samples.encoded("VP8", 60, (64, 48))
     bad = "../../evil"
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from aiohttp import ClientSession, TCPConnector
 
-from tests import film
-from tests.netem import CLIENT, SERVER, Network, Weather, bad_network
-from tests.phone import Phone
-from tests.serving import Server, free_port, serving
+from tests.support.clients.camera_client import Phone
+from tests.support.films import media_samples
+from tests.support.netem import CLIENT, SERVER, Network, Weather, bad_network
+from tests.support.servers.server_process import Server, free_port, serving
 
 pytestmark = pytest.mark.timeout(900)
-FRAMES = film.encoded("H264", 300, (320, 240))
+FRAMES = media_samples.encoded("H264", 300, (320, 240))
 LOSSES, ROUND_TRIPS_S = (0.01, 0.05, 0.20), (0.0, 0.05, 0.2)
 
 

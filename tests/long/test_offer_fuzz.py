@@ -17,19 +17,19 @@ from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from stream.server import make_app
-from stream.session import Settings
-from stream.sessions import Sessions
-from tests import film
-from tests.engines import fast
-from tests.phone import Phone
-from tests.publisher import Publisher, publishing
-from tests.watcher import Watcher
+from tests.support.clients.camera_client import Phone
+from tests.support.clients.whep_client import Watcher
+from tests.support.clients.whip_client import Publisher, publishing
+from tests.support.films import media_samples
+from tests.support.models.engines import fast
+from whycam.stream.server.app import make_app
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
 
 pytestmark = [pytest.mark.timeout(900)]
 SDP = {"Content-Type": "application/sdp"}
 ROUTES = ("/call", "/whip", "/whep")
-FRAMES = film.encoded("H264", 30)
+FRAMES = media_samples.encoded("H264", 30)
 LATE_S = 0.1
 """An answer that takes longer is asked for again, alone and at best: what is slow by itself is slow each time."""
 

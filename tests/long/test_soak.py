@@ -20,13 +20,14 @@ import numpy as np
 import pytest
 from aiohttp import ClientSession
 
-from stream import rtc_hooks
-from tests import film
 from tests.bench.live import cpu_seconds, resident
-from tests.children import family
-from tests.held import health, held, until_empty
-from tests.phone import Phone
-from tests.serving import ROOT, Server, serving
+from tests.support import ROOT
+from tests.support.clients.camera_client import Phone
+from tests.support.films import media_samples
+from tests.support.processes import family
+from tests.support.resources import health, held, until_empty
+from tests.support.servers.server_process import Server, serving
+from whycam.stream.webrtc import aiortc_patches
 
 pytestmark = pytest.mark.timeout(1500)
 SIZE = (640, 480)
@@ -39,13 +40,13 @@ class Sender(Phone):
         """The picture that returns is not decoded."""
 
     async def call(self, http: ClientSession, base: str, continues: str = "") -> Any:
-        rtc_hooks.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None)
+        aiortc_patches.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None)
         return await super().call(http, base, continues)
 
 
 async def send(url: str, seconds: float, rate: float) -> None:
     """Be a client; print what it saw as JSON."""
-    phone = Sender(film.encoded("H264", 90, SIZE), rate)
+    phone = Sender(media_samples.encoded("H264", 90, SIZE), rate)
     async with ClientSession() as http:
         response = await phone.call(http, url)
         assert response.status == 201, await response.text()

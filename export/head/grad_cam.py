@@ -1,0 +1,314 @@
+"""Appends an exact Grad-CAM to a classifier's ONNX graph, in closed form: no gradient operator, stock operators only.
+
+Grad-CAM for class c weighs the feature map A[k, i, j] by the mean gradient over space:
+
+    α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij        heatmap_c = relu(Σ_k α_k A_k) / max
+
+Behind the last feature map a classifier is a chain of operators whose gradient is known from the weights and the
+forward pass. `tail` finds that chain, and says why poolings and the flattening need no operator. `append_cam` goes
+back through it from the scores, with one small rule an operator (`RULES`), and writes down the product. The
+gradient it carries is [N, K, width]: pictures, classes asked for, entries of a tensor.
+
+For `score="probability"`, y_c is the log-odds log(p_c / (1 − p_c)). Its gradient is that of p_c without the factor
+p_c (1 − p_c) > 0, which cancels in the normalised map, so the heatmap is the probability's; but it stays alive where
+p_c rounds to 1 and automatic differentiation of p_c returns 0/0. For `score="logit"`, y_c is the logit z_c.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, version_converter
+
+from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, rename
+from whycam.export.head.quantization import Clamp
+from whycam.export.head.tail import (
+    DENSE,
+    GATE,
+    SAME,
+    SCALE,
+    SHIFT,
+    Feature,
+    Flattened,
+    bounds,
+    clips,
+    data_input,
+    dense_weights,
+    factors,
+    find_ends,
+    find_tail,
+)
+from whycam.models.contract import IR_VERSION, OPSET, OUTPUTS, Score
+
+OLDEST_OPSET = 13  # from here on, onnx converts upwards without changing what an operator means
+
+
+FACTORS = SCALE | {"DequantizeLinear"}
+
+
+class Gradient(NamedTuple):
+    """The gradient of the explained scores by some tensor of the tail, as a tensor [N, K, width] in the graph."""
+
+    tensor: str
+    width: int
+
+
+def append_cam(model: ModelProto, *, score: Score = "probability") -> ModelProto:
+    """A copy of a plain classifier with the input `target` and the outputs of the contract (see `models.contract`).
+
+    The classifier keeps its own input; its single output, probabilities or logits, becomes `scores`. Raises
+    `UnsupportedTail` where the closed form does not reach, `ValueError` for a model that is no classifier of pictures
+    with a fixed size and a free batch.
+    """
+    graph = Graph(_prepare(model))
+    ends = find_ends(graph)
+    feature, tail = find_tail(graph, ends)
+
+    probabilities = ends.probabilities or graph.add("Softmax", [ends.logits], axis=-1)
+    graph.add("Reshape", [probabilities, graph.integers(-1, ends.classes)], "scores")
+    logits = graph.add("Reshape", [ends.logits, graph.integers(-1, ends.classes)])  # (N, C)
+    classes = _classes(graph, logits, ends.classes)  # (N, K)
+
+    seed = {"probability": _seed_of_log_odds, "logit": _seed_of_logit}[score]
+    gradient = Gradient(seed(graph, classes, logits, ends.classes), ends.classes)
+    _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient))
+    return _close(graph, feature, ends.classes)
+
+
+def _prepare(model: ModelProto) -> ModelProto:
+    """A copy in the contract's opset, none of whose tensors bears a name that the contract uses."""
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    if not OLDEST_OPSET <= opset <= OPSET:
+        raise ValueError(f"The model has opset {opset}; export it with opset {OPSET} ({OLDEST_OPSET} and up will do).")
+    ready = ModelProto()
+    ready.CopyFrom(model if opset == OPSET else version_converter.convert_version(model, OPSET))
+    for name in ("target", *OUTPUTS):
+        rename(ready, name, PREFIX + name)
+    stored = {tensor.name for tensor in ready.graph.initializer}
+    pictures = [each for each in ready.graph.input if each.name not in stored]
+    batch = pictures[0].type.tensor_type.shape.dim[0] if len(pictures) == 1 else None
+    if batch is None or batch.HasField("dim_value"):
+        raise ValueError("A classifier takes one input whose first size, the batch, is left open. Export it like that.")
+    batch.dim_param = "N"
+    del ready.graph.value_info[:]  # sizes named by the exporter; ONNX infers them again
+    return ready
+
+
+# Which classes are explained, and the gradient at the logits.
+
+
+def _classes(graph: Graph, logits: str, count: int) -> str:
+    """`target` with its ranks resolved: −1−j becomes the class with the j-th largest logit.
+
+    Ranked by logits, not by probabilities, which tie where they round to 0. Before OneHot, to which −1 would mean the
+    last class.
+    """
+    zero = graph.integers(0)
+    _, order = graph.add_two("TopK", [logits, graph.integers(count)], axis=-1)  # (N, C)
+    ranked = graph.add("Less", ["target", zero])
+    rank = graph.add("Where", [ranked, graph.add("Sub", [graph.integers(-1), "target"]), zero])
+    best = graph.add("GatherElements", [order, rank], axis=1)  # (N, C), (N, K) -> (N, K)
+    return graph.add("Where", [ranked, best, "target"], "classes")
+
+
+def _one_hot(graph: Graph, classes: str, count: int) -> str:
+    return graph.add("OneHot", [classes, graph.integers(count), graph.store(np.array([0, 1], np.float32))], axis=-1)
+
+
+def _seed_of_logit(graph: Graph, classes: str, _logits: str, count: int) -> str:
+    """∂z_c/∂z = e_c, as (N, K, C)."""
+    return _one_hot(graph, classes, count)
+
+
+def _seed_of_log_odds(graph: Graph, classes: str, logits: str, count: int) -> str:
+    """∂(z_c − log Σ_{i≠c} exp z_i)/∂z = e_c − softmax of the other classes, as (N, K, C)."""
+    hot = _one_hot(graph, classes, count)
+    row = graph.add("Unsqueeze", [logits, graph.integers(1)])  # (N, 1, C)
+    explained = graph.add("Cast", [hot], to=TensorProto.BOOL)
+    others = graph.add("Softmax", [graph.add("Where", [explained, graph.number(-np.inf), row])], axis=-1)
+    return graph.add("Sub", [hot, others])
+
+
+# One rule an operator: from the gradient by its output to the gradient by its input.
+
+
+def _same(_graph: Graph, _node: NodeProto, gradient: Gradient) -> Gradient:
+    """A vector stays one, however its axes of size 1 are folded or moved."""
+    return gradient
+
+
+def _dense(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x W: the gradient by x is g Wᵀ, with the weights that the forward pass already holds."""
+    weights, shape, out_first = dense_weights(graph, node)
+    if len(shape) != 2:  # a 1x1 convolution's kernel
+        weights = graph.add("Reshape", [weights, graph.integers(*shape[:2])])
+    product = _product(graph, gradient, weights, (shape[1] if out_first else shape[0]), transpose=not out_first)
+    alpha = attribute(node, "alpha", 1.0)
+    if alpha != 1.0:
+        product = graph.add("Mul", [product, graph.number(alpha)])
+    return Gradient(product, shape[1] if out_first else shape[0])
+
+
+def _shift(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x + b and y = x − b change nothing; y = b − x turns the sign."""
+    if _turns_sign(graph, node):
+        return Gradient(graph.add("Neg", [gradient.tensor]), gradient.width)
+    return gradient
+
+
+def _scale(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x · s, y = x / s, and a BatchNorm: y = x · γ / √(σ² + ε) + a constant."""
+    return Gradient(graph.add("Mul", [gradient.tensor, graph.store(factors(graph, node))]), gradient.width)
+
+
+def _gate(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x where it is not clipped: such entries pass, also as frameworks have it, the others and the bounds not."""
+    output = graph.add("Reshape", [node.output[0], graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
+    if node.op_type == "Relu":
+        passed = graph.add("Sign", [output])  # y is never negative: 1 or 0
+        return Gradient(graph.add("Mul", [gradient.tensor, passed]), gradient.width)
+    return _where_inside(graph, output, bounds(graph, node), gradient, ("Greater", "Less"))
+
+
+def _quantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y = x where an integer can hold it, its smallest and largest included (see `export.head.quantization`).
+
+    Read before it is rounded, which the output does not tell. A Reshape that changes nothing stands between x and its
+    two readers: onnxruntime computes a dense layer in 8 bits only if a single operator reads what it makes.
+    """
+    if not clips(graph, node):
+        return gradient
+    ends, values = bounds(graph, node), graph.pass_through(node)
+    values = graph.add("Reshape", [values, graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
+    return _where_inside(graph, values, ends, gradient, ("GreaterOrEqual", "LessOrEqual"))
+
+
+def _dequantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
+    """y follows x with slope 1, but where the integers of one scale are read with another."""
+    return gradient if np.all(factors(graph, node) == 1) else _scale(graph, node, gradient)
+
+
+def _where_inside(graph: Graph, values: str, ends: Clamp, gradient: Gradient, operators: tuple[str, str]) -> Gradient:
+    """The gradient of the entries whose values, (N, 1, width), lie between the ends."""
+    if not ends.clips:
+        return gradient
+    inside = [
+        graph.add(operator, [values, graph.store(end)])
+        for operator, end in zip(operators, ends, strict=True)
+        if end is not None
+    ]
+    both = graph.add("And", inside) if len(inside) == 2 else inside[0]
+    passed = graph.add("Cast", [both], to=TensorProto.FLOAT)
+    return Gradient(graph.add("Mul", [gradient.tensor, passed]), gradient.width)
+
+
+Rule = Callable[[Graph, NodeProto, Gradient], Gradient]
+RULES: Mapping[str, Rule] = MappingProxyType(
+    dict.fromkeys(SAME, _same)
+    | dict.fromkeys(DENSE, _dense)
+    | dict.fromkeys(SHIFT, _shift)
+    | dict.fromkeys(SCALE, _scale)
+    | dict.fromkeys(GATE, _gate)
+    | {"DequantizeLinear": _dequantize, "QuantizeLinear": _quantize}
+)
+
+
+def _product(graph: Graph, gradient: Gradient, weights: str, width: int, *, transpose: bool) -> str:
+    """The gradient (N, K, out) times weights (out, width), or times the transpose of weights (width, out)."""
+    if not transpose:
+        return graph.add("MatMul", [gradient.tensor, weights])
+    rows = graph.add("Reshape", [gradient.tensor, graph.integers(-1, gradient.width)])  # (N·K, out)
+    rows = graph.add("Gemm", [rows, weights], transB=1)
+    size = graph.add("Concat", [graph.add("Shape", ["classes"]), graph.integers(width)], axis=0)
+    return graph.add("Reshape", [rows, size], allowzero=1)  # K may be 0
+
+
+def _turns_sign(graph: Graph, node: NodeProto) -> bool:
+    return bool(node.op_type == "Sub" and node.input[1] == data_input(graph, node))
+
+
+# From the flattened vector to a channel of the map: the sum over its cells (see `export.head.tail`).
+
+
+def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient: Gradient) -> Gradient:
+    """The gradient summed over the map's cells, (N, K, channels).
+
+    The first layer's weights W1, the largest of many networks, are not read again for it: where nothing but constants
+    lies between it and the map, their sum over the cells is stored, a constant smaller by the number of cells.
+    """
+    last = max((place for place, node in enumerate(tail) if node.op_type in DENSE), default=None)
+    foldable = last is not None and not any(clips(graph, node) for node in tail[last:])
+    if feature.flattened.cells == 1 or not foldable:
+        for node in tail:
+            gradient = RULES[node.op_type](graph, node, gradient)
+        return _summed(graph, feature, gradient)
+    for node in tail[:last]:
+        gradient = RULES[node.op_type](graph, node, gradient)
+    weights = graph.store(_summed_weights(graph, feature.flattened, tail[last:]))
+    return Gradient(graph.add("MatMul", [gradient.tensor, weights]), feature.channels)
+
+
+def _summed(graph: Graph, feature: Feature, gradient: Gradient) -> Gradient:
+    cells, channels_last = feature.flattened
+    if cells == 1:
+        return gradient
+    sizes = (cells, feature.channels) if channels_last else (feature.channels, cells)
+    laid_out = graph.add("Reshape", [gradient.tensor, graph.integers(0, 0, *sizes)])
+    axis = graph.integers(2 if channels_last else 3)
+    return Gradient(graph.add("ReduceSum", [laid_out, axis], keepdims=0), feature.channels)
+
+
+def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) -> NDArray[np.float32]:
+    """The first dense layer and the constants before it as one matrix [out, channels], summed over the map's cells."""
+    name, _, out_first = dense_weights(graph, nodes[0])
+    weights = graph.constant(name)
+    assert weights is not None
+    weights = weights.T if out_first else weights  # (cells·channels, out)
+    gain = np.full(len(weights), attribute(nodes[0], "alpha", 1.0), np.float64)
+    for node in nodes[1:]:
+        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if node.op_type in FACTORS else 1
+    cells, channels_last = flattened
+    channels = len(weights) // cells
+    summed = np.zeros((channels, weights.shape[1]))
+    for cell in range(cells):  # one cell at a time in float64: the whole of VGG16's would take 800 MB
+        rows = slice(cell * channels, (cell + 1) * channels) if channels_last else slice(cell, None, cells)
+        summed += gain[rows, None] * weights[rows]
+    return summed.T.astype(np.float32)
+
+
+# What is drawn.
+
+
+def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient) -> None:
+    """heatmap = relu(Σ_k α_k A_k) / max, all zero where that maximum is."""
+    cells = feature.height * feature.width
+    alpha = graph.add("Mul", [gradient.tensor, graph.number(1 / cells)])  # (N, K, channels)
+    if feature.channels_last:
+        columns = graph.add("Reshape", [feature.tensor, graph.integers(0, cells, feature.channels)])
+        columns = graph.add("Transpose", [columns], perm=[0, 2, 1])
+    else:
+        columns = graph.add("Reshape", [feature.tensor, graph.integers(0, feature.channels, cells)])
+    maps = graph.add("Relu", [graph.add("MatMul", [alpha, columns])])  # (N, K, H·W)
+    peak = graph.add("ReduceMax", [maps], axes=[2], keepdims=1)  # (N, K, 1)
+    alive = graph.add("Greater", [peak, graph.number(0)])
+    shown = graph.add("Div", [maps, graph.add("Where", [alive, peak, graph.number(1)])])
+    graph.add("Reshape", [shown, graph.integers(0, 0, feature.height, feature.width)], "heatmaps")
+    graph.add("Squeeze", [peak, graph.integers(2)], "evidence")
+
+
+def _close(graph: Graph, feature: Feature, count: int) -> ModelProto:
+    """Declare the contract's tensors and return the finished model."""
+    model = graph.model
+    sizes: dict[str | int, str | int] = {"C": count, "h": feature.height, "w": feature.width}
+    kinds = {"tensor(float)": TensorProto.FLOAT, "tensor(int64)": TensorProto.INT64}
+    model.graph.input.append(helper.make_tensor_value_info("target", TensorProto.INT64, ["N", "K"]))
+    del model.graph.output[:]
+    for name, (kind, shape) in OUTPUTS.items():
+        fixed = [sizes.get(size, size) for size in shape]
+        model.graph.output.append(helper.make_tensor_value_info(name, kinds[kind], fixed))
+    model.ir_version = IR_VERSION
+    return model

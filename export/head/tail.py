@@ -1,0 +1,358 @@
+"""Finds a classifier's tail: its logits, its last feature map, and the operators between the two.
+
+The tail has two parts. Next to the logits everything is a vector a picture: dense layers, gates, scales. Before them
+lies what turns the feature map into that vector: poolings and a flattening. `grad_cam` goes back through the first
+part operator by operator; the second part needs no operator at all, for this reason: raising a whole channel of the
+feature map by δ raises each of its pooled cells by δ, so
+
+    Σ over the map's cells of ∂y/∂A_kij = Σ over the pooled cells of ∂y/∂P_kp
+
+and Grad-CAM's α_k is the left side divided by H·W. It holds for average pooling that counts no padding, and for max
+pooling of any window, stride, overlap and padding: each pooled cell is one cell of the map (padding, −∞, is never the
+largest). Where several cells tie for the largest, frameworks send the gradient to one or share it out; the sum is the
+same, so ties change nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto
+
+from whycam.export.head.onnx_graph import Graph, attribute
+from whycam.export.head.quantization import MOVES, Clamp, clamp, rescaling
+
+SAME = MOVES
+"""Operators that keep a vector's entries and their order."""
+DENSE = frozenset(("Conv", "Gemm", "MatMul"))
+SHIFT = frozenset(("Add", "Sub"))
+SCALE = frozenset(("BatchNormalization", "Div", "Mul"))
+GATE = frozenset(("Clip", "Relu"))
+QUANTIZATION = frozenset(("DequantizeLinear", "QuantizeLinear"))
+RULED = SAME | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
+"""What may stand between the flattened feature map and the logits."""
+REDUCTIONS = ("ReduceMean", "ReduceMax")
+POOLINGS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", *REDUCTIONS)
+KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
+"""Operators that keep a feature map's axes and their order."""
+ELEMENTWISE = KEEP_PLACE | SHIFT | SCALE | GATE | {"Concat", "Elu", "HardSwish", "LeakyRelu", "Sigmoid", "Sum", "Tanh"}
+DOMAINS = ("", "ai.onnx")
+"""Where these names are ONNX's own operators; elsewhere they may mean something else."""
+CHANNELS_FIRST = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "PRelu", *POOLINGS[:4]))
+"""Operators whose channels are their second axis by definition."""
+
+
+class UnsupportedTail(ValueError):
+    """A classifier that the closed form does not cover: names the operator and the node at which the walk ended."""
+
+    def __init__(self, node: NodeProto | None, reason: str) -> None:
+        where = f"{node.op_type} '{node.name or node.output[0]}'" if node else "the network's input"
+        self.operator = node.op_type if node else None
+        self.node = node.name if node else None
+        super().__init__(
+            f"No closed-form Grad-CAM through {where}: {reason}. Behind its last feature map a classifier may pool "
+            f"({', '.join(POOLINGS)}), flatten, and have any of {', '.join(sorted(RULED))}, then Softmax or nothing."
+        )
+
+
+class Ends(NamedTuple):
+    """Where a classifier ends: its logits and probabilities, and how many classes they have."""
+
+    logits: str
+    probabilities: str | None
+    """None where the network ends in logits."""
+    classes: int
+
+
+class Flattened(NamedTuple):
+    """The vector that the feature map becomes: (cells, channels), or (channels, cells), row by row."""
+
+    cells: int
+    """What pooling left of the map's cells; 1 behind a global pooling."""
+    channels_last: bool
+
+
+class Feature(NamedTuple):
+    """The last feature map: a tensor [N, channels, height, width], or [N, height, width, channels]."""
+
+    tensor: str
+    channels: int
+    height: int
+    width: int
+    channels_last: bool
+    flattened: Flattened
+
+
+def find_ends(graph: Graph) -> Ends:
+    """The logits and probabilities of a classifier, or of an explainable model."""
+    output = next((each.name for each in graph.model.graph.output if each.name == "scores"), None)
+    if output is None:
+        if len(graph.model.graph.output) != 1:
+            names = [each.name for each in graph.model.graph.output]
+            raise ValueError(f"A classifier has one output, its scores; this model has {len(names)}: {names}.")
+        output = graph.model.graph.output[0].name
+    tensor = output
+    while (node := graph.producer(tensor)) is not None and node.op_type in SAME | QUANTIZATION:
+        tensor = node.input[0]
+    softmax = node if node is not None and node.op_type == "Softmax" else None
+    logits = softmax.input[0] if softmax else output
+    shape = graph.shape(logits) or []
+    sizes = [size for size in shape[1:] if size != 1]
+    if len(sizes) != 1 or sizes[0] is None:
+        raise ValueError(f"The scores of a classifier are [N, C] with 2 or more classes, these are {shape}.")
+    if softmax and shape[attribute(softmax, "axis", -1)] != sizes[0]:
+        raise UnsupportedTail(softmax, "it does not run over the classes")
+    return Ends(logits, softmax.output[0] if softmax else None, sizes[0])
+
+
+def find_feature(model: ModelProto) -> Feature:
+    """The last feature map of a classifier, or of an explainable model."""
+    graph = Graph(model)
+    return find_tail(graph, find_ends(graph))[0]
+
+
+def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
+    """The last feature map, and the nodes between its flattened vector and the logits, the last first.
+
+    Raises `UnsupportedTail` where there is none, or where a node's gradient is not known from its weights and its
+    output.
+    """
+    tail: list[NodeProto] = []
+    tensor, width = ends.logits, ends.classes
+    while not _is_map(graph, tensor):
+        node = graph.producer(tensor)
+        if node is None:
+            raise UnsupportedTail(None, "the walk met no feature map")
+        if node.op_type in POOLINGS:
+            break
+        if node.op_type not in RULED or node.domain not in DOMAINS:
+            raise UnsupportedTail(node, "there is no rule for this operator")
+        width = _input_width(graph, node, width)
+        tail.append(node)
+        tensor = data_input(graph, node)
+    return _find_feature(graph, tensor, width), tail
+
+
+def data_input(graph: Graph, node: NodeProto) -> str:
+    """The one input of a tail's node that a gradient goes back to; raises `UnsupportedTail` where there are more."""
+    # Further inputs of these are shapes, axes and rates. tf2onnx computes the shape from the batch's, by Shape, Gather,
+    # Slice, Concat and Cast: it depends on the pictures' number, not on the pictures.
+    moving = [node.input[0]] if node.op_type in SAME else graph.moving(node)
+    if len(moving) != 1:
+        raise UnsupportedTail(node, f"{len(moving)} of its inputs depend on the picture, it should be one")
+    return moving[0]
+
+
+def dense_weights(graph: Graph, node: NodeProto) -> tuple[str, list[int], bool]:
+    """The weights of a dense layer, their shape, and whether they are stored [out, in]."""
+    name = node.input[1]
+    shape = graph.shape(name)
+    if not graph.fixed(name) or graph.fixed(node.input[0]) or shape is None:
+        raise UnsupportedTail(node, "its second input should be constant weights, and only that")
+    sizes = [size for size in shape if size is not None]
+    if node.op_type == "Conv":
+        plain = len(sizes) == 4 and sizes[2:] == [1, 1] and attribute(node, "group", 1) == 1
+        if not plain or any(attribute(node, "pads", [0])) or attribute(node, "strides", [1, 1]) != [1, 1]:
+            raise UnsupportedTail(node, "behind the feature map a convolution should be a plain 1x1 one")
+        return name, sizes, True
+    if len(sizes) != 2 or attribute(node, "transA", 0):
+        raise UnsupportedTail(node, f"it should multiply rows with a matrix, not with weights {sizes}")
+    return name, sizes, bool(attribute(node, "transB", 0))
+
+
+def bounds(graph: Graph, node: NodeProto) -> Clamp:
+    """What a Clip, Relu or QuantizeLinear limits its input to."""
+    if node.op_type == "QuantizeLinear":
+        return clamp(graph, node)
+    if node.op_type == "Relu":
+        return Clamp(np.zeros(1, np.float32), None)
+    low, high = (graph.constant(name) if name else None for name in (*node.input[1:], "", "")[:2])
+    return Clamp(low, high)
+
+
+def clips(graph: Graph, node: NodeProto) -> bool:
+    """Whether a node stops the gradient of some entries, depending on the picture."""
+    return node.op_type in GATE | {"QuantizeLinear"} and bounds(graph, node).clips
+
+
+def factors(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
+    """What a node multiplies its vector by: one number, or one for each entry."""
+    if node.op_type == "DequantizeLinear":
+        found = rescaling(graph, node)
+        assert found is not None
+        return found
+    if node.op_type == "BatchNormalization":
+        scale, _, _, variance = (graph.constant(name) for name in node.input[1:5])
+        assert scale is not None
+        assert variance is not None
+        return np.asarray(scale / np.sqrt(variance + attribute(node, "epsilon", 1e-5)), np.float32)
+    value = next(value for name in node.input if (value := graph.constant(name)) is not None)
+    value = value.reshape(-1)
+    return np.asarray(1 / value if node.op_type == "Div" else value, np.float32)
+
+
+def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
+    """How many entries a picture's input of a tail node has, where its output has `width`; checks the node."""
+    kind = node.op_type
+    if kind in DENSE:
+        _, shape, out_first = dense_weights(graph, node)
+        out, into = shape[:2] if out_first else shape[1::-1]
+        if out != width:
+            raise UnsupportedTail(node, f"it makes {out} numbers of which {width} are used")
+        return into
+    if kind == "Transpose" and graph.shape(node.input[0]) is None:
+        raise UnsupportedTail(node, "the shape of what it moves is not known")
+    if kind in ("BatchNormalization", "Dropout") and _trains(graph, node):
+        raise UnsupportedTail(node, "it is set to training; export the network for inference")
+    constants = node.input[1:] if kind in GATE | QUANTIZATION | {"BatchNormalization"} else ()
+    if not all(graph.fixed(name) for name in constants if name):
+        raise UnsupportedTail(node, "all but its first input should be constants")
+    if kind in QUANTIZATION:
+        _check_quantization(graph, node, width)
+    if kind in SHIFT | SCALE:
+        if kind == "Div" and data_input(graph, node) != node.input[0]:
+            raise UnsupportedTail(node, "it divides by what depends on the picture")
+        for name in node.input:
+            value = graph.constant(name) if graph.fixed(name) else None
+            if value is not None and value.size not in (1, width):
+                raise UnsupportedTail(node, f"its constant has {value.size} entries for {width} numbers")
+    return width
+
+
+def _check_quantization(graph: Graph, node: NodeProto, width: int) -> None:
+    scale = graph.constant(node.input[1])
+    if scale is None or scale.size not in (1, width):
+        raise UnsupportedTail(node, f"it has {0 if scale is None else scale.size} scales for {width} numbers")
+    if node.op_type == "DequantizeLinear" and rescaling(graph, node) is None:
+        maker = graph.producer(node.input[0])
+        source = maker.op_type if maker else "an input"
+        raise UnsupportedTail(node, f"its integers come from {source}, not from a QuantizeLinear")
+
+
+def _trains(graph: Graph, node: NodeProto) -> bool:
+    if node.op_type == "BatchNormalization":
+        return bool(attribute(node, "training_mode", 0))
+    given = node.input[2] if len(node.input) == 3 else ""
+    return given != "" and (not graph.fixed(given) or bool(np.any(graph.constant(given))))
+
+
+# The feature map.
+
+
+def _is_map(graph: Graph, tensor: str) -> bool:
+    """Whether a tensor has more than one axis for each picture: a map, still to be flattened."""
+    shape = graph.shape(tensor)
+    return shape is not None and len(shape) > 2 and sum(size != 1 for size in shape[1:]) > 1
+
+
+def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
+    """The feature map of which `tensor`, flattened, is the tail's vector of that width."""
+    path = _path(graph, tensor)
+    source = path[-1].input[0] if path else tensor
+    end = path[-1] if path else graph.producer(tensor)
+    maker = graph.producer(source)
+    if maker is not None and maker.op_type == "QuantizeLinear":
+        raise UnsupportedTail(maker, "the map behind it consists of integers")
+    if maker is not None and maker.op_type == "Pad":
+        raise UnsupportedTail(maker, "the heatmap would cover its padding as well as the picture")
+    first = _channel_axis(graph, path, source)
+    shape = graph.shape(source) or []
+    sizes = [size for size in shape[1:] if size is not None]
+    if len(shape) != 4 or len(sizes) != 3 or first not in (1, 3):
+        raise UnsupportedTail(end, f"its feature map {shape} should have channels, height and width of fixed size")
+    channels = sizes.pop(first - 1)
+    place = first
+    for node in reversed(path):
+        if node.op_type == "Transpose":
+            place = _order(node).index(place)
+        elif node.op_type in POOLINGS and place != _pooled_axis(graph, node):
+            raise UnsupportedTail(node, "it pools over channels")
+    flat = graph.shape(tensor) or []
+    if _is_map(graph, tensor) and place not in (1, len(flat) - 1):
+        raise UnsupportedTail(end, f"its channels are axis {place} of {flat} where it is flattened")
+    cells = int(np.prod([size or 0 for size in flat[1:]])) // channels
+    if cells * channels != width:
+        raise UnsupportedTail(end, f"it gives {cells * channels} numbers of which {width} are used")
+    return Feature(source, channels, sizes[0], sizes[1], first == 3, Flattened(cells, place != 1))
+
+
+def _path(graph: Graph, tensor: str) -> list[NodeProto]:
+    """The nodes between the feature map and `tensor`, the last first: all poolings, and what lies between them.
+
+    Before the first pooling, or where there is none, only moved axes are undone: the map is drawn as the network has
+    it, and stays an 8-bit one in a quantized network. A quantization that clips ends the path as a ReLU does.
+    """
+    path: list[NodeProto] = []
+    kept = 0
+    while (node := graph.producer(tensor)) is not None and node.domain in DOMAINS:
+        if node.op_type in POOLINGS:
+            _pooled_axis(graph, node)
+        elif node.op_type not in KEEP_PLACE | {"Transpose"} or not _keeps_values(graph, node):
+            break
+        path.append(node)
+        tensor = node.input[0]
+        if node.op_type in POOLINGS or (node.op_type in ("Identity", "Transpose") and kept == len(path) - 1):
+            kept = len(path)
+    return path[:kept]
+
+
+def _keeps_values(graph: Graph, node: NodeProto) -> bool:
+    """Whether the gradient by every cell of a map passes a node that keeps its place, unchanged."""
+    if node.op_type == "Dropout" and _trains(graph, node):
+        raise UnsupportedTail(node, "it is set to training; export the network for inference")
+    if node.op_type == "DequantizeLinear":
+        factor = rescaling(graph, node)
+        return factor is not None and bool(np.all(factor == 1))
+    return not clips(graph, node)
+
+
+def _pooled_axis(graph: Graph, node: NodeProto) -> int:
+    """The axis of a pooling's channels; raises `UnsupportedTail` where it does more than pool height and width."""
+    shape = graph.shape(node.input[0])
+    if shape is None or len(shape) != 4:
+        raise UnsupportedTail(node, f"it should pool a feature map with four axes, this one is {shape}")
+    if node.op_type in REDUCTIONS:
+        spatial = sorted(axis % 4 for axis in attribute(node, "axes", range(4)))
+        if spatial not in ([2, 3], [1, 2]):
+            raise UnsupportedTail(node, f"it should pool over height and width, it does over axes {spatial}")
+        return 1 if spatial == [2, 3] else 3
+    padded = any(attribute(node, "pads", [0])) or attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
+    counted = node.op_type == "AveragePool" and attribute(node, "count_include_pad", 0)
+    if counted and (padded or attribute(node, "ceil_mode", 0)):
+        raise UnsupportedTail(node, "it counts padding, so cells at the border weigh less")
+    return 1
+
+
+def _channel_axis(graph: Graph, path: list[NodeProto], source: str) -> int | None:
+    """The axis of the feature map's channels: as its pooling has them, or else as the operator that made it."""
+    axis = None
+    for node in path:
+        if node.op_type in POOLINGS:
+            axis = _pooled_axis(graph, node)
+        elif node.op_type == "Transpose" and axis is not None:
+            axis = _order(node)[axis]
+    if axis is not None:
+        return axis
+    moves = []
+    while (node := graph.producer(source)) is not None and node.op_type not in CHANNELS_FIRST:
+        if node.op_type == "Transpose":
+            moves.append(_order(node))
+        elif node.op_type not in ELEMENTWISE:
+            return None
+        source = next((name for name in graph.moving(node) if len(graph.shape(name) or []) == 4), "")
+    if node is None:
+        return None
+    axis = 1
+    for order in reversed(moves):
+        axis = order.index(axis)
+    return axis
+
+
+def _order(node: NodeProto) -> list[int]:
+    """The axes of a transposed map: entry i is the axis of the input that becomes axis i."""
+    order: list[int] = list(attribute(node, "perm", [3, 2, 1, 0]))
+    if len(order) != 4 or order[0] != 0:
+        raise UnsupportedTail(node, f"it moves the axes {order}, the pictures' axis among them")
+    return order

@@ -1,0 +1,1 @@
+"""The networks that whycam itself turns into model files."""

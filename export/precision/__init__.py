@@ -1,0 +1,1 @@
+"""Models in half precision and in 8 bits."""

@@ -1,0 +1,46 @@
+"""Stores a model's weights in half precision: a file of half the size that still computes in float32."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from whycam.export.head.onnx_graph import PREFIX
+
+SMALLEST = 2048
+"""Weights with fewer entries (biases, scales, thin kernels) stay as they are: there is nothing to gain."""
+
+
+def rounded(value: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weights as a file in half precision holds them; raises `ValueError` beyond what it holds (65504)."""
+    if value.size < SMALLEST:
+        return value
+    if np.abs(value).max() > np.finfo(np.float16).max:
+        raise ValueError("The weights hold values beyond half precision (65504); store them in float32.")
+    return value.astype(np.float16).astype(np.float32)
+
+
+def store_half(model: ModelProto) -> ModelProto:
+    """A copy of a plain classifier whose float32 weights are stored as float16 and cast to float32 when it is loaded.
+
+    Before the head is appended, so that the head's own constants are made from the weights as they are stored. Raises
+    `ValueError` for a weight beyond what half precision holds (65504), and for a model that has a head already.
+    """
+    if any(output.name == "heatmaps" for output in model.graph.output):
+        raise ValueError("This model has a CAM head. Store the classifier in half precision, then append the head.")
+    ready = ModelProto()
+    ready.CopyFrom(model)
+    graph = ready.graph
+    casts = []
+    for tensor in graph.initializer:
+        if tensor.data_type != TensorProto.FLOAT or int(np.prod(tensor.dims)) < SMALLEST:
+            continue
+        value = rounded(numpy_helper.to_array(tensor)).astype(np.float16)
+        name, stored = tensor.name, f"{PREFIX}half/{tensor.name}"
+        tensor.CopyFrom(numpy_helper.from_array(value, stored))
+        casts.append(helper.make_node("Cast", [stored], [name], f"{PREFIX}float/{name}", to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return ready

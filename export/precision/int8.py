@@ -1,0 +1,164 @@
+"""Quantizes a classifier to 8-bit integers for the processor: its convolutions, and its first and largest dense layer.
+
+The layers behind that one and the CAM head stay in float32. They cost little, and the gates that the head reads are
+then those of real numbers. Static, per channel, in onnxruntime's QDQ form.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.quant_utils import add_pre_process_metadata
+
+from whycam.export.head.onnx_graph import Graph
+from whycam.export.head.tail import DENSE, find_ends, find_tail
+from whycam.export.verify.agreement import BATCH, Disagreement
+from whycam.stream.inference.explainer import Explainer
+
+WORST_CORRELATION = 0.95
+"""Of the heatmaps' mean correlation with those of float32; a model below is of no use."""
+WORTHWHILE = 1.2
+"""Times as fast as float32; a model that gains less is called not worth its loss."""
+PAIRS = 9
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def store(plain: ModelProto, path: Path) -> None:
+    """Write a plain classifier for `quantize`, marked as one that onnxruntime's own preparation would not change."""
+    add_pre_process_metadata(plain)
+    onnx.save(plain, path)
+
+
+def quantize(plain: Path, pictures: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO) -> ModelProto:
+    """The plain classifier of a file in 8 bits, its ranges the average of those that its tensors have on `pictures`.
+
+    Pictures are (N, H, W, 3). A tensor has 256 levels. Spread up to the one largest value that any picture gives, they
+    are too coarse for all the others; so a few values of a few pictures are cut off instead.
+    """
+    graph = Graph(onnx.load(plain))
+    _, tail = find_tail(graph, find_ends(graph))
+    first = next(node for node in reversed(tail) if node.op_type in DENSE)
+    kept = [node.name for node in tail if node is not first]
+    del graph
+    with tempfile.TemporaryDirectory(dir=plain.parent) as folder:
+        path = Path(folder) / "quantized.onnx"
+        quantize_static(
+            plain,
+            path,
+            _Pictures(pictures),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu"],
+            per_channel=True,
+            # Where 8-bit products are added in 16 bits they saturate, unless weights leave a bit unused.
+            reduce_range=not adds_in_32_bits(cpuinfo),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=kept,
+            extra_options={"CalibMovingAverage": True, "OpTypesToExcludeOutputQuantization": ["Gemm", "MatMul"]},
+        )
+        return onnx.load(path)
+
+
+def adds_in_32_bits(cpuinfo: Path = CPUINFO) -> bool:
+    """Whether the processor has VNNI, which adds 8-bit products in 32 bits; False where that cannot be read."""
+    try:
+        text = cpuinfo.read_text("ascii", errors="replace")
+    except OSError:
+        return False
+    flags = next((line.split(":")[1].split() for line in text.splitlines() if line.startswith("flags")), [])
+    return bool({"avx512_vnni", "avx_vnni"} & set(flags))
+
+
+class _Pictures(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carries no types
+    """Feeds pictures to the calibration, one at a time."""
+
+    def __init__(self, pictures: NDArray[np.uint8]) -> None:
+        self._rows: Iterator[NDArray[np.uint8]] = (pictures[row : row + 1] for row in range(len(pictures)))
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        row = next(self._rows, None)
+        return None if row is None else {"image": row}
+
+
+class Fidelity(NamedTuple):
+    """How a quantized model compares with the model that it was made from."""
+
+    speed: float
+    """How many times as fast, median of interleaved pairs on this computer."""
+    correlation: float
+    """Of the heatmaps of the same classes, mean over the maps that are not empty in both."""
+    tenth: float
+    """The 10th percentile of those."""
+    same_best: float
+    """Share of the pictures in which both have the same best class."""
+
+    def check(self) -> None:
+        """Raise `Disagreement` where the heatmaps are not those of float32 any more."""
+        if not self.correlation >= WORST_CORRELATION:
+            raise Disagreement(
+                f"In 8 bits the heatmaps correlate {self.correlation:.3f} with those of float32; at least "
+                f"{WORST_CORRELATION} is of use. Calibrate with pictures of what it will see: --calibrate-with DIR"
+            )
+
+    def __str__(self) -> str:
+        text = (
+            f"8 bits against float32: {self.speed:.2f} times as fast, heatmaps correlate {self.correlation:.3f} "
+            f"(10th percentile {self.tenth:.3f}), the best class is the same in {self.same_best:.0%} of the pictures"
+        )
+        # Some processors multiply 8-bit integers no faster than real numbers, AMD's first EPYC for one.
+        return (
+            text if self.speed >= WORTHWHILE else f"{text}. This processor gains too little: float32 serves it better"
+        )
+
+
+def compare_with_float(quantized: Path, original: Path, pictures: NDArray[np.uint8]) -> Fidelity:
+    """Run two explainable models on pictures (N, H, W, 3) and compare the heatmaps of the original's best class."""
+    explainers = Explainer(original), Explainer(quantized)
+    maps, best = [], []
+    for start in range(0, len(pictures), BATCH):
+        batch = pictures[start : start + BATCH]
+        theirs = explainers[0].explain(batch, [-1])
+        ours = explainers[1].explain(batch, theirs.classes)
+        maps.append((ours.heatmaps, theirs.heatmaps))
+        best.append(ours.scores.argmax(1) == theirs.scores.argmax(1))
+    found = correlations(*(np.concatenate(each) for each in zip(*maps, strict=True)))
+    same = np.concatenate(best)
+    return Fidelity(
+        _speed(*explainers, pictures[:1]),
+        float(found.mean()) if found.size else float("nan"),
+        float(np.percentile(found, 10)) if found.size else float("nan"),
+        float(same.mean()),
+    )
+
+
+def correlations(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Pearson's correlation of each pair of maps (N, K, h, w): 0 with an empty map; two empty ones are left out."""
+    first, second = (maps.reshape(-1, maps.shape[2] * maps.shape[3]).astype(np.float64) for maps in (ours, theirs))
+    kept = first.any(1) | second.any(1)
+    first, second = (maps[kept] - maps[kept].mean(1, keepdims=True) for maps in (first, second))
+    spread = np.sqrt((first**2).sum(1) * (second**2).sum(1))
+    found = np.zeros(len(first))
+    np.divide((first * second).sum(1), spread, out=found, where=spread > 0)
+    return found
+
+
+def _speed(original: Explainer, quantized: Explainer, picture: NDArray[np.uint8]) -> float:
+    ratios = []
+    for pair in range(PAIRS + 1):
+        times = []
+        for explainer in (original, quantized):
+            start = perf_counter()
+            explainer.explain(picture, [-1])
+            times.append(perf_counter() - start)
+        if pair:  # the first warms up
+            ratios.append(times[0] / times[1])
+    return float(np.median(ratios))

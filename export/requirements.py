@@ -1,0 +1,26 @@
+"""What an export needs beyond whycam itself."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from whycam.stream.inference.explainer import RuntimeMissing
+
+PACKAGES = ("onnx", "keras", "tensorflow", "tf2onnx")
+
+
+class ExportMissing(RuntimeMissing):
+    """A package that the export needs is not installed."""
+
+
+def check_needs(*packages: str) -> None:
+    """Raise `ExportMissing` where one of these is not installed, of all unless told otherwise.
+
+    It imports none of them, which takes seconds.
+    """
+    missing = [package for package in packages or PACKAGES if find_spec(package) is None]
+    if missing:
+        raise ExportMissing(
+            f"To export a model, whycam needs {', '.join(missing)}. Install it with: pip install 'whycam[export]' "
+            "(Python 3.11 to 3.13; in a copy of the sources: make setup)."
+        )

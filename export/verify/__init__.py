@@ -1,0 +1,1 @@
+"""Holds a model file against references that share no code with it."""

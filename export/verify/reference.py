@@ -1,0 +1,227 @@
+"""Grad-CAM by definition, in float64: the gradient at every cell of the feature map, averaged, by backpropagation.
+
+It shares no code with the head, neither the search for the tail nor a rule: it takes the feature map that the model
+file names, evaluates whatever lies between it and the logits operator by operator (`operators`), and goes back
+through all of it, poolings and flattening included, to every cell.
+
+What the forward pass decided (which cell was the largest, which unit was clipped, which value an 8-bit integer could
+not hold) is taken from the network's own activations: a unit within float32's rounding of zero may fall on the other
+side in another calculation, and then every map moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, numpy_helper
+
+from whycam.export.verify.operators import Array, Floats, Step, apply, attributes
+from whycam.models.contract import Score
+
+Activations = Mapping[str, Array]
+
+CLIPPING = ("Clip", "Relu")
+"""Operators whose output shows which units pass."""
+CHOOSING = ("GlobalMaxPool", "MaxPool", "QuantizeLinear", "ReduceMax")
+"""Operators whose input shows what they chose or could not hold."""
+SHAPING = ("Reshape", "Squeeze", "Unsqueeze")
+"""Operators whose second input is a shape or axes, which no gradient goes to."""
+CHANNELS_SECOND = ("AveragePool", "BatchNormalization", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
+"""Operators whose input and output have their channels as second axis by definition."""
+BEHIND_SOFTMAX = ("DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", *SHAPING)
+"""What may stand between a softmax and the output `scores`."""
+
+
+class Evaluated(NamedTuple):
+    """A node at work: how a gradient goes back through it, and the output that the network itself had."""
+
+    node: NodeProto
+    step: Step
+    output: Array
+
+
+class Reference:
+    """The part of an explainable model between its feature map and its logits, and Grad-CAM through it.
+
+    `feature` is the map's tensor, as the model's contract names it. Raises `ValueError` where the model has no such
+    tensor, or its scores do not follow from it by a softmax.
+    """
+
+    def __init__(self, model: ModelProto, feature: str) -> None:
+        self.feature = feature
+        self._producers = {output: node for node in model.graph.node for output in node.output}
+        self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
+        self._changing = _followers(model, {each.name for each in model.graph.input} - set(self._stored))
+        if feature not in self._producers:
+            raise ValueError(f"The model's metadata names the feature map '{feature}'; its graph has no such tensor.")
+        self.logits = self._find_logits()
+        self._nodes = self._between(model)
+        self._moving = {feature} | {output for node in self._nodes for output in node.output}
+        heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
+        self._grid = tuple(size.dim_value for size in heatmaps.type.tensor_type.shape.dim)[2:]
+
+    @property
+    def needed(self) -> list[str]:
+        """The tensors whose values, seen in the network at work, the other methods are to be given."""
+        names = [self.feature, self.logits]
+        for node in self._nodes:
+            names += [name for name in _carriers(node) if name in self._changing - self._moving]
+            names += node.output[:1] if node.op_type in CLIPPING or self._shaped_by_batch(node) else ()
+            names += node.input[:1] if node.op_type in CHOOSING else ()
+        return list(dict.fromkeys(names))
+
+    @property
+    def rounds(self) -> bool:
+        """Whether values are rounded to integers on the way, as in an 8-bit network."""
+        return any(node.op_type == "QuantizeLinear" for node in self._nodes)
+
+    def gates(self, seen: Activations) -> list[NDArray[np.bool_]]:
+        """Which entries pass each ReLU and Clip on the way, (N, width), the first layer's first."""
+        gates = []
+        for node, step, output in self._evaluate(seen):
+            if node.op_type in CLIPPING:
+                passed = step.back[0](np.ones((1, *output.shape)), output)
+                gates.append(passed.reshape(len(output), -1) > 0)
+        return gates
+
+    def deviation(self, seen: Activations) -> float:
+        """How far what was seen is from what is evaluated here, each tensor from those seen before it.
+
+        The largest difference over all tensors, relative to the tensor's largest value.
+        """
+        worst = 0.0
+        for _, step, output in self._evaluate(seen):
+            largest = max(float(np.abs(output).max(initial=0)), float(np.finfo(np.float32).tiny))
+            worst = max(worst, float(np.abs(output - step.value).max(initial=0)) / largest)
+        return worst
+
+    def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score) -> Floats:
+        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N pictures."""
+        logits = seen[self.logits].astype(np.float64)
+        seed = {"probability": _log_odds, "logit": _logit}[score](logits.reshape(len(classes), -1), classes)
+        gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
+        maps = seen[self.feature].astype(np.float64)
+        if self._channels_last(maps):
+            maps, gradient = maps.transpose(0, 3, 1, 2), gradient.transpose(0, 1, 4, 2, 3)
+        alpha = gradient.mean((3, 4))  # (K, N, channels, h, w) -> (K, N, channels)
+        return normalised(np.maximum(np.einsum("knc,nchw->nkhw", alpha, maps, optimize=True), 0))
+
+    def _back(self, seen: Activations, seed: Floats) -> Floats:
+        """The gradient by the feature map, (K, N, …), from that by the logits."""
+        gradients = {self.logits: seed}
+        for node, step, output in reversed(self._evaluate(seen)):
+            gradient = gradients.pop(node.output[0])
+            for place, name in enumerate(_carriers(node)):
+                if name in self._moving:
+                    found = step.back[place](gradient, output)
+                    gradients[name] = gradients[name] + found if name in gradients else found
+        return gradients[self.feature]
+
+    def _evaluate(self, seen: Activations) -> list[Evaluated]:
+        """Every node on the way; where a tensor was seen, what follows starts from what was seen."""
+        values: dict[str, Array] = {name: np.asarray(value, np.float64) for name, value in seen.items()}
+        done = []
+        for node in self._nodes:
+            names = node.input[:1] if self._shaped_by_batch(node) else node.input
+            inputs = [values[name] if name in values else self._constant(name) for name in names]
+            if len(inputs) < len(node.input):
+                inputs.append(np.array(values[node.output[0]].shape))
+            step = apply(node, inputs)
+            done.append(Evaluated(node, step, values.setdefault(node.output[0], step.value)))
+        return done
+
+    def _constant(self, name: str) -> Array | None:
+        """The value of a tensor that no picture changes; None for an input that is left out."""
+        if name in self._stored:
+            return np.asarray(numpy_helper.to_array(self._stored[name]))
+        if not name:
+            return None
+        node = self._producers[name]
+        return apply(node, [self._constant(each) for each in node.input]).value
+
+    def _shaped_by_batch(self, node: NodeProto) -> bool:
+        """Whether a node's shape is computed from the number of pictures, as tf2onnx writes it."""
+        return node.op_type in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
+
+    # What is found in the graph.
+
+    def _find_logits(self) -> str:
+        node = self._producers.get("scores")
+        while node is not None and node.op_type in BEHIND_SOFTMAX:
+            node = self._producers.get(node.input[0])
+        if node is None or node.op_type != "Softmax":
+            found = f"{node.op_type} '{node.name}'" if node else "nothing"
+            raise ValueError(f"A model's scores should come from a Softmax, these come from {found}.")
+        return str(node.input[0])
+
+    def _between(self, model: ModelProto) -> list[NodeProto]:
+        """The nodes on any way from the feature map to the logits, in the order of their evaluation."""
+        behind = _followers(model, {self.feature}) - {self.feature}
+        wanted, nodes = {self.logits}, []
+        for node in reversed(model.graph.node):
+            if not wanted.isdisjoint(node.output) and not behind.isdisjoint(node.output):
+                wanted.update(_carriers(node))
+                nodes.append(node)
+        if not nodes and self.logits != self.feature:
+            raise ValueError(f"The logits '{self.logits}' do not follow from the feature map '{self.feature}'.")
+        return nodes[::-1]
+
+    def _channels_last(self, maps: Array) -> bool:
+        """Whether a map's channels are its last axis: by the size of the heatmaps, else by what made it."""
+        if maps.ndim != 4 or self._grid not in (maps.shape[1:3], maps.shape[2:]):
+            raise ValueError(
+                f"The heatmaps are {self._grid}; the feature map '{self.feature}' is {maps.shape[1:]} a picture, which "
+                "has no such height and width."
+            )
+        if maps.shape[1:3] != maps.shape[2:]:
+            return self._grid == maps.shape[1:3]
+        place, tensor = [0, 1, 2, 3], self.feature
+        while (node := self._producers.get(tensor)) is not None and node.op_type not in CHANNELS_SECOND:
+            if node.op_type == "Transpose":
+                place = [list(attributes(node)["perm"])[axis] for axis in place]
+            tensor = next((name for name in node.input if name in self._changing), "")
+        if node is None:
+            raise ValueError(f"Which axis of the feature map '{self.feature}' its channels are cannot be told.")
+        return place.index(1) == 3
+
+
+def normalised(heat: NDArray[Any]) -> Floats:
+    """Maps divided by their own maximum; all zero where that is."""
+    peak = heat.max(axis=(-2, -1), keepdims=True)
+    shown = np.zeros(heat.shape)
+    np.divide(heat, peak, out=shown, where=peak > 0)
+    return shown
+
+
+def _followers(model: ModelProto, tensors: set[str]) -> set[str]:
+    """These tensors and all that are computed from one of them; nodes stand in the order of their evaluation."""
+    found = set(tensors)
+    for node in model.graph.node:
+        if not found.isdisjoint(node.input):
+            found.update(node.output)
+    return found
+
+
+def _carriers(node: NodeProto) -> list[str]:
+    """A node's inputs that a gradient may go to."""
+    return list(node.input[:1] if node.op_type in SHAPING else node.input)
+
+
+def _logit(logits: Floats, classes: NDArray[np.int64]) -> Floats:
+    """∂z_c/∂z = e_c, (N, K, C)."""
+    seed: Floats = np.eye(logits.shape[1])[classes]
+    return seed
+
+
+def _log_odds(logits: Floats, classes: NDArray[np.int64]) -> Floats:
+    """∂ log(p_c / (1 − p_c)) / ∂z = e_c − softmax of the other classes, (N, K, C)."""
+    seed = _logit(logits, classes)
+    for n, k in np.ndindex(classes.shape):
+        others = logits[n].copy()
+        others[classes[n, k]] = -np.inf
+        powers = np.exp(others - others.max())
+        seed[n, k] -= powers / powers.sum()
+    return seed

@@ -1,0 +1,42 @@
+"""`whycam doctor`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from whycam.stream.cli.console import screen
+from whycam.stream.cli.options import ConfigOption, DeviceOption, find_device, number
+from whycam.stream.offline.exit_code import ExitCode
+
+
+def doctor(
+    port: Annotated[int, number("--port", 1, 65535, help="The port to look at.")] = 8080,
+    recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
+    device: DeviceOption = "auto",
+    lan_port: Annotated[int, number("--lan-port", 1, 65535, help="The port for phones to look at.")] = 8443,
+    config: ConfigOption = None,
+) -> None:
+    """Look over this computer: what is well, what is not, and what to do."""
+    from whycam.stream.cli.doctor import examine
+    from whycam.stream.private_files import config_folder
+
+    sick = 0
+    for finding in examine(
+        port=port,
+        recordings=recordings,
+        device=find_device(device),
+        lan_port=lan_port,
+        config=config or config_folder(),
+    ):
+        sick += not finding.well
+        sign = Text("–") if finding.absent else Text("✓", "green") if finding.well else Text("✗", "red")
+        screen.print(sign, Text(finding.what, "bold"), Text(finding.says))
+        if not finding.well:
+            screen.print("  ", finding.advice, markup=False)
+    screen.print("All is well." if not sick else "What has a ✗ needs something done: it says what.")
+    if sick:
+        raise typer.Exit(ExitCode.FAILED)

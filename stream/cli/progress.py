@@ -1,0 +1,173 @@
+"""A batch told on the terminal: a bar for each input, a sentence of its result, a table at the end."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from whycam.stream.offline.batch import Outcome, losses_told
+from whycam.stream.offline.replay import Replayed
+
+NAMED = 3
+"""Best classes of a picture that are named."""
+
+
+class Bar:
+    """Shows how far the input at hand is."""
+
+    def __init__(self, screen: Console) -> None:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]} frames/s"),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
+        self._task = self._bar.add_task("", total=None, rate="–")
+        self._begun = 0.0
+
+    def begin(self, name: str) -> None:
+        """The next input."""
+        self._begun = time.perf_counter()
+        self._bar.reset(self._task, description=name, total=None, rate="–")
+
+    def progress(self, done: int, expected: int) -> None:
+        """See `stream.offline.pipeline.Progress`."""
+        speed = self._bar.tasks[0].speed
+        total = max(expected, done) or None
+        self._bar.update(self._task, completed=done, total=total, rate=f"{speed:.1f}" if speed else "–")
+
+    @property
+    def seconds(self) -> float:
+        """Since the input at hand began."""
+        return time.perf_counter() - self._begun
+
+    def __enter__(self) -> Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+@contextmanager
+def stopped_by_ctrl_c() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one breaks off at once."""
+    event = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        if event.is_set():
+            raise KeyboardInterrupt
+        event.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield event
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def sentences(outcome: Outcome, seconds: float) -> list[str]:
+    """What came of one input."""
+    explained, given = outcome.explained, outcome.task.given
+    if explained is None:
+        return [outcome.problem]
+    if given.kind == "picture":
+        best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED])
+        return [f"{best} -> {explained.output}"]
+    frames = _frames(explained.frames)
+    rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
+    sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
+    if explained.earlier:
+        rate = f", of which {explained.earlier} were there already"
+    left = f"{explained.output}{sidecar}"
+    if given.kind == "folder" and explained.sidecar is not None:
+        left = f"{explained.output}/ (pictures and {explained.sidecar.name})"
+    told = [f"{frames}{rate} -> {left}"]
+    told += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
+    if explained.stopped:
+        told.append(
+            f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there, "
+            "--resume goes on."
+        )
+    return told + losses_told(explained.losses)
+
+
+def left_metadata_out(outcome: Outcome) -> bool:
+    """Whether its input is a file that a camera made, which may say where and when: of others nothing is copied."""
+    explained = outcome.explained
+    return outcome.task.given.kind in ("film", "picture") and explained is not None and not explained.stopped
+
+
+def json_line(outcome: Outcome, seconds: float) -> str:
+    """The same for scripts, as docs/process.md promises."""
+    explained, task = outcome.explained, outcome.task
+    told: dict[str, Any] = {
+        "whycam": 1,
+        "input": task.given.name,
+        "kind": task.given.kind,
+        "status": outcome.status,
+        "output": str(explained.output) if explained is not None else None,
+        "sidecar": str(explained.sidecar) if explained is not None and explained.sidecar is not None else None,
+        "report": [str(path) for path in task.reports] if explained is not None else [],
+        "frames": explained.frames if explained is not None else 0,
+        "earlier": explained.earlier if explained is not None else 0,
+        "seconds": round(explained.seconds, 6) if explained is not None else 0.0,
+        "took_s": round(seconds, 3),
+        "losses": asdict(explained.losses) if explained is not None else None,
+        "best": [
+            {"class": m.class_id, "label": m.label, "score": m.score}
+            for m in (explained.best if explained is not None else ())
+        ],
+        "problem": outcome.problem or None,
+        "at_work": outcome.at_work.as_json() if outcome.at_work is not None else None,
+    }
+    return json.dumps(told, ensure_ascii=False)
+
+
+def replayed(done: Replayed, seconds: float) -> list[str]:
+    """What came of drawing a film again."""
+    explained = done.explained
+    rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
+    told = [f"Explained: {done.held}"] if done.held else []
+    told.append(f"{_frames(explained.frames)}{rate} -> {explained.output}")
+    if done.reports:
+        told.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
+    if done.without:
+        told.append(f"{_frames(done.without)} without heat: the class is not stored there.")
+    if done.unknown:
+        told.append(f"{_frames(done.unknown)} left out: the sidecar, or the film, lacks what was shown then.")
+    if explained.stopped:
+        told.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
+    return told + losses_told(explained.losses)
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
+
+
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """A line for each input."""
+    made = Table("input", "", "frames", "result", box=None, pad_edge=False)
+    colours = {"done": "green", "damaged": "yellow", "stopped": "yellow", "failed": "red", "busy": "yellow"}
+    for outcome in outcomes:
+        explained = outcome.explained
+        result = outcome.problem if explained is None else str(explained.output)
+        frames = "" if explained is None else str(explained.frames)
+        # As text: a name may have square brackets, which would be read as markup.
+        status = Text(outcome.status, colours[outcome.status])
+        made.add_row(Text(outcome.task.given.name), status, frames, Text(result))
+    return made

@@ -1,0 +1,1 @@
+"""Runs the ONNX model: in this process or in a child process."""

@@ -1,0 +1,75 @@
+"""How a frame is fitted to the network's picture, and which part of the frame a heatmap then covers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from whycam.models.contract import Fitting
+from whycam.stream.video.planes import Bytes, Colour, as_bytes, planes
+
+# AREA averages what falls together, so a large frame does not alias; without ACCURATE_RND the picture is darker.
+_SHRINK = Interpolation.AREA | Interpolation.ACCURATE_RND
+
+
+class Rectangle(NamedTuple):
+    """A part of a frame, in pixels; x and y are even, so that it begins on the chroma grid."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Fit:
+    """`stretch` squeezes the whole frame into the picture; `crop` takes the largest middle part of its proportions.
+
+    `size` is the height and width of the network's picture. One thread uses a `Fit` at a time.
+    """
+
+    def __init__(self, kind: Fitting, size: tuple[int, int]) -> None:
+        self.kind = kind
+        self.size = size
+        self._reformatter = VideoReformatter()
+
+    def rectangle(self, width: int, height: int) -> Rectangle:
+        """The part of a frame of this size that the network sees."""
+        if self.kind == "stretch":
+            return Rectangle(0, 0, width, height)
+        rows, columns = self.size
+        seen_width = max(1, min(width, height * columns // rows))
+        seen_height = max(1, min(height, width * rows // columns))
+        return Rectangle((width - seen_width) // 2 & ~1, (height - seen_height) // 2 & ~1, seen_width, seen_height)
+
+    def picture(self, frame: av.VideoFrame) -> Bytes:
+        """The network's RGB picture (H, W, 3) of a yuv420p or rgb24 frame."""
+        rows, columns = self.size
+        seen = _cut(frame, self.rectangle(frame.width, frame.height))
+        if frame.format.name == "rgb24":
+            small = self._reformatter.reformat(seen, columns, rows, "rgb24", interpolation=_SHRINK, threads=1)
+            return as_bytes(small.to_ndarray())
+        # The planes are shrunk by swscale and turned into RGB by ourselves: its own conversion rounds down.
+        small = self._reformatter.reformat(seen, columns, rows, "yuv444p", interpolation=_SHRINK, threads=1)
+        return Colour.of(frame).to_rgb(as_bytes(cv2.merge(planes(small))))
+
+
+def _cut(frame: av.VideoFrame, part: Rectangle) -> av.VideoFrame:
+    x, y, width, height = part
+    if (width, height) == (frame.width, frame.height):
+        return frame
+    if frame.format.name == "rgb24":
+        whole = as_bytes(frame.to_ndarray())
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(whole[y : y + height, x : x + width]), "rgb24")
+    cut = av.VideoFrame(width, height, "yuv420p")
+    cut.colorspace, cut.color_range = frame.colorspace, frame.color_range
+    luma, *chroma = planes(frame)
+    to_luma, *to_chroma = planes(cut)
+    np.copyto(to_luma, luma[y : y + height, x : x + width])
+    for to, plane in zip(to_chroma, chroma, strict=True):
+        rows, columns = to.shape
+        np.copyto(to, plane[y // 2 : y // 2 + rows, x // 2 : x // 2 + columns])
+    return cut

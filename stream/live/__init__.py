@@ -1,0 +1,1 @@
+"""One live stream: the newest frame in, a painted packet out."""

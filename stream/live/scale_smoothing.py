@@ -1,0 +1,98 @@
+"""One scale for the heatmaps of neighbouring frames and of different classes, so that they can be compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from whycam.stream.overlay.heatmap import DrawnMap
+from whycam.stream.video.codec import TIME_BASE
+from whycam.stream.video.planes import Bytes
+
+FAST_S = 0.25
+"""Time constant with which a map's heat follows its evidence."""
+SLOW_S = 2.0
+"""Time constant with which full heat follows the hottest of the maps, as a camera's exposure follows the light."""
+MAX_SCALE = 1.25
+"""With more, the hot places of a map would run together."""
+
+
+@dataclass(slots=True)
+class _Follower:
+    """A value that follows another with a time constant, by pts: what was set last holds until it is set again.
+
+    So its course depends on the times at which the other changes, and not on how often it is looked at.
+    """
+
+    target: float
+    value: float
+
+    def step(self, seconds: float, time_constant: float) -> None:
+        self.value = self.target + (self.value - self.target) * math.exp(-seconds / time_constant)
+
+
+class SteadyScale:
+    """The scales by which the maps of a stream's frames are drawn, each frame in its turn.
+
+    A map comes normalised by its own maximum: a class at 0 % is drawn as hot as one at 99 %, and a frame's noise in
+    that one cell makes the whole map flicker. Its `evidence` is that maximum as it was: by how much the hottest cell
+    raises the class's log-odds (`models.contract`, `head.grad_cam`), for every class of a model in the same unit. The
+    factor p(1 − p), which would turn it into probability, is left out on purpose: where p is near 0 or 1 it would make
+    every map cold. So evidence, not probability, is what maps of two classes can be compared by, and all share one
+    reference, the hottest of a frame's maps: what looks half as hot argues half as strongly.
+
+    The scale of class c with the map h (maximum 1) and the evidence e is
+
+        scale = E_c / (R · rms(h))    E_c follows e · rms(h) in FAST_S,  R follows the largest e in SLOW_S
+
+    that is e / R, steadied. rms(h) instead of the maximum 1: the root mean square over a map's cells is less noisy.
+    When the camera turns to something that the model hardly knows, the heat fades in FAST_S and comes back in SLOW_S.
+    """
+
+    def __init__(self) -> None:
+        self._pts = 0
+        self._levels: dict[int, _Follower] = {}
+        self._full: _Follower | None = None
+
+    def scales(self, pts: int, maps: Sequence[DrawnMap]) -> tuple[float, ...]:
+        """For each map of the frame on screen, as the model made it, its scale; pts in 1/90000 s.
+
+        A class that was not among the maps of the frame before begins with its own evidence.
+        """
+        seconds = float(max(0, pts - self._pts) * TIME_BASE)
+        self._pts = pts
+        if not maps:
+            self._levels, self._full = {}, None
+            return ()
+        spreads = _rms([m.grid for m in maps])
+        self._levels = {
+            each.class_id: _followed(self._levels.get(each.class_id), each.evidence * spread, seconds, FAST_S)
+            for each, spread in zip(maps, spreads, strict=True)
+        }
+        self._full = _followed(self._full, max(m.evidence for m in maps), seconds, SLOW_S)
+        full = self._full.value
+        return tuple(
+            _scale(level.value, full * spread) for level, spread in zip(self._levels.values(), spreads, strict=True)
+        )
+
+
+def _followed(before: _Follower | None, target: float, seconds: float, time_constant: float) -> _Follower:
+    if before is None:
+        return _Follower(target, target)
+    before.step(seconds, time_constant)
+    before.target = target
+    return before
+
+
+def _rms(grids: Sequence[Bytes]) -> list[float]:
+    cells = np.stack(grids).astype(np.float32) / 255  # (K, h, w)
+    values: list[float] = np.sqrt(np.mean(cells * cells, axis=(1, 2))).tolist()
+    return values
+
+
+def _scale(level: float, full: float) -> float:
+    """Three digits are less than one step of a byte; a map without evidence has nothing to scale."""
+    return round(min(level / full, MAX_SCALE), 3) if full > 0 else 1.0

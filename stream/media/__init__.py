@@ -1,0 +1,1 @@
+"""Film and image files, read and written."""

@@ -1,0 +1,421 @@
+"""Film files: what may be opened, and upright frames of 8 bits and ordinary range out of it, with the sound between."""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import av
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from whycam.stream.media.clock import MPEG, Clock, Kind, empty
+from whycam.stream.media.frame_timing import Timeline
+from whycam.stream.media.hdr import ToneMapper, transfer_of
+from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
+from whycam.stream.media.rotation import Turn, upright
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
+"""Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
+_ENDINGS = (
+    ".mov", ".qt", ".mp4", ".m4v", ".3gp", ".3g2", ".mj2", ".mkv", ".webm",
+    ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".ogg", ".ogv",
+    ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
+)  # fmt: skip
+"""Of files whose names say that they are films."""
+MAX_PIXELS = 8192 * 4320
+"""Of a frame: what the largest phones film."""
+_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
+_A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
+ENOUGH, ENOUGH_PART = 30, 0.01
+"""Frames, and part of the file, from which the length of the whole is estimated."""
+HOLE, HOLE_S = 1 << 16, 1
+"""Bytes or seconds between two frames of an MPEG-TS, from which a piece of other streams may lie between them."""
+STDIN = Path("-")
+
+
+class MediaError(ValueError):
+    """A file cannot be read or written; says why and what to do."""
+
+
+@dataclass(slots=True)
+class Losses:
+    """What a film did not give, or not as it should, known when it was read."""
+
+    concealed: int = 0
+    """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
+    lost: int = 0
+    """Frames that could not be read and for which nothing is shown."""
+    missing: float = 0.0
+    """Seconds that the file promises and does not hold."""
+    error: str = ""
+    """What stopped the reading before the file's end."""
+    silent: bool = False
+    """Whether it has sound that cannot be read."""
+    unheard: float = 0.0
+    """Seconds of sound that could not be read."""
+    unread: list[str] = field(default_factory=list)
+    """Of a folder: the pictures that could not be read."""
+    joins: list[float] = field(default_factory=list)
+    """Where its clock went back or leapt, in seconds of the film: what follows was put behind what came before."""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+@dataclass(slots=True)
+class Reached:
+    """How much of a film was read."""
+
+    frames: int = 0
+    part: float = 0.0
+    """Of the file, 0…1; 0 where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """An open video file."""
+
+    name: str
+    container: InputContainer
+    video: VideoStream
+    audio: AudioStream | None
+    header_frames: int
+    piped: bool = False
+    losses: Losses = field(default_factory=Losses)
+    reached: Reached = field(default_factory=Reached)
+    path: Path | None = None
+    """None of a stream that is read onwards only."""
+    pieces: ExitStack = field(default_factory=ExitStack)
+    """Those of a joined film that are read by themselves, closed with it."""
+    end: int | None = None
+    """Where the next of them begins in the file, in bytes, as far as that is known when it is opened."""
+
+    @property
+    def frames(self) -> int:
+        """What its header says, or an estimate, or 0 where nobody knows."""
+        # By its clock an MPEG film is as long as its last piece, or it lasts for days.
+        if self.reached.frames < ENOUGH or self.reached.part < ENOUGH_PART:
+            return self.header_frames
+        so_far = self.reached.frames / self.reached.part
+        return self.header_frames if 2 / 3 < self.header_frames / so_far < 3 / 2 else round(so_far)
+
+    @property
+    def time_base(self) -> Fraction:
+        """Of the frames' pts."""
+        assert self.video.time_base is not None
+        return self.video.time_base
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, on average; 30 where nobody knows."""
+        return self.video.average_rate or self.video.guessed_rate or Fraction(30)
+
+    @property
+    def numbers(self) -> tuple[int, int | None]:
+        """Of picture and sound, as the file has them."""
+        return self.video.id, self.audio.id if self.audio is not None else None
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Where and when it was filmed, and with what."""
+        return self.container.metadata
+
+    def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """See `read_film`."""
+        return read_film(self)
+
+    def __enter__(self) -> Film:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.container.close()
+        self.pieces.close()
+
+
+class _Pipe:
+    """A stream that can only be read onwards, such as standard input; it ends where somebody stops it."""
+
+    def __init__(self, file: BinaryIO, stop: threading.Event | None) -> None:
+        self._file = file
+        self._stop = stop
+        self._descriptor: int | None = None
+        # Windows cannot wait for a pipe: there a stop is seen when the next bytes come.
+        if sys.platform != "win32":
+            with suppress(OSError):  # a stream in memory has none
+                self._descriptor = file.fileno()
+
+    def read(self, size: int) -> bytes:
+        if self._descriptor is None or self._stop is None:
+            return self._file.read(size)
+        while not self._stop.is_set():
+            if select.select([self._descriptor], [], [], 0.2)[0]:
+                return os.read(self._descriptor, size)
+        return b""
+
+
+def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> Film:
+    """Open a video file, or a stream that is read onwards only, until `stop` is set; raises `MediaError`."""
+    if isinstance(source, Path):
+        if source.is_dir():
+            raise MediaError(f"{source} is a folder. Give a video file.")
+        if not source.is_file():
+            raise MediaError(f"There is no file {source}.")
+        if not source.stat().st_size:
+            raise MediaError(f"{source} is empty (0 bytes).")
+    name = source.name if isinstance(source, Path) else "The stream"
+    try:
+        if isinstance(source, Path):
+            return _open_from(source, 0)
+        container = _opened(_Pipe(source, stop))
+    except PermissionError as error:
+        raise MediaError(f"{name} cannot be read ({error.strerror}).") from error
+    except (av.FFmpegError, OSError) as error:
+        if isinstance(source, Path) and source.suffix.lower() not in _ENDINGS:
+            raise MediaError(
+                f"{name} is of a kind that is not known here. Taken are films (MOV, MP4, MKV, WebM, AVI, MPEG-TS and "
+                "more), pictures (JPEG, PNG, WebP, HEIC and more) and folders of pictures."
+            ) from error
+        raise MediaError(
+            f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
+        ) from error
+    return _film_of(container, name, None)
+
+
+def _open_from(path: Path, begin: int) -> Film:
+    """Open a file from a place on; raises `MediaError`, `av.FFmpegError` or `OSError`."""
+    file = Piece(path, begin, None) if begin else None
+    film = _film_of(_opened(file or path), path.name, path, file)
+    if film.container.format.name != "mpegts":
+        return film
+    first, streams = streams_of(path, begin, *film.numbers)
+    end = next_piece(path, first, None, streams)
+    if end is None:
+        return film
+    film.close()  # by the next piece's tables FFmpeg would take this one's streams for others
+    file = Piece(path, begin, end)
+    return replace(_film_of(_opened(file), path.name, path, file), end=end)
+
+
+def _opened(file: Path | _Pipe | Piece) -> InputContainer:
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
+    options["scan_all_pmts"] = "1"  # as ffmpeg has it, else the sound of an MPEG-TS is missed where it begins late
+    # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
+    return av.open(file, "r", options=options, metadata_errors="replace")
+
+
+def _film_of(container: InputContainer, name: str, path: Path | None, file: Piece | None = None) -> Film:
+    """Choose the streams; raises `MediaError`, the container closed, where there is no picture that can be read."""
+    videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not videos:
+        kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+        container.close()
+        raise MediaError(f"{name} has no video stream (found: {kinds}). Give a file with a picture.")
+    video = next((stream for stream in videos if stream.codec_context), None)  # it is None where FFmpeg has no decoder
+    if video is None:
+        container.close()
+        raise MediaError(f"{name} has a picture in a coding that is not known here. Convert it to H.264.")
+    if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
+        size = f"{video.codec_context.width} x {video.codec_context.height}"
+        container.close()
+        raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken. Make it smaller.")
+    # On some damaged films FFmpeg's HEVC decoder waits for itself for ever where each thread decodes a frame.
+    video.thread_type = "SLICE" if video.codec_context.name == "hevc" else "AUTO"
+    video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
+    seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
+    frames = video.frames or round(seconds * float(video.average_rate or 0))
+    audio = next((stream for stream in container.streams.audio if stream.codec_context is not None), None)
+    losses = Losses(silent=audio is None and bool(container.streams.audio))
+    film = Film(name, container, video, audio, frames, path is None, losses, path=path)
+    if file is not None:
+        film.pieces.enter_context(file)
+    return film
+
+
+def _advice(piped: bool) -> str:
+    if piped:
+        return "An MP4 from a pipe needs its index in front: give the file itself, or pipe Matroska or MPEG-TS."
+    return "It may be cut off or damaged, or no video at all."
+
+
+def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+    """The film in the order of the file: upright yuv420p frames of even size, and the sound's packets between them.
+
+    Each frame's pts is behind the one before. `film.losses` says at the end what could not be read; raises `MediaError`
+    where that is everything.
+    """
+    prepare, prepared = _Preparation(film.video.sample_aspect_ratio), film.video
+    whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
+    timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
+    # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
+    stored = film.container.format.name != "avi"
+    reached, found, cut = 0.0, False, False
+    clock = Clock(film.container.format.name, Fraction(film.container.start_time or 0, av.time_base))
+    film.losses.joins = clock.joins
+    try:
+        for kind, packet in clock.line(_packets(film)):
+            cut = packet.is_corrupt if packet.size else cut
+            if packet.pts is not None and packet.time_base is not None:
+                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if kind == "audio":
+                if packet.dts is not None:
+                    yield packet
+            elif kind == "video" and (packet.size or packet.dts is None):  # empty: the last frame goes on
+                if not packet.is_discard:
+                    timeline.expect(packet.pts if stored else packet.dts)
+                for frame in _decoded(packet, timeline):
+                    found = True
+                    film.reached.frames += 1
+                    if not stored:
+                        frame.pts = frame.dts
+                    if packet.stream is not prepared:
+                        prepare, prepared = _Preparation(packet.stream.sample_aspect_ratio), packet.stream
+                    yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
+                if not packet.size and packet.dts is None:
+                    packet.stream.codec_context.flush_buffers()  # another stretch may follow, decoded by itself
+        film.losses.missing = _missing(film, reached)
+        film.losses.error = film.losses.error or ("its last packet is not whole" if cut else "")
+    except av.FFmpegError as error:
+        film.losses.error = error.strerror or str(error)
+        film.losses.missing = _missing(film, reached)
+    finally:
+        film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+    if not found:
+        raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
+    yield from timeline.end()
+    film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+
+
+def _packets(film: Film) -> Iterator[tuple[Kind, av.Packet[Any]]]:
+    """All packets, and at the end of a piece an empty one of its streams."""
+    size = film.path.stat().st_size if film.path is not None and film.container.format.name in MPEG else 0
+    begin: int | None = 0
+    piece: Film | None = film
+    while piece is not None and begin is not None:
+        following = None
+        for packet, next_begin in _until_next(piece, begin):
+            following = next_begin
+            if packet.stream is piece.video:
+                yield "video", packet
+                film.reached.part = (begin + packet.pos) / size if size and packet.pos else film.reached.part
+            elif packet.stream is piece.audio and film.audio is not None:
+                yield "audio", packet
+            else:
+                if packet.stream is piece.audio:  # too late: the result has no track for it
+                    film.losses.unheard += float((packet.duration or 0) * (packet.time_base or 0))
+                yield "other", packet
+        begin = following
+        piece = _open_piece(film, begin) if begin is not None else None
+
+
+def _until_next(piece: Film, begin: int) -> Iterator[tuple[av.Packet[Any], int | None]]:
+    """The packets of a piece; with the last ones, which are empty, where the next begins that FFmpeg leaves out."""
+    if piece.path is None or piece.container.format.name != "mpegts":
+        yield from ((packet, None) for packet in _demuxed(piece.container))
+        return
+    _, streams = streams_of(piece.path, begin, *piece.numbers)
+    behind, last = begin, None
+    following = piece.end
+    for packet in _demuxed(piece.container):
+        if packet.stream is piece.video and packet.pos is not None and packet.dts is not None:
+            at = begin + packet.pos
+            step = 0.0 if last is None else float((packet.dts - last) * piece.time_base)
+            if piece.end is None and (at - behind > HOLE or not 0 <= step < HOLE_S):
+                following = next_piece(piece.path, behind, at, streams)
+                if following is not None:
+                    break
+            behind, last = max(behind, at), packet.dts
+        elif not packet.size:
+            following = following or next_piece(piece.path, behind, None, streams)
+        yield packet, following
+    else:
+        return
+    yield empty(piece.video), following
+
+
+def _demuxed(container: InputContainer) -> Iterator[av.Packet[Any]]:
+    try:
+        yield from container.demux()
+    except IndexError:
+        # PyAV stumbles over a stream that came up in mid-film; those that it knows have ended by then.
+        return
+
+
+def _open_piece(film: Film, begin: int) -> Film | None:
+    """What begins at a place in a film's file; None, and an error of the film, where it cannot be read."""
+    assert film.path is not None
+    try:
+        return film.pieces.enter_context(_open_from(film.path, begin))
+    except (MediaError, av.FFmpegError, OSError) as error:
+        film.losses.error = f"what begins at byte {begin} cannot be read: {error}"
+        return None
+
+
+def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFrame]:
+    try:
+        for frame in packet.decode():
+            assert isinstance(frame, av.VideoFrame)
+            yield frame
+    except av.FFmpegError:
+        timeline.broke()
+
+
+def _missing(film: Film, reached: float) -> float:
+    """Seconds between where the packets end and where the header says that they do."""
+    duration = film.container.duration
+    if film.container.format.name == "avi":  # FFmpeg makes its duration shorter where the file is
+        missing = float(film.video.frames / film.rate) - reached
+    elif duration is not None and film.container.format.name in _SAY_HOW_LONG:
+        missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
+    else:
+        return 0.0
+    # Sound and picture seldom end together, and the last frame's length is often a guess.
+    return missing if missing > 0.25 + 2 / film.rate else 0.0
+
+
+class _Preparation:
+    """Frames as all that follows wants them: yuv420p of 8 bits, ordinary range, upright, square pixels, even size."""
+
+    def __init__(self, pixel: Fraction | None) -> None:
+        self._pixel = pixel or Fraction(1)  # width to height of one
+        self._reformatter = VideoReformatter()
+        self._tone_mapper = ToneMapper()
+        self._turns: dict[int, Turn] = {}
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        # Who looks at a frame's side data ties it into a circle, and it stays in memory until Python looks for those.
+        turn = self._turns.get(frame.rotation)
+        if turn is None:
+            turn = self._turns[frame.rotation] = Turn.of(frame)
+        transfer = transfer_of(frame)
+        plain = frame if transfer is None else self._tone_mapper(frame, transfer)
+        width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything
+        if plain.format.is_rgb:
+            # Left to itself, FFmpeg would make BT.601 of it and not say so.
+            plain = self._reformatter.reformat(
+                plain, width, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+            )
+            plain.colorspace, plain.color_range = Colorspace.ITU709, ColorRange.MPEG
+        elif plain.format.name != "yuv420p" or plain.width != width:
+            plain = self._reformatter.reformat(plain, width, format="yuv420p")
+        return upright(plain, turn)

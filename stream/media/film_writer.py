@@ -1,0 +1,298 @@
+"""Writes a film: frames and the original's sound, in an MP4 that gets its name when it is whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Protocol
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
+
+from whycam.stream.media.film_reader import Losses, MediaError
+from whycam.stream.media.journal import Coded, Journal, KeptFilm, Picture, parameter_sets
+from whycam.stream.media.sound import Coding, Levelled, Recoder
+from whycam.stream.video.planes import fitted
+
+COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
+"""What an MP4 may hold as it is; other sound becomes AAC."""
+AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""Of the channels that are encoded. Players know no others, and AVI and WMA say only how many there are."""
+MAX_EARLY = 10_000
+"""Packets of sound that are kept until the first frame comes: minutes."""
+
+
+X264 = {"preset": "superfast", "crf": "24"}
+"""As good as `veryfast` at 23 by SSIM, in half the time, files a seventh larger (docs/process.md)."""
+
+
+class Original(Protocol):
+    """What a film's copy takes over from it."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """Of the frames' pts."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, on average."""
+
+    @property
+    def audio(self) -> AudioStream | None:
+        """Its sound."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """Where and when it was filmed, and with what."""
+
+    @property
+    def losses(self) -> Losses:
+        """What could not be read so far."""
+
+
+def journal_of(path: Path) -> Path:
+    """Where the journal of a film lies that is being written."""
+    return path.with_name(path.name + ".journal")
+
+
+class FilmWriter:
+    """Writes an MP4 of H.264 and a film's own sound; it gets its name when it is whole.
+
+    Until then `journal_of(path)` keeps what was encoded; `kept` is such a journal, or a film that was stopped, whose
+    first frames are taken over by `skip`.
+
+    Time stamps are kept: those of a phone do not begin at 0, and sound and picture are in step only as they are.
+    `rate` says how many frames a second come where they are not those of the film; their pts then count in 1/rate.
+    Location, names and other metadata stay out unless `keep_metadata`. The picture has the first frame's size; others
+    are fitted into it with black beside them. Raises `MediaError` where `path` cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        film: Original,
+        *,
+        rate: Fraction | None = None,
+        keep_metadata: bool = False,
+        kept: KeptFilm | None = None,
+        count: int = 0,
+    ) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._kept = kept
+        self._again = kept.packets() if kept is not None else iter(())
+        self._went_on = kept is not None and kept.path == journal_of(path)
+        self._journal: Journal | None = None
+        self._last_dts: int | None = None
+        self._last_sound: int | None = None
+        self._film = film
+        self._rate = rate or film.rate
+        self._time_base = 1 / rate if rate else film.time_base
+        self._reformatter = VideoReformatter()
+        self._video: VideoStream | None = None
+        self._sound: AudioStream | None = None
+        self._encode_sound = False
+        self._levelled = Levelled()
+        self._coding: Coding | None = None
+        self._recoders: dict[Coding, Recoder] = {}
+        self._early: list[av.Packet[AudioStream]] = []
+        self._container: OutputContainer | None = None
+        try:
+            self._part.touch()  # the container opens it with the first frame only
+            go_on_at = kept.end_of(count) if kept is not None and self._went_on else None
+            self._journal = Journal(journal_of(path), go_on_at=go_on_at)
+            self._container = self._opened(keep_metadata)
+            if film.audio is not None:
+                self._sound = self._sound_track(film.audio)
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.discard()
+            reason = getattr(error, "strerror", None) or error
+            raise MediaError(f"{path} cannot be written ({reason}).") from error
+
+    def _opened(self, keep_metadata: bool) -> OutputContainer:
+        # A movie begins at its first pts, which is written in the movie's own time scale.
+        options = {
+            "movflags": "+faststart+use_metadata_tags" if keep_metadata else "+faststart",
+            "movie_timescale": str(self._film.time_base.denominator),
+        }
+        container = av.open(self._part, "w", format="mp4", options=options)
+        if keep_metadata:
+            container.metadata.update(self._film.metadata)
+        return container
+
+    def _sound_track(self, audio: AudioStream) -> AudioStream:
+        assert self._container is not None
+        self._encode_sound = audio.codec_context.codec.canonical_name not in COPIED_AUDIO
+        if self._encode_sound:
+            rates = av.Codec("aac", "w").audio_rates or []
+            sound = self._container.add_stream("aac", rate=audio.rate if audio.rate in rates else 48_000)
+            sound.codec_context.layout = AAC_LAYOUTS.get(audio.codec_context.layout.nb_channels, "stereo")
+        else:
+            sound = self._container.add_stream_from_template(audio)
+        sound.metadata.clear()
+        return sound
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Encode a frame, yuv420p or rgb24."""
+        assert self._container is not None
+        if frame.format.name == "rgb24":
+            colour = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
+            frame = self._reformatter.reformat(frame, format="yuv420p", **colour)
+            frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
+        video = self._video or self._begin(Picture.of(frame))
+        frame = fitted(frame, video.width, video.height)
+        frame.pict_type = 0  # the encoder chooses, not the picture's past
+        self._put(video.encode(frame))
+
+    def skip(self) -> None:
+        """The next frame is among those that were kept."""
+        assert self._kept is not None
+        video = self._video or self._begin(self._kept.picture)
+        coded = next(self._again)
+        packet = av.Packet(coded.data)
+        packet.stream, packet.time_base = video, self._time_base
+        packet.pts, packet.dts, packet.is_keyframe = coded.pts, coded.dts, coded.is_keyframe
+        self._put([packet], new=not self._went_on)
+
+    def _put(self, packets: Iterable[av.Packet[Any]], *, new: bool = True) -> None:
+        assert self._container is not None
+        assert self._journal is not None
+        for packet in packets:
+            assert packet.pts is not None
+            assert packet.dts is not None
+            if self._last_dts is not None and packet.dts <= self._last_dts:
+                packet.dts = self._last_dts + 1  # where another encoder began: its first frames are decoded early
+            self._last_dts = packet.dts
+            if new:
+                self._journal.write(Coded(packet.pts, packet.dts, bytes(packet), packet.is_keyframe))
+            self._container.mux_one(packet)
+
+    def write_sound(self, packet: av.Packet[AudioStream]) -> None:
+        """Add a packet of the film's sound; one that cannot be read is left out."""
+        if self._sound is None:
+            return
+        assert self._container is not None
+        if self._video is None:  # an MP4's header needs all streams
+            if len(self._early) < MAX_EARLY:
+                self._early.append(packet)
+        elif self._encode_sound:
+            try:
+                for frame in packet.decode():
+                    for each in self._levelled(frame):
+                        self._put_sound(self._sound.encode(each))
+            except av.InvalidDataError:
+                self._miss(packet)
+        else:
+            try:
+                alike = list(self._alike(packet))
+            except av.FFmpegError:
+                self._miss(packet)
+            else:
+                for copied in alike:
+                    self._copy_sound(copied)
+
+    def _miss(self, packet: av.Packet[AudioStream]) -> None:
+        self._film.losses.unheard += float((packet.duration or 0) * (packet.time_base or 0))
+
+    def _alike(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
+        """A packet as a copied track takes it: as it is, or in the coding of the first."""
+        assert self._film.audio is not None
+        coding = Coding.of(packet)
+        self._coding = self._coding or coding
+        if coding not in self._recoders:
+            yield from self._end_of_recoding()
+        if coding == self._coding or not self._coding.is_known:
+            yield packet
+            return
+        if coding not in self._recoders:
+            self._recoders[coding] = Recoder(self._coding, self._film.audio)
+        yield from self._recoders[coding].take(packet)
+
+    def _end_of_recoding(self) -> Iterator[av.Packet[AudioStream]]:
+        for recoder in self._recoders.values():
+            yield from recoder.rest()
+        self._recoders.clear()
+
+    def _put_sound(self, packets: Iterable[av.Packet[AudioStream]]) -> None:
+        """Add what was encoded; the times of the original may overlap a little, where FFmpeg guesses them."""
+        assert self._container is not None
+        for packet in packets:
+            assert packet.dts is not None
+            if self._last_sound is not None and packet.dts <= self._last_sound:
+                packet.pts = packet.dts = self._last_sound + 1
+            self._last_sound = packet.dts
+            self._container.mux_one(packet)
+
+    def _copy_sound(self, packet: av.Packet[AudioStream]) -> None:
+        assert self._container is not None
+        assert self._sound is not None
+        packet.stream = self._sound
+        with suppress(av.ArgumentError, av.InvalidDataError):  # its time goes back, or it is damaged
+            self._container.mux(packet)
+
+    def _begin(self, picture: Picture) -> VideoStream:
+        """Make the picture's track; the sound that came before follows it."""
+        assert self._container is not None
+        assert self._journal is not None
+        self._video = video = self._container.add_stream("libx264", options=X264)
+        video.time_base = self._time_base
+        context = video.codec_context
+        context.width, context.height, context.pix_fmt = picture.width, picture.height, "yuv420p"
+        context.time_base, context.framerate = self._time_base, self._rate
+        context.colorspace, context.color_range = picture.colorspace, picture.color_range
+        context.color_trc, context.color_primaries = picture.color_trc, picture.color_primaries
+        context.thread_type = "FRAME"  # PyAV's own choice, slices, keeps no second core busy
+        context.open()
+        if self._kept is not None and self._kept.parameter_sets != parameter_sets(context.extradata):
+            raise MediaError(f"{self._path} was begun by another encoder, so it cannot go on. Begin anew: --overwrite.")
+        if not self._went_on:
+            self._journal.begin(picture, context.extradata)
+        for packet in self._early:
+            self.write_sound(packet)
+        self._early.clear()
+        return video
+
+    def close(self) -> None:
+        """Finish the file and give it its name; raises `MediaError` where no frame was written."""
+        assert self._container is not None
+        if self._video is None:
+            self.discard()
+            raise MediaError(f"{self._film.name} has no frame that can be decoded.")
+        self._put(self._video.encode(None))
+        if self._sound is not None and self._encode_sound:
+            for samples in self._levelled.rest():
+                self._put_sound(self._sound.encode(samples))
+            self._put_sound(self._sound.encode(None))
+        for packet in self._end_of_recoding():
+            self._copy_sound(packet)
+        self._container.close()
+        os.replace(self._part, self._path)
+        self._forget_journal()
+
+    def _forget_journal(self) -> None:
+        if self._journal is not None:
+            self._journal.close()
+            journal_of(self._path).unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Leave nothing behind but the journal that was there before."""
+        if self._journal is not None:
+            self._journal.close()
+            if not self._went_on:
+                with suppress(OSError):
+                    journal_of(self._path).unlink(missing_ok=True)
+        if self._container is not None:
+            with suppress(OSError, av.FFmpegError):  # on a full disk the file cannot be finished either
+                self._container.close()
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)

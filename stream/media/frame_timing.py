@@ -1,0 +1,78 @@
+"""A film's frames at their times: what could not be read is filled with the frame before it, and counted."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+import av
+
+from whycam.stream.video.planes import copied
+
+
+class Timeline:
+    """Puts the frames of one film in order; it holds one back, to show it again where the next cannot be read.
+
+    `step` is how far apart frames without a time are put, in the film's time base. Where `whole`, each packet makes a
+    frame, so that a time without one is a gap; else, as with VP8's invisible frames, only after an error.
+    """
+
+    def __init__(self, step: int, *, whole: bool) -> None:
+        self._step = max(1, step)
+        self._whole = whole
+        self._expected: list[int] = []  # a heap of pts that were sent to the decoder
+        self._held: av.VideoFrame | None = None
+        self._errors = 0  # for which nothing was shown yet
+        self._skipped = 0  # times before the first frame
+        self.concealed = 0
+        """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
+        self.lost = 0
+        """Frames that could not be read and for which nothing is shown."""
+
+    def expect(self, pts: int | None) -> None:
+        """A frame of this time was sent to the decoder."""
+        if pts is not None:
+            heapq.heappush(self._expected, pts)
+
+    def broke(self) -> None:
+        """The decoder could not read something."""
+        self._errors += 1
+
+    def place(self, frame: av.VideoFrame, *, mended: bool = False) -> Iterator[av.VideoFrame]:
+        """A frame came, whole or `mended` by the decoder: what can be shown now, each pts behind the one before."""
+        last = self._held.pts if self._held is not None else None
+        if frame.pts is None:
+            frame.pts = 0 if last is None else last + self._step
+        # The two fields of an interlaced frame may come in two packets.
+        yield from self._fill(frame.pts, whole=self._whole and not frame.interlaced_frame)
+        before = self._held.pts if self._held is not None else None
+        if before is not None and frame.pts <= before:
+            frame.pts = before + 1  # the encoder takes no time twice
+        self.concealed += mended
+        if self._held is not None:
+            yield self._held
+        self._held = frame
+
+    def end(self) -> Iterator[av.VideoFrame]:
+        """The last frames."""
+        yield from self._fill(None, whole=self._whole)
+        if self._held is not None:
+            yield self._held
+        self._held = None
+        # An error for which no time is without a frame: the decoder complained, and mended it.
+        self.lost = min(self._errors, self._skipped)
+        self.concealed, self._errors = self.concealed + self._errors - self.lost, 0
+
+    def _fill(self, until: int | None, *, whole: bool) -> Iterator[av.VideoFrame]:
+        while self._expected and (until is None or self._expected[0] <= until):
+            pts = heapq.heappop(self._expected)
+            if pts == until or not (whole or self._errors):
+                continue
+            if self._held is None or self._held.pts is None or pts <= self._held.pts:
+                self._skipped += self._held is None
+                continue
+            again = copied(self._held)
+            yield self._held
+            again.pts, self._held = pts, again
+            self.concealed += 1
+            self._errors = max(0, self._errors - 1)

@@ -1,0 +1,83 @@
+"""Pictures as the frames of a film: one of them, or a folder in the order that a person counts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from whycam.stream.media.film_reader import Losses, MediaError, listed
+from whycam.stream.media.image import ENDINGS, PictureError, read_picture
+from whycam.stream.video.planes import rgb_frame
+
+RATE = Fraction(25)
+"""Frames a second that a folder's are taken for."""
+
+
+class OnePicture:
+    """A picture file."""
+
+    frames = 1
+    time_base = 1 / RATE
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = path.name
+        self.losses = Losses()
+
+    def read(self) -> Iterator[av.VideoFrame]:
+        """The picture as an rgb24 frame; raises `PictureError`."""
+        yield rgb_frame(read_picture(self._path), 0, self.time_base)
+
+
+class PictureFolder:
+    """The pictures of a folder; raises `MediaError` where there is none."""
+
+    time_base = 1 / RATE
+
+    def __init__(self, path: Path) -> None:
+        try:
+            files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+        except OSError as error:
+            raise MediaError(f"{path} cannot be read ({error.strerror}).") from error
+        self.pictures = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=_by_number)
+        self.name = path.name
+        self.losses = Losses()
+        if not self.pictures:
+            others = ", ".join(sorted({file.suffix.lower() or "no ending" for file in files})) or "nothing"
+            raise MediaError(f"{path} is a folder without pictures (found: {others}). Give a film, or {path / '*'}.")
+
+    @property
+    def frames(self) -> int:
+        """How many pictures there are."""
+        return len(self.pictures)
+
+    def read(self) -> Iterator[av.VideoFrame]:
+        """Each picture as an rgb24 frame; in place of one that cannot be read the one before it.
+
+        Raises `MediaError` where that is every one.
+        """
+        last: Path | None = None
+        for number, path in enumerate(self.pictures):
+            try:
+                rgb = read_picture(path)
+            except PictureError:
+                self.losses.unread.append(path.name)
+                if last is None:
+                    self.losses.lost += 1
+                    continue
+                self.losses.concealed += 1
+                rgb = read_picture(last)
+            else:
+                last = path
+            yield rgb_frame(rgb, number, self.time_base)
+        if last is None:
+            raise MediaError(f"{self.name} has no picture that can be read: {listed(self.losses.unread)}.")
+
+
+def _by_number(path: Path) -> list[tuple[int, int, str]]:
+    """So that frame 2 comes before frame 10."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name.lower())]

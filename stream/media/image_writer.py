@@ -1,0 +1,117 @@
+"""Writes frames as picture files: one of them, or a folder of numbered ones."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import av
+
+from whycam.stream.media.film_reader import MediaError
+from whycam.stream.media.image import write_picture
+from whycam.stream.video.planes import rgb_of
+
+
+class PictureWriter:
+    """Writes the one frame that it is given."""
+
+    def __init__(self, path: Path, exif: bytes = b"") -> None:
+        self._path = path
+        self._exif = exif
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Write the picture; raises `PictureError`."""
+        write_picture(self._path, rgb_of(frame), self._exif)
+
+    def skip(self) -> None:
+        """Of one picture nothing is kept."""
+
+    def close(self) -> None:
+        """Nothing is left to do."""
+
+    def discard(self) -> None:
+        """Nothing was left behind."""
+
+
+class FolderWriter:
+    """Writes frames as `PREFIX0001.jpg`, … into a folder; they move there when all are written.
+
+    Those of an earlier run go, other files in the folder stay; but the first of them may be taken over by `skip`, from
+    where `kept_pictures` finds them. Raises `MediaError` where it cannot be written.
+    """
+
+    def __init__(self, folder: Path, prefix: str = "result-", *, kept: Path | None = None) -> None:
+        self._folder = folder
+        self._prefix = prefix
+        self._kept = kept
+        self._part = _part(folder)
+        self._went_on = kept == self._part
+        self._count = 0
+        if folder.exists() and not folder.is_dir():
+            raise MediaError(f"{folder} is a file; the pictures need a folder. Give another name.")
+        try:
+            if not self._went_on:
+                shutil.rmtree(self._part, ignore_errors=True)
+                self._part.mkdir(parents=True)
+        except OSError as error:
+            raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Write the next picture."""
+        self._count += 1
+        write_picture(self._part / _name(self._prefix, self._count), rgb_of(frame))
+
+    def skip(self) -> None:
+        """The next picture is among those that were kept."""
+        assert self._kept is not None
+        self._count += 1
+        if not self._went_on:
+            shutil.copy2(self._kept / _name(self._prefix, self._count), self._part)
+
+    def keep_first(self, count: int) -> None:
+        """Forget those behind the first `count`."""
+        for number in range(count + 1, self._count + 1):
+            (self._part / _name(self._prefix, number)).unlink()
+        self._count = min(self._count, count)
+
+    def close(self) -> None:
+        """Give the pictures their place; raises `MediaError` where there is none."""
+        if not self._count:
+            self.discard()
+            raise MediaError(f"There is no frame for {self._folder}.")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for old in numbered(self._folder, self._prefix):
+            old.unlink()
+        for number in range(1, self._count + 1):
+            os.replace(self._part / _name(self._prefix, number), self._folder / _name(self._prefix, number))
+        shutil.rmtree(self._part)  # with what a run left that was killed in the middle of a picture
+
+    def discard(self) -> None:
+        """Leave nothing behind but what was there before."""
+        if not self._went_on:
+            shutil.rmtree(self._part, ignore_errors=True)
+
+
+def kept_pictures(folder: Path, prefix: str = "result-") -> tuple[Path, int]:
+    """Where the pictures of an earlier run lie that was killed, or else stopped, and how many without a gap."""
+    where = _part(folder) if _part(folder).is_dir() else folder
+    count = 0
+    while (where / _name(prefix, count + 1)).is_file():
+        count += 1
+    return where, count
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".part")
+
+
+def _name(prefix: str, number: int) -> str:
+    return f"{prefix}{number:04d}.jpg"
+
+
+def numbered(folder: Path, prefix: str = "result-") -> list[Path]:
+    """The pictures in a folder that a `FolderWriter` made."""
+    name = re.compile(re.escape(prefix) + r"\d{4,}\.jpg")
+    return [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []

@@ -1,0 +1,53 @@
+"""Turns and mirrors a decoded frame the way its phone was held."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from typing import NamedTuple, cast
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import SideData, Type
+
+from whycam.stream.video.planes import as_bytes, label_as, planes
+
+
+class Turn(NamedTuple):
+    """What brings a stored picture upright: rows and columns exchanged first, then their order reversed."""
+
+    transpose: bool = False
+    flip_rows: bool = False
+    flip_columns: bool = False
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Turn:
+        """What the frame's display matrix asks for, to the nearest right angle; mirrored ones too."""
+        # Typed as a dictionary; it goes over its values.
+        side_data = cast("Iterable[SideData]", frame.side_data)
+        matrix = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
+        if matrix is None:
+            return cls()
+        # ISO/IEC 14496-12, 8.2.2.3: x' = a x + c y, y' = b x + d y; the nine numbers lie as a b u c d v x y w.
+        a, b, _, c, d, *_ = struct.unpack("=9i", memoryview(matrix))
+        if abs(a) + abs(d) >= abs(b) + abs(c):
+            return cls(False, d < 0, a < 0)
+        return cls(True, b < 0, c < 0)
+
+
+def upright(frame: av.VideoFrame, turn: Turn) -> av.VideoFrame:
+    """The yuv420p frame turned; a last odd row or column, which H.264 cannot hold, is left out."""
+    if turn == Turn() and not frame.width % 2 and not frame.height % 2:
+        return frame
+    width, height = (frame.height, frame.width) if turn.transpose else (frame.width, frame.height)
+    made = av.VideoFrame(max(2, width & ~1), max(2, height & ~1), "yuv420p")
+    for to, plane in zip(planes(made), planes(frame), strict=True):
+        turned = plane
+        if turn.transpose:
+            turned = as_bytes(cv2.transpose(turned))
+        if turn.flip_rows or turn.flip_columns:
+            turned = as_bytes(cv2.flip(turned, -1 if turn.flip_rows and turn.flip_columns else int(turn.flip_columns)))
+        np.copyto(to, turned[: to.shape[0], : to.shape[1]])
+    label_as(made, frame)
+    return made

@@ -1,0 +1,1 @@
+"""Films and images explained from file to file."""

@@ -1,0 +1,196 @@
+"""The book's assignment, done at once: a film's frames, the same explained, the film of them, and how it was done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.filter
+
+from whycam.stream.media.film_reader import Film, Losses, MediaError, open_film
+from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.image_writer import FolderWriter, numbered
+from whycam.stream.offline.batch import losses_told
+from whycam.stream.offline.claims import Use
+from whycam.stream.offline.inputs import usual_name
+from whycam.stream.offline.pipeline import Explained, Pass, explain, header_of
+from whycam.stream.offline.resume import find_earlier
+from whycam.stream.report.report import Report
+from whycam.stream.video.planes import fitted
+
+RATE = Fraction(25)
+"""Frames a second, as in the book."""
+TOLD = "what-was-done.txt"
+
+
+class FilmAtRate:
+    """A film whose frames are repeated or left out until so many a second remain, as `ffmpeg -vf fps=…` does it.
+
+    Each goes into `thumbs` as it is. See `stream.offline.explain.Source`.
+    """
+
+    def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter) -> None:
+        self._film = film
+        self._rate = rate
+        self._thumbs = thumbs
+        self.name = film.name
+        self.time_base = 1 / rate
+        self.losses: Losses = film.losses
+
+    @property
+    def frames(self) -> int:
+        """How many are expected."""
+        return round(self._film.frames / self._film.rate * self._rate)
+
+    def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
+        """The frames, their pts counting in 1/rate, and the sound's packets between them."""
+        graph: av.filter.Graph | None = None
+        size = (0, 0)
+        for item in self._film.read():
+            if isinstance(item, av.Packet):
+                yield item
+                continue
+            if graph is None:
+                graph, size = self._graph(item), (item.width, item.height)
+            graph.push(fitted(item, *size))
+            yield from self._pulled(graph)
+        if graph is not None:
+            graph.push(None)
+            yield from self._pulled(graph)
+
+    def _graph(self, first: av.VideoFrame) -> av.filter.Graph:
+        graph = av.filter.Graph()
+        source = graph.add_buffer(
+            width=first.width, height=first.height, format=first.format, time_base=self._film.time_base
+        )
+        rate, sink = graph.add("fps", str(self._rate)), graph.add("buffersink")
+        source.link_to(rate)
+        rate.link_to(sink)
+        graph.configure()
+        return graph
+
+    def _pulled(self, graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
+        while True:
+            try:
+                frame = graph.pull()
+            except (av.BlockingIOError, av.EOFError):
+                return
+            assert isinstance(frame, av.VideoFrame)
+            self._thumbs.write(frame)
+            yield frame
+
+
+@dataclass(frozen=True, slots=True)
+class HandIn:
+    """Where what is handed in of a film lies in a folder."""
+
+    source: Path
+    folder: Path
+
+    @property
+    def inputs(self) -> Path:
+        """The film's frames."""
+        return self.folder / usual_name(self.source.stem).removesuffix("-output")
+
+    @property
+    def results(self) -> Path:
+        """The explained frames."""
+        return self.folder / usual_name(self.source.stem)
+
+    @property
+    def video(self) -> Path:
+        """The film of these."""
+        return self.folder / f"{usual_name(self.source.stem)}.mp4"
+
+    @property
+    def sidecar(self) -> Path:
+        """The film's sidecar."""
+        return self.video.with_suffix(".jsonl")
+
+    @property
+    def reports(self) -> tuple[Path, Path]:
+        """The report's page and picture."""
+        return self.folder / "report.html", self.folder / "report.png"
+
+    @property
+    def told(self) -> Path:
+        """How it was done."""
+        return self.folder / TOLD
+
+    @property
+    def use(self) -> Use:
+        """What is written and read."""
+        writes = (self.video, self.sidecar, self.inputs, self.results, *self.reports, self.told)
+        return Use(writes, (self.source,))
+
+
+def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = False) -> Explained:
+    """Leave in `folder` what the assignment hands in; raises `MediaError`.
+
+    `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
+    sidecar, `report.html`, `report.png` and `what-was-done.txt`.
+    """
+    hand_in = HandIn(source, folder)
+    inputs, results, video, sidecar = hand_in.inputs, hand_in.results, hand_in.video, hand_in.sidecar
+    overwrite = overwrite or work.resume
+    if not overwrite and (there := next((p for p in (video, hand_in.told) if p.exists()), None)) is not None:
+        raise MediaError(f"{there} is there already. Give another folder, or --overwrite.")
+    if not overwrite and (numbered(inputs, "thumb") or numbered(results)):
+        raise MediaError(f"{folder} holds frames already. Give another folder, or --overwrite.")
+    with open_film(source) as film, ExitStack() as made:
+        if video.exists() and video.samefile(source):
+            raise MediaError(f"{video} is the film itself. Give another folder.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
+        thumbs = FolderWriter(inputs, "thumb")
+        made.callback(thumbs.discard)
+        at_rate, earlier = FilmAtRate(film, RATE, thumbs), None
+        if work.resume:
+            earlier = find_earlier(header_of(at_rate, work), video, sidecar, [results], at_rate.time_base)
+        kept, count, where = (earlier.film, earlier.count, earlier.folders[0]) if earlier else (None, 0, None)
+        pictures = FolderWriter(results, kept=where)
+        made.callback(pictures.discard)
+        writer = FilmWriter(video, film, rate=RATE, keep_metadata=work.keep_metadata, kept=kept, count=count)
+        made.callback(writer.discard)
+        explained = explain(at_rate, work, [writer, pictures], video, sidecar, writer.write_sound, earlier)
+        thumbs.keep_first(explained.frames)
+        thumbs.close()
+        rate = film.rate  # a closed file has none: PyAV reads memory that is gone
+    Report(sidecar, video, source.name).write(*hand_in.reports)
+    hand_in.told.write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
+    return explained
+
+
+def _told(source: Path, rate: Fraction, explained: Explained, work: Pass, inputs: str, results: str) -> str:
+    contract, look = work.engine.contract, work.look
+    what = {
+        "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
+        "blend": f"the colour map {look.view.colormap} laid over the frame, opacity {look.view.opacity:g}",
+    }[look.style]
+    held = ", ".join(contract.labels[number] for number in look.view.hold) or "the best class of each frame"
+    lines = [
+        f"{source.name}, explained with whycam",
+        "",
+        f"1. {source.name} was read upright, {float(rate):.2f} frames a second, and brought to {RATE} a second:",
+        f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
+        f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
+        f"   fitted to {contract.size[1]} x {contract.size[0]} pixels ({look.fit or contract.fit}).",
+        f"3. Grad-CAM of the {contract.score} at '{contract.feature or 'its last feature map'}', for {held}.",
+        f"4. The heat was drawn: {what}.",
+        f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
+        f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",
+        f"   {explained.output.stem}.jsonl: classes, probabilities and heatmaps of each frame.",
+        "6. report.html, report.png: what the network saw in the whole film.",
+        "",
+        f"Model file SHA-256: {work.engine.sha256}",
+        *losses_told(explained.losses),
+        *(["It was stopped before the end."] if explained.stopped else []),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,231 @@
+"""Many inputs, one after the other: a bad one is noted, and the next one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+import av
+
+from whycam.stream.media.film_reader import Losses, MediaError, listed
+from whycam.stream.media.image_writer import numbered
+from whycam.stream.offline.claim_file import Worker
+from whycam.stream.offline.claims import Busy, Claims, Use
+from whycam.stream.offline.exit_code import ExitCode
+from whycam.stream.offline.explain import explain_film, explain_folder, explain_one, explain_recording
+from whycam.stream.offline.inputs import FILMS, Input, output_of, usual_name
+from whycam.stream.offline.pipeline import Explained, Pass
+from whycam.stream.offline.resume import is_done
+from whycam.stream.recording.paths import SIDECAR
+from whycam.stream.report.report import Report
+
+Status = Literal["done", "damaged", "stopped", "failed", "busy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An input and where its result goes."""
+
+    given: Input
+    output: Path
+    frames: Path | None = None
+    """A folder for a film's painted frames."""
+
+    report: bool = False
+    """Whether a page and a picture of it are made, too."""
+
+    @property
+    def sidecar(self) -> Path | None:
+        """Where its sidecar goes; a picture has none."""
+        if self.given.kind == "picture":
+            return None
+        return self.output / SIDECAR if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
+
+    @property
+    def reports(self) -> tuple[Path, ...]:
+        """Where the report's page and picture go; none where none is made, or for a single picture."""
+        if not self.report or self.given.kind == "picture":
+            return ()
+        base = self.output / "report.mp4" if self.given.kind == "folder" else self.output
+        return base.with_suffix(".html"), base.with_suffix(".png")
+
+    @property
+    def use(self) -> Use:
+        """What it writes and reads."""
+        writes = [self.output]  # of a folder, all the rest lies in it
+        if self.given.kind in FILMS and self.sidecar is not None:
+            writes += [self.sidecar, *self.reports]
+        if self.frames is not None:
+            writes.append(self.frames)
+        return Use(tuple(writes), () if self.given.kind == "pipe" else (self.given.path,))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a task: a result, or the sentence that says why there is none."""
+
+    task: Task
+    explained: Explained | None = None
+    problem: str = ""
+    at_work: Worker | None = None
+    """The other run that is at work on it."""
+
+    @property
+    def status(self) -> Status:
+        """`damaged`: the input broke off, the result has what there was; `busy`: another run is at work on it."""
+        if self.explained is None:
+            return "busy" if self.at_work is not None else "failed"
+        if self.explained.stopped:
+            return "stopped"
+        losses = self.explained.losses
+        return "damaged" if losses.missing or losses.error else "done"
+
+
+def plan(
+    inputs: Sequence[Input], output: Path | None, frames: Path | None = None, *, report: bool = False
+) -> list[Task]:
+    """A task for each input; raises `MediaError` for an output that cannot be one."""
+    many = len(inputs) > 1
+    if many and output is not None and output.suffix and not output.is_dir():
+        raise MediaError(f"For {len(inputs)} inputs the output is a folder, not '{output}'.")
+    tasks = []
+    for given in inputs:
+        own = None
+        if frames is not None and given.kind in FILMS:
+            own = frames / usual_name(given.path.stem) if many else frames
+        tasks.append(Task(given, output_of(given, output, many=many), own, report))
+    return tasks
+
+
+def carry_out(
+    tasks: Sequence[Task],
+    work: Pass,
+    claims: Claims,
+    *,
+    overwrite: bool,
+    stdin: BinaryIO,
+    begun: Callable[[Task], None] | None = None,
+) -> Iterator[Outcome]:
+    """Explain one after the other until somebody stops it; `begun` is told before each.
+
+    `claims` are those of all tasks; what is done is let go, what another run is at work on is left alone.
+    """
+    taken: dict[Path, Input] = {}
+    for task in tasks:
+        if work.stop is not None and work.stop.is_set():
+            return
+        if begun is not None:
+            begun(task)
+        if (busy := refused(task, task.use, claims)) is not None:
+            yield busy
+            continue
+        try:
+            _check(task, taken, overwrite or work.resume)
+            _make_folder(task.output)
+            explained = (work.resume and _done(task)) or _explain(task, work, stdin)
+            if task.reports and task.sidecar is not None:
+                Report(task.sidecar, task.output, task.given.path.name).write(*task.reports)
+        except (ValueError, OSError, av.FFmpegError) as error:
+            outcome = Outcome(task, problem=str(error))
+        else:
+            taken[task.output.resolve()] = task.given
+            outcome = Outcome(task, explained)
+        claims.done(task.use)
+        yield outcome
+
+
+def refused(task: Task, use: Use, claims: Claims) -> Outcome | None:
+    """What comes of a task where another run is at work on what it uses; None: it can begin."""
+    try:
+        claims.check(use)
+    except Busy as busy:
+        return Outcome(task, problem=str(busy), at_work=busy.worker)
+    return None
+
+
+def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
+    other = taken.get(task.output.resolve())
+    if other is not None:
+        raise MediaError(f"{task.output} is the result of {other.name} already. Explain {task.given.name} by itself.")
+    if overwrite:
+        return
+    folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
+    files = [*task.reports] if task.given.kind == "folder" else [task.output, *task.reports]
+    if task.given.kind in FILMS and task.sidecar is not None:
+        files.append(task.sidecar)
+    there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
+    if there:
+        raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+
+
+def _done(task: Task) -> Explained | None:
+    """The result that an earlier run finished."""
+    if task.sidecar is None:
+        return Explained(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
+    frames = is_done(task.output, task.sidecar)
+    return Explained(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
+
+
+def _make_folder(output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MediaError(
+            f"{output} cannot be written: the folder {output.parent} cannot be made ({error.strerror})."
+        ) from error
+
+
+def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
+    given, output = task.given, task.output
+    if given.kind == "pipe":
+        return explain_film(stdin, output, work, frames=task.frames)
+    if given.kind == "recording":
+        return explain_recording(given.path, output, work, frames=task.frames)
+    if given.kind == "folder":
+        return explain_folder(given.path, output, work)
+    if given.kind == "picture":
+        return explain_one(given.path, output, work)
+    return explain_film(given.path, output, work, frames=task.frames)
+
+
+def losses_told(losses: Losses) -> list[str]:
+    """Sentences about what an input did not give."""
+    told = []
+    if losses.concealed:
+        told.append(
+            f"{_frames(losses.concealed)} could not be read whole; the one before is shown, or what was mended."
+        )
+    if losses.lost:
+        told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+    if losses.unread:
+        told.append(f"Not read: {listed(losses.unread)}.")
+    if losses.silent:
+        told.append("Its sound is in a coding that is not known here; the result has none.")
+    if losses.unheard:
+        told.append(f"{losses.unheard:.1f} s of its sound could not be read; the result is silent there.")
+    if losses.joins:
+        places = listed([f"{at:.2f} s" for at in losses.joins])
+        told.append(f"Its clock goes back or leaps at {places}, as where files are joined; its times go on behind.")
+    if losses.missing:
+        told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
+    elif losses.error:
+        told.append(f"The file breaks off ({losses.error}). What came before is explained.")
+    return told
+
+
+def _frames(count: int) -> str:
+    return "1 frame" if count == 1 else f"{count} frames"
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
+    """Of the whole batch: the first in this order that one of them has."""
+    codes: dict[Status, ExitCode] = {
+        "stopped": ExitCode.STOPPED,
+        "busy": ExitCode.BUSY,
+        "failed": ExitCode.FAILED,
+        "damaged": ExitCode.DAMAGED,
+    }
+    found = {outcome.status for outcome in outcomes}
+    return next((code for status, code in codes.items() if status in found), ExitCode.OK)

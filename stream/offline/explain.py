@@ -1,0 +1,102 @@
+"""Explains what was recorded: every frame of a film or a folder, or one picture, by the same parts as a live stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.media.film_reader import Film, MediaError, open_film
+from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.image import exif_of, read_picture
+from whycam.stream.media.image_folder import OnePicture, PictureFolder
+from whycam.stream.media.image_writer import FolderWriter, PictureWriter
+from whycam.stream.offline.pipeline import Explained, Pass, Writer, explain, header_of
+from whycam.stream.offline.recording_source import RecordedFilm
+from whycam.stream.offline.resume import find_earlier
+from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps
+from whycam.stream.overlay.painter import Painter
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.paths import SIDECAR
+from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of, yuv_frame
+
+
+def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: Path | None = None) -> Explained:
+    """Explain a video into `output` (.mp4) and its sidecar beside it (.jsonl); raises `MediaError`.
+
+    `frames` is a folder for the painted frames as pictures.
+    """
+    check_apart(source, output, "film")
+    with open_film(source, work.stop) as film:
+        return _explain_original(film, output, work, frames)
+
+
+def explain_recording(folder: Path, output: Path, work: Pass, *, frames: Path | None = None) -> Explained:
+    """Explain the camera's picture of a recording, all its files, into one film; raises `MediaError`."""
+    return _explain_original(RecordedFilm.of(folder), output, work, frames)
+
+
+def _explain_original(film: Film | RecordedFilm, output: Path, work: Pass, frames: Path | None) -> Explained:
+    sidecar = output.with_suffix(".jsonl")
+    earlier = None
+    if work.resume:
+        folders = [frames] if frames is not None else []
+        earlier = find_earlier(header_of(film, work), output, sidecar, folders, film.time_base)
+    kept, count = (earlier.film, earlier.count) if earlier is not None else (None, 0)
+    with ExitStack() as made:
+        video = FilmWriter(output, film, keep_metadata=work.keep_metadata, kept=kept, count=count)
+        made.callback(video.discard)
+        writers: list[Writer] = [video]
+        if frames is not None:
+            writers.append(FolderWriter(frames, kept=earlier.folders[0] if earlier is not None else None))
+            made.callback(writers[-1].discard)
+        return explain(film, work, writers, output, sidecar, video.write_sound, earlier)
+
+
+def explain_folder(source: Path, output: Path, work: Pass) -> Explained:
+    """Explain a folder of frames into a folder of pictures and `predictions.jsonl`; raises `MediaError`."""
+    folder, sidecar = PictureFolder(source), output / SIDECAR
+    check_apart(source, output, "folder")
+    earlier = None
+    if work.resume:
+        earlier = find_earlier(header_of(folder, work), None, sidecar, [output], folder.time_base)
+    with ExitStack() as made:
+        writer = FolderWriter(output, kept=earlier.folders[0] if earlier is not None else None)
+        made.callback(writer.discard)
+        return explain(folder, work, [writer], output, sidecar, earlier=earlier)
+
+
+def explain_one(source: Path, output: Path, work: Pass) -> Explained:
+    """Explain a picture file into another one; raises `PictureError`."""
+    check_apart(source, output, "picture")
+    picture = OnePicture(source)
+    return explain(picture, work, [PictureWriter(output, exif_of(source) if work.keep_metadata else b"")], output, None)
+
+
+def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
+    """Raise `MediaError` where a result would be written over what it is made of."""
+    if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
+        raise MediaError(f"{output} is the {kind} itself. Give another name for the explained one.")
+
+
+def explain_picture(
+    source: str | Path | Bytes, explainer: Explainer, targets: Sequence[int]
+) -> tuple[tuple[DrawnMap, ...], Bytes, Bytes]:
+    """The maps of a picture for each target, the picture, and the picture with the first map drawn onto it.
+
+    Raises `PictureError`, and `ValueError` without a target.
+    """
+    if not len(targets):
+        raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
+    rgb = read_picture(source)
+    contract = explainer.contract
+    fit = Fit(contract.fit, contract.size)
+    frame = rgb_frame(rgb)
+    explanation = explainer.explain(fit.picture(frame)[None], targets)
+    maps = drawn_maps(explanation, 0, contract.labels)
+    painted = yuv_frame(frame)
+    Painter(fit).paint(painted, maps[:1], View())
+    return maps, rgb, rgb_of(painted)

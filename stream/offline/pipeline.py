@@ -1,0 +1,261 @@
+"""The loop that explains what was recorded: a source gives frames, an artist draws them, writers take them."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import av
+
+from whycam.stream.inference.engine import Engine
+from whycam.stream.media.film_reader import Losses, MediaError
+from whycam.stream.offline.prefetch import Batch, Reader, Source
+from whycam.stream.offline.resume import Earlier, part_of
+from whycam.stream.offline.write_behind import Behind
+from whycam.stream.overlay.heatmap import DrawnMap
+from whycam.stream.overlay.renderer import Artist, Look
+from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
+from whycam.stream.video.planes import fitted
+
+BEHIND = 6
+"""Painted frames and packets of sound that may wait for the encoder."""
+
+Progress = Callable[[int, int], None]
+"""Is told the frames done and the frames expected (0 where nobody knows)."""
+SoundWriter: TypeAlias = "Callable[[av.Packet[Any]], None]"
+
+
+class Writer(Protocol):
+    """Takes the painted frames; what it made gets its name when it is closed."""
+
+    def write(self, frame: av.VideoFrame) -> None:
+        """Add a frame."""
+
+    def skip(self) -> None:
+        """Take the next frame over from an earlier run."""
+
+    def close(self) -> None:
+        """Finish."""
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What came of a film, a folder or a picture."""
+
+    output: Path
+    sidecar: Path | None
+    frames: int
+    losses: Losses
+    stopped: bool = False
+    """Whether somebody stopped it before the end."""
+    seconds: float = 0.0
+    """How far it came, of the film's own time."""
+    best: tuple[DrawnMap, ...] = ()
+    """Of the last frame: its maps, the best class first."""
+    earlier: int = 0
+    """Frames that an earlier run had made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How frames are explained and drawn, and who is told and asked while it goes on."""
+
+    engine: Engine
+    look: Look = field(default_factory=Look)
+    every: int = 1
+    """Of so many frames one is explained; those between show its heat."""
+    keep_metadata: bool = False
+    """Whether location, date and other metadata of the original go into the result."""
+    progress: Progress | None = None
+    stop: threading.Event | None = None
+    """Set by somebody who wants what is done by now."""
+    resume: bool = False
+    """Whether to go on with what an earlier run left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A frame and what is known of it."""
+
+    frame: av.VideoFrame
+    known: SidecarFrame
+    done: bool = False
+    """Whether an earlier run painted it."""
+    size: tuple[int, int] | None = None
+    """Of the frame in whose place it stands."""
+
+
+Steps: TypeAlias = "Iterable[Step | av.Packet[Any]]"
+"""Frames in order, and sound between them."""
+
+
+def header_of(source: Source, work: Pass) -> dict[str, Any]:
+    """The sidecar's header."""
+    contract, look, time_base = work.engine.contract, work.look, source.time_base
+    return {
+        **about_model(contract, work.engine.sha256),
+        "fit": look.fit or contract.fit,
+        **look.described(),
+        "every": work.every,
+        "settings": asdict(look.view),
+        "time_base": [time_base.numerator, time_base.denominator],
+    }
+
+
+def explain(
+    source: Source,
+    work: Pass,
+    writers: Sequence[Writer],
+    output: Path,
+    sidecar: Path | None,
+    write_sound: SoundWriter | None = None,
+    earlier: Earlier | None = None,
+) -> Explained:
+    """Explain what a source gives, into writers and a sidecar; `output` is what a person calls the result.
+
+    The writers are closed where all went well; who made them discards them otherwise. Raises `MediaError`.
+    """
+    artist = Artist.of(work.look, work.engine.contract)
+    count = earlier.count if earlier is not None else 0
+    with ExitStack() as stack:
+        lines = _Lines(sidecar, header_of(source, work), earlier) if sidecar is not None else None
+        if lines is not None:
+            stack.enter_context(lines)
+        reader = Reader(source, work.engine, artist, every=work.every, known=count)
+        last = lines.last if lines is not None else None
+        steps = _answered(source, stack.enter_context(reader), artist, work, earlier, last)
+        return draw(source, steps, artist, writers, output, lines, write_sound, work.progress, work.stop)
+
+
+def draw(
+    source: Source,
+    steps: Steps,
+    artist: Artist,
+    writers: Sequence[Writer],
+    output: Path,
+    lines: _Lines | None,
+    write_sound: SoundWriter | None,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> Explained:
+    """Paint each frame with what is known of it, and hand it to the writers, which work in a thread of their own."""
+    count, earlier, first, known = 0, 0, 0, None
+    asked = stopped = False
+    try:
+        with Behind("writer", BEHIND) as behind:
+            for step in steps:
+                if isinstance(step, av.Packet):
+                    if write_sound is not None:
+                        behind.do(partial(write_sound, step))
+                    continue
+                if asked:
+                    stopped = True
+                    break
+                known = step.known
+                first = known.pts if not count else first
+                count, earlier = count + 1, earlier + step.done
+                if step.done:
+                    for writer in writers:
+                        behind.do(writer.skip)
+                else:
+                    shown = artist.draw(step.frame, known.maps, known.view, known.hidden)
+                    if step.size is not None and shown is step.frame:
+                        shown = fitted(shown, *step.size)
+                    for writer in writers:
+                        behind.do(partial(writer.write, shown))
+                    if lines is not None:
+                        behind.do(partial(lines.write, known))
+                if progress is not None:
+                    progress(count, source.frames)
+                # What an earlier run had is taken over whole: it is not lost by another stop.
+                asked = stop is not None and stop.is_set() and not step.done
+            else:
+                stopped = asked and not source.frames  # a pipe ends where it is stopped
+            behind.finish()
+        for writer in writers:
+            writer.close()
+        seconds = float((known.pts - first) * source.time_base) if known is not None else 0.0
+        if lines is not None:
+            end = float(known.pts * source.time_base) if known is not None else 0.0
+            joins = [at for at in source.losses.joins if at <= end]
+            lines.keep({**({"stopped": round(seconds, 6)} if stopped else {}), **({"joins": joins} if joins else {})})
+    except (OSError, av.FFmpegError) as error:
+        raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
+    maps = known.maps if known is not None else ()
+    sidecar = lines.result if lines is not None else None
+    return Explained(output, sidecar, count, source.losses, stopped, seconds, maps, earlier)
+
+
+class _Lines(SidecarWriter):
+    """A sidecar that gets its name when it is kept, and goes where it is not, unless it was there before."""
+
+    def __init__(self, path: Path, header: dict[str, Any], earlier: Earlier | None) -> None:
+        self.result = path
+        self._part = part = part_of(path)
+        self._header = header
+        self._went_on = earlier is not None and earlier.sidecar == part
+        self.last: SidecarFrame | None = None
+        """The last line of an earlier run."""
+        part.parent.mkdir(exist_ok=True)
+        if earlier is not None:
+            rewrite(part, header, earlier.sidecar, earlier.count)
+            self.last = deque(read_sidecar(part)[1], 1).pop()
+        super().__init__(part, header, go_on=earlier is not None)
+        if self.last is not None:
+            self._settings = asdict(self.last.view)
+
+    def keep(self, found: dict[str, Any]) -> None:
+        """Give it its name; `found` is what the header has to say besides, known only now."""
+        self.close()
+        if found:
+            rewrite(self._part, {**self._header, **found}, self._part)
+        self._part.replace(self.result)
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        if not self._went_on:
+            self._part.unlink(missing_ok=True)
+
+
+def _answered(
+    source: Source,
+    batches: Iterable[Batch],
+    artist: Artist,
+    work: Pass,
+    earlier: Earlier | None,
+    last: SidecarFrame | None,
+) -> Iterator[Step | av.Packet[Any]]:
+    """Each frame with the newest explanation, or what an earlier run said of it; `last` is the last of these."""
+    maps: tuple[DrawnMap, ...] = ()
+    asked = 0
+    if last is not None:
+        maps, asked = last.maps, last.pts - round((last.age_ms or 0) / 1000 / float(source.time_base))
+    done = iter(earlier.pts if earlier is not None else ())
+    for batch in batches:
+        explanation = batch.answer.result() if batch.answer is not None else None
+        index = 0
+        for item, has_answer in batch.items:
+            if isinstance(item, av.Packet):
+                yield item
+                continue
+            assert item.pts is not None
+            if (pts := next(done, None)) is not None:
+                if pts != item.pts:
+                    raise MediaError(f"What was kept is of another film than {source.name}. Begin anew: --overwrite.")
+                yield Step(item, SidecarFrame(item.pts, None, maps, work.look.view), done=True)
+                continue
+            if has_answer:
+                assert explanation is not None
+                maps, asked = artist.maps(explanation, index), item.pts
+                index += 1
+            age = 1000 * float((item.pts - asked) * source.time_base)
+            yield Step(item, SidecarFrame(item.pts, age, maps, work.look.view))

@@ -1,0 +1,122 @@
+"""Decodes ahead in a thread of its own and asks the engine, so that the model never waits for a frame."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias
+
+import av
+import numpy as np
+
+from whycam.stream.inference.engine import Engine
+from whycam.stream.inference.explainer import Explanation
+from whycam.stream.media.film_reader import Losses
+from whycam.stream.overlay.renderer import Artist
+from whycam.stream.video.planes import Bytes
+
+BATCH = 4
+"""Pictures that are explained together."""
+MAX_ITEMS = 256
+"""Frames and packets of sound in a batch: sound may go on where the picture does not."""
+AHEAD = 4
+"""Batches that may be decoded before the first of them is painted: 16 frames, 50 MB at 1080p."""
+MAX_PIXELS = 16_000_000
+"""In the frames of a batch: of larger frames there are fewer."""
+
+Item: TypeAlias = "av.VideoFrame | av.Packet[Any]"
+
+
+class Source(Protocol):
+    """Gives frames."""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+
+    @property
+    def time_base(self) -> Fraction:
+        """Of the frames' pts."""
+
+    @property
+    def frames(self) -> int:
+        """How many are expected; 0 where nobody knows."""
+
+    @property
+    def losses(self) -> Losses:
+        """What could not be read so far."""
+
+    def read(self) -> Iterator[Item]:
+        """The frames in order, and sound between them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Frames whose explanation is on its way, and the sound that lies before, between and behind them."""
+
+    items: list[tuple[Item, bool]]  # whether it is a frame that the engine was asked about
+    answer: Future[Explanation] | None
+
+
+class Reader:
+    """Gives a source's batches; the engine is asked about one of `every` frames, and not about the first `known`."""
+
+    def __init__(self, source: Source, engine: Engine, artist: Artist, *, every: int, known: int = 0) -> None:
+        self._source = source
+        self._engine = engine
+        self._artist = artist
+        self._every = every
+        self._known = known
+        self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reader")
+
+    def __enter__(self) -> Iterator[Batch]:
+        self._thread.start()
+        return self._batches()
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        while self._thread.is_alive():  # it may wait for room in the queue
+            try:
+                self._queue.get(timeout=0.05)
+            except queue.Empty:
+                continue
+        self._thread.join()
+
+    def _batches(self) -> Iterator[Batch]:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    def _run(self) -> None:
+        try:
+            items: list[tuple[Item, bool]] = []
+            pictures: list[Bytes] = []
+            pixels, count = 0, 0
+            for item in self._source.read():
+                if self._stopped.is_set():
+                    return
+                asked = False
+                if isinstance(item, av.VideoFrame):
+                    asked = count >= self._known and count % self._every == 0
+                    pixels, count = pixels + item.width * item.height, count + 1
+                    if asked:
+                        pictures.append(self._artist.picture(item))
+                items.append((item, asked))
+                if len(pictures) == BATCH or len(items) >= MAX_ITEMS or pixels >= MAX_PIXELS:
+                    self._put(items, pictures)
+                    items, pictures, pixels = [], [], 0
+            self._put(items, pictures)
+        except Exception as error:  # noqa: BLE001 - raised again where the frames are waited for
+            self._queue.put(error)
+        self._queue.put(None)
+
+    def _put(self, items: list[tuple[Item, bool]], pictures: list[Bytes]) -> None:
+        answer = self._engine.explain(np.stack(pictures), self._artist.targets) if pictures else None
+        self._queue.put(Batch(items, answer))

@@ -1,0 +1,221 @@
+"""Draws a film again from its sidecar, with other colours or another of the stored classes: no model is asked."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.media.film_reader import Film, MediaError, open_film
+from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.image_folder import PictureFolder
+from whycam.stream.media.image_writer import FolderWriter, numbered
+from whycam.stream.offline.claims import Claims, Use
+from whycam.stream.offline.explain import check_apart
+from whycam.stream.offline.inputs import Input, find_inputs, output_of
+from whycam.stream.offline.pipeline import Explained, Progress, SoundWriter, Step, Writer, draw
+from whycam.stream.offline.recording_source import RecordedFilm, is_recording
+from whycam.stream.offline.targets import find_targets, named
+from whycam.stream.overlay.renderer import DESCRIBED, Artist, Look
+from whycam.stream.overlay.styles import usual_view
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.paths import SIDECAR
+from whycam.stream.recording.sidecar import SidecarError, SidecarFrame, read_sidecar
+from whycam.stream.report.report import Report
+from whycam.stream.video.planes import copied
+
+SQUARE = (224, 224)
+"""What the first sidecars, which do not tell, were made for; only the proportions matter."""
+
+
+_MILLISECOND = Fraction(1, 1000)  # WebM counts so
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What shall be drawn otherwise; what is None stays as it was."""
+
+    look: dict[str, Any] = field(default_factory=dict)
+    """Of a `Look`: layout, style, top, sure, label, legend."""
+    targets: tuple[str, ...] = ()
+    """Names or numbers of stored classes."""
+    opacity: float | None = None
+    colormap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of it."""
+
+    explained: Explained
+    unknown: int
+    """Frames that are left out: the sidecar says nothing of them, or the film lacks what stood in their place."""
+    without: int
+    """Frames for which none of the classes asked for is stored: they have no heat."""
+    held: str = ""
+    """The classes that were asked for, as a sentence tells them."""
+    reports: tuple[Path, ...] = ()
+
+
+class Replay:
+    """A sidecar, and how it shall be drawn; raises `SidecarError`, and `TargetError` for a class that is not stored."""
+
+    def __init__(self, sidecar: Path, changes: Changes) -> None:
+        header, _ = read_sidecar(sidecar)
+        self._sidecar = sidecar
+        self._header = header
+        given = {key: header[key] for key in DESCRIBED if key in header} | changes.look
+        self.look = Look(**given)
+        stored = stored_labels(sidecar) if changes.targets else {}
+        self.hold = find_targets(changes.targets, stored, who="The sidecar")
+        self.held = named(self.hold, stored)
+        self._changes = changes
+        self._other_style = self.look.style != header.get("style", "blend")
+        self.time_base = Fraction(*header["time_base"])
+        self.artist = Artist(self.look, Fit(header.get("fit", "stretch"), tuple(header.get("size", SQUARE))))
+        self.is_live = "layout" not in header
+        """Whether the sidecar is that of a live recording."""
+        self.known = self.unknown = self.without = 0
+
+    def view(self, drawn: View) -> View:
+        """What is drawn in place of a line's own view."""
+        opacity, colormap = self._changes.opacity, self._changes.colormap
+        if self._other_style:  # its strength and colours mean something else
+            usual = usual_view(self.look.style, (), opacity, colormap)
+            opacity, colormap = usual.opacity, usual.colormap
+        return replace(
+            drawn,
+            hold=self.hold or drawn.hold,
+            opacity=drawn.opacity if opacity is None else opacity,
+            colormap=drawn.colormap if colormap is None else colormap,  # type: ignore[arg-type] # View checks it
+        )
+
+    def steps(self, source: Film | RecordedFilm | PictureFolder) -> Iterator[Step | av.Packet[Any]]:
+        """The frames of which the sidecar knows, and sound between them."""
+        off = max(self.time_base, source.time_base, _MILLISECOND) / 2
+        stood = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
+        still: dict[int, av.VideoFrame] = {}
+        lines = read_sidecar(self._sidecar)[1]
+        line = next(lines, None)
+        for item in source.read():
+            if isinstance(item, av.Packet):
+                yield item
+                continue
+            assert item.pts is not None
+            time = item.pts * source.time_base
+            while line is not None and line.pts * self.time_base < time - off:
+                line = next(lines, None)
+            found = line if line is not None and line.pts * self.time_base <= time + off else None
+            for pts in [pts for pts in stood if abs(pts * self.time_base - time) <= off]:
+                still = {pts: copied(item)}  # one at a time stands
+            step = self._step(item, found, still)
+            if step is None:
+                self.unknown += 1
+            else:
+                self.known += 1
+                yield step
+            if found is not None:
+                line = next(lines, None)
+
+    def _step(self, frame: av.VideoFrame, line: SidecarFrame | None, still: dict[int, av.VideoFrame]) -> Step | None:
+        if line is None or (line.frozen is not None and line.frozen not in still):
+            return None
+        assert frame.pts is not None
+        if line.frozen is None:
+            return Step(frame, self._drawn(line, frame.pts))
+        shown = copied(still[line.frozen])
+        shown.pts = frame.pts
+        return Step(shown, self._drawn(line, frame.pts), size=(frame.width, frame.height))
+
+    def _drawn(self, line: SidecarFrame, pts: int) -> SidecarFrame:
+        maps = line.maps
+        if self.hold and maps and not any(m.class_id in self.hold for m in maps):
+            maps = ()  # else the best class would be drawn in their place
+            self.without += 1
+        return replace(line, pts=pts, maps=maps, view=self.view(line.view))
+
+
+def stored_labels(sidecar: Path) -> dict[int, str]:
+    """The classes for which there are maps."""
+    return {m.class_id: m.label for line in read_sidecar(sidecar)[1] for m in line.maps}
+
+
+def replay_once(
+    sidecar: Path,
+    video: Path,
+    output: Path | None,
+    changes: Changes,
+    *,
+    overwrite: bool = False,
+    report: bool = False,
+    keep_metadata: bool = False,
+    progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Replayed:
+    """Draw `video`, the film or folder that the sidecar was made of, again into `output` (None: beside it).
+
+    Of a live recording it is the camera's film, or the recording's folder. In place of a sidecar its folder will do.
+    Raises `MediaError`, `SidecarError`, and `Busy` where another run is at work on the sidecar, the film or the result.
+    """
+    if sidecar.is_dir():
+        sidecar /= SIDECAR
+    given = find_inputs([str(video)])[0]
+    if given.kind == "picture":
+        raise MediaError(f"{video} is a picture; replays are of films and folders. Explain it again.")
+    output = output_of(given, output, what="replay")
+    base = output / "report.mp4" if given.kind == "folder" else output
+    reports = (base.with_suffix(".html"), base.with_suffix(".png")) if report else ()
+    # Who makes a folder of pictures claims the folder, and not the sidecar in it.
+    read = sidecar.parent if sidecar.name == SIDECAR else sidecar
+    use = Use((output, *(() if given.kind == "folder" else reports)), (read, video))
+    with Claims("replay", [use]) as claims:
+        claims.check(use)
+        if not sidecar.exists():
+            raise SidecarError(
+                f"There is no {sidecar}. `whycam process` leaves a sidecar beside each film that it makes."
+            )
+        again = Replay(sidecar, changes)
+        check_apart(video, output, "film")
+        there = [path for path in (*reports, output) if path.exists() and not (path.is_dir() and not numbered(path))]
+        if there and not overwrite:
+            raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+        try:
+            explained = _draw(again, given, output, keep_metadata, progress, stop)
+        except MediaError as error:
+            if not again.unknown or again.known:
+                raise
+            raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
+        if reports:
+            Report(sidecar, output, video.name, again.view).write(*reports)
+    return Replayed(explained, again.unknown, again.without, again.held, reports)
+
+
+def _draw(
+    again: Replay,
+    given: Input,
+    output: Path,
+    keep_metadata: bool,
+    progress: Progress | None,
+    stop: threading.Event | None,
+) -> Explained:
+    with ExitStack() as stack:
+        source: Film | RecordedFilm | PictureFolder
+        sound: SoundWriter | None = None
+        if given.kind == "folder":
+            source = PictureFolder(given.path)
+            writer: Writer = FolderWriter(output)
+        else:
+            of_a_recording = given.kind == "recording" or (again.is_live and is_recording(given.path.parent))
+            film = RecordedFilm.of(given.path) if of_a_recording else stack.enter_context(open_film(given.path))
+            source = film
+            writer = film_writer = FilmWriter(output, film, keep_metadata=keep_metadata)
+            sound = film_writer.write_sound
+        stack.callback(writer.discard)
+        return draw(source, again.steps(source), again.artist, [writer], output, None, sound, progress, stop)

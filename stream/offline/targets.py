@@ -1,0 +1,75 @@
+"""From what a person calls a class to its number."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from whycam.stream.inference.explainer import MAX_HELD
+
+SURE = 0.88
+"""How like a name must be to be taken for it: `bannana` (0.92) is, `microvawe` (0.78) and `human` (0.6) are not."""
+
+
+class TargetError(ValueError):
+    """No class, or more than one, goes by that name; says which are near."""
+
+
+def find_targets(
+    names: Sequence[str], labels: Sequence[str] | Mapping[int, str], *, who: str = "The model"
+) -> tuple[int, ...]:
+    """The numbers of classes given by name or number, of those that `who` has; raises `TargetError`."""
+    known = labels if isinstance(labels, Mapping) else dict(enumerate(labels))
+    if len(names) > MAX_HELD:
+        raise TargetError(f"At most {MAX_HELD} classes can be shown, these are {len(names)}.")
+    return tuple(dict.fromkeys(_find(name, known, who) for name in names))
+
+
+def named(numbers: Sequence[int], labels: Sequence[str] | Mapping[int, str]) -> str:
+    """Classes as a sentence tells them: `banana (954), espresso (967)`."""
+    most = 8
+    shown = ", ".join(f"{labels[number]} ({number})" for number in numbers[:most])
+    return shown + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+
+
+def _find(name: str, labels: Mapping[int, str], who: str) -> int:
+    if name.strip().lstrip("-").isdecimal():
+        number = int(name)
+        if number not in labels:
+            raise TargetError(f"{who} has {_numbers(labels)}, not {number}.")
+        return number
+    wanted = _plain(name)
+    plain = {number: _plain(label) for number, label in labels.items()}
+    for matches in (
+        [number for number, label in plain.items() if label == wanted],
+        [number for number, label in plain.items() if wanted in label.split()],
+        [number for number, label in plain.items() if _at_an_edge(wanted, label)],
+    ):
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise TargetError(f"'{name}' may be {named(matches, labels)}. Give the whole name, or the number.")
+    near = difflib.get_close_matches(wanted, plain.values(), 5, 0.6)
+    if near and difflib.SequenceMatcher(None, wanted, near[0]).ratio() >= SURE:
+        best = [number for number, label in plain.items() if label == near[0]]
+        if len(best) == 1:
+            return best[0]
+    if not near:
+        raise TargetError(f"{who} has no class '{name}'. Give one of its names, or a number: {_numbers(labels)}.")
+    matches = [number for label in dict.fromkeys(near) for number, other in plain.items() if other == label]
+    raise TargetError(f"{who} has no class '{name}'. Near to it: {named(matches, labels)}.")
+
+
+def _at_an_edge(part: str, label: str) -> bool:
+    """Whether a word of the label begins or ends with it: `mose` is not meant for a marmoset."""
+    return bool(part) and (f" {part}" in f" {label}" or f"{part} " in f"{label} ")
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace("_", " ").replace("-", " ").lower().split())
+
+
+def _numbers(labels: Mapping[int, str]) -> str:
+    if len(labels) == max(labels, default=-1) + 1:
+        return f"classes 0 to {len(labels) - 1}"
+    return named(sorted(labels), labels)

@@ -1,0 +1,1 @@
+"""Draws heatmaps and labels onto frames."""

@@ -1,0 +1,111 @@
+"""The picture of the book 'Practical Deep Learning for Cloud, Mobile, and Edge', chapter 2: jet, added to the image.
+
+What its program does, step by step: the image is squeezed to the network's size by its nearest pixels; the map's 256
+steps get the colours of matplotlib's jet; that small picture is enlarged; 0.4 of it is added to the image, and the sum
+is rescaled to 0…255, for each frame by itself. The book's division by a map of zeros is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from whycam.stream.inference.explainer import Explanation
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.overlay.colormaps import Colormap, colours
+from whycam.stream.overlay.heatmap import DrawnMap, caption, chosen, drawn_maps
+from whycam.stream.overlay.text import write_label
+from whycam.stream.overlay.view import View
+from whycam.stream.video.planes import Bytes, layers, rgb_frame, rgb_of
+
+STRENGTH = 0.4
+"""How much of the heat's colours is added, in the book."""
+
+# matplotlib's `jet` (BSD licence): where on 0…1 each colour bends, and how strong it is there.
+_JET = (
+    ((0.0, 0.35, 0.66, 0.89, 1.0), (0.0, 0.0, 1.0, 1.0, 0.5)),
+    ((0.0, 0.125, 0.375, 0.64, 0.91, 1.0), (0.0, 0.0, 1.0, 1.0, 0.0, 0.0)),
+    ((0.0, 0.11, 0.34, 0.65, 1.0), (0.5, 1.0, 1.0, 0.0, 0.0)),
+)
+
+
+class Book:
+    """Draws in RGB, as the book does; see `stream.overlay.styles.Style`."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+
+    def picture(self, frame: av.VideoFrame) -> Bytes:
+        """The network's RGB picture (H, W, 3), by nearest pixels."""
+        part = self._fit.rectangle(frame.width, frame.height)
+        seen = rgb_of(frame)[part.y : part.y + part.height, part.x : part.x + part.width]
+        rows, columns = self._fit.size
+        return np.asarray(Image.fromarray(seen).resize((columns, rows), Image.Resampling.NEAREST))
+
+    def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
+        """The maps of one picture, their steps cut off as the book's `np.uint8` does."""
+        grids = (explanation.heatmaps[index] * 255).astype(np.uint8)  # (K, h, w)
+        maps = drawn_maps(explanation, index, labels)
+        return tuple(replace(each, grid=grid) for each, grid in zip(maps, grids, strict=True))
+
+    def canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame as rgb24."""
+        canvas = rgb_frame(rgb_of(frame), frame.pts or 0)
+        canvas.pts, canvas.time_base, canvas.duration = frame.pts, frame.time_base, frame.duration
+        return canvas
+
+    def paint(
+        self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+    ) -> None:
+        """Add the heat of the chosen maps, in place; unless `lines` are given there is no label."""
+        if chosen(maps, view):
+            (rgb,) = layers(canvas)
+            heat = self._enlarged(canvas, maps, view).astype(np.float32)
+            rgb[:] = _rescaled(heat * np.float32(view.opacity) + rgb)
+        write_label(canvas, lines or ())
+
+    def heat(
+        self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
+    ) -> None:
+        """Put the heat in the picture's place."""
+        drawn = chosen(maps, view)
+        layers(canvas)[0][:] = self._enlarged(canvas, maps, view) if drawn else 0
+        write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
+
+    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:  # noqa: ARG002 - all have the same
+        """RGB (256, 3) of the heat 0…255; jet is matplotlib's."""
+        return [np.rint(_table(colormap) * 255).astype(np.uint8)]
+
+    def _enlarged(self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View) -> Bytes:
+        """The heat's colours as large as the frame, black beside the part that the network sees."""
+        grid = np.max([m.grid * np.float32(m.scale) for m in chosen(maps, view)], axis=0).clip(0, 255).astype(np.uint8)
+        part = self._fit.rectangle(canvas.width, canvas.height)
+        small = _rescaled(_table(view.colormap)[grid])
+        large = np.zeros((canvas.height, canvas.width, 3), np.uint8)
+        enlarged = Image.fromarray(small).resize((part.width, part.height))
+        large[part.y : part.y + part.height, part.x : part.x + part.width] = np.asarray(enlarged)
+        return large
+
+
+def _rescaled(picture: NDArray[np.float32]) -> Bytes:
+    """As Keras's `array_to_img`: from the least to the most, 0…255, fractions cut off."""
+    picture = picture - picture.min()
+    most = picture.max()
+    if most > 0:
+        picture /= most
+    return np.asarray(picture * 255).astype(np.uint8)
+
+
+def _table(colormap: Colormap) -> NDArray[np.float32]:
+    """RGB (256, 3) in 0…1."""
+    if colormap != "jet":
+        return np.asarray(colours(colormap) / 255, np.float32)
+    table = np.empty((256, 3), np.float32)
+    for index, (at, strength) in enumerate(_JET):
+        table[:, index] = np.interp(np.linspace(0, 1, 256), at, strength)
+    return table

@@ -1,0 +1,42 @@
+"""The colours of heat: colormaps by name, the colours of pinned classes, and tables of them in a frame's own YUV."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+import cv2
+import numpy as np
+
+from whycam.stream.video.planes import Bytes, as_bytes
+
+Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
+COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+HELD = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
+"""Colours of classes that are drawn at once, in the order in which they are held. The first two, which the page has as
+well, can be told apart by colour-blind eyes (orange and blue)."""
+DARKEST = 0.3
+"""What a cold place has of the brightness of such a colour."""
+
+
+def colours(colormap: Colormap) -> Bytes:
+    """RGB (256, 3) of the heat 0…255."""
+    number = getattr(cv2, f"COLORMAP_{colormap.upper()}")
+    bgr = as_bytes(cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], number))[:, 0]
+    return np.ascontiguousarray(bgr[:, ::-1])
+
+
+Shade: TypeAlias = Colormap | int
+"""How one map is coloured: by a colormap, or in shades of one of `HELD`."""
+
+
+def shades(colormap: Colormap, count: int) -> list[Shade]:
+    """Of each of so many maps that are drawn at once: one has the colormap, of several each has a colour of its own."""
+    return [colormap] if count == 1 else list(range(count))
+
+
+def colours_of(shade: Shade) -> Bytes:
+    """RGB (256, 3) of the heat 0…255; the hottest shade is the colour itself."""
+    if isinstance(shade, str):
+        return colours(shade)
+    full = np.array([int(HELD[shade][at : at + 2], 16) for at in (1, 3, 5)])
+    return np.asarray(np.rint(np.linspace(DARKEST, 1, 256)[:, None] * full), np.uint8)

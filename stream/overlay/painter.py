@@ -1,0 +1,140 @@
+"""A heatmap and its label, drawn onto a video frame in the frame's own YUV planes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from whycam.stream.inference.preprocess import Fit, Rectangle
+from whycam.stream.overlay.colormaps import Shade, colours_of, shades
+from whycam.stream.overlay.heatmap import DrawnMap, Hidden, caption, chosen
+from whycam.stream.overlay.occlusion import cover, hide
+from whycam.stream.overlay.text import write_label
+from whycam.stream.overlay.view import View
+from whycam.stream.video.planes import Bytes, Colour, as_bytes, planes
+
+Layer: TypeAlias = tuple[Bytes, Bytes, Bytes | None]
+"""For Y, U or V: the heat's colour times its alpha, 255 − alpha, and what is covered; as large as the map's part."""
+
+
+class Painter:
+    """Draws onto frames of one stream; keeps the last picture of a map, which is often drawn again."""
+
+    def __init__(self, fit: Fit) -> None:
+        self._fit = fit
+        self._key: object = None
+        self._paint: list[Layer] = []
+
+    def paint(
+        self,
+        frame: av.VideoFrame,
+        maps: Sequence[DrawnMap],
+        view: View,
+        lines: Sequence[str] | None = None,
+        *,
+        hidden: Hidden | None = None,
+    ) -> None:
+        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label.
+
+        `hidden` is what the label says about evidence that is covered.
+        """
+        drawn = chosen(maps, view)
+        if not drawn:
+            return
+        frame.make_writable()  # the decoder may still predict from this picture
+        colour = Colour.of(frame)
+        part = self._fit.rectangle(frame.width, frame.height)
+        layers = planes(frame)
+        for plane, (paint, keep, covered) in zip(layers, self._layers(drawn, part, colour, view), strict=True):
+            rows, columns = paint.shape
+            y, x = (part.y, part.x) if plane is layers[0] else (part.y // 2, part.x // 2)
+            target = plane[y : y + rows, x : x + columns]
+            if covered is not None:
+                hide(target, covered)
+            # plane * (1 - alpha) + colour * alpha, with colour * alpha made beforehand.
+            cv2.multiply(target, keep, dst=target, scale=1 / 255)
+            cv2.add(target, paint, dst=target)
+        write_label(frame, [caption(drawn, hidden)] if lines is None else lines)
+
+    def write(self, frame: av.VideoFrame, text: str) -> None:
+        """Write a sentence onto a yuv420p frame, in place, where otherwise the label stands."""
+        frame.make_writable()
+        write_label(frame, [text])
+
+    def _layers(self, drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
+        key = (tuple((id(m.grid), m.scale) for m in drawn), part, colour, view)
+        if key != self._key:
+            self._paint = _make_layers(drawn, part, colour, view)
+            self._key, self._drawn = key, drawn  # holding `drawn` keeps the ids in the key unique
+        return self._paint
+
+
+def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, view: View) -> list[Layer]:
+    tables = [_tables(shade, view.opacity, colour) for shade in shades(view.colormap, len(drawn))]
+    keep = _keep(view.opacity)
+    lumas, chromas = heat_planes(drawn, part)
+    covers: tuple[Bytes | None, ...] = (None, None, None)
+    if view.hide:
+        half = cover(drawn[0].grid, _half(part))
+        whole = _enlarged(half, part)
+        covers = whole, half, half
+        # What is covered is shown as it is seen then, without heat.
+        lumas, chromas = (
+            [as_bytes(cv2.multiply(heat, 255 - covered, scale=1 / 255)) for heat in heats]
+            for heats, covered in ((lumas, whole), (chromas, half))
+        )
+    return [
+        (*coloured(heats, [table[index] for table in tables], keep), covers[index])
+        for index, heats in enumerate((lumas, chromas, chromas))
+    ]
+
+
+def coloured(heats: Sequence[Bytes], tables: Sequence[Bytes], keep: Bytes) -> tuple[Bytes, Bytes]:
+    """At each place the hottest of these heats, by its own table; and by the table `keep`."""
+    most = heats[0]
+    paint = as_bytes(cv2.LUT(most, tables[0]))
+    for heat, table in zip(heats[1:], tables[1:], strict=True):
+        cv2.copyTo(as_bytes(cv2.LUT(heat, table)), as_bytes(cv2.compare(heat, most, cv2.CMP_GT)), paint)
+        most = as_bytes(cv2.max(heat, most))
+    return paint, as_bytes(cv2.LUT(most, keep))
+
+
+def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[list[Bytes], list[Bytes]]:
+    """The heat 0…255 of each map, as large as the part and as half of it."""
+    grids = [np.clip(np.rint(m.grid * np.float32(m.scale)), 0, 255).astype(np.uint8) for m in drawn]
+    chromas = [as_bytes(cv2.resize(heat, _half(part), interpolation=cv2.INTER_CUBIC)) for heat in grids]
+    return [_enlarged(chroma, part) for chroma in chromas], chromas
+
+
+def _half(part: Rectangle) -> tuple[int, int]:
+    return (part.width + 1) // 2, (part.height + 1) // 2
+
+
+def _enlarged(half: Bytes, part: Rectangle) -> Bytes:
+    return as_bytes(cv2.resize(half, (part.width, part.height), interpolation=cv2.INTER_LINEAR))
+
+
+def _alpha(opacity: float) -> NDArray[np.float64]:
+    """Over the heat 0…255. It grows with the heat, so that a place without evidence keeps its own colours."""
+    heat = np.linspace(0, 1, 256)
+    # Rises early: half of the evidence is already well seen.
+    return np.asarray(opacity * heat * (2 - heat), np.float64)
+
+
+@lru_cache(maxsize=32)
+def _tables(shade: Shade, opacity: float, colour: Colour) -> list[Bytes]:
+    """Tables over the heat 0…255: Y, U and V of its colour times alpha."""
+    premultiplied: NDArray[np.float64] = colour.from_rgb(colours_of(shade)) * _alpha(opacity)[:, None]
+    return [np.rint(premultiplied[:, i]).astype(np.uint8) for i in range(3)]
+
+
+@lru_cache(maxsize=32)
+def _keep(opacity: float) -> Bytes:
+    """The table of 255 − alpha."""
+    return np.asarray(np.rint(255 * (1 - _alpha(opacity))), np.uint8)

@@ -1,0 +1,100 @@
+"""What a person asked a result to look like, and the artist who makes it so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import av
+
+from whycam.models.contract import Contract, Fitting
+from whycam.stream.inference.explainer import BEST, Explanation
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.overlay.heatmap import DrawnMap, Hidden, caption, chosen, without_repeats
+from whycam.stream.overlay.layouts import LayoutName, lay_out
+from whycam.stream.overlay.styles import StyleName, make_style
+from whycam.stream.overlay.text import draw_legend
+from whycam.stream.overlay.view import View
+from whycam.stream.video.planes import Bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Layout, style and label of a result. What nobody sets is drawn as in the live stream."""
+
+    view: View = field(default_factory=View)
+    layout: LayoutName = "overlay"
+    style: StyleName = "blend"
+    fit: Fitting | None = None
+    """None: as the model says."""
+    top: int = 1
+    """Best classes that the label names, where none is held."""
+    sure: float = 0.0
+    """Below this probability the label says 'not sure'."""
+    label: bool = True
+    legend: bool = False
+
+    def described(self) -> dict[str, Any]:
+        """What a sidecar's header says of it, beside the view and the fit."""
+        return {key: getattr(self, key) for key in DESCRIBED}
+
+
+DESCRIBED = ("style", "layout", "top", "sure", "label", "legend")
+
+
+class Artist:
+    """Draws results; one for each thread that asks for pictures, and one for that which draws.
+
+    `labels` are those of the model that is asked, and empty where none is.
+    """
+
+    def __init__(self, look: Look, fit: Fit, labels: Sequence[str] = ()) -> None:
+        self._look = look
+        self._labels = labels
+        self._style = make_style(look.style, fit)
+        best = max(len(BEST), look.top)
+        self.targets = [-1 - rank for rank in range(min(best, len(labels)))] + list(look.view.hold)
+        """Of each question to the engine: the best classes and the held ones."""
+
+    @classmethod
+    def of(cls, look: Look, contract: Contract) -> Artist:
+        """For the results of a model."""
+        return cls(look, Fit(look.fit or contract.fit, contract.size), contract.labels)
+
+    def picture(self, frame: av.VideoFrame) -> Bytes:
+        """The network's picture of a frame."""
+        return self._style.picture(frame)
+
+    def maps(self, explanation: Explanation, index: int) -> tuple[DrawnMap, ...]:
+        """What is drawn and stored of one picture of a batch."""
+        return without_repeats(self._style.maps(explanation, index, self._labels))
+
+    def draw(
+        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View | None = None, hidden: Hidden | None = None
+    ) -> av.VideoFrame:
+        """The result for a frame, which may be the frame itself, painted.
+
+        `view` stands in place of the look's own; `hidden` is what the label says about evidence that is covered.
+        """
+        look = self._look
+        view = view or look.view
+        captions = partial(self._lines, hidden=hidden)
+        drawn = lay_out(look.layout, frame, maps, view, self._style, captions)
+        if look.legend:
+            together = 1 if look.layout == "grid" else max(1, len(view.hold))
+            draw_legend(drawn, self._style.colours(view.colormap, together))
+        return drawn
+
+    def _lines(self, maps: Sequence[DrawnMap], view: View, hidden: Hidden | None = None) -> Sequence[str] | None:
+        """The label: of each class 'NN% name'."""
+        look = self._look
+        if not look.label or not maps:
+            return ()
+        if look.top == 1 and not look.sure and look.style == "blend":
+            return None if hidden is None else [caption(chosen(maps, view), hidden)]
+        drawn = chosen(maps, view)
+        shown = [[each] for each in maps[: look.top]] if look.top > 1 and not view.hold else [drawn]
+        lines = [caption(each) for each in shown]
+        return [f"not sure: {lines[0]}", *lines[1:]] if drawn[0].score < look.sure else lines

@@ -1,0 +1,95 @@
+"""TODO Text on a frame: a dark box with white letters. / What the colours of the heat mean: a bar from low to high."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import av
+import cv2
+import numpy as np
+
+from whycam.stream.video.planes import Bytes, Colour, layers
+
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+_LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
+
+
+def write_label(frame: av.VideoFrame, lines: Sequence[str]) -> None:
+    """Write lines into the upper left corner, in place, one capital a twenty-fifth of the short side high."""
+    if not lines:
+        return
+    luma, *chroma = layers(frame)
+    height, width = luma.shape[:2]
+    scale = max(min(width, height) / 25 / _LETTER, 0.3)
+    texts = [line.encode("ascii", "replace").decode() for line in lines]  # the font has no other letters
+    text_width, text_height, descent = _size(texts, scale)
+    if text_width > 0.9 * width:
+        scale *= 0.9 * width / text_width
+        text_width, text_height, descent = _size(texts, scale)
+    pad = text_height // 2
+    step = text_height + descent + pad
+    right = min(width, text_width + 3 * pad + 1) & ~1
+    bottom = min(height, text_height + descent + 2 * pad + 1 + step * (len(texts) - 1)) & ~1
+    rgb = frame.format.name == "rgb24"
+    black, white = (0, 255) if rgb or Colour.of(frame).full_range else (16, 235)
+    box = luma[:bottom, :right]
+    cv2.addWeighted(box, 0.35, box, 0, 0.65 * black, dst=box)
+    thickness = max(1, round(scale * 1.2))
+    ink = (white, white, white) if rgb else white
+    for number, text in enumerate(texts):
+        place = (pad + pad // 2, pad + text_height + number * step)
+        cv2.putText(box, text, place, _FONT, scale, ink, thickness, cv2.LINE_AA)
+    for plane in chroma:
+        grey = plane[: bottom // 2, : right // 2]
+        cv2.addWeighted(grey, 0.35, grey, 0, 0.65 * 128, dst=grey)
+
+
+def _size(texts: Sequence[str], scale: float) -> tuple[int, int, int]:
+    """Width of the longest, height of a capital, and how far letters go below the line."""
+    sizes = [cv2.getTextSize(text, _FONT, scale, 1) for text in texts]
+    return max(size[0] for size, _ in sizes), sizes[0][0][1], sizes[0][1]
+
+
+_FONT = cv2.FONT_HERSHEY_DUPLEX
+_LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
+
+
+def draw_legend(frame: av.VideoFrame, colours: Sequence[Bytes]) -> None:
+    """Draw the colours (256, 3) of the heat 0…255 into the lower right corner, in place; on tiny frames nothing.
+
+    Of several maps each has a stripe of its own.
+    """
+    capital = min(frame.width, frame.height) / 40
+    scale = capital / _LETTER
+    width, height = 16 * round(capital), 2 * round(capital * 1.6)
+    if scale < 0.3 or width > frame.width:
+        return
+    rgb = _bar(width, height, colours, scale)
+    x, y = (frame.width - width) & ~1, (frame.height - height) & ~1
+    targets = layers(frame)
+    if len(targets) == 1:
+        targets[0][y : y + height, x : x + width] = rgb
+        return
+    yuv = Colour.of(frame).from_rgb(rgb.reshape(-1, 3)).reshape(rgb.shape)
+    small = cv2.resize(yuv, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+    targets[0][y : y + height, x : x + width] = yuv[..., 0]
+    for index in (1, 2):
+        targets[index][y // 2 : (y + height) // 2, x // 2 : (x + width) // 2] = small[..., index]
+
+
+def _bar(width: int, height: int, colours: Sequence[Bytes], scale: float) -> Bytes:
+    rgb = np.full((height, width, 3), 30, np.uint8)
+    pad = round(0.4 * scale * _LETTER)
+    thickness = max(1, round(scale * 1.2))
+    words = [cv2.getTextSize(word, _FONT, scale, 1)[0] for word in ("low", "high")]
+    baseline = (height + words[1][1]) // 2
+    white = (255, 255, 255)
+    cv2.putText(rgb, "low", (pad, baseline), _FONT, scale, white, thickness, cv2.LINE_AA)
+    right = width - pad - words[1][0]
+    cv2.putText(rgb, "high", (right, baseline), _FONT, scale, white, thickness, cv2.LINE_AA)
+    left, right = 2 * pad + words[0][0], right - pad
+    steps = np.linspace(0, 255, right - left).round().astype(int)
+    edges = np.linspace(height // 4, height - height // 4, len(colours) + 1).round().astype(int)
+    for table, upper, lower in zip(colours, edges[:-1], edges[1:], strict=True):
+        rgb[upper:lower, left:right] = table[steps]
+    return rgb

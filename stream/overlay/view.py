@@ -1,0 +1,38 @@
+"""How heat is shown: colormap, opacity, scale and classes, as the phone, the host or an option sets them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from whycam.stream.inference.explainer import MAX_HELD
+from whycam.stream.overlay.colormaps import COLORMAPS, Colormap
+
+Scale = Literal["own", "steady"]
+SCALES: tuple[Scale, ...] = get_args(Scale)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a person chose to see: the classes held (none: the best one), how strong, in which colours.
+
+    `scale` is what counts as full heat: each map's `own` maximum, or one `steady` scale for neighbouring frames and all
+    classes (`stream.live.scale_smoothing`), which needs a live stream. Raises `ValueError` for what cannot be drawn.
+    """
+
+    hold: tuple[int, ...] = ()
+    opacity: float = 0.7
+    colormap: Colormap = "inferno"
+    scale: Scale = "own"
+    hide: bool = False
+    """Whether the hottest region of the first class drawn is covered (`stream.overlay.occlusion`)."""
+
+    def __post_init__(self) -> None:
+        if self.colormap not in COLORMAPS:
+            raise ValueError(f"There is no colormap '{self.colormap}'. Choose one of {', '.join(COLORMAPS)}.")
+        if self.scale not in SCALES:
+            raise ValueError(f"There is no scale '{self.scale}'. Choose one of {', '.join(SCALES)}.")
+        if not 0 <= self.opacity <= 1:
+            raise ValueError(f"The opacity should be 0 to 1, it is {self.opacity}.")
+        if len(self.hold) > MAX_HELD:
+            raise ValueError(f"At most {MAX_HELD} classes can be held, these are {len(self.hold)}.")

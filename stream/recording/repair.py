@@ -1,0 +1,122 @@
+"""Finishes what a crash left half written: a recording's files, its sidecar, and the note that tells of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import av
+
+from whycam.stream.private_files import write_private
+from whycam.stream.recording.lock import Hold
+from whycam.stream.recording.paths import SESSION, SIDECAR, recordings
+from whycam.stream.recording.sidecar import drop_cut_line
+
+logger = logging.getLogger(__name__)
+
+CUT_OFF = "whycam ended before the recording did: it was killed, or the power failed. What was on the disk is here."
+_PART = ".part"
+
+
+def repair_all(shelf: Path) -> int:
+    """Finish every recording that nobody writes any more; returns how many there were."""
+    repaired = 0
+    for folder in recordings(shelf):
+        try:
+            with Hold(folder, alone=True):  # until it is done: two servers may share a shelf, and begin at once
+                repaired += repair(folder)
+        except BlockingIOError:
+            continue
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            logger.warning("The recording %s could not be repaired: %s", folder, error)
+    return repaired
+
+
+def repair(folder: Path) -> bool:
+    """Finish one recording, if it was cut off; its `session.json` then says so. Returns whether it was.
+
+    Raises `OSError`, or as a note that makes no sense does.
+    """
+    for left in [*folder.glob(f"*{_PART}"), *folder.glob("session.json.*")]:
+        left.unlink()
+    note = json.loads((folder / SESSION).read_text(encoding="utf-8"))
+    if note["state"] == "ended":
+        return False
+    lines = drop_cut_line(folder / SIDECAR)
+    counts = {}
+    for track in ("camera", "explained"):
+        frames = [finish(folder / _own_name(segment["file"])) for segment in note[track]]
+        # A file that ends before its first fragment shows nothing; it stays where it is.
+        note[track] = [segment for segment, count in zip(note[track], frames, strict=True) if count]
+        counts[track] = sum(frames)
+    note |= {
+        "state": "ended",
+        "status": note.get("status", {}) | {"state": "stopped", "reason": CUT_OFF, "code": "cut-off"},
+        "repaired": True,
+        # What else it had counted was lost with it.
+        "counts": {
+            "recorded": counts["camera"],
+            "explained_recorded": counts["explained"],
+            "sidecar_lines": max(0, lines - 1),
+        },
+    }
+    write_private(folder / SESSION, json.dumps(note, indent=1, ensure_ascii=False).encode())
+    logger.warning("The recording %s was cut off by a crash; it is repaired: %d frames.", folder, counts["camera"])
+    return True
+
+
+def _own_name(name: str) -> str:
+    """A note's name of a file beside it; raises `ValueError` for any other path."""
+    if not re.fullmatch(r"(camera|explained)-\d{3,}\.(mp4|webm)", name):
+        raise ValueError(f"session.json names a file that is no recording's: {name!r}")
+    return name
+
+
+def count_frames(path: Path) -> int:
+    """How many frames a film has up to where it breaks off; 0 where it cannot be read."""
+    count = 0
+    with suppress(av.FFmpegError, OSError), av.open(path) as film:
+        for packet in film.demux(video=0):
+            count += packet.size > 0
+    return count
+
+
+def finish(path: Path) -> int:
+    """Make a film that breaks off an ordinary one, with the same frames at the same times; returns how many it has.
+
+    Where there is no room for a second one, it stays as it is: it can be read up to its last fragment.
+    """
+    part = path.with_name(path.name + _PART)
+    count = 0
+    try:
+        part.touch(mode=0o600)
+        with av.open(path) as film, av.open(part, "w", format=path.suffix[1:], options=_OPTIONS) as ordinary:
+            source = film.streams.video[0]
+            copy = ordinary.add_stream_from_template(source)
+            copy.time_base = source.time_base
+            for packet in _until_it_breaks(film.demux(source)):
+                packet.stream = copy
+                ordinary.mux_one(packet)
+                count += 1
+        os.replace(part, path)
+    except (av.FFmpegError, OSError, IndexError) as error:
+        part.unlink(missing_ok=True)
+        logger.debug("%s stays as it is: %s", path, error)
+        return count_frames(path)
+    return count
+
+
+_OPTIONS = {"movie_timescale": "90000", "avoid_negative_ts": "disabled"}  # a film's first pts is kept
+
+
+def _until_it_breaks(packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+    with suppress(av.FFmpegError):
+        for packet in packets:
+            if packet.size:  # the last one is empty and says that there are no more
+                yield packet

@@ -1,0 +1,256 @@
+"""`predictions.jsonl`, the sidecar of an explained video: a header, then one line a frame. Enough to draw it again."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from whycam.models.contract import Contract
+from whycam.stream.overlay.heatmap import DrawnMap, Hidden
+from whycam.stream.overlay.view import View
+
+VERSION = 1
+
+
+class SidecarError(ValueError):
+    """A file is not a sidecar of this version, or it is damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class SidecarFrame:
+    """What was known of one frame: the maps of the best classes (best first), then those of other held ones."""
+
+    pts: int
+    """In 1/90000 s for a live recording, in the header's `time_base` otherwise."""
+    age_ms: float | None
+    """How much older than the frame the explanation is; None: there was none."""
+    maps: tuple[DrawnMap, ...]
+    view: View
+    """How it was drawn."""
+    frozen: int | None = None
+    """Of a picture that stood still: the pts of the frame that it is; None where it is this frame itself."""
+    hidden: Hidden | None = None
+    """What covering the evidence did, as the label said it."""
+
+
+class SidecarWriter:
+    """Writes a sidecar; a line is on its way to the disk when `write` returns.
+
+    `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
+    line holds settings where they are not those of the line before. `go_on`: behind the lines that there are.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any], *, go_on: bool = False) -> None:
+        begun = go_on and drop_cut_line(path) > 0
+        # Buffered by line: a crash loses none that was written.
+        self._file = path.open("a" if begun else "w", encoding="utf-8", newline="\n", buffering=1)
+        self._time_base = header["time_base"]
+        self._settings = None if begun else header.get("settings")
+        if not begun:
+            self._put(_with_version(header))
+
+    def write(self, frame: SidecarFrame) -> None:
+        """Add the line of one frame."""
+        numerator, denominator = self._time_base
+        settings = asdict(frame.view)
+        if frame.frozen is not None:
+            settings["frozen"] = frame.frozen
+        changed = {} if settings == self._settings else {"settings": settings}
+        self._settings = settings
+        self._put(
+            {
+                "pts": frame.pts,
+                "time": round(frame.pts * numerator / denominator, 6),
+                "classes": [m.class_id for m in frame.maps],
+                "labels": [m.label for m in frame.maps],
+                "scores": [round(m.score, 6) for m in frame.maps],
+                "age_ms": frame.age_ms,
+                "heatmaps": [
+                    {
+                        "class": m.class_id,
+                        "evidence": float(f"{m.evidence:.6g}"),
+                        "scale": m.scale,
+                        "shape": list(m.grid.shape),
+                        "data": base64.b64encode(m.grid.tobytes()).decode(),
+                    }
+                    for m in frame.maps
+                ],
+                **changed,
+                **({} if frame.hidden is None else {"hidden": hidden_as_json(frame.hidden)}),
+            }
+        )
+
+    def _put(self, line: dict[str, Any]) -> None:
+        self._file.write(_json(line))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._file.close()
+
+    def __enter__(self) -> SidecarWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
+    """What a sidecar's header says of the model; `size` is the height and width of its picture."""
+    return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.size)}
+
+
+def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:
+    """Put a header and the (first) lines of a sidecar, which may be this one, in a sidecar's place, at once."""
+    new = path.with_name(path.name + ".new")
+    with new.open("wb") as file:
+        file.write(_json(_with_version(header)).encode())
+        file.writelines(islice(_complete_lines(taken), 1, None if count is None else count + 1))
+    os.replace(new, path)
+
+
+def _with_version(header: dict[str, Any]) -> dict[str, Any]:
+    return {"whycam": VERSION, **header}
+
+
+def _json(line: dict[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def drop_cut_line(path: Path) -> int:
+    """Take away a last line that a crash or a full disk cut off; returns how many lines there are. Raises `OSError`."""
+    lines = end = 0
+    with path.open("r+b") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                lines += 1
+                end += len(line)
+        file.truncate(end)
+    return lines
+
+
+def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
+    """The header and the frames; a last line cut off by a crash is left out. Raises `SidecarError`."""
+    lines = _complete_lines(path)
+    try:
+        header = _parse(path, 1, next(lines, b"{}"))
+    except SidecarError:
+        header = {}
+    if header.get("whycam") != VERSION:
+        raise SidecarError(f"{path} is not a sidecar that this whycam reads (version {VERSION}).")
+    return header, _frames(path, lines, *(_settings(path, 1, header) if "settings" in header else (View(), None)))
+
+
+def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) -> Iterator[SidecarFrame]:
+    for number, line in enumerate(lines, 2):
+        value = _parse(path, number, line)
+        if "settings" in value:
+            view, frozen = _settings(path, number, value)
+        try:
+            maps = tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
+            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen, _hidden(value.get("hidden")))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+
+
+def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int | None]:
+    try:
+        settings = value["settings"]
+        # The first sidecars had no scale, and none of them a cover.
+        scale, hide = settings.get("scale", "own"), settings.get("hide", False)
+        view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale, hide)
+        return view, settings.get("frozen")
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+
+
+def hidden_as_json(hidden: Hidden) -> dict[str, Any]:
+    """What covering the evidence did, as a line and a report tell it."""
+    told = asdict(hidden)
+    return {"class": told.pop("class_id"), **told}
+
+
+def _hidden(value: dict[str, Any] | None) -> Hidden | None:
+    if value is None:
+        return None
+    return Hidden(value["class"], value["label"], value["before"], value["after"], value["age_ms"])
+
+
+def _complete_lines(path: Path) -> Iterator[bytes]:
+    # As bytes: a crash may have cut a letter, and a label may hold what Python's text counts as the end of a line.
+    with path.open("rb") as file:
+        yield from (line for line in file if line.endswith(b"\n"))
+
+
+def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line.decode())
+    except (ValueError, RecursionError) as error:
+        raise SidecarError(f"{path} is damaged in line {number} ({error}).") from error
+    if not isinstance(value, dict):
+        raise SidecarError(f"{path} is damaged in line {number} (it is not a JSON object).")
+    return value
+
+
+def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dict[str, Any]]) -> Iterator[DrawnMap]:
+    for label, score, heatmap in zip(labels, scores, heatmaps, strict=True):
+        grid = np.frombuffer(base64.b64decode(heatmap["data"]), np.uint8).reshape(heatmap["shape"])
+        yield DrawnMap(heatmap["class"], label, score, grid, heatmap["evidence"], heatmap["scale"])
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a line says of its frame, but for the maps."""
+
+    time: float
+    """In seconds."""
+    classes: tuple[int, ...]
+    labels: tuple[str, ...]
+    scores: tuple[float, ...]
+
+    @classmethod
+    def of(cls, frame: SidecarFrame, time: float) -> Scores:
+        """Those of a frame that is shown at this time."""
+        maps = frame.maps
+        return cls(
+            round(time, 6), tuple(m.class_id for m in maps), tuple(m.label for m in maps), tuple(m.score for m in maps)
+        )
+
+
+def read_scores(path: Path, start: int = 0) -> Iterator[tuple[int, Scores | None]]:
+    """Each complete line from byte `start` on: where it ends, and its scores; None for the header and for damage.
+
+    The maps are nine tenths of a line and are skipped unread, by which this is ten times as fast as `read_sidecar`.
+    """
+    with path.open("rb") as file:
+        file.seek(start)
+        for line in file:
+            if not line.endswith(b"\n"):  # still being written, or cut off by a crash
+                return
+            start += len(line)
+            yield start, _scores(line)
+
+
+def _scores(line: bytes) -> Scores | None:
+    head, maps, _ = line.partition(_MAPS)
+    if not maps:
+        return None
+    try:
+        value = json.loads(head + b"}")
+        return Scores(float(value["time"]), tuple(value["classes"]), tuple(value["labels"]), tuple(value["scores"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+_MAPS = b',"heatmaps":'
+"""As `SidecarWriter` writes it. In a text the quotes would have a backslash before them."""

@@ -1,0 +1,46 @@
+"""A still of a film: the frame at a time, as a small JPEG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import cv2
+
+from whycam.stream.video.planes import PLANAR, rgb_of
+
+QUALITY = 85
+
+
+class NoPicture(ValueError):
+    """A film has no frame that can be shown; says which film."""
+
+
+def still(film: Path, seconds: float, width: int) -> bytes:
+    """The frame on screen at this time of the film, at most so wide; beyond its end, the last. Raises `NoPicture`."""
+    try:
+        with av.open(film) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "NONE"  # a few frames, and others want the cores
+            assert stream.time_base is not None
+            wanted = seconds / stream.time_base
+            container.seek(int(wanted), stream=stream)
+            shown: av.VideoFrame | None = None
+            for frame in container.decode(stream):
+                if shown is not None and frame.pts is not None and frame.pts > wanted:
+                    break
+                shown = frame
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise NoPicture(f"{film.name} has no picture that can be read ({error}).") from error
+    if shown is None:
+        raise NoPicture(f"{film.name} has no picture yet.")
+    return _jpeg(shown, width)
+
+
+def _jpeg(frame: av.VideoFrame, width: int) -> bytes:
+    rgb = rgb_of(frame if frame.format.name in PLANAR else frame.reformat(format="yuv420p"))
+    if frame.width > width:
+        height = max(1, round(frame.height * width / frame.width))
+        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    _, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    return data.tobytes()

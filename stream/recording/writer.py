@@ -1,0 +1,389 @@
+"""A crash-safe recording of one live session: the camera's stream, the explained one, and the sidecar, on one clock."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import queue
+import shutil
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import av
+
+from whycam.stream.limits import LIMITS
+from whycam.stream.private_files import write_private
+from whycam.stream.recording.bitstream_file import _SUFFIX, BitstreamFile
+from whycam.stream.recording.lock import Hold
+from whycam.stream.recording.ownership import FIELD as OWNER
+from whycam.stream.recording.ownership import mark
+from whycam.stream.recording.paths import SESSION, SIDECAR, session_of
+from whycam.stream.recording.repair import count_frames
+from whycam.stream.recording.sidecar import Scores, SidecarFrame, SidecarWriter
+from whycam.stream.recording.summary import Course
+from whycam.stream.video.b_frames import DisplayOrder, is_b_picture
+from whycam.stream.video.codec import TIME_BASE, DamagedKeyframe, EncodedFrame, read_keyframe
+
+MIN_FREE = LIMITS.min_free
+"""Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
+MAX_WAITING = 600
+"""Frames that may wait for a slow disk, about ten seconds of both streams."""
+HEADROOM = 64 << 20
+"""Bytes more than must stay free, with which a recording that stopped for want of room goes on."""
+_CHECK_DISK_S = 1.0
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+logger = logging.getLogger(__name__)
+
+State = Literal["on", "off", "stopped"]
+Code = Literal["disk-full", "folder", "failed", "cut-off"]
+"""Why a recording stopped: the pages say it in their own language."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStatus:
+    """What a person is told: on, off (not asked for), or stopped, and why; for want of room it may be on again."""
+
+    state: State
+    folder: str = ""
+    id: str = ""
+    """The random part of the folder's name."""
+    reason: str = ""
+    code: Code | None = None
+    """Of the reason; None where nothing is wrong."""
+    camera: Literal["copied", "encoded anew"] = "copied"
+    """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
+
+
+class _NoRoom(Exception):
+    """The disk has less room than must stay free."""
+
+
+@dataclass(slots=True)
+class _Track:
+    """One of the two recorded streams: its open file, and what became of its frames."""
+
+    name: str
+    file: BitstreamFile | None = None
+    number: int = -1
+    broken: bool = False
+    """A frame was left out, so that those behind it cannot be shown, until a keyframe."""
+    taken: int = 0
+    """By the recording's own thread."""
+    recorded: int = 0
+    refused: int = 0
+    """Left out by the thread that hands frames over."""
+    segments: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def unrecorded(self) -> int:
+        return self.taken - self.recorded + self.refused
+
+    def close_file(self) -> None:
+        if self.file is not None:
+            file, self.file = self.file, None
+            file.close()
+
+    def give_up_file(self) -> None:
+        """Close a file that could not be written to its end, and count only what it has."""
+        file = self.file
+        if file is not None:
+            with suppress(OSError, av.FFmpegError):
+                self.close_file()
+                return
+            self.recorded -= file.written - count_frames(file.path)
+
+
+class Recording:
+    """Writes a session's two streams and the sidecar in a thread of its own; whoever hands it frames never waits.
+
+    The clock's zero is the first camera keyframe. A file counts from the first camera frame of its segment, and a new
+    segment begins where the camera's size changes, or where the disk has room again. Of the explained stream only
+    frames that the camera file has are written. A camera's stream is copied, unless its frames come in another order
+    than they are shown. `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin
+    with one.
+    `about` goes into session.json and the sidecar's header; `owner`, a device's key, only as a mark into session.json.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        about: Mapping[str, Any],
+        want_keyframe: Callable[[str], None],
+        *,
+        min_free: int = MIN_FREE,
+        owner: str | None = None,
+    ) -> None:
+        self.folder = folder
+        self._about = dict(about)
+        self._want_keyframe = want_keyframe
+        self._min_free = min_free
+        self._status = RecordingStatus("on", str(folder), session_of(folder))
+        self._owner = {} if owner is None else {OWNER: mark(owner, self._status.id)}
+        self._camera = _Track("camera")
+        self._explained = _Track("explained")
+        self._received = 0
+        self._sidecar_lines = 0
+        self._course = Course()
+        self._zero: int | None = None
+        self._starts: list[int] = []  # pts of each camera segment's first frame
+        self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
+        self._in_order: DisplayOrder | None = None  # where copying would not do
+        self._stream_counts: dict[str, int] = {}
+        self._queue: queue.Queue[tuple[EncodedFrame, SidecarFrame | None] | None] = queue.Queue(MAX_WAITING)
+        self._camera_gap = self._explained_gap = True  # until a keyframe
+        self._checked = 0.0
+        self._closing = False
+        self._may_go_on = True
+        self._hold = Hold(folder)
+        self._thread = threading.Thread(target=self._run, name="recording")
+        self._thread.start()
+        want_keyframe("camera")
+
+    @property
+    def status(self) -> RecordingStatus:
+        """What to tell a person now."""
+        return self._status
+
+    def camera(self, frame: EncodedFrame) -> None:
+        """Hand over a frame as the camera sent it."""
+        self._received += 1
+        self._camera_gap = self._put(self._camera, (frame, None), self._camera_gap)
+
+    def explained(self, frame: EncodedFrame, line: SidecarFrame) -> None:
+        """Hand over an explained frame and its line of the sidecar."""
+        self._explained_gap = self._put(self._explained, (frame, line), self._explained_gap)
+
+    def _put(self, track: _Track, item: tuple[EncodedFrame, SidecarFrame | None], gap: bool) -> bool:
+        """Queue a frame; returns whether the track now has a gap, behind which only a keyframe can follow."""
+        if self._status.state == "on" and (item[0].is_keyframe or not gap):
+            with suppress(queue.Full):
+                self._queue.put_nowait(item)
+                return False
+        track.refused += 1
+        # The camera is asked again and again, for a wish can be lost on its way; our own encoder once.
+        if self._status.state == "on" and (track is self._camera or not gap):
+            self._want_keyframe(track.name)
+        return True
+
+    def close(self, stream_counts: Mapping[str, int] | None = None) -> None:
+        """Finish the files; blocks until what was handed over is on the disk."""
+        self._stream_counts = dict(stream_counts or {})
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing:
+            try:
+                self._record()
+            except _NoRoom as error:
+                self._stop(str(error), "disk-full")
+            except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
+                self._stop(f"The recording stopped: {error}.", "disk-full" if error.errno in _NO_ROOM else "failed")
+            except Exception as error:  # whatever it is: the stream goes on, and the person is told
+                logger.exception("The recording %s broke.", self.folder)
+                self._stop(f"The recording stopped: {error!r}.", "failed")
+            for track in (self._camera, self._explained):
+                track.give_up_file()
+            if not self._closing:
+                self._wait_for_room()
+        with suppress(OSError):  # a full disk was said already; the file written at the start remains
+            self._write_session(ended=True)
+        self._hold.release()
+
+    def _record(self) -> None:
+        """Write what comes until there is no room or no more; raises `_NoRoom` and what goes wrong."""
+        predictions = self.folder / SIDECAR
+        predictions.touch(mode=0o600)
+        header = {**self._about, "time_base": [TIME_BASE.numerator, TIME_BASE.denominator]}
+        with SidecarWriter(predictions, header, go_on=True) as sidecar:
+            self._write_session()
+            if self._status.state == "stopped":
+                logger.info("%s goes on: the disk has room again.", self.folder)
+                self._status = replace(self._status, state="on", reason="", code=None)
+                self._want_keyframe("camera")
+            while (item := self._queue.get()) is not None:
+                self._write(sidecar, *item)
+            self._closing = True
+            if self._in_order is not None:
+                for frame in self._in_order.rest():
+                    self._write_camera(frame)
+        for track in (self._camera, self._explained):
+            track.close_file()
+
+    def _wait_for_room(self) -> None:
+        """Count what arrives meanwhile, until the disk has room again or there is no more."""
+        self._in_order = None
+        with suppress(OSError):
+            self._write_session()
+        while True:
+            try:
+                item = self._queue.get(timeout=_CHECK_DISK_S)
+            except queue.Empty:
+                with suppress(OSError):
+                    if self._may_go_on and shutil.disk_usage(self.folder).free >= self._min_free + HEADROOM:
+                        return
+                continue
+            if item is None:
+                self._closing = True
+                return
+            self._track_of(item[1]).taken += 1
+
+    def _track_of(self, line: SidecarFrame | None) -> _Track:
+        return self._camera if line is None else self._explained
+
+    def _stop(self, reason: str, code: Code) -> None:
+        self._may_go_on = code == "disk-full"
+        if self._status.state == "on":
+            self._status = replace(self._status, state="stopped", reason=reason, code=code)
+            logger.warning("%s %s", self.folder, reason)
+
+    def _write(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame | None) -> None:
+        self._track_of(line).taken += 1
+        self._check_disk()
+        if line is not None:
+            self._write_explained(sidecar, frame, line)
+            return
+        for each in self._to_write(frame):
+            self._write_camera(each)
+
+    def _to_write(self, frame: EncodedFrame) -> list[EncodedFrame]:
+        """The camera's frame as it came; or, of a stream with B-frames, those that are next in the order of showing."""
+        if self._in_order is None and self._is_out_of_order(frame):
+            self._in_order = DisplayOrder()
+            self._status = replace(self._status, camera="encoded anew")
+            logger.warning("%s: the camera sends B-frames, so its picture is encoded anew.", self.folder)
+            if not frame.is_keyframe:
+                self._camera.broken = True  # what was copied so far does not go on
+                self._want_keyframe("camera")
+        if self._in_order is None:
+            return [frame]
+        try:
+            return self._in_order.take(frame)
+        except av.FFmpegError as error:
+            logger.debug("A frame could not be decoded: %s", error)
+            self._want_keyframe("camera")
+            return []
+
+    def _is_out_of_order(self, frame: EncodedFrame) -> bool:
+        if frame.codec == "VP8":
+            return False
+        if not frame.is_keyframe:
+            return is_b_picture(frame.data)
+        if self._camera.file is not None and self._camera.file.header == frame.header:
+            return False
+        try:
+            return read_keyframe(frame).reorders
+        except DamagedKeyframe:
+            return False  # said where a file would begin with it
+
+    def _check_disk(self) -> None:
+        now = time.monotonic()
+        if now - self._checked < _CHECK_DISK_S:
+            return
+        self._checked = now
+        free = shutil.disk_usage(self.folder).free
+        if free < self._min_free:
+            raise _NoRoom(
+                f"The recording stopped: the disk has {free / 2**30:.1f} GiB left, "
+                f"{self._min_free / 2**30:.1f} GiB must stay free. The files so far are complete, "
+                "and it goes on when there is room."
+            )
+
+    def _write_camera(self, frame: EncodedFrame) -> None:
+        track = self._camera
+        if frame.is_keyframe:
+            try:
+                self._begin_segment(frame)
+            except DamagedKeyframe:
+                track.broken = True
+                self._want_keyframe("camera")
+                return
+            track.broken = False
+        if track.file is None or track.broken:
+            return
+        track.file.write(frame, frame.pts - self._starts[-1])
+        track.recorded += 1
+        self._in_camera.append(frame.pts)
+
+    def _begin_segment(self, first: EncodedFrame) -> None:
+        """Open a new camera file if this keyframe cannot go on with the one that is open."""
+        track = self._camera
+        if track.file is not None and track.file.header == first.header:
+            return
+        file = BitstreamFile(self._path(track, len(self._starts), first), first)
+        if self._zero is None:
+            self._zero = first.pts
+        self._starts.append(first.pts)
+        self._open(track, len(self._starts) - 1, file, first)
+        self._want_keyframe("explained")
+
+    def _write_explained(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame) -> None:
+        track = self._explained
+        number = sum(start <= frame.pts for start in self._starts) - 1
+        known = frame.pts in self._in_camera
+        if not known:
+            if track.file is not None and not track.broken:
+                track.broken = True
+                self._want_keyframe("explained")
+            return
+        if frame.is_keyframe and number >= track.number:
+            if number > track.number:
+                self._open(track, number, BitstreamFile(self._path(track, number, frame), frame), frame)
+            track.broken = False
+        if track.file is None or track.broken or number != track.number:
+            return
+        assert self._zero is not None
+        track.file.write(frame, frame.pts - self._starts[number])
+        track.recorded += 1
+        frozen = None if line.frozen is None else line.frozen - self._zero
+        sidecar.write(replace(line, pts=line.pts - self._zero, frozen=frozen))
+        self._course.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
+        self._sidecar_lines += 1
+
+    def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
+        return self.folder / f"{track.name}-{number:03d}{_SUFFIX[first.codec]}"
+
+    def _open(self, track: _Track, number: int, file: BitstreamFile, first: EncodedFrame) -> None:
+        track.close_file()
+        track.file, track.number = file, number
+        assert self._zero is not None
+        track.segments.append(
+            {
+                "file": file.path.name,
+                "codec": first.codec,
+                "size": list(file.size),
+                "first_pts": self._starts[number] - self._zero,
+            }
+        )
+        self._write_session()
+
+    def _write_session(self, *, ended: bool = False) -> None:
+        session = {
+            "whycam": 1,
+            **self._about,
+            **self._owner,
+            "state": "ended" if ended else "recording",
+            "status": asdict(self._status),
+            "counts": {
+                "received": self._received,
+                "recorded": self._camera.recorded,
+                "unrecorded": self._camera.unrecorded,
+                **self._stream_counts,
+                "explained_recorded": self._explained.recorded,
+                "explained_unrecorded": self._explained.unrecorded,
+                "sidecar_lines": self._sidecar_lines,
+            },
+            "camera": self._camera.segments,
+            "explained": self._explained.segments,
+            **self._course.summary(),
+        }
+        path = self.folder / SESSION
+        write_private(path, json.dumps(session, indent=1, ensure_ascii=False).encode())

@@ -1,0 +1,152 @@
+"""Drawing that ends up as SVG in a page, or as a picture: the same strokes on either."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Literal, Protocol
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from whycam.stream.video.planes import Bytes
+
+Point = tuple[float, float]
+Anchor = Literal["start", "middle", "end"]
+Tone = Literal["ink", "muted", "grid", "paper", "none", "c1", "c2", "c3", "c4", "c5", "c6"]
+"""What a colour means: letters, side remarks, thin lines, the background, no class, and the classes."""
+SERIES: tuple[Tone, ...] = ("c1", "c2", "c3", "c4", "c5", "c6")
+LIGHT: Mapping[Tone, str] = {
+    "ink": "#1b1d22",
+    "muted": "#636a76",
+    "grid": "#dfe2e8",
+    "paper": "#ffffff",
+    "none": "#c9ced8",
+    "c1": "#1769c4",
+    "c2": "#d9590b",
+    "c3": "#2b8a3e",
+    "c4": "#9434b0",
+    "c5": "#a87b00",
+    "c6": "#c2255c",
+}
+DARK: Mapping[Tone, str] = {
+    "ink": "#eceef2",
+    "muted": "#9aa3b2",
+    "grid": "#2c323d",
+    "paper": "#14171c",
+    "none": "#4a5261",
+    "c1": "#5aaeff",
+    "c2": "#ff9a52",
+    "c3": "#6fd58a",
+    "c4": "#d68bf0",
+    "c5": "#f2c94c",
+    "c6": "#ff86ae",
+}
+
+
+class Canvas(Protocol):
+    """Takes strokes; x goes right and y down, in units that are pixels of a page."""
+
+    def line(self, points: Sequence[Point], tone: Tone, width: float) -> None:
+        """A line through points."""
+
+    def area(self, points: Sequence[Point], tone: Tone, opacity: float) -> None:
+        """A filled polygon."""
+
+    def box(self, x: float, y: float, width: float, height: float, tone: Tone, title: str = "") -> None:
+        """A filled rectangle; its title is shown to who points at it."""
+
+    def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
+        """A line of letters that stand on y."""
+
+
+class Svg:
+    """Strokes as SVG; its colours are the page's, `var(--c1)` and so on. See `Canvas`."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._size = (width, height)
+        self._made: list[str] = []
+
+    def line(self, points: Sequence[Point], tone: Tone, width: float) -> None:
+        """See `Canvas.line`."""
+        self._made.append(
+            f'<polyline points="{_points(points)}" fill="none" stroke="var(--{tone})" stroke-width="{width:g}" '
+            'stroke-linejoin="round" stroke-linecap="round"/>'
+        )
+
+    def area(self, points: Sequence[Point], tone: Tone, opacity: float) -> None:
+        """See `Canvas.area`."""
+        self._made.append(f'<polygon points="{_points(points)}" fill="var(--{tone})" fill-opacity="{opacity:g}"/>')
+
+    def box(self, x: float, y: float, width: float, height: float, tone: Tone, title: str = "") -> None:
+        """See `Canvas.box`."""
+        told = f"<title>{escape(title)}</title>" if title else ""
+        place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+        self._made.append(f'<rect {place} fill="var(--{tone})">{told}</rect>')
+
+    def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
+        """See `Canvas.text`."""
+        place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" text-anchor="{anchor}"'
+        self._made.append(f'<text {place} fill="var(--{tone})">{escape(text)}</text>')
+
+    def markup(self, name: str, css_class: str) -> str:
+        """The element, with what it is called for who cannot see it."""
+        width, height = self._size
+        return (
+            f'<svg class="{css_class}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">'
+            + "".join(self._made)
+            + "</svg>"
+        )
+
+
+class Raster:
+    """Strokes as pixels, in light colours; drawn twice as large and made smaller, for smooth edges. See `Canvas`."""
+
+    _FINER = 2
+
+    def __init__(self, width: int, height: int, pixels: float = 1.0) -> None:
+        """`pixels` is how many of the picture make a unit."""
+        self._unit = pixels * self._FINER
+        self._image = Image.new("RGB", self._sized(width, height), LIGHT["paper"])
+        self._draw = ImageDraw.Draw(self._image, "RGBA")
+
+    def _sized(self, width: float, height: float) -> tuple[int, int]:
+        return round(width * self._unit), round(height * self._unit)
+
+    def _scaled(self, points: Sequence[Point]) -> list[tuple[float, float]]:
+        return [(x * self._unit, y * self._unit) for x, y in points]
+
+    def line(self, points: Sequence[Point], tone: Tone, width: float) -> None:
+        """See `Canvas.line`."""
+        self._draw.line(self._scaled(points), LIGHT[tone], max(1, round(width * self._unit)), joint="curve")
+
+    def area(self, points: Sequence[Point], tone: Tone, opacity: float) -> None:
+        """See `Canvas.area`."""
+        self._draw.polygon(self._scaled(points), f"{LIGHT[tone]}{round(255 * opacity):02x}")
+
+    def box(self, x: float, y: float, width: float, height: float, tone: Tone, title: str = "") -> None:  # noqa: ARG002
+        """See `Canvas.box`."""
+        self._draw.rectangle(self._scaled([(x, y), (x + width, y + height)]), LIGHT[tone])
+
+    def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
+        """See `Canvas.text`."""
+        font = ImageFont.load_default(size * self._unit)
+        text = text.replace("\N{NO-BREAK SPACE}", " ")  # which this font draws as a box
+        where = {"start": "ls", "middle": "ms", "end": "rs"}[anchor]
+        self._draw.text((x * self._unit, y * self._unit), text, LIGHT[tone], font, where)
+
+    def picture(self, x: float, y: float, width: float, height: float, rgb: Bytes) -> None:
+        """Put a picture (H, W, 3) into a rectangle."""
+        sized = Image.fromarray(rgb).resize(self._sized(width, height), Image.Resampling.LANCZOS)
+        self._image.paste(sized, self._sized(x, y))
+
+    @property
+    def pixels(self) -> Bytes:
+        """The picture, RGB (H, W, 3)."""
+        width, height = self._image.size
+        smaller = self._image.resize((width // self._FINER, height // self._FINER), Image.Resampling.BOX)
+        return np.asarray(smaller)
+
+
+def _points(points: Sequence[Point]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)

@@ -1,0 +1,154 @@
+"""What a sidecar tells of a whole film: its classes, when the best one changed, where the heat lay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from whycam.stream.overlay.heatmap import DrawnMap, chosen
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.sidecar import read_sidecar
+from whycam.stream.video.planes import Bytes
+
+Floats = NDArray[np.float64]
+NOBODY = -1
+"""Stands for the best class of a frame without an explanation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One class in a whole film."""
+
+    class_id: int
+    label: str
+    scores: Floats  # (frames,) probability; 0 where it was not stored, being less than the fifth best
+    best: int
+    """Frames in which it was the best."""
+    heat: Floats  # (h, w) mean over the frames in which it is stored, 0…255
+
+    @property
+    def highest(self) -> int:
+        """The frame of its highest probability."""
+        return int(self.scores.argmax())
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Neighbouring frames with one best class."""
+
+    class_id: int
+    first: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All of a sidecar; raises `SidecarError`."""
+
+    header: dict[str, Any]
+    view: View
+    """As the first frame was drawn."""
+    pts: tuple[int, ...]
+    times: Floats  # (frames,) seconds since the first
+    classes: tuple[Found, ...]
+    """Those that were the best of some frame come first, by how often; then by their mean probability."""
+    runs: tuple[Run, ...]
+    heat: Floats  # (h, w) mean of what was drawn, 0…255
+
+    @classmethod
+    def of(cls, sidecar: Path, drawn_as: Callable[[View], View] = lambda view: view) -> Findings:
+        """Read a sidecar; `drawn_as` says how its views were drawn in fact."""
+        header, lines = read_sidecar(sidecar)
+        gathered: dict[int, _Gathered] = {}
+        drawn = _Mean()
+        pts: list[int] = []
+        best: list[int] = []
+        view: View | None = None
+        for number, line in enumerate(lines):
+            shown = drawn_as(line.view)
+            view = view or shown
+            pts.append(line.pts)
+            best.append(line.maps[0].class_id if line.maps else NOBODY)
+            for each in line.maps:
+                gathered.setdefault(each.class_id, _Gathered(each.label)).add(number, each)
+            if line.maps:
+                drawn.add([m.grid * np.float64(m.scale) for m in chosen(line.maps, shown)])
+        numerator, denominator = header["time_base"]
+        times = (np.array(pts, np.float64) - (pts[0] if pts else 0)) * numerator / denominator
+        found = [each.found(class_id, len(pts), best.count(class_id)) for class_id, each in gathered.items()]
+        ordered = tuple(sorted(found, key=lambda each: (-each.best, -each.scores.sum())))
+        return cls(header, view or View(), tuple(pts), times, ordered, tuple(_runs(best)), drawn.mean)
+
+    @property
+    def step(self) -> float:
+        """Seconds from one frame to the next, in the median; 1/25 where there is only one."""
+        return float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.04
+
+    @property
+    def seconds(self) -> float:
+        """How long it all lasts."""
+        return float(self.times[-1]) + self.step if len(self.times) else 0.0
+
+    def changes(self, most: int) -> list[Run]:
+        """The longest runs, in the order of time."""
+        named = [run for run in self.runs if run.class_id != NOBODY]
+        return sorted(sorted(named, key=lambda run: -run.count)[:most], key=lambda run: run.first)
+
+
+def _runs(best: Sequence[int]) -> list[Run]:
+    runs, first = [], 0
+    for class_id, frames in groupby(best):
+        count = len(list(frames))
+        runs.append(Run(class_id, first, count))
+        first += count
+    return runs
+
+
+class _Mean:
+    """The mean of maps, which may differ in size: of a live recording some were carried along."""
+
+    def __init__(self) -> None:
+        self._sum: Floats = np.zeros((1, 1))
+        self._count = 0
+
+    def add(self, grids: Sequence[Floats | Bytes]) -> None:
+        """Of several maps of a frame the hottest counts."""
+        grid = np.max(np.stack(grids), axis=0)
+        rows, columns = (max(a, b) for a, b in zip(grid.shape, self._sum.shape, strict=True))
+        self._sum = _enlarged(self._sum, rows, columns) + _enlarged(grid, rows, columns)
+        self._count += 1
+
+    @property
+    def mean(self) -> Floats:
+        return np.clip(self._sum / max(self._count, 1), 0, 255)
+
+
+def _enlarged(grid: Floats | Bytes, rows: int, columns: int) -> Floats:
+    if grid.shape == (rows, columns):
+        return np.asarray(grid, np.float64)
+    return np.asarray(cv2.resize(np.asarray(grid, np.float64), (columns, rows), interpolation=cv2.INTER_LINEAR))
+
+
+class _Gathered:
+    """What was read of one class so far."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._scores: dict[int, float] = {}
+        self._heat = _Mean()
+
+    def add(self, frame: int, each: DrawnMap) -> None:
+        self._scores[frame] = each.score
+        self._heat.add([each.grid * np.float64(each.scale)])
+
+    def found(self, class_id: int, frames: int, best: int) -> Found:
+        scores = np.zeros(frames)
+        scores[list(self._scores)] = list(self._scores.values())
+        return Found(class_id, self._label, scores, best, self._heat.mean)

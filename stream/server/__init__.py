@@ -1,0 +1,1 @@
+"""HTTP: pages, signalling, authentication, health."""

@@ -1,0 +1,179 @@
+"""The HTTP application, from its doors to its end: the page and its files, and the routes of others (docs/api.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any
+
+from aiohttp import web
+
+from whycam.stream.inference.engine import Engine
+from whycam.stream.server import health, join, recordings, signalling
+from whycam.stream.server.auth import ACCESS, Access, Handler, add_headers, errors_in_words, only, own_name_only
+from whycam.stream.server.join import LAN, WEB
+from whycam.stream.server.lan import Lan
+from whycam.stream.server.listener import MOST, Connections
+from whycam.stream.server.memory import keep_giving_back
+from whycam.stream.server.signalling import SESSIONS as SESSIONS
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+from whycam.stream.webrtc.sdp import MAX_BYTES
+
+logger = logging.getLogger(__name__)
+
+COMPLAIN_EVERY_S = 10.0
+SHUTDOWN_S = 1.0
+"""For requests in hand when the server ends: five seconds are for everything."""
+
+
+def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
+    """The application, open to a LAN where there is one; it ends the sessions when it is shut down."""
+    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[errors_in_words, own_name_only])
+    app.on_response_prepare.append(add_headers)
+    app[SESSIONS] = sessions
+    app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
+    if lan is not None:
+        app[LAN] = lan
+    for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
+        app.router.add_get(path, _page(file))
+    app.router.add_get("/static/{name:.+}", _static)
+    app.router.add_get("/api/labels", only("phone", "viewer", "host")(_labels))
+    signalling.add_routes(app)
+    join.add_routes(app)
+    recordings.add_routes(app)
+    health.add_routes(app)
+    app.on_startup.append(_hear_complaints)
+    app.cleanup_ctx.append(_give_memory_back)
+    app.on_shutdown.append(_close_sessions)
+    return app
+
+
+async def serve_until_stopped(
+    engine: Engine,
+    settings: Settings,
+    port: int,
+    ready: Callable[[], None],
+    lan: Lan | None = None,
+    stopping: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve this computer, and a LAN, until SIGINT or SIGTERM.
+
+    `ready` is called when the page can be opened, `stopping` when calls begin to be ended and files to be finished.
+    A second signal ends the process where it stands. Raises `OSError` where a port is taken.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+
+    def end(number: int) -> None:
+        if stop.is_set():
+            os._exit(128 + number)  # whatever still waits; the next start repairs what is recorded now
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
+            loop.add_signal_handler(number, end, number)
+    async with running(make_app(Sessions(engine, settings), lan)) as connections:
+        with _sentence("127.0.0.1", port, "--port"):
+            await connections.listen("127.0.0.1", port, most_an_address=MOST)
+        if lan is not None and lan.certificate is not None:
+            context = lan.certificate.context()
+            for address in lan.addresses:
+                with _sentence(address, lan.port, "--lan-port"):
+                    await connections.listen(address, lan.port, context)
+        ready()
+        try:
+            await stop.wait()
+        finally:
+            stopping()
+
+
+@asynccontextmanager
+async def running(app: web.Application) -> AsyncIterator[Connections]:
+    """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
+    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    assert runner.server is not None
+    connections = Connections(runner.server)
+    try:
+        yield connections
+    finally:
+        connections.close()
+        await runner.cleanup()
+
+
+def check_ports(port: int, addresses: Sequence[str], lan_port: int) -> None:
+    """Raise `OSError` where a port that will be opened is taken."""
+    doors = [("127.0.0.1", port, "--port"), *((address, lan_port, "--lan-port") for address in addresses)]
+    for address, number, option in doors:
+        with _sentence(address, number, option):
+            socket.create_server((address, number)).close()
+
+
+@contextmanager
+def _sentence(address: str, port: int, option: str) -> Iterator[None]:
+    """A port that cannot be opened is said in a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise OSError(f"Port {port} is taken. End what uses it, or give another one with {option}.") from error
+        raise OSError(f"Port {port} of {address} cannot be opened ({error}). Try another {option}.") from error
+
+
+class _Complaints:
+    """Logs what goes wrong in the event loop, each kind at most every ten seconds: stray packets cause some of it."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # A message may end in the arguments of a callback, another one each time.
+        kind = f"{str(context.get('message')).partition('(')[0]} {type(context.get('exception')).__name__}"
+        now = loop.time()
+        if now - self._said.get(kind, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
+            self._said[kind] = now
+            logger.warning("%s: %r", context.get("message"), context.get("exception"))
+
+
+async def _hear_complaints(_: web.Application) -> None:
+    asyncio.get_running_loop().set_exception_handler(_Complaints())
+
+
+async def _give_memory_back(_: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(keep_giving_back())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _close_sessions(app: web.Application) -> None:
+    await app[SESSIONS].close()
+
+
+def _page(name: str) -> Handler:
+    async def handle(_: web.Request) -> web.StreamResponse:
+        if not (WEB / name).is_file():
+            raise web.HTTPNotFound(text="This page is not part of this version of whycam.")
+        return web.FileResponse(WEB / name)
+
+    return handle
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    # Looked up among the names that there are: a client's text never becomes a path.
+    files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
+    path = files.get(request.match_info["name"])
+    if path is None:
+        raise web.HTTPNotFound(text="There is no such file.")
+    return web.FileResponse(path)
+
+
+async def _labels(request: web.Request) -> web.Response:
+    return web.json_response(list(request.app[SESSIONS].engine.contract.labels))

@@ -1,0 +1,230 @@
+"""Who is asking: the computer itself, a device that joined, or a stranger; and what each of them may do."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+
+from whycam.stream.limits import LIMITS
+from whycam.stream.server.rate_limit import Throttle
+from whycam.stream.server.tokens import CookieRefused, Credentials, Role
+
+logger = logging.getLogger(__name__)
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+        "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=(), display-capture=()",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+MAX_HEADER = LIMITS.header_bytes
+"""Bytes of a request's header fields, all of them together."""
+COOKIE = "__Host-whycam"
+COOKIE_S = 30 * 86400
+FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
+NOT_JOINED = "This device has not joined. Scan the code that the computer shows."
+CROSS_SITE = "This request comes from another web site. Open whycam's own page."
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request. `role` None: a stranger, and `why` says what to do about it."""
+
+    role: Role | None
+    device: str
+    """The owner of what is made: unlike for each device that joined."""
+    address: str
+    why: str = ""
+
+
+class Access:
+    """What one server knows about who may come in; without credentials there is no LAN, and nobody but the host."""
+
+    def __init__(
+        self,
+        credentials: Credentials | None = None,
+        names: Iterable[str] = (),
+        throttle: Throttle | None = None,
+    ) -> None:
+        self._credentials = credentials
+        self._names = frozenset(name.lower() for name in names)
+        self._throttle = throttle or Throttle()
+
+    def join(self, token: str, request: web.Request) -> tuple[Role, str]:
+        """The role that a token gives, and a cookie for it; raises the HTTP error for a wrong one.
+
+        Who joined before stays the same device: its calls and recordings stay its own.
+        """
+        role = self._role_of(token, request.remote or "")
+        assert self._credentials is not None
+        try:
+            _, device = self._credentials.read_cookie(request.cookies.get(COOKIE, ""))
+        except CookieRefused:
+            return role, self._credentials.cookie(role)
+        return role, self._credentials.cookie(role, device)
+
+    def caller(self, request: web.Request) -> Caller:
+        """Who sent a request; raises 401 or 429 for a wrong bearer token."""
+        address = request.remote or ""
+        if _is_host(request):
+            return Caller("host", "host", address)
+        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        if scheme.lower() == "bearer":
+            return Caller(self._role_of(token.strip(), address), f"bearer {address}", address)
+        cookie = request.cookies.get(COOKIE)
+        if cookie is None or self._credentials is None:
+            return Caller(None, "", address, NOT_JOINED)
+        try:
+            role, device = self._credentials.read_cookie(cookie)
+        except CookieRefused as error:
+            return Caller(None, "", address, str(error))
+        return Caller(role, device, address)
+
+    def key_of(self, caller: Caller) -> str | None:
+        """By which a device's recordings are known as its own; None: this computer, whose all are."""
+        if caller.role == "host" or self._credentials is None:
+            return None
+        return self._credentials.key_of(caller.device)
+
+    def _role_of(self, token: str, address: str) -> Role:
+        wait = self._throttle.wait(address)
+        if wait:
+            raise web.HTTPTooManyRequests(
+                text=f"Too many wrong codes came from this device. Try again in {_span(wait)}.",
+                headers={hdrs.RETRY_AFTER: str(math.ceil(wait))},
+            )
+        role = self._credentials.role_of(token) if self._credentials is not None else None
+        if role is None:
+            self._throttle.fail(address)
+            raise _unauthorized("This code is not valid, or not any more. Scan the code that the computer shows now.")
+        return role
+
+    def check(self, request: web.Request) -> None:
+        """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat.
+
+        And dates over which aiohttp would stumble, in our log and without an answer.
+        """
+        name = _name(request)
+        if request.secure and not self._is_ours(name):
+            raise web.HTTPMisdirectedRequest(text="This server does not go by that name. Scan its code again.")
+        if not request.secure and name not in LOOPBACK_NAMES:
+            raise web.HTTPMisdirectedRequest(
+                text="This server answers to localhost only. Open http://localhost instead."
+            )
+        if sum(len(name) + len(value) + 4 for name, value in request.raw_headers) > MAX_HEADER:
+            raise web.HTTPRequestHeaderFieldsTooLarge(text=f"The header is larger than {MAX_HEADER} bytes.")
+        try:
+            _ = request.if_modified_since, request.if_unmodified_since, request.if_range
+        except OverflowError as error:
+            raise web.HTTPBadRequest(text="A date in the header is one that no calendar has.") from error
+        if request.method in ("GET", "HEAD") and not request.path.startswith("/api/"):
+            return
+        if request.headers.get("Origin") not in (None, f"{request.scheme}://{request.headers.get('Host')}"):
+            raise web.HTTPForbidden(text=CROSS_SITE)
+        if request.headers.get("Sec-Fetch-Site") == "cross-site":
+            raise web.HTTPForbidden(text=CROSS_SITE)
+
+    def _is_ours(self, name: str) -> bool:
+        return name in self._names or f"*.{name.partition('.')[2]}" in self._names
+
+
+ACCESS = web.AppKey("access", Access)
+CALLER = web.RequestKey("caller", Caller)
+
+
+async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
+    """Put the security headers on an answer, whoever made it."""
+    response.headers.update(HEADERS)
+
+
+@web.middleware
+async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is not there, and a mistake of ours, is one sentence of plain text, as every error is."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        if error is request.match_info.http_exception:  # the router's, with words such as '404: Not Found'
+            error.text = _what_there_is(request, error)
+        raise
+    except Exception as error:
+        logger.exception("%s %s failed", request.method, request.path)
+        raise web.HTTPInternalServerError(text="The server made a mistake; its log tells more.") from error
+
+
+@web.middleware
+async def own_name_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Apply `Access.check` before anything else looks at a request."""
+    request.app[ACCESS].check(request)
+    return await handler(request)
+
+
+def only(*roles: Role) -> Callable[[Handler], Handler]:
+    """Let these roles through to a handler: 401 for a stranger, 403 for the others; `request[CALLER]` is who asked."""
+
+    def around(handler: Handler) -> Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            caller = request.app[ACCESS].caller(request)
+            if caller.role is None:
+                raise _unauthorized(caller.why)
+            if caller.role not in roles:
+                raise web.HTTPForbidden(text=f"This is not for a {caller.role}. {_WHO[roles[0]]}")
+            request[CALLER] = caller
+            return await handler(request)
+
+        return guarded
+
+    return around
+
+
+_WHO: dict[Role, str] = {
+    "host": "Open http://localhost on the computer that runs whycam.",
+    "phone": "Scan the code for phones.",
+    "viewer": "It takes the code for viewers, which the computer's terminal shows.",
+}
+
+
+def _is_host(request: web.Request) -> bool:
+    """On this computer, by the door for it: a proxy or a tunnel that brings others in says so, or uses https."""
+    if request.secure or _name(request) not in LOOPBACK_NAMES or request.transport is None:
+        return False
+    if any(name.lower().startswith(FORWARDED) for name in request.headers):
+        return False
+    ends = (request.transport.get_extra_info(end) for end in ("peername", "sockname"))
+    return all(end is not None and ipaddress.ip_address(end[0]).is_loopback for end in ends)
+
+
+def _what_there_is(request: web.Request, error: web.HTTPException) -> str:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        return f"{request.method} is not for this address. It takes {', '.join(sorted(error.allowed_methods))}."
+    home = f"{request.scheme}://{request.host}/"
+    return f"There is nothing at this address. The camera's page is {home}, the projector's {home}watch."
+
+
+def _unauthorized(text: str) -> web.HTTPUnauthorized:
+    return web.HTTPUnauthorized(text=text, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+
+
+def _span(seconds: float) -> str:
+    return f"{math.ceil(seconds)} s" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
+
+
+def _name(request: web.Request) -> str:
+    """The Host header's name without the port, in lower case; aiohttp would look a missing one up in the DNS."""
+    host = request.headers.get(hdrs.HOST, "")
+    name, separator, port = host.rpartition(":")
+    return (name if separator and port.isdigit() else host).lower()

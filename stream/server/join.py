@@ -1,0 +1,89 @@
+"""The routes by which a device joins: the token for a cookie, the code for the host's page, the certificate, help."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+
+from aiohttp import web
+
+from whycam.stream.server.auth import ACCESS, COOKIE, COOKIE_S, only
+from whycam.stream.server.lan import IF_UNREACHABLE, NO_NETWORK, Lan
+from whycam.stream.server.listener import body_of
+from whycam.stream.server.qr import svg_qr
+
+logger = logging.getLogger(__name__)
+
+WEB = Path(__file__).resolve().parents[2] / "web"
+LAN = web.AppKey("lan", Lan)
+NO_LAN = "Phones can join when whycam is started with `whycam serve --lan`."
+MOST_BYTES = 1024
+
+
+def add_routes(app: web.Application) -> None:
+    """Let devices join `app`, which holds an `Access`, and a `Lan` where there is one."""
+    app.router.add_get("/help", _help)
+    app.router.add_get("/certificate", _certificate)
+    app.router.add_get("/join", _who)
+    app.router.add_post("/join", _join)
+    app.router.add_get("/api/join", only("host")(_invitation))
+    app.router.add_get("/api/join.svg", only("host")(_code))
+
+
+async def _help(_: web.Request) -> web.StreamResponse:
+    return web.FileResponse(WEB / "help.html")
+
+
+async def _certificate(request: web.Request) -> web.Response:
+    lan = request.app.get(LAN)
+    if lan is None or lan.certificate is None or lan.certificate.authority is None:
+        raise web.HTTPNotFound(text="There is no certificate to install: this server has none of its own making.")
+    return web.Response(
+        body=lan.certificate.authority,
+        content_type="application/x-x509-ca-cert",
+        # Inline: an iPhone would keep an attachment as a file, and offers to install only what it opens.
+        headers={"Content-Disposition": 'inline; filename="whycam.crt"'},
+    )
+
+
+async def _who(request: web.Request) -> web.Response:
+    caller = request.app[ACCESS].caller(request)
+    return web.json_response({"role": caller.role, "says": caller.why})
+
+
+async def _join(request: web.Request) -> web.Response:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text='Send {"token": …} as application/json.')
+    body = await body_of(request)
+    if len(body) > MOST_BYTES:
+        raise web.HTTPRequestEntityTooLarge(
+            MOST_BYTES, len(body), text=f"The body is too large; at most {MOST_BYTES} bytes are taken."
+        )
+    try:
+        wish = json.loads(body)
+    except (ValueError, RecursionError):
+        wish = None
+    token = wish.get("token") if isinstance(wish, dict) else None
+    if not isinstance(token, str):
+        raise web.HTTPBadRequest(text='The body should be a JSON object with the token as a text: {"token": …}.')
+    role, cookie = request.app[ACCESS].join(token, request)
+    logger.info("%s joined as a %s", request.remote, role)
+    response = web.json_response({"role": role})
+    response.set_cookie(COOKIE, cookie, path="/", max_age=COOKIE_S, secure=True, httponly=True, samesite="Strict")
+    return response
+
+
+async def _invitation(request: web.Request) -> web.Response:
+    lan = request.app.get(LAN)
+    if lan is None:
+        return web.json_response({"urls": [], "lan": False, "says": NO_LAN})
+    says = IF_UNREACHABLE.format(port=lan.port) if lan.addresses else NO_NETWORK
+    return web.json_response({"urls": lan.invitations(), "lan": True, "says": says})
+
+
+async def _code(request: web.Request) -> web.Response:
+    lan = request.app.get(LAN)
+    if lan is None or not lan.addresses:
+        raise web.HTTPNotFound(text=NO_LAN if lan is None else NO_NETWORK)
+    return web.Response(body=svg_qr(lan.invitations()[0]), content_type="image/svg+xml")

@@ -1,0 +1,184 @@
+"""The routes of whoever sends, takes or steers a stream: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import hdrs, web
+
+from whycam.stream.recording.ownership import continued
+from whycam.stream.server.auth import ACCESS, CALLER, Handler, only
+from whycam.stream.server.listener import body_of
+from whycam.stream.server.rate_limit import Throttle
+from whycam.stream.sessions.messages import CommandError
+from whycam.stream.sessions.registry import Owner, ServerFull, Sessions
+from whycam.stream.sessions.session import STREAMS, Session
+from whycam.stream.webrtc.peer import MAX_COMMAND
+from whycam.stream.webrtc.sdp import MAX_BYTES, OfferError, OfferTooLarge
+from whycam.stream.webrtc.viewers import Viewer
+
+SESSIONS = web.AppKey("sessions", Sessions)
+CALLS = web.AppKey("calls", Throttle)
+CALL_AGAIN_S = "5"
+SDP = "application/sdp"
+Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
+
+
+def add_routes(app: web.Application) -> None:
+    """Let cameras and viewers call `app`, which holds an `Access` and the `Sessions`."""
+    app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.calls_a_minute),))
+    senders, viewers = only("phone", "host"), only("viewer", "phone", "host")
+    # The RFC ends with 200, and its clients look for that.
+    for path, guard, begin, ended in (
+        ("/call", senders, _call, 204),
+        ("/whip", senders, _publish, 200),
+        ("/whep/{session}", viewers, _watch, 200),
+    ):
+        app.router.add_post(path, guard(_answering(begin)))
+        app.router.add_get(path, guard(_nothing), allow_head=False)
+        app.router.add_options(path, _what_is_taken)
+        app.router.add_delete(path + "/{id}", guard(_ending(ended)))
+        app.router.add_get(path + "/{id}", guard(_nothing), allow_head=False)
+        app.router.add_patch(path + "/{id}", guard(_no_trickle))
+    app.router.add_get("/api/sessions", only("viewer", "host")(_sessions))
+    app.router.add_post("/api/sessions/{id}/command", senders(_command))
+
+
+def _answering(begin: Begin) -> Handler:
+    """What takes an offer, lets `begin` answer it, and says where that can be ended."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if request.content_type != SDP:
+            raise web.HTTPUnsupportedMediaType(text=f"Send the offer as {SDP}.")
+        _count_call(request)
+        try:
+            offer = (await body_of(request)).decode()
+            begun = await begin(request, offer)
+        except UnicodeDecodeError as error:
+            raise web.HTTPBadRequest(text="The offer is not UTF-8 text.") from error
+        except OfferTooLarge as error:
+            raise web.HTTPRequestEntityTooLarge(MAX_BYTES, len(offer), text=str(error)) from error
+        except web.HTTPRequestEntityTooLarge as error:  # aiohttp's own, before the whole body was read
+            error.text = f"The offer is too large; at most {MAX_BYTES} bytes are taken."
+            raise
+        except OfferError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        except (ServerFull, OSError) as error:
+            raise web.HTTPServiceUnavailable(text=str(error), headers={hdrs.RETRY_AFTER: CALL_AGAIN_S}) from error
+        return web.Response(
+            status=201,
+            text=begun.answer,
+            content_type=SDP,
+            # The tag is the ICE session's (RFC 9725, 4.3.1), of which there is never a second one here.
+            headers={hdrs.LOCATION: f"{request.path}/{begun.id}", hdrs.ETAG: f'"{begun.id}"'},
+        )
+
+    return handle
+
+
+def _count_call(request: web.Request) -> None:
+    """Each answer costs keys and a certificate's signature: who asks for them without end waits."""
+    address = _owner(request).address
+    if address is None:
+        return
+    wait = request.app[CALLS].wait(address)
+    if wait:
+        raise web.HTTPTooManyRequests(
+            text=f"This device calls too often. Call again in {math.ceil(wait)} s.",
+            headers={hdrs.RETRY_AFTER: str(math.ceil(wait))},
+        )
+    request.app[CALLS].fail(address)
+
+
+async def _call(request: web.Request, offer: str) -> Session:
+    sessions, owner = request.app[SESSIONS], _owner(request)
+    wanted, shelf = request.query.get("continues"), sessions.settings.recordings
+    # What reaches the disk is what was found there.
+    known = None if wanted is None or shelf is None else await asyncio.to_thread(continued, shelf, wanted, owner.key)
+    return await sessions.start(offer, owner, continues=known)
+
+
+async def _publish(request: web.Request, offer: str) -> Session:
+    return await request.app[SESSIONS].start(offer, _owner(request), returns=False)
+
+
+async def _watch(request: web.Request, offer: str) -> Viewer:
+    wanted = request.query.get("stream", STREAMS[0])
+    stream = next((name for name in STREAMS if name == wanted), None)
+    if stream is None:
+        raise web.HTTPBadRequest(text=f"A session's streams are {' and '.join(STREAMS)}.")
+    try:
+        return await request.app[SESSIONS].watch(request.match_info["session"], stream, offer, _owner(request))
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such session, or not any more.") from error
+
+
+def _owner(request: web.Request) -> Owner:
+    caller = request[CALLER]
+    address = None if caller.role == "host" else caller.address
+    return Owner(caller.device, address, request.app[ACCESS].key_of(caller))
+
+
+def _ending(status: int) -> Handler:
+    """What ends a session or a viewer, and says so with this status."""
+
+    async def handle(request: web.Request) -> web.Response:
+        try:
+            _check_owner(request)
+            await request.app[SESSIONS].end(request.match_info["id"])
+        except KeyError as error:
+            raise web.HTTPNotFound(text="There is no such call.") from error
+        return web.Response(status=status)
+
+    return handle
+
+
+def _check_owner(request: web.Request) -> None:
+    """Raises 403 for a stranger, `KeyError` where nobody knows the id."""
+    owner = request.app[SESSIONS].owner(request.match_info["id"])
+    if request[CALLER].role != "host" and owner.device != request[CALLER].device:
+        raise web.HTTPForbidden(text="This is for the device that made the call, and for the computer itself.")
+
+
+async def _command(request: web.Request) -> web.Response:
+    if request.content_type != "application/json":
+        raise web.HTTPUnsupportedMediaType(text="Send the command as application/json.")
+    body = await body_of(request)
+    if len(body) > MAX_COMMAND:
+        raise web.HTTPRequestEntityTooLarge(
+            MAX_COMMAND, len(body), text=f"The command is too large; at most {MAX_COMMAND} bytes are taken."
+        )
+    try:
+        _check_owner(request)
+        request.app[SESSIONS].command(request.match_info["id"], body.decode())
+    except UnicodeDecodeError as error:
+        raise web.HTTPBadRequest(text="The command is not UTF-8 text.") from error
+    except CommandError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such session, or not any more.") from error
+    return web.Response(status=204)
+
+
+async def _nothing(_: web.Request) -> web.Response:
+    """What a GET gets (RFC 9725, 4.1)."""
+    return web.Response(status=204)
+
+
+async def _what_is_taken(_: web.Request) -> web.Response:
+    return web.Response(headers={"Accept-Post": SDP, hdrs.ALLOW: "GET, OPTIONS, POST"})
+
+
+async def _no_trickle(request: web.Request) -> web.Response:
+    raise web.HTTPMethodNotAllowed(
+        request.method,
+        ["DELETE", "GET"],
+        text="Neither trickle ICE nor ICE restarts are taken. The offer should hold all candidates that are needed.",
+    )
+
+
+async def _sessions(request: web.Request) -> web.Response:
+    return web.json_response(request.app[SESSIONS].describe())

@@ -1,0 +1,136 @@
+"""What travels on the data channels: reports to the page, commands from it, refusals of those (docs/api.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from whycam.stream.live.pipeline import Painted
+from whycam.stream.overlay.heatmap import Hidden, held
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.sidecar import hidden_as_json
+from whycam.stream.recording.writer import RecordingStatus
+
+TOP = 5
+
+
+CommandCode = Literal["not-a-command", "unknown-key", "wrong-value", "no-recordings", "too-soon"]
+"""What is wrong with a command: the pages say it in their own language."""
+
+
+class CommandError(ValueError):
+    """A command that is refused; says what was expected, and by its code what is wrong."""
+
+    def __init__(self, sentence: str, code: CommandCode) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What the page asks for: the view from now on; a recording begun or ended, the picture frozen (None: as it is)."""
+
+    view: View
+    record: bool | None = None
+    freeze: bool | None = None
+
+
+def report(
+    painted: Painted, *, session: str, model: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus
+) -> dict[str, Any]:
+    """One frame's report, as JSON."""
+    best, asked_for = painted.maps[:TOP], held(painted.maps, painted.view)
+    return {
+        "session": session,
+        "pts": painted.frame.pts,
+        "rtp_in": rtp_in,
+        "rtp_out": rtp_out,
+        "model": model,
+        "classes": [m.class_id for m in best],
+        "labels": [m.label for m in best],
+        "scores": [round(m.score, 4) for m in best],
+        "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in asked_for],
+        "age_ms": _rounded(painted.age_ms),
+        "state": painted.state,
+        "frozen": painted.frozen,
+        "hidden": None if painted.hidden is None else _hidden(painted.hidden),
+        "engine": painted.engine,
+        "counts": asdict(painted.counts),
+        "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
+        "view": asdict(painted.view),
+        "recording": asdict(recording),
+    }
+
+
+def stalled(last: dict[str, Any]) -> dict[str, Any]:
+    """The last report once more, for a camera that sends nothing."""
+    return last | {"state": "stalled"}
+
+
+def for_viewers(told: dict[str, Any]) -> dict[str, Any]:
+    """A report without what is not for viewers: where on this computer the recording lies, or could not; its id."""
+    return told | {"recording": told["recording"] | {"folder": "", "id": "", "reason": ""}}
+
+
+def refusal(error: CommandError) -> str:
+    """What the sender of a refused command is told, as JSON."""
+    return json.dumps({"error": str(error), "code": error.code})
+
+
+def _hidden(hidden: Hidden) -> dict[str, Any]:
+    rounded = replace(
+        hidden, before=round(hidden.before, 4), after=round(hidden.after, 4), age_ms=round(hidden.age_ms, 1)
+    )
+    return hidden_as_json(rounded)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
+    """The command in a JSON text, as changes to `view`; raises `CommandError`."""
+    try:
+        wish = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"A command is a JSON object; this is not JSON ({error}).", "not-a-command") from error
+    if not isinstance(wish, dict):
+        raise CommandError("A command is a JSON object.", "not-a-command")
+    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze"})
+    if unknown:
+        raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.", "unknown-key")
+    changes: dict[str, Any] = {}
+    if "hold" in wish:
+        changes["hold"] = _classes(wish["hold"], labels)
+    if "opacity" in wish:
+        changes["opacity"] = _opacity(wish["opacity"])
+    changes |= {key: wish[key] for key in ("colormap", "scale") if key in wish}
+    hide = _switch(wish, "hide")
+    if hide is not None:
+        changes["hide"] = hide
+    try:
+        return Command(replace(view, **changes), _switch(wish, "record"), _switch(wish, "freeze"))
+    except ValueError as error:
+        raise CommandError(str(error), "wrong-value") from error
+
+
+def _switch(wish: dict[str, Any], key: str) -> bool | None:
+    value = wish.get(key)
+    if value is not None and not isinstance(value, bool):
+        raise CommandError(f"'{key}' should be true or false.", "wrong-value")
+    return value
+
+
+def _opacity(value: object) -> float:
+    # A long enough integer is no float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
+        raise CommandError("'opacity' should be a number from 0 to 1.", "wrong-value")
+    return float(value)
+
+
+def _classes(value: object, labels: Sequence[str]) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(c) is int and 0 <= c < len(labels) for c in value):
+        raise CommandError(f"'hold' should be a list of class numbers from 0 to {len(labels) - 1}.", "wrong-value")
+    return tuple(dict.fromkeys(value))

@@ -1,0 +1,83 @@
+"""What a server counts and measures, for Prometheus: frames by fate, times, sessions, the model, the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:  # it is handed what they count
+    from whycam.stream.inference.engine import Health
+    from whycam.stream.live.pipeline import Counts, Painted
+
+_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5)
+TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """What all sessions of a server did since it started; `text` is what `/metrics` says."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()  # not the library's global one: two servers may be in one process
+        self._frame = self._histogram("whycam_frame_seconds", "From a frame's arrival until it is encoded.")
+        self._model = self._histogram("whycam_inference_seconds", "For one answer of the model.")
+        self._age = self._histogram("whycam_heatmap_age_seconds", "How much older than its frame a heatmap is.")
+        self._ended: dict[str, int] = {}
+        self._sessions_ended = 0
+
+    def _histogram(self, name: str, says: str) -> Histogram:
+        return Histogram(name, says, buckets=_BUCKETS_S, registry=self._registry)
+
+    def saw_frame(self, painted: Painted) -> None:
+        """A frame is on its way out."""
+        self._frame.observe(painted.frame_ms / 1000)
+        if painted.inference_ms is not None:
+            self._model.observe(painted.inference_ms / 1000)
+        if painted.age_ms is not None:
+            self._age.observe(painted.age_ms / 1000)
+
+    def saw_end(self, counts: Counts) -> None:
+        """A session ended with these counts."""
+        self._sessions_ended += 1
+        for fate, count in asdict(counts).items():
+            self._ended[fate] = self._ended.get(fate, 0) + count
+
+    def text(self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None) -> bytes:
+        """Everything in Prometheus's text format; `free` bytes of the disk, None: nothing is recorded."""
+        now = CollectorRegistry()
+        now.register(_Now(list(self._now(running, viewers, engine, lag_ms, free))))
+        return generate_latest(self._registry) + generate_latest(now)
+
+    def _now(
+        self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None
+    ) -> Iterator[Metric]:
+        frames = CounterMetricFamily("whycam_frames", "Frames by what became of them.", labels=["fate"])
+        totals = dict(self._ended)
+        for counts in running:
+            for fate, count in asdict(counts).items():
+                totals[fate] = totals.get(fate, 0) + count
+        for fate, count in totals.items():
+            frames.add_metric([fate], count)
+        yield frames
+        yield CounterMetricFamily("whycam_sessions_ended", "Sessions that are over.", self._sessions_ended)
+        yield CounterMetricFamily("whycam_engine_restarts", "How often the model was started again.", engine.restarts)
+        yield GaugeMetricFamily("whycam_engine_up", "Whether the model answers.", engine.state == "running")
+        yield GaugeMetricFamily("whycam_sessions", "Sessions now.", len(running))
+        yield GaugeMetricFamily("whycam_viewers", "Viewers now.", viewers)
+        yield GaugeMetricFamily("whycam_loop_lag_seconds", "The loop's lag, 99 % of the last minute.", lag_ms / 1000)
+        if free is not None:
+            yield GaugeMetricFamily("whycam_disk_free_bytes", "Free where recordings lie.", free)
+
+
+class _Now(Collector):
+    """What is read at the moment of asking."""
+
+    def __init__(self, metrics: Sequence[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Sequence[Metric]:
+        return self._metrics

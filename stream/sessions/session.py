@@ -1,0 +1,296 @@
+"""One camera: its peer, its live stream, viewers, view and recorder, from the offer to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+from whycam.stream.inference.engine import Engine
+from whycam.stream.limits import LIMITS, Limits
+from whycam.stream.live.pipeline import Counts, LiveStream, Painted
+from whycam.stream.sessions.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
+from whycam.stream.sessions.metrics import Metrics
+from whycam.stream.sessions.recorder import Recorder
+from whycam.stream.video.codec import CodecName, EncodedFrame
+from whycam.stream.video.encoder import SOFTWARE, Backend
+from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, Ending
+from whycam.stream.webrtc.ingress_limits import Inflow
+from whycam.stream.webrtc.keyframe_requests import Wish
+from whycam.stream.webrtc.packetizer import Packer
+from whycam.stream.webrtc.peer import LOOPBACK, Media, Peer, PeerEvents
+from whycam.stream.webrtc.viewers import Audience, Viewer
+
+logger = logging.getLogger(__name__)
+
+CLOSE_S = 3.0
+"""Seconds that a connection may take to close; the files are finished all the same."""
+
+
+StreamName: TypeAlias = Literal["explained", "camera"]
+"""What can be watched: the picture with its heatmap, or as the camera sent it."""
+STREAMS: tuple[StreamName, ...] = get_args(StreamName)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every session of a server shares."""
+
+    media: Media = field(default_factory=Media)
+    encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
+    recordings: Path | None = None
+    """The folder for recordings; None: nothing is recorded."""
+    limits: Limits = LIMITS
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+class Session:
+    """One call. `session = await Session.answering(...)`; it ends by `close`, or when its phone goes."""
+
+    _peer: Peer
+    _live: LiveStream
+    _recorder: Recorder
+    _audiences: dict[StreamName, Audience]
+    _packers: dict[StreamName, Packer]
+    _watchdog: asyncio.Task[None]
+
+    def __init__(self, engine: Engine, settings: Settings, on_end: Callable[[Session], None]) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self._engine = engine
+        self._settings = settings
+        self._on_end = on_end
+        self._reported: dict[str, Any] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._since = datetime.now(UTC)
+        self._began = time.monotonic()
+        # The phone and all viewers have one wish for a keyframe in common.
+        self._want_explained = Wish(lambda: self._live.request_keyframe())
+        self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
+        self._inflow = Inflow(settings.limits)
+        self._closing: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def answering(
+        cls,
+        offer: str,
+        engine: Engine,
+        settings: Settings,
+        on_end: Callable[[Session], None],
+        *,
+        returns: bool = True,
+        caller: str = LOOPBACK,
+        owner: str | None = None,
+        continues: str | None = None,
+    ) -> Session:
+        """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does.
+
+        Its recording has the id `continues`, if there is one, and is its `owner`'s (`stream.recording.ownership`).
+        """
+        session = cls(engine, settings, on_end)
+        events = PeerEvents(
+            on_frame=session._receive,
+            on_loss=session._lose,
+            on_command=session._command,
+            on_keyframe_request=session._want_explained,
+            on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),
+            on_end=session._end,
+        )
+        session._peer = peer = await Peer.answering(offer, settings.media, events, returns=returns, caller=caller)
+        session._packers = {name: Packer(peer.codec) for name in STREAMS}
+        session._audiences = {
+            "explained": Audience(peer.codec, settings.media, session._want_explained),
+            "camera": Audience(peer.codec, settings.media, peer.request_keyframe),
+        }
+        session._live = LiveStream(
+            engine,
+            settings.encoders[peer.codec],
+            send=lambda painted: session._from_thread(session._send, painted),
+            want_keyframe=lambda: session._from_thread(peer.request_keyframe),
+            on_failure=lambda: session._from_thread(session._end, BROKE),
+        )
+        session._recorder = Recorder(
+            settings.recordings,
+            engine,
+            session._live,
+            lambda track: session._from_thread(session._want_keyframe, track),
+            min_free=settings.limits.min_free,
+            owner=owner,
+            continues=continues,
+        )
+        session._watchdog = asyncio.create_task(session._watch())
+        return session
+
+    @property
+    def answer(self) -> str:
+        """The answer's SDP."""
+        return self._peer.answer
+
+    @property
+    def recordings(self) -> set[Path]:
+        """The folders in which this session's files are open now."""
+        return self._recorder.folders
+
+    @property
+    def counts(self) -> Counts:
+        """What became of its frames so far."""
+        return self._live.counts
+
+    def describe(self) -> dict[str, Any]:
+        """What anybody who may watch is told, as JSON."""
+        recording = self._recorder.status
+        return {
+            "id": self.id,
+            "since": self._since.isoformat(timespec="seconds"),
+            "model": self._engine.contract.name,
+            "codec": self._peer.codec,
+            "size": self._live.size,
+            "viewers": {name: len(audience) for name, audience in self._audiences.items()},
+            "view": asdict(self._live.view),
+            "frozen": self._live.frozen,
+            "recording": {"state": recording.state, "camera": recording.camera},
+        }
+
+    async def admit(
+        self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None], caller: str = LOOPBACK
+    ) -> Viewer:
+        """Answer the offer of a viewer at this address; raises as `Audience.admit` does."""
+        viewer = await self._audiences[stream].admit(offer, on_end, caller)
+        logger.info("Session %s has one more viewer of the %s stream", self.id, stream)
+        return viewer
+
+    def _from_thread(self, function: Callable[..., None], *arguments: Any) -> None:
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _receive(self, frame: EncodedFrame, rtp: int) -> None:
+        if self._closing is not None:
+            return
+        excess = self._inflow.excess(frame)
+        if excess is not None:
+            self._end(excess)
+            return
+        self._recorder.saw_frame()
+        self._rtp.append((frame.pts, rtp))
+        self._live.receive(frame)
+        watching = self._audiences["camera"]
+        if watching:
+            watching.send(self._packers["camera"](frame))
+
+    def _lose(self) -> None:
+        """Packets of the camera are lost for good."""
+        self._live.lost_packets()
+        self._audiences["camera"].interrupt()
+
+    def _send(self, painted: Painted) -> None:
+        if self._closing is not None:
+            return
+        packed = self._packers["explained"](painted.frame)
+        if packed.is_keyframe:
+            self._want_explained.fulfilled()
+        self._peer.send(packed)
+        self._settings.metrics.saw_frame(painted)
+        self._audiences["explained"].send(packed)
+        pts = painted.frame.pts
+        self._reported = report(
+            painted,
+            session=self.id,
+            model=self._engine.contract.name,
+            rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
+            rtp_out=self._peer.returned_rtp(pts),
+            recording=self._recorder.status,
+        )
+        self._report(self._reported)
+
+    def _report(self, told: dict[str, Any]) -> None:
+        self._peer.report(json.dumps(told))
+        watching = [audience for audience in self._audiences.values() if audience]
+        if watching:
+            text = json.dumps(for_viewers(told))
+            for audience in watching:
+                audience.report(text)
+
+    def command(self, text: str) -> None:
+        """Do what a command asks for; raises `CommandError`, and changes nothing then."""
+        command = parse_command(text, self._live.view, self._engine.contract.labels)
+        if command.record is not None:
+            self._recorder.switch(command.record)
+        self._live.view = command.view
+        if command.freeze is not None:
+            self._live.freeze(command.freeze)
+
+    def _command(self, text: str) -> str | None:
+        try:
+            self.command(text)
+        except CommandError as error:
+            return refusal(error)
+        return None
+
+    def _want_keyframe(self, track: str) -> None:
+        if track == "camera":
+            self._peer.request_keyframe()
+        else:
+            self._live.request_keyframe()
+
+    async def _watch(self) -> None:
+        limits = self._settings.limits
+        while True:
+            silent = time.monotonic() - self._peer.last_frame
+            if self._peer.sources > limits.sources:
+                words = f"The camera began more than {limits.sources} streams (SSRCs) in one call. Start it again."
+                self._end(Ending(words, "too-many-streams"))
+            elif silent >= limits.silent_s:
+                self._end(Ending(f"No picture came from the camera for {silent:.0f} s. Start it again.", "silent"))
+            elif silent > limits.stalled_s and self._reported:
+                self._report(stalled(self._reported))
+            await asyncio.sleep(min(1.0, max(0.0, limits.silent_s - silent)))
+
+    def _end(self, ending: Ending) -> None:
+        if self._closing is None:
+            self._closing = self._loop.create_task(self._close(ending))
+
+    async def _close(self, ending: Ending) -> None:
+        self._watchdog.cancel()
+        self._want_explained.fulfilled()
+        hanging_up = self._loop.create_task(self._hang_up(ending.last_words))
+        try:  # a connection that does not close must not keep the files open
+            await asyncio.to_thread(self._live.close)
+            await self._recorder.close()
+        finally:
+            await hanging_up
+            self._tell(ending)
+            self._on_end(self)
+
+    async def _hang_up(self, last_words: str | None) -> None:
+        """End all connections."""
+        closes = [self._peer.close(last_words), *(each.close(last_words) for each in self._audiences.values())]
+        closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
+        for error in await asyncio.gather(*closed, return_exceptions=True):
+            if error is not None:
+                logger.error("Session %s: a connection did not close", self.id, exc_info=error)
+
+    def _tell(self, ending: Ending) -> None:
+        """One line of the log for all of it."""
+        seconds, counts = time.monotonic() - self._began, asdict(self.counts)
+        why = {"why": ending.reason, "code": ending.code}
+        logger.info(
+            "Session %s ended after %.1f s. %s Frames: %s.",
+            self.id,
+            seconds,
+            ending.reason,
+            ", ".join(f"{count} {fate}" for fate, count in counts.items()),
+            extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
+        )
+
+    async def close(self, ending: Ending = HUNG_UP) -> None:
+        """End the call and finish the recording's files."""
+        self._end(ending)
+        assert self._closing is not None
+        await asyncio.shield(self._closing)

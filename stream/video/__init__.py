@@ -1,0 +1,1 @@
+"""Pixels and encoded video: the planes of a frame, H.264 and VP8, the live encoder."""

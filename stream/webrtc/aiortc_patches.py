@@ -1,0 +1,188 @@
+"""Every reach into private parts of aiortc and aioice, which is why both are pinned; a test holds each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aioice.ice import CandidatePair
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+
+from whycam.stream.limits import LIMITS
+from whycam.stream.video.codec import CodecName
+from whycam.stream.webrtc.bandwidth_estimator import Uplink
+from whycam.stream.webrtc.ice.amplification_limit import Allowance
+from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
+from whycam.stream.webrtc.packetizer import PackedFrame
+
+_ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
+MAX_ADDRESSES = LIMITS.call_addresses
+
+
+def negotiated_codec(transceiver: RTCRtpTransceiver) -> CodecName:
+    """The codec that both sides send: the first of those in common, in the offer's order."""
+    name = transceiver._codecs[0].name
+    return "H264" if name == "H264" else "VP8"
+
+
+def payload_codecs(receiver: RTCRtpReceiver) -> dict[int, str]:
+    """The codec's name for each payload type that may be received."""
+    codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
+    return {number: codec.name for number, codec in codecs.items()}
+
+
+def tap_receiver(
+    receiver: RTCRtpReceiver,
+    deliver: Callable[[int, bytes, int], None],
+    on_loss: Callable[[], None],
+    on_bit_rate: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Hand complete encoded frames to `deliver(payload_type, data, rtp_timestamp)`, on the event loop.
+
+    `on_loss` is called before the first frame behind packets that are lost for good, `on_bit_rate` with what the sender
+    is told that the network carries, in bit/s.
+
+    aiortc then decodes nothing (its thread sleeps), and the sender is told what an `Uplink` finds.
+    """
+    receiver._RTCRtpReceiver__jitter_buffer = _Assembler(deliver, on_loss)  # type: ignore[attr-defined]
+    streams = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
+    receiver._RTCRtpReceiver__remote_bitrate_estimator = _Estimator(streams, on_bit_rate)  # type: ignore[attr-defined]
+
+
+class _Assembler(FrameAssembler):
+    """Its wish for a keyframe ends here: aiortc would ask for one with each lost packet, a session has its own pace."""
+
+    def add(self, packet: MediaPacket) -> tuple[bool, None]:
+        super().add(packet)
+        return False, None
+
+
+class _Estimator:
+    """Stands in for aiortc's RemoteBitrateEstimator."""
+
+    def __init__(self, streams: Mapping[int, Any], on_bit_rate: Callable[[int], None]) -> None:
+        self._streams = streams
+        self._on_bit_rate = on_bit_rate
+        self._uplink = Uplink()
+        self._origin: float | None = None
+
+    def add(
+        self,
+        *,
+        arrival_time_ms: int,  # noqa: ARG002 - by a clock that somebody may set
+        abs_send_time: int,
+        payload_size: int,
+        ssrc: int,
+    ) -> tuple[int, list[int]] | None:
+        arrival_s = time.monotonic()
+        delay_s = arrival_s - abs_send_time / _ABS_SEND_TIME_HZ
+        if self._origin is None:
+            self._origin = delay_s
+        half = _ABS_SEND_TIME_WRAP_S / 2
+        delay_s = (delay_s - self._origin + half) % _ABS_SEND_TIME_WRAP_S - half
+        if len(self._streams) > LIMITS.sources:  # the call is about to end for it
+            return None
+        expected = sum(stream.packets_expected for stream in self._streams.values())
+        received = sum(stream.packets_received for stream in self._streams.values())
+        told = self._uplink.add(arrival_s, delay_s, payload_size, expected, received)
+        if told is None:
+            return None
+        self._on_bit_rate(told)
+        return told, [ssrc]
+
+
+def source_count(receiver: RTCRtpReceiver) -> int:
+    """How many streams (SSRCs) have come so far; aiortc keeps something of each, for as long as it receives."""
+    return len(receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
+
+
+async def request_keyframe(receiver: RTCRtpReceiver) -> None:
+    """Ask the sender for a keyframe (a picture loss indication for each of its streams)."""
+    for ssrc in list(receiver._RTCRtpReceiver__remote_streams):  # type: ignore[attr-defined]
+        await receiver._send_rtcp_pli(ssrc)
+
+
+class _Packed:
+    """Stands in for aiortc's encoder where frames are packed already; what the viewer asks for is passed on."""
+
+    def __init__(self, on_bit_rate: Callable[[int], None]) -> None:
+        self._on_bit_rate = on_bit_rate
+        self.last_pts = 0
+
+    def pack(self, frame: PackedFrame) -> tuple[Sequence[bytes], int]:
+        self.last_pts = frame.pts
+        return frame.payloads, frame.pts
+
+    @property
+    def target_bitrate(self) -> int:
+        return 0
+
+    @target_bitrate.setter
+    def target_bitrate(self, bit_rate: int) -> None:
+        self._on_bit_rate(bit_rate)
+
+
+def send_packed(
+    sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_bit_rate: Callable[[int], None]
+) -> None:
+    """Let a sender's track give packed frames; its viewer's wishes for keyframes and bit rates go to the callbacks."""
+    sender._RTCRtpSender__encoder = _Packed(on_bit_rate)  # type: ignore[attr-defined]
+    sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
+
+
+def name_formats(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[str, str]]) -> None:
+    """Before the answer is made: it names these payload types' format parameters, and not aiortc's."""
+    for codec in transceiver._codecs:
+        offered = formats.get(codec.payloadType or 0)
+        if offered is not None:
+            codec.parameters = dict(offered)
+
+
+def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
+    """The RTP time stamp that a frame of this pts is sent with; None before the first packet left."""
+    sent = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
+    packer: _Packed | None = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
+    if packer is None or not sender._RTCRtpSender__packet_count:  # type: ignore[attr-defined]
+        return None  # the first is taken away when the sender stops
+    return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
+
+
+def wait_for_hello(pc: RTCPeerConnection) -> None:
+    """Before the answer is made: it leaves the other side to begin the DTLS handshake (`setup:passive`).
+
+    aiortc's ciphers are for our own kind of certificate, ECDSA; GStreamer's is RSA, which can be a client's only.
+    """
+    for transceiver in pc.getTransceivers():
+        transceiver.receiver.transport._set_role("server")
+    if pc.sctp is not None:
+        pc.sctp.transport._set_role("server")
+
+
+def _admit(connection: Any, check: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any) -> None:
+    """Pass a check on, unless it is from one more address than a call has: aioice keeps something of each."""
+    known = connection._remote_candidates
+    if len(known) < MAX_ADDRESSES or any((each._network_host, each.port) == address for each in known):
+        check(message, address, protocol)
+
+
+def _hear(take: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]) -> None:
+    """Pass a datagram on; one of STUN (RFC 7983) may be answered."""
+    if data and data[0] < 4:
+        allowance.hear(address[:2], len(data))
+    take(data, address)
+
+
+def _send_stun(
+    connection: Any, send: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
+) -> None:
+    """Send a check, or the answer to one, if it may be; else it is as lost on its way.
+
+    The answer to a check of ours comes from an address that it has reached: nobody else knows its transaction's id.
+    Only a pair of addresses that was answered so is nominated, and gets more than STUN.
+    """
+    answered = any(
+        pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
+    )
+    if answered or allowance.taken(address, len(bytes(message))):
+        send(message, address)

@@ -1,0 +1,153 @@
+"""Keras to ONNX to heatmaps, against TensorFlow's automatic differentiation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.tail import find_feature
+from whycam.export.networks.keras_to_onnx import to_onnx
+from whycam.export.preprocess import take_pictures
+from whycam.export.save import save
+from whycam.export.verify.agreement import Autodiff, Disagreement, compare
+from whycam.export.verify.synthetic_images import scenes
+from whycam.models.contract import Contract, Score
+from whycam.stream.inference.explainer import BEST, Explainer
+
+keras = pytest.importorskip("keras")
+tensorflow = pytest.importorskip("tensorflow")
+pytestmark = pytest.mark.export
+
+SIZE, CLASSES = 48, 12
+MEAN, SCALE = (120.0, 115.0, 105.0), (60.0, 58.0, 62.0)
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    """A small functional Keras classifier with a bit of all that EfficientNet-Lite has."""
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    picture = keras.Input((SIZE, SIZE, 3))
+    tensor = layers.Conv2D(16, 3, 2, padding="same", use_bias=False)(picture)
+    tensor = layers.ReLU(6.0)(layers.BatchNormalization()(tensor))
+    shortcut = tensor
+    tensor = layers.DepthwiseConv2D(5, padding="same", use_bias=False)(tensor)
+    tensor = layers.Add()([layers.ReLU(6.0)(layers.BatchNormalization()(tensor)), shortcut])
+    tensor = layers.Conv2D(24, 3, 2, padding="same", activation="relu", name="last")(tensor)
+    tensor = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(tensor))
+    # Large weights, so that the classes differ between pictures and the probabilities are no mere 1/12.
+    spread = keras.initializers.RandomNormal(stddev=3.0, seed=2)
+    network = keras.Model(picture, layers.Dense(CLASSES, activation="softmax", kernel_initializer=spread)(tensor))
+    random = np.random.default_rng(0)
+    for layer in network.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            shape = layer.get_weights()[0].shape
+            layer.set_weights(
+                [random.uniform(low, high, shape) for low, high in ((0.5, 2), (-1, 1), (-1, 1), (0.5, 2))]
+            )
+    return network
+
+
+@pytest.fixture(scope="module")
+def plain(network: Any) -> onnx.ModelProto:
+    return take_pictures(to_onnx(network), mean=MEAN, scale=SCALE)
+
+
+def contract(model: onnx.ModelProto, score: Score) -> Contract:
+    feature = find_feature(model)
+    return Contract(
+        name="small",
+        labels=tuple(f"class {number}" for number in range(CLASSES)),
+        fit="stretch",
+        score=score,
+        feature=feature.tensor,
+        weights_source="random",
+        weights_sha256="0" * 64,
+        licence="Apache-2.0",
+        made_by="a test",
+    )
+
+
+def explainable(plain: onnx.ModelProto, score: Score, path: Path) -> Path:
+    model = append_cam(plain, score=score)
+    save(model, contract(model, score), path)
+    return path
+
+
+def prepared(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray((pictures - np.array(MEAN)) / np.array(SCALE), np.float32)
+
+
+def by_gradient_tape(
+    network: Any, pictures: NDArray[np.uint8], classes: NDArray[np.int64], score: Score
+) -> NDArray[np.float32]:
+    """Grad-CAM as books write it: heatmaps (N, K, h, w)."""
+    dense = network.layers[-1]
+    body = keras.Model(network.input, [network.get_layer("last").output, dense.input])
+    maps = []
+    for column in range(classes.shape[1]):
+        with tensorflow.GradientTape() as tape:
+            feature, _ = body(prepared(pictures))
+            tape.watch(feature)
+            logits = tensorflow.reduce_mean(feature, (1, 2)) @ dense.kernel + dense.bias
+            scores = tensorflow.nn.softmax(logits) if score == "probability" else logits
+            chosen = tensorflow.gather(scores, classes[:, column], axis=1, batch_dims=1)
+        alpha = tensorflow.reduce_mean(tape.gradient(chosen, feature), (1, 2), keepdims=True)
+        heat = tensorflow.nn.relu(tensorflow.reduce_sum(alpha * feature, -1)).numpy()
+        peak = heat.max((1, 2), keepdims=True)
+        maps.append(np.divide(heat, peak, out=np.zeros_like(heat), where=peak > 0))
+    return np.stack(maps, 1)
+
+
+def test_the_scores_are_those_of_keras(network: Any, plain: onnx.ModelProto, tmp_path: Path) -> None:
+    pictures = scenes(4, SIZE, SIZE)
+    found = Explainer(explainable(plain, "probability", tmp_path / "small.onnx")).explain(pictures, [])
+    np.testing.assert_allclose(found.scores, network.predict(prepared(pictures), verbose=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("score", ["probability", "logit"])
+def test_the_heatmaps_are_those_of_float64_and_of_gradient_tape(
+    network: Any, plain: onnx.ModelProto, score: Score, tmp_path: Path
+) -> None:
+    path = explainable(plain, score, tmp_path / "small.onnx")
+    pictures = scenes(6, SIZE, SIZE)
+
+    def autodiff(classes: NDArray[np.int64]) -> Autodiff:
+        return Autodiff(by_gradient_tape(network, pictures, classes, score))
+
+    agreement = compare(path, pictures, autodiff=autodiff)
+    assert agreement.maps == 30
+    assert agreement.empty < 15
+    assert agreement.float64 <= 1e-5
+    assert agreement.autodiff is not None
+    assert agreement.autodiff <= 1e-4
+    agreement.check()
+
+
+def test_wrong_heatmaps_do_not_pass(plain: onnx.ModelProto, tmp_path: Path) -> None:
+    path = explainable(plain, "probability", tmp_path / "small.onnx")
+    pictures = scenes(2, SIZE, SIZE)
+    upside_down = Explainer(path).explain(pictures, BEST).heatmaps[:, :, ::-1]
+    with pytest.raises(Disagreement, match="autodiff"):
+        compare(path, pictures, autodiff=lambda _: Autodiff(upside_down)).check()
+
+
+def test_the_same_network_always_makes_the_same_file(network: Any) -> None:
+    assert to_onnx(network).SerializeToString() == to_onnx(network).SerializeToString()
+
+
+def test_the_graph_is_plain_onnx(plain: onnx.ModelProto) -> None:
+    onnx.checker.check_model(plain, full_check=True)
+    assert [(entry.domain, entry.version) for entry in plain.opset_import] == [("", 17)]
+    assert "BatchNormalization" not in {node.op_type for node in plain.graph.node}
+
+
+def test_a_sequential_model_is_told_how_to_become_functional() -> None:
+    with pytest.raises(ValueError, match=r"keras\.Model\(model\.inputs, model\.outputs\)"):
+        to_onnx(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()]))

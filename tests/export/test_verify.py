@@ -1,0 +1,261 @@
+"""The checker: that it agrees with what is right, and that what is wrong does not pass."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import NodeProto, helper, numpy_helper
+
+from tests.support.models import tiny_models
+from tests.support.models.dense_tail_models import DenseTail
+from whycam.export.head import grad_cam
+from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.onnx_graph import Graph
+from whycam.export.head.tail import GATE, SCALE, find_ends, find_feature, find_tail
+from whycam.export.save import save
+from whycam.export.verify import agreement as verify
+from whycam.export.verify import operators, reference
+from whycam.export.verify.agreement import Agreement, Autodiff, Disagreement, compare, observe
+from whycam.export.verify.reference import Reference
+from whycam.export.verify.synthetic_images import scenes
+from whycam.models.contract import Score
+from whycam.stream.inference.explainer import BEST, Explainer
+
+LABELS = [f"class {number}" for number in range(10)]
+
+
+@pytest.mark.parametrize("score", get_args(Score))
+@pytest.mark.parametrize("layout", get_args(tiny_models.Layout))
+@pytest.mark.parametrize("dense", get_args(tiny_models.Dense))
+def test_a_right_head_agrees_with_backpropagation(
+    score: Score, layout: tiny_models.Layout, dense: tiny_models.Dense, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.onnx"
+    model = append_cam(tiny_models.classifier(layout=layout, dense=dense), score=score)
+    save(model, tiny_models.contract(LABELS, score, "stretch", "tiny"), path)
+    agreement = compare(path, tiny_models.pictures(3), BEST)
+    assert (agreement.pictures, agreement.maps, agreement.autodiff) == (3, 15, None)
+    assert agreement.float64 <= 1e-5
+    agreement.check()
+
+
+def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    model = onnx.load(path)
+    gemm = [node for node in model.graph.node if node.op_type == "Gemm" and node.name != "dense"]
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == gemm[0].input[1])
+    other = numpy_helper.from_array(numpy_helper.to_array(weights)[::-1].copy(), "other")
+    model.graph.initializer.append(other)
+    gemm[0].input[1] = "other"
+    onnx.save(model, path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny_models.pictures(2)).check()
+
+
+def test_a_head_of_the_other_score_does_not_pass(tmp_path: Path) -> None:
+    path = tmp_path / "mislabelled.onnx"
+    save(
+        append_cam(tiny_models.classifier(), score="logit"),
+        tiny_models.contract(LABELS, "probability", "stretch", "tiny"),
+        path,
+    )
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny_models.pictures(2)).check()
+
+
+def test_weights_summed_in_the_wrong_order_do_not_pass(tmp_path: Path) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    compare(path, tiny_models.pictures(2)).check()
+    model = onnx.load(path)
+    product = next(node for node in model.graph.node if node.op_type == "MatMul")
+    summed = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
+    weights = numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "w1"))
+    # As though the map had been flattened channels last: [cells, channels, out] instead of [channels, cells, out].
+    wrong = weights.reshape(16, 6, 12).sum(0).T
+    summed.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(wrong), summed.name))
+    onnx.save(model, path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny_models.pictures(2)).check()
+
+
+def test_a_gate_that_is_not_looked_at_does_not_pass(tmp_path: Path) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    model = onnx.load(path)
+    for node in model.graph.node:
+        if node.op_type == "Sign":
+            node.op_type = "Exp"  # of 0 it is 1: what is clipped passes
+    onnx.save(model, path)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, tiny_models.pictures(2)).check()
+
+
+RICH = DenseTail(
+    norm="BatchNormalization", gate="Clip", flat_norm=True, flat_relu=True, dropout=True, flattening="NHWC"
+)
+"""A tail with every kind of operator whose derivative is not 1."""
+
+
+@pytest.mark.parametrize("which", range(6))
+def test_a_walk_that_forgets_an_operator_does_not_pass(
+    which: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, tail = find_tail(graph := Graph(RICH.model()), find_ends(graph))
+    places = [place for place, node in enumerate(tail) if node.op_type in GATE | SCALE | {"Sub"}]
+    assert [tail[place].op_type for place in places] == ["Relu", "BatchNormalization", "Clip", "Relu", "Sub", "Mul"]
+
+    def find_less(*given: Any) -> tuple[Any, list[NodeProto]]:
+        feature, tail = find_tail(*given)
+        return feature, [node for place, node in enumerate(tail) if place != places[which]]
+
+    path = dense(tmp_path / "right.onnx", RICH)
+    compare(path, tiny_models.pictures(4)).check()
+    monkeypatch.setattr(grad_cam, "find_tail", find_less)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(dense(tmp_path / "wrong.onnx", RICH), tiny_models.pictures(4)).check()
+
+
+class Square(DenseTail):
+    """Two dense layers of as many inputs as outputs, which a walk may take for their transposes."""
+
+    def constants(self) -> dict[str, NDArray[np.float32]]:
+        own, random = super().constants(), np.random.default_rng(1)
+        wide = {name: random.normal(0, 0.4, shape) for name, shape in (("w2", (12, 12)), ("b2", 12), ("w3", (12, 10)))}
+        return own | {name: value.astype(np.float32) for name, value in wide.items()}
+
+
+def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = dense(tmp_path / "right.onnx", Square())
+    compare(path, tiny_models.pictures(4)).check()
+    product = grad_cam._product
+
+    def untransposed(graph: Graph, gradient: Any, weights: str, width: int, *, transpose: bool) -> str:
+        return product(graph, gradient, weights, width, transpose=transpose and gradient.width != width)
+
+    monkeypatch.setattr(grad_cam, "_product", untransposed)
+    with pytest.raises(Disagreement, match="float64"):
+        compare(dense(tmp_path / "wrong.onnx", Square()), tiny_models.pictures(4)).check()
+
+
+def test_a_network_that_computes_otherwise_than_its_layers_say_does_not_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    evaluated = verify._evaluated
+
+    def otherwise(*given: Any) -> dict[str, NDArray[np.float32]]:
+        seen = evaluated(*given)
+        logits = Reference(onnx.load(path), "feature").logits
+        return seen | {logits: seen[logits] + 0.01 * np.abs(seen[logits]).max()}  # all alike, so no map changes
+
+    monkeypatch.setattr(verify, "_evaluated", otherwise)
+    with pytest.raises(Disagreement, match="layers behind the feature map"):
+        compare(path, tiny_models.pictures(2)).check()
+
+
+def test_the_check_shares_no_code_with_what_it_checks() -> None:
+    for module in (reference, operators):
+        tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
+        named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        named |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        ours = {name for name in named if name and name.partition(".")[0] in ("export", "models", "stream", "tests")}
+        assert ours <= {"whycam.export.verify.operators", "whycam.models.contract"}
+
+
+def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_path: Path) -> None:
+    for layout in get_args(tiny_models.Layout):
+        plain = tiny_models.classifier(channels=8, layout=layout, pooling="ReduceMean")
+        place, pool = next(each for each in enumerate(plain.graph.node) if each[1].op_type == "ReduceMean")
+        plain.graph.node.insert(place, helper.make_node("Relu", [pool.input[0]], ["late"], "late"))
+        pool.input[0] = "late"
+        model = append_cam(plain)
+        path, feature = tmp_path / f"{layout}.onnx", find_feature(model)
+        assert (feature.channels, feature.height, feature.channels_last) == (8, 8, layout == "NHWC")
+        save(
+            model, replace(tiny_models.contract(LABELS, "probability", "stretch", "cube"), feature=feature.tensor), path
+        )
+        compare(path, tiny_models.pictures(3)).check()
+
+
+def test_a_model_file_that_names_no_feature_map_of_its_own_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.onnx"
+    about = replace(tiny_models.contract(LABELS, "probability", "stretch", "tiny"), feature="elsewhere")
+    save(append_cam(tiny_models.classifier()), about, path)
+    with pytest.raises(ValueError, match="'elsewhere'; its graph has no such tensor"):
+        compare(path, tiny_models.pictures(2))
+    save(append_cam(tiny_models.classifier()), replace(about, feature="classes"), path)
+    with pytest.raises(ValueError, match="do not follow from the feature map 'classes'"):
+        compare(path, tiny_models.pictures(2))
+
+
+def dense(path: Path, tail: DenseTail | None = None) -> Path:
+    save(
+        append_cam((tail or DenseTail()).model()), tiny_models.contract(LABELS, "probability", "stretch", "dense"), path
+    )
+    return path
+
+
+def test_somebody_elses_heatmaps_are_compared_when_given(tmp_path: Path) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    found = Explainer(path).explain(tiny_models.pictures(2), BEST)
+    agreement = compare(path, tiny_models.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores))
+    assert (agreement.autodiff, agreement.autodiff_median, agreement.scores) == (0, 0, 0)
+    assert (agreement.flipped, agreement.saturated) == (0, 0)
+    agreement.check()
+    with pytest.raises(Disagreement, match="autodiff"):
+        compare(path, tiny_models.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps[:, :, :, ::-1])).check()
+    with pytest.raises(Disagreement, match="Probabilities"):
+        compare(
+            path, tiny_models.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores[::-1])
+        ).check()
+
+
+def test_flipped_gates_and_saturated_references_are_counted_and_not_compared(tmp_path: Path) -> None:
+    path = dense(tmp_path / "dense.onnx")
+    pictures = tiny_models.pictures(3)
+    found = Explainer(path).explain(pictures, BEST)
+    model = onnx.load(path)
+    exact = Reference(model, "feature")
+    gates = exact.gates(observe(model, exact.needed, pictures, found.classes))
+    assert [each.shape for each in gates] == [(3, 12), (3, 9)]
+    theirs = found.heatmaps.copy()
+    theirs[0] = 1 - theirs[0]  # every map of the picture whose gate has flipped
+    gates[1][0, 4] = ~gates[1][0, 4]
+    theirs[1, 0] = np.nan  # a probability that is 1
+    agreement = compare(path, pictures, autodiff=lambda _: Autodiff(theirs, gates))
+    assert (agreement.flipped, agreement.saturated, agreement.autodiff) == (5, 1, 0)
+    agreement.check()
+    assert "5 with a flipped gate, 1 saturated" in str(agreement)
+
+
+def test_a_difference_that_is_no_number_does_not_pass() -> None:
+    agreement = Agreement(pictures=1, maps=1, empty=0, float64=0.0, autodiff=0.0, autodiff_median=0.0, scores=0.0)
+    agreement.check()
+    nan = float("nan")
+    for broken in (
+        replace(agreement, float64=nan),
+        replace(agreement, autodiff_median=nan),
+        replace(agreement, scores=nan),
+    ):
+        with pytest.raises(Disagreement):
+            broken.check()
+
+
+def test_the_agreement_goes_into_the_file_as_numbers() -> None:
+    agreement = Agreement(pictures=8, maps=40, empty=1, float64=1.23456e-6)
+    assert agreement.metadata() == {"pictures": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
+
+
+def test_scenes_are_the_same_for_the_same_seed_and_differ_between_seeds() -> None:
+    first = scenes(2, 40, 60, seed=3)
+    assert (first.shape, first.dtype.name) == ((2, 40, 60, 3), "uint8")
+    np.testing.assert_array_equal(first, scenes(2, 40, 60, seed=3))
+    assert (first != scenes(2, 40, 60, seed=4)).any()
+    assert (first[0] != first[1]).any()
+    assert first.std() > 20

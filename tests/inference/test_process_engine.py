@@ -1,0 +1,370 @@
+"""A model that raises, hangs or dies: who asked is told at once, and it is back in a moment."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError, Future
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.models import tiny_models
+from tests.support.processes import is_gone, stopped, until
+from whycam.models.contract import ContractError
+from whycam.stream.inference import process_engine
+from whycam.stream.inference.engine import EngineDown, Health
+from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.process_engine import Backoff, ProcessEngine
+from whycam.stream.inference.worker import ModelProcess, Order
+
+WHITE = np.full((1, tiny_models.SIZE, tiny_models.SIZE, 3), 255, np.uint8)
+BACK_S = 5.0
+"""Within this the model answers again, on a machine that starts one in a second."""
+
+
+def child(engine: ProcessEngine) -> int:
+    """The process id of its child."""
+    assert engine._child is not None
+    return engine._child.pid
+
+
+@contextmanager
+def running(model: Path, *, batch: int | None = None) -> Iterator[ProcessEngine]:
+    """An engine that is ready; afterwards nothing of it is left."""
+    threads, files = set(threading.enumerate()), psutil.Process().num_fds()
+    engine = ProcessEngine(Order(model, threads=1), batch=batch)
+    try:
+        assert engine.about
+        yield engine
+    finally:
+        engine.close()
+    assert set(threading.enumerate()) == threads
+    assert psutil.Process().num_fds() == files
+    assert psutil.Process().children() == []
+
+
+def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
+    """The lines of the log that hold these words."""
+    return [record.getMessage() for record in caplog.records if words in record.getMessage()]
+
+
+def answer_again(engine: ProcessEngine) -> Explanation:
+    """Ask as a live stream does, until the model is back."""
+    start = time.monotonic()
+    while True:
+        try:
+            return engine.explain(tiny_models.pictures(1), [-1]).result(20)
+        except EngineDown:
+            assert time.monotonic() - start < 20
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.model(tmp_path_factory.mktemp("models") / "tiny.onnx")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+def test_a_child_that_dies_fails_the_questions_and_is_replaced(
+    model: Path, caplog: pytest.LogCaptureFixture, number: signal.Signals
+) -> None:
+    began = time.monotonic()
+    with running(model) as engine:
+        start = time.monotonic() - began
+        first = child(engine)
+        with stopped(first):
+            asked = engine.explain(tiny_models.pictures(1), [-1])
+            waits = engine.explain(tiny_models.pictures(1), [-1])
+            until(asked.running)
+            os.kill(first, number)
+            died = time.monotonic()
+        for question in (asked, waits):
+            with pytest.raises(EngineDown, match=f"ended by {number.name}"):
+                question.result(20)
+        assert engine.health.state == "restarting"  # before who asked hears of it
+        assert len(answer_again(engine)) == 1
+        assert time.monotonic() - died < max(BACK_S, 5 * start)
+        assert engine.health == Health("running", 1)
+        assert child(engine) != first
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"ended by {number.name}" in line
+    assert "started again" in line
+
+
+def test_a_child_that_hangs_is_noticed_and_replaced(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_engine, "ANSWER_S", 0.5)
+    with running(model) as engine:
+        first = child(engine)
+        with stopped(first):
+            start = time.monotonic()
+            with pytest.raises(EngineDown, match="did not answer within"):
+                engine.explain(tiny_models.pictures(1), [-1]).result(20)
+            assert time.monotonic() - start >= 0.5
+        assert len(answer_again(engine)) == 1
+        assert is_gone(first)
+
+
+def test_a_model_that_computes_without_end_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_engine, "ANSWER_S", 0.5)
+    with running(tiny_models.temperamental(tmp_path / "hangs.onnx", "hangs")) as engine:
+        with pytest.raises(EngineDown, match="did not answer within"):
+            engine.explain(WHITE, [-1]).result(20)
+        assert len(answer_again(engine)) == 1
+
+
+def test_a_model_that_raises_is_replaced(tmp_path: Path) -> None:
+    with running(tiny_models.temperamental(tmp_path / "raises.onnx", "raises")) as engine:
+        first = child(engine)
+        assert len(engine.explain(tiny_models.pictures(1), [-1]).result(20)) == 1
+        with pytest.raises(EngineDown, match=r"The model failed \(.*out of data bounds"):
+            engine.explain(WHITE, [-1]).result(20)
+        assert len(answer_again(engine)) == 1
+        assert child(engine) != first
+        assert engine.health == Health("running", 1)
+
+
+def test_a_model_without_memory_is_replaced(model: Path) -> None:
+    with running(model, batch=1024) as engine:
+        resource.prlimit(child(engine), resource.RLIMIT_AS, (1, 1))
+        with pytest.raises(EngineDown):  # 3 MB in one run are more than it has in hand
+            engine.explain(tiny_models.pictures(1024), [-1]).result(20)
+        assert len(answer_again(engine)) == 1
+
+
+def test_a_wrong_question_costs_no_restart(model: Path) -> None:
+    with running(model) as engine:
+        with pytest.raises(ValueError, match=r"classes 0 to 9.*not 10"):
+            engine.explain(tiny_models.pictures(1), [10]).result(20)
+        assert len(engine.explain(tiny_models.pictures(1), [-1]).result(20)) == 1
+        assert engine.health == Health("running", 0)
+
+
+def test_the_end_of_an_idle_child_is_seen_without_a_question(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_engine, "LOOK_EVERY_S", 0.05)
+    with running(model) as engine:
+        os.kill(child(engine), signal.SIGKILL)
+        until(lambda: engine.health == Health("running", 1))
+
+
+def test_while_there_is_no_child_questions_fail_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "after", lambda *_: 60.0)
+    with running(model) as engine:
+        os.kill(child(engine), signal.SIGKILL)
+        for _ in range(3):
+            with pytest.raises(EngineDown, match="SIGKILL"):
+                engine.explain(tiny_models.pictures(1), [-1]).result(20)
+        assert engine.health.state == "restarting"
+
+
+def test_a_model_file_that_goes_away_is_looked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    content = path.read_bytes()
+    with running(path) as engine:
+        path.unlink()
+        os.kill(child(engine), signal.SIGKILL)
+        until(lambda: "no model file" in caplog.text)
+        with pytest.raises(EngineDown, match="no model file"):
+            engine.explain(tiny_models.pictures(1), [-1]).result(20)
+        path.write_bytes(content)
+        assert len(answer_again(engine)) == 1
+
+
+def test_another_model_in_its_place_is_not_taken_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    with running(path) as engine:
+        tiny_models.model(path, seed=1)  # the same labels, other weights
+        os.kill(child(engine), signal.SIGKILL)
+        until(lambda: "another model than before" in caplog.text)
+        assert engine.health.state == "restarting"
+
+
+def test_the_wait_before_a_restart_doubles_and_a_calm_time_forgives() -> None:
+    backoff = Backoff(first_s=0.5, most_s=4, calm_s=60)
+    assert [backoff.after(1) for _ in range(7)] == [0, 0.5, 1, 2, 4, 4, 4]
+    assert backoff.after(61) == 0
+    assert [backoff.after(1) for _ in range(3)] == [0.5, 1, 2]
+
+
+def test_a_model_that_dies_again_and_again_is_started_ever_more_rarely(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(tiny_models.temperamental(tmp_path / "raises.onnx", "raises")) as engine:
+        for _ in range(3):
+            answer_again(engine)
+            with pytest.raises(EngineDown):
+                engine.explain(WHITE, [-1]).result(20)
+        until(lambda: len(said(caplog, "started again")) == 3)
+    waits = [text.partition("started again")[2] for text in said(caplog, "started again")]
+    assert waits == [".", " in 0.5 s.", " in 1 s."]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a model"])
+def test_a_first_start_that_fails_is_the_callers(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    engine = ProcessEngine(Order(path))
+    with pytest.raises(ContractError, match=r"model\.onnx") as told:
+        assert engine.contract
+    with pytest.raises(ContractError) as here:
+        Explainer(path)
+    assert str(told.value) == str(here.value)
+    engine.close()
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.parametrize(
+    ("library", "words"),
+    [
+        ("import os; os._exit(3)", "exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "SIGSEGV"),
+        ("import time; time.sleep(1000)", "did not answer within"),
+        ("raise KeyError('x')", "KeyError"),
+    ],
+)
+def test_a_child_that_fails_while_it_starts_is_said(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: str
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text(library)
+    monkeypatch.syspath_prepend(tmp_path)
+    if words == "did not answer within":  # the others end by themselves, on a busy machine later
+        monkeypatch.setattr(process_engine, "START_S", 2.0)
+    engine = ProcessEngine(Order(model))
+    with pytest.raises(EngineDown, match=words):
+        assert engine.contract
+    engine.close()
+
+
+def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -> None:
+    with running(model) as engine:
+        pid = child(engine)
+        closer = threading.Thread(target=engine.close)
+        with stopped(pid):
+            hand = engine.explain(tiny_models.pictures(1), [-1])
+            until(hand.running)
+            waits = [engine.explain(tiny_models.pictures(count), [-1]) for count in (1, 3)]
+            closer.start()
+            until(lambda: all(question.cancelled() for question in waits))
+        closer.join()
+        assert len(hand.result(0)) == 1
+        for question in waits:
+            with pytest.raises(CancelledError):
+                question.result(0)
+        with pytest.raises(EngineDown, match="closed"):
+            engine.explain(tiny_models.pictures(1), [-1]).result(0)
+        assert not psutil.pid_exists(pid)
+
+
+def test_closing_kills_a_model_that_hangs(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_engine, "CLOSE_S", 0.3)
+    monkeypatch.setattr(process_engine, "ANSWER_S", 1000)  # the watchdog does not help
+    with running(model) as engine:
+        pid = child(engine)
+        with stopped(pid):
+            hand = engine.explain(tiny_models.pictures(2), [-1])
+            until(hand.running)
+            engine.close()
+            with pytest.raises(EngineDown, match="closed"):
+                hand.result(0)
+            assert not psutil.pid_exists(pid)
+
+
+@pytest.mark.parametrize("pause", [0, 0.05, 0.2])
+def test_closing_while_it_starts_leaves_nothing(model: Path, pause: float) -> None:
+    engine = ProcessEngine(Order(model))
+    time.sleep(pause)
+    engine.close()
+    assert psutil.Process().children() == []
+    assert not engine._thread.is_alive()
+
+
+def test_closing_does_not_wait_for_a_restart(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Backoff, "after", lambda *_: 1000.0)
+    with running(model) as engine:
+        os.kill(child(engine), signal.SIGKILL)
+        until(lambda: engine.health.state == "restarting")
+    # `running` saw that it ended
+
+
+def asked_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each run of a child has, from now on."""
+    sizes: list[int] = []
+    real = ModelProcess.ask
+
+    def ask(self: ModelProcess, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
+        sizes.append(len(pictures))
+        return real(self, pictures, targets)
+
+    monkeypatch.setattr(ModelProcess, "ask", ask)
+    return sizes
+
+
+def test_what_waits_goes_in_one_run_and_gets_the_maps_of_single_runs(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    explainer = Explainer(model, threads=1)
+    wishes = [[-1], [-1, -2, 7], [], [3, 3], [-5]]
+    sizes = asked_sizes(monkeypatch)
+    with running(model, batch=4) as engine:
+        with stopped(child(engine)):
+            questions: list[Future[Explanation]] = []
+            for seed, targets in enumerate(wishes):
+                questions.append(engine.explain(tiny_models.pictures(1, seed=seed), targets))
+                until(questions[0].running)
+        for seed, (targets, question) in enumerate(zip(wishes, questions, strict=True)):
+            got, alone = question.result(20), explainer.explain(tiny_models.pictures(1, seed=seed), targets)
+            np.testing.assert_array_equal(got.classes, alone.classes)
+            np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
+            np.testing.assert_allclose(got.heatmaps, alone.heatmaps, atol=1e-6)
+            np.testing.assert_allclose(got.evidence, alone.evidence, rtol=1e-5)
+    assert sizes == [1, 4]
+
+
+def test_run_sizes_are_few(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU looks for the fastest convolutions anew for each size."""
+    sizes = asked_sizes(monkeypatch)
+    with running(model, batch=8) as engine:
+        assert len(engine.explain(tiny_models.pictures(23), [-1]).result(20)) == 23
+    assert sizes == [8, 8, 4, 2, 1]
+
+
+def test_on_a_processor_pictures_are_explained_one_by_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = asked_sizes(monkeypatch)
+    with running(model) as engine:
+        assert len(engine.explain(tiny_models.pictures(5), [-1]).result(20)) == 5
+    assert sizes == [1] * 5
+
+
+def test_sixteen_pictures_of_one_client_let_the_others_pass(model: Path) -> None:
+    order: list[str] = []
+    with running(model) as engine:
+        with stopped(child(engine)):
+            questions = {
+                name: engine.explain(tiny_models.pictures(count), [-1]) for name, count in (("many", 16), ("a", 1))
+            }
+            questions["b"] = engine.explain(tiny_models.pictures(1), [-1])
+            for name, question in questions.items():
+                question.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
+        assert len(questions["many"].result(20)) == 16
+    assert order == ["a", "b", "many"]
+
+
+def test_no_more_questions_wait_than_it_says(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_engine, "MAX_WAITING", 2)
+    with running(model) as engine, stopped(child(engine)):
+        hand = engine.explain(tiny_models.pictures(1), [-1])
+        until(hand.running)
+        waiting = [engine.explain(tiny_models.pictures(1), [-1]) for _ in range(2)]
+        with pytest.raises(EngineDown, match="already has 2 questions"):
+            engine.explain(tiny_models.pictures(1), [-1]).result(0)
+        assert not any(question.done() for question in waiting)

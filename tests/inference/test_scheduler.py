@@ -1,0 +1,147 @@
+"""Whose picture is next: nobody starves, and each gets its own answer back."""
+
+from __future__ import annotations
+
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.models import tiny_models
+from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.scheduler import Batch, Question, Turns
+
+
+def question(count: int = 1, targets: int = 1) -> Question:
+    return Question(np.zeros((count, 32, 32, 3), np.uint8), np.full((count, targets), -1, np.int64))
+
+
+def answered(batch: Batch) -> None:
+    """As a model with two classes and maps of one cell would."""
+    rows, columns = batch.targets.shape
+    batch.answer(
+        Explanation(
+            np.zeros((rows, 2), np.float32),
+            np.zeros((rows, columns), np.int64),
+            np.zeros((rows, columns, 1, 1), np.float32),
+            np.zeros((rows, columns), np.float32),
+        )
+    )
+
+
+def run(turns: Turns, most: int = 1) -> bool:
+    batch = turns.take(most)
+    if batch is None:
+        return False
+    answered(batch)
+    return True
+
+
+def test_questions_are_answered_in_the_order_in_which_they_came() -> None:
+    turns, order = Turns(), list[int]()
+    asked = [question() for _ in range(4)]
+    for number, one in enumerate(asked):
+        one.answer.add_done_callback(lambda _, number=number: order.append(number))  # type: ignore[misc]
+        turns.add(one)
+    while run(turns):
+        pass
+    assert order == [0, 1, 2, 3]
+    assert len(turns) == 0
+
+
+@pytest.mark.parametrize("greedy", [1, 16])
+def test_a_client_that_asks_without_pause_leaves_the_others_every_other_picture(greedy: int) -> None:
+    """The greedy one has a new question (of 1 or 16 pictures) waiting before its last one's answer is seen."""
+    turns, runs, seen = Turns(), 0, list[int]()
+
+    def ask() -> None:
+        asked = question(greedy)
+        asked.answer.add_done_callback(lambda _: ask())
+        turns.add(asked)
+
+    ask()
+    ask()
+    for _ in range(20):
+        modest = question()
+        turns.add(modest)
+        start = runs
+        while not modest.answer.done():
+            assert run(turns)
+            runs += 1
+        seen.append(runs - start)
+    assert max(seen) <= 3  # one picture of each of the two that stood before it, and its own
+
+
+def test_many_pictures_let_single_ones_pass() -> None:
+    turns, big, singles = Turns(), question(16), [question() for _ in range(3)]
+    turns.add(big)
+    for single in singles:
+        turns.add(single)
+    for _ in range(4):
+        run(turns)
+    assert all(single.answer.done() for single in singles)
+    assert not big.answer.done()
+    for _ in range(15):
+        run(turns)
+    assert len(big.answer.result(0)) == 16
+
+
+def test_a_run_of_several_pictures_takes_one_of_each_before_it_takes_a_second() -> None:
+    turns, big, singles = Turns(), question(16), [question() for _ in range(3)]
+    turns.add(big)
+    for single in singles:
+        turns.add(single)
+    assert turns.pictures == 19
+    batch = turns.take(8)
+    assert batch is not None
+    assert len(batch) == len(batch.pictures) == 8
+    answered(batch)
+    assert all(single.answer.done() for single in singles)
+    assert turns.pictures == 11
+    assert [run(turns, 8), run(turns, 8), run(turns, 8)] == [True, True, False]
+    assert len(big.answer.result(0)) == 16
+
+
+def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_path: Path) -> None:
+    explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), threads=1)
+    wishes = [
+        (tiny_models.pictures(count, seed=count), targets) for count, targets in ((1, [-1, -2, 7]), (3, []), (2, [4]))
+    ]
+    turns, asked = Turns(), []
+    for pictures, targets in wishes:
+        asked.append(Question(pictures, np.broadcast_to(np.array(targets, np.int64), (len(pictures), len(targets)))))
+        turns.add(asked[-1])
+    while (batch := turns.take(4)) is not None:
+        batch.answer(explainer.explain(batch.pictures, batch.targets))
+    for (pictures, targets), one in zip(wishes, asked, strict=True):
+        alone, got = explainer.explain(pictures, targets), one.answer.result(0)
+        np.testing.assert_array_equal(got.classes, alone.classes)
+        np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
+        np.testing.assert_allclose(got.heatmaps, alone.heatmaps, atol=1e-6)
+        np.testing.assert_allclose(got.evidence, alone.evidence, rtol=1e-5)
+        assert got.heatmaps.shape == (len(pictures), len(targets), 8, 8)
+
+
+def test_a_question_that_was_given_up_is_passed_over() -> None:
+    turns, first, second = Turns(), question(), question()
+    turns.add(first)
+    turns.add(second)
+    assert first.answer.cancel()
+    run(turns)
+    assert second.answer.done()
+    with pytest.raises(CancelledError):
+        first.answer.result(0)
+    assert turns.take(1) is None
+
+
+def test_a_question_that_failed_half_way_stays_failed() -> None:
+    turns, big = Turns(), question(2)
+    turns.add(big)
+    batch = turns.take(1)
+    assert batch is not None
+    big.fail(RuntimeError("gone"))
+    answered(batch)
+    assert turns.take(1) is None
+    with pytest.raises(RuntimeError, match="gone"):
+        big.answer.result(0)

@@ -1,0 +1,177 @@
+"""The child process: what it imports, inherits and heeds, and that it ends with its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from numpy.typing import NDArray
+
+from tests.support.models import tiny_models
+from tests.support.processes import is_gone, until
+from whycam.models.contract import ContractError
+from whycam.stream.inference.engine import EngineDown
+from whycam.stream.inference.explainer import BEST, MAX_HELD, Explainer, Explanation, RuntimeMissing
+from whycam.stream.inference.worker import NICE, ModelProcess, Order, _opened
+
+TARGET = np.array([[-1]], np.int64)
+
+
+@contextmanager
+def child_of(order: Order) -> Iterator[ModelProcess]:
+    child = ModelProcess(order)
+    try:
+        yield child
+    finally:
+        child.end()
+        assert not psutil.pid_exists(child.pid)  # not even as a zombie
+
+
+@pytest.fixture
+def order(tmp_path: Path) -> Order:
+    return Order(tiny_models.model(tmp_path / "tiny.onnx"), threads=2)
+
+
+def test_it_imports_nothing_of_the_program_around_it(order: Order) -> None:
+    """So that it starts in a fraction of a server's time; pytest and whycam stay in the parent too."""
+    with child_of(order) as child:
+        child.about()
+        libraries = " ".join(area.path for area in psutil.Process(child.pid).memory_maps())
+    assert "onnxruntime" in libraries
+    for name in ("cv2", "/av/", "av.libs", "cryptography", "aiohttp"):
+        assert name not in libraries, name
+
+
+def test_it_has_explained_as_many_classes_as_a_view_may_hold_before_it_is_ready(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorRT builds an engine, for minutes, where more are asked for than before: live, a child so slow is ended."""
+    asked: list[int] = []
+    explain = Explainer.explain
+
+    def seen(self: Explainer, pictures: NDArray[np.uint8], targets: list[int]) -> Explanation:
+        asked.append(len(targets))
+        return explain(self, pictures, targets)
+
+    monkeypatch.setattr(Explainer, "explain", seen)
+    _opened(order)
+    assert asked[:2] == [len(BEST) + MAX_HELD, 1]
+
+
+def test_it_inherits_nothing(order: Order) -> None:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        door.set_inheritable(True)
+        with child_of(order) as child:
+            child.about()
+            assert psutil.Process(child.pid).net_connections() == []
+
+
+def test_all_its_threads_yield_to_the_parent_once_it_is_ready(order: Order) -> None:
+    with child_of(order) as child:
+        child.about()
+        own = os.getpriority(os.PRIO_PROCESS, 0)
+        nice = [os.getpriority(os.PRIO_PROCESS, t.id) for t in psutil.Process(child.pid).threads()]
+        assert len(nice) >= 3  # its own, the one that listens, and onnxruntime's
+        assert set(nice) == {own + NICE}
+        assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) > int(
+            Path("/proc/self/oom_score_adj").read_text()
+        )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_go_to_the_whole_group_are_left_to_the_parent(order: Order, number: signal.Signals) -> None:
+    with child_of(order) as child:
+        child.about()
+        os.kill(child.pid, number)
+        assert len(child.ask(tiny_models.pictures(1), TARGET)) == 1
+
+
+def test_what_a_library_prints_does_not_spoil_the_answers(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noisy = "import os, sys; os.write(1, b'hello from onnxruntime'); sys.path.pop(0); del sys.modules['onnxruntime']\n"
+    (tmp_path / "noisy").mkdir()
+    (tmp_path / "noisy" / "onnxruntime.py").write_text(
+        noisy + "import onnxruntime as real; sys.modules['onnxruntime'] = real"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "noisy")
+    with child_of(order) as child:
+        child.about()
+        assert len(child.ask(tiny_models.pictures(1), TARGET)) == 1
+    assert "hello from onnxruntime" in capfd.readouterr().err
+
+
+def test_a_file_that_is_no_model_is_refused_in_the_explainers_words(tmp_path: Path) -> None:
+    whole = tiny_models.model(tmp_path / "tiny.onnx").read_bytes()
+    files = {"cut.onnx": whole[: len(whole) // 2], "empty.onnx": b"", "text.onnx": b"not a model", "none.onnx": None}
+    for name, content in files.items():
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ContractError) as here:
+            Explainer(path)
+        with child_of(Order(path)) as child, pytest.raises(ContractError) as there:
+            child.about()
+        assert str(there.value) == str(here.value)
+
+
+def test_a_child_without_onnxruntime_says_what_to_install(
+    order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "onnxruntime.py").write_text("raise ImportError")
+    monkeypatch.syspath_prepend(tmp_path / "without")
+    with child_of(order) as child, pytest.raises(RuntimeMissing, match=r"whycam\[cpu\]"):
+        child.about()
+
+
+def test_a_child_that_cannot_be_started_is_said(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(EngineDown, match="cannot be started"):
+        ModelProcess(order)
+
+
+PARENT = """
+import sys
+from pathlib import Path
+import numpy as np
+from whycam.stream.inference.worker import ModelProcess, Order
+child = ModelProcess(Order(Path(sys.argv[1]), threads=1))
+if sys.argv[2] != "starting":
+    child.about()
+print(child.pid, flush=True)
+if sys.argv[2] == "hanging":
+    child.ask(np.full((1, 32, 32, 3), 255, np.uint8), np.array([[-1]]))
+sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("doing", ["starting", "waiting", "hanging"])
+def test_a_killed_parent_leaves_no_orphan(tmp_path: Path, doing: str) -> None:
+    model = tiny_models.temperamental(tmp_path / "hangs.onnx", "hangs")
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(model), doing],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        if doing == "hanging":
+            child = psutil.Process(pid)
+            before = child.cpu_times().user
+            until(lambda: child.cpu_times().user > before + 0.1)  # in the endless model
+        assert not is_gone(pid)
+        parent.kill()
+    until(lambda: is_gone(pid))

@@ -1,0 +1,192 @@
+"""What goes wrong with WebRTC in Python, in whole calls, where no single module's test would see it (docs/live.md)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import threading
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from aiohttp import ClientSession
+from aiortc import RTCIceGatherer
+
+from tests.support.clients.camera_client import Phone, calling
+from tests.support.films import media_samples
+from tests.support.models.engines import fast
+from tests.support.servers.calls import file_pts, only_recording, served, session_of
+from whycam.stream.live.pipeline import LiveStream
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator
+from whycam.stream.webrtc.peer import LOOPBACK, Media, Peer, PeerEvents, ice_server, new_connection
+
+SIZE = (160, 120)
+
+
+@pytest.fixture(scope="module")
+def h264() -> list[EncodedFrame]:
+    return media_samples.encoded("H264", 60, SIZE)
+
+
+def test_nobody_outside_is_asked_for_an_address(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            (session,) = sessions._open.values()
+            for transceiver in session._peer._pc.getTransceivers():
+                connection = transceiver.receiver.transport.transport._connection
+                assert (connection.stun_server, connection.turn_server) == (None, None)
+            candidates = re.findall(r"a=candidate:.*", phone.pc.remoteDescription.sdp)
+            assert candidates
+            assert all(f" {LOOPBACK} " in line and "typ host" in line for line in candidates)
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_the_phone_is_told_what_the_way_to_us_carries(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        phone = Phone(h264)
+        told: list[int] = []
+        aiortc_patches.send_packed(phone._transceiver.sender, lambda: None, told.append)
+        response = await phone.call(http, base)
+        assert response.status == 201
+        await phone.until(lambda: len(phone.reports) >= 60)  # two seconds
+        await phone.close()
+        assert len(told) >= 3
+        assert told[0] == bandwidth_estimator.START
+        assert bandwidth_estimator.START < max(told) <= bandwidth_estimator.MOST
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_a_full_way_to_us_tells_of_the_way_back_until_the_phone_does_and_of_no_publishers() -> None:
+    async def heard(returns: bool) -> list[int]:
+        told: list[int] = []
+        events = PeerEvents(
+            on_frame=lambda *_: None,
+            on_loss=lambda: None,
+            on_command=lambda _: None,
+            on_keyframe_request=lambda: None,
+            on_bit_rate=told.append,
+            on_end=lambda _: None,
+        )
+        peer = Peer(new_connection(Media()), events)
+        if returns:
+            peer._return(peer._pc)
+        for bit_rate in (1_000_000, 1_500_000, 800_000, 840_000, 700_000):
+            peer._suppose(bit_rate)
+        peer._hear(2_000_000)
+        peer._suppose(300_000)
+        await peer.close()
+        return told
+
+    assert asyncio.run(heard(returns=True)) == [800_000, 700_000, 2_000_000]
+    assert asyncio.run(heard(returns=False)) == [2_000_000]
+
+
+def test_a_phone_that_is_turned_goes_on_in_its_new_shape(tmp_path: Path) -> None:
+    turned = SIZE[::-1]
+    upright, across = (media_samples.encoded("H264", 30, size) for size in (turned, SIZE))
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, [*across, *upright, *across]) as phone:
+            await phone.until(lambda: len(phone.pictures) >= 85)
+            sizes = [(picture.width, picture.height) for picture in phone.pictures]
+            assert {SIZE, turned} == set(sizes)
+            changes = sum(a != b for a, b in pairwise(sizes))
+            assert changes >= 2
+            gaps = [b.pts - a.pts for a, b in pairwise(phone.pictures)]  # type: ignore[operator]
+            assert max(gaps) < 90_000
+            assert (await http.delete(phone.location)).status == 204
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recording = only_recording(tmp_path / "recordings")
+    session = session_of(recording)
+    for stream in ("camera", "explained"):
+        assert [tuple(part["size"]) for part in session[stream]][:3] == [SIZE, turned, SIZE]
+        assert all(file_pts(recording / part["file"]) for part in session[stream])
+
+
+def test_a_stream_that_ends_slowly_holds_nobody_up(
+    tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+    real = LiveStream.close
+
+    def slow(self: LiveStream) -> None:
+        release.wait(20)
+        real(self)
+
+    monkeypatch.setattr(LiveStream, "close", slow)
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone, calling(http, base, h264) as other:
+            await phone.until(lambda: len(phone.reports) >= 5)
+            ending = asyncio.create_task(http.delete(phone.location))
+            await other.until(lambda: len(other.reports) >= 5)
+            seen = len(other.reports)
+            await other.until(lambda: len(other.reports) >= seen + 20)
+            assert not ending.done()
+            release.set()
+            assert (await ending).status == 204
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_stray_packets_do_no_harm_and_fill_no_log(
+    tmp_path: Path, h264: list[EncodedFrame], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 5)
+            ports = {int(port) for port in re.findall(r"a=candidate:.* (\d+) typ host", phone.pc.remoteDescription.sdp)}
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                for port in ports:
+                    for number in range(200):
+                        # STUN with a PRIORITY of no bytes, over which aioice stumbles; and what falls upon any port
+                        head = b"\x00\x01\x00\x08\x21\x12\xa4\x42" if number % 2 else b"\x80\xff\x16\xfe"
+                        tail = b"\x00\x24\x00\x00" + bytes(4)
+                        stranger.sendto(head + bytes([number]) * (20 - len(head)) + tail, (LOOPBACK, port))
+            seen = len(phone.reports)
+            await phone.until(lambda: len(phone.reports) >= seen + 20)
+
+    with caplog.at_level(logging.WARNING):
+        served(fast(tmp_path), Settings(), body)
+    assert 1 <= len(caplog.records) < 10
+
+
+def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, h264) as phone:
+            pack, jump = phone.camera._packer, 0
+            phone.camera._packer = lambda frame: pack(replace(frame, pts=frame.pts + jump))  # type: ignore[assignment]
+            await phone.until(lambda: len(phone.reports) >= 10)
+            jump = 1 << 30  # three hours ahead
+            await phone.until(lambda: len(phone.reports) >= 20)
+            jump = 0  # and back
+            await phone.until(lambda: len(phone.reports) >= 30)
+            # Where the 32 bits end, ten frames later.
+            jump = (1 << 32) - 30_000 - phone.reports[-1]["rtp_in"]
+            await phone.until(lambda: len(phone.reports) >= 80)
+            times = [report["pts"] for report in phone.reports]
+            assert all(0 < later - earlier < 90_000 for earlier, later in pairwise(times))
+            sent = [report["rtp_in"] for report in phone.reports[32:]]
+            assert max(sent) > (1 << 32) - 90_000
+            assert min(sent) < 90_000 * 3
+
+    served(fast(tmp_path), Settings(), body)
+
+
+@pytest.mark.parametrize(
+    "url", ["stun:192.0.2.1", "stun:192.0.2.1:3478", "turn:user:secret@192.0.2.1:3478", "turns:u:s@x.org"]
+)
+def test_an_ice_server_that_is_taken_is_one_that_every_call_can_use(url: str) -> None:
+    """aiortc reads it only when somebody calls."""
+    Media(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()
+    connection = RTCIceGatherer([ice_server(url)])._connection
+    assert connection.stun_server or connection.turn_server

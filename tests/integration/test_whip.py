@@ -1,0 +1,259 @@
+"""Publishers by RFC 9725: what they are answered, and that their picture is explained and recorded like a phone's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import pytest
+from aiohttp import ClientSession
+
+from tests.support.clients.camera_client import Phone
+from tests.support.clients.whep_client import Watcher, watching
+from tests.support.clients.whip_client import SDP, Publisher, publishing
+from tests.support.films import media_samples
+from tests.support.films.b_frames import with_b_frames
+from tests.support.models.engines import fast
+from tests.support.servers.calls import file_pts, only_recording, served, session_of
+from tests.support.servers.lan_server import House
+from tests.support.servers.refusals import at_home
+from whycam.stream.recording.sidecar import read_sidecar
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+from whycam.stream.video.codec import EncodedFrame
+
+SIZE = (160, 120)
+
+
+@pytest.fixture(scope="module")
+def h264() -> list[EncodedFrame]:
+    return media_samples.encoded("H264", 60, SIZE, keyframes=(30,))
+
+
+def sections(sdp: str) -> list[list[str]]:
+    """The lines of each media section."""
+    return [("m=" + part).splitlines() for part in sdp.split("\nm=")[1:]]
+
+
+def test_a_publisher_is_answered_as_the_rfc_says(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        publisher = Publisher(h264, sound=True)
+        response = await publisher.publish(http, base)
+        assert response.status == 201
+        assert response.content_type == "application/sdp"
+        assert response.headers["Location"].startswith("/whip/")
+        tag = response.headers["ETag"]
+        assert (tag[0], tag[-1]) == ('"', '"')
+        assert len(tag) > 4
+        sound, video = sections(publisher.answer)
+        assert sound[0].split()[1] != "0"  # which would tear the bundle that it leads
+        assert "a=inactive" in sound
+        assert "a=recvonly" in video
+        assert "a=setup:passive" in video  # GStreamer's certificate is RSA; aiortc could not be its client
+        mids = [
+            next(line.removeprefix("a=mid:") for line in part if line.startswith("a=mid:")) for part in (sound, video)
+        ]
+        assert f"a=group:BUNDLE {' '.join(mids)}" in publisher.answer.splitlines()
+        refused = await http.patch(publisher.location, data="a=candidate:1", headers={"If-Match": tag})
+        assert refused.status == 405
+        assert "DELETE" in refused.headers["Allow"]
+        assert "PATCH" not in refused.headers["Allow"]
+        assert "trickle" in await refused.text()
+        for path in (f"{base}/whip", publisher.location):
+            got = await http.get(path)
+            assert (got.status, await got.read()) == (204, b"")
+        taken = await http.options(f"{base}/whip")
+        assert (taken.status, taken.headers["Accept-Post"]) == (200, "application/sdp")
+        assert len(sessions) == 1
+        assert (await http.delete(publisher.location)).status == 200
+        assert len(sessions) == 0
+        assert (await http.delete(publisher.location)).status == 200
+        assert (await http.delete(base + "/whip/unknown")).status == 404
+        await publisher.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
+@pytest.mark.parametrize("sound", [False, True])
+def test_what_is_published_is_explained_and_recorded(tmp_path: Path, h264: list[EncodedFrame], sound: bool) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, h264, sound=sound) as publisher:
+            async with watching(http, base, publisher.session_id) as watcher:
+                await watcher.tap.until(30)
+            assert publisher.keyframes_asked >= 1
+            assert (await http.delete(publisher.location)).status == 200
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recording = only_recording(tmp_path / "recordings")
+    session = session_of(recording)
+    counts = session["counts"]
+    assert session["state"] == "ended"
+    assert session["status"]["camera"] == "copied"
+    assert counts["received"] == counts["recorded"] + counts["unrecorded"]
+    assert counts["recorded"] >= 30
+    assert set(file_pts(recording / "explained-000.mp4")) <= set(file_pts(recording / "camera-000.mp4"))
+    _, lines = read_sidecar(recording / "predictions.jsonl")
+    assert [line.maps[0].label for line in lines if line.maps][-1] == "red"
+
+
+def test_a_publisher_with_b_frames_comes_out_in_the_order_of_showing(tmp_path: Path) -> None:
+    frames = with_b_frames()
+    told = []
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        publisher = Publisher(frames)
+        publisher.camera.keep_pts(lap=60 * media_samples.STEP)
+        response = await publisher.publish(http, base, profile="64001f")
+        assert response.status == 201, await response.text()
+        assert "profile-level-id=64001f" in publisher.answer  # as it was offered (RFC 6184, 8.2.2)
+        async with watching(http, base, publisher.session_id) as watcher:
+            await watcher.tap.until(60)
+            told.extend(await (await http.get(f"{base}/api/sessions")).json())
+        stamps = [frame.pts for frame in watcher.tap.frames]
+        assert all(0 < (after - before) % (1 << 32) < 1 << 31 for before, after in pairwise(stamps))
+        await http.delete(publisher.location)
+        await publisher.close()
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    assert told[0]["recording"] == {"state": "on", "camera": "encoded anew"}
+    recording = only_recording(tmp_path / "recordings")
+    session = session_of(recording)
+    counts = session["counts"]
+    assert session["status"]["camera"] == "encoded anew"
+    assert counts["received"] == counts["recorded"] + counts["unrecorded"]
+    with av.open(recording / "camera-000.mp4") as file:
+        camera = [packet.pts for packet in file.demux(video=0) if packet.pts is not None]
+    # As they lie in the file; the last one may have come before those that are shown before it.
+    assert camera[:-1] == [number * media_samples.STEP for number in range(len(camera) - 1)]
+    assert camera[-1] > camera[-2]
+    assert len(camera) == counts["recorded"] >= 60
+    explained = media_samples.times(recording / "explained-000.mp4")
+    assert set(explained) <= set(camera)
+    _, lines = read_sidecar(recording / "predictions.jsonl")
+    assert [line.pts for line in lines] == explained  # the lines come in the order of the file
+
+
+REFUSED = {
+    "no video": ("\r\nm=video", "\r\nm=application", "one video section"),
+    "who does not send": ("a=sendonly", "a=recvonly", "should send its video"),
+    "an unknown codec": ("H264/90000", "H266/90000", "no codec"),
+    "two sections of one name": ("a=mid:1", "a=mid:0", "cannot be answered"),
+    "a section without a name": ("a=mid:1", "a=mid", "cannot be answered"),
+    "a bundle without its leader": ("BUNDLE 0", "BUNDLE 7", "led by a section"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_offer_that_is_no_publishers_is_refused_in_words(
+    tmp_path: Path, h264: list[EncodedFrame], name: str
+) -> None:
+    old, new, words = REFUSED[name]
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        publisher = Publisher(h264, sound=True)
+        offer = await publisher.offer()
+        assert old in offer
+        response = await http.post(f"{base}/whip", data=offer.replace(old, new), headers=SDP)
+        text = await response.text()
+        assert (response.status, words in text) == (400, True), text
+        assert len(sessions) == 0
+        await publisher.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_sound_is_for_publishers_only(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        phone = Phone(h264)
+        phone.pc.addTransceiver("audio")
+        response = await phone.call(http, base)
+        assert response.status == 400
+        assert "no sound" in await response.text()
+        await phone.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_a_publishers_bearer_token_lets_it_in_and_nothing_else_does(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(home: House) -> None:
+        async with home.device() as http, home.joined("viewer") as viewer:
+            publisher = Publisher(h264)
+            offer = await publisher.offer()
+            for headers in (SDP, SDP | {"Authorization": "Bearer guess"}):
+                refused = await http.post(f"{home.remote}/whip", data=offer, headers=headers)
+                assert (refused.status, refused.headers["WWW-Authenticate"]) == (401, "Bearer")
+            assert (await viewer.post(f"{home.remote}/whip", data=offer, headers=SDP)).status == 403
+            bearer = {"Authorization": f"Bearer {home.token}"}
+            response = await http.post(f"{home.remote}/whip", data=offer, headers=SDP | bearer)
+            assert response.status == 201
+            location = home.remote + response.headers["Location"]
+            assert (await viewer.delete(location)).status == 403
+            assert (await http.delete(location)).status == 401
+            assert (await http.patch(location)).status == 401
+            assert (await http.patch(location, headers=bearer)).status == 405
+            assert (await http.delete(location, headers=bearer)).status == 200
+            # What is taken is said to everybody: a browser asks without a token (CORS).
+            assert (await http.options(f"{home.remote}/whip")).status == 200
+            await publisher.close()
+
+    at_home(tmp_path, body)
+
+
+def test_a_session_in_the_list_tells_what_a_viewer_needs_and_no_secret(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    async def body(home: House) -> None:
+        async with home.device() as host, home.joined("viewer") as viewer, home.joined() as phone:
+            assert await (await host.get(f"{home.local}/api/sessions")).json() == []
+            async with publishing(host, home.local, h264) as publisher:
+                async with watching(viewer, home.remote, publisher.session_id, "camera") as watcher:
+                    await watcher.tap.until(1)
+                    for http, base in ((host, home.local), (viewer, home.remote)):
+                        text = await (await http.get(f"{base}/api/sessions")).text()
+                        (told,) = json.loads(text)
+                        since = told.pop("since")
+                        assert told == {
+                            "id": publisher.session_id,
+                            "model": "bright spot",
+                            "codec": "H264",
+                            "size": [160, 120],
+                            "viewers": {"explained": 0, "camera": 1},
+                            "view": {
+                                "hold": [],
+                                "opacity": 0.7,
+                                "colormap": "inferno",
+                                "scale": "steady",
+                                "hide": False,
+                            },
+                            "frozen": False,
+                            "recording": {"state": "on", "camera": "copied"},
+                        }
+                        assert since.startswith("20")
+                        assert str(tmp_path) not in text
+                    assert (await phone.get(f"{home.remote}/api/sessions")).status == 403
+                    async with home.device() as stranger:
+                        assert (await stranger.get(f"{home.remote}/api/sessions")).status == 401
+                for _ in range(100):
+                    (told,) = await (await host.get(f"{home.local}/api/sessions")).json()
+                    if told["viewers"]["camera"] == 0:
+                        break
+                    await asyncio.sleep(0.05)
+                assert told["viewers"]["camera"] == 0
+
+    at_home(tmp_path, body, Settings(recordings=tmp_path / "recordings"))
+
+
+def test_a_publishers_offer_that_nobody_answers_leaves_no_viewer_behind(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, h264) as publisher:
+            watcher = Watcher()
+            response = await http.post(f"{base}/whep/{publisher.session_id}", data=await watcher.offer(), headers=SDP)
+            assert response.status == 201
+            await watcher.close()
+
+    served(fast(tmp_path), Settings(), body)

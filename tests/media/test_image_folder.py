@@ -1,0 +1,56 @@
+"""Pictures as frames: in the order that a person counts, and on past one that cannot be read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.films import media_samples
+from whycam.stream.media.film_reader import MediaError
+from whycam.stream.media.image import write_picture
+from whycam.stream.media.image_folder import PictureFolder
+from whycam.stream.video.planes import rgb_of
+
+SIZE = (64, 48)
+
+
+def filled(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for number, name in enumerate(names):
+        write_picture(folder / name, media_samples.spot(SIZE, number))
+    return folder
+
+
+def test_frames_come_in_the_order_that_a_person_counts(tmp_path: Path) -> None:
+    folder = PictureFolder(filled(tmp_path / "kitchen", "f1.jpg", "f2.PNG", "f10.jpg", "f9.webp", ".hidden.jpg"))
+    assert [path.name for path in folder.pictures] == ["f1.jpg", "f2.PNG", "f9.webp", "f10.jpg"]
+    frames = list(folder.read())
+    assert folder.frames == len(frames) == 4
+    assert [frame.pts for frame in frames] == [0, 1, 2, 3]
+    assert frames[1].time_base == folder.time_base
+
+
+def test_in_place_of_a_picture_that_cannot_be_read_comes_the_one_before(tmp_path: Path) -> None:
+    folder = PictureFolder(filled(tmp_path / "kitchen", "1.jpg", "2.jpg", "3.jpg", "4.jpg"))
+    for name in ("1.jpg", "3.jpg"):
+        (folder.pictures[0].parent / name).write_bytes(b"no picture")
+    frames = list(folder.read())
+    assert [frame.pts for frame in frames] == [1, 2, 3]
+    assert (folder.losses.lost, folder.losses.concealed) == (1, 1)
+    assert folder.losses.unread == ["1.jpg", "3.jpg"]
+    assert np.array_equal(rgb_of(frames[0]), rgb_of(frames[1]))
+    assert not np.array_equal(rgb_of(frames[1]), rgb_of(frames[2]))
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "1.jpg").write_bytes(b"no picture")
+    with pytest.raises(MediaError, match=r"has no picture that can be read: 1\.jpg\."):
+        list(PictureFolder(tmp_path).read())
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.mov").write_bytes(b"")
+    with pytest.raises(MediaError, match=r"folder without pictures \(found: \.mov\)"):
+        PictureFolder(tmp_path)

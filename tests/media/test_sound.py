@@ -1,0 +1,105 @@
+"""Sound that changes from piece to piece of a film: all of it in one track, in step with the picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.support.films import media_samples
+from tests.support.films.joined_films import COUNT, FRAME, copy, joined, length_of_sound, piece, signals
+from whycam.stream.media.film_reader import open_film
+from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.sound import Coding, Levelled
+
+FORMS = [(44_100, "mono"), (48_000, "mono"), (32_000, "stereo"), (44_100, "5.1")]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "sound", "rate", "layout"),
+    [
+        *((".ts", "libx264", "aac", *form) for form in FORMS),
+        *((".mpg", "mpeg2video", "mp2", *form) for form in FORMS if form[1] != "5.1"),  # which has two channels at most
+    ],
+)
+def test_pieces_may_differ_in_their_sound(
+    tmp_path: Path, suffix: str, codec: str, sound: str, rate: int, layout: str
+) -> None:
+    plain = piece(tmp_path / f"a{suffix}", codec=codec, sound=sound)
+    other = piece(tmp_path / f"b{suffix}", codec=codec, sound=sound, rate=rate, layout=layout)
+    written = copy(joined(tmp_path / f"joined{suffix}", plain, other, plain))
+    assert len(media_samples.read(written)) == 3 * COUNT
+    seen, heard = signals(written)
+    # Until the next time that is stored, FFmpeg counts the packets in those of the first piece.
+    assert heard == pytest.approx(seen, abs=1.5 * FRAME)
+    assert length_of_sound(written) == pytest.approx(3 * length_of_sound(plain), abs=0.15)
+    with av.open(written) as file:
+        forms = {(samples.sample_rate, samples.layout.name) for samples in file.decode(audio=0)}
+    assert len(forms) == 1
+
+
+def test_the_copied_sound_of_the_other_pieces_is_as_it_was(tmp_path: Path) -> None:
+    plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", rate=44_100, layout="mono")
+
+    def packets(path: Path) -> list[bytes]:
+        with av.open(path) as file:
+            return [bytes(packet) for packet in file.demux(audio=0) if packet.size]
+
+    single = packets(copy(plain))
+    made = packets(copy(joined(tmp_path / "joined.ts", plain, other, plain)))
+    assert made[: len(single)] == single
+    assert made[-len(single) :] == single
+    # The other one's in packets of the same length: as many as its two seconds need.
+    assert len(made) - 2 * len(single) == pytest.approx(2 * media_samples.RATE / 1024, abs=3)
+
+
+@pytest.mark.parametrize(("rate", "layout"), [(media_samples.RATE, "stereo"), *FORMS])
+def test_the_header_of_a_packet_is_read_and_made(tmp_path: Path, rate: int, layout: str) -> None:
+    path = piece(tmp_path / "a.ts", rate=rate, layout=layout)
+    with open_film(path) as opened:
+        packets = [item for item in opened.read() if isinstance(item, av.Packet)]
+        codings = {Coding.of(packet) for packet in packets}
+        assert codings == {Coding("aac", rate, layout)}
+        for packet in packets:
+            data = bytes(packet)
+            made = codings.copy().pop().adts(len(data) - 7)
+            assert made[:2] == data[:2]
+            assert made[2] & 0xFD == data[2] & 0xFD
+            assert (made[3] & 0xC3, made[4], made[5] & 0xE0) == (data[3] & 0xC3, data[4], data[5] & 0xE0)
+
+
+def test_sound_of_one_form_passes_as_it_is() -> None:
+    levelled = Levelled()
+    frames = [av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), "s16", "mono") for _ in range(3)]
+    for frame in frames:
+        frame.sample_rate = media_samples.RATE
+    assert [each for frame in frames for each in levelled(frame)] == frames
+    assert not list(levelled.rest())
+
+
+def test_sound_that_cannot_be_read_is_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
+    plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", rate=44_100)
+    with av.open(other) as file:
+        places = [packet.pos for packet in file.demux(audio=0) if packet.pos is not None]
+    data = bytearray(other.read_bytes())
+    for place in places[1:]:  # where a PES packet of sound begins: its payload, but for the headers
+        start = place + 188 - 100
+        data[start : start + 90] = np.random.default_rng(place).bytes(90)
+    other.write_bytes(data)
+    written = tmp_path / "written.mp4"
+    with open_film(joined(tmp_path / "joined.ts", plain, other, plain)) as opened:
+        writer = FilmWriter(written, opened)
+        for item in opened.read():
+            if isinstance(item, av.VideoFrame):
+                writer.write(item)
+            else:
+                writer.write_sound(item)
+        writer.close()
+        assert 0 < opened.losses.unheard < 2.1
+    seen, heard = signals(written)
+    assert len(media_samples.read(written)) == 3 * COUNT
+    assert len(seen) == 3
+    assert heard[0] == pytest.approx(seen[0], abs=FRAME)
+    assert heard[-1] == pytest.approx(seen[-1], abs=1.5 * FRAME)

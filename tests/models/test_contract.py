@@ -1,0 +1,198 @@
+"""What a model file must say of itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from whycam.models.contract import METADATA, REQUIRED, Contract, ContractError, MapSpec, Tensor, read_contract
+
+CONTRACT = Contract(
+    name="tiny",
+    labels=("cat", "dog", "größe"),
+    fit="crop",
+    score="logit",
+    feature="feature",
+    weights_source="made in code",
+    weights_sha256="0" * 64,
+    licence="Apache-2.0",
+    made_by="a test",
+    parity={"float64": 1.5e-6, "maps": 40},
+    size=(32, 48),
+    map_size=(4, 6),
+)
+INPUTS = [Tensor("image", "tensor(uint8)", ["N", 32, 48, 3]), Tensor("target", "tensor(int64)", ["N", "K"])]
+OUTPUTS = [
+    Tensor("scores", "tensor(float)", ["N", 3]),
+    Tensor("classes", "tensor(int64)", ["N", "K"]),
+    Tensor("heatmaps", "tensor(float)", ["N", "K", 4, 6]),
+    Tensor("evidence", "tensor(float)", ["N", "K"]),
+]
+
+
+def changed(tensors: Sequence[Tensor], **shapes: list[int | str | None]) -> list[Tensor]:
+    return [tensor._replace(shape=shapes.get(tensor.name, tensor.shape)) for tensor in tensors]
+
+
+def test_metadata_and_contract_are_each_others_inverse() -> None:
+    assert read_contract(CONTRACT.metadata(), INPUTS, OUTPUTS) == CONTRACT
+
+
+def test_every_value_of_the_metadata_is_text_under_one_prefix() -> None:
+    metadata = CONTRACT.metadata()
+    assert all(name.startswith("whycam.") and isinstance(value, str) for name, value in metadata.items())
+    assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA if name != "maps")}
+
+
+def test_free_sizes_may_have_any_name_or_none() -> None:
+    inputs = changed(INPUTS, target=[None, "unk__7"])
+    assert read_contract(CONTRACT.metadata(), inputs, OUTPUTS) == CONTRACT
+
+
+def test_metadata_of_others_does_no_harm() -> None:
+    assert read_contract(CONTRACT.metadata() | {"author": "someone"}, INPUTS, OUTPUTS) == CONTRACT
+
+
+def test_a_file_without_contract_is_told_how_to_get_one() -> None:
+    with pytest.raises(ContractError, match=r"not explainable.*whycam export"):
+        read_contract({}, INPUTS, OUTPUTS)
+
+
+def test_another_version_is_refused() -> None:
+    with pytest.raises(ContractError, match="contract 2, this whycam reads 1"):
+        read_contract(CONTRACT.metadata() | {"whycam.contract": "2"}, INPUTS, OUTPUTS)
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_key_that_a_file_cannot_do_without_is_named(name: str) -> None:
+    metadata = CONTRACT.metadata()
+    del metadata[f"whycam.{name}"]
+    with pytest.raises(ContractError, match=f"lacks {name}"):
+        read_contract(metadata, INPUTS, OUTPUTS)
+
+
+@pytest.mark.parametrize("name", sorted(set(METADATA) - set(REQUIRED)))
+def test_for_every_other_key_there_is_a_default(name: str) -> None:
+    metadata = CONTRACT.metadata()
+    metadata.pop(f"whycam.{name}", None)
+    default: Any = {"parity": {}, "maps": ()}.get(name, "")
+    assert read_contract(metadata, INPUTS, OUTPUTS) == replace(CONTRACT, **{name: default})
+
+
+def test_keys_and_outputs_that_are_not_known_yet_are_ignored() -> None:
+    metadata = CONTRACT.metadata() | {"whycam.task": "multi-label", "whycam.embedding": "flattened"}
+    more = [*OUTPUTS, Tensor("embedding", "tensor(float)", ["N", 512])]
+    assert read_contract(metadata, INPUTS, more) == CONTRACT
+
+
+def test_the_number_of_classes_may_be_open() -> None:
+    assert read_contract(CONTRACT.metadata(), INPUTS, changed(OUTPUTS, scores=["N", "C"])) == CONTRACT
+    with pytest.raises(ContractError, match="2 or more"):
+        read_contract(replace(CONTRACT, labels=("cat",)).metadata(), INPUTS, changed(OUTPUTS, scores=["N", None]))
+
+
+EARLY = Tensor("early", "tensor(float)", ["N", "K", 8, 12])
+
+
+def listing(*maps: object) -> dict[str, str]:
+    return CONTRACT.metadata() | {"whycam.maps": json.dumps(maps)}
+
+
+def test_a_file_that_lists_no_maps_holds_one_of_its_feature_map() -> None:
+    assert CONTRACT.listed_maps() == (MapSpec("heatmaps", "feature", "grad-cam", (4, 6), (0, 0, 1, 1)),)
+    assert "whycam.maps" not in CONTRACT.metadata(), "so that files of before are made as they were"
+
+
+def test_a_file_may_list_more_maps_than_one() -> None:
+    early = {"output": "early", "layer": "conv2", "method": "layer-cam", "grid": [8, 12], "region": [0.1, 0, 1, 0.9]}
+    found = read_contract(listing({"output": "heatmaps", "note": "?"}, early), INPUTS, [*OUTPUTS, EARLY])
+    assert found.listed_maps() == (
+        MapSpec("heatmaps", "feature", "grad-cam", (4, 6), (0, 0, 1, 1)),
+        MapSpec("early", "conv2", "layer-cam", (8, 12), (0.1, 0, 1, 0.9)),
+    )
+    again = read_contract(found.metadata(), INPUTS, [*OUTPUTS, EARLY])
+    assert again == found
+
+
+@pytest.mark.parametrize(
+    ("maps", "complaint"),
+    [
+        ([], "should list 'heatmaps'"),
+        ([{"output": "early"}], "should list 'heatmaps'"),
+        (["heatmaps"], "an object with an 'output'"),
+        ([{"output": "heatmaps"}, {"output": "late"}], r"outputs should be \['late'\]"),
+        ([{"output": "heatmaps"}, {"output": "scores"}], "'scores' should be .*'h', 'w'"),
+        ([{"output": "heatmaps", "grid": [6, 4]}], r"has the grid \(6, 4\), in the graph \(4, 6\)"),
+        ([{"output": "heatmaps", "grid": 4}], "a grid is 2 numbers"),
+        ([{"output": "heatmaps", "region": [0, 0, 1]}], "a region 4"),
+        ([{"output": "heatmaps", "region": [0.5, 0, 0.5, 1]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [0.1, 0.1, 0.9, 0.9]}], "would draw them shifted"),
+    ],
+)
+def test_a_list_of_maps_that_makes_no_sense_is_refused(maps: list[object], complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        read_contract(listing(*maps), INPUTS, [*OUTPUTS, EARLY])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("labels", "cat, dog", "not JSON"),
+        ("maps", "heatmaps", "not JSON"),
+        ("maps", "{}", "JSON list"),
+        ("labels", '{"cat": 0}', "JSON list"),
+        ("labels", '["cat", "dog", 3]', "list of strings"),
+        ("labels", '["cat", "dog"]', "scores 3 classes and names 2"),
+        ("parity", "[]", "JSON dict"),
+        ("fit", "letterbox", "one of stretch, crop"),
+        ("score", "softmax", "one of probability, logit"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named(key: str, value: str, complaint: str) -> None:
+    with pytest.raises(ContractError, match=complaint):
+        read_contract(CONTRACT.metadata() | {f"whycam.{key}": value}, INPUTS, OUTPUTS)
+
+
+def test_a_model_of_one_class_is_refused() -> None:
+    with pytest.raises(ContractError, match="2 or more"):
+        read_contract(replace(CONTRACT, labels=("cat",)).metadata(), INPUTS, changed(OUTPUTS, scores=["N", 1]))
+
+
+def test_a_missing_tensor_and_an_input_that_nobody_feeds_are_refused() -> None:
+    with pytest.raises(ContractError, match=r"outputs should be .*'evidence'.* they are"):
+        read_contract(CONTRACT.metadata(), INPUTS, OUTPUTS[:-1])
+    with pytest.raises(ContractError, match="'mask'"):
+        read_contract(CONTRACT.metadata(), [*INPUTS, Tensor("mask", "tensor(float)", ["N"])], OUTPUTS)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "shape"),
+    [
+        ("image", ["N", 3, 32, 48]),  # channels first
+        ("image", ["N", "H", "W", 3]),  # no fixed size
+        ("image", [1, 32, 48, 3]),  # a fixed batch
+        ("target", ["N"]),
+        ("target", ["N", 5]),  # a fixed number of classes
+        ("heatmaps", ["N", "K", 24]),
+        ("heatmaps", ["N", "K", 0, 6]),
+        ("heatmaps", ["N", "K", None, 6]),
+    ],
+)
+def test_a_shape_that_breaks_the_contract_is_shown(tensor: str, shape: list[int | str | None]) -> None:
+    with pytest.raises(ContractError, match=f"'{tensor}' should be") as caught:
+        read_contract(CONTRACT.metadata(), changed(INPUTS, **{tensor: shape}), changed(OUTPUTS, **{tensor: shape}))
+    assert str(shape) in str(caught.value)
+
+
+def test_a_wrong_type_is_shown() -> None:
+    inputs = [INPUTS[0]._replace(type="tensor(float)"), INPUTS[1]]
+    with pytest.raises(ContractError, match=r"'image' should be tensor\(uint8\).*it is tensor\(float\)"):
+        read_contract(CONTRACT.metadata(), inputs, OUTPUTS)
+
+
+def test_labels_keep_their_letters() -> None:
+    assert json.loads(CONTRACT.metadata()["whycam.labels"])[2] == "größe"

@@ -1,0 +1,94 @@
+"""A model cut down to some of its outputs, read back by onnx itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from tests.support.models import tiny_models
+from whycam.models.contract import OUTPUTS
+from whycam.models.pruning import keep_outputs
+from whycam.stream.inference.explainer import BEST, Explainer, evaluate
+
+DAMAGED = [b"\x3a\x05a", b"\x3a", b"\xff" * 11, b"\x3b\x00", b"\x3d\x00\x00"]
+
+
+def with_more(model: ModelProto) -> ModelProto:
+    """The model with an output that raises when it is computed, and one that reads a tensor inside a branch only."""
+    constants = {"one": np.array([1.0], np.float32), "yes": np.array(True), "aside": np.ones((2000,), np.float32)}
+    branch = helper.make_graph(
+        [helper.make_node("Mul", ["probabilities of all", "one"], ["chosen"])],
+        "branch",
+        [],
+        [helper.make_tensor_value_info("chosen", TensorProto.FLOAT, ["N", 10])],
+    )
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
+    model.graph.node.extend(
+        [
+            helper.make_node("Shape", ["image"], ["far"]),
+            helper.make_node("Gather", ["one", "far"], ["raises"]),
+            helper.make_node("Identity", ["scores"], ["probabilities of all"]),
+            helper.make_node("If", ["yes"], ["inside"], then_branch=branch, else_branch=branch),
+            helper.make_node("Mul", ["aside", "one"], ["weighty"]),
+        ]
+    )
+    for name, shape in {"raises": [4], "inside": ["N", 10], "weighty": [2000]}.items():
+        model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+    return model
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    found = tiny_models.model(tmp_path / "tiny.onnx")
+    onnx.save(with_more(onnx.load(found)), found)
+    return found
+
+
+def test_what_nobody_asks_for_is_not_computed(path: Path, tmp_path: Path) -> None:
+    plain = tiny_models.model(tmp_path / "plain.onnx")
+    feeds = {"image": tiny_models.pictures(1), "target": np.array([[-1]])}
+    with pytest.raises(Exception, match="Gather"):
+        evaluate(path.read_bytes(), feeds, list(OUTPUTS))  # onnxruntime computes all, whatever it is asked for
+    found, expected = (Explainer(each).explain(tiny_models.pictures(2), BEST) for each in (path, plain))
+    for ours, theirs in zip(
+        (found.scores, found.classes, found.heatmaps, found.evidence),
+        (expected.scores, expected.classes, expected.heatmaps, expected.evidence),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_only_what_the_outputs_need_is_left(path: Path, tmp_path: Path) -> None:
+    cut = onnx.load_model_from_string(keep_outputs(path.read_bytes(), OUTPUTS))
+    onnx.checker.check_model(cut, full_check=True)
+    plain = onnx.load(tiny_models.model(tmp_path / "plain.onnx"))
+    assert [node.output[0] for node in cut.graph.node] == [node.output[0] for node in plain.graph.node]
+    assert {each.name for each in cut.graph.initializer} == {each.name for each in plain.graph.initializer}
+    assert cut.metadata_props == plain.metadata_props
+    assert list(cut.graph.input) == list(plain.graph.input)
+
+
+def test_what_a_branch_reads_is_kept(path: Path) -> None:
+    cut = onnx.load_model_from_string(keep_outputs(path.read_bytes(), ["inside"]))
+    onnx.checker.check_model(cut)
+    kinds = [node.op_type for node in cut.graph.node]
+    assert "If" in kinds
+    assert not {"Gather", "TopK"} & set(kinds)
+    feeds = {"image": tiny_models.pictures(1), "target": np.array([[-1]])}
+    values = evaluate(cut.SerializeToString(), feeds, ["inside"])
+    assert values[0].sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_model_of_which_all_is_kept_stays_the_same(tmp_path: Path) -> None:
+    whole = tiny_models.model(tmp_path / "tiny.onnx").read_bytes()
+    assert onnx.load_model_from_string(keep_outputs(whole, OUTPUTS)) == onnx.load_model_from_string(whole)
+
+
+@pytest.mark.parametrize("model", DAMAGED)
+def test_bytes_that_are_no_model_are_refused(model: bytes) -> None:
+    with pytest.raises(ValueError, match="protobuf message"):
+        keep_outputs(model, OUTPUTS)

@@ -1,0 +1,279 @@
+"""What a run writes is its own until it is done: no other run gets it under any name, and a dead one keeps nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from whycam.stream.offline import claims as module
+from whycam.stream.offline.claim_file import Claim, OwnClaim, Worker, claims_in
+from whycam.stream.offline.claims import Busy, Claims, Use
+from whycam.stream.recording import lock as hold
+from whycam.stream.recording.paths import new_folder
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="looks at flock, links and modes")
+
+
+def one(*writes: Path, reads: tuple[Path, ...] = ()) -> Use:
+    return Use(writes, reads)
+
+
+def is_free(use: Use) -> bool:
+    """Whether another run could begin now."""
+    with Claims("process", [use]) as claims:
+        try:
+            claims.check(use)
+        except Busy:
+            return False
+    return True
+
+
+def test_the_second_is_told_who_is_at_work_and_since_when(tmp_path: Path) -> None:
+    use = one(tmp_path / "a.mp4", tmp_path / "a.jsonl")
+    with Claims("process", [use]) as first:
+        first.check(use)
+        with Claims("replay", [use]) as second:
+            assert second.all_busy
+            with pytest.raises(Busy) as told:
+                second.check(use)
+        said = (
+            rf"{re.escape(str(tmp_path))}/a.mp4: whycam process \(process {os.getpid()}, since \d\d:\d\d:\d\d\) is at"
+        )
+        assert re.match(said, str(told.value))
+        assert str(told.value).endswith("Wait until it ends, or give another name with -o.")
+        assert not is_free(use)
+    assert is_free(use)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_worker_on_another_computer_and_another_day_is_named_so() -> None:
+    long_ago = datetime.now().astimezone() - timedelta(days=3)
+    worker = Worker("whycam process", 17, "some-other-pi", long_ago)
+    assert str(worker) == f"whycam process (process 17 on some-other-pi, since {long_ago:%Y-%m-%d %H:%M})"
+    assert Worker.of(worker.as_json()).pid == 17
+    assert str(Worker("whycam serve")) == "whycam serve"
+
+
+def test_each_of_its_results_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    work = one(tmp_path / "a.mp4", tmp_path / "a.jsonl", tmp_path / "a.png", tmp_path / "far" / "frames")
+    with Claims("process", [work]):
+        for taken in work.writes:
+            assert not is_free(one(taken))
+        for free in ("b.mp4", "a.jpg", "A.mp4", "frames"):
+            assert is_free(one(tmp_path / free))
+    assert not list(tmp_path.iterdir())
+
+
+def test_of_several_what_is_done_is_free_and_what_is_needed_again_is_not(tmp_path: Path) -> None:
+    first, again, other = (one(tmp_path / "a.mp4", reads=(tmp_path / f"{name}.mov",)) for name in "xyz")
+    other = one(tmp_path / "b.mp4")
+    with Claims("process", [first, again, other]) as claims:
+        claims.done(first)
+        assert not is_free(one(tmp_path / "a.mp4"))
+        claims.done(again)
+        assert is_free(one(tmp_path / "a.mp4"))
+        assert not is_free(one(tmp_path / "b.mp4"))
+        claims.done(other)
+        assert not list(tmp_path.iterdir())  # before the end
+
+
+def test_a_batch_gets_what_nobody_has(tmp_path: Path) -> None:
+    a, b = one(tmp_path / "a.mp4"), one(tmp_path / "b.mp4", tmp_path / "frames" / "b")
+    with Claims("process", [one(tmp_path / "frames" / "b")]), Claims("process", [a, b]) as second:
+        assert not second.all_busy
+        second.check(a)
+        with pytest.raises(Busy, match="frames/b: "):
+            second.check(b)
+        second.done(b)  # which it never had
+        assert is_free(one(tmp_path / "b.mp4"))  # of what it cannot have whole it keeps nothing
+        assert not is_free(a)
+
+
+def test_a_result_has_one_name_however_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = tmp_path / "real"
+    (real / "frames").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(real)
+    (tmp_path / "other-frames").symlink_to(real / "frames")
+    monkeypatch.chdir(real)
+    with Claims("process", [one(Path("a.mp4"), Path("frames"))]):
+        assert not is_free(one(tmp_path / "link" / "a.mp4"))
+        assert not is_free(one(tmp_path / "real" / ".." / "link" / "a.mp4"))
+        assert not is_free(one(tmp_path / "other-frames"))
+    with Claims("process", [one(tmp_path / "other-frames")]):
+        assert not is_free(one(real / "frames"))
+        assert not is_free(one(tmp_path / "link" / ".." / "other-frames"))
+
+
+def test_small_and_large_letters_are_the_same_where_the_folder_says_so(tmp_path: Path) -> None:
+    for folds in (True, False):
+        claim = Claim(Worker("whycam"), frozenset({"Küche.MP4"}), frozenset({"Tür.jsonl"}), folds)
+        assert claim.conflicts("Küche.MP4", is_written=True)
+        assert claim.conflicts("ku\N{COMBINING DIAERESIS}che.mp4", is_written=True) == folds
+        assert claim.conflicts("tür.jsonl", is_written=True) == folds
+        assert not claim.conflicts("Tür.jsonl", is_written=False)
+    own = OwnClaim(tmp_path, Worker.this("whycam"), ["a"], [])
+    (here,) = claims_in(tmp_path)
+    own.remove()
+    (tmp_path / "x").touch()
+    assert here.folds == (tmp_path / "X").exists()
+
+
+def test_what_one_writes_the_other_does_not_read_and_the_other_way_round(tmp_path: Path) -> None:
+    sidecar = tmp_path / "a.jsonl"
+    reads = one(tmp_path / "replay.mp4", reads=(sidecar,))
+    with Claims("process", [one(tmp_path / "a.mp4", sidecar)]), Claims("replay", [reads]) as second:
+        with pytest.raises(Busy) as told:
+            second.check(reads)
+        assert str(told.value).endswith("is at work on it. Wait until it ends.")
+        assert not is_free(one(tmp_path / "elsewhere" / "replay.mp4", reads=(sidecar,)))
+    with Claims("replay", [reads]):
+        assert not is_free(one(tmp_path / "a.mp4", sidecar))
+        assert is_free(one(tmp_path / "other.mp4", reads=(sidecar,)))  # two may read
+
+
+def test_a_folder_that_is_only_read_is_left_as_it_is(tmp_path: Path) -> None:
+    source = tmp_path / "card"
+    source.mkdir()
+    with Claims("process", [one(tmp_path / "a.mp4", reads=(source / "a.mov",))]):
+        assert not list(source.iterdir())
+
+
+def test_folders_that_were_made_for_nothing_go_again(tmp_path: Path) -> None:
+    with Claims("process", [one(tmp_path / "new" / "newer" / "a.mp4"), one(tmp_path / "kept" / "b.mp4")]):
+        assert (tmp_path / "new" / "newer").is_dir()
+        (tmp_path / "kept" / "b.mp4").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from whycam.stream.offline.claims import Claims, Use
+claims = Claims("process", [Use((Path(sys.argv[1]),))])
+print(1, flush=True)
+time.sleep(60)
+"""
+
+
+def test_who_is_killed_keeps_nothing(tmp_path: Path) -> None:
+    use = one(tmp_path / "a.mp4")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(use.writes[0])], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with Claims("process", [use]) as claims, pytest.raises(Busy, match=rf"process {process.pid}, since"):
+            claims.check(use)
+        process.kill()
+    assert len(list(tmp_path.iterdir())) == 1
+    assert is_free(use)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("writes", [["a.mp4"], ["a.mp4", "a.jsonl", "frames/a"]])
+def test_of_many_at_once_one_has_it(tmp_path: Path, writes: list[str]) -> None:
+    (tmp_path / "frames").mkdir()
+    use = one(*(tmp_path / name for name in writes))
+    inside, most, had = 0, 0, 0
+    lock, deadline = threading.Lock(), time.monotonic() + 30
+
+    def run() -> None:
+        nonlocal inside, most, had
+        while had < 100 and time.monotonic() < deadline:
+            with Claims("process", [use]) as claims:
+                if claims.all_busy:
+                    continue
+                with lock:
+                    inside, had = inside + 1, had + 1
+                    most = max(most, inside)
+                time.sleep(0.001)
+                with lock:
+                    inside -= 1
+
+    threads = [threading.Thread(target=run) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert had >= 100
+    assert most == 1
+    assert [path.name for path in tmp_path.rglob("*")] == ["frames"]
+
+
+def test_where_there_are_no_locks_it_goes_on_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    use = one(tmp_path / "a.mp4")
+    with Claims("process", [use]) as claims:
+        claims.check(use)
+    assert f"{tmp_path} has no locks (Operation not supported)" in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_written_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    use = one(tmp_path / "file" / "a.mp4")
+    with Claims("process", [use]) as claims:
+        claims.check(use)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    use = one(tmp_path / "a.mp4")
+    with Claims("process", [use]) as claims:
+        claims.check(use)
+        assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert not caplog.records
+
+
+def test_files_that_are_no_claims_are_left_alone(tmp_path: Path) -> None:
+    for name, content in ((".whycam-0123456789abcdef.lock.txt", "{"), (".whycam-x.lock", ""), ("a.lock", "")):
+        (tmp_path / name).write_text(content)
+    damaged = hold.HeldFile(tmp_path / ".whycam-0123456789abcdef.lock")
+    for lines in (b"", b'{"whycam": 1', b"[]\n", b"17\n", b'{"pid": "x"}\n{"writes": 3}\n'):
+        damaged.append(lines)
+        assert is_free(one(tmp_path / "a.mp4"))
+    damaged.remove()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_of_very_many_folders_few_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FOLDERS", 3)
+    uses = [one(tmp_path / f"{number}" / "a.mp4") for number in range(9)]
+    with Claims("process", [uses[7]]), Claims("process", uses) as claims:
+        for use in uses:
+            if use is uses[7]:
+                with pytest.raises(Busy):
+                    claims.check(use)
+                continue
+            claims.check(use)
+            assert len([*tmp_path.glob("*/.whycam-*")]) <= 4 + 1
+            claims.done(use)
+        assert len([*tmp_path.glob("*/.whycam-*")]) == 1
+
+
+def test_a_recording_that_runs_is_not_read(tmp_path: Path) -> None:
+    folder = new_folder(tmp_path)
+    (folder / "session.json").write_text("{}")
+    uses = [one(tmp_path / f"{n}.mp4", reads=(path,)) for n, path in enumerate((folder, folder / "camera-000.mp4"))]
+    with hold.Hold(folder), Claims("process", uses) as claims:
+        assert claims.all_busy
+        with pytest.raises(Busy, match=r"whycam serve \(since \d\d:\d\d:\d\d\) is at work on it"):
+            claims.check(uses[0])
+    assert all(map(is_free, uses))

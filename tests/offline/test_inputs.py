@@ -1,0 +1,71 @@
+"""What names on the command line mean, and where results go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.films import media_samples
+from whycam.stream.media.film_reader import MediaError
+from whycam.stream.media.image import write_picture
+from whycam.stream.offline.inputs import Input, Kind, find_inputs, output_of
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "result"),
+    [
+        ("film", "kitchen.mov", "kitchen-output.mp4"),
+        ("film", "kitchen-input.MOV", "kitchen-output.mp4"),
+        ("film", "My_Input.mkv", "My-output.mp4"),
+        ("film", "input.mp4", "input-output.mp4"),
+        ("picture", "dog.jpg", "dog-output.jpg"),
+        ("picture", "IMG_1.HEIC", "IMG_1-output.jpg"),
+        ("folder", "kitchen", "kitchen-output"),
+        ("folder", "kitchen.frames", "kitchen.frames-output"),
+        ("pipe", "stdin", "stdin-output.mp4"),
+    ],
+)
+def test_results_lie_beside_their_input_and_in_a_folder_where_that_is_named(kind: Kind, name: str, result: str) -> None:
+    given = Input(kind, Path("films") / name)
+    assert output_of(given, None, many=False) == Path("films") / result
+    assert output_of(given, Path("results"), many=True) == Path("results") / result
+
+
+def test_one_input_may_have_any_name_of_its_kind(tmp_path: Path) -> None:
+    assert output_of(Input("film", Path("a.mov")), Path("b.MP4"), many=False) == Path("b.MP4")
+    assert output_of(Input("picture", Path("a.jpg")), Path("b.png"), many=False) == Path("b.png")
+    assert output_of(Input("folder", Path("a")), Path("b"), many=False) == Path("b")
+    assert output_of(Input("film", Path("a.mov")), tmp_path, many=False) == tmp_path / "a-output.mp4"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"), [("film", "b.avi", r"ends in \.mp4"), ("picture", "b.mp4", r"\.jpg")]
+)
+def test_an_ending_that_is_not_written_is_refused(kind: Kind, name: str, words: str) -> None:
+    with pytest.raises(MediaError, match=words):
+        output_of(Input(kind, Path("a")), Path(name), many=False)
+
+
+def test_what_a_file_is_its_name_or_its_first_bytes_say(tmp_path: Path) -> None:
+    media_samples.write(tmp_path / "KITCHEN.MOV", count=2)
+    write_picture(tmp_path / "DOG.JPG", media_samples.spot((32, 32)))
+    (tmp_path / "photo").write_bytes((tmp_path / "DOG.JPG").read_bytes())
+    (tmp_path / "frames").mkdir()
+    names = ["KITCHEN.MOV", "DOG.JPG", "photo", "frames", "missing.mov", "missing.Heic"]
+    found = find_inputs([str(tmp_path / name) for name in names])
+    assert [each.kind for each in found] == ["film", "picture", "picture", "folder", "film", "picture"]
+
+
+def test_patterns_are_followed_and_each_input_comes_once(tmp_path: Path) -> None:
+    for name in ("b.mov", "a.mov", "c.txt", "[x].mov"):
+        (tmp_path / name).write_bytes(b"")
+    found = find_inputs([str(tmp_path / "?.mov"), str(tmp_path / "a.mov"), str(tmp_path / "[x].mov")])
+    assert [each.path.name for each in found] == ["a.mov", "b.mov", "[x].mov"]
+    with pytest.raises(MediaError, match="Nothing goes by"):
+        find_inputs([str(tmp_path / "*.webm")])
+
+
+def test_a_dash_is_standard_input() -> None:
+    (given,) = find_inputs(["-"])
+    assert (given.kind, given.name) == ("pipe", "standard input")

@@ -1,0 +1,274 @@
+"""The report of a film: its numbers are the sidecar's, the page needs no other file, and the picture is the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.command import run
+from tests.support.films import media_samples
+from tests.support.models import tiny_models
+from tests.support.models.engines import fast
+from whycam.stream.inference.engine import LocalEngine
+from whycam.stream.media.film_reader import MediaError
+from whycam.stream.media.image import read_picture, write_picture
+from whycam.stream.offline.explain import explain_film, explain_folder
+from whycam.stream.offline.pipeline import Pass
+from whycam.stream.overlay.heatmap import DrawnMap
+from whycam.stream.overlay.renderer import Look
+from whycam.stream.overlay.view import View
+from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter
+from whycam.stream.report.canvas import LIGHT, Raster, Svg
+from whycam.stream.report.report import KEY_FRAMES, Report
+from whycam.stream.report.statistics import Findings
+from whycam.stream.report.time_chart import POINTS, clock, draw_timechart
+
+SIZE = (96, 64)
+LABELS = ("banana", "cup & <saucer>", "Käse")
+VOID = {"meta", "img"}
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
+    made = fast(tmp_path_factory.mktemp("models"))
+    yield made
+    made.close()
+
+
+def sidecar(path: Path, best: Sequence[int | None], *, view: View | None = None, fit: str = "stretch") -> Path:
+    """A frame for each class in `best`: it has 0.6, the next one 0.3; its heat is in the cell of its number."""
+    header = {"model": "tiny", "sha256": "ab", "fit": fit, "settings": asdict(view or View()), "time_base": [1, 10]}
+    with SidecarWriter(path, header) as writer:
+        for number, first in enumerate(best):
+            maps = () if first is None else tuple(drawn(c, s) for c, s in ((first, 0.6), ((first + 1) % 3, 0.3)))
+            writer.write(SidecarFrame(number, 0.0, maps, view or View()))
+    return path
+
+
+def drawn(class_id: int, score: float) -> DrawnMap:
+    grid = np.zeros((2, 2), np.uint8)
+    grid.flat[class_id] = 200
+    return DrawnMap(class_id, LABELS[class_id], score, grid, 1.0, 0.5)
+
+
+def test_the_numbers_are_those_of_the_sidecar(tmp_path: Path) -> None:
+    found = Findings.of(sidecar(tmp_path / "s.jsonl", [0, 0, 1, 1, 1, None, 0, 2]))
+    # Of two that were best equally often the likelier one in the mean comes first.
+    assert [(c.label, c.best) for c in found.classes] == [(LABELS[1], 3), ("banana", 3), ("Käse", 1)]
+    banana = found.classes[1]
+    assert banana.scores.tolist() == [0.6, 0.6, 0, 0, 0, 0, 0.6, 0.3]
+    assert banana.highest == 0
+    assert [(r.class_id, r.first, r.count) for r in found.runs] == [
+        (0, 0, 2),
+        (1, 2, 3),
+        (-1, 5, 1),
+        (0, 6, 1),
+        (2, 7, 1),
+    ]
+    assert [(r.class_id, r.first) for r in found.changes(2)] == [(0, 0), (1, 2)]
+    assert found.seconds == pytest.approx(0.8)
+    # Seven frames with heat, 100 (200 at half the scale) in the cell of the best class.
+    assert found.heat == pytest.approx(np.array([[300, 300], [100, 0]]) / 7)
+    assert banana.heat == pytest.approx(np.array([[100, 0], [0, 0]]))
+
+
+def test_held_classes_are_what_was_drawn(tmp_path: Path) -> None:
+    path = sidecar(tmp_path / "s.jsonl", [0, 0, 1], view=View(hold=(1,)))
+    assert Findings.of(path).heat == pytest.approx(np.array([[0, 100], [0, 0]]))
+    changed = Findings.of(path, lambda view: View(hold=(), opacity=view.opacity))
+    assert changed.heat == pytest.approx(np.array([[200, 100], [0, 0]]) / 3)
+
+
+def test_maps_of_different_sizes_have_a_mean(tmp_path: Path) -> None:
+    header = {"model": "m", "settings": asdict(View()), "time_base": [1, 10]}
+    with SidecarWriter(tmp_path / "s.jsonl", header) as writer:
+        for size in (2, 4):
+            each = DrawnMap(0, "a", 0.5, np.full((size, size), 100, np.uint8), 1.0)
+            writer.write(SidecarFrame(size, 0.0, (each,), View()))
+    found = Findings.of(tmp_path / "s.jsonl")
+    assert found.heat == pytest.approx(np.full((4, 4), 100.0))
+
+
+@pytest.fixture
+def explained(tmp_path: Path, engine: LocalEngine) -> Path:
+    source = media_samples.write(tmp_path / "kitchen.mov", count=40, size=SIZE, turn=90)
+    explain_film(source, tmp_path / "kitchen-output.mp4", Pass(engine))
+    return tmp_path / "kitchen-output.mp4"
+
+
+class Outline(HTMLParser):
+    """The tags of a page, and what it would load."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.loads: list[str] = []
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+        self.loads += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data")]
+        if tag == "img":
+            assert dict(attrs)["alt"]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path, explained: Path) -> None:
+    report = Report(explained.with_suffix(".jsonl"), explained, "kitchen.mov")
+    page = Outline(report.html())
+    assert page.open == []
+    assert page.loads
+    assert all(each.startswith("data:image/jpeg;base64,") for each in page.loads)
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script", report.html())
+    assert {"svg", "table", "dl", "figure", "title", "h1"} <= set(page.tags)
+    for words in ("kitchen.mov", "40 frames", "red", "Mostly red in 100", "inferno, opacity 0.7", "bright spot"):
+        assert words.replace(" in 100", "") in page.text
+
+
+def test_names_are_shown_as_they_are_written(tmp_path: Path, explained: Path) -> None:
+    path = sidecar(tmp_path / "s.jsonl", [1, 1, 0])
+    report = Report(path, explained, "<b>evil</b> & co.mov")
+    assert "<b>evil" not in report.html()
+    assert "<saucer>" not in report.html()
+    page = Outline(report.html())
+    assert "<b>evil</b> & co.mov" in page.text
+    assert "cup & <saucer>" in page.text
+    report.png()
+
+
+def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: Path) -> None:
+    shots = media_samples.read(explained)
+    header = {"model": "m", "settings": asdict(View()), "time_base": [1, 90_000]}
+    with SidecarWriter(tmp_path / "s.jsonl", header) as writer:
+        for number, shot in enumerate(shots):
+            writer.write(SidecarFrame(round(shot.time * 90_000), 0.0, (drawn(number // 15, 0.5),), View()))
+    report = Report(tmp_path / "s.jsonl", explained, "kitchen.mov")
+    assert [key.run.first for key in report._keys] == [0, 15, 30]
+    for key in report._keys:
+        x, y = media_samples.place(SIZE, key.run.first).middle
+        x, y = SIZE[1] - 1 - y, x  # the film is turned
+        expected = media_samples.colour_at(shots[key.run.first].frame, x, y)
+        assert np.abs(key.picture[y, x] - expected).max() < 30
+        assert key.time == pytest.approx(key.run.first / 30, abs=0.001)
+
+
+def test_a_long_film_has_few_pictures_and_few_points(tmp_path: Path, explained: Path) -> None:
+    path = sidecar(tmp_path / "s.jsonl", [number % 2 for number in range(4000)])
+    report = Report(path, explained, "long.mov")
+    html = report.html()
+    assert html.count("<figure>") <= KEY_FRAMES + 6
+    points = max(len(found.split()) for found in re.findall(r'polyline points="([^"]*)"', html))
+    assert 100 < points <= POINTS
+    assert len(html) < 3_000_000
+
+
+@pytest.mark.parametrize("best", [[0], [None], [None, None, 0, None]])
+def test_a_single_frame_and_frames_without_an_explanation_are_reported(
+    tmp_path: Path, explained: Path, best: list[int | None]
+) -> None:
+    report = Report(sidecar(tmp_path / "s.jsonl", best), explained, "short.mov")
+    report.write(tmp_path / "s.html", tmp_path / "s.png")
+    assert Outline((tmp_path / "s.html").read_text(encoding="utf-8")).open == []
+    assert read_picture(tmp_path / "s.png").shape[1] == 1560
+
+
+def test_a_sidecar_of_no_frames_is_said(tmp_path: Path, explained: Path) -> None:
+    with pytest.raises(MediaError, match="tells of no frame"):
+        Report(sidecar(tmp_path / "s.jsonl", []), explained, "x")
+
+
+def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_picture(tmp_path: Path) -> None:
+    found = Findings.of(sidecar(tmp_path / "s.jsonl", [0] * 25 + [1] * 15))
+    svg, raster = Svg(400, 300), Raster(400, 300)
+    draw_timechart(svg, found, 400, 300)
+    draw_timechart(raster, found, 400, 300)
+    boxes = re.findall(
+        r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="([\d.]+)" fill="var\(--(c\d)\)"', svg.markup("", "")
+    )
+    assert [tone for *_, tone in boxes] == ["c1", "c2"]
+    for x, y, width, height, tone in boxes:
+        middle = raster.pixels[round(float(y) + float(height) / 2), round(float(x) + float(width) / 2)]
+        assert "#" + bytes(middle).hex() == LIGHT[tone]
+    banana = re.search(r'polyline points="([^"]*)" fill="none" stroke="var\(--c1\)"', svg.markup("", ""))
+    assert banana is not None
+    heights = [float(point.split(",")[1]) for point in banana[1].split()]
+    assert heights[0] == heights[24] < heights[25]
+
+
+def test_a_space_that_keeps_words_together_is_drawn_as_one() -> None:
+    pictures = []
+    for space in (" ", "\N{NO-BREAK SPACE}"):
+        sheet = Raster(100, 30)
+        sheet.text(5, 20, f"24{space}%", "ink", 14)
+        pictures.append(sheet.pixels)
+    with_space, with_no_break = pictures
+    assert np.array_equal(with_space, with_no_break)
+
+
+def test_times_are_told_as_a_clock() -> None:
+    assert [clock(0), clock(59.6), clock(61, 0.1), clock(3.14, 0.1), clock(59.96, 0.1)] == [
+        "0:00",
+        "1:00",
+        "1:01.0",
+        "0:03.1",
+        "1:00.0",
+    ]
+
+
+def test_a_folders_report_lies_in_it(tmp_path: Path) -> None:
+    model = tiny_models.bright_spot(tmp_path / "bright.onnx")
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(4):
+        write_picture(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
+    media_samples.write(tmp_path / "a.mov", count=5, size=SIZE)
+    write_picture(tmp_path / "dog.jpg", media_samples.spot(SIZE))
+    done = run("process", "frames", "a.mov", "dog.jpg", "--report", "--model", model, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    names = {path.name for path in (tmp_path / "frames-output").iterdir()}
+    assert {"report.html", "report.png", "predictions.jsonl", "result-0004.jpg"} <= names
+    assert (tmp_path / "a-output.html").exists()
+    assert read_picture(tmp_path / "a-output.png").shape[1] == 1560
+    assert not (tmp_path / "dog-output.html").exists()
+
+
+@pytest.mark.parametrize("layout", ["side-by-side", "grid", "heatmap"])
+def test_every_layout_has_a_report(tmp_path: Path, engine: LocalEngine, layout: str) -> None:
+    source = media_samples.write(tmp_path / "kitchen.mov", count=6, size=SIZE)
+    look = Look(layout=layout, fit="crop")  # type: ignore[arg-type]
+    explain_film(source, tmp_path / "out.mp4", Pass(engine, look))
+    report = Report(tmp_path / "out.jsonl", tmp_path / "out.mp4", "kitchen.mov")
+    assert report._proportions() == (64, 64)
+    report.png()
+
+
+def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in range(6):
+        write_picture(
+            folder / f"{number}.jpg",
+            media_samples.spot(SIZE, number, colour=media_samples.RED if number < 3 else media_samples.GREEN),
+        )
+    explain_folder(folder, tmp_path / "out", Pass(engine))
+    report = Report(tmp_path / "out" / "predictions.jsonl", tmp_path / "out", "frames")
+    assert [key.found.label for key in report._keys] == ["red", "green"]
+    assert np.array_equal(report._keys[1].picture, read_picture(tmp_path / "out" / "result-0004.jpg"))

@@ -1,0 +1,185 @@
+"""How the server is, seen from outside: health in words, numbers for Prometheus, one line for a session."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.clients.camera_client import calling
+from tests.support.clients.whep_client import watching
+from tests.support.films import media_samples
+from tests.support.models.engines import fast
+from tests.support.servers.calls import served
+from tests.support.servers.server_process import serving
+from whycam.stream.limits import Limits
+from whycam.stream.logs import JsonLines
+from whycam.stream.server.health import Pulse
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+
+FRAMES = media_samples.encoded("VP8", 60, (64, 48))
+
+
+async def health(http: ClientSession, base: str) -> dict[str, Any]:
+    async with http.get(f"{base}/healthz") as answer:
+        assert answer.status == 200
+        told = await answer.json()
+        assert isinstance(told, dict)
+        return told
+
+
+async def numbers(http: ClientSession, base: str) -> dict[str, float]:
+    """`/metrics` as Prometheus's own parser reads it."""
+    async with http.get(f"{base}/metrics") as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+        text = await answer.text()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return {sample.name + "".join(f"/{value}" for value in sample.labels.values()): sample.value for sample in samples}
+
+
+def test_the_numbers_are_what_the_phone_saw(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        before = await numbers(http, base)
+        assert (before["whycam_sessions"], before["whycam_frame_seconds_count"]) == (0, 0)
+        async with calling(http, base, FRAMES) as phone:
+            await phone.until(lambda: len(phone.reports) >= 20)
+            async with watching(http, base, phone.location.rpartition("/")[2]):
+                during = await numbers(http, base)
+                assert (during["whycam_sessions"], during["whycam_viewers"], during["whycam_engine_up"]) == (1, 1, 1)
+                assert during["whycam_disk_free_bytes"] > 0
+            phone.camera.running.clear()
+            await asyncio.sleep(0.5)
+            counts = phone.reports[-1]["counts"]
+            assert (await http.delete(phone.location)).status == 204
+        after = await numbers(http, base)
+        for fate, count in counts.items():
+            assert after[f"whycam_frames_total/{fate}"] == count
+        assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
+        assert after["whycam_frame_seconds_count"] == counts["explained"] + counts["passed"]
+        assert after["whycam_frame_seconds_bucket/5.0"] == after["whycam_frame_seconds_count"]
+        assert 0 < after["whycam_inference_seconds_sum"] < 60
+        assert (after["whycam_sessions"], after["whycam_sessions_ended_total"]) == (0, 1)
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+
+
+def test_two_calls_are_added_up_and_a_second_server_counts_for_itself(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        seen = 0
+        for _ in range(2):
+            async with calling(http, base, FRAMES) as phone:
+                await phone.until(lambda phone=phone: len(phone.reports) >= 10)
+                seen += 10
+                await http.delete(phone.location)
+        found = await numbers(http, base)
+        assert found["whycam_frames_total/received"] >= seen
+        assert found["whycam_sessions_ended_total"] == 2
+
+    served(fast(tmp_path), Settings(), body)
+    assert Settings().metrics is not Settings().metrics
+
+
+def test_health_says_what_is_wrong(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        told = await health(http, base)
+        assert told["status"] == "degraded"
+        assert told["problems"] == ["The disk has too little room for recordings."]
+        assert told["disk_free"] > 0
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free=1 << 60)), body)
+
+
+def test_without_recordings_there_is_no_disk_to_tell_of(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        told = await health(http, base)
+        assert (told["status"], told["disk_free"]) == ("ok", None)
+        assert "whycam_disk_free_bytes" not in await numbers(http, base)
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_only_the_computer_itself_is_told(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        for path in ("/healthz", "/metrics"):
+            answer = await http.get(base + path, headers={"X-Forwarded-For": "192.0.2.1"})
+            assert answer.status == 401
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_the_pulse_tells_how_late_the_loop_is() -> None:
+    async def feel() -> tuple[float, float, float]:
+        pulse = Pulse(0.01)
+        assert pulse.lag_ms(1) == 0
+        pulse.start()
+        await asyncio.sleep(0.3)
+        calm = pulse.lag_ms(0.5)
+        time.sleep(0.2)  # noqa: ASYNC251 - somebody holds the loop up
+        await asyncio.sleep(0.05)
+        await pulse.stop()
+        return calm, pulse.lag_ms(0.5), pulse.lag_ms(1)
+
+    calm, median, worst = asyncio.run(feel())
+    assert calm < 100
+    assert median < 100
+    assert 150 < worst < 1000
+
+
+def test_a_session_that_ends_is_one_line_that_adds_up(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, FRAMES) as phone:
+            await phone.until(lambda: len(phone.reports) >= 10)
+            await http.delete(phone.location)
+
+    served(fast(tmp_path), Settings(), body)
+    (record,) = [record for record in caplog.records if "ended after" in record.getMessage()]
+    line = json.loads(JsonLines().format(record))
+    assert re.fullmatch(
+        r"Session \S+ ended after [\d.]+ s\. The call was hung up\. Frames: \d+ received, .*", line["says"]
+    )
+    assert line["received"] == line["decoded"] + line["lost"] >= 10
+    assert line["decoded"] == line["explained"] + line["passed"] + line["dropped"]
+    assert (line["why"], line["code"]) == ("The call was hung up.", None)
+    assert (line["level"], line["from"]) == ("info", "whycam.stream.sessions.session")
+    assert 0 < line["seconds"] < 60
+
+
+def test_an_error_is_one_line_too() -> None:
+    try:
+        raise ValueError("a\nb")
+    except ValueError:
+        record = logging.LogRecord("stream.x", logging.ERROR, "", 1, "It %s", ("broke",), sys.exc_info())
+    text = JsonLines().format(record)
+    assert "\n" not in text
+    line = json.loads(text)
+    assert line["says"] == "It broke"
+    assert line["error"].endswith("ValueError: a\nb")
+
+
+def test_the_servers_log_is_json_where_it_is_asked_for(tmp_path: Path) -> None:
+    frames = media_samples.encoded("H264", 60, (160, 120))
+
+    async def call(url: str) -> None:
+        async with ClientSession() as http, calling(http, url, frames) as phone:
+            await phone.until(lambda: len(phone.reports) >= 10)
+            await http.delete(phone.location)
+
+    with serving(tmp_path, arguments=["--log", "json"]) as server:
+        asyncio.run(call(server.url))
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    (ended,) = [line for line in lines if "session" in line]
+    assert ended["explained"] > 0
+    assert all({"time", "level", "from", "says"} <= line.keys() for line in lines)

@@ -1,0 +1,335 @@
+"""The recordings by HTTP: for the host alone, in ranges and pictures, and never a name from outside on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+import zipfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+from yarl import URL
+
+from tests.support.clients.camera_client import calling
+from tests.support.films import media_samples
+from tests.support.models.engines import fast
+from tests.support.recordings.on_disk import record
+from tests.support.servers.calls import served
+from tests.support.servers.lan_server import House
+from tests.support.servers.refusals import at_home
+from whycam.stream.recording import library
+from whycam.stream.recording import paths as names
+from whycam.stream.recording.thumbnail import still
+from whycam.stream.server.app import make_app
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+from whycam.stream.video.codec import EncodedFrame
+
+ID = "2026-11-22_21-03-55_1f3a9c0d77e2"
+OLDER = "2026-10-01_08-00-00_aaaaaaaaaaaa"
+Body = Callable[[ClientSession, str], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def h264() -> list[EncodedFrame]:
+    return media_samples.encoded("H264", 60, (160, 120))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    record(tmp_path / "recordings" / OLDER)
+    record(tmp_path / "recordings" / ID)
+    return tmp_path / "recordings"
+
+
+def asked(shelf: Path, body: Body) -> None:
+    """Run `body` against a server with these recordings."""
+    engine = fast(shelf.parent)
+
+    async def run() -> None:
+        app = make_app(Sessions(engine, Settings(recordings=shelf)))
+        async with TestServer(app) as server, ClientSession() as http:
+            await body(http, str(server.make_url("")).rstrip("/") + "/api/recordings")
+
+    try:
+        asyncio.run(run())
+    finally:
+        engine.close()
+
+
+def test_the_list_and_one_of_it_are_the_same(shelf: Path) -> None:
+    async def body(http: ClientSession, base: str) -> None:
+        listed = await (await http.get(base)).json()
+        assert [each["id"] for each in listed] == [ID, OLDER]
+        assert await (await http.get(f"{base}/{ID}")).json() == listed[0]
+        assert listed[0]["state"] == "finished"
+
+    asked(shelf, body)
+
+
+def test_a_file_comes_whole_or_in_ranges_with_its_type(shelf: Path) -> None:
+    async def body(http: ClientSession, base: str) -> None:
+        whole = (shelf / ID / "camera-000.mp4").read_bytes()
+        where = f"{base}/{ID}/files/camera-000.mp4"
+        response = await http.get(where)
+        assert (response.status, await response.read()) == (200, whole)
+        assert response.headers["Content-Type"] == "video/mp4"
+        assert response.headers["Accept-Ranges"] == "bytes"
+        assert "Content-Disposition" not in response.headers
+        part = await http.get(where, headers={"Range": "bytes=100-299"})
+        assert (part.status, await part.read()) == (206, whole[100:300])
+        assert part.headers["Content-Range"] == f"bytes 100-299/{len(whole)}"
+        tail = await http.get(where, headers={"Range": "bytes=-50"})
+        assert await tail.read() == whole[-50:]
+        beyond = await http.get(where, headers={"Range": f"bytes={len(whole)}-"})
+        assert beyond.status == 416
+        download = await http.get(f"{where}?download=1")
+        assert download.headers["Content-Disposition"] == f'attachment; filename="{ID}_camera-000.mp4"'
+        types = {"predictions.jsonl": "application/x-ndjson", "session.json": "application/json"}
+        for name, kind in types.items():
+            assert (await http.get(f"{base}/{ID}/files/{name}")).headers["Content-Type"] == kind
+
+    asked(shelf, body)
+
+
+def test_a_picture_is_a_jpeg_of_the_explained_film(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(http: ClientSession, base: str) -> None:
+        response = await http.get(f"{base}/{ID}/pictures/1.2.jpg")
+        assert (response.status, response.headers["Content-Type"]) == (200, "image/jpeg")
+        data = await response.read()
+        assert data.startswith(b"\xff\xd8")
+        (shelf / ID / "explained-000.mp4").rename(shelf / ID / "elsewhere.bin")
+        assert (await http.get(f"{base}/{ID}/pictures/1.2.jpg")).status == 404
+        for seconds in ("-1", "1e3", "nan", "x", "1" * 20, "1.", ".5", "1.2.3", "%2e%2e"):
+            assert (await http.get(f"{base}/{ID}/pictures/{seconds}.jpg")).status == 404
+
+    asked(shelf, body)
+
+
+def test_the_timeline_is_that_of_the_sidecar(shelf: Path) -> None:
+    async def body(http: ClientSession, base: str) -> None:
+        told = await (await http.get(f"{base}/{ID}/timeline")).json()
+        assert len(told["times"]) == 60
+        assert [each["label"] for each in told["classes"]] == ["banana"]
+        assert len(told["classes"][0]["scores"]) == 60
+        (shelf / ID / "predictions.jsonl").unlink()
+        response = await http.get(f"{base}/{ID}/timeline")
+        assert (response.status, await response.text()) == (404, "This recording has no sidecar.")
+
+    asked(shelf, body)
+
+
+def test_all_of_it_comes_as_a_zip(shelf: Path) -> None:
+    async def body(http: ClientSession, base: str) -> None:
+        response = await http.get(f"{base}/{ID}.zip")
+        assert response.headers["Content-Disposition"] == f'attachment; filename="{ID}.zip"'
+        with zipfile.ZipFile(io.BytesIO(await response.read())) as bundle:
+            assert bundle.testzip() is None
+            for path in (shelf / ID).iterdir():
+                assert bundle.read(f"{ID}/{path.name}") == path.read_bytes()
+        assert (await http.get(f"{base}/none.zip")).status == 404
+
+    asked(shelf, body)
+
+
+def test_a_zip_that_nobody_takes_waits_and_fills_no_memory(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (shelf / ID / "camera-000.mp4").open("ab") as film_file:
+        film_file.truncate(200 << 20)  # with a hole: it takes no room
+    made = []
+
+    def counting(blocks: Iterator[bytes]) -> bytes | None:
+        made.append(1)
+        return next(blocks, None)
+
+    monkeypatch.setattr("whycam.stream.server.recordings._next", counting)
+
+    async def body(http: ClientSession, base: str) -> None:
+        async with http.get(f"{base}/{ID}.zip") as response:
+            assert response.status == 200
+            await asyncio.sleep(1)
+            stopped = len(made)
+            assert stopped < 100  # of 800 blocks
+            await asyncio.sleep(0.5)
+            assert len(made) <= stopped + 2
+            assert (await http.get(base)).status == 200  # nobody else waits
+
+    asked(shelf, body)
+
+
+def test_what_was_deleted_can_be_had_back(shelf: Path) -> None:
+    async def body(http: ClientSession, base: str) -> None:
+        assert (await http.delete(f"{base}/{ID}")).status == 204
+        assert [each["id"] for each in await (await http.get(base)).json()] == [OLDER]
+        assert (await http.delete(f"{base}/{ID}")).status == 404
+        assert (await http.get(f"{base}/{ID}/files/session.json")).status == 404
+        assert (await http.post(f"{base}/{ID}/restore")).status == 204
+        assert (await http.post(f"{base}/{ID}/restore")).status == 404
+        assert (await http.get(f"{base}/{ID}/files/session.json")).status == 200
+
+    asked(shelf, body)
+
+
+def test_a_server_deletes_for_good_what_was_set_aside_before_it_started(shelf: Path) -> None:
+    aside = shelf / ".set-aside"
+    aside.mkdir()
+    for name, age in ((ID, 0), (OLDER, 1e6)):
+        (shelf / name).rename(aside / name)
+        if age:
+            os.utime(aside / name, (0, 0))
+
+    async def body(http: ClientSession, base: str) -> None:
+        for _ in range(100):
+            if not (aside / OLDER).exists():
+                break
+            await asyncio.sleep(0.05)
+        assert [path.name for path in aside.iterdir()] == [ID]
+        assert (await http.post(f"{base}/{ID}/restore")).status == 204
+
+    asked(shelf, body)
+
+
+NAMES = [
+    "..",
+    "../session.json",
+    "%2e%2e%2fsession.json",
+    "..%2f..%2fetc%2fpasswd",
+    "%00",
+    ".hidden",
+    "none.mp4",
+    "a" * 300,
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_not_in_the_index_is_nothing(shelf: Path, name: str) -> None:
+    (shelf / ID / ".hidden").write_text("secret")
+    (shelf / "session.json").write_text("secret")
+
+    async def body(http: ClientSession, base: str) -> None:
+        for path in (f"{ID}/files/{name}", f"{name}/files/session.json", name, f"{name}/timeline", f"{name}.zip"):
+            response = await http.get(URL(f"{base}/{path}", encoded=True))
+            assert response.status in (404, 403), path
+            assert "secret" not in await response.text()
+        assert (await http.delete(URL(f"{base}/{name}", encoded=True))).status in (404, 405, 403)
+        assert (await http.post(URL(f"{base}/{name}/restore", encoded=True))).status in (404, 405, 403)
+
+    asked(shelf, body)
+
+
+def test_a_session_that_is_being_recorded_can_be_watched_and_not_deleted(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        where = f"{base}/api/recordings"
+        async with calling(http, base, h264) as phone:
+            await phone.until(lambda: len(phone.reports) >= 60)
+            (told,) = await (await http.get(where)).json()
+            assert (told["state"], told["live"]) == ("recording", phone.reports[-1]["session"])
+            assert told["session"] == phone.reports[-1]["recording"]["id"]
+            assert told["id"] == Path(phone.reports[-1]["recording"]["folder"]).name
+            assert told["labels"][0]["label"] == "red"
+            film_so_far = await (await http.get(f"{where}/{told['id']}/files/explained-000.mp4")).read()
+            (tmp_path / "so far.mp4").write_bytes(film_so_far)
+            assert len(media_samples.read(tmp_path / "so far.mp4")) >= 20
+            assert (await http.get(f"{where}/{told['id']}/pictures/0.5.jpg")).status == 200
+            refused = await http.delete(f"{where}/{told['id']}")
+            assert (refused.status, "being recorded" in await refused.text()) == (409, True)
+            assert (await http.delete(phone.location)).status == 204
+        (told,) = await (await http.get(where)).json()
+        assert (told["state"], told["live"]) == ("finished", None)
+        assert (await http.delete(f"{where}/{told['id']}")).status == 204
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+
+
+def test_a_recording_is_never_said_to_be_cut_off_while_it_begins_or_ends(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        states: set[str] = set()
+        done = asyncio.Event()
+
+        async def look() -> None:
+            while not done.is_set():
+                states.update(each["state"] for each in await (await http.get(f"{base}/api/recordings")).json())
+
+        looking = asyncio.create_task(look())
+        for _ in range(3):
+            async with calling(http, base, h264) as phone:
+                await phone.until(lambda phone=phone: len(phone.reports) >= 10)
+                await http.delete(phone.location)
+        done.set()
+        await looking
+        assert states == {"recording", "finished"}
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+
+
+def test_recordings_are_for_the_host_alone(tmp_path: Path, shelf: Path) -> None:
+    async def body(home: House) -> None:
+        paths = ["", f"/{ID}", f"/{ID}.zip", f"/{ID}/files/session.json", f"/{ID}/pictures/1.jpg", f"/{ID}/timeline"]
+        async with home.joined() as phone, home.joined("viewer") as viewer, home.device() as stranger:
+            for http, base, status in (
+                (phone, home.remote, 403),
+                (viewer, home.remote, 403),
+                (stranger, home.remote, 401),
+                (stranger, home.local, 200),
+            ):
+                for path in paths:
+                    assert (await http.get(f"{base}/api/recordings{path}")).status == status, path
+                if status != 200:
+                    assert (await http.delete(f"{base}/api/recordings/{ID}")).status == status
+                    assert (await http.post(f"{base}/api/recordings/{ID}/restore")).status == status
+            evil = {"Origin": "https://evil.example"}
+            assert (await stranger.delete(f"{home.local}/api/recordings/{ID}", headers=evil)).status == 403
+
+    at_home(tmp_path, body, Settings(recordings=shelf))
+
+
+def test_a_server_that_does_not_record_has_no_shelf(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        assert await (await http.get(f"{base}/api/recordings")).json() == []
+        response = await http.get(f"{base}/api/recordings/{ID}")
+        assert (response.status, "--no-record" in await response.text()) == (404, True)
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_the_event_loop_does_not_read_the_shelf(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here: list[str] = []
+
+    def noting(real: Callable[..., Any]) -> Callable[..., Any]:
+        def function(*arguments: Any) -> Any:
+            here.append(threading.current_thread().name)
+            return real(*arguments)
+
+        return function
+
+    for name in ("_stamp", "_read", "Course"):
+        monkeypatch.setattr(library, name, noting(getattr(library, name)))
+    monkeypatch.setattr("whycam.stream.recording.paths.recordings", noting(names.recordings))
+    monkeypatch.setattr("whycam.stream.server.recordings.still", noting(still))
+    monkeypatch.setattr("whycam.stream.server.recordings._next", noting(lambda blocks: next(blocks, None)))
+
+    async def body(http: ClientSession, base: str) -> None:
+        for path in (
+            "",
+            f"/{ID}",
+            f"/{ID}.zip",
+            f"/{ID}/timeline",
+            f"/{ID}/pictures/1.jpg",
+            f"/{ID}/files/session.json",
+        ):
+            assert (await http.get(base + path)).status == 200
+        assert (await http.delete(f"{base}/{ID}")).status == 204
+        assert (await http.post(f"{base}/{ID}/restore")).status == 204
+
+    asked(shelf, body)
+    assert len(here) > 20
+    assert {name.partition("_")[0] for name in here} == {"shelf"}

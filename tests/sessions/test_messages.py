@@ -1,0 +1,315 @@
+"""Reports and commands: what docs/api.md promises, and a sentence for everything else."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whycam.stream.inference.explainer import MAX_HELD
+from whycam.stream.live.pipeline import Counts, Painted, State
+from whycam.stream.overlay.colormaps import COLORMAPS
+from whycam.stream.overlay.heatmap import DrawnMap, Hidden
+from whycam.stream.overlay.view import SCALES, View
+from whycam.stream.recording.writer import Code, RecordingStatus
+from whycam.stream.sessions.messages import (
+    TOP,
+    Command,
+    CommandCode,
+    CommandError,
+    for_viewers,
+    parse_command,
+    refusal,
+    report,
+)
+from whycam.stream.video.codec import EncodedFrame
+
+API = Path(__file__).parents[2] / "docs" / "api.md"
+LABELS = [f"class {number}" for number in range(10)]
+NOW = View(hold=(3,), opacity=0.5, colormap="viridis", scale="steady")
+
+
+COUNTS = Counts(received=9, decoded=8, explained=6, passed=1, dropped=1)
+
+
+def documented(heading: str) -> dict[str, Any]:
+    """The JSON example under a heading of docs/api.md."""
+    part = API.read_text(encoding="utf-8").split(f"### {heading}")[1]
+    example = re.search(r"```json\n(.*?)```", part, re.DOTALL)
+    assert example is not None
+    value = json.loads(example.group(1))
+    assert isinstance(value, dict)
+    return value
+
+
+def drawn(class_id: int, score: float) -> DrawnMap:
+    return DrawnMap(class_id, LABELS[class_id], score, np.zeros((7, 7), np.uint8), 1.0)
+
+
+def made(
+    *,
+    maps: tuple[DrawnMap, ...],
+    age_ms: float | None,
+    state: State,
+    inference_ms: float | None,
+    view: View = NOW,
+    frozen: bool = False,
+    hidden: Hidden | None = None,
+) -> Painted:
+    return Painted(
+        EncodedFrame("VP8", b"", 181_500),
+        maps,
+        age_ms,
+        state,
+        view,
+        COUNTS,
+        inference_ms,
+        19.8123,
+        "running",
+        frozen,
+        hidden,
+    )
+
+
+def told(painted: Painted, recording: RecordingStatus | None = None, *, rtp_out: int | None = 8) -> dict[str, Any]:
+    """The report of a frame, read again."""
+    value = report(
+        painted,
+        session="iDr9",
+        model="tiny",
+        rtp_in=7,
+        rtp_out=rtp_out,
+        recording=recording or RecordingStatus("off"),
+    )
+    read_again = json.loads(json.dumps(value))
+    assert isinstance(read_again, dict)
+    return read_again
+
+
+def shape(value: object) -> object:
+    """A JSON value with the kinds of its parts in their place; of a list, its first member."""
+    if isinstance(value, dict):
+        return {key: shape(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [shape(part) for part in value[:1]]
+    return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+def test_a_report_has_exactly_the_keys_that_are_documented() -> None:
+    maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
+    covered = Hidden(0, LABELS[0], 0.9, 0.1, 400.0)
+    painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149, hidden=covered)
+    assert shape(told(painted, RecordingStatus("on", "recordings/now", "1f3a"))) == shape(documented("Report"))
+
+
+def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
+    maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
+    painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
+    said = told(painted)
+    assert said["session"] == "iDr9"
+    assert said["classes"] == [0, 1, 2, 4, 5]
+    assert len(said["classes"]) == TOP
+    assert said["labels"] == [LABELS[c] for c in said["classes"]]
+    assert said["scores"] == [0.9, 0.8, 0.7, 0.5, 0.4]
+    assert said["held"] == [{"class": 3, "label": "class 3", "score": 0.6}]
+    assert (said["pts"], said["rtp_in"], said["rtp_out"]) == (181_500, 7, 8)
+    assert (said["age_ms"], said["state"], said["frozen"]) == (33.3, "carried", False)
+    assert said["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
+    assert said["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
+    assert said["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady", "hide": False}
+    assert said["hidden"] is None
+
+
+def test_hidden_evidence_is_told_with_both_probabilities() -> None:
+    covered = Hidden(0, LABELS[0], 0.912345, 0.0876543, 433.3333)
+    painted = made(maps=(drawn(0, 0.9),), age_ms=0, state="exact", inference_ms=14, hidden=covered)
+    assert told(painted)["hidden"] == {
+        "class": 0,
+        "label": "class 0",
+        "before": 0.9123,
+        "after": 0.0877,
+        "age_ms": 433.3,
+    }
+
+
+def test_viewers_are_told_the_same_but_for_the_place_on_the_disk() -> None:
+    status = RecordingStatus("stopped", "/home/me/r", "1f3a", "/home/me/r cannot be written.", "failed")
+    said = told(made(maps=(), age_ms=None, state="none", inference_ms=None), status)
+    seen = for_viewers(said)
+    assert "/home/me" not in json.dumps(seen)
+    assert said["recording"].pop("folder") == "/home/me/r"
+    assert said["recording"].pop("reason")
+    assert said["recording"].pop("id")
+    assert [seen["recording"].pop(key) for key in ("folder", "reason", "id")] == ["", "", ""]
+    assert seen == said
+
+
+def test_held_classes_are_told_in_the_order_in_which_they_are_held() -> None:
+    maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
+    for hold in ((3, 0), (0, 3), (4, 9, 1)):  # of the last, one is not explained yet
+        painted = made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View(hold))
+        assert [held["class"] for held in told(painted)["held"]] == [c for c in hold if c != 9]
+    assert told(made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View((9,))))["held"] == []
+
+
+def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None:
+    painted = made(maps=(), age_ms=None, state="none", inference_ms=None)
+    stopped = RecordingStatus("stopped", "there", "1f3a", "The disk is full.", "disk-full")
+    said = told(painted, stopped, rtp_out=None)
+    assert (said["classes"], said["labels"], said["scores"], said["held"]) == ([], [], [], [])
+    assert (said["age_ms"], said["rtp_out"], said["times"]["inference_ms"]) == (None, None, None)
+    assert said["recording"] == {
+        "state": "stopped",
+        "folder": "there",
+        "id": "1f3a",
+        "reason": "The disk is full.",
+        "code": "disk-full",
+        "camera": "copied",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wish", "expected"),
+    [
+        ({}, Command(NOW, None)),
+        ({"hold": [4, 0, 4]}, Command(View((4, 0), 0.5, "viridis", "steady"), None)),
+        ({"hold": []}, Command(View((), 0.5, "viridis", "steady"), None)),
+        ({"opacity": 1}, Command(View((3,), 1.0, "viridis", "steady"), None)),
+        ({"opacity": 0.25}, Command(View((3,), 0.25, "viridis", "steady"), None)),
+        ({"colormap": "turbo"}, Command(View((3,), 0.5, "turbo", "steady"), None)),
+        ({"scale": "own"}, Command(View((3,), 0.5, "viridis", "own"), None)),
+        ({"hide": True}, Command(View((3,), 0.5, "viridis", "steady", True), None)),
+        ({"hide": False}, Command(NOW, None)),
+        ({"hide": None}, Command(NOW, None)),
+        ({"record": True}, Command(NOW, True)),
+        ({"record": False}, Command(NOW, False)),
+        ({"record": None}, Command(NOW, None)),
+        ({"freeze": True}, Command(NOW, freeze=True)),
+        ({"freeze": False, "record": True}, Command(NOW, True, False)),
+        ({"freeze": None}, Command(NOW)),
+        (
+            {"hold": [1], "opacity": 0, "colormap": "jet", "scale": "own", "record": True},
+            Command(View((1,), 0.0, "jet", "own"), True),
+        ),
+    ],
+)
+def test_a_command_changes_what_it_names_and_nothing_else(wish: dict[str, Any], expected: Command) -> None:
+    assert parse_command(json.dumps(wish), NOW, LABELS) == expected
+
+
+def test_the_documented_command_is_understood() -> None:
+    example = documented("Command")
+    labels = [str(number) for number in range(1000)]
+    assert parse_command(json.dumps(example), View(), labels) == Command(
+        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"], example["hide"]),
+        example["record"],
+        example["freeze"],
+    )
+    table = API.read_text(encoding="utf-8").split("### Command")[1]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(example)
+    assert all(f"`{choice}`" in table for choice in (*COLORMAPS, *SCALES))
+    assert f"up to {MAX_HELD} class numbers" in table
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", r"A command is a JSON object; this is not JSON"),
+        ("hold", r"A command is a JSON object; this is not JSON"),
+        ("[" * 100_000, r"A command is a JSON object; this is not JSON"),
+        ('{"opacity": ' + "1" * 5000 + "}", r"A command is a JSON object; this is not JSON"),
+        ("[1]", r"A command is a JSON object\."),
+        ("null", r"A command is a JSON object\."),
+        ('{"zoom": true, "Hold": [1]}', r"A command has no key 'Hold', 'zoom'\."),
+        ('{"hold": 3}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [10]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [-1]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [true]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [1.0]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": ["1"]}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": null}', r"'hold' should be a list of class numbers from 0 to 9\."),
+        ('{"hold": [0, 1, 2, 3, 4, 5]}', r"At most 5 classes can be held, these are 6\."),
+        ('{"opacity": "1"}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": true}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": null}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": 1.01}', r"The opacity should be 0 to 1, it is 1\.01\."),
+        ('{"opacity": -1}', r"The opacity should be 0 to 1"),
+        ('{"opacity": NaN}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": 1e999}', r"'opacity' should be a number from 0 to 1\."),
+        ('{"opacity": ' + "1" * 400 + "}", r"'opacity' should be a number from 0 to 1\."),
+        ('{"colormap": "rainbow"}', r"There is no colormap 'rainbow'\. Choose one of inferno, viridis"),
+        ('{"colormap": ["jet"]}', r"There is no colormap"),
+        ('{"colormap": null}', r"There is no colormap"),
+        ('{"scale": "log"}', r"There is no scale 'log'\. Choose one of own, steady\."),
+        ('{"scale": ["own"]}', r"There is no scale"),
+        ('{"scale": null}', r"There is no scale"),
+        ('{"record": 1}', r"'record' should be true or false\."),
+        ('{"record": "yes"}', r"'record' should be true or false\."),
+        ('{"hide": 1}', r"'hide' should be true or false\."),
+        ('{"freeze": 0}', r"'freeze' should be true or false\."),
+        ('{"freeze": "false"}', r"'freeze' should be true or false\."),
+        ('{"opacity": 0.9, "record": 1}', r"'record' should be true or false\."),
+    ],
+)
+def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence: str) -> None:
+    with pytest.raises(CommandError, match=sentence) as caught:
+        parse_command(text, NOW, LABELS)
+    assert len(str(caught.value)) < 300
+    assert caught.value.code in get_args(CommandCode)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("hold", "not-a-command"),
+        ("[1]", "not-a-command"),
+        ('{"zoom": true}', "unknown-key"),
+        ('{"hold": [10]}', "wrong-value"),
+        ('{"hold": [0, 1, 2, 3, 4, 5]}', "wrong-value"),
+        ('{"opacity": 1.01}', "wrong-value"),
+        ('{"colormap": "rainbow"}', "wrong-value"),
+        ('{"freeze": 1}', "wrong-value"),
+    ],
+)
+def test_a_refusal_has_a_code_beside_its_sentence(text: str, code: str) -> None:
+    with pytest.raises(CommandError) as caught:
+        parse_command(text, NOW, LABELS)
+    assert json.loads(refusal(caught.value)) == {"error": str(caught.value), "code": code}
+
+
+def test_the_codes_are_documented() -> None:
+    text = API.read_text(encoding="utf-8")
+    for code in (*get_args(CommandCode), *get_args(Code)):
+        assert f"`{code}`" in text, code
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["hold", "opacity", "colormap", "scale", "hide", "record", "freeze"]), anything
+    ).map(json.dumps)
+    | anything.map(json.dumps)
+    | st.text(max_size=30)
+)
+@settings(deadline=None, max_examples=300)
+def test_whatever_a_client_sends_is_a_command_or_an_error_with_a_reason(text: str) -> None:
+    try:
+        command = parse_command(text, NOW, LABELS)
+    except CommandError as error:
+        assert error.args[0]  # noqa: PT017
+    else:
+        assert command.record in (None, True, False)
+        assert command.freeze in (None, True, False)
+        assert all(0 <= class_id < len(LABELS) for class_id in command.view.hold)

@@ -1,0 +1,83 @@
+"""A bright spot that moves, and an engine whose answers wait for the test."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+import av
+import numpy as np
+import skimage.data
+
+from tests.support.films import media_samples
+from tests.support.models import tiny_models
+from whycam.stream.inference.engine import Engine, LocalEngine
+from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.live.heatmap_source import Policy
+from whycam.stream.live.pipeline import LiveStream, Painted
+from whycam.stream.overlay.view import View
+from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.video.encoder import X264, Encoder
+from whycam.stream.video.planes import Bytes
+
+# In a live stream.
+
+
+class HeldEngine(LocalEngine):
+    """Answers when it is told to."""
+
+    def __init__(self, folder: Path) -> None:
+        self.questions: list[tuple[Future[Explanation], Explanation]] = []
+        self._warm = False
+        super().__init__(Explainer(tiny_models.bright_spot(folder / "held.onnx"), threads=1))
+        self._warm = True
+
+    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        if not self._warm:
+            return super().explain(pictures, targets)
+        answer: Future[Explanation] = Future()
+        self.questions.append((answer, self._explainer.explain(pictures, targets)))
+        return answer
+
+    def answer(self) -> None:
+        """Answer what was asked last."""
+        answer, explanation = self.questions[-1]
+        answer.set_result(explanation)
+
+
+class Watched:
+    """A live stream to which frames are given one by one; each is painted before the next one comes."""
+
+    def __init__(self, engine: Engine, policy: Policy = "newest", view: View | None = None) -> None:
+        self._came = threading.Semaphore(0)
+        self.painted: list[Painted] = []
+        self.stream = LiveStream(engine, X264, self._take, lambda: None, lambda: None, view=view, policy=policy)
+
+    def _take(self, painted: Painted) -> None:
+        self.painted.append(painted)
+        self._came.release()
+
+    def show(self, frame: EncodedFrame) -> Painted:
+        self.stream.receive(frame)
+        assert self._came.acquire(timeout=20)
+        return self.painted[-1]
+
+
+def encoded(pictures: Sequence[Bytes], step: int = media_samples.STEP) -> list[EncodedFrame]:
+    encoder = Encoder(X264)
+    frames = [encoder.encode(media_samples.frame(rgb, number * step)) for number, rgb in enumerate(pictures)]
+    assert None not in frames
+    return [frame for frame in frames if frame is not None]
+
+
+def moving_spot(count: int) -> list[Bytes]:
+    """A photograph with a red spot, over which the camera moves: the spot goes from left to right."""
+    scene = np.repeat(skimage.data.gravel()[..., None], 3, axis=2)
+    scene[200:250, 250:300] = media_samples.RED
+    return [np.ascontiguousarray(scene[120:360, 190 - 8 * n : 510 - 8 * n]) for n in range(count)]
+
+
+def pixels(picture: av.VideoFrame) -> bytes:
+    return b"".join(plane.tobytes() for plane in media_samples.pixels(picture))

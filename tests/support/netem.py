@@ -1,0 +1,100 @@
+"""A bad network between two namespaces, carried by this process: loss, delay, jitter, reordering, a rate, a blackout.
+
+`with bad_network(Weather(loss=0.05, delay_s=0.05)) as network:` then a server is started with `network.server.prefix`
+and clients run in `network.client.run(…)`. `network.weather` can be changed at any time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+
+from tests.support.network_namespaces import Namespace, namespace
+
+CLIENT, SERVER = "10.77.0.1", "10.77.0.2"
+MAX_WAITING_S = 0.25
+"""What a slow link's router holds back, in seconds of its rate; then it drops."""
+
+
+@dataclass(frozen=True)
+class Weather:
+    """What happens to a packet, in either direction."""
+
+    loss: float = 0.0
+    delay_s: float = 0.0
+    """One way."""
+    jitter_s: float = 0.0
+    """More delay, by chance: packets overtake each other."""
+    bytes_a_second: float | None = None
+
+
+class Network:
+    """Carries the packets in a thread."""
+
+    def __init__(self, client: Namespace, server: Namespace, weather: Weather, seed: int) -> None:
+        self.client, self.server, self.weather = client, server, weather
+        self.carried = self.lost = 0
+        self.watch: Callable[[bytes], None] = lambda _: None
+        """Called with each packet that the server sends, wherever to."""
+        self._chance = random.Random(seed)
+        self._free_at = {client.way_out: 0.0, server.way_out: 0.0}  # when a link has sent what it was given
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="netem")
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        ends = {self.client.way_out: self.server.way_out, self.server.way_out: self.client.way_out}
+        waiting: list[tuple[float, int, int, bytes]] = []
+        number = 0
+        while not self._closed.is_set():
+            pause = 0.05 if not waiting else min(0.05, max(0.0, waiting[0][0] - time.monotonic()))
+            for source in select.select(list(ends), [], [], pause)[0]:
+                with suppress(BlockingIOError):
+                    while True:
+                        packet = os.read(source, 65536)
+                        if source == self.server.way_out:
+                            self.watch(packet)
+                        due = self._due(source, len(packet))
+                        if due is None:
+                            self.lost += 1
+                            continue
+                        number += 1
+                        heapq.heappush(waiting, (due, number, ends[source], packet))
+            while waiting and waiting[0][0] <= time.monotonic():
+                _, _, to, packet = heapq.heappop(waiting)
+                with suppress(OSError):  # the device's queue is full, as a router's may be
+                    os.write(to, packet)
+                    self.carried += 1
+
+    def _due(self, link: int, size: int) -> float | None:
+        """When a packet arrives; None: never."""
+        weather, now = self.weather, time.monotonic()
+        if self._chance.random() < weather.loss:
+            return None
+        if weather.bytes_a_second is not None:
+            free_at = max(now, self._free_at[link])
+            if free_at - now > MAX_WAITING_S:
+                return None
+            now = self._free_at[link] = free_at + size / weather.bytes_a_second
+        return now + weather.delay_s + self._chance.uniform(0, weather.jitter_s)
+
+
+@contextmanager
+def bad_network(weather: Weather, seed: int = 1) -> Iterator[Network]:
+    """Two hosts with this weather between them; skips the test where the machine refuses them."""
+    with ExitStack() as stack:
+        client, server = (stack.enter_context(namespace(address)) for address in (CLIENT, SERVER))
+        network = Network(client, server, weather, seed)
+        stack.callback(network.close)
+        yield network

@@ -1,0 +1,76 @@
+"""A server with both of its doors in this process, and the devices that come to them.
+
+`async with house(folder, settings) as house:` then `house.device()` is a browser without
+a page: a cookie jar of its own.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from aiohttp import ClientSession, CookieJar, TCPConnector
+
+from whycam.stream.inference.engine import Engine
+from whycam.stream.server.app import SESSIONS, make_app, running
+from whycam.stream.server.lan import Lan
+from whycam.stream.server.listener import MOST
+from whycam.stream.sessions.registry import Sessions
+from whycam.stream.sessions.session import Settings
+
+
+@dataclass(frozen=True)
+class House:
+    """A running server."""
+
+    local: str
+    """http on loopback, for the host."""
+    remote: str
+    """https with whycam's own certificate, for devices; on loopback too, where tests may listen."""
+    lan: Lan
+    sessions: Sessions
+    trust: ssl.SSLContext
+
+    @property
+    def token(self) -> str:
+        return self.lan.credentials.tokens["phone"]
+
+    def device(self) -> ClientSession:
+        """Someone with a cookie jar, who trusts whycam's authority and nobody else."""
+        return ClientSession(connector=TCPConnector(ssl=self.trust), cookie_jar=CookieJar(unsafe=True))
+
+    @asynccontextmanager
+    async def joined(self, role: str = "phone") -> AsyncIterator[ClientSession]:
+        """A device that joined."""
+        async with self.device() as http:
+            token = self.lan.credentials.tokens["viewer" if role == "viewer" else "phone"]
+            response = await http.post(f"{self.remote}/join", json={"token": token})
+            assert response.status == 200, await response.text()
+            yield http
+
+
+@asynccontextmanager
+async def house(folder: Path, engine: Engine, settings: Settings | None = None) -> AsyncIterator[House]:
+    """Both doors, on free ports of loopback; closes the engine as well."""
+    lan = Lan.prepared(["127.0.0.1"], 0, folder / "config")
+    assert lan.certificate is not None
+    sessions = Sessions(engine, settings or Settings())
+    app = make_app(sessions, lan)
+    try:
+        async with running(app) as doors:
+            local = await doors.listen("127.0.0.1", 0, most_an_address=MOST)
+            remote = await doors.listen("127.0.0.1", 0, lan.certificate.context())
+            trust = ssl.create_default_context(cafile=str(folder / "config" / "authority.crt"))
+            yield House(
+                f"http://127.0.0.1:{local}",
+                f"https://127.0.0.1:{remote}",
+                replace(lan, port=remote),
+                app[SESSIONS],
+                trust,
+            )
+        assert len(sessions) == 0
+    finally:
+        engine.close()

@@ -1,0 +1,132 @@
+"""A camera is told to send what the network carries: less where it is full, more where it is not."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from whycam.stream.webrtc.bandwidth_estimator import LEAST, MOST, START, Uplink
+
+PACKET = 1200
+REACTION_S = 0.5
+"""From the packet that tells something to the camera that sends less."""
+
+
+@dataclass
+class Link:
+    """A camera that sends what it was told half a second ago, over a link of a rate in bit/s."""
+
+    carries: Callable[[float], float]
+    loss: Callable[[float], float] = lambda _: 0.0
+    """By chance."""
+    jitter: Callable[[random.Random], float] = lambda _: 0.0
+    far_s: Callable[[float], float] = lambda _: 0.02
+    """How long a packet takes where nothing waits."""
+    router_s: float = 0.25
+    """What a router holds back before it drops, in seconds of its rate."""
+    camera: float = MOST
+    """The most that the camera has to send, in bit/s."""
+    told: list[tuple[float, int]] = field(default_factory=list)
+    waits: list[tuple[float, float]] = field(default_factory=list)
+    lost: list[float] = field(default_factory=list)
+
+    def run(self, seconds: float, seed: int = 1) -> Link:
+        chance, uplink = random.Random(seed), Uplink()
+        now = free_at = 0.0
+        sent = seen = received = 0  # of which the server has `seen` as many numbers before the packet in hand
+        rate = START
+        while now < seconds:
+            rate = next((rate for at, rate in reversed(self.told) if at < now - REACTION_S), rate)
+            now += PACKET * 8 / min(rate, self.camera)
+            sent += 1
+            free_at = max(now, free_at)
+            if free_at - now > self.router_s or chance.random() < self.loss(now):
+                self.lost.append(now)
+                continue
+            free_at += PACKET * 8 / self.carries(now)
+            arrival = free_at + self.far_s(now) + self.jitter(chance)
+            self.waits.append((now, arrival - now))
+            answer = uplink.add(arrival, arrival - now + 5000, PACKET, seen, received)
+            seen, received = sent, received + 1
+            if answer is not None:
+                self.told.append((now, answer))
+        return self
+
+    def rates(self, since: float, until: float = math.inf) -> list[int]:
+        return [rate for at, rate in self.told if since <= at < until]
+
+    def late(self, since: float, until: float = math.inf) -> list[float]:
+        return sorted(wait for at, wait in self.waits if since <= at < until)
+
+
+def test_on_a_wide_link_the_camera_soon_sends_all_it_may() -> None:
+    link = Link(lambda _: 50e6).run(60)
+    assert set(link.rates(2.5)) == {MOST}
+    assert not link.lost
+
+
+@pytest.mark.parametrize("carries", [0.6e6, 1e6, 2e6])
+def test_a_narrow_link_is_used_and_seldom_full(carries: float) -> None:
+    link = Link(lambda _: carries).run(60)
+    rates, late = link.rates(5), link.late(5)
+    assert 0.7 * carries < sum(rates) / len(rates) < 1.05 * carries
+    assert sum(at > 5 for at in link.lost) < 0.02 * len(link.waits)
+    assert late[len(late) // 2] < 0.12
+    assert late[int(0.95 * len(late))] < 0.3
+
+
+@pytest.mark.parametrize("carries", [0.3e6, 1e6])
+def test_a_router_that_holds_back_three_seconds_is_not_kept_full(carries: float) -> None:
+    late = Link(lambda _: carries, router_s=3.0).run(60).late(20)
+    assert late[len(late) // 2] < 0.25
+
+
+def test_a_link_that_becomes_narrow_is_followed_and_back() -> None:
+    link = Link(lambda at: 1e6 if 10 < at < 30 else 8e6).run(70)
+    assert link.rates(9)[0] == MOST
+    assert max(link.rates(13, 30)) <= 1.25e6
+    assert link.rates(65)[0] == MOST
+
+
+def test_a_stumbling_processor_is_no_narrow_link() -> None:
+    # Half of all packets are looked at up to 200 ms late.
+    link = Link(lambda _: 50e6, jitter=lambda chance: max(0.0, chance.uniform(-0.2, 0.2))).run(60)
+    assert set(link.rates(2.5)) == {MOST}
+
+
+def test_a_longer_way_is_no_full_one() -> None:
+    # The phone changes to another access point: from then on each packet takes 120 ms more.
+    link = Link(lambda _: 50e6, far_s=lambda at: 0.02 if at < 30 else 0.14).run(60)
+    assert min(link.rates(30)) > START
+    assert set(link.rates(40)) == {MOST}
+
+
+def test_a_gap_that_announces_itself_costs_little() -> None:
+    def loss(at: float) -> float:
+        return 0.4 if 20 < at < 20.6 else 1.0 if 20.6 <= at < 23.6 else 0.0
+
+    assert min(Link(lambda _: 50e6, loss=loss).run(40).rates(20)) >= START
+
+
+def test_losses_of_a_radio_do_not_slow_it_down() -> None:
+    assert min(Link(lambda _: 50e6, loss=lambda _: 0.02).run(60).rates(10)) == MOST
+    assert min(Link(lambda _: 50e6, loss=lambda _: 0.05).run(60).rates(10)) >= START
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_behind_heavy_losses_it_comes_back_where_seven_percent_are_left(seed: int) -> None:
+    link = Link(lambda _: 50e6, loss=lambda at: 0.4 if at < 10 else 0.07).run(240, seed)
+    assert max(link.rates(200)) > START
+
+
+def test_where_a_fifth_is_lost_little_is_sent_but_something() -> None:
+    rates = Link(lambda _: 50e6, loss=lambda _: 0.2).run(60).rates(10)
+    assert LEAST <= max(rates) < START
+
+
+def test_a_camera_with_little_to_send_is_not_slowed_down_for_it() -> None:
+    assert set(Link(lambda _: 50e6, camera=200_000).run(60).rates(10)) == {MOST}

@@ -1,0 +1,139 @@
+"""Offers are counted before anything parses them."""
+
+from __future__ import annotations
+
+import pytest
+
+from whycam.stream.webrtc import sdp as module
+from whycam.stream.webrtc.ice.candidates import MOST, Reach
+from whycam.stream.webrtc.sdp import (
+    H264_TAKEN,
+    MAX_BYTES,
+    MAX_LETTERS,
+    MAX_LINES,
+    MIN_LETTERS,
+    OfferError,
+    OfferTooLarge,
+    take_any_h264,
+)
+
+OFFER = [
+    "v=0",
+    "o=- 1 2 IN IP4 127.0.0.1",
+    "s=-",
+    "t=0 0",
+    "m=video 9 UDP/TLS/RTP/SAVPF 96",
+    "c=IN IP4 0.0.0.0",
+    "a=ice-ufrag:x7Kq",
+    "a=ice-pwd:3fB0c9wQ7mLr+2eY/8dTzN1a",
+    "a=candidate:1 1 udp 2122260223 192.168.1.7 51000 typ host",
+    "a=ssrc:7 cname:x",
+]
+HIDDEN = "a=candidate:2 1 udp 2122260223 3f0b9c1e-1d2c-4b7e-8f55-0a8f4a8e6a10.local 51001 typ host"
+
+
+def check_offer(sdp: str) -> str:
+    """From a phone in the same network."""
+    return module.check_offer(sdp, Reach.of(["127.0.0.1", "192.168.1.5"], "192.168.1.7"))
+
+
+def offer(*more: str) -> str:
+    return "\r\n".join([*OFFER, *more]) + "\r\n"
+
+
+def test_a_browsers_offer_is_taken_as_it_is() -> None:
+    assert check_offer(offer()) == offer()
+    assert check_offer("\n".join(OFFER)) == offer()
+
+
+def test_candidates_that_hide_their_address_are_left_out() -> None:
+    assert check_offer(offer(HIDDEN, HIDDEN.replace(" udp ", " tcp "))) == offer()
+
+
+def test_who_hides_candidates_may_still_send_from_them() -> None:
+    assert check_offer(offer("a=end-of-candidates")) == offer("a=end-of-candidates")
+    assert check_offer(offer(HIDDEN, "a=end-of-candidates")) == offer()
+
+
+def test_a_publishers_h264_is_taken_whatever_its_profile_is() -> None:
+    high = "a=fmtp:96 packetization-mode=1; profile-level-id=640c1f;sprop-parameter-sets=Z0LAHg==,aM48gA=="
+    others = ["a=rtpmap:98 rtx/90000", "a=fmtp:98 apt=96", "a=rtpmap:99 VP8/90000"]
+    sdp, formats = take_any_h264(offer("a=rtpmap:96 H264/90000", "a=rtpmap:97 h264/90000", high, *others))
+    taken = [f"a=fmtp:{number} {H264_TAKEN}" for number in (96, 97)]
+    assert sdp == offer("a=rtpmap:96 H264/90000", taken[0], "a=rtpmap:97 h264/90000", taken[1], *others)
+    assert formats == {96: {"packetization-mode": "1", "profile-level-id": "640c1f"}, 97: {}}
+    assert take_any_h264(offer(*others)) == (offer(*others), {})
+
+
+def test_a_name_that_only_contains_local_is_no_candidate_but_may_name_a_section() -> None:
+    name = "a=candidate:3 1 udp 1 localhost.localdomain 51002 typ host"
+    assert check_offer(offer(name, "a=mid:my.local video")) == offer("a=mid:my.local video")
+
+
+@pytest.mark.parametrize("start", MAX_LINES)
+def test_an_offer_with_more_lines_than_a_browser_writes_is_refused(start: str) -> None:
+    there = sum(line.startswith(start) for line in OFFER)
+    most = [f"{start}x"] * (MAX_LINES[start] - there)
+    assert check_offer(offer(*most)) == offer(*most)
+    with pytest.raises(OfferTooLarge, match=f"has {MAX_LINES[start] + 1} lines '{start}', at most {MAX_LINES[start]}"):
+        check_offer(offer(*most, f"{start}x"))
+
+
+def test_candidates_too_many_or_too_far_are_left_out_and_the_offer_is_taken() -> None:
+    near = [f"a=candidate:{n} 1 udp 1 10.0.0.{n} 51000 typ host" for n in range(1, 40)]
+    far = [f"a=candidate:{n} 1 udp 1 203.0.113.{n} 51000 typ srflx raddr 10.0.0.1 rport 51000" for n in range(1, 40)]
+    assert check_offer(offer(*far, *near, "a=end-of-candidates")) == offer(*near[: MOST - 1])
+    assert check_offer(offer(*near[:3], "a=end-of-candidates")) == offer(*near[:3], "a=end-of-candidates")
+
+
+def test_a_candidate_that_cannot_be_read_is_said() -> None:
+    with pytest.raises(OfferError, match="a candidate that cannot be read: 'a=candidate:1 1 udp'"):
+        check_offer(offer("a=candidate:1 1 udp"))
+
+
+@pytest.mark.parametrize("name", MIN_LETTERS)
+@pytest.mark.parametrize("at", [0, 3, len(OFFER)])
+def test_a_user_name_or_password_has_as_many_letters_as_the_rfc_allows(name: str, at: int) -> None:
+    """For the session, for a section, and where it is said once more: checks are made of it."""
+
+    def having(value: str) -> str:
+        lines = [*OFFER]
+        lines.insert(at or 1, f"a={name}:{value}")
+        return "\r\n".join(lines) + "\r\n"
+
+    for letters in (MIN_LETTERS[name], MAX_LETTERS):
+        assert check_offer(having("a" * letters)) == having("a" * letters)
+    for letters in (0, MIN_LETTERS[name] - 1, MAX_LETTERS + 1, 28_000):
+        with pytest.raises(
+            OfferError, match=f"{name} has {letters} letters; it should have {MIN_LETTERS[name]} to 256"
+        ):
+            check_offer(having("a" * letters))
+    for letter in ("é", " ", ":", "\0", "\t"):
+        with pytest.raises(OfferError, match=f"{name} should have letters, digits"):
+            check_offer(having("a" * 30 + letter))
+    assert check_offer(having("aA0+/=#_-" * 3)) == having("aA0+/=#_-" * 3)  # libwebrtc takes these
+
+
+def test_an_offer_is_measured_in_bytes() -> None:
+    room = MAX_BYTES - len(offer("a=")) - 1
+    assert len(check_offer(offer("a=" + "x" * room)).encode()) == MAX_BYTES - 1
+    with pytest.raises(OfferTooLarge, match=f"at most {MAX_BYTES} are taken"):
+        check_offer(offer("a=" + "x" * (room + 2)))
+    with pytest.raises(OfferTooLarge, match="bytes"):
+        check_offer(offer("a=" + "ä" * (MAX_BYTES // 2)))
+
+
+@pytest.mark.parametrize("body", ["", "\r\n", "hello", '{"sdp": "v=0"}', " v=0", "v=1\r\n", "a=x\r\nv=0\r\n", "\0"])
+def test_what_is_no_offer_is_refused(body: str) -> None:
+    with pytest.raises(OfferError, match="it should begin with 'v=0'"):
+        check_offer(body)
+
+
+def test_a_refusal_for_size_is_a_refusal() -> None:
+    assert issubclass(OfferTooLarge, OfferError)
+
+
+def test_the_largest_offer_is_checked_at_once() -> None:
+    """Each line is looked at once, so 32 KiB of any lines are no work."""
+    lines = "v=0\r\n" + "a\r\n" * ((MAX_BYTES - 5) // 3)
+    assert len(check_offer(lines).splitlines()) == lines.count("\n")

@@ -1,0 +1,58 @@
+"""whycam shows, live, what a neural network looks at.
+
+import whycam
+explained = whycam.explain("dog.jpg")
+
+What is offered here is imported when it is first used, so that a child process that needs one module loads no other.
+"""
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+try:
+    from whycam import models as models  # before onnxruntime, which it tells to keep to itself
+except ImportError as error:
+    raise ImportError(
+        "whycam finds no package whycam.models. In a checkout `whycam/` holds links to the folders beside it; where "
+        "the system makes no links, install it: pip install -e ."
+    ) from error
+
+if TYPE_CHECKING:
+    from whycam.library import Explained, explain
+    from whycam.models.contract import Contract, ContractError
+    from whycam.stream.inference.explainer import BEST, Explainer, Explanation, RuntimeMissing
+    from whycam.stream.media.film_reader import MediaError
+
+    __version__: str
+
+__all__ = [
+    "BEST",
+    "Contract",
+    "ContractError",
+    "Explained",
+    "Explainer",
+    "Explanation",
+    "MediaError",
+    "RuntimeMissing",
+    "__version__",
+    "explain",
+]
+
+if not TYPE_CHECKING:
+    _HOMES = {
+        "library": ("Explained", "explain"),
+        "models.contract": ("Contract", "ContractError"),
+        "stream.inference.explainer": ("BEST", "Explainer", "Explanation", "RuntimeMissing"),
+        "stream.media.film_reader": ("MediaError",),
+    }
+
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            return metadata.version("whycam")
+        home = next((home for home, names in _HOMES.items() if name in names), None)
+        if home is None:
+            raise AttributeError(f"module 'whycam' has no attribute '{name}'")
+        return getattr(import_module(f"whycam.{home}"), name)
+
+    def __dir__() -> list[str]:
+        return __all__
