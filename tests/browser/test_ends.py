@@ -25,7 +25,7 @@ from whycam.stream.webrtc.end_reason import Code, Ending
 REASON = "A sentence of the server's."
 AGAIN = "Die Seite versucht es von selbst wieder"
 FIRST_PAUSE_MS = 500
-"""Until the page calls again (`AGAIN_MS` in web/attempt.js)."""
+"""Until the page calls again (`AGAIN_MS` in web/phone/call/reconnecting-call.js)."""
 
 FINAL = {
     "too-large": ("Das Bild dieser Kamera ist größer, als der Server annimmt.", "Wähle eine andere Kamera"),

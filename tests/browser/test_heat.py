@@ -23,15 +23,15 @@ from whycam.stream.overlay.painter import Painter, heat_planes
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, as_bytes
 
-WEB = Path(__file__).parent.parent.parent / "web"
+MODULES = Path(__file__).parent.parent.parent / "web" / "recordings"
 SIZE = (96, 64)
 GREY = 128
 PLANE = """async ([map, width, height]) => {
-  const { heatPlane } = await import('/heat.js');
+  const { heatPlane } = await import('/heatmap.js');
   return [...heatPlane({ ...map, grid: Uint8Array.from(map.grid) }, width, height)];
 }"""
 DRAWN = """async ([maps, look, film, fit, grey]) => {
-  const { Heat } = await import('/heat.js');
+  const { Heat } = await import('/heatmap.js');
   const heat = document.createElement('canvas');
   new Heat(heat).draw(maps.map((map) => ({ ...map, grid: Uint8Array.from(map.grid) })), look, film, fit);
   const canvas = document.createElement('canvas');
@@ -49,7 +49,7 @@ def modules(browser: Browser) -> Iterator[Page]:
     """A page that can import the modules, without a server."""
 
     def answer(route: Route) -> None:
-        path = WEB / route.request.url.rpartition("/")[2]
+        path = MODULES / route.request.url.rpartition("/")[2]
         if path.suffix == ".js":
             route.fulfill(path=path, content_type="text/javascript")
         else:

@@ -38,7 +38,7 @@ def test_elsewhere_it_is_called_an_estimate(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_does_not_start_costs_no_picture(page: Page, tmp_path: Path) -> None:
-    page.route("**/sending.js", lambda route: route.fulfill(status=200, content_type="text/javascript", body=""))
+    page.route("**/latency-worker.js", lambda route: route.fulfill(status=200, content_type="text/javascript", body=""))
     with serving(tmp_path) as server:
         page.goto(server.url)
         page.click("#start")
@@ -48,7 +48,7 @@ def test_a_worker_that_does_not_start_costs_no_picture(page: Page, tmp_path: Pat
 
 def test_a_worker_that_swallows_the_frames_is_left_out_at_the_next_try(page: Page, tmp_path: Path) -> None:
     page.route(
-        "**/sending.js",
+        "**/latency-worker.js",
         lambda route: route.fulfill(status=200, content_type="text/javascript", body="postMessage('ready')"),
     )
     with serving(tmp_path) as server:

@@ -30,13 +30,14 @@ HEADINGS = {
     ("/recordings", "de"): "Aufnahmen",
 }
 TEXTS = """async () => {
-  const { words: { phone, shelf } } = await import('/static/words.js');
+  const { words: { phone, shelf } } = await import('/static/shared/i18n.js');
   return Object.fromEntries(Object.entries({
     commands: phone.problems.commands, recordingStopped: phone.recordingStopped, ended: phone.ended, shelf: shelf.ended,
   }).map(([name, texts]) => [name, Object.keys(texts)]));
 }"""
 REFUSALS = """async () => {
-  const [{ german }, { english }] = await Promise.all([import('/static/words/de.js'), import('/static/words/en.js')]);
+  const [{ german }, { english }] = await Promise.all(
+    ['de', 'en'].map((language) => import(`/static/locales/${language}.js`)));
   return [german, english].map(({ common }) => common.problems.refusals);
 }"""
 EMPTY = "() => [...document.querySelectorAll('[data-words]')].filter((e) => !e.textContent).map((e) => e.outerHTML)"
@@ -116,8 +117,8 @@ def test_german_numbers_have_a_comma(browser: Browser, server: Server) -> None:
     page = opened(browser, server, "/", "de-DE")
     told = page.evaluate(
         """async () => {
-          const { percent } = await import('/static/words.js');
-          const { bytes, dayOf, span } = await import('/static/figures.js');
+          const { percent } = await import('/static/shared/i18n.js');
+          const { bytes, dayOf, span } = await import('/static/shared/format.js');
           return [
             percent(0.0123), percent(0.74), bytes(12_345_678), span(1234), span(56.7), dayOf('2026-11-25T12:00:00'),
           ];

@@ -171,7 +171,7 @@ SDP, JSON = "Content-Type: application/sdp", "Content-Type: application/json"
 A_RECORDING = "/api/recordings/1f3a9c0d77e2"
 REQUESTS = (
     request("GET /"),
-    request("GET /static/main.js", "Range: bytes=0-99", "If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT"),
+    request("GET /static/phone/main.js", "Range: bytes=0-99", "If-Modified-Since: Mon, 01 Jan 2024 00:00:00 GMT"),
     request("GET /healthz", "Accept: */*"),
     request("GET /metrics"),
     request("GET /api/sessions", "Cookie: __Host-whycam=phone.a.1.b"),

@@ -35,14 +35,14 @@ PARTS = (
         "recordings",
         "CON",
         "nul",
-        "main.js",
+        "phone/main.js",
         "x" * 300,
     ),
     *("2026-11-22_21-03-55_1f3a9c", "$HOME", "`id`", "*", "%0d%0aX-Bad: 1", "%ff%fe", "%E2%80%AE", "%F0%9F%93%B7"),
 )
 SEPARATORS = ("/", "//", "%2f", "%252f", "\\", "%5c", "%c0%af")
 SECRET = "nobody may read this"
-PAGES = re.compile(r"GET /static/main\.js.*|GET /recordings")
+PAGES = re.compile(r"GET /static/phone/main\.js.*|GET /recordings")
 """What is there: an odd way to write the name of a file that the page has is no harm."""
 OURS = re.compile(
     r"bright\.onnx|secret\.txt|recordings(/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]+"

@@ -202,7 +202,7 @@ def test_of_two_held_classes_the_first_is_orange_and_the_second_blue() -> None:
             assert np.abs(media_samples.colour_at(frame, x, 120) - expected).max() <= 3
 
 
-BASE = Path(__file__).parents[2] / "web" / "base.css"
+BASE = Path(__file__).parents[2] / "web" / "shared" / "base.css"
 
 
 def test_the_page_and_the_painter_have_the_same_two_colours() -> None:

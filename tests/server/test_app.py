@@ -76,7 +76,7 @@ BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, "nothing at this address"),
     **{
         f"a date that no calendar has, in {field}": (
-            get("/static/main.js", Range="bytes=0-9", **{field: f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"}),
+            get("/static/phone/main.js", Range="bytes=0-9", **{field: f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"}),
             400,
             "no calendar",
         )
@@ -106,7 +106,7 @@ def test_who_is_lost_is_told_where_the_pages_are(tmp_path: Path) -> None:
     assert answer(tmp_path, ask)[0] == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/base.css", "/healthz"])
+@pytest.mark.parametrize("path", ["/", "/static/phone/main.js", "/static/shared/base.css", "/healthz"])
 def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str) -> None:
     status, text, headers = answer(tmp_path, lambda http, base: http.get(base + path))
     assert status == 200

@@ -1,6 +1,0 @@
-// @ts-check
-/** The help page: nothing but words. */
-
-import { fillIn } from './words.js';
-
-fillIn();

@@ -1,0 +1,145 @@
+// @ts-check
+/**
+ * What the person can set of the session: held classes, heat, colours, recording, freezing, covering.
+ *
+ * The view belongs to the session at the server. What is pressed here shows at once and is sent; after a moment the
+ * reports are believed again, so that a refused command and a change made elsewhere become visible.
+ */
+
+import { find } from '../../shared/dom.js';
+import { words } from '../../shared/i18n.js';
+import { COLORMAPS, toggled } from '../../shared/protocol.js';
+
+/** @typedef {import('../../shared/protocol.js').Command} Command */
+/** @typedef {import('../../shared/protocol.js').Report} Report */
+
+/** A command and the report that shows its effect take a round trip. */
+const ROUND_TRIP_MS = 700;
+
+export class Controls {
+  /** @param {(command: Command) => void} send */
+  constructor(send) {
+    this.opacity = find('opacity', HTMLInputElement);
+    this.colormap = find('colormap', HTMLFieldSetElement);
+    this.record = new Toggle('record', 'aria-checked', (on) => this.#command({ record: on }));
+    this.freeze = new Toggle('freeze', 'aria-pressed', (on) => this.#command({ freeze: on }));
+    this.hide = new Toggle('hide', 'aria-pressed', (on) => this.#command({ hide: on }));
+    this.send = send;
+    /** @type {number[]} */
+    this.held = [];
+    this.changed = -Infinity;
+    /** The animation frame that will send the opacity, 0 for none. */
+    this.sending = 0;
+
+    this.colormap.append(...COLORMAPS.map(colours));
+    this.#showColormap(COLORMAPS[0]);
+    this.#showOpacity(Number(this.opacity.value));
+    this.opacity.addEventListener('input', () => {
+      this.#showOpacity(Number(this.opacity.value));
+      this.#sendSoon();
+    });
+    this.colormap.addEventListener('change', () => {
+      this.#showColormap(this.#chosen);
+      this.#command({ colormap: this.#chosen });
+    });
+  }
+
+  /** Holds a class, or frees it. @param {number} number */
+  toggle(number) {
+    this.held = toggled(this.held, number);
+    this.#command({ hold: this.held });
+  }
+
+  /** @param {Report} report */
+  show({ view, recording, frozen }) {
+    if (performance.now() - this.changed < ROUND_TRIP_MS) return;
+    this.held = view.hold;
+    this.#showOpacity(view.opacity);
+    this.#showColormap(view.colormap);
+    this.record.show(recording.state === 'on');
+    this.freeze.show(frozen);
+    this.hide.show(view.hide);
+  }
+
+  /** The server refused: believe its next report. */
+  refused() {
+    this.changed = -Infinity;
+  }
+
+  /** What the person set, as one command: for the next session of the same try. @returns {Command} */
+  wishes() {
+    const view = {
+      hold: this.held, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
+    };
+    return this.record.on ? view : { ...view, record: false };
+  }
+
+  clear() {
+    this.held = [];
+    this.changed = -Infinity;
+    for (const toggle of [this.record, this.freeze, this.hide]) toggle.show(false);
+  }
+
+  get #chosen() {
+    return this.colormap.querySelector('input:checked')?.getAttribute('value') ?? COLORMAPS[0];
+  }
+
+  /** @param {Command} command */
+  #command(command) {
+    this.changed = performance.now();
+    this.send(command);
+  }
+
+  /** A slider fires faster than anything can be drawn: one command a frame. */
+  #sendSoon() {
+    this.changed = performance.now();
+    if (this.sending) return;
+    this.sending = requestAnimationFrame(() => {
+      this.sending = 0;
+      this.#command({ opacity: Number(this.opacity.value) });
+    });
+  }
+
+  /** @param {number} opacity */
+  #showOpacity(opacity) {
+    if (Number(this.opacity.value) !== opacity) this.opacity.value = String(opacity);
+  }
+
+  /** @param {string} name */
+  #showColormap(name) {
+    const input = /** @type {HTMLInputElement | null} */ (this.colormap.querySelector(`input[value="${name}"]`));
+    if (input) input.checked = true;
+    document.body.dataset.colormap = name;
+  }
+}
+
+/** A button that is on or off. */
+class Toggle {
+  /** @param {string} id @param {'aria-pressed' | 'aria-checked'} state @param {(on: boolean) => void} pressed */
+  constructor(id, state, pressed) {
+    this.button = find(id, HTMLButtonElement);
+    this.state = state;
+    this.button.addEventListener('click', () => {
+      this.show(!this.on);
+      pressed(this.on);
+    });
+  }
+
+  get on() { return this.button.getAttribute(this.state) === 'true'; }
+
+  /** @param {boolean} on */
+  show(on) {
+    if (this.on !== on) this.button.setAttribute(this.state, String(on));
+  }
+}
+
+/** One choice of colours, as a person sees it. @param {string} name */
+function colours(name) {
+  const label = document.createElement('label');
+  const input = document.createElement('input');
+  label.dataset.colormap = name;
+  label.title = words.common.colormaps[name];
+  Object.assign(input, { type: 'radio', name: 'colormap', value: name, ariaLabel: words.common.colormaps[name] });
+  label.append(input);
+  return label;
+}

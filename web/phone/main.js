@@ -1,0 +1,346 @@
+// @ts-check
+/** Wires the page: the buttons, the states, one try at a time. */
+
+import { find } from '../shared/dom.js';
+import { evidenceOf } from '../shared/evidence.js';
+import { fillIn, words } from '../shared/i18n.js';
+import { join } from '../shared/join.js';
+import { Labels } from '../shared/labels.js';
+import { Problem } from '../shared/user-error.js';
+import { Awake } from '../shared/wake-lock.js';
+import { Meter } from './call/frame-meter.js';
+import { Latency } from './call/latency.js';
+import { Attempt } from './call/reconnecting-call.js';
+import { Lens } from './camera/camera-controls.js';
+import { Camera, SIZES } from './camera/camera.js';
+import { openFilm } from './camera/file-source.js';
+import { Search } from './controls/class-search.js';
+import { Controls } from './controls/controls.js';
+import { States } from './page-state.js';
+import { Ambient } from './picture/ambient.js';
+import { Peek } from './picture/peek.js';
+import { Snapshot } from './picture/snapshot.js';
+import { Voice } from './status/announcer.js';
+import { Chip } from './status/quality-chip.js';
+import { Signs, stopped } from './status/status-badges.js';
+import { Gaze } from './welcome/idle-heatmap.js';
+import { showPhones } from './welcome/join-code.js';
+
+/** @typedef {import('../shared/protocol.js').Report} Report */
+/** @typedef {import('./camera/camera.js').Source} Source */
+/** @typedef {import('./page-state.js').State} State */
+
+/** A sign that is read twice a second is calm. */
+const CHIP_MS = 500;
+/** A server that sends neither a picture nor a report for so long is gone, or the way to it. */
+const SILENT_MS = 2500;
+const TOAST_MS = 6000;
+const TIP_MS = 7000;
+
+fillIn();
+const video = find('returned', HTMLVideoElement);
+const camera = find('camera', HTMLVideoElement);
+const start = find('start', HTMLButtonElement);
+const peeking = find('peek', HTMLButtonElement);
+const file = find('open-file', HTMLInputElement);
+const headline = find('headline', HTMLElement);
+const detail = find('detail', HTMLElement);
+const error = find('error', HTMLElement);
+const tip = find('tip', HTMLElement);
+const more = find('more', HTMLButtonElement);
+const settings = find('settings', HTMLElement);
+const share = find('share', HTMLButtonElement);
+
+/** @type {Attempt | null} */
+let current = null;
+/** @type {Report | null} */
+let report = null;
+/** The last folder that this call was recorded to. */
+let folder = '';
+let told = false;
+/** When the last picture or report came. */
+let heard = 0;
+/** @type {number | undefined} */
+let toast;
+
+const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
+const ambient = new Ambient(video, find('ambient', HTMLCanvasElement), find('last', HTMLCanvasElement));
+const awake = new Awake();
+const states = new States(show);
+const latency = new Latency();
+const chip = new Chip();
+const signs = new Signs();
+const voice = new Voice(find('said', HTMLElement));
+const meter = new Meter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
+const controls = new Controls((command) => current?.send(command));
+const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), hold);
+new Search((number) => { hold(number); openMore(false); }, complain);
+const lens = new Lens(async () => {
+  await current?.call?.replace();
+  peek.watch(current?.source?.track ?? null);
+}, complain);
+const peek = new Peek(peeking, camera, (on) => {
+  document.body.dataset.seen = on ? 'camera' : 'explained';
+  if (on) tipped();
+  tell();
+});
+const snapshot = new Snapshot(() => (peek.on ? camera : video), () => report?.labels[0] ?? '');
+
+const asked = new URLSearchParams(location.search);
+const codec = asked.get('codec') === 'vp8' ? 'vp8' : 'h264';
+const size = asked.get('size') === '720p' ? SIZES['720p'] : SIZES['480p'];
+start.addEventListener('click', () => begin('asking', () => Camera.open(size)));
+file.addEventListener('change', () => {
+  const chosen = file.files?.[0];
+  file.value = ''; // choosing the same file again is a change as well
+  if (chosen) begin('calling', () => openFilm(chosen));
+});
+find('stop', HTMLButtonElement).addEventListener('click', () => finish());
+find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
+find('save', HTMLButtonElement).addEventListener('click', () => said(async () => words.phone.saved(await snapshot.save())));
+share.addEventListener('click', () => said(async () => { await snapshot.share(); return ''; }));
+share.hidden = !Snapshot.canShare;
+settings.addEventListener('scroll', fade, { passive: true });
+new ResizeObserver(fade).observe(settings);
+more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
+find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
+find('panel', HTMLElement).addEventListener('click', tipped); // who has found the controls needs no tip
+window.addEventListener('pagehide', () => finish());
+// A phone turned in mid-stream turns its picture.
+video.addEventListener('resize', () => {
+  document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
+});
+setInterval(look, CHIP_MS);
+window.addEventListener('hashchange', () => { if (location.hash && !current) void enter(); });
+
+openMore(false);
+show('joining');
+void enter();
+
+/** Learns what this device is to the server: only one that joined gets the buttons. */
+async function enter() {
+  if (states.now !== 'joining') states.go('joining');
+  complain('');
+  try {
+    const { role, says } = await join();
+    const welcome = role === 'host' || role === 'phone';
+    find('help', HTMLElement).hidden = role === 'host';
+    if (role === 'host') await showPhones();
+    states.go(welcome ? 'idle' : 'outside');
+    if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
+    else if (!window.isSecureContext) complain(words.common.problems.insecure);
+  } catch (reason) {
+    if (states.now === 'joining') states.go('outside');
+    complain(Problem.of(reason).message);
+  }
+}
+
+/**
+ * Asks for pictures, calls, and waits for the first one to come back.
+ *
+ * @param {State} state
+ * @param {() => Promise<Source>} openSource
+ */
+function begin(state, openSource) {
+  if (current) return;
+  current = new Attempt(latency, codec, {
+    opened(source) {
+      if (states.now === 'asking') states.go('calling');
+      peek.watch(source.track);
+      lens.watch(source);
+    },
+    picture({ connection }, stream) {
+      video.srcObject = stream;
+      meter.watch(connection);
+      latency.watch(connection);
+    },
+    report: take,
+    refused(sentence) {
+      complain(sentence);
+      controls.refused();
+    },
+    interrupted(problem) {
+      complain('');
+      meter.stop();
+      latency.clear();
+      states.go('reconnecting');
+      detail.textContent = words.phone.again(problem.why);
+      return controls.wishes();
+    },
+    ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
+    failed: fail,
+  });
+  report = null;
+  folder = '';
+  labels.clear();
+  controls.clear();
+  signs.clear();
+  chip.clear();
+  complain('');
+  states.go(state);
+  void current.begin(openSource);
+}
+
+function firstPicture() {
+  if (states.now !== 'calling' && states.now !== 'reconnecting') return;
+  current?.settled();
+  heard = performance.now();
+  states.go('live');
+}
+
+/** @param {Report} newest */
+function take(newest) {
+  const before = report?.recording.state;
+  report = newest;
+  heard = performance.now();
+  latency.report(newest);
+  folder = newest.recording.folder || folder;
+  controls.show(newest);
+  labels.show(newest, controls.held);
+  voice.hear(newest);
+  signs.recording(newest.recording);
+  signs.evidence(controls.hide.on, evidenceOf(newest));
+  if (newest.recording.state === 'stopped' && before === 'on') complain(stopped(newest.recording));
+  if (pictured() && newest.frozen !== (states.now === 'frozen')) states.go(newest.frozen ? 'frozen' : 'live');
+}
+
+/** @param {number} number a class to hold or to free */
+function hold(number) {
+  controls.toggle(number);
+  labels.hurry();
+}
+
+/** Whether the explained picture is on the screen. */
+function pictured() {
+  return states.now === 'live' || states.now === 'frozen';
+}
+
+/** How good the picture is, or that there is none. */
+function look() {
+  if (!pictured()) return;
+  const silent = performance.now() - heard > SILENT_MS;
+  if (silent) {
+    chip.silent();
+    signs.doubt();
+    labels.doubt();
+  } else chip.show(report, meter.fps, latency.now);
+  const sentence = silent ? words.phone.badDay.silent : words.phone.states[states.now];
+  if (headline.textContent !== sentence) headline.textContent = sentence;
+}
+
+/** What is seen, where it is not simply the live picture. */
+function tell() {
+  signs.say(peek.on ? words.phone.peeking : states.now === 'frozen' ? words.phone.frozen : '');
+}
+
+/** What a tap on the picture does is said once. */
+function tipped() {
+  told = tip.hidden = true;
+}
+
+/** On a phone the settings take the place of the labels. @param {boolean} open */
+function openMore(open) {
+  more.setAttribute('aria-expanded', String(open));
+  document.body.dataset.more = String(open);
+  fade();
+}
+
+/** Settings that do not fit fade at their lower end: there is more below. */
+function fade() {
+  settings.dataset.below = String(settings.scrollHeight - settings.scrollTop - settings.clientHeight > 4);
+}
+
+/** Does it and says what came of it. @param {() => Promise<string>} task */
+async function said(task) {
+  try {
+    complain(await task(), true);
+  } catch (reason) {
+    complain(Problem.of(reason).message);
+  }
+}
+
+/**
+ * The person, the end of the file or the page's end ends the call.
+ *
+ * @param {string} problem a sentence to show with it
+ * @param {boolean} played whether a file came to its end
+ */
+function finish(problem = '', played = false) {
+  if (!current) return;
+  const wasLive = pictured() || states.now === 'reconnecting';
+  close();
+  states.go(wasLive || played ? 'ended' : 'idle');
+  if (played) headline.textContent = words.phone.fileDone;
+  if (folder) detail.textContent = words.phone.keptIn(folder);
+  complain(problem);
+}
+
+/** @param {Problem} problem */
+function fail(problem) {
+  const wasLive = states.now === 'reconnecting';
+  close();
+  if (problem.outside) states.go('outside');
+  else states.go(wasLive ? 'lost' : 'idle');
+  if (wasLive && problem.code) headline.textContent = words.phone.serverEnded;
+  if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
+  complain(problem.message);
+}
+
+function close() {
+  current?.close();
+  current = null;
+  video.srcObject = null;
+  peek.watch(null);
+  lens.watch(null);
+  meter.stop();
+  latency.clear();
+  voice.clear();
+  openMore(false);
+}
+
+/** @param {string} sentence shown until the next try, or for a few seconds over a picture @param {boolean} good news */
+function complain(sentence, good = false) {
+  clearTimeout(toast);
+  error.textContent = sentence;
+  error.hidden = !sentence;
+  error.classList.toggle('good', good);
+  if (sentence && pictured()) toast = setTimeout(() => complain(''), TOAST_MS);
+}
+
+/** @param {State} state */
+function show(state) {
+  document.body.dataset.state = state;
+  document.body.dataset.pictured = String(pictured());
+  headline.textContent = words.phone.states[state];
+  detail.textContent = words.phone.stateMore[state] ?? '';
+  find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended'
+    ? words.phone.startAgain : words.phone.start;
+  gaze.run(!pictured() && state !== 'reconnecting');
+  ambient.run(pictured());
+  awake.keep(pictured() || state === 'reconnecting');
+  peek.freeze(state === 'frozen');
+  tell();
+  if (pictured()) chip.show(report, meter.fps, latency.now);
+  else signs.clear();
+  if (state === 'live' && !told) setTimeout(tipped, TIP_MS);
+  tip.hidden = state !== 'live' || told;
+  // The button that was pressed is hidden now: the keyboard goes on at the next one.
+  if (state === 'live' && (document.activeElement ?? document.body) === document.body) {
+    peeking.focus({ preventScroll: true });
+  }
+  if (state === 'lost' || state === 'ended') start.focus({ preventScroll: true });
+}
+
+/** What the tests look at. */
+Object.defineProperty(window, 'whycam', {
+  value: Object.freeze({
+    get state() { return states.now; },
+    get report() { return report; },
+    get frames() { return meter.frames; },
+    get fps() { return meter.fps; },
+    get latency() { return latency.now; },
+    get connection() { return current?.call?.connection ?? null; },
+    get recording() { return current?.recording ?? ''; },
+    get awake() { return awake.lock !== null; },
+  }),
+});

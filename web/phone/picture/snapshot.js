@@ -1,0 +1,58 @@
+// @ts-check
+/** The picture on the screen as a file: saved here, or shared with another app. */
+
+import { words } from '../../shared/i18n.js';
+import { Problem } from '../../shared/user-error.js';
+
+const QUALITY = 0.92;
+
+export class Snapshot {
+  /** @param {() => HTMLVideoElement} seen which picture is on the screen @param {() => string} label the best class */
+  constructor(seen, label) {
+    this.seen = seen;
+    this.label = label;
+  }
+
+  /** Whether this browser shares pictures. */
+  static get canShare() {
+    const probe = new File([''], 'picture.jpg', { type: 'image/jpeg' });
+    return navigator.canShare?.({ files: [probe] }) ?? false;
+  }
+
+  /** @returns {Promise<string>} the file's name */
+  async save() {
+    const file = await this.#take();
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(file);
+    link.download = file.name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    return file.name;
+  }
+
+  async share() {
+    const file = await this.#take();
+    await navigator.share({ files: [file], title: this.label() })
+      .catch((error) => { if (error.name !== 'AbortError') throw error; }); // the person chose no app
+  }
+
+  /** @returns {Promise<File>} */
+  async #take() {
+    const video = this.seen();
+    const canvas = document.createElement('canvas');
+    canvas.width = video.videoWidth;
+    canvas.height = video.videoHeight;
+    canvas.getContext('2d')?.drawImage(video, 0, 0);
+    /** @type {Blob | null} */
+    const blob = await new Promise((resolve) => { canvas.toBlob(resolve, 'image/jpeg', QUALITY); });
+    if (!blob) throw new Problem(words.phone.problems.noPictureYet);
+    return new File([blob], `whycam ${[this.label(), moment()].filter(Boolean).join(' ')}.jpg`, { type: blob.type });
+  }
+}
+
+/** The clock on the wall, as a part of a file's name. */
+function moment() {
+  const now = new Date();
+  const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19).replace('T', ' ').replaceAll(':', '-');
+}

@@ -1,0 +1,31 @@
+// @ts-check
+/** Says the best class to a screen reader, no more often than can be listened to. */
+
+import { percent, words } from '../../shared/i18n.js';
+
+const BETWEEN_MS = 4000;
+
+export class Voice {
+  /** @param {HTMLElement} line a live region */
+  constructor(line) {
+    this.line = line;
+    this.said = -Infinity;
+    /** @type {number | undefined} */
+    this.last = undefined;
+  }
+
+  /** Of a call that is over nothing is said any more. */
+  clear() {
+    this.last = undefined;
+    this.line.textContent = '';
+  }
+
+  /** @param {import('../../shared/protocol.js').Report} report */
+  hear({ classes, labels, scores }) {
+    const now = performance.now();
+    if (!classes.length || classes[0] === this.last || now - this.said < BETWEEN_MS) return;
+    this.said = now;
+    [this.last] = classes;
+    this.line.textContent = words.phone.seen(labels[0], percent(scores[0]));
+  }
+}

@@ -1,0 +1,101 @@
+// @ts-check
+/** The chip that says how good the picture is; pressed, it tells more. On a bad day a sentence stands below it. */
+
+import { find } from '../../shared/dom.js';
+import { span } from '../../shared/format.js';
+import { words } from '../../shared/i18n.js';
+import { Quality } from './quality.js';
+import { stopped } from './status-badges.js';
+
+/** @typedef {import('../../shared/protocol.js').Report} Report */
+
+/** A heatmap older than this is seen to lag behind a hand that moves. */
+const LATE_MS = 200;
+
+export class Chip {
+  constructor() {
+    this.chip = find('chip', HTMLButtonElement);
+    this.details = find('details', HTMLElement);
+    this.quality = new Quality();
+    /** @type {() => void} fills the details with the newest numbers */
+    this.tell = () => {};
+    this.chip.addEventListener('click', () => this.#open(!!this.details.hidden));
+  }
+
+  clear() {
+    this.quality.clear();
+    this.#open(false);
+    this.details.replaceChildren();
+    this.show(null, 0, null);
+  }
+
+  /**
+   * @param {Report | null} report
+   * @param {number} fps
+   * @param {{ms: number, measured: boolean} | null} latency
+   */
+  show(report, fps, latency) {
+    const { phone } = words;
+    const state = report?.state ?? 'none';
+    const age = Math.round(report?.age_ms ?? 0);
+    const late = state === 'carried' && age > LATE_MS;
+    this.chip.dataset.quality = state === 'none' || state === 'stalled' ? state : late ? 'late' : 'good';
+    write('fps', phone.fps(Math.round(fps)));
+    write('latency', latency ? phone.latency(span(latency.ms), latency.measured) : '');
+    write('exactness', { exact: phone.exact, carried: phone.carried(span(age)), none: phone.noHeatmap, stalled: phone.stalled }[state]);
+    write('dropped', phone.dropped(report?.counts.dropped ?? 0));
+    const sentence = this.quality.look({ report, fps, latency: latency?.ms ?? null }, performance.now());
+    find('bad-day', HTMLElement).hidden = !sentence;
+    write('bad-day', sentence);
+    this.tell = () => { if (report) this.#tell(report, latency); };
+    if (!this.details.hidden) this.tell();
+  }
+
+  /** Nothing has come from the server for a while: what it said last is not so any more. */
+  silent() {
+    const { phone } = words;
+    this.chip.dataset.quality = 'stalled';
+    write('fps', phone.fps(0));
+    write('latency', '');
+    write('exactness', phone.noPicture);
+    write('dropped', '');
+    this.quality.clear();
+    find('bad-day', HTMLElement).hidden = false;
+    write('bad-day', phone.badDay.silent);
+  }
+
+  /** @param {boolean} open */
+  #open(open) {
+    this.details.hidden = !open;
+    this.chip.setAttribute('aria-expanded', String(open));
+    if (open) this.tell();
+  }
+
+  /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */
+  #tell({ model, times, counts, recording }, latency) {
+    const { details, framesOf, notRecording, latencyTold } = words.phone;
+    const facts = {
+      [details.model]: model,
+      [details.inference]: span(times.inference_ms),
+      [details.frame]: span(times.frame_ms),
+      [details.latency]: latency ? latencyTold(span(latency.ms), latency.measured) : '–',
+      [details.dropped]: framesOf(counts.dropped, counts.decoded),
+      [details.lost]: framesOf(counts.lost, counts.received),
+      [details.recording]: { on: recording.folder, off: notRecording, stopped: stopped(recording) }[recording.state],
+    };
+    this.details.replaceChildren(...Object.entries(facts).flatMap(([name, fact]) => [text('dt', name), text('dd', fact)]));
+  }
+}
+
+/** @param {string} id @param {string} sentence written only where they are new: some of these lines are live regions */
+function write(id, sentence) {
+  const element = find(id, HTMLElement);
+  if (element.textContent !== sentence) element.textContent = sentence;
+}
+
+/** @param {string} tag @param {string} content */
+function text(tag, content) {
+  const element = document.createElement(tag);
+  element.textContent = content;
+  return element;
+}

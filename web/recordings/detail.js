@@ -1,0 +1,291 @@
+// @ts-check
+/**
+ * One recording, opened: its films, the time line, and the heat drawn anew over the camera's film.
+ *
+ * A recording that still runs is watched live instead.
+ */
+
+import { find, made } from '../shared/dom.js';
+import { bytes, clock } from '../shared/format.js';
+import { percent, words } from '../shared/i18n.js';
+import { COLORMAPS, toggled } from '../shared/protocol.js';
+import { Problem } from '../shared/user-error.js';
+import { Viewer } from '../shared/whep.js';
+import { HELD } from './colormaps.js';
+import { Heat } from './heatmap.js';
+import { Player } from './player.js';
+import { course, fileOf, zipOf } from './recordings-api.js';
+import { Sidecar, UNTOLD } from './sidecar.js';
+import { Timeline } from './timeline.js';
+
+/** @typedef {import('./recordings-api.js').Recording} Recording */
+/** @typedef {import('./sidecar.js').Frame} Frame */
+/** @typedef {{colormap?: string, opacity?: number, own?: boolean}} Look `own`: full heat is each map's own maximum */
+
+const SIDECAR = 'predictions.jsonl';
+/** Numbers that change faster cannot be read. */
+const BETWEEN_MS = 120;
+
+export class Screening {
+  /** @param {(sentence: string) => void} complain */
+  constructor(complain) {
+    this.complain = complain;
+    /** @type {Recording | null} */
+    this.recording = null;
+    /** @type {Sidecar | null} */
+    this.sidecar = null;
+    /** @type {Viewer[]} */
+    this.viewers = [];
+    /** The classes whose heat is drawn; none: what was drawn then. @type {number[]} */
+    this.chosen = [];
+    /** What the person set; absent: as it was then. @type {Look} */
+    this.look = {};
+    this.counted = 0;
+
+    this.camera = find('camera', HTMLVideoElement);
+    this.explained = find('explained', HTMLVideoElement);
+    this.heat = new Heat(find('heat', HTMLCanvasElement));
+    this.play = find('play', HTMLButtonElement);
+    this.colormap = find('colormap', HTMLSelectElement);
+    this.opacity = find('opacity', HTMLInputElement);
+    this.classes = find('classes', HTMLElement);
+    this.timeline = new Timeline(find('timeline', HTMLElement), (time) => this.player.seek(time));
+    this.player = new Player(this.camera, this.explained, {
+      moved: () => this.#moved(),
+      changed: () => this.#changed(),
+      unplayable: (film) => complain(words.shelf.unplayable(film)),
+    });
+
+    this.play.addEventListener('click', () => this.toggle());
+    find('rate', HTMLSelectElement).addEventListener('change', ({ target }) => (
+      this.player.hurry(Number(/** @type {HTMLSelectElement} */ (target).value))
+    ));
+    this.colormap.append(...COLORMAPS.map((name) => new Option(words.common.colormaps[name], name)));
+    this.colormap.addEventListener('change', () => this.#set({ colormap: this.colormap.value }));
+    this.opacity.addEventListener('input', () => this.#set({ opacity: Number(this.opacity.value) }));
+    this.own = find('own', HTMLInputElement);
+    this.own.addEventListener('change', () => this.#set({ own: this.own.checked }));
+    find('scale', HTMLElement).append(...[1, 0.5, 0].map((score) => made('span', '', percent(score))));
+    find('as-then', HTMLButtonElement).addEventListener('click', () => {
+      this.look = {};
+      this.#choose([]);
+    });
+  }
+
+  /** @param {Recording} recording */
+  open(recording) {
+    this.close();
+    this.recording = recording;
+    const live = recording.live !== null;
+    document.body.dataset.live = String(live);
+    this.#files(recording);
+    find('live-link', HTMLAnchorElement).href = `/watch#${recording.live ?? ''}`;
+    if (live) return this.#watch(/** @type {string} */ (recording.live));
+    this.player.open(recording.segments, (name) => fileOf(recording.id, name));
+    this.timeline.show({ times: [], classes: [] }, this.player.seconds);
+    if (!recording.segments.length) this.complain(words.shelf.noFilm);
+    if (recording.files.some(({ name }) => name === SIDECAR)) {
+      this.#read(recording);
+      void this.#course(recording);
+    } else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
+    this.#moved();
+  }
+
+  close() {
+    this.recording = null;
+    this.player.close();
+    this.sidecar?.close();
+    this.sidecar = null;
+    this.viewers.forEach((viewer) => viewer.close());
+    this.viewers = [];
+    this.camera.srcObject = this.explained.srcObject = null;
+    this.chosen = [];
+    this.look = {};
+    this.timeline.time = 0;
+    this.classes.replaceChildren();
+    this.heat.clear();
+    find('heat-says', HTMLElement).replaceChildren();
+    find('heat-says', HTMLElement).dataset.text = '';
+  }
+
+  toggle() {
+    if (this.player.playing) this.player.pause();
+    else this.player.play();
+  }
+
+  /** @param {number} seconds */
+  move(seconds) {
+    this.player.seek(this.player.time + seconds);
+  }
+
+  /** To the next explained frame, or the one before. @param {1 | -1} way */
+  step(way) {
+    this.player.pause();
+    const { before, after } = this.sidecar?.around(this.player.time) ?? { before: null, after: null };
+    const time = way > 0 ? after : before;
+    if (time !== null) this.player.seek(time + 0.001); // a film's own time stamps are rounded
+  }
+
+  /** @param {string} session */
+  #watch(session) {
+    for (const [film, stream] of /** @type {[HTMLVideoElement, 'camera' | 'explained'][]} */ ([
+      [this.camera, 'camera'], [this.explained, 'explained'],
+    ])) {
+      film.autoplay = true;
+      const viewer = new Viewer(film, session, stream, {
+        report: () => {},
+        seen: () => this.complain(''),
+        over: () => {}, // the recording is looked at again soon, and is finished then
+      });
+      this.viewers.push(viewer);
+      viewer.open().catch((error) => this.complain(Problem.of(error).message));
+    }
+  }
+
+  /** @param {Recording} recording */
+  async #course(recording) {
+    try {
+      const found = await course(recording.id);
+      if (this.recording !== recording) return;
+      this.timeline.show(found, this.player.seconds);
+      this.classes.replaceChildren(...found.classes.map(({ class: number, label }, i) => {
+        const button = made('button', `class tint-${i}`);
+        button.type = 'button';
+        button.dataset.class = String(number);
+        button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'tag', words.common.held), made('span', 'score'));
+        button.addEventListener('click', () => this.#choose(toggled(this.chosen, number)));
+        const item = made('li', '');
+        item.append(button);
+        return item;
+      }));
+      this.#choose(this.chosen);
+    } catch (error) {
+      if (this.recording === recording) this.complain(Problem.of(error).message);
+    }
+  }
+
+  /** @param {Recording} recording */
+  #read(recording) {
+    this.sidecar = new Sidecar(fileOf(recording.id, SIDECAR), {
+      grown: () => this.#draw(),
+      failed: (why) => this.complain(words.shelf.sidecarDamaged(why)),
+    });
+  }
+
+  /** @param {Look} look */
+  #set(look) {
+    Object.assign(this.look, look);
+    this.#draw();
+  }
+
+  /** @param {number[]} chosen two have a colour each, as live */
+  #choose(chosen) {
+    this.chosen = chosen;
+    for (const button of this.classes.querySelectorAll('button')) {
+      const place = chosen.indexOf(Number(button.dataset.class));
+      button.setAttribute('aria-pressed', String(place >= 0));
+      button.dataset.held = (chosen.length > 1 && ['first', 'second'][place]) || '';
+    }
+    this.timeline.mark(chosen);
+    this.#draw();
+  }
+
+  #changed() {
+    const { playing, segment } = this.player;
+    this.play.setAttribute('aria-label', playing ? words.shelf.pause : words.shelf.play);
+    this.play.dataset.playing = String(playing);
+    find('camera-film', HTMLElement).hidden = segment?.camera === null;
+    find('explained-film', HTMLElement).hidden = segment?.explained === null;
+    find('films', HTMLElement).dataset.upright = String(Boolean(segment && segment.size[1] > segment.size[0]));
+  }
+
+  #moved() {
+    this.#draw();
+    const now = performance.now();
+    if (this.player.playing && now - this.counted < BETWEEN_MS) return;
+    this.counted = now;
+    const { time, seconds } = this.player;
+    const frame = this.sidecar?.at(time);
+    const best = frame?.maps[0];
+    this.timeline.at(time, best ? { label: this.sidecar?.labels.get(best.class) ?? '', score: best.score } : null);
+    find('clock', HTMLElement).textContent = `${clock(time)} / ${clock(seconds)}`;
+    this.timeline.scores().forEach(({ class: number, score }, i) => {
+      // The chart has 600 moments, the sidecar every frame, but only of the classes that were among its best.
+      const known = frame ? frame.maps.find((map) => map.class === number)?.score ?? null : score;
+      const text = this.classes.children[i]?.querySelector('.score');
+      if (text) text.textContent = known === null ? '–' : percent(known);
+    });
+  }
+
+  /** The heat of the frame on the screen. */
+  #draw() {
+    const { segment } = this.player;
+    const frame = this.sidecar?.at(this.player.frameTime) ?? null;
+    this.#says(frame);
+    const look = this.#showLook(frame);
+    if (!segment || !frame || !this.sidecar) return this.heat.clear();
+    const [width, height] = segment.size;
+    this.heat.draw(this.#maps(frame), look, { width, height }, this.sidecar.fit);
+  }
+
+  /** What the person set, for the rest what was set then. @param {Frame | null} frame */
+  #showLook(frame) {
+    const look = { ...(frame?.settings ?? UNTOLD), ...this.look };
+    if (this.colormap.value !== look.colormap) this.colormap.value = look.colormap;
+    if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
+    this.own.checked = this.look.own ?? false;
+    document.body.dataset.colormap = look.colormap;
+    find('as-then', HTMLButtonElement).disabled = !this.chosen.length && !Object.keys(this.look).length;
+    return { colormap: look.colormap, opacity: look.opacity };
+  }
+
+  /** @param {Frame} frame */
+  #maps({ maps, settings }) {
+    const wanted = this.chosen.length ? this.chosen : settings.hold;
+    const found = wanted.flatMap((number) => maps.find((map) => map.class === number) ?? []);
+    const shown = found.length || this.chosen.length ? found : maps.slice(0, 1);
+    return this.look.own ? shown.map((map) => ({ ...map, scale: 1 })) : shown;
+  }
+
+  /** What is drawn, or why nothing is. @param {Frame | null} frame */
+  #says(frame) {
+    const says = find('heat-says', HTMLElement);
+    const { sidecar } = this;
+    if (!sidecar) return;
+    const drawn = frame ? this.#maps(frame) : [];
+    const missing = frame ? this.chosen.filter((number) => !drawn.some((map) => map.class === number)) : [];
+    const lines = [
+      ...drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`),
+      ...missing.map((number) => words.shelf.notKept(sidecar.labels.get(number) ?? '')),
+    ];
+    if (!frame) lines.push(sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames));
+    else if (!lines.length) lines.push(words.shelf.noneYet);
+    const text = lines.join('\n');
+    if (says.dataset.text === text) return;
+    says.dataset.text = text;
+    says.replaceChildren(...lines.map((one, place) => {
+      const held = drawn.length > 1 && place < drawn.length;
+      const part = made('span', held ? 'held' : '', one);
+      if (held) part.style.setProperty('--held', HELD[place]);
+      return part;
+    }));
+  }
+
+  /** @param {Recording} recording */
+  #files(recording) {
+    const list = find('files', HTMLElement);
+    const link = (/** @type {string} */ name, /** @type {string} */ href, /** @type {number} */ size) => {
+      const item = made('li', '');
+      const anchor = made('a', '');
+      anchor.href = href;
+      anchor.download = '';
+      anchor.append(made('span', 'name', name), made('span', 'size', bytes(size)));
+      item.append(anchor);
+      return item;
+    };
+    list.replaceChildren(
+      link(words.shelf.all, zipOf(recording.id), recording.bytes),
+      ...recording.files.map(({ name, bytes: size }) => link(name, `${fileOf(recording.id, name)}?download=1`, size)),
+    );
+  }
+}

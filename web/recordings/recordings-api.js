@@ -1,0 +1,88 @@
+// @ts-check
+/** What the server says of recordings (docs/api.md), and where their files are. */
+
+import { words } from '../shared/i18n.js';
+import { Problem } from '../shared/user-error.js';
+
+/**
+ * @typedef {object} Segment of both films, between two changes of their size
+ * @property {string | null} camera
+ * @property {string | null} explained
+ * @property {number} begins s, on the recording's clock
+ * @property {number} seconds
+ * @property {[number, number]} size
+ *
+ * @typedef {object} Recording
+ * @property {string} id the folder's name
+ * @property {string} session the same for the parts of one session
+ * @property {string} began ISO 8601
+ * @property {number} seconds
+ * @property {'recording' | 'finished' | 'cut off'} state
+ * @property {string | null} live the session that can be watched
+ * @property {string} model empty where it is not known
+ * @property {string} reason why it stopped before its session did, or empty
+ * @property {string | null} code of the reason
+ * @property {{label: string, share: number}[]} labels share of the frames in which each was the best
+ * @property {number} bytes
+ * @property {Segment[]} segments
+ * @property {{name: string, bytes: number}[]} files
+ * @property {number[]} pictures times of key frames
+ *
+ * @typedef {object} Course of the probabilities through a recording
+ * @property {number[]} times s
+ * @property {{class: number, label: string, scores: (number | null)[]}[]} classes null where a class was not among those
+ *   that the sidecar names of the frame
+ */
+
+/** @returns {Promise<Recording[]>} newest first */
+export async function recordings() {
+  return (await ask('/api/recordings')).json();
+}
+
+/** @param {string} id @returns {Promise<Recording>} */
+export async function recording(id) {
+  return (await ask(pathOf(id))).json();
+}
+
+/** @param {string} id @returns {Promise<Course>} */
+export async function course(id) {
+  return (await ask(`${pathOf(id)}/timeline`)).json();
+}
+
+/** Sets a recording aside; for ten minutes it can be had back. @param {string} id */
+export async function remove(id) {
+  await ask(pathOf(id), { method: 'DELETE' });
+}
+
+/** @param {string} id */
+export async function restore(id) {
+  await ask(`${pathOf(id)}/restore`, { method: 'POST' });
+}
+
+/** @param {string} id @param {string} name */
+export function fileOf(id, name) {
+  return `${pathOf(id)}/files/${encodeURIComponent(name)}`;
+}
+
+/** @param {string} id @param {number} seconds */
+export function pictureOf(id, seconds) {
+  return `${pathOf(id)}/pictures/${seconds}.jpg`;
+}
+
+/** @param {string} id */
+export function zipOf(id) {
+  return `${pathOf(id)}.zip`;
+}
+
+/** @param {string} id */
+function pathOf(id) {
+  return `/api/recordings/${encodeURIComponent(id)}`;
+}
+
+/** @param {string} path @param {RequestInit} [options] */
+async function ask(path, options) {
+  const response = await fetch(path, options)
+    .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
+  if (!response.ok) throw Problem.answered('recordings', response.status, await response.text());
+  return response;
+}

@@ -1,0 +1,224 @@
+// @ts-check
+/**
+ * The five best classes as bars; a held one that left the five takes the last row.
+ *
+ * The rows stay where they are; classes move between them, calmly: at most once a second, and not under a mouse that
+ * moves over the list, as long as the best class is in it; the best is always first, the others change places only where
+ * the difference can be seen. Numbers change more often, and each is one that the model gave: of a class that left the
+ * five nothing is known, and nothing is said. In a numbered list numbers wait for the order rather than contradict it.
+ * A press holds the class that its person saw: the one that stood there a moment before.
+ */
+
+import { percent, words } from './i18n.js';
+
+/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {{class: number, label: string, score: number | null, held: Place, explained: boolean}} Answer */
+/** Which of the held classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
+
+const ROWS = 5;
+/** Numbers that change faster cannot be read, in a hand and from far. */
+const BETWEEN_MS = 120;
+const BETWEEN_FAR_MS = 300;
+/** A class overtakes its neighbour in the list when it is this much more probable. */
+const OVERTAKES = 1.15;
+/** A name that changes faster cannot be tapped. */
+const BETWEEN_MOVES_MS = 1000;
+/** A mouse that was left lying on the list is not pointing at it. */
+const POINTS_MS = 3000;
+/** From seeing a name to the finger on the glass. */
+const REACTION_MS = 300;
+/** A finger that never comes up again does not stop the list for ever. */
+const LONGEST_PRESS_MS = 1500;
+
+export class Labels {
+  /**
+   * @param {HTMLElement} list
+   * @param {HTMLElement} hint the line below it
+   * @param {(classNumber: number) => void} pressed
+   * @param {boolean} ranked for a wall: the rows are numbered, so their order is that of the numbers that stand in them
+   */
+  constructor(list, hint, pressed, ranked = false) {
+    this.list = list;
+    this.overtakes = ranked ? 1 : OVERTAKES;
+    this.between = ranked ? BETWEEN_FAR_MS : BETWEEN_MS;
+    this.ranked = ranked;
+    this.hint = hint;
+    /** @type {number[]} */
+    this.order = [];
+    this.drawn = this.moved = 0;
+    this.pressedAt = -Infinity;
+    this.rows = Array.from({ length: ROWS }, () => new Row(pressed));
+    list.append(...this.rows.map(({ item }) => item));
+    this.pointedAt = -Infinity;
+    for (const event of /** @type {const} */ (['pointerenter', 'pointermove'])) {
+      list.addEventListener(event, ({ pointerType }) => { if (pointerType === 'mouse') this.pointedAt = performance.now(); });
+    }
+    list.addEventListener('pointerleave', () => { this.pointedAt = -Infinity; });
+    list.addEventListener('pointerdown', () => { this.pressedAt = performance.now(); });
+    for (const event of ['pointerup', 'pointercancel']) {
+      // after the click that follows
+      window.addEventListener(event, () => setTimeout(() => { this.pressedAt = -Infinity; }));
+    }
+    this.clear();
+  }
+
+  /** Five empty rows, so that the layout stands before the first report. */
+  clear() {
+    this.order = [];
+    this.drawn = this.moved = 0;
+    this.rows.forEach((row) => row.show(null));
+  }
+
+  /** Nothing is known of now: the names stay, with no numbers. */
+  doubt() {
+    this.rows.forEach((row) => row.show(row.answer && { ...row.answer, score: null, explained: false }));
+  }
+
+  /**
+   * @param {Report} report
+   * @param {number[]} held the classes held now, which a report confirms a little later
+   * @returns {boolean} whether the rows tell of this report
+   */
+  show(report, held) {
+    const now = performance.now();
+    if (now - this.drawn < this.between || now - this.pressedAt < LONGEST_PRESS_MS) return false;
+    this.drawn = now;
+    const hint = held.length ? words.phone.hintHeld : words.phone.hint;
+    if (this.hint.textContent !== hint) this.hint.textContent = hint;
+    const answers = answersOf(report, held);
+    const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
+    const complete = this.order.length === ROWS && held.every((number) => this.order.includes(number));
+    const pointed = now - this.pointedAt < POINTS_MS;
+    const stays = complete && known && (pointed || now - this.moved < BETWEEN_MOVES_MS);
+    if (stays && this.ranked && !pointed && !descend(this.order.map((number) => answers.get(number)?.score ?? 0))) return false;
+    if (!stays) {
+      this.moved = now;
+      this.order = calmOrder(this.order, chosen(report, answers, held), this.overtakes);
+    }
+    this.rows.forEach((row, i) => {
+      const answer = answers.get(this.order[i]);
+      const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
+      row.show(answer ?? (former && { ...former, score: null, held: '', explained: false }));
+    });
+    return true;
+  }
+
+  /** The next report is drawn at once: the person has just changed something. */
+  hurry() {
+    this.drawn = 0;
+  }
+}
+
+/**
+ * @param {Report} report
+ * @param {number[]} held
+ * @returns {Map<number, Answer>} all classes that the report tells of, best first
+ */
+function answersOf(report, held) {
+  const explained = held.length ? held : report.classes.slice(0, 1);
+  /** @type {Place[]} */
+  const places = held.length > 1 ? ['first', 'second'] : ['only'];
+  /** @param {number} number @param {string} label @param {number} score @returns {Answer} */
+  const answer = (number, label, score) => ({
+    class: number, label, score, held: places[held.indexOf(number)] ?? '', explained: explained.includes(number),
+  });
+  const answers = new Map(report.classes.map((number, i) => [number, answer(number, report.labels[i], report.scores[i])]));
+  for (const one of report.held) {
+    if (!answers.has(one.class)) answers.set(one.class, answer(one.class, one.label, one.score));
+  }
+  return answers;
+}
+
+/**
+ * @param {Report} report
+ * @param {Map<number, Answer>} answers
+ * @param {number[]} held
+ * @returns {Answer[]} those that get a row: the held ones and the best of the others, best first
+ */
+function chosen(report, answers, held) {
+  const sure = held.filter((number) => answers.has(number));
+  const others = report.classes.filter((number) => !held.includes(number)).slice(0, ROWS - sure.length);
+  return [...answers.values()].filter((answer) => sure.includes(answer.class) || others.includes(answer.class));
+}
+
+/** One line of the list: a button with the name, the probability and its bar. */
+class Row {
+  /** @param {(classNumber: number) => void} pressed */
+  constructor(pressed) {
+    this.item = document.createElement('li');
+    this.button = this.item.appendChild(document.createElement('button'));
+    this.button.type = 'button';
+    this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
+      this.bar = part('bar'));
+    this.tag.textContent = words.common.held;
+    /** @type {Answer | null} */
+    this.answer = null;
+    /** @type {Answer | null} the one that stood here before, and until when */
+    this.former = null;
+    this.changed = -Infinity;
+
+    /** @type {number | undefined} the class that the finger or the key meant when it went down */
+    let meant;
+    this.button.addEventListener('pointerdown', () => {
+      const tooNew = performance.now() - this.changed < REACTION_MS && this.former;
+      meant = (tooNew || this.answer)?.class;
+    });
+    this.button.addEventListener('keydown', () => { meant = this.answer?.class; });
+    this.button.addEventListener('click', () => {
+      const number = meant ?? this.answer?.class;
+      meant = undefined;
+      if (number !== undefined) pressed(number);
+    });
+  }
+
+  /** @param {Answer | null} answer */
+  show(answer) {
+    if (answer?.class !== this.answer?.class) {
+      this.former = this.answer;
+      this.changed = performance.now();
+    }
+    this.answer = answer;
+    this.button.disabled = !answer;
+    this.item.dataset.class = answer ? String(answer.class) : '';
+    this.item.dataset.held = answer?.held ?? '';
+    this.item.dataset.explained = String(answer?.explained ?? false);
+    this.button.setAttribute('aria-pressed', String(!!answer?.held));
+    this.name.textContent = answer?.label ?? '';
+    this.score.textContent = answer ? (answer.score === null ? '–' : percent(answer.score)) : '';
+    this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
+  }
+}
+
+/** @param {number[]} scores */
+function descend(scores) {
+  return scores.every((score, i) => i === 0 || score <= scores[i - 1]);
+}
+
+/** @param {string} name */
+function part(name) {
+  const span = document.createElement('span');
+  span.className = name;
+  return span;
+}
+
+/**
+ * The classes in the order of the rows: best first, the others as near to where they stood as their scores allow.
+ *
+ * @param {number[]} before
+ * @param {Answer[]} answers best first
+ * @param {number} overtakes by which factor one has to be more probable to change places
+ */
+function calmOrder(before, answers, overtakes) {
+  const score = new Map(answers.map((answer) => [answer.class, answer.score]));
+  const [best, ...rest] = answers.map((answer) => answer.class);
+  if (best === undefined) return [];
+  const others = before.filter((number) => number !== best && score.has(number));
+  others.push(...rest.filter((number) => !others.includes(number)));
+  const scoreOf = (/** @type {number} */ number) => score.get(number) ?? 0;
+  for (let end = others.length - 1; end > 0; end--) {
+    for (let i = 0; i < end; i++) {
+      if (scoreOf(others[i + 1]) > scoreOf(others[i]) * overtakes) [others[i], others[i + 1]] = [others[i + 1], others[i]];
+    }
+  }
+  return [best, ...others];
+}

@@ -1,0 +1,281 @@
+// @ts-check
+/** Wires the projector's page: who this is, what is live, and the keys. */
+
+import { find } from '../shared/dom.js';
+import { fillIn, words, write } from '../shared/i18n.js';
+import { invitation, joinOnce } from '../shared/join.js';
+import { toggled } from '../shared/protocol.js';
+import { Keys } from '../shared/shortcuts.js';
+import { Problem } from '../shared/user-error.js';
+import { Awake } from '../shared/wake-lock.js';
+import { restWhenStill } from './hide-when-idle.js';
+import { command, sessions } from './sessions-api.js';
+import { Wall } from './wall.js';
+
+/** @typedef {import('../shared/protocol.js').Command} Command */
+/** @typedef {import('./tile.js').Tile} Tile */
+
+/**
+ *   joining -> outside | empty <-> live
+ *
+ * @typedef {'joining' | 'outside' | 'empty' | 'live'} State
+ */
+
+/** A phone that starts is on the wall within this and the time of a handshake. */
+const LOOK_MS = 1500;
+/** A session that ends is often followed by the same phone's next one. */
+const EMPTY_AFTER_MS = 2500;
+const NOTE_MS = 5000;
+
+fillIn();
+document.title = words.wall.title;
+const help = find('help', HTMLDialogElement);
+
+/** @type {State} */
+let state = 'joining';
+let host = false;
+/** Whether there is a code to scan. */
+let code = false;
+let lastLive = -Infinity;
+/** @type {number | undefined} */
+let noteTimer;
+
+const awake = new Awake();
+const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => hold(tile, classNumber), () => {
+  note('');
+  showControls();
+});
+restWhenStill(document.body);
+
+/** What each key and its button do, in the order of the help. @type {[string, string, () => void][]} */
+const actions = [
+  ['s', 'side', () => wall.pair(!wall.sideBySide)],
+  ['f', 'freeze', () => change(({ report }) => ({ freeze: !report?.frozen }))],
+  ['e', 'hide', () => change(({ report }) => ({ hide: !report?.view.hide }))],
+  ['q', 'qr', () => showCode(document.body.dataset.code !== 'shown')],
+  ['w', 'full', () => void fullScreen()],
+  ['h', 'keys', () => toggleHelp()],
+];
+for (const [, id, action] of actions) find(id, HTMLButtonElement).addEventListener('click', action);
+find('all', HTMLButtonElement).addEventListener('click', () => wall.enlarge(''));
+
+const keys = new Keys({
+  ...Object.fromEntries(actions.map(([key, , action]) => [key, () => { if (!help.open || key === 'h') action(); }])),
+  ...Object.fromEntries([1, 2, 3, 4, 5].map((place) => [String(place), () => holdPlace(place - 1)])),
+  0: () => change(() => ({ hold: [] })),
+  '?': () => toggleHelp(),
+  Escape: () => { if (!help.open) wall.enlarge(''); else help.close(); },
+  ArrowRight: () => wall.turn(1),
+  ArrowLeft: () => wall.turn(-1),
+});
+const keysOn = find('keys-on', HTMLInputElement);
+keysOn.checked = keys.on;
+keysOn.addEventListener('change', () => keys.switch(keysOn.checked));
+
+window.addEventListener('hashchange', () => { if (state === 'outside') void enter(); else wall.enlarge(location.hash.slice(1)); });
+window.addEventListener('pagehide', () => wall.update([]));
+fillHelp();
+void enter();
+
+/** Learns what this device is to the server. A code in the address belongs to a stranger, else it names a session. */
+async function enter() {
+  try {
+    const { role, says } = await joinOnce();
+    if (!role) return refuse(says);
+    if (role === 'phone') return refuse(words.wall.phonesSend);
+    host = role === 'host';
+    wall.wanted = location.hash.slice(1);
+    if (host) await showInvitation();
+    else showWaiting();
+    complain('');
+    void look();
+  } catch (reason) {
+    refuse(Problem.of(reason).message);
+    setTimeout(() => void enter(), LOOK_MS);
+  }
+}
+
+/** Looks what is live, again and again. */
+async function look() {
+  for (;;) {
+    try {
+      const live = await sessions();
+      document.body.dataset.server = 'here';
+      complain('');
+      if (live.length) lastLive = performance.now();
+      wall.update(live);
+      if (live.length) become('live');
+      else if (performance.now() - lastLive > EMPTY_AFTER_MS) become('empty');
+    } catch (reason) {
+      if (reason instanceof Problem && !reason.passes) return refuse(reason.message);
+      document.body.dataset.server = 'gone';
+      complain(words.wall.serverGone);
+    }
+    await new Promise((resolve) => { setTimeout(resolve, LOOK_MS); });
+    if (document.hidden) await new Promise((resolve) => { document.addEventListener('visibilitychange', resolve, { once: true }); });
+  }
+}
+
+/** @param {Tile} tile @param {number} classNumber */
+function hold(tile, classNumber) {
+  void send(tile, { hold: toggled(tile.report?.view.hold ?? [], classNumber) });
+}
+
+/** @param {number} place */
+function holdPlace(place) {
+  if (help.open) return;
+  const tile = meant();
+  const classNumber = tile?.classAt(place);
+  if (tile && classNumber !== undefined) hold(tile, classNumber);
+}
+
+/** @param {(tile: Tile) => Command} wish */
+function change(wish) {
+  if (help.open) return;
+  const tile = meant();
+  if (tile) void send(tile, wish(tile));
+}
+
+/** @returns {Tile | null} the one that a key is for; says why there is none */
+function meant() {
+  if (!wall.tiles.length) return null;
+  const tile = wall.meant;
+  if (!tile) note(words.wall.whichOne);
+  return tile;
+}
+
+/** @param {Tile} tile @param {Command} wish */
+async function send(tile, wish) {
+  if (!host) return note(words.wall.onlyHost);
+  try {
+    await command(tile.session.id, wish);
+    tile.labels.hurry();
+  } catch (reason) {
+    note(Problem.of(reason).message);
+  }
+}
+
+async function fullScreen() {
+  try {
+    if (document.fullscreenElement) await document.exitFullscreen();
+    else await document.documentElement.requestFullscreen();
+  } catch {
+    note(words.wall.noFullScreen);
+  }
+}
+
+async function showInvitation() {
+  const { urls, lan } = await invitation();
+  code = urls.length > 0;
+  for (const picture of document.querySelectorAll('img.code')) {
+    if (code) picture.setAttribute('src', '/api/join.svg');
+    /** @type {HTMLElement} */ (picture).hidden = !code;
+  }
+  find('empty-headline', HTMLElement).textContent = code ? words.wall.scan : words.wall.nobody;
+  write(find('empty-how', HTMLElement), code ? words.wall.scanHow : lan ? words.phone.noNetwork : words.phone.noLan);
+  // The token belongs to the picture; without it an address can be shown, and read aloud.
+  find('empty-address', HTMLElement).textContent = urls.map((url) => url.split('#')[0]).join('  ');
+  find('qr', HTMLElement).hidden = !code;
+  showCode(code);
+}
+
+function showWaiting() {
+  find('empty-headline', HTMLElement).textContent = words.wall.nobody;
+  find('empty-how', HTMLElement).textContent = words.wall.nobodyHow;
+  find('empty', HTMLElement).querySelector('.elsewhere')?.remove();
+}
+
+/** @param {boolean} shown the code in the corner */
+function showCode(shown) {
+  document.body.dataset.code = code ? (shown ? 'shown' : 'away') : 'none';
+  showControls();
+}
+
+function showControls() {
+  const tile = wall.large;
+  const report = tile?.report;
+  press('side', wall.sideBySide);
+  press('freeze', Boolean(report?.frozen));
+  press('hide', Boolean(report?.view.hide));
+  press('qr', document.body.dataset.code === 'shown');
+  find('all', HTMLElement).hidden = !(tile && wall.tiles.length > 1);
+  find('corner', HTMLElement).hidden = !(state === 'live' && document.body.dataset.code === 'shown');
+  for (const id of ['freeze', 'hide']) find(id, HTMLElement).setAttribute('aria-disabled', String(!host));
+}
+
+/** @param {string} id @param {boolean} on */
+function press(id, on) {
+  find(id, HTMLElement).setAttribute('aria-pressed', String(on));
+}
+
+function toggleHelp() {
+  if (help.open) return help.close();
+  find('help-viewer', HTMLElement).hidden = host;
+  find('help-viewer', HTMLElement).textContent = words.wall.onlyHost;
+  help.showModal();
+  help.scrollTop = 0; // the button that has the keyboard now is at its end
+}
+
+function fillHelp() {
+  const list = find('help-keys', HTMLElement);
+  for (const [key, text] of words.wall.helpKeys) {
+    const row = document.createElement('div');
+    const term = document.createElement('dt');
+    term.append(...key.split(' ').map((one) => {
+      if (one === '…') return ' … ';
+      const cap = document.createElement('kbd');
+      cap.textContent = one;
+      return cap;
+    }));
+    const meaning = document.createElement('dd');
+    meaning.textContent = text;
+    row.append(term, meaning);
+    list.append(row);
+  }
+}
+
+/** @param {State} next */
+function become(next) {
+  state = next;
+  document.body.dataset.state = next;
+  find('empty', HTMLElement).hidden = next !== 'empty';
+  awake.keep(next === 'live' || next === 'empty');
+  showControls();
+}
+
+/** @param {string} text */
+function refuse(text) {
+  wall.update([]);
+  become('outside');
+  complain(text);
+}
+
+/** @param {string} text stays until something else is so */
+function complain(text) {
+  const error = find('error', HTMLElement);
+  if (error.textContent !== text) error.textContent = text;
+  error.hidden = !text;
+}
+
+/** @param {string} text shown for a few seconds */
+function note(text) {
+  const place = find('note', HTMLElement);
+  place.textContent = text;
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(() => { place.textContent = ''; }, NOTE_MS);
+}
+
+// Reports come with each frame; buttons that follow them need not.
+setInterval(() => {
+  wall.tiles.forEach((tile) => tile.look());
+  showControls();
+}, 250);
+
+/** What the tests look at. */
+Object.defineProperty(window, 'whycam', {
+  value: Object.freeze({
+    get state() { return state; },
+    get tiles() { return wall.tiles.map(({ session, report, explained }) => ({ id: session.id, report, state: explained.state })); },
+    get large() { return wall.large?.session.id ?? null; },
+  }),
+});

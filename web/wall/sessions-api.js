@@ -1,0 +1,36 @@
+// @ts-check
+/** What is live: the list of sessions, and commands to one of them. */
+
+import { words } from '../shared/i18n.js';
+import { Problem } from '../shared/user-error.js';
+
+/** @typedef {import('../shared/protocol.js').Command} Command */
+
+/**
+ * @typedef {object} Session
+ * @property {string} id
+ * @property {[number, number] | null} size of its picture, null before the first
+ * @property {{state: 'on' | 'off' | 'stopped'}} recording
+ */
+
+/** @returns {Promise<Session[]>} the oldest first */
+export async function sessions() {
+  return (await ask('/api/sessions')).json();
+}
+
+/** @param {string} id @param {Command} change of the session's view, for all who watch it */
+export async function command(id, change) {
+  await ask(`/api/sessions/${encodeURIComponent(id)}/command`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify(change),
+  });
+}
+
+/** @param {string} path @param {RequestInit} [options] */
+async function ask(path, options) {
+  const response = await fetch(path, options)
+    .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
+  if (!response.ok) throw Problem.answered('command', response.status, await response.text());
+  return response;
+}

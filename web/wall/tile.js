@@ -1,0 +1,207 @@
+// @ts-check
+/**
+ * One session on the wall: its explained picture, on wish the camera's beside it, and what the network says.
+ *
+ * It keeps its connections: one that breaks off is made again until the wall takes the tile away.
+ */
+
+import { made } from '../shared/dom.js';
+import { evidenceOf } from '../shared/evidence.js';
+import { span } from '../shared/format.js';
+import { percent, words } from '../shared/i18n.js';
+import { Labels } from '../shared/labels.js';
+import { placing } from './grid.js';
+import { Screen } from './stream-video.js';
+
+/** @typedef {import('../shared/protocol.js').Report} Report */
+/** @typedef {import('./sessions-api.js').Session} Session */
+
+/** A heatmap older than this is seen to lag behind a hand that moves. */
+const LATE_MS = 200;
+/** What was said of a picture longer ago than this is not said of what is so now. */
+const SILENT_MS = 2500;
+const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
+
+export class Tile {
+  /**
+   * @param {Session} session
+   * @param {(classNumber: number) => void} pressed a label
+   * @param {() => void} enlarge
+   */
+  constructor(session, pressed, enlarge) {
+    this.session = session;
+    /** @type {Report | null} */
+    this.report = null;
+    this.closed = false;
+    /** When the last report came; a tile that never had one has said nothing yet. */
+    this.heard = Infinity;
+    this.silent = false;
+    this.sideBySide = false;
+    this.small = false;
+
+    this.element = document.createElement('article');
+    this.element.className = 'tile';
+    this.element.dataset.session = session.id;
+    const pictures = this.element.appendChild(made('div', 'pictures'));
+    this.explained = new Screen(pictures, session.id, 'explained', words.wall.explainedPicture, {
+      report: (report) => this.#take(report),
+      changed: () => this.#changed(),
+    });
+    this.camera = new Screen(pictures, session.id, 'camera', words.wall.cameraPicture, {
+      report: () => {},
+      changed: () => this.#changed(),
+    });
+    this.signs = pictures.appendChild(made('p', 'signs'));
+    this.opens = pictures.appendChild(made('button', 'opens'));
+    this.opens.type = 'button';
+    this.opens.addEventListener('click', enlarge);
+
+    const says = this.element.appendChild(made('div', 'says'));
+    this.answer = says.appendChild(made('ol', 'answer'));
+    const list = says.appendChild(made('ol', 'labels'));
+    list.setAttribute('aria-label', words.wall.labels);
+    this.labels = new Labels(list, document.createElement('p'), pressed, true);
+    this.trouble = says.appendChild(made('p', 'trouble'));
+    this.trouble.setAttribute('role', 'status');
+
+    new ResizeObserver(() => this.#place()).observe(this.element);
+    this.show({ sideBySide: false, small: false });
+    this.#changed();
+    this.explained.run();
+  }
+
+  /** @param {{sideBySide: boolean, small: boolean}} how */
+  show({ sideBySide, small }) {
+    this.sideBySide = sideBySide;
+    this.small = small;
+    this.element.dataset.small = String(small);
+    this.opens.hidden = !small;
+    if (sideBySide) this.camera.run();
+    else this.camera.rest();
+    this.#place();
+  }
+
+  /** The class in a row of the list, the best first. @param {number} place from 0 */
+  classAt(place) {
+    return this.labels.rows[place]?.answer?.class;
+  }
+
+  /** Whether the session still tells of itself; if not, what it told goes. */
+  look() {
+    const silent = performance.now() - this.heard > SILENT_MS;
+    if (silent === this.silent) return;
+    this.silent = silent;
+    this.#changed();
+  }
+
+  get aspect() {
+    const [width, height] = this.explained.size ?? this.session.size ?? SIZE_UNTIL_KNOWN;
+    return width / height;
+  }
+
+  close() {
+    this.closed = true;
+    this.explained.rest();
+    this.camera.rest();
+    this.element.remove();
+  }
+
+  /** @param {Report} report */
+  #take(report) {
+    this.report = report;
+    this.heard = performance.now();
+    // All that is said of the picture is of one report.
+    if (!this.labels.show(report, report.view.hold)) return;
+    this.#answer(report);
+    this.#signs(report);
+  }
+
+  /** The classes whose heat is drawn, large: the held ones, else the best. @param {Report} report */
+  #answer(report) {
+    const { view, held } = report;
+    const hidden = evidenceOf(report);
+    const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
+    const shown = view.hold.length ? held : best;
+    // Of a new scene nothing is known for a moment: the former answer pales.
+    this.answer.dataset.former = String(!shown.length);
+    if (!shown.length) return;
+    while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
+    while (this.answer.children.length < shown.length) {
+      const item = this.answer.appendChild(made('li', ''));
+      item.appendChild(made('span', 'name'));
+      item.appendChild(made('span', 'score'));
+    }
+    shown.forEach(({ class: classNumber, label, score }, i) => {
+      const [name, number] = this.answer.children[i].children;
+      const compared = hidden?.class === classNumber;
+      say(name, label);
+      say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));
+      number.classList.toggle('compared', compared);
+    });
+    this.answer.dataset.held = String(view.hold.length);
+    const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
+    this.answer.style.setProperty('--longest', String(longest));
+    this.answer.style.setProperty('--letters', String(Math.max(8, shown[0].label.length)));
+    say(this.opens, '');
+    this.opens.setAttribute('aria-label', words.wall.enlarge(shown.map(({ label }) => label).join(', ')));
+  }
+
+  /** @param {Report} report */
+  #signs(report) {
+    const { state, age_ms: age, engine, frozen, view, recording } = report;
+    const { signs } = words.wall;
+    const texts = [
+      frozen ? signs.frozen : '',
+      view.hide ? hiding(evidenceOf(report)) : '',
+      state === 'stalled' ? signs.stalled : '',
+      engine === 'restarting' ? signs.restarting : '',
+      state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(span(age ?? 0)) : '',
+      recording.state === 'on' ? signs.recording : '',
+    ].filter(Boolean);
+    if (this.signs.childElementCount !== texts.length
+      || texts.some((text, i) => this.signs.children[i].textContent !== text)) {
+      this.signs.replaceChildren(...texts.map((text) => {
+        const sign = document.createElement('span');
+        sign.textContent = text;
+        if (text === signs.recording) sign.className = 'recording';
+        return sign;
+      }));
+    }
+    this.element.dataset.frozen = String(Boolean(frozen));
+    this.camera.hold(Boolean(frozen)); // or one could not compare the two
+  }
+
+  #changed() {
+    this.element.dataset.state = this.explained.state;
+    this.element.dataset.silent = String(this.silent);
+    const problem = this.explained.problem || (this.sideBySide ? this.camera.problem : '') || (this.silent ? words.wall.silent : '');
+    say(this.trouble, problem);
+    this.trouble.hidden = !problem;
+    this.#place();
+  }
+
+  #place() {
+    const { clientWidth: width, clientHeight: height } = this.element;
+    if (!width || !height) return;
+    const place = placing(this.aspect, this.sideBySide, { width, height });
+    this.element.dataset.words = this.small ? 'under' : place.words;
+    this.element.dataset.pair = this.sideBySide ? place.pair : 'none';
+    this.element.style.setProperty('--width', `${place.width}px`);
+    this.element.style.setProperty('--height', `${place.height}px`);
+    this.element.style.setProperty('--aspect', String(this.aspect));
+  }
+}
+
+/** What stands large may be of another class by now. @param {import('../shared/evidence.js').Evidence | null} evidence */
+function hiding(evidence) {
+  const { signs, without } = words.wall;
+  if (!evidence) return signs.hiding;
+  const { label, before, after, ago, drawn } = evidence;
+  const told = drawn ? '' : `: ${label} ${without(percent(before), percent(after))}`;
+  return `${signs.hidden}${told}${ago ? `, ${words.phone.ago(ago)}` : ''}`;
+}
+
+/** @param {Element} element @param {string} text */
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
