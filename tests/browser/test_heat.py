@@ -85,7 +85,7 @@ def drawn_map(class_id: int, grid: Bytes, scale: float = 1.0) -> DrawnMap:
 def test_the_colours_are_the_painters(modules: Page) -> None:
     tables = modules.evaluate("async () => (await import('/colormaps.js')).TABLES")
     assert list(tables) == list(COLORMAPS)
-    assert modules.evaluate("async () => (await import('/colormaps.js')).HELD") == list(HELD)
+    assert modules.evaluate("async () => (await import('/colormaps.js')).PINNED") == list(HELD)
     for name in COLORMAPS:
         wanted = base64.b64encode(colours(name).tobytes()).decode()
         assert tables[name] == wanted, f"{name} should be\n" + "\n".join(textwrap.wrap(wanted, 112))

@@ -143,7 +143,7 @@ def test_two_labels_are_held_in_two_colours_and_a_third_takes_the_place_of_the_s
     first = report(phone, "classes[0]")
     phone.click(BEST)
     until(lambda: report(phone, "view.hold") == [first])
-    expect(phone.locator(f"#labels [data-class='{first}']")).to_have_attribute("data-held", "only")
+    expect(phone.locator(f"#labels [data-class='{first}']")).to_have_attribute("data-pinned", "only")
     phone.click(SECOND)
     until(lambda: len(report(phone, "view.hold")) == 2)
     second = report(phone, "view.hold[1]")
@@ -160,7 +160,7 @@ def test_two_labels_are_held_in_two_colours_and_a_third_takes_the_place_of_the_s
     assert len(report(phone, "view.hold")) == 2
     phone.click(f"#labels [data-class='{first}'] button")
     until(lambda: first not in report(phone, "view.hold"))
-    expect(phone.locator(f"#labels [data-class='{first}']")).to_have_attribute("data-held", "")
+    expect(phone.locator(f"#labels [data-class='{first}']")).to_have_attribute("data-pinned", "")
 
 
 def test_any_class_is_held_by_its_name(phone: Page, server: Server) -> None:
@@ -384,7 +384,7 @@ def test_no_state_keeps_anybody_out(browser: Browser, server: Server, scheme: An
     page.click(SECOND)
     page.click("#freeze")
     page.wait_for_selector("body[data-state=frozen]")
-    page.wait_for_selector("#labels [data-held=second]")
+    page.wait_for_selector("#labels [data-pinned=second]")
     assert_accessible(page)
     page.set_viewport_size({"width": 1280, "height": 800})
     assert_accessible(page)

@@ -238,10 +238,10 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     banana.click()
     expect(says.locator("span")).to_have_text([re.compile(r"^banana \d+%$"), "cup is not among the five best here"])
     seek(page, 1.5)
-    expect(says.locator(".held")).to_have_text([re.compile(r"^cup \d+%$"), re.compile(r"^banana \d+%$")])
+    expect(says.locator(".pinned")).to_have_text([re.compile(r"^cup \d+%$"), re.compile(r"^banana \d+%$")])
     red, green, blue, _ = colour(page)
     assert red > green > 2 * blue  # of two that are equally hot the first is seen, in orange
-    assert [button.get_attribute("data-held") for button in (cup, banana)] == ["first", "second"]
+    assert [button.get_attribute("data-pinned") for button in (cup, banana)] == ["first", "second"]
     expect(page.locator("#timeline .line.chosen")).to_have_count(2)
     assert_accessible(page)
     page.click("#as-then")

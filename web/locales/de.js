@@ -8,7 +8,7 @@ const common = {
   brand: 'whycam',
   cancel: 'Abbrechen',
   labelsAreEnglish: 'Die Namen sind die von ImageNet, auf Englisch.',
-  held: 'gehalten',
+  pinned: 'gehalten',
   colormaps: {
     inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',
   },
@@ -90,7 +90,7 @@ const phone = {
   share: 'Bild teilen',
   helpShort: 'Hilfe',
   hint: 'Tippe auf einen Namen, damit die Heatmap bei ihm bleibt, auf zwei, um sie zu vergleichen.',
-  hintHeld: 'Noch einmal tippen gibt ihn frei.',
+  hintPinned: 'Noch einmal tippen gibt ihn frei.',
   tip: 'Tippe auf einen Namen: Er bleibt. Auf das Bild: nur die Kamera.',
   peek: 'Nur das Bild der Kamera',
   peeking: 'Kamera, ohne Heatmap',

@@ -10,7 +10,7 @@ const common = {
   brand: 'whycam',
   cancel: 'Cancel',
   labelsAreEnglish: 'The names are ImageNet’s, in English.',
-  held: 'held',
+  pinned: 'held',
   /** @type {Record<string, string>} */
   colormaps: {
     inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',
@@ -90,7 +90,7 @@ const phone = {
   share: 'Share the picture',
   helpShort: 'Help',
   hint: 'Tap a name to keep the heatmap on it, two to compare them.',
-  hintHeld: 'Tap it again to free it.',
+  hintPinned: 'Tap it again to free it.',
   tip: 'Tap a name to hold it. Tap the picture to see the camera’s.',
   peek: 'The camera’s picture alone',
   peeking: 'Camera, without the heatmap',

@@ -73,8 +73,8 @@ const signs = new Signs();
 const voice = new Voice(find('said', HTMLElement));
 const meter = new Meter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
 const controls = new Controls((command) => current?.send(command));
-const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), hold);
-new Search((number) => { hold(number); openMore(false); }, complain);
+const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
+new Search((number) => { pin(number); openMore(false); }, complain);
 const lens = new Lens(async () => {
   await current?.call?.replace();
   peek.watch(current?.source?.track ?? null);
@@ -196,7 +196,7 @@ function take(newest) {
   latency.report(newest);
   folder = newest.recording.folder || folder;
   controls.show(newest);
-  labels.show(newest, controls.held);
+  labels.show(newest, controls.pinned);
   voice.hear(newest);
   signs.recording(newest.recording);
   signs.evidence(controls.hide.on, evidenceOf(newest));
@@ -204,8 +204,8 @@ function take(newest) {
   if (pictured() && newest.frozen !== (states.now === 'frozen')) states.go(newest.frozen ? 'frozen' : 'live');
 }
 
-/** @param {number} number a class to hold or to free */
-function hold(number) {
+/** @param {number} number a class to pin or to free */
+function pin(number) {
   controls.toggle(number);
   labels.hurry();
 }

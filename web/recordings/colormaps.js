@@ -76,14 +76,14 @@ export const TABLES = {
     + 'jAAAiAAAhAAAgAAA',
 };
 
-/** Of maps that are drawn at once each has a colour of its own, in the order in which the classes are held. */
-export const HELD = ['#ff9e1b', '#3aa0ff', '#3ddc84', '#ff6fae', '#c79bff'];
+/** Of maps that are drawn at once each has a colour of its own, in the order in which the classes are pinned. */
+export const PINNED = ['#ff9e1b', '#3aa0ff', '#3ddc84', '#ff6fae', '#c79bff'];
 /** What a cold place has of the brightness of such a colour. */
 const DARKEST = 0.3;
 
-/** @param {number} place in `HELD` @returns {Uint8ClampedArray} (256, 3) shades of it, the hottest is the colour itself */
+/** @param {number} place in `PINNED` @returns {Uint8ClampedArray} (256, 3) shades of it, the hottest is the colour itself */
 export function shadesOf(place) {
-  const full = [1, 3, 5].map((at) => parseInt(HELD[place].slice(at, at + 2), 16));
+  const full = [1, 3, 5].map((at) => parseInt(PINNED[place].slice(at, at + 2), 16));
   return Uint8ClampedArray.from({ length: 768 }, (_, i) => full[i % 3] * (DARKEST + ((1 - DARKEST) * Math.floor(i / 3)) / 255));
 }
 

@@ -11,7 +11,7 @@ import { percent, words } from '../shared/i18n.js';
 import { COLORMAPS, toggled } from '../shared/protocol.js';
 import { Problem } from '../shared/user-error.js';
 import { Viewer } from '../shared/whep.js';
-import { HELD } from './colormaps.js';
+import { PINNED } from './colormaps.js';
 import { Heat } from './heatmap.js';
 import { Player } from './player.js';
 import { course, fileOf, zipOf } from './recordings-api.js';
@@ -152,7 +152,7 @@ export class Screening {
         const button = made('button', `class tint-${i}`);
         button.type = 'button';
         button.dataset.class = String(number);
-        button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'tag', words.common.held), made('span', 'score'));
+        button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'tag', words.common.pinned), made('span', 'score'));
         button.addEventListener('click', () => this.#choose(toggled(this.chosen, number)));
         const item = made('li', '');
         item.append(button);
@@ -184,7 +184,7 @@ export class Screening {
     for (const button of this.classes.querySelectorAll('button')) {
       const place = chosen.indexOf(Number(button.dataset.class));
       button.setAttribute('aria-pressed', String(place >= 0));
-      button.dataset.held = (chosen.length > 1 && ['first', 'second'][place]) || '';
+      button.dataset.pinned = (chosen.length > 1 && ['first', 'second'][place]) || '';
     }
     this.timeline.mark(chosen);
     this.#draw();
@@ -264,9 +264,9 @@ export class Screening {
     if (says.dataset.text === text) return;
     says.dataset.text = text;
     says.replaceChildren(...lines.map((one, place) => {
-      const held = drawn.length > 1 && place < drawn.length;
-      const part = made('span', held ? 'held' : '', one);
-      if (held) part.style.setProperty('--held', HELD[place]);
+      const pinned = drawn.length > 1 && place < drawn.length;
+      const part = made('span', pinned ? 'pinned' : '', one);
+      if (pinned) part.style.setProperty('--pinned', PINNED[place]);
       return part;
     }));
   }

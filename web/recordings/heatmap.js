@@ -134,7 +134,7 @@ const MOST_TABLES = 8;
 /**
  * Alpha grows with the heat, so that a place without evidence keeps its own colours.
  *
- * @param {string | number} shade a colormap, or a place among the held ones
+ * @param {string | number} shade a colormap, or a place among the pinned ones
  * @param {number} opacity
  * @returns {Uint32Array} RGBA of the heat 0…255
  */

@@ -1,19 +1,19 @@
 // @ts-check
 /**
- * The five best classes as bars; a held one that left the five takes the last row.
+ * The five best classes as bars; a pinned one that left the five takes the last row.
  *
  * The rows stay where they are; classes move between them, calmly: at most once a second, and not under a mouse that
  * moves over the list, as long as the best class is in it; the best is always first, the others change places only where
  * the difference can be seen. Numbers change more often, and each is one that the model gave: of a class that left the
  * five nothing is known, and nothing is said. In a numbered list numbers wait for the order rather than contradict it.
- * A press holds the class that its person saw: the one that stood there a moment before.
+ * A press pins the class that its person saw: the one that stood there a moment before.
  */
 
 import { percent, words } from './i18n.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
-/** @typedef {{class: number, label: string, score: number | null, held: Place, explained: boolean}} Answer */
-/** Which of the held classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
+/** @typedef {{class: number, label: string, score: number | null, pinned: Place, explained: boolean}} Answer */
+/** Which of the pinned classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
 const ROWS = 5;
 /** Numbers that change faster cannot be read, in a hand and from far. */
@@ -76,29 +76,29 @@ export class Labels {
 
   /**
    * @param {Report} report
-   * @param {number[]} held the classes held now, which a report confirms a little later
+   * @param {number[]} pinned the classes pinned now, which a report confirms a little later
    * @returns {boolean} whether the rows tell of this report
    */
-  show(report, held) {
+  show(report, pinned) {
     const now = performance.now();
     if (now - this.drawn < this.between || now - this.pressedAt < LONGEST_PRESS_MS) return false;
     this.drawn = now;
-    const hint = held.length ? words.phone.hintHeld : words.phone.hint;
+    const hint = pinned.length ? words.phone.hintPinned : words.phone.hint;
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
-    const answers = answersOf(report, held);
+    const answers = answersOf(report, pinned);
     const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
-    const complete = this.order.length === ROWS && held.every((number) => this.order.includes(number));
+    const complete = this.order.length === ROWS && pinned.every((number) => this.order.includes(number));
     const pointed = now - this.pointedAt < POINTS_MS;
     const stays = complete && known && (pointed || now - this.moved < BETWEEN_MOVES_MS);
     if (stays && this.ranked && !pointed && !descend(this.order.map((number) => answers.get(number)?.score ?? 0))) return false;
     if (!stays) {
       this.moved = now;
-      this.order = calmOrder(this.order, chosen(report, answers, held), this.overtakes);
+      this.order = calmOrder(this.order, chosen(report, answers, pinned), this.overtakes);
     }
     this.rows.forEach((row, i) => {
       const answer = answers.get(this.order[i]);
       const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
-      row.show(answer ?? (former && { ...former, score: null, held: '', explained: false }));
+      row.show(answer ?? (former && { ...former, score: null, pinned: '', explained: false }));
     });
     return true;
   }
@@ -111,16 +111,16 @@ export class Labels {
 
 /**
  * @param {Report} report
- * @param {number[]} held
+ * @param {number[]} pinned
  * @returns {Map<number, Answer>} all classes that the report tells of, best first
  */
-function answersOf(report, held) {
-  const explained = held.length ? held : report.classes.slice(0, 1);
+function answersOf(report, pinned) {
+  const explained = pinned.length ? pinned : report.classes.slice(0, 1);
   /** @type {Place[]} */
-  const places = held.length > 1 ? ['first', 'second'] : ['only'];
+  const places = pinned.length > 1 ? ['first', 'second'] : ['only'];
   /** @param {number} number @param {string} label @param {number} score @returns {Answer} */
   const answer = (number, label, score) => ({
-    class: number, label, score, held: places[held.indexOf(number)] ?? '', explained: explained.includes(number),
+    class: number, label, score, pinned: places[pinned.indexOf(number)] ?? '', explained: explained.includes(number),
   });
   const answers = new Map(report.classes.map((number, i) => [number, answer(number, report.labels[i], report.scores[i])]));
   for (const one of report.held) {
@@ -132,12 +132,12 @@ function answersOf(report, held) {
 /**
  * @param {Report} report
  * @param {Map<number, Answer>} answers
- * @param {number[]} held
- * @returns {Answer[]} those that get a row: the held ones and the best of the others, best first
+ * @param {number[]} pinned
+ * @returns {Answer[]} those that get a row: the pinned ones and the best of the others, best first
  */
-function chosen(report, answers, held) {
-  const sure = held.filter((number) => answers.has(number));
-  const others = report.classes.filter((number) => !held.includes(number)).slice(0, ROWS - sure.length);
+function chosen(report, answers, pinned) {
+  const sure = pinned.filter((number) => answers.has(number));
+  const others = report.classes.filter((number) => !pinned.includes(number)).slice(0, ROWS - sure.length);
   return [...answers.values()].filter((answer) => sure.includes(answer.class) || others.includes(answer.class));
 }
 
@@ -150,7 +150,7 @@ class Row {
     this.button.type = 'button';
     this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
       this.bar = part('bar'));
-    this.tag.textContent = words.common.held;
+    this.tag.textContent = words.common.pinned;
     /** @type {Answer | null} */
     this.answer = null;
     /** @type {Answer | null} the one that stood here before, and until when */
@@ -180,9 +180,9 @@ class Row {
     this.answer = answer;
     this.button.disabled = !answer;
     this.item.dataset.class = answer ? String(answer.class) : '';
-    this.item.dataset.held = answer?.held ?? '';
+    this.item.dataset.pinned = answer?.pinned ?? '';
     this.item.dataset.explained = String(answer?.explained ?? false);
-    this.button.setAttribute('aria-pressed', String(!!answer?.held));
+    this.button.setAttribute('aria-pressed', String(!!answer?.pinned));
     this.name.textContent = answer?.label ?? '';
     this.score.textContent = answer ? (answer.score === null ? '–' : percent(answer.score)) : '';
     this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * The shapes of what the server and the page say to each other over the data channels (docs/api.md).
+ * The shapes of what the server and the page say to each other over the data channels (docs/api.md). A pinned class is
+ * `held` there, and `hold` pins it.
  *
- * @typedef {{class: number, label: string, score: number}} Held
+ * @typedef {{class: number, label: string, score: number}} Pinned
  * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady', hide: boolean}} View
  * @typedef {{id: string, state: 'on' | 'off' | 'stopped', folder: string, reason: string, code: string | null}} Recording
  * @typedef {{class: number, label: string, before: number, after: number, age_ms: number}} Hidden
@@ -18,7 +19,7 @@
  * @property {number[]} classes best first
  * @property {string[]} labels
  * @property {number[]} scores probabilities
- * @property {Held[]} held in the order in which they are held
+ * @property {Pinned[]} held in the order in which they are pinned
  * @property {number | null} age_ms null before the first explanation
  * @property {'exact' | 'carried' | 'none' | 'stalled'} state
  * @property {'running' | 'restarting'} engine
@@ -34,15 +35,15 @@
 
 export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'jet'];
 
-/** How many classes the page holds at once: so many colours can be told apart on a picture. */
-export const MOST_HELD = 2;
+/** How many classes the page pins at once: so many colours can be told apart on a picture. */
+export const MAX_PINNED = 2;
 
 /**
- * With this class held, or freed where it was; one too many takes the place of the last.
+ * With this class pinned, or freed where it was; one too many takes the place of the last.
  *
- * @param {number[]} held
+ * @param {number[]} pinned
  * @param {number} number
  */
-export function toggled(held, number) {
-  return held.includes(number) ? held.filter((one) => one !== number) : [...held.slice(0, MOST_HELD - 1), number];
+export function toggled(pinned, number) {
+  return pinned.includes(number) ? pinned.filter((one) => one !== number) : [...pinned.slice(0, MAX_PINNED - 1), number];
 }

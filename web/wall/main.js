@@ -41,7 +41,7 @@ let lastLive = -Infinity;
 let noteTimer;
 
 const awake = new Awake();
-const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => hold(tile, classNumber), () => {
+const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => pin(tile, classNumber), () => {
   note('');
   showControls();
 });
@@ -61,7 +61,7 @@ find('all', HTMLButtonElement).addEventListener('click', () => wall.enlarge(''))
 
 const keys = new Keys({
   ...Object.fromEntries(actions.map(([key, , action]) => [key, () => { if (!help.open || key === 'h') action(); }])),
-  ...Object.fromEntries([1, 2, 3, 4, 5].map((place) => [String(place), () => holdPlace(place - 1)])),
+  ...Object.fromEntries([1, 2, 3, 4, 5].map((place) => [String(place), () => pinPlace(place - 1)])),
   0: () => change(() => ({ hold: [] })),
   '?': () => toggleHelp(),
   Escape: () => { if (!help.open) wall.enlarge(''); else help.close(); },
@@ -117,16 +117,16 @@ async function look() {
 }
 
 /** @param {Tile} tile @param {number} classNumber */
-function hold(tile, classNumber) {
+function pin(tile, classNumber) {
   void send(tile, { hold: toggled(tile.report?.view.hold ?? [], classNumber) });
 }
 
 /** @param {number} place */
-function holdPlace(place) {
+function pinPlace(place) {
   if (help.open) return;
   const tile = meant();
   const classNumber = tile?.classAt(place);
-  if (tile && classNumber !== undefined) hold(tile, classNumber);
+  if (tile && classNumber !== undefined) pin(tile, classNumber);
 }
 
 /** @param {(tile: Tile) => Command} wish */

@@ -60,7 +60,7 @@ export class Screen {
   }
 
   /** Lets the picture stand still, or go on. @param {boolean} stands */
-  hold(stands) {
+  freeze(stands) {
     if (stands === this.video.paused || this.state !== 'seen') return;
     if (stands) this.video.pause();
     else void this.video.play();

@@ -116,12 +116,12 @@ export class Tile {
     this.#signs(report);
   }
 
-  /** The classes whose heat is drawn, large: the held ones, else the best. @param {Report} report */
+  /** The classes whose heat is drawn, large: the pinned ones, else the best. @param {Report} report */
   #answer(report) {
-    const { view, held } = report;
+    const { view, held: pinned } = report;
     const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
-    const shown = view.hold.length ? held : best;
+    const shown = view.hold.length ? pinned : best;
     // Of a new scene nothing is known for a moment: the former answer pales.
     this.answer.dataset.former = String(!shown.length);
     if (!shown.length) return;
@@ -138,7 +138,7 @@ export class Tile {
       say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));
       number.classList.toggle('compared', compared);
     });
-    this.answer.dataset.held = String(view.hold.length);
+    this.answer.dataset.pinned = String(view.hold.length);
     const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
     this.answer.style.setProperty('--longest', String(longest));
     this.answer.style.setProperty('--letters', String(Math.max(8, shown[0].label.length)));
@@ -168,7 +168,7 @@ export class Tile {
       }));
     }
     this.element.dataset.frozen = String(Boolean(frozen));
-    this.camera.hold(Boolean(frozen)); // or one could not compare the two
+    this.camera.freeze(Boolean(frozen)); // or one could not compare the two
   }
 
   #changed() {

@@ -1,5 +1,5 @@
 // @ts-check
-/** Holds any of the model's classes by its name. */
+/** Pins any of the model's classes by its name. */
 
 import { find } from '../../shared/dom.js';
 import { words } from '../../shared/i18n.js';

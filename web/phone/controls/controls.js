@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What the person can set of the session: held classes, heat, colours, recording, freezing, covering.
+ * What the person can set of the session: pinned classes, heat, colours, recording, freezing, covering.
  *
  * The view belongs to the session at the server. What is pressed here shows at once and is sent; after a moment the
  * reports are believed again, so that a refused command and a change made elsewhere become visible.
@@ -26,7 +26,7 @@ export class Controls {
     this.hide = new Toggle('hide', 'aria-pressed', (on) => this.#command({ hide: on }));
     this.send = send;
     /** @type {number[]} */
-    this.held = [];
+    this.pinned = [];
     this.changed = -Infinity;
     /** The animation frame that will send the opacity, 0 for none. */
     this.sending = 0;
@@ -44,16 +44,16 @@ export class Controls {
     });
   }
 
-  /** Holds a class, or frees it. @param {number} number */
+  /** Pins a class, or frees it. @param {number} number */
   toggle(number) {
-    this.held = toggled(this.held, number);
-    this.#command({ hold: this.held });
+    this.pinned = toggled(this.pinned, number);
+    this.#command({ hold: this.pinned });
   }
 
   /** @param {Report} report */
   show({ view, recording, frozen }) {
     if (performance.now() - this.changed < ROUND_TRIP_MS) return;
-    this.held = view.hold;
+    this.pinned = view.hold;
     this.#showOpacity(view.opacity);
     this.#showColormap(view.colormap);
     this.record.show(recording.state === 'on');
@@ -69,13 +69,13 @@ export class Controls {
   /** What the person set, as one command: for the next session of the same try. @returns {Command} */
   wishes() {
     const view = {
-      hold: this.held, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
+      hold: this.pinned, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
     };
     return this.record.on ? view : { ...view, record: false };
   }
 
   clear() {
-    this.held = [];
+    this.pinned = [];
     this.changed = -Infinity;
     for (const toggle of [this.record, this.freeze, this.hide]) toggle.show(false);
   }
