@@ -31,9 +31,9 @@ PLANE = """async ([map, width, height]) => {
   return [...heatPlane({ ...map, grid: Uint8Array.from(map.grid) }, width, height)];
 }"""
 DRAWN = """async ([maps, look, film, fit, grey]) => {
-  const { Heat } = await import('/heatmap.js');
+  const { HeatmapPainter } = await import('/heatmap.js');
   const heat = document.createElement('canvas');
-  new Heat(heat).draw(maps.map((map) => ({ ...map, grid: Uint8Array.from(map.grid) })), look, film, fit);
+  new HeatmapPainter(heat).draw(maps.map((map) => ({ ...map, grid: Uint8Array.from(map.grid) })), look, film, fit);
   const canvas = document.createElement('canvas');
   [canvas.width, canvas.height] = [film.width, film.height];
   const context = canvas.getContext('2d');

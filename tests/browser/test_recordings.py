@@ -1,4 +1,4 @@
-"""The page of recordings in a real browser: the shelf, and one recording opened."""
+"""The page of recordings in a real browser: the list, and one recording opened."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def server(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 def opened(page: Page, server: Server, recording: str = "") -> Page:
     page.goto(f"{server.url}/recordings" + (f"#{recording}" if recording else ""))
-    page.wait_for_selector(f"body[data-state={'screening' if recording else 'shelf'}]")
+    page.wait_for_selector(f"body[data-state={'detail' if recording else 'list'}]")
     if recording:
         page.wait_for_function("() => whycam.sidecar?.complete && whycam.player.camera.readyState >= 2")
         page.wait_for_selector("#classes button")
@@ -104,7 +104,7 @@ def colour(page: Page) -> list[int]:
     return found
 
 
-def test_the_shelf_shows_each_session_with_its_pictures_length_model_and_labels(page: Page, server: Server) -> None:
+def test_the_list_shows_each_session_with_its_pictures_length_model_and_labels(page: Page, server: Server) -> None:
     opened(page, server)
     cards = page.locator(".card")
     expect(cards).to_have_count(3)
@@ -129,7 +129,7 @@ def test_the_parts_of_one_session_are_shown_together(page: Page, server: Server)
     page.wait_for_function("(id) => whycam.recording?.id === id", arg=FIRST)
     expect(page.locator("#clock")).to_contain_text("/ 0:02")
     page.keyboard.press("Escape")
-    expect(page.locator("body")).to_have_attribute("data-state", "shelf")
+    expect(page.locator("body")).to_have_attribute("data-state", "list")
     expect(page.locator(".card").first.locator(".open")).to_be_focused()
 
 
@@ -365,7 +365,7 @@ def test_what_is_deleted_can_be_had_back(page: Page, server: Server, made: Path)
 
     opened(page, server, OTHER)
     page.click("#remove")
-    expect(page.locator("body")).to_have_attribute("data-state", "shelf")
+    expect(page.locator("body")).to_have_attribute("data-state", "list")
     expect(undo).to_be_focused()
     undo.click()
     expect(page.locator(".card.gone")).to_have_count(0)
@@ -403,7 +403,7 @@ def test_one_opened_keeps_nobody_out_and_fits_320_pixels(browser: Browser, serve
     assert_accessible(page)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
     page.goto(f"{server.url}/recordings#")
-    page.wait_for_selector("body[data-state=shelf]")
+    page.wait_for_selector("body[data-state=list]")
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 320
     context.close()
 

@@ -30,9 +30,10 @@ HEADINGS = {
     ("/recordings", "de"): "Aufnahmen",
 }
 TEXTS = """async () => {
-  const { words: { phone, shelf } } = await import('/static/shared/i18n.js');
+  const { words: { phone, recordings } } = await import('/static/shared/i18n.js');
   return Object.fromEntries(Object.entries({
-    commands: phone.problems.commands, recordingStopped: phone.recordingStopped, ended: phone.ended, shelf: shelf.ended,
+    commands: phone.problems.commands, recordingStopped: phone.recordingStopped, ended: phone.ended,
+    recordings: recordings.ended,
   }).map(([name, texts]) => [name, Object.keys(texts)]));
 }"""
 REFUSALS = """async () => {
@@ -82,7 +83,7 @@ def test_each_code_of_the_server_has_words(browser: Browser, server: Server, lan
     recordings = set(get_args(Code))
     assert set(texts["commands"]) == set(get_args(CommandCode))
     assert set(texts["recordingStopped"]) == recordings - {"cut-off"}  # that is said of one that is over
-    assert set(texts["shelf"]) == recordings - {"folder"}  # of which there is none
+    assert set(texts["recordings"]) == recordings - {"folder"}  # of which there is none
     assert set(texts["ended"]) == set(get_args(end_reason.Code))
     page.context.close()
 

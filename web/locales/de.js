@@ -274,8 +274,8 @@ const wall = {
   serverGone: 'Der Server antwortet nicht. Die Seite versucht es von selbst wieder.',
 };
 
-/** @type {Words['shelf']} */
-const shelf = {
+/** @type {Words['recordings']} */
+const recordings = {
   title: 'Aufnahmen',
   pages: 'Seiten',
   toCamera: 'Kamera',
@@ -399,4 +399,4 @@ const help = {
 };
 
 /** @type {Words} */
-export const german = { common, phone, wall, shelf, help };
+export const german = { common, phone, wall, recordings, help };

@@ -300,7 +300,7 @@ const wall = {
 };
 
 /** The recordings, /recordings. */
-const shelf = {
+const recordings = {
   title: 'Recordings',
   pages: 'Pages',
   toCamera: 'Camera',
@@ -428,4 +428,4 @@ const help = {
   doctor: 'On the computer, `whycam doctor` lists its addresses and what else is wrong.',
 };
 
-export const english = { common, phone, wall, shelf, help };
+export const english = { common, phone, wall, recordings, help };

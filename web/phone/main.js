@@ -6,25 +6,25 @@ import { evidenceOf } from '../shared/evidence.js';
 import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
 import { Labels } from '../shared/labels.js';
-import { Problem } from '../shared/user-error.js';
-import { Awake } from '../shared/wake-lock.js';
-import { Meter } from './call/frame-meter.js';
+import { UserError } from '../shared/user-error.js';
+import { ScreenWakeLock } from '../shared/wake-lock.js';
+import { FrameMeter } from './call/frame-meter.js';
 import { Latency } from './call/latency.js';
-import { Attempt } from './call/reconnecting-call.js';
-import { Lens } from './camera/camera-controls.js';
+import { ReconnectingCall } from './call/reconnecting-call.js';
+import { CameraControls } from './camera/camera-controls.js';
 import { Camera, SIZES } from './camera/camera.js';
-import { openFilm } from './camera/file-source.js';
-import { Search } from './controls/class-search.js';
+import { openFile } from './camera/file-source.js';
+import { ClassSearch } from './controls/class-search.js';
 import { Controls } from './controls/controls.js';
-import { States } from './page-state.js';
+import { PageState } from './page-state.js';
 import { Ambient } from './picture/ambient.js';
 import { Peek } from './picture/peek.js';
 import { Snapshot } from './picture/snapshot.js';
-import { Voice } from './status/announcer.js';
-import { Chip } from './status/quality-chip.js';
-import { Signs, stopped } from './status/status-badges.js';
-import { Gaze } from './welcome/idle-heatmap.js';
-import { showPhones } from './welcome/join-code.js';
+import { Announcer } from './status/announcer.js';
+import { QualityChip } from './status/quality-chip.js';
+import { StatusBadges, stopped } from './status/status-badges.js';
+import { IdleHeatmap } from './welcome/idle-heatmap.js';
+import { showJoinCode } from './welcome/join-code.js';
 
 /** @typedef {import('../shared/protocol.js').Report} Report */
 /** @typedef {import('./camera/camera.js').Source} Source */
@@ -51,7 +51,7 @@ const more = find('more', HTMLButtonElement);
 const settings = find('settings', HTMLElement);
 const share = find('share', HTMLButtonElement);
 
-/** @type {Attempt | null} */
+/** @type {ReconnectingCall | null} */
 let current = null;
 /** @type {Report | null} */
 let report = null;
@@ -63,19 +63,19 @@ let heard = 0;
 /** @type {number | undefined} */
 let toast;
 
-const gaze = new Gaze(find('gaze', HTMLCanvasElement), find('invitation', HTMLElement));
+const idleHeatmap = new IdleHeatmap(find('idle-heatmap', HTMLCanvasElement), find('invitation', HTMLElement));
 const ambient = new Ambient(video, find('ambient', HTMLCanvasElement), find('last', HTMLCanvasElement));
-const awake = new Awake();
-const states = new States(show);
+const wakeLock = new ScreenWakeLock();
+const pageState = new PageState(show);
 const latency = new Latency();
-const chip = new Chip();
-const signs = new Signs();
-const voice = new Voice(find('said', HTMLElement));
-const meter = new Meter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
+const chip = new QualityChip();
+const badges = new StatusBadges();
+const announcer = new Announcer(find('said', HTMLElement));
+const meter = new FrameMeter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
-new Search((number) => { pin(number); openMore(false); }, complain);
-const lens = new Lens(async () => {
+new ClassSearch((number) => { pin(number); openMore(false); }, complain);
+const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
   peek.watch(current?.source?.track ?? null);
 }, complain);
@@ -93,7 +93,7 @@ start.addEventListener('click', () => begin('asking', () => Camera.open(size)));
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
   file.value = ''; // choosing the same file again is a change as well
-  if (chosen) begin('calling', () => openFilm(chosen));
+  if (chosen) begin('calling', () => openFile(chosen));
 });
 find('stop', HTMLButtonElement).addEventListener('click', () => finish());
 find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
@@ -103,7 +103,7 @@ share.hidden = !Snapshot.canShare;
 settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
-find('hide', HTMLButtonElement).addEventListener('click', () => signs.evidence(controls.hide.on, null));
+find('hide', HTMLButtonElement).addEventListener('click', () => badges.evidence(controls.hide.on, null));
 find('panel', HTMLElement).addEventListener('click', tipped); // who has found the controls needs no tip
 window.addEventListener('pagehide', () => finish());
 // A phone turned in mid-stream turns its picture.
@@ -119,19 +119,19 @@ void enter();
 
 /** Learns what this device is to the server: only one that joined gets the buttons. */
 async function enter() {
-  if (states.now !== 'joining') states.go('joining');
+  if (pageState.now !== 'joining') pageState.go('joining');
   complain('');
   try {
     const { role, says } = await join();
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
-    if (role === 'host') await showPhones();
-    states.go(welcome ? 'idle' : 'outside');
+    if (role === 'host') await showJoinCode();
+    pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
     else if (!window.isSecureContext) complain(words.common.problems.insecure);
   } catch (reason) {
-    if (states.now === 'joining') states.go('outside');
-    complain(Problem.of(reason).message);
+    if (pageState.now === 'joining') pageState.go('outside');
+    complain(UserError.of(reason).message);
   }
 }
 
@@ -143,11 +143,11 @@ async function enter() {
  */
 function begin(state, openSource) {
   if (current) return;
-  current = new Attempt(latency, codec, {
+  current = new ReconnectingCall(latency, codec, {
     opened(source) {
-      if (states.now === 'asking') states.go('calling');
+      if (pageState.now === 'asking') pageState.go('calling');
       peek.watch(source.track);
-      lens.watch(source);
+      cameraControls.watch(source);
     },
     picture({ connection }, stream) {
       video.srcObject = stream;
@@ -163,7 +163,7 @@ function begin(state, openSource) {
       complain('');
       meter.stop();
       latency.clear();
-      states.go('reconnecting');
+      pageState.go('reconnecting');
       detail.textContent = words.phone.again(problem.why);
       return controls.wishes();
     },
@@ -174,18 +174,18 @@ function begin(state, openSource) {
   folder = '';
   labels.clear();
   controls.clear();
-  signs.clear();
+  badges.clear();
   chip.clear();
   complain('');
-  states.go(state);
+  pageState.go(state);
   void current.begin(openSource);
 }
 
 function firstPicture() {
-  if (states.now !== 'calling' && states.now !== 'reconnecting') return;
+  if (pageState.now !== 'calling' && pageState.now !== 'reconnecting') return;
   current?.settled();
   heard = performance.now();
-  states.go('live');
+  pageState.go('live');
 }
 
 /** @param {Report} newest */
@@ -197,11 +197,11 @@ function take(newest) {
   folder = newest.recording.folder || folder;
   controls.show(newest);
   labels.show(newest, controls.pinned);
-  voice.hear(newest);
-  signs.recording(newest.recording);
-  signs.evidence(controls.hide.on, evidenceOf(newest));
+  announcer.hear(newest);
+  badges.recording(newest.recording);
+  badges.evidence(controls.hide.on, evidenceOf(newest));
   if (newest.recording.state === 'stopped' && before === 'on') complain(stopped(newest.recording));
-  if (pictured() && newest.frozen !== (states.now === 'frozen')) states.go(newest.frozen ? 'frozen' : 'live');
+  if (pictured() && newest.frozen !== (pageState.now === 'frozen')) pageState.go(newest.frozen ? 'frozen' : 'live');
 }
 
 /** @param {number} number a class to pin or to free */
@@ -212,7 +212,7 @@ function pin(number) {
 
 /** Whether the explained picture is on the screen. */
 function pictured() {
-  return states.now === 'live' || states.now === 'frozen';
+  return pageState.now === 'live' || pageState.now === 'frozen';
 }
 
 /** How good the picture is, or that there is none. */
@@ -221,16 +221,16 @@ function look() {
   const silent = performance.now() - heard > SILENT_MS;
   if (silent) {
     chip.silent();
-    signs.doubt();
+    badges.doubt();
     labels.doubt();
   } else chip.show(report, meter.fps, latency.now);
-  const sentence = silent ? words.phone.badDay.silent : words.phone.states[states.now];
+  const sentence = silent ? words.phone.badDay.silent : words.phone.states[pageState.now];
   if (headline.textContent !== sentence) headline.textContent = sentence;
 }
 
 /** What is seen, where it is not simply the live picture. */
 function tell() {
-  signs.say(peek.on ? words.phone.peeking : states.now === 'frozen' ? words.phone.frozen : '');
+  badges.say(peek.on ? words.phone.peeking : pageState.now === 'frozen' ? words.phone.frozen : '');
 }
 
 /** What a tap on the picture does is said once. */
@@ -255,7 +255,7 @@ async function said(task) {
   try {
     complain(await task(), true);
   } catch (reason) {
-    complain(Problem.of(reason).message);
+    complain(UserError.of(reason).message);
   }
 }
 
@@ -267,20 +267,20 @@ async function said(task) {
  */
 function finish(problem = '', played = false) {
   if (!current) return;
-  const wasLive = pictured() || states.now === 'reconnecting';
+  const wasLive = pictured() || pageState.now === 'reconnecting';
   close();
-  states.go(wasLive || played ? 'ended' : 'idle');
+  pageState.go(wasLive || played ? 'ended' : 'idle');
   if (played) headline.textContent = words.phone.fileDone;
   if (folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem);
 }
 
-/** @param {Problem} problem */
+/** @param {UserError} problem */
 function fail(problem) {
-  const wasLive = states.now === 'reconnecting';
+  const wasLive = pageState.now === 'reconnecting';
   close();
-  if (problem.outside) states.go('outside');
-  else states.go(wasLive ? 'lost' : 'idle');
+  if (problem.outside) pageState.go('outside');
+  else pageState.go(wasLive ? 'lost' : 'idle');
   if (wasLive && problem.code) headline.textContent = words.phone.serverEnded;
   if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
   complain(problem.message);
@@ -291,10 +291,10 @@ function close() {
   current = null;
   video.srcObject = null;
   peek.watch(null);
-  lens.watch(null);
+  cameraControls.watch(null);
   meter.stop();
   latency.clear();
-  voice.clear();
+  announcer.clear();
   openMore(false);
 }
 
@@ -315,13 +315,13 @@ function show(state) {
   detail.textContent = words.phone.stateMore[state] ?? '';
   find('start-words', HTMLElement).textContent = state === 'lost' || state === 'ended'
     ? words.phone.startAgain : words.phone.start;
-  gaze.run(!pictured() && state !== 'reconnecting');
+  idleHeatmap.run(!pictured() && state !== 'reconnecting');
   ambient.run(pictured());
-  awake.keep(pictured() || state === 'reconnecting');
+  wakeLock.keep(pictured() || state === 'reconnecting');
   peek.freeze(state === 'frozen');
   tell();
   if (pictured()) chip.show(report, meter.fps, latency.now);
-  else signs.clear();
+  else badges.clear();
   if (state === 'live' && !told) setTimeout(tipped, TIP_MS);
   tip.hidden = state !== 'live' || told;
   // The button that was pressed is hidden now: the keyboard goes on at the next one.
@@ -334,13 +334,13 @@ function show(state) {
 /** What the tests look at. */
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
-    get state() { return states.now; },
+    get state() { return pageState.now; },
     get report() { return report; },
     get frames() { return meter.frames; },
     get fps() { return meter.fps; },
     get latency() { return latency.now; },
     get connection() { return current?.call?.connection ?? null; },
     get recording() { return current?.recording ?? ''; },
-    get awake() { return awake.lock !== null; },
+    get awake() { return wakeLock.lock !== null; },
   }),
 });

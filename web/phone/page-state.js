@@ -27,7 +27,7 @@ const FOLLOWS = {
   ended: ['asking', 'calling', 'joining'],
 };
 
-export class States {
+export class PageState {
   /** @param {(state: State) => void} entered */
   constructor(entered) {
     /** @type {State} */

@@ -9,10 +9,10 @@ import { find, made } from '../shared/dom.js';
 import { bytes, clock } from '../shared/format.js';
 import { percent, words } from '../shared/i18n.js';
 import { COLORMAPS, toggled } from '../shared/protocol.js';
-import { Problem } from '../shared/user-error.js';
-import { Viewer } from '../shared/whep.js';
+import { UserError } from '../shared/user-error.js';
+import { WhepViewer } from '../shared/whep.js';
 import { PINNED } from './colormaps.js';
-import { Heat } from './heatmap.js';
+import { HeatmapPainter } from './heatmap.js';
 import { Player } from './player.js';
 import { course, fileOf, zipOf } from './recordings-api.js';
 import { Sidecar, UNTOLD } from './sidecar.js';
@@ -26,7 +26,7 @@ const SIDECAR = 'predictions.jsonl';
 /** Numbers that change faster cannot be read. */
 const BETWEEN_MS = 120;
 
-export class Screening {
+export class RecordingDetail {
   /** @param {(sentence: string) => void} complain */
   constructor(complain) {
     this.complain = complain;
@@ -34,7 +34,7 @@ export class Screening {
     this.recording = null;
     /** @type {Sidecar | null} */
     this.sidecar = null;
-    /** @type {Viewer[]} */
+    /** @type {WhepViewer[]} */
     this.viewers = [];
     /** The classes whose heat is drawn; none: what was drawn then. @type {number[]} */
     this.chosen = [];
@@ -44,7 +44,7 @@ export class Screening {
 
     this.camera = find('camera', HTMLVideoElement);
     this.explained = find('explained', HTMLVideoElement);
-    this.heat = new Heat(find('heat', HTMLCanvasElement));
+    this.heat = new HeatmapPainter(find('heat', HTMLCanvasElement));
     this.play = find('play', HTMLButtonElement);
     this.colormap = find('colormap', HTMLSelectElement);
     this.opacity = find('opacity', HTMLInputElement);
@@ -53,7 +53,7 @@ export class Screening {
     this.player = new Player(this.camera, this.explained, {
       moved: () => this.#moved(),
       changed: () => this.#changed(),
-      unplayable: (film) => complain(words.shelf.unplayable(film)),
+      unplayable: (film) => complain(words.recordings.unplayable(film)),
     });
 
     this.play.addEventListener('click', () => this.toggle());
@@ -83,11 +83,11 @@ export class Screening {
     if (live) return this.#watch(/** @type {string} */ (recording.live));
     this.player.open(recording.segments, (name) => fileOf(recording.id, name));
     this.timeline.show({ times: [], classes: [] }, this.player.seconds);
-    if (!recording.segments.length) this.complain(words.shelf.noFilm);
+    if (!recording.segments.length) this.complain(words.recordings.noFilm);
     if (recording.files.some(({ name }) => name === SIDECAR)) {
       this.#read(recording);
       void this.#course(recording);
-    } else find('heat-says', HTMLElement).textContent = words.shelf.noSidecar;
+    } else find('heat-says', HTMLElement).textContent = words.recordings.noSidecar;
     this.#moved();
   }
 
@@ -132,13 +132,13 @@ export class Screening {
       [this.camera, 'camera'], [this.explained, 'explained'],
     ])) {
       film.autoplay = true;
-      const viewer = new Viewer(film, session, stream, {
+      const viewer = new WhepViewer(film, session, stream, {
         report: () => {},
         seen: () => this.complain(''),
         over: () => {}, // the recording is looked at again soon, and is finished then
       });
       this.viewers.push(viewer);
-      viewer.open().catch((error) => this.complain(Problem.of(error).message));
+      viewer.open().catch((error) => this.complain(UserError.of(error).message));
     }
   }
 
@@ -160,7 +160,7 @@ export class Screening {
       }));
       this.#choose(this.chosen);
     } catch (error) {
-      if (this.recording === recording) this.complain(Problem.of(error).message);
+      if (this.recording === recording) this.complain(UserError.of(error).message);
     }
   }
 
@@ -168,7 +168,7 @@ export class Screening {
   #read(recording) {
     this.sidecar = new Sidecar(fileOf(recording.id, SIDECAR), {
       grown: () => this.#draw(),
-      failed: (why) => this.complain(words.shelf.sidecarDamaged(why)),
+      failed: (why) => this.complain(words.recordings.sidecarDamaged(why)),
     });
   }
 
@@ -192,7 +192,7 @@ export class Screening {
 
   #changed() {
     const { playing, segment } = this.player;
-    this.play.setAttribute('aria-label', playing ? words.shelf.pause : words.shelf.play);
+    this.play.setAttribute('aria-label', playing ? words.recordings.pause : words.recordings.play);
     this.play.dataset.playing = String(playing);
     find('camera-film', HTMLElement).hidden = segment?.camera === null;
     find('explained-film', HTMLElement).hidden = segment?.explained === null;
@@ -256,10 +256,10 @@ export class Screening {
     const missing = frame ? this.chosen.filter((number) => !drawn.some((map) => map.class === number)) : [];
     const lines = [
       ...drawn.map((map) => `${sidecar.labels.get(map.class)} ${percent(map.score)}`),
-      ...missing.map((number) => words.shelf.notKept(sidecar.labels.get(number) ?? '')),
+      ...missing.map((number) => words.recordings.notKept(sidecar.labels.get(number) ?? '')),
     ];
-    if (!frame) lines.push(sidecar.complete ? words.shelf.noFrames : words.shelf.reading(sidecar.frames));
-    else if (!lines.length) lines.push(words.shelf.noneYet);
+    if (!frame) lines.push(sidecar.complete ? words.recordings.noFrames : words.recordings.reading(sidecar.frames));
+    else if (!lines.length) lines.push(words.recordings.noneYet);
     const text = lines.join('\n');
     if (says.dataset.text === text) return;
     says.dataset.text = text;
@@ -284,7 +284,7 @@ export class Screening {
       return item;
     };
     list.replaceChildren(
-      link(words.shelf.all, zipOf(recording.id), recording.bytes),
+      link(words.recordings.all, zipOf(recording.id), recording.bytes),
       ...recording.files.map(({ name, bytes: size }) => link(name, `${fileOf(recording.id, name)}?download=1`, size)),
     );
   }

@@ -6,13 +6,13 @@
 
 import { coloursOf, shadesOf } from './colormaps.js';
 
-/** @typedef {import('./sidecar.js').HeatMap} HeatMap */
+/** @typedef {import('./sidecar.js').Heatmap} Heatmap */
 /** @typedef {{x: number, y: number, width: number, height: number}} Part */
 
 /** Of OpenCV's bicubic kernel. */
 const A = -0.75;
 
-export class Heat {
+export class HeatmapPainter {
   /** @param {HTMLCanvasElement} canvas lies over the film, as large as that */
   constructor(canvas) {
     this.canvas = canvas;
@@ -22,7 +22,7 @@ export class Heat {
   }
 
   /**
-   * @param {HeatMap[]} maps one in the colormap; of several each in a colour of its own, the hottest at each place
+   * @param {Heatmap[]} maps one in the colormap; of several each in a colour of its own, the hottest at each place
    * @param {{colormap: string, opacity: number}} look
    * @param {{width: number, height: number}} film
    * @param {'stretch' | 'crop'} fit
@@ -78,7 +78,7 @@ export function partOf({ width, height }, fit, { rows, columns }) {
 }
 
 /**
- * @param {Pick<HeatMap, 'grid' | 'scale' | 'rows' | 'columns'>} map
+ * @param {Pick<Heatmap, 'grid' | 'scale' | 'rows' | 'columns'>} map
  * @param {number} width
  * @param {number} height
  * @returns {Uint8ClampedArray} the heat 0…255, enlarged bicubically

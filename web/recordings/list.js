@@ -1,5 +1,5 @@
 // @ts-check
-/** The shelf: a card for each session, newest first; the parts of one that was called again lie on one card. */
+/** The list: a card for each session, newest first; the parts of one that was called again lie on one card. */
 
 import { made } from '../shared/dom.js';
 import { bytes, clock, dayOf, timeOf } from '../shared/format.js';
@@ -11,7 +11,7 @@ import { pictureOf } from './recordings-api.js';
 const PICTURES = 4;
 const LABELS = 3;
 
-export class Shelf {
+export class RecordingList {
   /**
    * @param {HTMLElement} element
    * @param {{remove: (parts: Recording[]) => void, restore: (parts: Recording[]) => void}} listener
@@ -91,8 +91,8 @@ export class Shelf {
     open.append(strip, made('span', 'when', timeOf(first.began)));
     const length = made('span', 'length', clock(parts.reduce((sum, part) => sum + part.seconds, 0)));
     const facts = [
-      live ? made('span', 'live', words.shelf.live) : length,
-      parts.length > 1 ? made('span', 'parts', words.shelf.parts(parts.length)) : '',
+      live ? made('span', 'live', words.recordings.live) : length,
+      parts.length > 1 ? made('span', 'parts', words.recordings.parts(parts.length)) : '',
       live ? '' : early(parts),
     ];
     const line = made('span', 'facts');
@@ -100,7 +100,7 @@ export class Shelf {
     open.append(line);
 
     const list = made('ul', 'shares');
-    list.setAttribute('aria-label', words.shelf.mostly);
+    list.setAttribute('aria-label', words.recordings.mostly);
     list.append(...labels.slice(0, LABELS).map(({ label, share }) => {
       const item = made('li', '');
       item.append(made('span', 'name', label), made('span', 'share', percent(share)));
@@ -108,9 +108,9 @@ export class Shelf {
       return item;
     }));
     const about = made('p', 'about', [first.model, bytes(parts.reduce((sum, part) => sum + part.bytes, 0))].filter(Boolean).join(' · '));
-    const remove = made('button', 'remove', words.shelf.remove);
+    const remove = made('button', 'remove', words.recordings.remove);
     remove.type = 'button';
-    remove.setAttribute('aria-label', words.shelf.removeOne(timeOf(first.began)));
+    remove.setAttribute('aria-label', words.recordings.removeOne(timeOf(first.began)));
     remove.hidden = Boolean(live);
     remove.addEventListener('click', () => this.listener.remove(parts));
     const foot = made('div', 'foot');
@@ -123,10 +123,10 @@ export class Shelf {
   #gone(parts) {
     const card = this.#item(parts);
     card.classList.add('gone');
-    const undo = made('button', 'button quiet undo', words.shelf.undo);
+    const undo = made('button', 'button quiet undo', words.recordings.undo);
     undo.type = 'button';
     undo.addEventListener('click', () => this.listener.restore(parts));
-    card.append(made('p', '', words.shelf.removed(timeOf(parts[parts.length - 1].began))), undo);
+    card.append(made('p', '', words.recordings.removed(timeOf(parts[parts.length - 1].began))), undo);
     return card;
   }
 
@@ -140,8 +140,8 @@ export class Shelf {
 
 /** That not all of a session was recorded. @param {Recording[]} parts */
 function early(parts) {
-  if (parts.some(({ state }) => state === 'cut off')) return made('span', 'cut', words.shelf.cutOff);
-  return parts.some(({ reason }) => reason) ? made('span', 'cut', words.shelf.early) : '';
+  if (parts.some(({ state }) => state === 'cut off')) return made('span', 'cut', words.recordings.cutOff);
+  return parts.some(({ reason }) => reason) ? made('span', 'cut', words.recordings.early) : '';
 }
 
 /**

@@ -1,22 +1,22 @@
 // @ts-check
-/** Wires the page of recordings: the shelf, or the one whose id is in the address. */
+/** Wires the page of recordings: the list, or the one whose id is in the address. */
 
 import { find, made } from '../shared/dom.js';
 import { bytes, clock, dayOf, timeOf } from '../shared/format.js';
 import { coded, fillIn, words } from '../shared/i18n.js';
 import { joinOnce } from '../shared/join.js';
-import { Keys } from '../shared/shortcuts.js';
-import { Problem } from '../shared/user-error.js';
-import { Screening } from './detail.js';
-import { Shelf } from './list.js';
+import { Shortcuts } from '../shared/shortcuts.js';
+import { UserError } from '../shared/user-error.js';
+import { RecordingDetail } from './detail.js';
+import { RecordingList } from './list.js';
 import { recording, recordings, remove, restore } from './recordings-api.js';
 
 /** @typedef {import('./recordings-api.js').Recording} Recording */
 
 /**
- *   joining -> outside | shelf | empty <-> screening
+ *   joining -> outside | list | empty <-> detail
  *
- * @typedef {'joining' | 'outside' | 'shelf' | 'empty' | 'screening'} State
+ * @typedef {'joining' | 'outside' | 'list' | 'empty' | 'detail'} State
  */
 
 /** A recording that begins, or ends, is seen within this. */
@@ -34,23 +34,23 @@ let wish = 0;
 /** The server did not answer the last time. */
 let lost = false;
 
-const screening = new Screening(complain);
-const shelf = new Shelf(find('shelf', HTMLElement), { remove: setAside, restore: haveBack });
-const keys = new Keys({
-  ' ': () => screening.toggle(),
-  k: () => screening.toggle(),
-  ',': () => screening.step(-1),
-  '.': () => screening.step(1),
-  ArrowLeft: () => screening.move(-1),
-  ArrowRight: () => screening.move(1),
-  Escape: () => { if (state === 'screening') location.hash = ''; },
+const detail = new RecordingDetail(complain);
+const list = new RecordingList(find('list', HTMLElement), { remove: setAside, restore: haveBack });
+const shortcuts = new Shortcuts({
+  ' ': () => detail.toggle(),
+  k: () => detail.toggle(),
+  ',': () => detail.step(-1),
+  '.': () => detail.step(1),
+  ArrowLeft: () => detail.move(-1),
+  ArrowRight: () => detail.move(1),
+  Escape: () => { if (state === 'detail') location.hash = ''; },
 });
 const keysOn = find('keys-on', HTMLInputElement);
-keysOn.checked = keys.on;
-keysOn.addEventListener('change', () => keys.switch(keysOn.checked));
-find('remove', HTMLButtonElement).addEventListener('click', () => { if (screening.recording) void setAside(partsOf(screening.recording)); });
+keysOn.checked = shortcuts.on;
+keysOn.addEventListener('change', () => shortcuts.switch(keysOn.checked));
+find('remove', HTMLButtonElement).addEventListener('click', () => { if (detail.recording) void setAside(partsOf(detail.recording)); });
 window.addEventListener('hashchange', () => void go());
-window.addEventListener('pagehide', () => screening.close());
+window.addEventListener('pagehide', () => detail.close());
 window.addEventListener('pageshow', ({ persisted }) => { if (persisted) void go(); });
 setInterval(() => { if (!document.hidden) void look(); }, LOOK_MS);
 void enter();
@@ -60,13 +60,13 @@ async function enter() {
     const { role, says } = await joinOnce();
     if (role !== 'host') {
       become('outside');
-      return complain(role ? words.shelf.onlyHost : says);
+      return complain(role ? words.recordings.onlyHost : says);
     }
     state = 'joining';
     await go();
   } catch (reason) {
     become('outside');
-    complain(Problem.of(reason).message);
+    complain(UserError.of(reason).message);
     setTimeout(() => void enter(), LOOK_MS);
   }
 }
@@ -76,46 +76,46 @@ async function go() {
   if (state === 'outside') return;
   const mine = ++wish;
   const id = decodeURIComponent(location.hash.slice(1));
-  const from = screening.recording;
+  const from = detail.recording;
   complain('');
   try {
     all = await recordings();
     lose(false);
     if (mine !== wish) return;
     if (!id) {
-      screening.close();
-      showShelf();
-      if (from) shelf.focus(from.session);
+      detail.close();
+      showList();
+      if (from) list.focus(from.session);
       return;
     }
     const one = all.find((each) => each.id === id) ?? await recording(id);
     if (mine === wish) show(one);
   } catch (reason) {
     if (mine !== wish) return;
-    lose(reason instanceof Problem && reason.passes);
-    screening.close();
-    showShelf();
-    complain(reason instanceof Problem && reason.status === 404 ? words.shelf.gone : Problem.of(reason).message);
+    lose(reason instanceof UserError && reason.passes);
+    detail.close();
+    showList();
+    complain(reason instanceof UserError && reason.status === 404 ? words.recordings.gone : UserError.of(reason).message);
   }
 }
 
 /** Looks what has changed: a recording that runs grows, and ends. */
 async function look() {
   const mine = wish;
-  if (state !== 'shelf' && state !== 'empty' && !(state === 'screening' && screening.recording?.live)) return;
+  if (state !== 'list' && state !== 'empty' && !(state === 'detail' && detail.recording?.live)) return;
   try {
     const found = await recordings();
     if (mine !== wish) return;
     if (lost) complain('');
     lose(false);
     all = found;
-    if (state !== 'screening') return showShelf();
-    const one = all.find(({ id }) => id === screening.recording?.id);
+    if (state !== 'detail') return showList();
+    const one = all.find(({ id }) => id === detail.recording?.id);
     if (one && !one.live) show(one);
   } catch (reason) {
     lose(true);
-    const again = reason instanceof Problem && reason.passes;
-    complain(again ? words.wall.serverGone : Problem.of(reason).message);
+    const again = reason instanceof UserError && reason.passes;
+    complain(again ? words.wall.serverGone : UserError.of(reason).message);
   }
 }
 
@@ -124,12 +124,12 @@ function lose(now) {
   if (now === lost) return;
   lost = now;
   document.body.dataset.server = now ? 'gone' : 'here';
-  if (state === 'screening' && screening.recording) tellFacts(screening.recording);
+  if (state === 'detail' && detail.recording) tellFacts(detail.recording);
 }
 
 /** @param {Recording} one */
 function tellFacts(one) {
-  const length = one.live ? (lost ? '' : words.shelf.live) : clock(one.seconds);
+  const length = one.live ? (lost ? '' : words.recordings.live) : clock(one.seconds);
   find('facts', HTMLElement).textContent = [
     length, one.model, bytes(one.bytes), one.live ? '' : whyEarly(one),
   ].filter(Boolean).join(' · ');
@@ -137,7 +137,7 @@ function tellFacts(one) {
 
 /** Why it ended before its session did, if it did. @param {Recording} one */
 function whyEarly({ state: how, code, reason }) {
-  const { ended } = words.shelf;
+  const { ended } = words.recordings;
   if (how === 'cut off') return ended['cut-off'];
   return coded(ended, code, reason && words.common.problems.serverSays(reason));
 }
@@ -147,27 +147,27 @@ function partsOf(one) {
   return all.filter(({ session }) => session === one.session);
 }
 
-function showShelf() {
-  shelf.show(all);
-  become(all.length || shelf.aside.size ? 'shelf' : 'empty');
-  title.textContent = words.shelf.title;
-  document.title = `${words.shelf.title} · whycam`;
+function showList() {
+  list.show(all);
+  become(all.length || list.aside.size ? 'list' : 'empty');
+  title.textContent = words.recordings.title;
+  document.title = `${words.recordings.title} · whycam`;
 }
 
 /** @param {Recording} one */
 function show(one) {
-  const moved = state !== 'screening';
-  become('screening');
-  screening.open(one);
+  const moved = state !== 'detail';
+  become('detail');
+  detail.open(one);
   title.textContent = `${dayOf(one.began)}, ${timeOf(one.began)}`;
-  document.title = `${timeOf(one.began)} · ${words.shelf.title} · whycam`;
+  document.title = `${timeOf(one.began)} · ${words.recordings.title} · whycam`;
   tellFacts(one);
   find('remove', HTMLElement).hidden = one.live !== null;
   const parts = partsOf(one).reverse();
   const nav = find('parts', HTMLElement);
   nav.hidden = parts.length < 2;
   nav.replaceChildren(...parts.map((part, i) => {
-    const link = made('a', '', words.shelf.part(i + 1, timeOf(part.began), clock(part.seconds)));
+    const link = made('a', '', words.recordings.part(i + 1, timeOf(part.began), clock(part.seconds)));
     link.href = `#${part.id}`;
     if (part.id === one.id) link.setAttribute('aria-current', 'page');
     return link;
@@ -181,12 +181,12 @@ async function setAside(parts) {
   complain('');
   try {
     for (const { id } of parts) await remove(id);
-    shelf.aside.set(session, parts);
-    if (state === 'screening') location.hash = '';
+    list.aside.set(session, parts);
+    if (state === 'detail') location.hash = '';
     await go();
-    shelf.focus(session);
+    list.focus(session);
   } catch (reason) {
-    complain(Problem.of(reason).message);
+    complain(UserError.of(reason).message);
   }
 }
 
@@ -197,11 +197,11 @@ async function haveBack(parts) {
   try {
     for (const { id } of parts) await restore(id);
   } catch (reason) {
-    problem = reason instanceof Problem && reason.status === 404 ? words.shelf.tooLate : Problem.of(reason).message;
+    problem = reason instanceof UserError && reason.status === 404 ? words.recordings.tooLate : UserError.of(reason).message;
   }
-  shelf.aside.delete(session);
+  list.aside.delete(session);
   await go();
-  shelf.focus(session);
+  list.focus(session);
   if (problem) complain(problem);
 }
 
@@ -210,7 +210,7 @@ function become(next) {
   state = next;
   document.body.dataset.state = next;
   for (const [id, states] of /** @type {[string, State[]][]} */ ([
-    ['shelf', ['shelf']], ['empty', ['empty']], ['screening', ['screening']],
+    ['list', ['list']], ['empty', ['empty']], ['detail', ['detail']],
   ])) find(id, HTMLElement).hidden = !states.includes(next);
 }
 
@@ -225,9 +225,9 @@ function complain(sentence) {
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return state; },
-    get recording() { return screening.recording; },
-    get player() { return screening.player; },
-    get sidecar() { return screening.sidecar; },
-    get drawn() { return screening.heat.drawn; },
+    get recording() { return detail.recording; },
+    get player() { return detail.player; },
+    get sidecar() { return detail.sidecar; },
+    get drawn() { return detail.heat.drawn; },
   }),
 });

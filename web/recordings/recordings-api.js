@@ -2,7 +2,7 @@
 /** What the server says of recordings (docs/api.md), and where their files are. */
 
 import { words } from '../shared/i18n.js';
-import { Problem } from '../shared/user-error.js';
+import { UserError } from '../shared/user-error.js';
 
 /**
  * @typedef {object} Segment of both films, between two changes of their size
@@ -82,7 +82,7 @@ function pathOf(id) {
 /** @param {string} path @param {RequestInit} [options] */
 async function ask(path, options) {
   const response = await fetch(path, options)
-    .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
-  if (!response.ok) throw Problem.answered('recordings', response.status, await response.text());
+    .catch((error) => { throw new UserError(words.common.problems.serverGone, { cause: error }); });
+  if (!response.ok) throw UserError.answered('recordings', response.status, await response.text());
   return response;
 }

@@ -4,8 +4,8 @@
 /** @typedef {import('./sidecar-worker.js').Batch} Batch */
 /** @typedef {import('./sidecar-worker.js').Settings} Settings */
 /**
- * @typedef {{class: number, score: number, scale: number, rows: number, columns: number, grid: Uint8Array}} HeatMap
- * @typedef {{time: number, maps: HeatMap[], settings: Settings}} Frame
+ * @typedef {{class: number, score: number, scale: number, rows: number, columns: number, grid: Uint8Array}} Heatmap
+ * @typedef {{time: number, maps: Heatmap[], settings: Settings}} Frame
  */
 
 export const UNTOLD = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: 'inferno' });
@@ -45,7 +45,7 @@ export class Sidecar {
     if (!batch) return null;
     const i = before(batch.times.length, time, (frame) => batch.times[frame]);
     if (i === batch.times.length - 1 && batch === this.batches[this.batches.length - 1] && !this.complete) return null;
-    /** @type {HeatMap[]} */
+    /** @type {Heatmap[]} */
     const maps = [];
     for (let map = batch.firsts[i]; map < batch.firsts[i + 1]; map++) {
       const [rows, columns, start] = [batch.rows[map], batch.columns[map], batch.starts[map]];

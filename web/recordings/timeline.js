@@ -79,7 +79,7 @@ export class Timeline {
     best ??= this.#best();
     this.head.style.setProperty('--at', String(this.seconds ? Math.min(1, time / this.seconds) : 0));
     this.element.setAttribute('aria-valuenow', time.toFixed(1));
-    this.element.setAttribute('aria-valuetext', words.shelf.moment(
+    this.element.setAttribute('aria-valuetext', words.recordings.moment(
       clock(time), clock(this.seconds), best ? `${best.label} ${percent(best.score)}` : '',
     ));
   }

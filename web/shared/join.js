@@ -2,7 +2,7 @@
 /** What this device is to the server: the code in the page's address is changed for a cookie, once. */
 
 import { words } from './i18n.js';
-import { Problem } from './user-error.js';
+import { UserError } from './user-error.js';
 
 /** @typedef {{role: 'host' | 'phone' | 'viewer' | null, says: string}} Standing `says`: what a stranger is to do */
 /** @typedef {{urls: string[], lan: boolean}} Invitation `lan`: whether phones may come at all */
@@ -19,7 +19,7 @@ export async function join() {
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ token }),
     });
-    if (!response.ok) refusal = Problem.answered('join', response.status, await response.text()).message;
+    if (!response.ok) refusal = UserError.answered('join', response.status, await response.text()).message;
   }
   // A device that joined before needs no code, so an old one does it no harm.
   const role = await standing();
@@ -45,5 +45,5 @@ export async function invitation() {
 /** @param {string} path @param {RequestInit} [options] */
 async function ask(path, options) {
   return fetch(path, options)
-    .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
+    .catch((error) => { throw new UserError(words.common.problems.serverGone, { cause: error }); });
 }

@@ -3,7 +3,7 @@
 
 const STORED = 'whycam.keys';
 
-export class Keys {
+export class Shortcuts {
   /** @param {Record<string, () => void>} actions by `KeyboardEvent.key`, letters in lower case */
   constructor(actions) {
     this.actions = actions;

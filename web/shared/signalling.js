@@ -2,7 +2,7 @@
 /** One POST makes a call or a viewer: the offer is complete, so its candidates are waited for first (docs/api.md). */
 
 import { words } from './i18n.js';
-import { Problem } from './user-error.js';
+import { UserError } from './user-error.js';
 
 const GATHERING_MS = 2000;
 const ANSWER_MS = 15000;
@@ -27,16 +27,16 @@ export async function offer(connection, path, asked) {
     headers: { 'Content-Type': 'application/sdp' },
     body: connection.localDescription?.sdp,
     signal: AbortSignal.timeout(ANSWER_MS),
-  }).catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
+  }).catch((error) => { throw new UserError(words.common.problems.serverGone, { cause: error }); });
   const answer = await response.text();
-  if (response.status !== 201) throw Problem.answered(asked, response.status, answer);
+  if (response.status !== 201) throw UserError.answered(asked, response.status, answer);
   return { location: response.headers.get('Location') ?? '', answer };
 }
 
 /** @param {RTCPeerConnection} connection @param {string} answer */
 export async function take(connection, answer) {
   await connection.setRemoteDescription({ type: 'answer', sdp: answer })
-    .catch((error) => { throw new Problem(words.common.problems.badAnswer, { cause: error }); });
+    .catch((error) => { throw new UserError(words.common.problems.badAnswer, { cause: error }); });
 }
 
 /** Ends what a location names. @param {string} location */

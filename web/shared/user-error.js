@@ -8,7 +8,7 @@ import { coded, words } from './i18n.js';
 /** Why the server ended a call that would end again in the same way. */
 const FINAL = ['too-large', 'too-fast', 'too-many-streams'];
 
-export class Problem extends Error {
+export class UserError extends Error {
   /**
    * @param {string} sentence
    * @param {ErrorOptions & {status?: number, code?: string}} [options] the server's answer; why it ended a call
@@ -29,18 +29,18 @@ export class Problem extends Error {
   static answered(asked, status, text) {
     const { refusals, serverSays } = words.common.problems;
     const general = coded(refusals, String(status), serverSays(text.trim(), status));
-    return new Problem(coded(refusals, `${asked} ${status}`, general), { status });
+    return new UserError(coded(refusals, `${asked} ${status}`, general), { status });
   }
 
   /** The sentence for the server's last word in a call. @param {import('./protocol.js').Ended} ended */
   static ended({ code, reason }) {
     const { ended } = words.phone;
-    return new Problem(coded(ended, code, [words.common.problems.serverSays(reason)]).join(' '), { code });
+    return new UserError(coded(ended, code, [words.common.problems.serverSays(reason)]).join(' '), { code });
   }
 
   /** @param {unknown} reason whatever was thrown */
   static of(reason) {
-    return reason instanceof Problem ? reason : new Problem(words.common.problems.unexpected(String(reason)));
+    return reason instanceof UserError ? reason : new UserError(words.common.problems.unexpected(String(reason)));
   }
 
   /** The device has to join first. */

@@ -1,7 +1,7 @@
 // @ts-check
 /** Keeps the screen awake while a picture is live; the browser lets go whenever the page is hidden. */
 
-export class Awake {
+export class ScreenWakeLock {
   constructor() {
     this.wanted = false;
     /** @type {WakeLockSentinel | null} */

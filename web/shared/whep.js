@@ -3,7 +3,7 @@
 
 import { words } from './i18n.js';
 import { hangUp, offer, prepare, take } from './signalling.js';
-import { Problem } from './user-error.js';
+import { UserError } from './user-error.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
 
@@ -16,10 +16,10 @@ const DISCONNECTED_MS = 3000;
  * @typedef {object} Watching
  * @property {(report: Report) => void} report
  * @property {() => void} seen the first picture is on the screen
- * @property {(problem: Problem) => void} over no more pictures come
+ * @property {(problem: UserError) => void} over no more pictures come
  */
 
-export class Viewer {
+export class WhepViewer {
   /**
    * @param {HTMLVideoElement} video
    * @param {string} session its id
@@ -27,7 +27,7 @@ export class Viewer {
    * @param {Watching} listener
    */
   constructor(video, session, stream, listener) {
-    if (!('RTCPeerConnection' in window)) throw new Problem(words.common.problems.noCalls);
+    if (!('RTCPeerConnection' in window)) throw new UserError(words.common.problems.noCalls);
     this.video = video;
     this.path = `/whep/${encodeURIComponent(session)}?stream=${stream}`;
     this.listener = listener;
@@ -57,7 +57,7 @@ export class Viewer {
     video.addEventListener('playing', this.first, { once: true });
   }
 
-  /** Rejects with a `Problem` where the server does not take the viewer. */
+  /** Rejects with a `UserError` where the server does not take the viewer. */
   async open() {
     try {
       await prepare(this.connection);
@@ -105,6 +105,6 @@ export class Viewer {
   #lose(sentence) {
     if (this.closed) return;
     this.close();
-    this.listener.over(new Problem(sentence));
+    this.listener.over(new UserError(sentence));
   }
 }

@@ -9,7 +9,7 @@
  * @param {{width: number, height: number}} wall
  * @returns {Mosaic}
  */
-export function mosaic(count, aspect, wall) {
+export function grid(count, aspect, wall) {
   let best = { columns: 1, rows: Math.max(1, count), size: 0 };
   for (let columns = 1; columns <= count; columns++) {
     const rows = Math.ceil(count / columns);

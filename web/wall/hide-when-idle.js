@@ -4,7 +4,7 @@
 const REST_MS = 2800;
 
 /** @param {HTMLElement} body gets `data-resting` */
-export function restWhenStill(body) {
+export function hideWhenIdle(body) {
   /** @type {number | undefined} */
   let timer;
   const rest = () => {

@@ -5,10 +5,10 @@ import { find } from '../shared/dom.js';
 import { fillIn, words, write } from '../shared/i18n.js';
 import { invitation, joinOnce } from '../shared/join.js';
 import { toggled } from '../shared/protocol.js';
-import { Keys } from '../shared/shortcuts.js';
-import { Problem } from '../shared/user-error.js';
-import { Awake } from '../shared/wake-lock.js';
-import { restWhenStill } from './hide-when-idle.js';
+import { Shortcuts } from '../shared/shortcuts.js';
+import { UserError } from '../shared/user-error.js';
+import { ScreenWakeLock } from '../shared/wake-lock.js';
+import { hideWhenIdle } from './hide-when-idle.js';
 import { command, sessions } from './sessions-api.js';
 import { Wall } from './wall.js';
 
@@ -40,12 +40,12 @@ let lastLive = -Infinity;
 /** @type {number | undefined} */
 let noteTimer;
 
-const awake = new Awake();
+const wakeLock = new ScreenWakeLock();
 const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => pin(tile, classNumber), () => {
   note('');
   showControls();
 });
-restWhenStill(document.body);
+hideWhenIdle(document.body);
 
 /** What each key and its button do, in the order of the help. @type {[string, string, () => void][]} */
 const actions = [
@@ -59,7 +59,7 @@ const actions = [
 for (const [, id, action] of actions) find(id, HTMLButtonElement).addEventListener('click', action);
 find('all', HTMLButtonElement).addEventListener('click', () => wall.enlarge(''));
 
-const keys = new Keys({
+const shortcuts = new Shortcuts({
   ...Object.fromEntries(actions.map(([key, , action]) => [key, () => { if (!help.open || key === 'h') action(); }])),
   ...Object.fromEntries([1, 2, 3, 4, 5].map((place) => [String(place), () => pinPlace(place - 1)])),
   0: () => change(() => ({ hold: [] })),
@@ -69,8 +69,8 @@ const keys = new Keys({
   ArrowLeft: () => wall.turn(-1),
 });
 const keysOn = find('keys-on', HTMLInputElement);
-keysOn.checked = keys.on;
-keysOn.addEventListener('change', () => keys.switch(keysOn.checked));
+keysOn.checked = shortcuts.on;
+keysOn.addEventListener('change', () => shortcuts.switch(keysOn.checked));
 
 window.addEventListener('hashchange', () => { if (state === 'outside') void enter(); else wall.enlarge(location.hash.slice(1)); });
 window.addEventListener('pagehide', () => wall.update([]));
@@ -90,7 +90,7 @@ async function enter() {
     complain('');
     void look();
   } catch (reason) {
-    refuse(Problem.of(reason).message);
+    refuse(UserError.of(reason).message);
     setTimeout(() => void enter(), LOOK_MS);
   }
 }
@@ -107,7 +107,7 @@ async function look() {
       if (live.length) become('live');
       else if (performance.now() - lastLive > EMPTY_AFTER_MS) become('empty');
     } catch (reason) {
-      if (reason instanceof Problem && !reason.passes) return refuse(reason.message);
+      if (reason instanceof UserError && !reason.passes) return refuse(reason.message);
       document.body.dataset.server = 'gone';
       complain(words.wall.serverGone);
     }
@@ -151,7 +151,7 @@ async function send(tile, wish) {
     await command(tile.session.id, wish);
     tile.labels.hurry();
   } catch (reason) {
-    note(Problem.of(reason).message);
+    note(UserError.of(reason).message);
   }
 }
 
@@ -239,7 +239,7 @@ function become(next) {
   state = next;
   document.body.dataset.state = next;
   find('empty', HTMLElement).hidden = next !== 'empty';
-  awake.keep(next === 'live' || next === 'empty');
+  wakeLock.keep(next === 'live' || next === 'empty');
   showControls();
 }
 

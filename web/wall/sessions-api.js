@@ -2,7 +2,7 @@
 /** What is live: the list of sessions, and commands to one of them. */
 
 import { words } from '../shared/i18n.js';
-import { Problem } from '../shared/user-error.js';
+import { UserError } from '../shared/user-error.js';
 
 /** @typedef {import('../shared/protocol.js').Command} Command */
 
@@ -30,7 +30,7 @@ export async function command(id, change) {
 /** @param {string} path @param {RequestInit} [options] */
 async function ask(path, options) {
   const response = await fetch(path, options)
-    .catch((error) => { throw new Problem(words.common.problems.serverGone, { cause: error }); });
-  if (!response.ok) throw Problem.answered('command', response.status, await response.text());
+    .catch((error) => { throw new UserError(words.common.problems.serverGone, { cause: error }); });
+  if (!response.ok) throw UserError.answered('command', response.status, await response.text());
   return response;
 }

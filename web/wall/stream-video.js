@@ -2,14 +2,14 @@
 /** A video element and the viewer behind it, which is made again when it breaks off. */
 
 import { made } from '../shared/dom.js';
-import { Problem } from '../shared/user-error.js';
-import { Viewer } from '../shared/whep.js';
+import { UserError } from '../shared/user-error.js';
+import { WhepViewer } from '../shared/whep.js';
 
 /** @typedef {import('../shared/protocol.js').Report} Report */
 
 const AGAIN_MS = [300, 1000, 2000, 4000];
 
-export class Screen {
+export class StreamVideo {
   /**
    * @param {HTMLElement} parent
    * @param {string} session
@@ -25,7 +25,7 @@ export class Screen {
     this.state = 'resting';
     this.problem = '';
     this.tries = 0;
-    /** @type {Viewer | null} */
+    /** @type {WhepViewer | null} */
     this.viewer = null;
     /** @type {number | undefined} */
     this.timer = undefined;
@@ -68,7 +68,7 @@ export class Screen {
 
   async #dial() {
     this.#become(this.tries ? 'broken' : 'connecting', this.problem);
-    const viewer = new Viewer(this.video, this.session, this.stream, {
+    const viewer = new WhepViewer(this.video, this.session, this.stream, {
       report: this.listener.report,
       seen: () => { this.tries = 0; this.#become('seen', ''); },
       over: (problem) => this.#again(problem),
@@ -77,11 +77,11 @@ export class Screen {
     try {
       await viewer.open();
     } catch (error) {
-      if (this.viewer === viewer) this.#again(Problem.of(error));
+      if (this.viewer === viewer) this.#again(UserError.of(error));
     }
   }
 
-  /** @param {Problem} problem */
+  /** @param {UserError} problem */
   #again(problem) {
     this.viewer = null;
     // At once a session has ended or a network stuttered; only what lasts is said.

@@ -11,7 +11,7 @@ import { span } from '../shared/format.js';
 import { percent, words } from '../shared/i18n.js';
 import { Labels } from '../shared/labels.js';
 import { placing } from './grid.js';
-import { Screen } from './stream-video.js';
+import { StreamVideo } from './stream-video.js';
 
 /** @typedef {import('../shared/protocol.js').Report} Report */
 /** @typedef {import('./sessions-api.js').Session} Session */
@@ -43,11 +43,11 @@ export class Tile {
     this.element.className = 'tile';
     this.element.dataset.session = session.id;
     const pictures = this.element.appendChild(made('div', 'pictures'));
-    this.explained = new Screen(pictures, session.id, 'explained', words.wall.explainedPicture, {
+    this.explained = new StreamVideo(pictures, session.id, 'explained', words.wall.explainedPicture, {
       report: (report) => this.#take(report),
       changed: () => this.#changed(),
     });
-    this.camera = new Screen(pictures, session.id, 'camera', words.wall.cameraPicture, {
+    this.camera = new StreamVideo(pictures, session.id, 'camera', words.wall.cameraPicture, {
       report: () => {},
       changed: () => this.#changed(),
     });

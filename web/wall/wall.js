@@ -5,7 +5,7 @@
  * A tile stays as long as the server lists its session.
  */
 
-import { mosaic } from './grid.js';
+import { grid } from './grid.js';
 import { Tile } from './tile.js';
 
 /** @typedef {import('./sessions-api.js').Session} Session */
@@ -97,7 +97,7 @@ export class Wall {
     const { clientWidth: width, clientHeight: height } = this.element;
     const count = this.large ? 1 : this.tiles.length;
     const aspect = this.tiles.reduce((sum, tile) => sum + tile.aspect, 0) / Math.max(1, this.tiles.length);
-    const { columns, rows } = mosaic(count, aspect, { width, height });
+    const { columns, rows } = grid(count, aspect, { width, height });
     this.element.style.setProperty('--columns', String(columns));
     this.element.style.setProperty('--rows', String(rows));
   }

@@ -7,7 +7,7 @@
 
 import { coded, words } from '../../shared/i18n.js';
 import { hangUp, offer, prepare, take } from '../../shared/signalling.js';
-import { Problem } from '../../shared/user-error.js';
+import { UserError } from '../../shared/user-error.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
 /** @typedef {import('../../shared/protocol.js').Report} Report */
@@ -25,7 +25,7 @@ const DISCONNECTED_MS = 3000;
  * @property {() => void} ready commands can be sent
  * @property {(report: Report) => void} report
  * @property {(sentence: string) => void} refused the server refused a command
- * @property {(problem: Problem) => void} lost
+ * @property {(problem: UserError) => void} lost
  */
 
 export class Call {
@@ -36,7 +36,7 @@ export class Call {
    * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing sees to it that the sent frames can be seen
    */
   constructor(source, listener, codec, passing) {
-    if (!('RTCPeerConnection' in window)) throw new Problem(words.common.problems.noCalls);
+    if (!('RTCPeerConnection' in window)) throw new UserError(words.common.problems.noCalls);
     this.source = source;
     this.listener = listener;
     this.closed = false;
@@ -55,7 +55,7 @@ export class Call {
     passing?.(this.transceiver);
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
     this.reports.addEventListener('message', ({ data }) => this.#hear(JSON.parse(data)));
-    this.reports.addEventListener('close', () => this.#lose(new Problem(words.common.problems.serverClosed)));
+    this.reports.addEventListener('close', () => this.#lose(new UserError(words.common.problems.serverClosed)));
     this.commands = this.connection.createDataChannel('commands');
     this.commands.addEventListener('open', () => { if (!this.closed) listener.ready(); });
     this.commands.addEventListener('message', ({ data }) => this.#hear(JSON.parse(data)));
@@ -139,7 +139,7 @@ export class Call {
         this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(new Problem(words.common.problems.connectionLost));
+        this.#lose(new UserError(words.common.problems.connectionLost));
         break;
     }
   }
@@ -152,7 +152,7 @@ export class Call {
    */
   #expect(sentence, ms = CONNECTING_MS) {
     clearTimeout(this.patience);
-    this.patience = setTimeout(() => this.#lose(new Problem(sentence)), ms);
+    this.patience = setTimeout(() => this.#lose(new UserError(sentence)), ms);
   }
 
   /**
@@ -162,13 +162,13 @@ export class Call {
    */
   #hear(told) {
     if (this.closed) return;
-    if (told.ended) this.#lose(Problem.ended(told.ended));
+    if (told.ended) this.#lose(UserError.ended(told.ended));
     else if (told.error) {
       this.listener.refused(coded(words.phone.problems.commands, told.code, words.common.problems.serverSays(told.error)));
     } else this.listener.report(told);
   }
 
-  /** @param {Problem} problem */
+  /** @param {UserError} problem */
   #lose(problem) {
     if (this.closed) return;
     this.close();

@@ -4,7 +4,7 @@
 /** The rate is that of the last second. */
 const WINDOW_MS = 1000;
 
-export class Meter {
+export class FrameMeter {
   /**
    * @param {HTMLVideoElement} video
    * @param {() => void} first called at the first picture of each stream

@@ -5,7 +5,7 @@
  * A call that is made again goes on in the same session's recording.
  */
 
-import { Problem } from '../../shared/user-error.js';
+import { UserError } from '../../shared/user-error.js';
 import { Call } from './call.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
@@ -22,13 +22,13 @@ const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
  * @property {(call: Call, stream: MediaStream) => void} picture
  * @property {(report: Report) => void} report
  * @property {(sentence: string) => void} refused a command
- * @property {(problem: Problem) => Command} interrupted the call broke off, another one follows; answers what it shall
+ * @property {(problem: UserError) => Command} interrupted the call broke off, another one follows; answers what it shall
  *   begin with
  * @property {(how: 'done' | 'broken') => void} ended the source has no more pictures
- * @property {(problem: Problem) => void} failed
+ * @property {(problem: UserError) => void} failed
  */
 
-export class Attempt {
+export class ReconnectingCall {
   /** @param {Latency} latency @param {'h264' | 'vp8'} codec @param {Listener} listener */
   constructor(latency, codec, listener) {
     this.latency = latency;
@@ -105,7 +105,7 @@ export class Attempt {
   /**
    * The same pictures in a new call, for as long as the server may come back.
    *
-   * @param {Problem} problem
+   * @param {UserError} problem
    */
   async #again(problem) {
     if (this.live) {
@@ -121,7 +121,7 @@ export class Attempt {
     try {
       await this.#dial(this.source);
     } catch (reason) {
-      if (!this.over) await this.#again(Problem.of(reason));
+      if (!this.over) await this.#again(UserError.of(reason));
     }
   }
 
@@ -129,7 +129,7 @@ export class Attempt {
   #fail(reason) {
     if (this.over) return;
     console.warn(reason);
-    this.listener.failed(Problem.of(reason));
+    this.listener.failed(UserError.of(reason));
   }
 }
 

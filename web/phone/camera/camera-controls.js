@@ -9,7 +9,7 @@ import { Camera } from './camera.js';
 
 const factors = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
 
-export class Lens {
+export class CameraControls {
   /**
    * @param {() => Promise<void>} changed called when the source has another track
    * @param {(sentence: string) => void} complain

@@ -2,7 +2,7 @@
 /** The camera as a source of a call, and what can be done with it meanwhile; file-source.js is the other source. */
 
 import { words } from '../../shared/i18n.js';
-import { Problem } from '../../shared/user-error.js';
+import { UserError } from '../../shared/user-error.js';
 
 /**
  * Where a call's pictures come from.
@@ -120,7 +120,7 @@ export class Camera {
   async #use(which) {
     // Browsers hide mediaDevices from pages that are not secure.
     const { noCalls, insecure } = words.common.problems;
-    if (!navigator.mediaDevices) throw new Problem(window.isSecureContext ? noCalls : insecure);
+    if (!navigator.mediaDevices) throw new UserError(window.isSecureContext ? noCalls : insecure);
     const stream = await navigator.mediaDevices
       .getUserMedia({
         audio: false,
@@ -131,7 +131,7 @@ export class Camera {
           frameRate: { ideal: 30 },
         },
       })
-      .catch((error) => { throw new Problem(sentence(error), { cause: error }); });
+      .catch((error) => { throw new UserError(sentence(error), { cause: error }); });
     const [track] = stream.getVideoTracks();
     this.track = track;
     if (this.closed) return track.stop();

@@ -2,7 +2,7 @@
 /** A video file as a source of a call: it plays once, unseen, and its pictures go where a camera's would go. */
 
 import { words } from '../../shared/i18n.js';
-import { Problem } from '../../shared/user-error.js';
+import { UserError } from '../../shared/user-error.js';
 import { MOST_PIXELS } from './camera.js';
 
 /** @typedef {import('./camera.js').Source} Source */
@@ -16,10 +16,10 @@ const LAST_FRAMES_MS = 500;
  * @param {File} file
  * @returns {Promise<Source>}
  */
-export async function openFilm(file) {
+export async function openFile(file) {
   const video = /** @type {Capturable} */ (document.createElement('video'));
   const capture = video.captureStream ?? video.mozCaptureStream;
-  if (!capture) throw new Problem(words.phone.problems.noCapture);
+  if (!capture) throw new UserError(words.phone.problems.noCapture);
 
   const url = URL.createObjectURL(file);
   const close = () => {
@@ -61,7 +61,7 @@ export async function openFilm(file) {
  */
 function readable(video, name) {
   return new Promise((resolve, reject) => {
-    const fail = () => reject(new Problem(words.phone.problems.unreadableFile(name)));
+    const fail = () => reject(new UserError(words.phone.problems.unreadableFile(name)));
     // A file with sound only loads as well, with no size.
     video.addEventListener('loadeddata', () => (video.videoWidth ? resolve() : fail()), { once: true });
     video.addEventListener('error', fail, { once: true });

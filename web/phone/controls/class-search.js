@@ -4,7 +4,7 @@
 import { find } from '../../shared/dom.js';
 import { words } from '../../shared/i18n.js';
 
-export class Search {
+export class ClassSearch {
   /** @param {(classNumber: number) => void} found @param {(sentence: string) => void} complain */
   constructor(found, complain) {
     this.found = found;

@@ -2,7 +2,7 @@
 /** The picture on the screen as a file: saved here, or shared with another app. */
 
 import { words } from '../../shared/i18n.js';
-import { Problem } from '../../shared/user-error.js';
+import { UserError } from '../../shared/user-error.js';
 
 const QUALITY = 0.92;
 
@@ -45,7 +45,7 @@ export class Snapshot {
     canvas.getContext('2d')?.drawImage(video, 0, 0);
     /** @type {Blob | null} */
     const blob = await new Promise((resolve) => { canvas.toBlob(resolve, 'image/jpeg', QUALITY); });
-    if (!blob) throw new Problem(words.phone.problems.noPictureYet);
+    if (!blob) throw new UserError(words.phone.problems.noPictureYet);
     return new File([blob], `whycam ${[this.label(), moment()].filter(Boolean).join(' ')}.jpg`, { type: blob.type });
   }
 }

@@ -5,7 +5,7 @@ import { percent, words } from '../../shared/i18n.js';
 
 const BETWEEN_MS = 4000;
 
-export class Voice {
+export class Announcer {
   /** @param {HTMLElement} line a live region */
   constructor(line) {
     this.line = line;

@@ -12,7 +12,7 @@ import { stopped } from './status-badges.js';
 /** A heatmap older than this is seen to lag behind a hand that moves. */
 const LATE_MS = 200;
 
-export class Chip {
+export class QualityChip {
   constructor() {
     this.chip = find('chip', HTMLButtonElement);
     this.details = find('details', HTMLElement);

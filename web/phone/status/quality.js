@@ -5,7 +5,7 @@ import { span } from '../../shared/format.js';
 import { words } from '../../shared/i18n.js';
 
 /** @typedef {import('../../shared/protocol.js').Report} Report */
-/** @typedef {{report: Report | null, fps: number, latency: number | null}} Signs */
+/** @typedef {{report: Report | null, fps: number, latency: number | null}} Readings */
 
 const BEGINS_MS = 2000;
 const ENDS_MS = 4000;
@@ -32,12 +32,12 @@ export class Quality {
   }
 
   /**
-   * @param {Signs} signs of this moment
+   * @param {Readings} readings of this moment
    * @param {number} now ms
    * @returns {string} the sentence to show, or none
    */
-  look(signs, now) {
-    const troubles = this.#troubles(signs, now);
+  look(readings, now) {
+    const troubles = this.#troubles(readings, now);
     for (const kind of troubles.keys()) {
       const { since } = this.seen.get(kind) ?? { since: now };
       this.seen.set(kind, { since, last: now });
@@ -51,7 +51,7 @@ export class Quality {
     return this.telling.sentence;
   }
 
-  /** @param {Signs} signs @param {number} now @returns {Map<string, string>} by kind, the most telling first */
+  /** @param {Readings} readings @param {number} now @returns {Map<string, string>} by kind, the most telling first */
   #troubles({ report, fps, latency }, now) {
     const { badDay } = words.phone;
     /** @type {Map<string, string>} */

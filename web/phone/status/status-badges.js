@@ -7,7 +7,7 @@ import { coded, percent, words } from '../../shared/i18n.js';
 /** @typedef {import('../../shared/evidence.js').Evidence} Evidence */
 /** @typedef {import('../../shared/protocol.js').Recording} Recording */
 
-export class Signs {
+export class StatusBadges {
   constructor() {
     this.sign = find('recording', HTMLElement);
     this.is = find('recording-is', HTMLElement);

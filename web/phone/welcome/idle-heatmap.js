@@ -14,7 +14,7 @@ const LEAST = 3;
 /** inferno from where it begins to glow, as [r, g, b] */
 const GLOW = [[66, 10, 104], [120, 28, 109], [165, 44, 96], [207, 68, 70], [237, 105, 37], [251, 155, 6], [247, 209, 61]];
 
-export class Gaze {
+export class IdleHeatmap {
   /**
    * @param {HTMLCanvasElement} canvas
    * @param {HTMLElement} words on it, which the warm place keeps away from

@@ -6,7 +6,7 @@ import { words, write } from '../../shared/i18n.js';
 import { invitation } from '../../shared/join.js';
 
 /** Shows the code, or why there is none. */
-export async function showPhones() {
+export async function showJoinCode() {
   const { urls, lan } = await invitation();
   const code = find('code', HTMLImageElement);
   code.hidden = find('phones-how', HTMLElement).hidden = find('phones-help', HTMLElement).hidden = !urls.length;
