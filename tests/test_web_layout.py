@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.serving import ROOT
+from tests.support import ROOT
 
 WEB = ROOT / "web"
 MAX_MODULES = 14
