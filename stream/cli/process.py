@@ -43,7 +43,7 @@ from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, pla
 from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import find_inputs
-from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
@@ -193,7 +193,7 @@ class _Run:
         with closing(LocalEngine(explainer)) as engine:
             look = self._look(engine.contract.labels)
             with stopped_by_ctrl_c() as stop, Bar(self.say) as bar:
-                work = Pass(engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume)
+                work = ProcessJob(engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume)
                 if self.hand_in:
                     bar.begin(self.tasks[0].given.name)
                     done = do_assignment(self.hand_in.source, self.hand_in.folder, work, overwrite=self.overwrite)

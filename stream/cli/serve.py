@@ -104,7 +104,7 @@ def serve(
     from whycam.stream.recording.maintenance import Housekeeper, Retention, parse_age, parse_size
     from whycam.stream.server.app import check_ports
     from whycam.stream.sessions.session import Settings
-    from whycam.stream.webrtc.peer import LOOPBACK, Media
+    from whycam.stream.webrtc.peer import LOOPBACK, IceConfig
 
     if (cert is None) != (key is None):
         raise ValueError("--cert and --key belong together. Give both, or none of them.")
@@ -116,7 +116,7 @@ def serve(
     if door is None:
         check_ports(port, [], lan_port)
     own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
-    media = Media(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
+    media = IceConfig(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
     media.check()
     encoders = backends(encoder)
     introduce(engine.contract, engine.about.provider, engine.about.device_problem)

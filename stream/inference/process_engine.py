@@ -13,7 +13,7 @@ from whycam.models.contract import Contract, ContractError
 from whycam.stream.inference.engine import EngineDown, Health
 from whycam.stream.inference.explainer import Explanation, RuntimeMissing, checked_pictures, checked_targets
 from whycam.stream.inference.providers import CUDA
-from whycam.stream.inference.scheduler import Batch, Question, Turns
+from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
 from whycam.stream.inference.watchdog import Pace, Watchdog
 from whycam.stream.inference.worker import About, ModelProcess, Order
 from whycam.stream.video.planes import Bytes
@@ -64,8 +64,8 @@ class ProcessEngine:
         self._order = order
         self._batch = batch
         self._news = threading.Condition()  # guards what follows
-        self._turns = Turns()
-        self._hand: Batch | None = None
+        self._scheduler = Scheduler()
+        self._hand: InferenceBatch | None = None
         self._child: ModelProcess | None = None
         self._health = Health()
         self._refusal: str | None = "The model is starting."
@@ -100,15 +100,15 @@ class ProcessEngine:
         contract = self.contract
         try:
             checked = checked_pictures(contract, pictures)
-            question = Question(checked, checked_targets(contract, targets, len(checked)))
+            question = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
         except ValueError as error:
             return _refused(error)
         with self._news:
             refusal = self._refusal
-            if refusal is None and len(self._turns) >= MAX_WAITING:
+            if refusal is None and len(self._scheduler) >= MAX_WAITING:
                 refusal = f"The model already has {MAX_WAITING} questions to answer."
             if refusal is None:
-                self._turns.add(question)
+                self._scheduler.add(question)
                 self._news.notify()
         return question.answer if refusal is None else _refused(EngineDown(refusal))
 
@@ -116,7 +116,7 @@ class ProcessEngine:
         """See `Engine.close`; takes at most a few seconds: a model that hangs is killed."""
         with self._news:
             self._closed, self._refusal = True, CLOSED
-            waiting = self._turns.clear()
+            waiting = self._scheduler.clear()
             if self._hand is None and self._child is not None:
                 self._child.kill()
             self._news.notify()
@@ -191,7 +191,7 @@ class ProcessEngine:
             self._refusal = reason = CLOSED if self._closed else str(error)
             # Set before any question fails: who is told so looks here for the state.
             self._health = Health("restarting", self._health.restarts)
-            waiting, hand, self._hand = self._turns.clear(), self._hand, None
+            waiting, hand, self._hand = self._scheduler.clear(), self._hand, None
             if not self._about.done():
                 self._closed = True  # a model that never was ready is not tried again
                 self._about.set_exception(error)
@@ -216,13 +216,13 @@ class ProcessEngine:
                 self._hand = None
             batch.answer(found)
 
-    def _next(self, child: ModelProcess, most: int) -> Batch | None:
+    def _next(self, child: ModelProcess, most: int) -> InferenceBatch | None:
         """Wait for questions; None: the engine is closed. Raises `EngineDown` where the child ends meanwhile."""
         with self._news:
             while not self._closed:
                 # One, two, four or eight: few sizes, because a GPU prepares for each.
-                size = 1 << (max(1, min(most, self._turns.pictures)).bit_length() - 1)
-                self._hand = self._turns.take(size)
+                size = 1 << (max(1, min(most, self._scheduler.pictures)).bit_length() - 1)
+                self._hand = self._scheduler.take(size)
                 if self._hand is not None:
                     return self._hand
                 if child.has_ended:

@@ -14,7 +14,7 @@ from whycam.stream.inference.explainer import Explanation
 from whycam.stream.video.planes import Bytes
 
 
-class Question:
+class InferenceRequest:
     """Pictures (N, H, W, 3) with their targets (N, K), and the explanation that is owed."""
 
     def __init__(self, pictures: Bytes, targets: NDArray[np.int64]) -> None:
@@ -36,10 +36,10 @@ class Question:
             self.answer.set_exception(error)
 
 
-class Batch:
+class InferenceBatch:
     """Pictures of one or several questions that are explained in one run."""
 
-    def __init__(self, shares: Sequence[tuple[Question, int]]) -> None:
+    def __init__(self, shares: Sequence[tuple[InferenceRequest, int]]) -> None:
         self._shares = shares
         widest = max(question.targets.shape[1] for question, _ in shares)
         self.pictures: Bytes = np.stack([question.pictures[index] for question, index in shares])  # (N, H, W, 3)
@@ -67,14 +67,14 @@ class Batch:
             question.fail(error)
 
 
-class Turns:
+class Scheduler:
     """The questions that wait. A question of many pictures goes to the back of the line after each of them.
 
     So whoever asks for one picture waits for at most one picture of each of the others, however many those ask for.
     """
 
     def __init__(self) -> None:
-        self._line: deque[tuple[Question, int]] = deque()  # each with the number of its next picture
+        self._line: deque[tuple[InferenceRequest, int]] = deque()  # each with the number of its next picture
 
     def __len__(self) -> int:
         return len(self._line)
@@ -84,13 +84,13 @@ class Turns:
         """How many pictures wait."""
         return sum(len(question.pictures) - index for question, index in self._line)
 
-    def add(self, question: Question) -> None:
+    def add(self, question: InferenceRequest) -> None:
         """Let a question wait behind the others."""
         self._line.append((question, 0))
 
-    def take(self, most: int) -> Batch | None:
+    def take(self, most: int) -> InferenceBatch | None:
         """The next pictures, at most so many; None where nobody waits."""
-        shares: list[tuple[Question, int]] = []
+        shares: list[tuple[InferenceRequest, int]] = []
         while self._line and len(shares) < most:
             question, index = self._line.popleft()
             if question.answer.done() or (index == 0 and not question.answer.set_running_or_notify_cancel()):
@@ -98,9 +98,9 @@ class Turns:
             shares.append((question, index))
             if index + 1 < len(question.pictures):
                 self._line.append((question, index + 1))
-        return Batch(shares) if shares else None
+        return InferenceBatch(shares) if shares else None
 
-    def clear(self) -> list[Question]:
+    def clear(self) -> list[InferenceRequest]:
         """Take all questions out of the line."""
         questions = [question for question, _ in self._line]
         self._line.clear()

@@ -14,9 +14,9 @@ import av
 from whycam.stream.inference.engine import Engine, EngineDown
 from whycam.stream.inference.explainer import BEST, Explanation
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.live.scale_smoothing import SteadyScale
+from whycam.stream.live.scale_smoothing import ScaleSmoother
 from whycam.stream.live.tracker import HeatTracker
-from whycam.stream.live.wait_policy import Patience
+from whycam.stream.live.wait_policy import WaitPolicy
 from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps, without_repeats
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 Policy = Literal["newest", "every"]
 
 
-class Question:
+class HeatmapRequest:
     """A frame's picture at the engine, and how long the answer took (not: until somebody asked for it)."""
 
     def __init__(self, pts: int, picture: Bytes, answer: Future[Explanation]) -> None:
@@ -57,7 +57,7 @@ class Answered:
     maps: tuple[DrawnMap, ...]
 
 
-class Questions:
+class HeatmapSource:
     """For each picture on screen: `see` it if it is another one than before, `ask`, then take its `maps`.
 
     One question at a time. By the policy `newest` no picture waits for a slow model: the last maps move on with it, and
@@ -70,9 +70,9 @@ class Questions:
         self._labels = engine.contract.labels
         self._fit = fit
         self._tracker = HeatTracker(fit, engine.contract.map_size) if policy == "newest" else None
-        self._scale = SteadyScale()
-        self._patience = Patience()
-        self._pending: Question | None = None
+        self._scale = ScaleSmoother()
+        self._wait_policy = WaitPolicy()
+        self._pending: HeatmapRequest | None = None
         self._seen: tuple[int, Bytes] | None = None
         """The network's picture that was asked about last. Of a frame that stands it is made once: a copy of a decoded
         frame has lost where its chroma samples lie, and gives a slightly other one."""
@@ -82,16 +82,16 @@ class Questions:
     @property
     def inference_ms(self) -> float | None:
         """How long the model takes, smoothed."""
-        return self._patience.inference_ms
+        return self._wait_policy.inference_ms
 
     def pace(self, pts: int) -> None:
         """Learn the camera's rate from its next frame that is shown, be it on screen itself or not."""
-        self._patience.saw_frame(pts)
+        self._wait_policy.saw_frame(pts)
 
     def see(self, picture: av.VideoFrame) -> None:
         """Another picture is on screen than before."""
         if self._tracker is not None and not self._tracker.see(picture):
-            self._scale = SteadyScale()
+            self._scale = ScaleSmoother()
 
     def ask(self, picture: av.VideoFrame, view: View, spent_ms: float, *, stands: bool = False) -> None:
         """Collect what is ready, ask about this picture if the model is free, wait if that is wise.
@@ -102,7 +102,7 @@ class Questions:
         assert pts is not None
         self._collect(0, pts if stands else None)
         if self._pending is not None:
-            self._patience.saw_silence(self._pending.elapsed_ms)
+            self._wait_policy.observe_pending(self._pending.elapsed_ms)
         elif not (stands and self._knows(pts, view)):
             if self._tracker is not None:
                 self._tracker.mark(pts)
@@ -110,10 +110,10 @@ class Questions:
             if self._seen is None or not stands or self._seen[0] != pts:
                 self._seen = pts, self._fit.picture(picture)
             seen = self._seen[1]
-            self._pending = Question(pts, seen, self._engine.explain(seen[None], targets))
+            self._pending = HeatmapRequest(pts, seen, self._engine.explain(seen[None], targets))
             # For an earlier question's answer no frame waits: the model may hang.
             if self._tracker is not None:
-                self._collect(self._patience.seconds(spent_ms), pts if stands else None)
+                self._collect(self._wait_policy.seconds(spent_ms), pts if stands else None)
         if self._tracker is None:
             self._collect(None, pts if stands else None)
 
@@ -154,7 +154,7 @@ class Questions:
             logger.exception("The model failed; the camera picture passes through.")
             self._forget(standing)
         else:
-            self._patience.saw_answer(question.elapsed_ms)
+            self._wait_policy.saw_answer(question.elapsed_ms)
             maps = without_repeats(drawn_maps(explanation, 0, self._labels))
             self.newest = Answered(question.pts, question.picture, maps)
         self._pending = None

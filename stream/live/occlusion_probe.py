@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 from whycam.stream.inference.engine import Engine, EngineDown
 from whycam.stream.inference.explainer import Explanation
 from whycam.stream.live.heatmap_source import Answered
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden, chosen
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, chosen
 from whycam.stream.overlay.occlusion import hide_in_picture
 from whycam.stream.overlay.view import View
 
@@ -63,10 +63,10 @@ class Hiding:
         pts, drawn = self._about
         self._found = pts, drawn, round(float(scores[0, drawn.class_id]), 6)
 
-    def found(self, view: View, pts: int) -> Hidden | None:
+    def found(self, view: View, pts: int) -> OcclusionResult | None:
         """What is known, and how much older it is than the picture on screen; None before the first answer."""
         self._collect()
         if self._found is None or not view.hide:
             return None
         made_for, drawn, after = self._found
-        return Hidden(drawn.class_id, drawn.label, drawn.score, after, (pts - made_for) / 90)
+        return OcclusionResult(drawn.class_id, drawn.label, drawn.score, after, (pts - made_for) / 90)

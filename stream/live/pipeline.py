@@ -15,9 +15,9 @@ import cv2
 
 from whycam.stream.inference.engine import Engine, EngineState
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.live.heatmap_source import Policy, Questions
+from whycam.stream.live.heatmap_source import HeatmapSource, Policy
 from whycam.stream.live.occlusion_probe import Hiding
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import SidecarFrame
@@ -65,7 +65,7 @@ class Painted:
     frame_ms: float
     engine: EngineState
     frozen: bool
-    hidden: Hidden | None
+    hidden: OcclusionResult | None
 
 
 class LiveStream:
@@ -91,7 +91,7 @@ class LiveStream:
         fit = Fit(engine.contract.fit, engine.contract.size)
         self._engine = engine
         self._painter = Painter(fit)
-        self._questions = Questions(engine, fit, policy)
+        self._questions = HeatmapSource(engine, fit, policy)
         self._hiding = Hiding(engine)
         self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None

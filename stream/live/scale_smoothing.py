@@ -34,7 +34,7 @@ class _Follower:
         self.value = self.target + (self.value - self.target) * math.exp(-seconds / time_constant)
 
 
-class SteadyScale:
+class ScaleSmoother:
     """The scales by which the maps of a stream's frames are drawn, each frame in its turn.
 
     A map comes normalised by its own maximum: a class at 0 % is drawn as hot as one at 99 %, and a frame's noise in

@@ -9,7 +9,7 @@ DWELL = 2 * 90_000
 every other moment."""
 
 
-class Patience:
+class WaitPolicy:
     """Lets frames wait while the model keeps up with the camera, else not at all.
 
     It learns the camera's rate from time stamps, the model's pace from answers and from their absence.
@@ -41,7 +41,7 @@ class Patience:
         elif (self._last_pts or 0) - self._hurried_at >= DWELL:
             self._waits = self.inference_ms < WAITS_AGAIN_BELOW * self._interval_ms
 
-    def saw_silence(self, elapsed_ms: float) -> None:
+    def observe_pending(self, elapsed_ms: float) -> None:
         """Learn from a question that is not answered yet: one that takes three frames is no outlier any more."""
         self._hurry(elapsed_ms / 3)
 

@@ -25,7 +25,7 @@ from whycam.stream.media.clock import MPEG, Clock, Kind, empty
 from whycam.stream.media.frame_timing import Timeline
 from whycam.stream.media.hdr import ToneMapper, transfer_of
 from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
-from whycam.stream.media.rotation import Turn, upright
+from whycam.stream.media.rotation import Orientation, upright
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
@@ -400,13 +400,13 @@ class _Preparation:
         self._pixel = pixel or Fraction(1)  # width to height of one
         self._reformatter = VideoReformatter()
         self._tone_mapper = ToneMapper()
-        self._turns: dict[int, Turn] = {}
+        self._scheduler: dict[int, Orientation] = {}
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         # Who looks at a frame's side data ties it into a circle, and it stays in memory until Python looks for those.
-        turn = self._turns.get(frame.rotation)
+        turn = self._scheduler.get(frame.rotation)
         if turn is None:
-            turn = self._turns[frame.rotation] = Turn.of(frame)
+            turn = self._scheduler[frame.rotation] = Orientation.of(frame)
         transfer = transfer_of(frame)
         plain = frame if transfer is None else self._tone_mapper(frame, transfer)
         width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything

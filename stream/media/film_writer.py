@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from whycam.stream.media.film_reader import Losses, MediaError
-from whycam.stream.media.journal import Coded, Journal, KeptFilm, Picture, parameter_sets
+from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.sound import Coding, Levelled, Recoder
 from whycam.stream.video.planes import fitted
 
@@ -149,7 +149,7 @@ class FilmWriter:
             colour = {"dst_colorspace": Colorspace.ITU709, "dst_color_range": ColorRange.MPEG}
             frame = self._reformatter.reformat(frame, format="yuv420p", **colour)
             frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
-        video = self._video or self._begin(Picture.of(frame))
+        video = self._video or self._begin(VideoParameters.of(frame))
         frame = fitted(frame, video.width, video.height)
         frame.pict_type = 0  # the encoder chooses, not the picture's past
         self._put(video.encode(frame))
@@ -240,7 +240,7 @@ class FilmWriter:
         with suppress(av.ArgumentError, av.InvalidDataError):  # its time goes back, or it is damaged
             self._container.mux(packet)
 
-    def _begin(self, picture: Picture) -> VideoStream:
+    def _begin(self, picture: VideoParameters) -> VideoStream:
         """Make the picture's track; the sound that came before follows it."""
         assert self._container is not None
         assert self._journal is not None

@@ -20,7 +20,7 @@ _RECORD = struct.Struct("<qqI?")  # pts, dts, bytes that follow, keyframe
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class VideoParameters:
     """What an encoder has to know before its first frame."""
 
     width: int
@@ -31,7 +31,7 @@ class Picture:
     color_primaries: int
 
     @classmethod
-    def of(cls, what: Any) -> Picture:
+    def of(cls, what: Any) -> VideoParameters:
         """Of a frame or a codec's context: of whatever has these attributes."""
         # Left out where the original says nothing, or something that is reserved.
         trc, primaries = what.color_trc or ColorTrc.UNSPECIFIED, what.color_primaries or ColorPrimaries.UNSPECIFIED
@@ -63,7 +63,7 @@ class Journal:
             self._file.truncate(go_on_at)
             self._file.seek(go_on_at)
 
-    def begin(self, picture: Picture, extradata: bytes | None) -> None:
+    def begin(self, picture: VideoParameters, extradata: bytes | None) -> None:
         """Say what is encoded, and how."""
         header = {**asdict(picture), "parameter_sets": parameter_sets(extradata).hex()}
         self._file.write(json.dumps(header).encode() + b"\n")
@@ -92,10 +92,10 @@ class KeptFilm:
             header = json.loads(file.readline()) if self.is_journal else {}
         if self.is_journal:
             self.parameter_sets = bytes.fromhex(header.pop("parameter_sets"))
-            self.picture = Picture(**header)
+            self.picture = VideoParameters(**header)
         else:
             with av.open(path) as film:
-                self.picture = Picture.of(film.streams.video[0].codec_context)
+                self.picture = VideoParameters.of(film.streams.video[0].codec_context)
             self.parameter_sets = parameter_sets(next(self.packets()).data)
 
     def packets(self) -> Iterator[Coded]:

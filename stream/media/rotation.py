@@ -14,7 +14,7 @@ from av.sidedata.sidedata import SideData, Type
 from whycam.stream.video.planes import as_bytes, label_as, planes
 
 
-class Turn(NamedTuple):
+class Orientation(NamedTuple):
     """What brings a stored picture upright: rows and columns exchanged first, then their order reversed."""
 
     transpose: bool = False
@@ -22,7 +22,7 @@ class Turn(NamedTuple):
     flip_columns: bool = False
 
     @classmethod
-    def of(cls, frame: av.VideoFrame) -> Turn:
+    def of(cls, frame: av.VideoFrame) -> Orientation:
         """What the frame's display matrix asks for, to the nearest right angle; mirrored ones too."""
         # Typed as a dictionary; it goes over its values.
         side_data = cast("Iterable[SideData]", frame.side_data)
@@ -36,9 +36,9 @@ class Turn(NamedTuple):
         return cls(True, b < 0, c < 0)
 
 
-def upright(frame: av.VideoFrame, turn: Turn) -> av.VideoFrame:
+def upright(frame: av.VideoFrame, turn: Orientation) -> av.VideoFrame:
     """The yuv420p frame turned; a last odd row or column, which H.264 cannot hold, is left out."""
-    if turn == Turn() and not frame.width % 2 and not frame.height % 2:
+    if turn == Orientation() and not frame.width % 2 and not frame.height % 2:
         return frame
     width, height = (frame.height, frame.width) if turn.transpose else (frame.width, frame.height)
     made = av.VideoFrame(max(2, width & ~1), max(2, height & ~1), "yuv420p")

@@ -18,7 +18,7 @@ from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.offline.batch import losses_told
 from whycam.stream.offline.claims import Use
 from whycam.stream.offline.inputs import usual_name
-from whycam.stream.offline.pipeline import Explained, Pass, explain, header_of
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, explain, header_of
 from whycam.stream.offline.resume import find_earlier
 from whycam.stream.report.report import Report
 from whycam.stream.video.planes import fitted
@@ -129,7 +129,7 @@ class HandIn:
         return Use(writes, (self.source,))
 
 
-def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = False) -> Explained:
+def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bool = False) -> ProcessResult:
     """Leave in `folder` what the assignment hands in; raises `MediaError`.
 
     `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
@@ -168,7 +168,7 @@ def do_assignment(source: Path, folder: Path, work: Pass, *, overwrite: bool = F
     return explained
 
 
-def _told(source: Path, rate: Fraction, explained: Explained, work: Pass, inputs: str, results: str) -> str:
+def _told(source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJob, inputs: str, results: str) -> str:
     contract, look = work.engine.contract, work.look
     what = {
         "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",

@@ -16,7 +16,7 @@ from whycam.stream.offline.claims import Busy, Claims, Use
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_one, explain_recording
 from whycam.stream.offline.inputs import FILMS, Input, output_of, usual_name
-from whycam.stream.offline.pipeline import Explained, Pass
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
 from whycam.stream.offline.resume import is_done
 from whycam.stream.recording.paths import SIDECAR
 from whycam.stream.report.report import Report
@@ -67,7 +67,7 @@ class Outcome:
     """What came of a task: a result, or the sentence that says why there is none."""
 
     task: Task
-    explained: Explained | None = None
+    explained: ProcessResult | None = None
     problem: str = ""
     at_work: Worker | None = None
     """The other run that is at work on it."""
@@ -101,7 +101,7 @@ def plan(
 
 def carry_out(
     tasks: Sequence[Task],
-    work: Pass,
+    work: ProcessJob,
     claims: Claims,
     *,
     overwrite: bool,
@@ -160,12 +160,12 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
         raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
 
 
-def _done(task: Task) -> Explained | None:
+def _done(task: Task) -> ProcessResult | None:
     """The result that an earlier run finished."""
     if task.sidecar is None:
-        return Explained(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
+        return ProcessResult(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
     frames = is_done(task.output, task.sidecar)
-    return Explained(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
+    return ProcessResult(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
 
 
 def _make_folder(output: Path) -> None:
@@ -177,7 +177,7 @@ def _make_folder(output: Path) -> None:
         ) from error
 
 
-def _explain(task: Task, work: Pass, stdin: BinaryIO) -> Explained:
+def _explain(task: Task, work: ProcessJob, stdin: BinaryIO) -> ProcessResult:
     given, output = task.given, task.output
     if given.kind == "pipe":
         return explain_film(stdin, output, work, frames=task.frames)

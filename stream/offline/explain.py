@@ -14,7 +14,7 @@ from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import exif_of, read_picture
 from whycam.stream.media.image_folder import OnePicture, PictureFolder
 from whycam.stream.media.image_writer import FolderWriter, PictureWriter
-from whycam.stream.offline.pipeline import Explained, Pass, Writer, explain, header_of
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, Writer, explain, header_of
 from whycam.stream.offline.recording_source import RecordedFilm
 from whycam.stream.offline.resume import find_earlier
 from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps
@@ -24,7 +24,9 @@ from whycam.stream.recording.paths import SIDECAR
 from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of, yuv_frame
 
 
-def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: Path | None = None) -> Explained:
+def explain_film(
+    source: Path | BinaryIO, output: Path, work: ProcessJob, *, frames: Path | None = None
+) -> ProcessResult:
     """Explain a video into `output` (.mp4) and its sidecar beside it (.jsonl); raises `MediaError`.
 
     `frames` is a folder for the painted frames as pictures.
@@ -34,12 +36,12 @@ def explain_film(source: Path | BinaryIO, output: Path, work: Pass, *, frames: P
         return _explain_original(film, output, work, frames)
 
 
-def explain_recording(folder: Path, output: Path, work: Pass, *, frames: Path | None = None) -> Explained:
+def explain_recording(folder: Path, output: Path, work: ProcessJob, *, frames: Path | None = None) -> ProcessResult:
     """Explain the camera's picture of a recording, all its files, into one film; raises `MediaError`."""
     return _explain_original(RecordedFilm.of(folder), output, work, frames)
 
 
-def _explain_original(film: Film | RecordedFilm, output: Path, work: Pass, frames: Path | None) -> Explained:
+def _explain_original(film: Film | RecordedFilm, output: Path, work: ProcessJob, frames: Path | None) -> ProcessResult:
     sidecar = output.with_suffix(".jsonl")
     earlier = None
     if work.resume:
@@ -56,7 +58,7 @@ def _explain_original(film: Film | RecordedFilm, output: Path, work: Pass, frame
         return explain(film, work, writers, output, sidecar, video.write_sound, earlier)
 
 
-def explain_folder(source: Path, output: Path, work: Pass) -> Explained:
+def explain_folder(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
     """Explain a folder of frames into a folder of pictures and `predictions.jsonl`; raises `MediaError`."""
     folder, sidecar = PictureFolder(source), output / SIDECAR
     check_apart(source, output, "folder")
@@ -69,7 +71,7 @@ def explain_folder(source: Path, output: Path, work: Pass) -> Explained:
         return explain(folder, work, [writer], output, sidecar, earlier=earlier)
 
 
-def explain_one(source: Path, output: Path, work: Pass) -> Explained:
+def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
     """Explain a picture file into another one; raises `PictureError`."""
     check_apart(source, output, "picture")
     picture = OnePicture(source)

@@ -16,7 +16,7 @@ import av
 from whycam.stream.inference.engine import Engine
 from whycam.stream.media.film_reader import Losses, MediaError
 from whycam.stream.offline.prefetch import Batch, Reader, Source
-from whycam.stream.offline.resume import Earlier, part_of
+from whycam.stream.offline.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import Behind
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.renderer import Artist, Look
@@ -48,7 +48,7 @@ class Writer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class ProcessResult:
     """What came of a film, a folder or a picture."""
 
     output: Path
@@ -66,7 +66,7 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class ProcessJob:
     """How frames are explained and drawn, and who is told and asked while it goes on."""
 
     engine: Engine
@@ -83,7 +83,7 @@ class Pass:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FrameResult:
     """A frame and what is known of it."""
 
     frame: av.VideoFrame
@@ -94,11 +94,11 @@ class Step:
     """Of the frame in whose place it stands."""
 
 
-Steps: TypeAlias = "Iterable[Step | av.Packet[Any]]"
+Steps: TypeAlias = "Iterable[FrameResult | av.Packet[Any]]"
 """Frames in order, and sound between them."""
 
 
-def header_of(source: Source, work: Pass) -> dict[str, Any]:
+def header_of(source: Source, work: ProcessJob) -> dict[str, Any]:
     """The sidecar's header."""
     contract, look, time_base = work.engine.contract, work.look, source.time_base
     return {
@@ -113,13 +113,13 @@ def header_of(source: Source, work: Pass) -> dict[str, Any]:
 
 def explain(
     source: Source,
-    work: Pass,
+    work: ProcessJob,
     writers: Sequence[Writer],
     output: Path,
     sidecar: Path | None,
     write_sound: SoundWriter | None = None,
-    earlier: Earlier | None = None,
-) -> Explained:
+    earlier: ResumeState | None = None,
+) -> ProcessResult:
     """Explain what a source gives, into writers and a sidecar; `output` is what a person calls the result.
 
     The writers are closed where all went well; who made them discards them otherwise. Raises `MediaError`.
@@ -146,7 +146,7 @@ def draw(
     write_sound: SoundWriter | None,
     progress: Progress | None,
     stop: threading.Event | None,
-) -> Explained:
+) -> ProcessResult:
     """Paint each frame with what is known of it, and hand it to the writers, which work in a thread of their own."""
     count, earlier, first, known = 0, 0, 0, None
     asked = stopped = False
@@ -192,13 +192,13 @@ def draw(
         raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
     maps = known.maps if known is not None else ()
     sidecar = lines.result if lines is not None else None
-    return Explained(output, sidecar, count, source.losses, stopped, seconds, maps, earlier)
+    return ProcessResult(output, sidecar, count, source.losses, stopped, seconds, maps, earlier)
 
 
 class _Lines(SidecarWriter):
     """A sidecar that gets its name when it is kept, and goes where it is not, unless it was there before."""
 
-    def __init__(self, path: Path, header: dict[str, Any], earlier: Earlier | None) -> None:
+    def __init__(self, path: Path, header: dict[str, Any], earlier: ResumeState | None) -> None:
         self.result = path
         self._part = part = part_of(path)
         self._header = header
@@ -230,10 +230,10 @@ def _answered(
     source: Source,
     batches: Iterable[Batch],
     artist: Artist,
-    work: Pass,
-    earlier: Earlier | None,
+    work: ProcessJob,
+    earlier: ResumeState | None,
     last: SidecarFrame | None,
-) -> Iterator[Step | av.Packet[Any]]:
+) -> Iterator[FrameResult | av.Packet[Any]]:
     """Each frame with the newest explanation, or what an earlier run said of it; `last` is the last of these."""
     maps: tuple[DrawnMap, ...] = ()
     asked = 0
@@ -251,11 +251,11 @@ def _answered(
             if (pts := next(done, None)) is not None:
                 if pts != item.pts:
                     raise MediaError(f"What was kept is of another film than {source.name}. Begin anew: --overwrite.")
-                yield Step(item, SidecarFrame(item.pts, None, maps, work.look.view), done=True)
+                yield FrameResult(item, SidecarFrame(item.pts, None, maps, work.look.view), done=True)
                 continue
             if has_answer:
                 assert explanation is not None
                 maps, asked = artist.maps(explanation, index), item.pts
                 index += 1
             age = 1000 * float((item.pts - asked) * source.time_base)
-            yield Step(item, SidecarFrame(item.pts, age, maps, work.look.view))
+            yield FrameResult(item, SidecarFrame(item.pts, age, maps, work.look.view))

@@ -20,7 +20,7 @@ from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.offline.claims import Claims, Use
 from whycam.stream.offline.explain import check_apart
 from whycam.stream.offline.inputs import Input, find_inputs, output_of
-from whycam.stream.offline.pipeline import Explained, Progress, SoundWriter, Step, Writer, draw
+from whycam.stream.offline.pipeline import FrameResult, ProcessResult, Progress, SoundWriter, Writer, draw
 from whycam.stream.offline.recording_source import RecordedFilm, is_recording
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import DESCRIBED, Artist, Look
@@ -54,7 +54,7 @@ class Changes:
 class Replayed:
     """What came of it."""
 
-    explained: Explained
+    explained: ProcessResult
     unknown: int
     """Frames that are left out: the sidecar says nothing of them, or the film lacks what stood in their place."""
     without: int
@@ -97,7 +97,7 @@ class Replay:
             colormap=drawn.colormap if colormap is None else colormap,  # type: ignore[arg-type] # View checks it
         )
 
-    def steps(self, source: Film | RecordedFilm | PictureFolder) -> Iterator[Step | av.Packet[Any]]:
+    def steps(self, source: Film | RecordedFilm | PictureFolder) -> Iterator[FrameResult | av.Packet[Any]]:
         """The frames of which the sidecar knows, and sound between them."""
         off = max(self.time_base, source.time_base, _MILLISECOND) / 2
         stood = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
@@ -124,15 +124,17 @@ class Replay:
             if found is not None:
                 line = next(lines, None)
 
-    def _step(self, frame: av.VideoFrame, line: SidecarFrame | None, still: dict[int, av.VideoFrame]) -> Step | None:
+    def _step(
+        self, frame: av.VideoFrame, line: SidecarFrame | None, still: dict[int, av.VideoFrame]
+    ) -> FrameResult | None:
         if line is None or (line.frozen is not None and line.frozen not in still):
             return None
         assert frame.pts is not None
         if line.frozen is None:
-            return Step(frame, self._drawn(line, frame.pts))
+            return FrameResult(frame, self._drawn(line, frame.pts))
         shown = copied(still[line.frozen])
         shown.pts = frame.pts
-        return Step(shown, self._drawn(line, frame.pts), size=(frame.width, frame.height))
+        return FrameResult(shown, self._drawn(line, frame.pts), size=(frame.width, frame.height))
 
     def _drawn(self, line: SidecarFrame, pts: int) -> SidecarFrame:
         maps = line.maps
@@ -204,7 +206,7 @@ def _draw(
     keep_metadata: bool,
     progress: Progress | None,
     stop: threading.Event | None,
-) -> Explained:
+) -> ProcessResult:
     with ExitStack() as stack:
         source: Film | RecordedFilm | PictureFolder
         sound: SoundWriter | None = None

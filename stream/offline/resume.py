@@ -19,7 +19,7 @@ from whycam.stream.recording.sidecar import read_sidecar
 
 
 @dataclass(frozen=True, slots=True)
-class Earlier:
+class ResumeState:
     """The first frames of a result, each painted and described."""
 
     sidecar: Path
@@ -49,7 +49,7 @@ def is_done(output: Path, sidecar: Path) -> int:
 
 def find_earlier(
     header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
-) -> Earlier | None:
+) -> ResumeState | None:
     """What is left of a run that was killed, or of one that was stopped: of the one that came further.
 
     `header` is that of the sidecar that will be written. Raises `MediaError` where it was made in another way.
@@ -63,7 +63,7 @@ def find_earlier(
 
 def _found(
     header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
-) -> Earlier | None:
+) -> ResumeState | None:
     if not sidecar.exists() or (film is not None and not film.exists()):
         return None
     known, lines = read_sidecar(sidecar)
@@ -77,7 +77,7 @@ def _found(
             count = whole([coded.pts for coded in kept.packets()], pts[:count])
     except (ValueError, av.FFmpegError):  # killed before the first packet
         return None
-    return Earlier(sidecar, tuple(pts[:count]), kept, tuple(where for where, _ in pictures)) if count else None
+    return ResumeState(sidecar, tuple(pts[:count]), kept, tuple(where for where, _ in pictures)) if count else None
 
 
 def _check(header: Mapping[str, Any], known: Mapping[str, Any], sidecar: Path) -> None:

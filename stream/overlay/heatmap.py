@@ -60,7 +60,7 @@ def held(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
     return tuple(known[c] for c in view.hold if c in known)
 
 
-def caption(drawn: Sequence[DrawnMap], hidden: Hidden | None = None) -> str:
+def caption(drawn: Sequence[DrawnMap], hidden: OcclusionResult | None = None) -> str:
     """What a label says of the maps that are drawn: 'NN% name', and for one of which the evidence is covered 'NN% ->
     N% name'.
     """
@@ -71,7 +71,7 @@ def caption(drawn: Sequence[DrawnMap], hidden: Hidden | None = None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Hidden:
+class OcclusionResult:
     """What became of a class's probability when the hottest region of its map was covered."""
 
     class_id: int

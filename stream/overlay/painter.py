@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from whycam.stream.inference.preprocess import Fit, Rectangle
 from whycam.stream.overlay.colormaps import Shade, colours_of, shades
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden, caption, chosen
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption, chosen
 from whycam.stream.overlay.occlusion import cover, hide
 from whycam.stream.overlay.text import write_label
 from whycam.stream.overlay.view import View
@@ -38,7 +38,7 @@ class Painter:
         view: View,
         lines: Sequence[str] | None = None,
         *,
-        hidden: Hidden | None = None,
+        hidden: OcclusionResult | None = None,
     ) -> None:
         """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label.
 

@@ -12,7 +12,7 @@ import av
 from whycam.models.contract import Contract, Fitting
 from whycam.stream.inference.explainer import BEST, Explanation
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden, caption, chosen, without_repeats
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption, chosen, without_repeats
 from whycam.stream.overlay.layouts import LayoutName, lay_out
 from whycam.stream.overlay.styles import StyleName, make_style
 from whycam.stream.overlay.text import draw_legend
@@ -72,7 +72,11 @@ class Artist:
         return without_repeats(self._style.maps(explanation, index, self._labels))
 
     def draw(
-        self, frame: av.VideoFrame, maps: Sequence[DrawnMap], view: View | None = None, hidden: Hidden | None = None
+        self,
+        frame: av.VideoFrame,
+        maps: Sequence[DrawnMap],
+        view: View | None = None,
+        hidden: OcclusionResult | None = None,
     ) -> av.VideoFrame:
         """The result for a frame, which may be the frame itself, painted.
 
@@ -87,7 +91,9 @@ class Artist:
             draw_legend(drawn, self._style.colours(view.colormap, together))
         return drawn
 
-    def _lines(self, maps: Sequence[DrawnMap], view: View, hidden: Hidden | None = None) -> Sequence[str] | None:
+    def _lines(
+        self, maps: Sequence[DrawnMap], view: View, hidden: OcclusionResult | None = None
+    ) -> Sequence[str] | None:
         """The label: of each class 'NN% name'."""
         look = self._look
         if not look.label or not maps:

@@ -37,7 +37,7 @@ Stamp = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class StoredRecording:
     """One recording on the shelf."""
 
     id: str
@@ -93,7 +93,7 @@ class Recorded:
         }
 
 
-class Archive:
+class RecordingLibrary:
     """The recordings in one folder. For threads: nothing here belongs on an event loop, and many may ask at once.
 
     A name from outside is only ever compared with names that were found on the disk.
@@ -106,7 +106,7 @@ class Archive:
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
-    def recordings(self) -> list[Recorded]:
+    def recordings(self) -> list[StoredRecording]:
         """All of them, the newest first."""
         folders = reversed(paths.recordings(self._shelf))
         found = [recorded for folder in folders if (recorded := self._look(folder)) is not None]
@@ -115,25 +115,25 @@ class Archive:
                 del self._known[gone]
         return found
 
-    def find(self, recording_id: str) -> Recorded | None:
+    def find(self, recording_id: str) -> StoredRecording | None:
         """One recording; None where there is none of this name."""
         folder = paths.find(self._shelf, recording_id)
         return None if folder is None else self._look(folder)
 
-    def folder(self, recorded: Recorded) -> Path:
+    def folder(self, recorded: StoredRecording) -> Path:
         """Where a recording lies."""
         return self._shelf / recorded.id
 
-    def path(self, recorded: Recorded, name: str) -> Path | None:
+    def path(self, recorded: StoredRecording, name: str) -> Path | None:
         """Where one of its files lies; None where it has no file of this name."""
         file = next((file for file in recorded.files if file == name), None)
         return None if file is None else self.folder(recorded) / file
 
-    def timeline(self, recorded: Recorded) -> dict[str, Any]:
+    def timeline(self, recorded: StoredRecording) -> dict[str, Any]:
         """The course of its classes, as JSON (docs/api.md); raises `OSError` where it has no sidecar."""
         return Course().timeline(self.folder(recorded) / paths.SIDECAR, TIMES, CLASSES)
 
-    def set_aside(self, recorded: Recorded) -> None:
+    def set_aside(self, recorded: StoredRecording) -> None:
         """Take a recording off the shelf.
 
         Raises `OSError` where it cannot be moved, as while another whycam records it; `FileNotFoundError` where it is
@@ -174,7 +174,7 @@ class Archive:
             with suppress(FileNotFoundError):  # it is just being deleted
                 yield folder, now - folder.stat().st_mtime
 
-    def _look(self, folder: Path) -> Recorded | None:
+    def _look(self, folder: Path) -> StoredRecording | None:
         """A recording as it is now; None where it has just gone."""
         with self._lock:
             known = self._known.get(folder.name)
@@ -195,7 +195,7 @@ class _Known:
     stamp: Stamp
     course: Course
     """Goes on where it was read to."""
-    recorded: Recorded
+    recorded: StoredRecording
 
 
 def _stamp(folder: Path) -> Stamp:
@@ -204,9 +204,9 @@ def _stamp(folder: Path) -> Stamp:
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files))
 
 
-def _read(folder: Path, stamp: Stamp, course: Course) -> Recorded:
+def _read(folder: Path, stamp: Stamp, course: Course) -> StoredRecording:
     """A recording from its files; what cannot be read of it is left out, and it counts as cut off."""
-    recorded = Recorded(
+    recorded = StoredRecording(
         folder.name,
         paths.session_of(folder),
         paths.began(folder),
@@ -225,7 +225,7 @@ def _read(folder: Path, stamp: Stamp, course: Course) -> Recorded:
         return recorded
 
 
-def _noted(folder: Path, recorded: Recorded, note: Mapping[str, Any], course: Course) -> Recorded:
+def _noted(folder: Path, recorded: StoredRecording, note: Mapping[str, Any], course: Course) -> StoredRecording:
     """A recording with what its note tells; raises as reading such a thing does."""
     # What a crash cut off is repaired at the next start (`repair`): it can be seen to its end, and was cut off.
     ended, status = note["state"] == "ended" and not note.get("repaired"), note["status"]

@@ -28,7 +28,7 @@ class NoLocks(OSError):
     """The file system has no locks."""
 
 
-class Hold:
+class FolderLock:
     """Holds a folder until `release`; on Windows it does nothing, for there open files cannot be taken away.
 
     Several may hold one folder. `alone`: nobody else does; raises `BlockingIOError` where another holds it.
@@ -50,7 +50,7 @@ class Hold:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __enter__(self) -> Hold:
+    def __enter__(self) -> FolderLock:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +60,7 @@ class Hold:
 def is_held(folder: Path) -> bool:
     """Whether somebody holds a folder, in this process or in another one."""
     try:
-        Hold(folder, alone=True).release()
+        FolderLock(folder, alone=True).release()
     except BlockingIOError:
         return True
     return False

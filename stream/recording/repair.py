@@ -14,7 +14,7 @@ from typing import Any
 import av
 
 from whycam.stream.private_files import write_private
-from whycam.stream.recording.lock import Hold
+from whycam.stream.recording.lock import FolderLock
 from whycam.stream.recording.paths import SESSION, SIDECAR, recordings
 from whycam.stream.recording.sidecar import drop_cut_line
 
@@ -29,7 +29,7 @@ def repair_all(shelf: Path) -> int:
     repaired = 0
     for folder in recordings(shelf):
         try:
-            with Hold(folder, alone=True):  # until it is done: two servers may share a shelf, and begin at once
+            with FolderLock(folder, alone=True):  # until it is done: two servers may share a shelf, and begin at once
                 repaired += repair(folder)
         except BlockingIOError:
             continue

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from whycam.models.contract import Contract
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import View
 
 VERSION = 1
@@ -38,7 +38,7 @@ class SidecarFrame:
     """How it was drawn."""
     frozen: int | None = None
     """Of a picture that stood still: the pts of the frame that it is; None where it is this frame itself."""
-    hidden: Hidden | None = None
+    hidden: OcclusionResult | None = None
     """What covering the evidence did, as the label said it."""
 
 
@@ -174,16 +174,16 @@ def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int
         raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 
 
-def hidden_as_json(hidden: Hidden) -> dict[str, Any]:
+def hidden_as_json(hidden: OcclusionResult) -> dict[str, Any]:
     """What covering the evidence did, as a line and a report tell it."""
     told = asdict(hidden)
     return {"class": told.pop("class_id"), **told}
 
 
-def _hidden(value: dict[str, Any] | None) -> Hidden | None:
+def _hidden(value: dict[str, Any] | None) -> OcclusionResult | None:
     if value is None:
         return None
-    return Hidden(value["class"], value["label"], value["before"], value["after"], value["age_ms"])
+    return OcclusionResult(value["class"], value["label"], value["before"], value["after"], value["age_ms"])
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:

@@ -21,7 +21,7 @@ import av
 from whycam.stream.limits import LIMITS
 from whycam.stream.private_files import write_private
 from whycam.stream.recording.bitstream_file import _SUFFIX, BitstreamFile
-from whycam.stream.recording.lock import Hold
+from whycam.stream.recording.lock import FolderLock
 from whycam.stream.recording.ownership import FIELD as OWNER
 from whycam.stream.recording.ownership import mark
 from whycam.stream.recording.paths import SESSION, SIDECAR, session_of
@@ -142,7 +142,7 @@ class Recording:
         self._checked = 0.0
         self._closing = False
         self._may_go_on = True
-        self._hold = Hold(folder)
+        self._hold = FolderLock(folder)
         self._thread = threading.Thread(target=self._run, name="recording")
         self._thread.start()
         want_keyframe("camera")

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.server import health, join, recordings, signalling
-from whycam.stream.server.auth import ACCESS, Access, Handler, add_headers, errors_in_words, only, own_name_only
+from whycam.stream.server.auth import ACCESS, Access, Handler, add_headers, errors_in_words, own_name_only, require_role
 from whycam.stream.server.join import LAN, WEB
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MOST, Connections
@@ -44,7 +44,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
         app.router.add_get(path, _page(file))
     app.router.add_get("/static/{name:.+}", _static)
-    app.router.add_get("/api/labels", only("phone", "viewer", "host")(_labels))
+    app.router.add_get("/api/labels", require_role("phone", "viewer", "host")(_labels))
     signalling.add_routes(app)
     join.add_routes(app)
     recordings.add_routes(app)

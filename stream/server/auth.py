@@ -42,7 +42,7 @@ CROSS_SITE = "This request comes from another web site. Open whycam's own page."
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Client:
     """Who sent a request. `role` None: a stranger, and `why` says what to do about it."""
 
     role: Role | None
@@ -78,24 +78,24 @@ class Access:
             return role, self._credentials.cookie(role)
         return role, self._credentials.cookie(role, device)
 
-    def caller(self, request: web.Request) -> Caller:
+    def caller(self, request: web.Request) -> Client:
         """Who sent a request; raises 401 or 429 for a wrong bearer token."""
         address = request.remote or ""
         if _is_host(request):
-            return Caller("host", "host", address)
+            return Client("host", "host", address)
         scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         if scheme.lower() == "bearer":
-            return Caller(self._role_of(token.strip(), address), f"bearer {address}", address)
+            return Client(self._role_of(token.strip(), address), f"bearer {address}", address)
         cookie = request.cookies.get(COOKIE)
         if cookie is None or self._credentials is None:
-            return Caller(None, "", address, NOT_JOINED)
+            return Client(None, "", address, NOT_JOINED)
         try:
             role, device = self._credentials.read_cookie(cookie)
         except CookieRefused as error:
-            return Caller(None, "", address, str(error))
-        return Caller(role, device, address)
+            return Client(None, "", address, str(error))
+        return Client(role, device, address)
 
-    def key_of(self, caller: Caller) -> str | None:
+    def key_of(self, caller: Client) -> str | None:
         """By which a device's recordings are known as its own; None: this computer, whose all are."""
         if caller.role == "host" or self._credentials is None:
             return None
@@ -144,7 +144,7 @@ class Access:
 
 
 ACCESS = web.AppKey("access", Access)
-CALLER = web.RequestKey("caller", Caller)
+CALLER = web.RequestKey("caller", Client)
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
@@ -173,7 +173,7 @@ async def own_name_only(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
-def only(*roles: Role) -> Callable[[Handler], Handler]:
+def require_role(*roles: Role) -> Callable[[Handler], Handler]:
     """Let these roles through to a handler: 401 for a stranger, 403 for the others; `request[CALLER]` is who asked."""
 
     def around(handler: Handler) -> Handler:

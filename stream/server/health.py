@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from aiohttp import hdrs, web
 
-from whycam.stream.server.auth import only
+from whycam.stream.server.auth import require_role
 from whycam.stream.server.signalling import SESSIONS
 from whycam.stream.sessions.metrics import TYPE
 from whycam.stream.sessions.registry import Sessions
@@ -25,8 +25,8 @@ def add_routes(app: web.Application) -> None:
     """Let the host ask how `app` is, which holds the `Sessions`."""
     app[PULSE] = Pulse()
     app.cleanup_ctx.append(_feel)
-    app.router.add_get("/healthz", only("host")(_health))
-    app.router.add_get("/metrics", only("host")(_metrics))
+    app.router.add_get("/healthz", require_role("host")(_health))
+    app.router.add_get("/metrics", require_role("host")(_metrics))
 
 
 async def _feel(app: web.Application) -> AsyncIterator[None]:

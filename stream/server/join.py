@@ -8,7 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from whycam.stream.server.auth import ACCESS, COOKIE, COOKIE_S, only
+from whycam.stream.server.auth import ACCESS, COOKIE, COOKIE_S, require_role
 from whycam.stream.server.lan import IF_UNREACHABLE, NO_NETWORK, Lan
 from whycam.stream.server.listener import body_of
 from whycam.stream.server.qr import svg_qr
@@ -27,8 +27,8 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/certificate", _certificate)
     app.router.add_get("/join", _who)
     app.router.add_post("/join", _join)
-    app.router.add_get("/api/join", only("host")(_invitation))
-    app.router.add_get("/api/join.svg", only("host")(_code))
+    app.router.add_get("/api/join", require_role("host")(_invitation))
+    app.router.add_get("/api/join.svg", require_role("host")(_code))
 
 
 async def _help(_: web.Request) -> web.StreamResponse:

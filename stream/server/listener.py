@@ -73,7 +73,7 @@ class Connections:
         its handshake is over, and one that never ends it would cost a file descriptor that nobody counts.
         """
         loop = asyncio.get_running_loop()
-        guests: list[_Guest] = []
+        guests: list[_Connection] = []
         with door:
             while True:
                 await asyncio.sleep(0)  # a crowd at the door must not keep the loop
@@ -95,7 +95,7 @@ class Connections:
                 if beyond >= 0:
                     crowd[beyond].leave()  # those before it were asked already
                 handler = self._handler()
-                guests.append(_Guest(guest, address, handler, self._start(self._admit(guest, context, handler))))
+                guests.append(_Connection(guest, address, handler, self._start(self._admit(guest, context, handler))))
 
     async def _admit(self, guest: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
         with suppress(OSError):  # TLS did not come about; asyncio has closed the socket
@@ -122,7 +122,7 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True)
-class _Guest:
+class _Connection:
     """One who came in at a door."""
 
     socket: socket.socket

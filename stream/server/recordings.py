@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
 
-from whycam.stream.recording.library import Archive, Recorded
+from whycam.stream.recording.library import RecordingLibrary, StoredRecording
 from whycam.stream.recording.thumbnail import NoPicture, still
 from whycam.stream.recording.zip_stream import bundled
-from whycam.stream.server.auth import only
+from whycam.stream.server.auth import require_role
 from whycam.stream.server.signalling import SESSIONS
 
 T = TypeVar("T")
@@ -32,10 +32,10 @@ TYPES = {
 }
 
 
-class Shelf:
+class RecordingsApi:
     """The recordings as the event loop sees them: the archive, threads for it, and the newest pictures."""
 
-    def __init__(self, archive: Archive, sessions: Callable[[], dict[str, str]]) -> None:
+    def __init__(self, archive: RecordingLibrary, sessions: Callable[[], dict[str, str]]) -> None:
         self.archive = archive
         self._sessions = sessions
         self._pool = ThreadPoolExecutor(THREADS, "shelf")
@@ -57,14 +57,14 @@ class Shelf:
         live = {**before, **self.live()}
         return [each.describe(live.get(each.id)) for each in recordings]
 
-    async def find(self, request: web.Request) -> Recorded:
+    async def find(self, request: web.Request) -> StoredRecording:
         """The recording that a request names; raises 404."""
         recorded = await self.run(self.archive.find, request.match_info["id"])
         if recorded is None:
             raise web.HTTPNotFound(text="There is no such recording, or not any more.")
         return recorded
 
-    async def picture(self, recorded: Recorded, seconds: str) -> bytes:
+    async def picture(self, recorded: StoredRecording, seconds: str) -> bytes:
         """The explained frame at a time; raises 404."""
         found = recorded.film_at(float(seconds))
         film = None if found is None else self.archive.path(recorded, found[0])
@@ -96,12 +96,12 @@ class Shelf:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-SHELF = web.AppKey("shelf", Shelf)
+SHELF = web.AppKey("shelf", RecordingsApi)
 
 
 def add_routes(app: web.Application) -> None:
     """Show the host the recordings of the `Sessions` that `app` holds; without a folder for them there are none."""
-    host = only("host")
+    host = require_role("host")
     one = "/api/recordings/{id:[^{}/.]+}"  # else a DELETE of `….zip` would seem to mean something
     app.router.add_get("/api/recordings", host(_list))
     app.router.add_get(one + ".zip", host(_bundle))
@@ -113,7 +113,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get(one + "/timeline", host(_timeline))
     sessions = app[SESSIONS]
     if sessions.settings.recordings is not None:
-        app[SHELF] = Shelf(Archive(sessions.settings.recordings), sessions.recordings)
+        app[SHELF] = RecordingsApi(RecordingLibrary(sessions.settings.recordings), sessions.recordings)
         app.cleanup_ctx.append(_tidying)
 
 
@@ -126,7 +126,7 @@ async def _tidying(app: web.Application) -> AsyncIterator[None]:
     app[SHELF].close()
 
 
-def _shelf(request: web.Request) -> Shelf:
+def _shelf(request: web.Request) -> RecordingsApi:
     shelf = request.app.get(SHELF)
     if shelf is None:
         raise web.HTTPNotFound(text="This server does not record. Start it without --no-record.")

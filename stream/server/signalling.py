@@ -10,7 +10,7 @@ from typing import TypeAlias
 from aiohttp import hdrs, web
 
 from whycam.stream.recording.ownership import continued
-from whycam.stream.server.auth import ACCESS, CALLER, Handler, only
+from whycam.stream.server.auth import ACCESS, CALLER, Handler, require_role
 from whycam.stream.server.listener import body_of
 from whycam.stream.server.rate_limit import Throttle
 from whycam.stream.sessions.messages import CommandError
@@ -30,7 +30,7 @@ Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
 def add_routes(app: web.Application) -> None:
     """Let cameras and viewers call `app`, which holds an `Access` and the `Sessions`."""
     app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.calls_a_minute),))
-    senders, viewers = only("phone", "host"), only("viewer", "phone", "host")
+    senders, viewers = require_role("phone", "host"), require_role("viewer", "phone", "host")
     # The RFC ends with 200, and its clients look for that.
     for path, guard, begin, ended in (
         ("/call", senders, _call, 204),
@@ -43,7 +43,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_delete(path + "/{id}", guard(_ending(ended)))
         app.router.add_get(path + "/{id}", guard(_nothing), allow_head=False)
         app.router.add_patch(path + "/{id}", guard(_no_trickle))
-    app.router.add_get("/api/sessions", only("viewer", "host")(_sessions))
+    app.router.add_get("/api/sessions", require_role("viewer", "host")(_sessions))
     app.router.add_post("/api/sessions/{id}/command", senders(_command))
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from whycam.stream.live.pipeline import Painted
-from whycam.stream.overlay.heatmap import Hidden, held
+from whycam.stream.overlay.heatmap import OcclusionResult, held
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import hidden_as_json
 from whycam.stream.recording.writer import RecordingStatus
@@ -79,7 +79,7 @@ def refusal(error: CommandError) -> str:
     return json.dumps({"error": str(error), "code": error.code})
 
 
-def _hidden(hidden: Hidden) -> dict[str, Any]:
+def _hidden(hidden: OcclusionResult) -> dict[str, Any]:
     rounded = replace(
         hidden, before=round(hidden.before, 4), after=round(hidden.after, 4), age_ms=round(hidden.age_ms, 1)
     )

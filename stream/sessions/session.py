@@ -22,11 +22,11 @@ from whycam.stream.sessions.metrics import Metrics
 from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
-from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, Ending
+from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, EndReason
 from whycam.stream.webrtc.ingress_limits import Inflow
-from whycam.stream.webrtc.keyframe_requests import Wish
+from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import Packer
-from whycam.stream.webrtc.peer import LOOPBACK, Media, Peer, PeerEvents
+from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, Peer, PeerEvents
 from whycam.stream.webrtc.viewers import Audience, Viewer
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ STREAMS: tuple[StreamName, ...] = get_args(StreamName)
 class Settings:
     """What every session of a server shares."""
 
-    media: Media = field(default_factory=Media)
+    media: IceConfig = field(default_factory=IceConfig)
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None: nothing is recorded."""
@@ -72,7 +72,7 @@ class Session:
         self._since = datetime.now(UTC)
         self._began = time.monotonic()
         # The phone and all viewers have one wish for a keyframe in common.
-        self._want_explained = Wish(lambda: self._live.request_keyframe())
+        self._want_explained = RateLimitedRequest(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
         self._inflow = Inflow(settings.limits)
         self._closing: asyncio.Task[None] | None = None
@@ -194,7 +194,7 @@ class Session:
             return
         packed = self._packers["explained"](painted.frame)
         if packed.is_keyframe:
-            self._want_explained.fulfilled()
+            self._want_explained.satisfied()
         self._peer.send(packed)
         self._settings.metrics.saw_frame(painted)
         self._audiences["explained"].send(packed)
@@ -245,21 +245,21 @@ class Session:
             silent = time.monotonic() - self._peer.last_frame
             if self._peer.sources > limits.sources:
                 words = f"The camera began more than {limits.sources} streams (SSRCs) in one call. Start it again."
-                self._end(Ending(words, "too-many-streams"))
+                self._end(EndReason(words, "too-many-streams"))
             elif silent >= limits.silent_s:
-                self._end(Ending(f"No picture came from the camera for {silent:.0f} s. Start it again.", "silent"))
+                self._end(EndReason(f"No picture came from the camera for {silent:.0f} s. Start it again.", "silent"))
             elif silent > limits.stalled_s and self._reported:
                 self._report(stalled(self._reported))
             await asyncio.sleep(min(1.0, max(0.0, limits.silent_s - silent)))
 
-    def _end(self, ending: Ending) -> None:
+    def _end(self, ending: EndReason) -> None:
         if self._closing is None:
             self._closing = self._loop.create_task(self._close(ending))
 
-    async def _close(self, ending: Ending) -> None:
+    async def _close(self, ending: EndReason) -> None:
         self._watchdog.cancel()
-        self._want_explained.fulfilled()
-        hanging_up = self._loop.create_task(self._hang_up(ending.last_words))
+        self._want_explained.satisfied()
+        hanging_up = self._loop.create_task(self._hang_up(ending.close_message))
         try:  # a connection that does not close must not keep the files open
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
@@ -268,15 +268,15 @@ class Session:
             self._tell(ending)
             self._on_end(self)
 
-    async def _hang_up(self, last_words: str | None) -> None:
+    async def _hang_up(self, close_message: str | None) -> None:
         """End all connections."""
-        closes = [self._peer.close(last_words), *(each.close(last_words) for each in self._audiences.values())]
+        closes = [self._peer.close(close_message), *(each.close(close_message) for each in self._audiences.values())]
         closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
         for error in await asyncio.gather(*closed, return_exceptions=True):
             if error is not None:
                 logger.error("Session %s: a connection did not close", self.id, exc_info=error)
 
-    def _tell(self, ending: Ending) -> None:
+    def _tell(self, ending: EndReason) -> None:
         """One line of the log for all of it."""
         seconds, counts = time.monotonic() - self._began, asdict(self.counts)
         why = {"why": ending.reason, "code": ending.code}
@@ -289,7 +289,7 @@ class Session:
             extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
         )
 
-    async def close(self, ending: Ending = HUNG_UP) -> None:
+    async def close(self, ending: EndReason = HUNG_UP) -> None:
         """End the call and finish the recording's files."""
         self._end(ending)
         assert self._closing is not None

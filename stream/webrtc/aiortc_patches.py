@@ -6,18 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aioice.ice import CandidatePair
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc.bandwidth_estimator import Uplink
-from whycam.stream.webrtc.ice.amplification_limit import Allowance
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
 from whycam.stream.webrtc.packetizer import PackedFrame
 
 _ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
-MAX_ADDRESSES = LIMITS.call_addresses
 
 
 def negotiated_codec(transceiver: RTCRtpTransceiver) -> CodecName:
@@ -32,7 +29,7 @@ def payload_codecs(receiver: RTCRtpReceiver) -> dict[int, str]:
     return {number: codec.name for number, codec in codecs.items()}
 
 
-def tap_receiver(
+def divert_encoded_frames(
     receiver: RTCRtpReceiver,
     deliver: Callable[[int, bytes, int], None],
     on_loss: Callable[[], None],
@@ -148,7 +145,7 @@ def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
     return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
 
 
-def wait_for_hello(pc: RTCPeerConnection) -> None:
+def force_dtls_server(pc: RTCPeerConnection) -> None:
     """Before the answer is made: it leaves the other side to begin the DTLS handshake (`setup:passive`).
 
     aiortc's ciphers are for our own kind of certificate, ECDSA; GStreamer's is RSA, which can be a client's only.
@@ -157,32 +154,3 @@ def wait_for_hello(pc: RTCPeerConnection) -> None:
         transceiver.receiver.transport._set_role("server")
     if pc.sctp is not None:
         pc.sctp.transport._set_role("server")
-
-
-def _admit(connection: Any, check: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any) -> None:
-    """Pass a check on, unless it is from one more address than a call has: aioice keeps something of each."""
-    known = connection._remote_candidates
-    if len(known) < MAX_ADDRESSES or any((each._network_host, each.port) == address for each in known):
-        check(message, address, protocol)
-
-
-def _hear(take: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]) -> None:
-    """Pass a datagram on; one of STUN (RFC 7983) may be answered."""
-    if data and data[0] < 4:
-        allowance.hear(address[:2], len(data))
-    take(data, address)
-
-
-def _send_stun(
-    connection: Any, send: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
-) -> None:
-    """Send a check, or the answer to one, if it may be; else it is as lost on its way.
-
-    The answer to a check of ours comes from an address that it has reached: nobody else knows its transaction's id.
-    Only a pair of addresses that was answered so is nominated, and gets more than STUN.
-    """
-    answered = any(
-        pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
-    )
-    if answered or allowance.taken(address, len(bytes(message))):
-        send(message, address)

@@ -36,16 +36,16 @@ class Reports:
             channel.send(text)
 
 
-async def part(channel: RTCDataChannel | None, last_words: str | None) -> None:
+async def close_with_message(channel: RTCDataChannel | None, close_message: str | None) -> None:
     """Send the last words on a channel and close it; returns when the client has them, or has had time for them.
 
     The client closes its side behind the last message (RFC 8831, 6.7): that is the acknowledgement.
     """
-    if channel is None or channel.readyState != "open" or last_words is None:
+    if channel is None or channel.readyState != "open" or close_message is None:
         return
     closed = asyncio.Event()
     channel.on("close", closed.set)
-    channel.send(last_words)
+    channel.send(close_message)
     channel.close()
     with suppress(TimeoutError):
         async with asyncio.timeout(PARTING_S):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from whycam.stream.limits import LIMITS, Limits
 from whycam.stream.video.codec import DamagedKeyframe, EncodedFrame, read_keyframe
-from whycam.stream.webrtc.end_reason import Ending
+from whycam.stream.webrtc.end_reason import EndReason
 
 TOLERANCE = 1.1
 """A camera's clock and ours differ a little, for hours."""
@@ -26,11 +26,11 @@ class Inflow:
         self._header = b""
         self._most = self._left = limits.frame_rate * limits.silent_s
 
-    def excess(self, frame: EncodedFrame) -> Ending | None:
+    def excess(self, frame: EncodedFrame) -> EndReason | None:
         """Take a frame into account."""
         size = self._new_size(frame)
         if size is not None and size[0] * size[1] > self._limits.pixels:
-            return Ending(
+            return EndReason(
                 f"The camera's picture is {size[0]}x{size[1]}, larger than 1920x1080. Let it send a smaller one.",
                 "too-large",
             )
@@ -38,7 +38,7 @@ class Inflow:
         self._left = min(self._most, self._left + (now - self._last) * self._limits.frame_rate * TOLERANCE) - 1
         self._last = now
         if self._left < 0:
-            return Ending(
+            return EndReason(
                 f"The camera sends more than {self._limits.frame_rate} frames a second. Let it send fewer.", "too-fast"
             )
         return None

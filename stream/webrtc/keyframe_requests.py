@@ -9,7 +9,7 @@ KEYFRAME_EVERY_S = 0.5
 """All who see a stream may together ask for a keyframe so often."""
 
 
-class Wish:
+class RateLimitedRequest:
     """Calls `grant` when somebody wishes, at most every `every_s`; a wish in between waits for its turn."""
 
     def __init__(self, grant: Callable[[], None], every_s: float = KEYFRAME_EVERY_S) -> None:
@@ -29,7 +29,7 @@ class Wish:
         else:
             self._now()
 
-    def fulfilled(self) -> None:
+    def satisfied(self) -> None:
         """What was wished for has come; whoever still waits has it too."""
         if self._waiting is not None:
             self._waiting.cancel()

@@ -26,12 +26,12 @@ from whycam.stream.limits import LIMITS
 from whycam.stream.video.b_frames import is_b_picture
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.webrtc import aiortc_patches
-from whycam.stream.webrtc.data_channel import Reports, part
-from whycam.stream.webrtc.end_reason import GONE, Ending
+from whycam.stream.webrtc.data_channel import Reports, close_with_message
+from whycam.stream.webrtc.end_reason import GONE, EndReason
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.amplification_limit import Allowance
 from whycam.stream.webrtc.ice.candidates import Reach
-from whycam.stream.webrtc.keyframe_requests import Wish
+from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.sdp import OfferError, check_offer, take_any_h264
 from whycam.stream.webrtc.track import PacketTrack
@@ -48,7 +48,7 @@ MAX_COMMAND = LIMITS.command_length
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class IceConfig:
     """Where media may flow: local addresses, UDP ports (None: any), STUN or TURN servers (none: nothing leaves)."""
 
     addresses: Sequence[str] = (LOOPBACK,)
@@ -90,11 +90,11 @@ class PeerEvents:
     """A command; what is returned is sent back."""
     on_keyframe_request: Callable[[], None]
     on_bit_rate: Callable[[int], None]
-    on_end: Callable[[Ending], None]
+    on_end: Callable[[EndReason], None]
     """The connection is over, and why."""
 
 
-def new_connection(media: Media) -> RTCPeerConnection:
+def new_connection(media: IceConfig) -> RTCPeerConnection:
     """A connection that nobody has offered anything to."""
     return RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
 
@@ -121,12 +121,12 @@ def _check_bundle(offer: SessionDescription) -> None:
             raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
 
 
-async def give_answer(pc: RTCPeerConnection, media: Media, offered: int) -> None:
+async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> None:
     """Make the answer to so many bytes, with its candidates.
 
     Raises `OfferError`, or `OSError` where no UDP port is free.
     """
-    aiortc_patches.wait_for_hello(pc)
+    aiortc_patches.force_dtls_server(pc)
     aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered))
     try:
         await pc.setLocalDescription(await pc.createAnswer())
@@ -142,20 +142,20 @@ class Peer:
         self._events = events
         self._clock = _Unwrap()
         self._carried = 0  # by the way to us, in bit/s
-        self._told = False  # what the way back carries
+        self._remb_received = False  # what the way back carries
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._returned: Callable[[int], int | None] = lambda _: None
-        self.request_keyframe = Wish(self._ask)
+        self.request_keyframe = RateLimitedRequest(self._ask)
         """Asks the camera for a keyframe."""
         self.codec: CodecName = "VP8"
         self.last_frame = time.monotonic()
 
     @classmethod
     async def answering(
-        cls, offer: str, media: Media, events: PeerEvents, *, returns: bool = True, caller: str = LOOPBACK
+        cls, offer: str, media: IceConfig, events: PeerEvents, *, returns: bool = True, caller: str = LOOPBACK
     ) -> Peer:
         """Answer an offer from a caller's address; raises `OfferError`, or `OSError` where no UDP port is free.
 
@@ -172,7 +172,7 @@ class Peer:
             raise
         return peer
 
-    async def _answer(self, offer: str, media: Media, returns: bool, offered: int) -> None:
+    async def _answer(self, offer: str, media: IceConfig, returns: bool, offered: int) -> None:
         pc = self._pc
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
@@ -186,7 +186,7 @@ class Peer:
         (video,) = videos
         self.codec = aiortc_patches.negotiated_codec(video)
         self._receiver = video.receiver
-        aiortc_patches.tap_receiver(self._receiver, self._deliver, self._lose, self._suppose)
+        aiortc_patches.divert_encoded_frames(self._receiver, self._deliver, self._lose, self._on_uplink_estimate)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
@@ -207,7 +207,7 @@ class Peer:
             lambda: aioice_patches.unsent_bytes(pc),
         )
         sender = pc.addTrack(self._track)
-        aiortc_patches.send_packed(sender, events.on_keyframe_request, self._hear)
+        aiortc_patches.send_packed(sender, events.on_keyframe_request, self._on_remb)
         self._returned = lambda pts: aiortc_patches.rtp_timestamp(sender, pts)
 
     @property
@@ -238,24 +238,24 @@ class Peer:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def close(self, last_words: str | None = None) -> None:
+    async def close(self, close_message: str | None = None) -> None:
         """End the connection; the client gets the last words first, if it takes them soon."""
         self._events = _SILENT
-        self.request_keyframe.fulfilled()
+        self.request_keyframe.satisfied()
         if self._track is not None:
             self._track.stop()
-        await part(self._commands or self._reports.channel, last_words)
+        await close_with_message(self._commands or self._reports.channel, close_message)
         await self._pc.close()
 
-    def _suppose(self, bit_rate: int) -> None:
+    def _on_uplink_estimate(self, bit_rate: int) -> None:
         """The way to us carries that: where it turns out to be full, the way back is supposed to carry no more, until
         the camera tells of it, which takes a browser five seconds."""
         full, self._carried = bit_rate < self._carried, bit_rate
-        if full and not self._told and self._track is not None:
+        if full and not self._remb_received and self._track is not None:
             self._events.on_bit_rate(bit_rate)
 
-    def _hear(self, bit_rate: int) -> None:
-        self._told = True
+    def _on_remb(self, bit_rate: int) -> None:
+        self._remb_received = True
         self._events.on_bit_rate(bit_rate)
 
     def _lose(self) -> None:
@@ -270,7 +270,7 @@ class Peer:
         pts = self._clock(timestamp, back=self.codec == "H264" and is_b_picture(data))
         frame = EncodedFrame(self.codec, data, pts)
         if frame.is_keyframe:
-            self.request_keyframe.fulfilled()
+            self.request_keyframe.satisfied()
         self._events.on_frame(frame, timestamp)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:

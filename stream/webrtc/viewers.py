@@ -16,10 +16,10 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc import aiortc_patches
-from whycam.stream.webrtc.data_channel import Reports, part
+from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.peer import LOOPBACK, Media, give_answer, new_connection, silence, take_offer
+from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, give_answer, new_connection, silence, take_offer
 from whycam.stream.webrtc.sdp import OfferError, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 
@@ -44,14 +44,14 @@ class Viewer:
         self._closing: asyncio.Task[None] | None = None
         self._reports = Reports()
         self._track = PacketTrack(want_keyframe, self._end, lambda: aioice_patches.unsent_bytes(pc))
-        self._patience = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
+        self._wait_policy = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
 
     @classmethod
     async def answering(
         cls,
         offer: str,
         codec: CodecName,
-        media: Media,
+        media: IceConfig,
         want_keyframe: Callable[[], None],
         on_end: Callable[[Viewer], None],
         caller: str = LOOPBACK,
@@ -76,7 +76,7 @@ class Viewer:
         return viewer
 
     async def _answer(
-        self, offer: str, codec: CodecName, media: Media, want_keyframe: Callable[[], None], offered: int
+        self, offer: str, codec: CodecName, media: IceConfig, want_keyframe: Callable[[], None], offered: int
     ) -> None:
         pc = self._pc
         pc.on("connectionstatechange", self._on_state)
@@ -123,24 +123,24 @@ class Viewer:
         if self._pc.connectionState != "connected":
             self._end()
 
-    def _end(self, last_words: str | None = None) -> None:
+    def _end(self, close_message: str | None = None) -> None:
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close(last_words))
+            self._closing = asyncio.get_running_loop().create_task(self._close(close_message))
 
-    async def _close(self, last_words: str | None) -> None:
-        self._patience.cancel()
+    async def _close(self, close_message: str | None) -> None:
+        self._wait_policy.cancel()
         self._track.stop()
         try:
-            await part(self._reports.channel, last_words)
+            await close_with_message(self._reports.channel, close_message)
             await self._pc.close()
         except Exception:
             logger.exception("The connection of a viewer did not close.")
         finally:
             self._on_end(self)
 
-    async def close(self, last_words: str | None = None) -> None:
+    async def close(self, close_message: str | None = None) -> None:
         """End the connection; the viewer gets the last words first, if it takes them soon."""
-        self._end(last_words)
+        self._end(close_message)
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
@@ -151,7 +151,7 @@ class Audience:
     `want_keyframe` is what a viewer's wish for one comes to; it should be a `Wish`, for they come from all viewers.
     """
 
-    def __init__(self, codec: CodecName, media: Media, want_keyframe: Callable[[], None]) -> None:
+    def __init__(self, codec: CodecName, media: IceConfig, want_keyframe: Callable[[], None]) -> None:
         self._codec = codec
         self._media = media
         self._want_keyframe = want_keyframe
@@ -195,7 +195,7 @@ class Audience:
         for viewer in self._viewers:
             viewer.interrupt()
 
-    async def close(self, last_words: str | None = None) -> None:
+    async def close(self, close_message: str | None = None) -> None:
         """The stream is over: end all connections, with these words."""
         self._closed = True
-        await asyncio.gather(*(viewer.close(last_words) for viewer in list(self._viewers)))
+        await asyncio.gather(*(viewer.close(close_message) for viewer in list(self._viewers)))

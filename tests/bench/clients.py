@@ -175,7 +175,7 @@ class CountingPhone(Phone):
         def deliver(_: int, data: bytes, rtp: int) -> None:
             self.came[rtp] = time.monotonic()
 
-        aiortc_patches.tap_receiver(self._transceiver.receiver, deliver, lambda: None)
+        aiortc_patches.divert_encoded_frames(self._transceiver.receiver, deliver, lambda: None)
         return await super().call(http, base, continues)
 
 

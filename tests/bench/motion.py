@@ -32,7 +32,7 @@ from tests.support.films import media_samples
 from whycam.models import catalog
 from whycam.stream.inference.explainer import BEST, Explainer, Explanation
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.live.scale_smoothing import SteadyScale
+from whycam.stream.live.scale_smoothing import ScaleSmoother
 from whycam.stream.live.tracker import FINER, HeatTracker
 from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps, without_repeats
@@ -197,7 +197,7 @@ def _flicker(explainer: Explainer, stills: Frames) -> Table:
         first = _explained(explainer, pictures[:1], BEST).classes[0]
         for who, hold in (("the best class", ()), ("the fifth, held", (int(first[4]),))):
             explanation = _explained(explainer, pictures, [*BEST, *hold])
-            steady = SteadyScale()
+            steady = ScaleSmoother()
             seen: dict[str, list[Bytes]] = {"own": [], "steady": []}
             for number in range(STILL_FRAMES):
                 # Without label and score, which are drawn too.

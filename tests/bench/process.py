@@ -25,7 +25,7 @@ from whycam.stream.inference.explainer import BEST, Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.offline.explain import explain_film
-from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.prefetch import BATCH
 from whycam.stream.video.planes import Bytes
 
@@ -80,7 +80,7 @@ def beside_the_model(name: str | None, folder: Path) -> None:
             explainer.explain(pictures[first : first + BATCH], BEST)
         bare.append(count / (time.perf_counter() - start))
         start = time.perf_counter()
-        explain_film(source, folder / "out.mp4", Pass(engine))
+        explain_film(source, folder / "out.mp4", ProcessJob(engine))
         ours.append(count / (time.perf_counter() - start))
     engine.close()
     print(f"{explainer.contract.name}, {THREADS} threads, batches of {BATCH}, {count} frames of 1280x720")

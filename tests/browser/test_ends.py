@@ -20,7 +20,7 @@ from tests.support.servers.server_process import serving
 from whycam.stream.server.app import SESSIONS, make_app
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
-from whycam.stream.webrtc.end_reason import Code, Ending
+from whycam.stream.webrtc.end_reason import Code, EndReason
 
 REASON = "A sentence of the server's."
 AGAIN = "Die Seite versucht es von selbst wieder"
@@ -50,7 +50,7 @@ class Here:
     def end(self, code: str) -> None:
         """End each call for this reason, as the server does."""
         for session in list(self.sessions._open.values()):
-            self.loop.call_soon_threadsafe(session._end, Ending(REASON, cast(Code, code)))
+            self.loop.call_soon_threadsafe(session._end, EndReason(REASON, cast(Code, code)))
 
 
 @contextmanager

@@ -10,14 +10,14 @@ import pytest
 
 from tests.support.models import tiny_models
 from whycam.stream.inference.explainer import Explainer, Explanation
-from whycam.stream.inference.scheduler import Batch, Question, Turns
+from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
 
 
-def question(count: int = 1, targets: int = 1) -> Question:
-    return Question(np.zeros((count, 32, 32, 3), np.uint8), np.full((count, targets), -1, np.int64))
+def question(count: int = 1, targets: int = 1) -> InferenceRequest:
+    return InferenceRequest(np.zeros((count, 32, 32, 3), np.uint8), np.full((count, targets), -1, np.int64))
 
 
-def answered(batch: Batch) -> None:
+def answered(batch: InferenceBatch) -> None:
     """As a model with two classes and maps of one cell would."""
     rows, columns = batch.targets.shape
     batch.answer(
@@ -30,7 +30,7 @@ def answered(batch: Batch) -> None:
     )
 
 
-def run(turns: Turns, most: int = 1) -> bool:
+def run(turns: Scheduler, most: int = 1) -> bool:
     batch = turns.take(most)
     if batch is None:
         return False
@@ -39,7 +39,7 @@ def run(turns: Turns, most: int = 1) -> bool:
 
 
 def test_questions_are_answered_in_the_order_in_which_they_came() -> None:
-    turns, order = Turns(), list[int]()
+    turns, order = Scheduler(), list[int]()
     asked = [question() for _ in range(4)]
     for number, one in enumerate(asked):
         one.answer.add_done_callback(lambda _, number=number: order.append(number))  # type: ignore[misc]
@@ -53,7 +53,7 @@ def test_questions_are_answered_in_the_order_in_which_they_came() -> None:
 @pytest.mark.parametrize("greedy", [1, 16])
 def test_a_client_that_asks_without_pause_leaves_the_others_every_other_picture(greedy: int) -> None:
     """The greedy one has a new question (of 1 or 16 pictures) waiting before its last one's answer is seen."""
-    turns, runs, seen = Turns(), 0, list[int]()
+    turns, runs, seen = Scheduler(), 0, list[int]()
 
     def ask() -> None:
         asked = question(greedy)
@@ -74,7 +74,7 @@ def test_a_client_that_asks_without_pause_leaves_the_others_every_other_picture(
 
 
 def test_many_pictures_let_single_ones_pass() -> None:
-    turns, big, singles = Turns(), question(16), [question() for _ in range(3)]
+    turns, big, singles = Scheduler(), question(16), [question() for _ in range(3)]
     turns.add(big)
     for single in singles:
         turns.add(single)
@@ -88,7 +88,7 @@ def test_many_pictures_let_single_ones_pass() -> None:
 
 
 def test_a_run_of_several_pictures_takes_one_of_each_before_it_takes_a_second() -> None:
-    turns, big, singles = Turns(), question(16), [question() for _ in range(3)]
+    turns, big, singles = Scheduler(), question(16), [question() for _ in range(3)]
     turns.add(big)
     for single in singles:
         turns.add(single)
@@ -108,9 +108,11 @@ def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_pa
     wishes = [
         (tiny_models.pictures(count, seed=count), targets) for count, targets in ((1, [-1, -2, 7]), (3, []), (2, [4]))
     ]
-    turns, asked = Turns(), []
+    turns, asked = Scheduler(), []
     for pictures, targets in wishes:
-        asked.append(Question(pictures, np.broadcast_to(np.array(targets, np.int64), (len(pictures), len(targets)))))
+        asked.append(
+            InferenceRequest(pictures, np.broadcast_to(np.array(targets, np.int64), (len(pictures), len(targets))))
+        )
         turns.add(asked[-1])
     while (batch := turns.take(4)) is not None:
         batch.answer(explainer.explain(batch.pictures, batch.targets))
@@ -124,7 +126,7 @@ def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_pa
 
 
 def test_a_question_that_was_given_up_is_passed_over() -> None:
-    turns, first, second = Turns(), question(), question()
+    turns, first, second = Scheduler(), question(), question()
     turns.add(first)
     turns.add(second)
     assert first.answer.cancel()
@@ -136,7 +138,7 @@ def test_a_question_that_was_given_up_is_passed_over() -> None:
 
 
 def test_a_question_that_failed_half_way_stays_failed() -> None:
-    turns, big = Turns(), question(2)
+    turns, big = Scheduler(), question(2)
     turns.add(big)
     batch = turns.take(1)
     assert batch is not None

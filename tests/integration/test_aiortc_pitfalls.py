@@ -24,7 +24,7 @@ from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator
-from whycam.stream.webrtc.peer import LOOPBACK, Media, Peer, PeerEvents, ice_server, new_connection
+from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, Peer, PeerEvents, ice_server, new_connection
 
 SIZE = (160, 120)
 
@@ -75,13 +75,13 @@ def test_a_full_way_to_us_tells_of_the_way_back_until_the_phone_does_and_of_no_p
             on_bit_rate=told.append,
             on_end=lambda _: None,
         )
-        peer = Peer(new_connection(Media()), events)
+        peer = Peer(new_connection(IceConfig()), events)
         if returns:
             peer._return(peer._pc)
         for bit_rate in (1_000_000, 1_500_000, 800_000, 840_000, 700_000):
-            peer._suppose(bit_rate)
-        peer._hear(2_000_000)
-        peer._suppose(300_000)
+            peer._on_uplink_estimate(bit_rate)
+        peer._on_remb(2_000_000)
+        peer._on_uplink_estimate(300_000)
         await peer.close()
         return told
 
@@ -187,6 +187,6 @@ def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h2
 )
 def test_an_ice_server_that_is_taken_is_one_that_every_call_can_use(url: str) -> None:
     """aiortc reads it only when somebody calls."""
-    Media(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()
+    IceConfig(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()
     connection = RTCIceGatherer([ice_server(url)])._connection
     assert connection.stun_server or connection.turn_server

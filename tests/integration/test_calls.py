@@ -308,8 +308,8 @@ def test_a_connection_that_does_not_close_well_ends_all_the_same(
 ) -> None:
     real = Peer.close
 
-    async def broken(self: Peer, last_words: str | None) -> None:
-        await real(self, last_words)
+    async def broken(self: Peer, close_message: str | None) -> None:
+        await real(self, close_message)
         raise AttributeError("half built")
 
     monkeypatch.setattr(Peer, "close", broken)

@@ -22,7 +22,7 @@ from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.webrtc.data_channel import PARTING_S
-from whycam.stream.webrtc.end_reason import Code, Ending
+from whycam.stream.webrtc.end_reason import Code, EndReason
 
 FRAMES = media_samples.encoded("VP8", 30, (64, 48))
 LARGE = [
@@ -155,7 +155,7 @@ def test_a_phone_that_hears_nothing_any_more_holds_up_the_end_for_a_moment_only(
 
 
 def test_an_ending_without_a_code_has_no_last_words() -> None:
-    assert Ending("It is over.").last_words is None
-    words = Ending("It is over.", "silent").last_words
+    assert EndReason("It is over.").close_message is None
+    words = EndReason("It is over.", "silent").close_message
     assert words is not None
     assert json.loads(words) == {"ended": {"code": "silent", "reason": "It is over."}}

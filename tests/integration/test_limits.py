@@ -24,8 +24,8 @@ from whycam.stream.sessions.registry import Owner, Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video import codec
 from whycam.stream.video.codec import EncodedFrame
-from whycam.stream.webrtc import aiortc_patches, peer, sdp, viewers
-from whycam.stream.webrtc.ice import amplification_limit, candidates
+from whycam.stream.webrtc import peer, sdp, viewers
+from whycam.stream.webrtc.ice import aioice_patches, amplification_limit, candidates
 
 FRAMES = media_samples.encoded("VP8", 30, (64, 48))
 
@@ -48,7 +48,7 @@ def test_each_module_takes_its_limits_from_there() -> None:
         "offer_candidates": candidates.MOST,
         "ice_letters": sdp.MAX_LETTERS,
         "unanswered_times": amplification_limit.TIMES,
-        "call_addresses": aiortc_patches.MAX_ADDRESSES,
+        "call_addresses": aioice_patches.MAX_ADDRESSES,
         "offer_sources": sdp.MAX_LINES["a=ssrc"],
         "pixels": codec.MAX_PIXELS,
         "header_bytes": auth.MAX_HEADER,

@@ -30,7 +30,7 @@ from whycam.stream.inference.worker import Order
 from whycam.stream.live import pipeline as live_pipeline
 from whycam.stream.live.heatmap_source import Policy
 from whycam.stream.live.pipeline import LiveStream, Painted
-from whycam.stream.live.wait_policy import Patience
+from whycam.stream.live.wait_policy import WaitPolicy
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.offline import explain, pipeline
 from whycam.stream.overlay.view import View
@@ -239,7 +239,7 @@ def test_no_frame_waits_for_the_answer_of_an_earlier_one(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that hangs answers none of them."""
-    monkeypatch.setattr(Patience, "seconds", lambda *_: 1.0)
+    monkeypatch.setattr(WaitPolicy, "seconds", lambda *_: 1.0)
     engine = fast(tmp_path)
     monkeypatch.setattr(engine, "explain", lambda *_: Future[Explanation]())
     with streaming(engine) as (stream, outcome):
@@ -396,7 +396,7 @@ def test_the_same_frames_give_the_same_pixels_live_and_offline(
         camera.write(frame, frame.pts)
     camera.close()
     engine = fast(tmp_path)
-    explain.explain_film(tmp_path / "camera.mp4", tmp_path / "explained.mp4", pipeline.Pass(engine))
+    explain.explain_film(tmp_path / "camera.mp4", tmp_path / "explained.mp4", pipeline.ProcessJob(engine))
     engine.close()
     decoder = Decoder("H264")
     plain = [pixels(p) for f in frames[:20] for p in decoder.decode(f)]

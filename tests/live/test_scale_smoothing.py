@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whycam.stream.live.scale_smoothing import FAST_S, MAX_SCALE, SLOW_S, SteadyScale
+from whycam.stream.live.scale_smoothing import FAST_S, MAX_SCALE, SLOW_S, ScaleSmoother
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.video.planes import Bytes
 
@@ -26,7 +26,7 @@ def drawn(evidence: float, class_id: int = 0, grid: Bytes | None = None) -> Draw
 
 def course(rate: int, evidence: Iterable[tuple[float, float]], seconds: float) -> dict[int, float]:
     """The scale of the second class by pts, where its evidence is as given from that second on, beside one of 4."""
-    steady, scales = SteadyScale(), {}
+    steady, scales = ScaleSmoother(), {}
     changes = list(evidence)
     for number in range(round(seconds * rate) + 1):
         now = number / rate
@@ -37,12 +37,12 @@ def course(rate: int, evidence: Iterable[tuple[float, float]], seconds: float) -
 
 
 def test_what_argues_half_as_strongly_looks_half_as_hot() -> None:
-    steady = SteadyScale()
+    steady = ScaleSmoother()
     assert steady.scales(0, [drawn(3), drawn(1.5, 1), drawn(0.003, 2)]) == (1, 0.5, 0.001)
 
 
 def test_the_hottest_map_counts_even_where_its_class_is_not_the_best() -> None:
-    assert SteadyScale().scales(0, [drawn(1), drawn(4, 1)]) == (0.25, 1)
+    assert ScaleSmoother().scales(0, [drawn(1), drawn(4, 1)]) == (0.25, 1)
 
 
 def test_the_scale_follows_the_evidence_with_a_time_constant() -> None:
@@ -61,7 +61,7 @@ def test_at_any_frame_rate_the_course_is_the_same(rate: int) -> None:
 
 
 def test_full_heat_follows_slowly_so_that_weak_evidence_looks_weak_for_a_while() -> None:
-    steady = SteadyScale()
+    steady = ScaleSmoother()
     steady.scales(0, [drawn(4)])
     steady.scales(SECOND, [drawn(1)])
     (soon,) = steady.scales(2 * SECOND, [drawn(1)])
@@ -73,7 +73,7 @@ def test_full_heat_follows_slowly_so_that_weak_evidence_looks_weak_for_a_while()
 def test_noise_in_one_cell_does_not_move_all_others() -> None:
     """Evidence that leaps because one cell did: what is drawn in the other cells hardly changes."""
     random = np.random.default_rng(3)
-    own, steadied, steady = [], [], SteadyScale()
+    own, steadied, steady = [], [], ScaleSmoother()
     for number in range(200):
         raw = np.linspace(0.2, 2, 49).reshape(7, 7)
         raw[6, 6] += random.normal(0, 0.3)
@@ -85,7 +85,7 @@ def test_noise_in_one_cell_does_not_move_all_others() -> None:
 
 
 def test_a_class_that_was_not_there_begins_with_its_own_evidence() -> None:
-    steady = SteadyScale()
+    steady = ScaleSmoother()
     for number in range(5):
         steady.scales(number * 3000, [drawn(4), drawn(0.4, 1)])
     assert steady.scales(5 * 3000, [drawn(4), drawn(2, 7)]) == (1, 0.5)
@@ -93,21 +93,21 @@ def test_a_class_that_was_not_there_begins_with_its_own_evidence() -> None:
 
 
 def test_after_a_frame_without_maps_all_begins_anew() -> None:
-    steady = SteadyScale()
+    steady = ScaleSmoother()
     steady.scales(0, [drawn(4), drawn(4, 1)])
     assert steady.scales(3000, []) == ()
     assert steady.scales(6000, [drawn(0.4), drawn(0.1, 1)]) == (1, 0.25)
 
 
 def test_after_a_gap_the_scale_is_that_of_what_was_seen_before_it() -> None:
-    steady = SteadyScale()
+    steady = ScaleSmoother()
     steady.scales(0, [drawn(4), drawn(4, 1)])
     steady.scales(3000, [drawn(4), drawn(1, 1)])
     assert steady.scales(3600 * SECOND, [drawn(4), drawn(1, 1)]) == (1, 0.25)
 
 
 def test_time_that_goes_back_changes_nothing() -> None:
-    steady = SteadyScale()
+    steady = ScaleSmoother()
     steady.scales(SECOND, [drawn(4), drawn(4, 1)])
     before = steady.scales(SECOND, [drawn(4), drawn(1, 1)])
     assert steady.scales(0, [drawn(4), drawn(1, 1)]) == before == (1, 1)
@@ -120,7 +120,7 @@ def test_time_that_goes_back_changes_nothing() -> None:
     )
 )
 def test_whatever_comes_the_scale_is_within_its_bounds(frames: list[tuple[int, float, int, int]]) -> None:
-    steady, pts = SteadyScale(), 0
+    steady, pts = ScaleSmoother(), 0
     for gap, evidence, level, class_id in frames:
         pts += gap
         grid = np.full((2, 2), level if evidence else 0, np.uint8)

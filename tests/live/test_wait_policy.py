@@ -6,10 +6,10 @@ from itertools import count, pairwise
 
 import pytest
 
-from whycam.stream.live.wait_policy import DWELL, WAITS_BELOW, Patience
+from whycam.stream.live.wait_policy import DWELL, WAITS_BELOW, WaitPolicy
 
 
-def watching(patience: Patience, frames: int, inference_ms: float, *, rate: float = 30, first: int = 0) -> list[bool]:
+def watching(patience: WaitPolicy, frames: int, inference_ms: float, *, rate: float = 30, first: int = 0) -> list[bool]:
     """Whether each of so many frames would have waited, all of them answered after so long."""
     waited = []
     for number in range(frames):
@@ -21,11 +21,11 @@ def watching(patience: Patience, frames: int, inference_ms: float, *, rate: floa
 
 @pytest.mark.parametrize(("rate", "inference_ms", "waits"), [(30, 15, True), (30, 40, False), (15, 40, True)])
 def test_frames_wait_while_the_model_keeps_up_with_the_camera(rate: float, inference_ms: float, waits: bool) -> None:
-    assert watching(Patience(), 60, inference_ms, rate=rate)[-1] == waits
+    assert watching(WaitPolicy(), 60, inference_ms, rate=rate)[-1] == waits
 
 
 def test_a_frame_waits_no_longer_than_what_is_left_of_its_interval() -> None:
-    patience = Patience()
+    patience = WaitPolicy()
     watching(patience, 60, 10)
     assert patience.seconds(0) == pytest.approx(WAITS_BELOW / 30, rel=0.01)
     assert patience.seconds(20) == pytest.approx(WAITS_BELOW / 30 - 0.02, abs=1e-4)
@@ -33,14 +33,14 @@ def test_a_frame_waits_no_longer_than_what_is_left_of_its_interval() -> None:
 
 
 def test_between_the_thresholds_it_does_not_change_its_mind() -> None:
-    patient, hurried = Patience(), Patience()
+    patient, hurried = WaitPolicy(), WaitPolicy()
     watching(hurried, 10, 300)
     for patience, waits in ((patient, True), (hurried, False)):
         assert set(watching(patience, 300, 20, first=10 * 3000)[60:]) == {waits}
 
 
 def test_it_does_not_flap_where_the_model_does() -> None:
-    patience = Patience()
+    patience = WaitPolicy()
     waits = []
     for number in count():
         if number == 900:  # half a minute
@@ -53,18 +53,18 @@ def test_it_does_not_flap_where_the_model_does() -> None:
 
 
 def test_a_model_that_never_answers_holds_up_a_few_frames_and_no_more() -> None:
-    patience = Patience()
+    patience = WaitPolicy()
     for number in range(4):
         patience.saw_frame(number * 3000)
-        patience.saw_silence(number * 100 / 3)
+        patience.observe_pending(number * 100 / 3)
     assert patience.inference_ms is None
     assert patience.seconds(0) == 0
 
 
 def test_one_late_answer_is_an_outlier() -> None:
-    patience = Patience()
+    patience = WaitPolicy()
     watching(patience, 60, 8)
     patience.saw_frame(60 * 3000)
-    patience.saw_silence(60)
+    patience.observe_pending(60)
     patience.saw_answer(66)
     assert patience.seconds(0) > 0

@@ -40,7 +40,7 @@ class Sender(Phone):
         """The picture that returns is not decoded."""
 
     async def call(self, http: ClientSession, base: str, continues: str = "") -> Any:
-        aiortc_patches.tap_receiver(self._transceiver.receiver, lambda *_: None, lambda: None)
+        aiortc_patches.divert_encoded_frames(self._transceiver.receiver, lambda *_: None, lambda: None)
         return await super().call(http, base, continues)
 
 

@@ -18,7 +18,7 @@ from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import read_picture
 from whycam.stream.offline.assignment import TOLD, do_assignment
-from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 
@@ -35,7 +35,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
 
 def test_all_that_is_handed_in_lies_in_one_folder(tmp_path: Path, engine: LocalEngine) -> None:
     source = media_samples.write(tmp_path / "kitchen-input.mov", count=60, size=SIZE, turn=90, sound="aac")
-    explained = do_assignment(source, tmp_path / "hand-in", Pass(engine, BOOK))
+    explained = do_assignment(source, tmp_path / "hand-in", ProcessJob(engine, BOOK))
     folder = tmp_path / "hand-in"
     assert {path.name for path in folder.iterdir()} == {
         "kitchen",
@@ -61,7 +61,7 @@ def test_all_that_is_handed_in_lies_in_one_folder(tmp_path: Path, engine: LocalE
 
 def test_frames_in_are_upright_and_unpainted_and_frames_out_are_painted(tmp_path: Path, engine: LocalEngine) -> None:
     source = media_samples.write(tmp_path / "kitchen.mov", count=30, size=SIZE, turn=90)
-    do_assignment(source, tmp_path, Pass(engine, BOOK))
+    do_assignment(source, tmp_path, ProcessJob(engine, BOOK))
     for number in (1, 10, 25):
         before = read_picture(tmp_path / "kitchen" / f"thumb{number:04d}.jpg").astype(int)
         after = read_picture(tmp_path / "kitchen-output" / f"result-{number:04d}.jpg").astype(int)
@@ -89,7 +89,7 @@ def test_there_are_as_many_frames_as_ffmpeg_makes(tmp_path: Path, engine: LocalE
     (tmp_path / "theirs").mkdir()
     command = ["ffmpeg", "-v", "error", "-i", str(source), "-vf", "fps=25", str(tmp_path / "theirs" / "thumb%04d.jpg")]
     subprocess.run(command, check=True)
-    explained = do_assignment(source, tmp_path / "ours", Pass(engine, BOOK))
+    explained = do_assignment(source, tmp_path / "ours", ProcessJob(engine, BOOK))
     # Older versions of ffmpeg forget the length of the last frame.
     assert explained.frames - len(list((tmp_path / "theirs").iterdir())) in (0, 1)
     assert len(list((tmp_path / "ours" / "kitchen").iterdir())) == explained.frames
@@ -97,25 +97,25 @@ def test_there_are_as_many_frames_as_ffmpeg_makes(tmp_path: Path, engine: LocalE
 
 def test_a_second_run_asks_first(tmp_path: Path, engine: LocalEngine) -> None:
     source = media_samples.write(tmp_path / "kitchen.mp4", count=10, size=SIZE)
-    do_assignment(source, tmp_path / "out", Pass(engine, BOOK))
+    do_assignment(source, tmp_path / "out", ProcessJob(engine, BOOK))
     with pytest.raises(MediaError, match="--overwrite"):
-        do_assignment(source, tmp_path / "out", Pass(engine, BOOK))
+        do_assignment(source, tmp_path / "out", ProcessJob(engine, BOOK))
     longer = media_samples.write(tmp_path / "kitchen.mp4", count=4, size=SIZE)
-    explained = do_assignment(longer, tmp_path / "out", Pass(engine, BOOK), overwrite=True)
+    explained = do_assignment(longer, tmp_path / "out", ProcessJob(engine, BOOK), overwrite=True)
     assert len(list((tmp_path / "out" / "kitchen").iterdir())) == explained.frames < 6
 
 
 def test_a_film_that_is_none_leaves_no_folder(tmp_path: Path, engine: LocalEngine) -> None:
     (tmp_path / "kitchen.mov").write_text("no film")
     with pytest.raises(MediaError, match="cannot be read as a video"):
-        do_assignment(tmp_path / "kitchen.mov", tmp_path / "out", Pass(engine, BOOK))
+        do_assignment(tmp_path / "kitchen.mov", tmp_path / "out", ProcessJob(engine, BOOK))
     assert [path.name for path in tmp_path.iterdir()] == ["kitchen.mov"]
 
 
 def test_frames_between_two_times_are_shown_again_and_painted_once(tmp_path: Path, engine: LocalEngine) -> None:
     pts = [n * 18_000 for n in range(6)]  # five a second: each is shown five times
     source = media_samples.write(tmp_path / "slow.mov", count=6, pts=pts, size=SIZE)
-    do_assignment(source, tmp_path, Pass(engine, Look()))
+    do_assignment(source, tmp_path, ProcessJob(engine, Look()))
     shots = media_samples.read(tmp_path / "slow-output.mp4")
     lumas = [media_samples.pixels(shot.frame)[0].astype(int) for shot in shots[:5]]
     assert all(np.abs(luma - lumas[0]).mean() < 2 for luma in lumas)

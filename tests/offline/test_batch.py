@@ -20,7 +20,7 @@ from whycam.stream.offline.batch import Outcome, carry_out, exit_code, losses_to
 from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import find_inputs
-from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
@@ -48,7 +48,7 @@ def all_of(
     keep_metadata: bool = False,
 ) -> list[Outcome]:
     tasks = plan(find_inputs([str(name) for name in names]), output, frames)
-    work = Pass(engine, look or Look(), stop=stop, keep_metadata=keep_metadata)
+    work = ProcessJob(engine, look or Look(), stop=stop, keep_metadata=keep_metadata)
     with Claims("process", [task.use for task in tasks]) as claims:
         return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=io.BytesIO(stdin)))
 
@@ -267,7 +267,7 @@ def test_a_result_is_free_as_soon_as_it_is_there_or_has_failed(tmp_path: Path, e
 
     with Claims("process", [task.use for task in tasks]) as claims:
         seen = [others()]
-        for _ in carry_out(tasks, Pass(engine), claims, overwrite=False, stdin=io.BytesIO()):
+        for _ in carry_out(tasks, ProcessJob(engine), claims, overwrite=False, stdin=io.BytesIO()):
             seen.append(others())  # noqa: PERF401 - looked at while it goes on
     assert seen == [[n < done for n in range(3)] for done in range(4)]
 

@@ -272,7 +272,7 @@ def test_a_recording_that_runs_is_not_read(tmp_path: Path) -> None:
     folder = new_folder(tmp_path)
     (folder / "session.json").write_text("{}")
     uses = [one(tmp_path / f"{n}.mp4", reads=(path,)) for n, path in enumerate((folder, folder / "camera-000.mp4"))]
-    with hold.Hold(folder), Claims("process", uses) as claims:
+    with hold.FolderLock(folder), Claims("process", uses) as claims:
         assert claims.all_busy
         with pytest.raises(Busy, match=r"whycam serve \(since \d\d:\d\d:\d\d\) is at work on it"):
             claims.check(uses[0])

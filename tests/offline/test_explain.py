@@ -27,7 +27,7 @@ from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import MediaError, open_film, read_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.offline.explain import explain_film
-from whycam.stream.offline.pipeline import Explained, Pass
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
 from whycam.stream.offline.prefetch import AHEAD, BATCH
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.renderer import Look
@@ -58,20 +58,20 @@ def source(tmp_path: Path) -> Path:
     return media_samples.write(tmp_path / "kitchen.mp4", count=COUNT, size=SIZE)
 
 
-def explain(source: Path, engine: LocalEngine | Engine, view: View | None = None) -> Explained:
-    return explain_film(source, output_path(source), Pass(engine, Look(view or View())))
+def explain(source: Path, engine: LocalEngine | Engine, view: View | None = None) -> ProcessResult:
+    return explain_film(source, output_path(source), ProcessJob(engine, Look(view or View())))
 
 
 def output_path(source: Path) -> Path:
     return source.with_name("kitchen-output.mp4" if source.stem == "kitchen" else f"{source.stem}-output.mp4")
 
 
-def lines_of(explained: Explained) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
+def lines_of(explained: ProcessResult) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
     assert explained.sidecar is not None
     return read_sidecar(explained.sidecar)
 
 
-def sidecar_bytes(explained: Explained) -> bytes:
+def sidecar_bytes(explained: ProcessResult) -> bytes:
     assert explained.sidecar is not None
     return explained.sidecar.read_bytes()
 
@@ -177,7 +177,7 @@ def test_a_film_and_its_sidecar_give_the_same_pixels_again(
         write(writer, frame)
 
     monkeypatch.setattr(FilmWriter, "write", keep)
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine, Look(View(hold=hold, colormap="turbo"))))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, Look(View(hold=hold, colormap="turbo"))))
     engine.close()
 
     header, lines = lines_of(explained)
@@ -216,7 +216,7 @@ def test_the_model_sees_the_film_upright_and_in_batches(tmp_path: Path, spots: L
 
 def test_progress_is_told_after_each_frame(source: Path, spots: LocalEngine) -> None:
     told: list[tuple[int, int]] = []
-    explain_film(source, output_path(source), Pass(spots, progress=lambda *done: told.append(done)))
+    explain_film(source, output_path(source), ProcessJob(spots, progress=lambda *done: told.append(done)))
     assert told == [(number, COUNT) for number in range(1, COUNT + 1)]
 
 
@@ -264,7 +264,7 @@ def test_somebody_who_interrupts_waits_for_no_more_frames_and_leaves_nothing_beh
     source = media_samples.write(tmp_path / "long.mp4", count=150, size=(32, 32))
     engine = Engine(spots)
     with pytest.raises(KeyboardInterrupt):
-        explain_film(source, output_path(source), Pass(engine, progress=interrupt))
+        explain_film(source, output_path(source), ProcessJob(engine, progress=interrupt))
     assert len(engine.asked) < 150 / BATCH / 2
     assert nothing_left(source)
 
@@ -286,7 +286,7 @@ def test_an_older_result_stays_until_the_new_one_is_whole(source: Path, spots: L
 def test_a_film_is_never_written_over_itself(source: Path, spots: LocalEngine) -> None:
     before = source.read_bytes()
     with pytest.raises(MediaError, match="is the film itself"):
-        explain_film(source, source.parent / "." / source.name, Pass(spots))
+        explain_film(source, source.parent / "." / source.name, ProcessJob(spots))
     assert source.read_bytes() == before
     assert nothing_left(source)
 
@@ -320,7 +320,7 @@ def test_somebody_who_stops_gets_what_is_done(tmp_path: Path, spots: LocalEngine
             stop.set()
 
     explained = explain_film(
-        source, output_path(source), Pass(spots, progress=tell, stop=stop), frames=tmp_path / "frames"
+        source, output_path(source), ProcessJob(spots, progress=tell, stop=stop), frames=tmp_path / "frames"
     )
     assert explained.stopped
     assert explained.frames == 40
@@ -351,7 +351,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(
 
 def test_a_folder_that_is_not_there_is_said(source: Path, spots: LocalEngine) -> None:
     with pytest.raises(MediaError, match="cannot be written"):
-        explain_film(source, source.parent / "missing" / "out.mp4", Pass(spots))
+        explain_film(source, source.parent / "missing" / "out.mp4", ProcessJob(spots))
     assert nothing_left(source)
 
 

@@ -23,7 +23,7 @@ from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import Film, open_film, read_film
 from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film
-from whycam.stream.offline.pipeline import Explained, Pass
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
 from whycam.stream.offline.replay import Changes, replay_once
 from whycam.stream.recording.sidecar import read_sidecar
 
@@ -41,8 +41,8 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def explained(tmp_path: Path, source: Path, engine: LocalEngine) -> Explained:
-    return explain_film(source, tmp_path / "whole.mp4", Pass(engine))
+def explained(tmp_path: Path, source: Path, engine: LocalEngine) -> ProcessResult:
+    return explain_film(source, tmp_path / "whole.mp4", ProcessJob(engine))
 
 
 def times(sidecar: Path | None) -> list[float]:
@@ -50,7 +50,7 @@ def times(sidecar: Path | None) -> list[float]:
     return [json.loads(line)["time"] for line in sidecar.read_text(encoding="utf-8").splitlines()[1:]]
 
 
-def test_every_frame_and_all_of_the_sound_are_in_the_result(tmp_path: Path, explained: Explained) -> None:
+def test_every_frame_and_all_of_the_sound_are_in_the_result(tmp_path: Path, explained: ProcessResult) -> None:
     assert explained.frames == 2 * COUNT == len(media_samples.read(explained.output))
     assert explained.seconds == pytest.approx(4, abs=0.1)
     assert length_of_sound(explained.output) == pytest.approx(2 * length_of_sound(tmp_path / "a.ts"), abs=0.03)
@@ -62,34 +62,34 @@ def test_every_frame_and_all_of_the_sound_are_in_the_result(tmp_path: Path, expl
     assert np.diff(times(explained.sidecar)).max() < 3 * FRAME
 
 
-def test_the_sidecar_says_where_the_pieces_are_joined(explained: Explained, engine: LocalEngine) -> None:
+def test_the_sidecar_says_where_the_pieces_are_joined(explained: ProcessResult, engine: LocalEngine) -> None:
     assert explained.sidecar is not None
     header, _ = read_sidecar(explained.sidecar)
     assert header["joins"] == explained.losses.joins == pytest.approx([2.03], abs=0.02)
-    plain = explain_film(explained.output, explained.output.with_name("again.mp4"), Pass(engine))
+    plain = explain_film(explained.output, explained.output.with_name("again.mp4"), ProcessJob(engine))
     assert plain.sidecar is not None
     assert "joins" not in read_sidecar(plain.sidecar)[0]
 
 
 @pytest.mark.parametrize("count", [COUNT - 5, COUNT, COUNT + 30])
 def test_a_run_that_was_stopped_goes_on_over_the_join(
-    tmp_path: Path, source: Path, engine: LocalEngine, explained: Explained, count: int
+    tmp_path: Path, source: Path, engine: LocalEngine, explained: ProcessResult, count: int
 ) -> None:
     output = tmp_path / "out.mp4"
-    first = explain_film(source, output, Pass(engine, **stopped_at(count)))
+    first = explain_film(source, output, ProcessJob(engine, **stopped_at(count)))
     assert (first.stopped, first.frames) == (True, count)
     assert read_sidecar(output.with_suffix(".jsonl"))[0].get("joins", []) == explained.losses.joins[: count > COUNT]
-    second = explain_film(source, output, Pass(engine, resume=True))
+    second = explain_film(source, output, ProcessJob(engine, resume=True))
     assert second.earlier == count
     same(second, explained)
 
 
 def test_a_run_that_was_killed_goes_on_over_the_join(
-    tmp_path: Path, source: Path, engine: LocalEngine, explained: Explained, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, engine: LocalEngine, explained: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.mp4"
-    killed_at(COUNT + 40, monkeypatch, lambda told: explain_film(source, output, Pass(engine, progress=told)))
-    second = explain_film(source, output, Pass(engine, resume=True))
+    killed_at(COUNT + 40, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
+    second = explain_film(source, output, ProcessJob(engine, resume=True))
     assert 0 < second.earlier < COUNT + 40
     same(second, explained)
 
@@ -99,14 +99,14 @@ def test_a_stop_at_the_last_frame_of_those_expected_is_a_stop(
 ) -> None:
     """How many there are is an estimate, where no header says it."""
     monkeypatch.setattr(Film, "frames", property(lambda _: COUNT))
-    first = explain_film(source, tmp_path / "out.mp4", Pass(engine, **stopped_at(COUNT)))
+    first = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, **stopped_at(COUNT)))
     assert (first.stopped, first.frames) == (True, COUNT)
-    whole = explain_film(source, tmp_path / "whole.mp4", Pass(engine, **stopped_at(2 * COUNT)))
+    whole = explain_film(source, tmp_path / "whole.mp4", ProcessJob(engine, **stopped_at(2 * COUNT)))
     assert (whole.stopped, whole.frames) == (False, 2 * COUNT)
     assert length_of_sound(whole.output) > 4
 
 
-def same(ours: Explained, uninterrupted: Explained) -> None:
+def same(ours: ProcessResult, uninterrupted: ProcessResult) -> None:
     assert ours.sidecar is not None
     assert uninterrupted.sidecar is not None
     assert ours.sidecar.read_bytes() == uninterrupted.sidecar.read_bytes()
@@ -115,7 +115,7 @@ def same(ours: Explained, uninterrupted: Explained) -> None:
     assert signals(ours.output) == signals(uninterrupted.output)
 
 
-def test_it_is_drawn_again(tmp_path: Path, source: Path, explained: Explained) -> None:
+def test_it_is_drawn_again(tmp_path: Path, source: Path, explained: ProcessResult) -> None:
     assert explained.sidecar is not None
     done = replay_once(explained.sidecar, source, tmp_path / "again.mp4", Changes())
     assert done.unknown == 0
@@ -124,7 +124,7 @@ def test_it_is_drawn_again(tmp_path: Path, source: Path, explained: Explained) -
 
 
 def test_the_assignment_has_frames_of_all_pieces(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
-    done = do_assignment(source, tmp_path / "hand-in", Pass(engine))
+    done = do_assignment(source, tmp_path / "hand-in", ProcessJob(engine))
     assert done.frames == pytest.approx(4.04 * 25, abs=2)
     seen, heard = signals(done.output)
     assert len(seen) == 2
@@ -136,7 +136,7 @@ def test_the_assignment_has_frames_of_all_pieces(tmp_path: Path, source: Path, e
 def test_the_progress_tells_the_frames_of_all_pieces(tmp_path: Path, engine: LocalEngine, begin: float) -> None:
     parts = [piece(tmp_path / f"{n}.ts", at, count=90) for n, at in enumerate((1000, begin))]
     told: list[tuple[int, int]] = []
-    work = Pass(engine, progress=lambda done, expected: told.append((done, expected)))
+    work = ProcessJob(engine, progress=lambda done, expected: told.append((done, expected)))
     explain_film(joined(tmp_path / "joined.ts", *parts), tmp_path / "out.mp4", work)
     assert [done for done, _ in told] == list(range(1, 181))
     assert [expected for _, expected in told[100:]] == pytest.approx([180] * 80, rel=0.3)

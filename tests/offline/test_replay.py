@@ -27,7 +27,7 @@ from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import read_picture, write_picture
 from whycam.stream.media.image_writer import FolderWriter
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_recording
-from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.replay import Changes, replay_once
 from whycam.stream.offline.targets import TargetError
 from whycam.stream.overlay.layouts import LAYOUTS
@@ -101,7 +101,7 @@ LOOKS = [
 def test_at_the_same_settings_the_pixels_are_the_same(
     tmp_path: Path, source: Path, engine: LocalEngine, painted: list[bytes], look: Look, every: int
 ) -> None:
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine, look, every))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, look, every))
     assert explained.sidecar is not None
     first = taken(painted)
     done = replay_once(explained.sidecar, source, None, Changes())
@@ -118,11 +118,11 @@ def test_other_settings_give_the_pixels_that_the_model_would_have_given(
     tmp_path: Path, source: Path, painted: list[bytes], fit: Fitting
 ) -> None:
     engine = LocalEngine(Explainer(tiny_models.model(tmp_path / "tiny.onnx", fit=fit), threads=1))
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
     assert explained.sidecar is not None
     second = next(read_sidecar(explained.sidecar)[1]).maps[1].class_id
     other = Look(View((second,), 0.4, "viridis"), layout="side-by-side", legend=True, label=True)
-    explain_film(source, tmp_path / "other.mp4", Pass(engine, other))
+    explain_film(source, tmp_path / "other.mp4", ProcessJob(engine, other))
     engine.close()
     expected = taken(painted)[COUNT:]
     looks = {"layout": "side-by-side", "legend": True}
@@ -133,7 +133,7 @@ def test_other_settings_give_the_pixels_that_the_model_would_have_given(
 def test_a_class_that_is_not_stored_everywhere_has_no_heat_there(
     tmp_path: Path, source: Path, engine: LocalEngine, painted: list[bytes]
 ) -> None:
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
     assert explained.sidecar is not None
     lines = explained.sidecar.read_text().splitlines()
     line = json.loads(lines[4])
@@ -159,7 +159,7 @@ def test_a_folder_is_drawn_again(tmp_path: Path, engine: LocalEngine, painted: l
     folder.mkdir()
     for number in range(5):
         write_picture(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
-    explain_folder(folder, tmp_path / "out", Pass(engine))
+    explain_folder(folder, tmp_path / "out", ProcessJob(engine))
     first = taken(painted)
     done = replay_once(tmp_path / "out", folder, None, Changes())
     assert taken(painted) == first
@@ -208,7 +208,7 @@ def test_live_offline_and_again_the_pixels_are_the_same(tmp_path: Path, painted:
     assert seen[3] != seen[4]
     for given in (folder, folder / "camera-000.mp4"):
         explain = explain_recording if given.is_dir() else explain_film
-        explained = explain(given, tmp_path / "offline.mp4", Pass(engine))
+        explained = explain(given, tmp_path / "offline.mp4", ProcessJob(engine))
         assert explained.frames == 14
         assert taken(painted) == seen
     engine.close()
@@ -266,7 +266,7 @@ def test_all_files_of_a_recording_become_one_film(tmp_path: Path, engine: LocalE
     folder = tmp_path / "recordings" / "two"
     small, large = recorded_segments(folder)
     assert {path.name for path in folder.iterdir()} >= {"camera-000.mp4", "camera-001.mp4"}
-    explained = explain_recording(folder, tmp_path / "out.mp4", Pass(engine))
+    explained = explain_recording(folder, tmp_path / "out.mp4", ProcessJob(engine))
     assert media_samples.times(explained.output) == [frame.pts - small[0].pts for frame in (*small, *large)]
     assert {(s.frame.width, s.frame.height) for s in media_samples.read(explained.output)} == {(64, 48)}
     done = replay_once(folder / "predictions.jsonl", folder / "camera-001.mp4", None, Changes())
@@ -275,7 +275,7 @@ def test_all_files_of_a_recording_become_one_film(tmp_path: Path, engine: LocalE
     assert {s.frame.width for s in media_samples.read(done.explained.output)} == {128}
     (folder / "session.json").write_text("{")
     with pytest.raises(MediaError, match=r"session\.json cannot be read"):
-        explain_recording(folder, tmp_path / "out.mp4", Pass(engine))
+        explain_recording(folder, tmp_path / "out.mp4", ProcessJob(engine))
 
 
 def test_frames_that_were_dropped_live_are_left_out(tmp_path: Path) -> None:
@@ -366,7 +366,7 @@ def test_what_stood_still_from_before_the_recording_is_left_out(tmp_path: Path) 
 
 
 def test_another_film_and_what_is_there_are_refused(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
     assert explained.sidecar is not None
     other = media_samples.write(tmp_path / "other.mkv", count=9, size=SIZE, pts=[9000 * (n + 50) for n in range(9)])
     with pytest.raises(MediaError, match="knows no frame of"):
@@ -397,7 +397,7 @@ def test_what_is_no_sidecar_is_refused(tmp_path: Path, source: Path) -> None:
 def test_a_sidecar_of_before_says_less_and_is_drawn_all_the_same(
     tmp_path: Path, source: Path, engine: LocalEngine, painted: list[bytes]
 ) -> None:
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
     assert explained.sidecar is not None
     first = taken(painted)
     header, *lines = explained.sidecar.read_text().splitlines()
@@ -409,7 +409,7 @@ def test_a_sidecar_of_before_says_less_and_is_drawn_all_the_same(
 
 def test_the_command_asks_no_model(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     """Where onnxruntime cannot even be imported, the film is drawn again."""
-    explain_film(source, tmp_path / "kitchen-output.mp4", Pass(engine))
+    explain_film(source, tmp_path / "kitchen-output.mp4", ProcessJob(engine))
     (tmp_path / "onnxruntime.py").write_text("raise AssertionError('nobody should ask for a model')")
     arguments = ["kitchen-output.jsonl", "kitchen.mov", "--colormap", "viridis", "--layout", "side-by-side", "--report"]
     done = run("replay", *arguments, folder=tmp_path)

@@ -26,7 +26,7 @@ from whycam.stream.media.image import write_picture
 from whycam.stream.media.journal import whole
 from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film, explain_folder
-from whycam.stream.offline.pipeline import Explained, Pass
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
 from whycam.stream.offline.resume import part_of
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
@@ -54,7 +54,7 @@ def sound_packets(path: Path) -> list[bytes]:
         return [bytes(packet) for packet in opened.demux(audio=0) if packet.size]
 
 
-def check_whole(explained: Explained, source: Path, uninterrupted: Explained) -> None:
+def check_whole(explained: ProcessResult, source: Path, uninterrupted: ProcessResult) -> None:
     """The result is that of a run that nobody stopped; of the picture, frame by frame, as near as encoders come."""
     assert not explained.stopped
     assert media_samples.times(explained.output) == media_samples.times(source)
@@ -72,21 +72,21 @@ def check_whole(explained: Explained, source: Path, uninterrupted: Explained) ->
 
 
 @pytest.fixture
-def uninterrupted(tmp_path: Path, source: Path, engine: LocalEngine) -> Explained:
-    return explain_film(source, tmp_path / "uninterrupted.mp4", Pass(engine))
+def uninterrupted(tmp_path: Path, source: Path, engine: LocalEngine) -> ProcessResult:
+    return explain_film(source, tmp_path / "uninterrupted.mp4", ProcessJob(engine))
 
 
 @pytest.mark.parametrize("count", [1, 7, 40, 77, 89])
 def test_a_film_that_was_stopped_goes_on(
-    tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: Explained, count: int
+    tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, count: int
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    first = explain_film(source, output, Pass(engine, **stopped_at(count)))
+    first = explain_film(source, output, ProcessJob(engine, **stopped_at(count)))
     assert first.stopped
     header, _ = read_sidecar(output.with_suffix(".jsonl"))
     assert header["stopped"] == pytest.approx((count - 1) / 30, abs=0.001)
     asked = Engine(engine)
-    explained = explain_film(source, output, Pass(asked, resume=True))
+    explained = explain_film(source, output, ProcessJob(asked, resume=True))
     assert explained.earlier == count
     assert sum(len(pictures) for pictures, _ in asked.asked) == COUNT - count
     check_whole(explained, source, uninterrupted)
@@ -98,82 +98,82 @@ def test_a_film_whose_run_was_killed_goes_on(
     tmp_path: Path,
     source: Path,
     engine: LocalEngine,
-    uninterrupted: Explained,
+    uninterrupted: ProcessResult,
     monkeypatch: pytest.MonkeyPatch,
     count: int,
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    killed_at(count, monkeypatch, lambda told: explain_film(source, output, Pass(engine, progress=told)))
+    killed_at(count, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
     assert not output.exists()
-    explained = explain_film(source, output, Pass(engine, resume=True))
+    explained = explain_film(source, output, ProcessJob(engine, resume=True))
     assert count - 50 < explained.earlier < count  # the encoder holds some back
     check_whole(explained, source, uninterrupted)
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
 
 
 def test_a_run_may_be_killed_and_stopped_again_and_again(
-    tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: Explained, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
 
     def run(told: Any) -> object:
-        return explain_film(source, output, Pass(engine, progress=told, resume=True))
+        return explain_film(source, output, ProcessJob(engine, progress=told, resume=True))
 
     killed_at(50, monkeypatch, run)
     killed_at(2, monkeypatch, run)  # while it takes over what there was
-    explained = explain_film(source, output, Pass(engine, resume=True, **stopped_at(70)))
+    explained = explain_film(source, output, ProcessJob(engine, resume=True, **stopped_at(70)))
     assert (explained.stopped, explained.frames) == (True, 70)
     assert explained.earlier > 0
     killed_at(30, monkeypatch, run)  # the stopped film came further than this run
-    explained = explain_film(source, output, Pass(engine, resume=True))
+    explained = explain_film(source, output, ProcessJob(engine, resume=True))
     assert explained.earlier == 70
     check_whole(explained, source, uninterrupted)
 
 
 def test_a_stop_loses_nothing_of_an_earlier_run(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    explain_film(source, output, Pass(engine, **stopped_at(60)))
+    explain_film(source, output, ProcessJob(engine, **stopped_at(60)))
     stop = threading.Event()
     stop.set()
-    explained = explain_film(source, output, Pass(engine, resume=True, stop=stop))
+    explained = explain_film(source, output, ProcessJob(engine, resume=True, stop=stop))
     assert explained.stopped
     assert len(media_samples.read(output)) == explained.frames == 61
 
 
 def test_who_breaks_off_a_second_run_keeps_what_the_first_had(
-    tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: Explained, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    killed_at(80, monkeypatch, lambda told: explain_film(source, output, Pass(engine, progress=told)))
+    killed_at(80, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
 
     def interrupt(done: int, _expected: int) -> None:
         if done == 20:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        explain_film(source, output, Pass(engine, progress=interrupt, resume=True))
-    explained = explain_film(source, output, Pass(engine, resume=True))
+        explain_film(source, output, ProcessJob(engine, progress=interrupt, resume=True))
+    explained = explain_film(source, output, ProcessJob(engine, resume=True))
     assert explained.earlier > 30
     check_whole(explained, source, uninterrupted)
 
 
 def test_what_was_made_in_another_way_does_not_go_on(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    explain_film(source, output, Pass(engine, **stopped_at(10)))
+    explain_film(source, output, ProcessJob(engine, **stopped_at(10)))
     before = output.read_bytes()
     for other in (Look(View(opacity=0.2)), Look(layout="grid"), Look(top=3)):
         with pytest.raises(MediaError, match="other settings"):
-            explain_film(source, output, Pass(engine, other, resume=True))
+            explain_film(source, output, ProcessJob(engine, other, resume=True))
     elsewhere = media_samples.write(
         tmp_path / "other.mov", count=COUNT, size=SIZE, pts=[n * n * 50 for n in range(COUNT)]
     )
     with pytest.raises(MediaError, match="another film"):
-        explain_film(elsewhere, output, Pass(engine, resume=True))
+        explain_film(elsewhere, output, ProcessJob(engine, resume=True))
     assert output.read_bytes() == before
 
 
 def test_where_nothing_is_left_it_begins(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
-    explained = explain_film(source, tmp_path / "out.mp4", Pass(engine, resume=True))
+    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, resume=True))
     assert (explained.frames, explained.earlier) == (COUNT, 0)
 
 
@@ -181,13 +181,15 @@ def test_where_nothing_is_left_it_begins(tmp_path: Path, source: Path, engine: L
 def test_one_frame_of_several_goes_on_with_the_heat_that_was_there(
     tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    whole_one = explain_film(source, tmp_path / "whole.mp4", Pass(engine, every=7))
+    whole_one = explain_film(source, tmp_path / "whole.mp4", ProcessJob(engine, every=7))
     output = tmp_path / "kitchen-output.mp4"
     if how == "stopped":
-        explain_film(source, output, Pass(engine, every=7, **stopped_at(33)))
+        explain_film(source, output, ProcessJob(engine, every=7, **stopped_at(33)))
     else:
-        killed_at(80, monkeypatch, lambda told: explain_film(source, output, Pass(engine, every=7, progress=told)))
-    explained = explain_film(source, output, Pass(engine, every=7, resume=True))
+        killed_at(
+            80, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, every=7, progress=told))
+        )
+    explained = explain_film(source, output, ProcessJob(engine, every=7, resume=True))
     assert explained.earlier > 0
     check_whole(explained, source, whole_one)
 
@@ -200,14 +202,14 @@ def test_pictures_go_on_too(
     folder.mkdir()
     for number in range(30):
         write_picture(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
-    whole_one = explain_folder(folder, tmp_path / "whole", Pass(engine))
+    whole_one = explain_folder(folder, tmp_path / "whole", ProcessJob(engine))
     output = tmp_path / "frames-output"
     if how == "stopped":
-        explain_folder(folder, output, Pass(engine, **stopped_at(12)))
+        explain_folder(folder, output, ProcessJob(engine, **stopped_at(12)))
     else:
-        killed_at(12, monkeypatch, lambda told: explain_folder(folder, output, Pass(engine, progress=told)))
+        killed_at(12, monkeypatch, lambda told: explain_folder(folder, output, ProcessJob(engine, progress=told)))
         (part_of(output) / "result-0013.jpg.part").write_bytes(b"cut off")
-    explained = explain_folder(folder, output, Pass(engine, resume=True))
+    explained = explain_folder(folder, output, ProcessJob(engine, resume=True))
     assert (explained.frames, explained.stopped) == (30, False)
     assert 0 < explained.earlier <= 12
     assert sorted(path.name for path in output.iterdir()) == sorted(p.name for p in (tmp_path / "whole").iterdir())
@@ -221,13 +223,13 @@ def test_an_assignment_goes_on(
     tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     look = Look(usual_view("book", (), None, None), style="book", label=False)
-    whole_one = do_assignment(source, tmp_path / "whole", Pass(engine, look))
+    whole_one = do_assignment(source, tmp_path / "whole", ProcessJob(engine, look))
     hand_in = tmp_path / "hand-in"
     if how == "stopped":
-        do_assignment(source, hand_in, Pass(engine, look, **stopped_at(31)))
+        do_assignment(source, hand_in, ProcessJob(engine, look, **stopped_at(31)))
     else:
-        killed_at(70, monkeypatch, lambda told: do_assignment(source, hand_in, Pass(engine, look, progress=told)))
-    explained = do_assignment(source, hand_in, Pass(engine, look, resume=True))
+        killed_at(70, monkeypatch, lambda told: do_assignment(source, hand_in, ProcessJob(engine, look, progress=told)))
+    explained = do_assignment(source, hand_in, ProcessJob(engine, look, resume=True))
     assert explained.frames == whole_one.frames == 75
     assert explained.earlier > 0
     for folder in ("kitchen", "kitchen-output"):
@@ -240,8 +242,8 @@ def test_an_assignment_goes_on(
 
 def test_frames_beside_a_film_go_on_with_it(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     output, frames = tmp_path / "kitchen-output.mp4", tmp_path / "frames"
-    explain_film(source, output, Pass(engine, **stopped_at(20)), frames=frames)
-    explained = explain_film(source, output, Pass(engine, resume=True), frames=frames)
+    explain_film(source, output, ProcessJob(engine, **stopped_at(20)), frames=frames)
+    explained = explain_film(source, output, ProcessJob(engine, resume=True), frames=frames)
     assert (explained.earlier, len(list(frames.iterdir()))) == (20, COUNT)
 
 
@@ -266,7 +268,7 @@ def test_a_journal_may_be_cut_off_anywhere(tmp_path: Path, source: Path, engine:
     """Whatever kill -9 or a full disk left: the frames that are whole are taken over, and the film is whole again."""
     output = tmp_path / "kitchen-output.mp4"
     with pytest.MonkeyPatch.context() as patch:
-        killed_at(80, patch, lambda told: explain_film(source, output, Pass(engine, progress=told)))
+        killed_at(80, patch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
     kept = tmp_path / "kept"
     kept.mkdir()
     for path in (journal_of(output), part_of(output.with_suffix(".jsonl"))):
@@ -276,7 +278,7 @@ def test_a_journal_may_be_cut_off_anywhere(tmp_path: Path, source: Path, engine:
         for path in kept.iterdir():
             shutil.copy(path, tmp_path)
         journal_of(output).write_bytes((kept / journal_of(output).name).read_bytes()[:cut])
-        explained = explain_film(source, output, Pass(engine, resume=True))
+        explained = explain_film(source, output, ProcessJob(engine, resume=True))
         assert media_samples.times(output) == media_samples.times(source)
         assert len(media_samples.read(output)) == explained.frames == COUNT
 

@@ -11,7 +11,7 @@ from tests.support.films import media_samples
 from whycam.models import catalog
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden, caption
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption
 from whycam.stream.overlay.occlusion import cover, hide, hide_in_picture
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -146,7 +146,7 @@ def test_only_the_first_of_two_held_classes_is_covered() -> None:
 
 
 def test_a_label_tells_both_probabilities_of_the_class_that_is_covered() -> None:
-    hidden = Hidden(0, "cup", 0.74, 0.09, 0.0)
+    hidden = OcclusionResult(0, "cup", 0.74, 0.09, 0.0)
     assert caption([drawn(hot(1, 1))], hidden) == "74% -> 9% cup"
     assert caption([drawn(hot(1, 1), 3)], hidden) == "74% cup"  # of another class
 

@@ -16,7 +16,7 @@ import pytest
 from tests.support.films import media_samples
 from tests.support.recordings.on_disk import record
 from whycam.stream.recording import library as module
-from whycam.stream.recording.library import SET_ASIDE, Archive, Recorded
+from whycam.stream.recording.library import SET_ASIDE, RecordingLibrary, StoredRecording
 from whycam.stream.recording.paths import first_of
 from whycam.stream.recording.repair import CUT_OFF, repair
 from whycam.stream.recording.sidecar import read_scores
@@ -30,8 +30,8 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path / "recordings"
 
 
-def only(shelf: Path) -> Recorded:
-    (recorded,) = Archive(shelf).recordings()
+def only(shelf: Path) -> StoredRecording:
+    (recorded,) = RecordingLibrary(shelf).recordings()
     return recorded
 
 
@@ -108,20 +108,20 @@ def test_the_newest_comes_first_and_what_is_no_recording_is_left_out(shelf: Path
     (shelf / ID / ".hidden").write_bytes(b"")
     (shelf / ID / "session.tmp").write_bytes(b"")
     (shelf / ID / "link.mp4").symlink_to("/etc/passwd")
-    assert [recorded.id for recorded in Archive(shelf).recordings()] == [ID, OLDER]
-    assert set(Archive(shelf).recordings()[0].files) == {
+    assert [recorded.id for recorded in RecordingLibrary(shelf).recordings()] == [ID, OLDER]
+    assert set(RecordingLibrary(shelf).recordings()[0].files) == {
         "camera-000.mp4",
         "explained-000.mp4",
         "predictions.jsonl",
         "session.json",
     }
-    assert Archive(shelf / "none").recordings() == []
+    assert RecordingLibrary(shelf / "none").recordings() == []
 
 
 def test_what_is_being_recorded_is_told_and_read_on(shelf: Path) -> None:
     frames = media_samples.encoded("H264", 90)
     recording = record(shelf / ID, frames[:45], end=False)
-    archive = Archive(shelf)
+    archive = RecordingLibrary(shelf)
     seconds = []
     for part in (frames[45:60], frames[60:]):
         for frame in part:
@@ -213,7 +213,7 @@ def test_a_damaged_recording_is_listed_and_does_not_break_the_list(shelf: Path, 
     for name in (OLDER, ID):
         record(shelf / name)
     DAMAGES[damage](shelf / ID)
-    archive = Archive(shelf)
+    archive = RecordingLibrary(shelf)
     broken, whole = (recorded.describe(None) for recorded in archive.recordings())
     assert whole["state"] == "finished"
     assert broken["id"] == ID
@@ -233,12 +233,12 @@ def test_a_date_that_is_none_does_not_break_the_list(shelf: Path, name: str) -> 
 def test_only_what_changed_is_read_again(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (OLDER, ID):
         record(shelf / name)
-    archive = Archive(shelf)
+    archive = RecordingLibrary(shelf)
     before = archive.recordings()
     read: list[str] = []
     real = module._read
 
-    def noting(folder: Path, *rest: Any) -> Recorded:
+    def noting(folder: Path, *rest: Any) -> StoredRecording:
         read.append(folder.name)
         return real(folder, *rest)
 
@@ -273,7 +273,7 @@ TEXTS = [
 def test_a_text_that_is_no_name_on_the_shelf_finds_nothing(shelf: Path, text: str) -> None:
     record(shelf / ID)
     (shelf / "holiday").mkdir()
-    archive = Archive(shelf)
+    archive = RecordingLibrary(shelf)
     recorded = archive.find(ID)
     assert recorded is not None
     archive.set_aside(recorded)
@@ -294,7 +294,7 @@ def test_a_session_is_found_by_its_own_id_alone(shelf: Path) -> None:
 
 def test_what_is_set_aside_is_off_the_shelf_and_can_be_had_back(shelf: Path) -> None:
     record(shelf / ID)
-    archive = Archive(shelf)
+    archive = RecordingLibrary(shelf)
     before = archive.recordings()
     archive.set_aside(before[0])
     assert archive.recordings() == []
@@ -311,7 +311,7 @@ def test_what_is_set_aside_is_off_the_shelf_and_can_be_had_back(shelf: Path) -> 
 @pytest.mark.skipif(sys.platform == "win32", reason="there the open files themselves cannot be moved")
 def test_what_another_whycam_records_is_not_set_aside(shelf: Path) -> None:
     recording = record(shelf / ID, end=False)
-    archive = Archive(shelf)
+    archive = RecordingLibrary(shelf)
     (recorded,) = archive.recordings()
     with pytest.raises(OSError, match="still writes"):
         archive.set_aside(recorded)
@@ -323,7 +323,7 @@ def test_after_its_time_it_is_gone_for_good(shelf: Path) -> None:
     for name in (OLDER, ID):
         record(shelf / name)
         os.utime(shelf / name, (0, 0))  # how old the recording is does not count
-    archive = Archive(shelf, keep_s=0.3)
+    archive = RecordingLibrary(shelf, keep_s=0.3)
     for recorded in archive.recordings():
         archive.set_aside(recorded)
     assert archive.restore(OLDER)

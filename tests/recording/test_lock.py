@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from whycam.stream.recording.lock import HeldFile, Hold, NoLocks, gate, is_held, is_held_file
+from whycam.stream.recording.lock import FolderLock, HeldFile, NoLocks, gate, is_held, is_held_file
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="looks at flock")
 
 
 def test_alone_means_that_nobody_else_holds_it(tmp_path: Path) -> None:
-    with Hold(tmp_path), Hold(tmp_path):
+    with FolderLock(tmp_path), FolderLock(tmp_path):
         with pytest.raises(BlockingIOError):
-            Hold(tmp_path, alone=True)
+            FolderLock(tmp_path, alone=True)
         assert is_held(tmp_path)
-    with Hold(tmp_path, alone=True):
+    with FolderLock(tmp_path, alone=True):
         assert is_held(tmp_path)
     assert not is_held(tmp_path)
 
@@ -108,5 +108,5 @@ def test_where_there_are_no_locks_it_is_said(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(NoLocks):
         HeldFile(tmp_path / "a.lock")
     with pytest.raises(NoLocks):
-        Hold(tmp_path)
+        FolderLock(tmp_path)
     assert not list(tmp_path.iterdir())

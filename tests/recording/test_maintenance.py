@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.processes import until
 from tests.support.recordings.recorded_sessions import killed, session_json
-from whycam.stream.recording.lock import Hold
+from whycam.stream.recording.lock import FolderLock
 from whycam.stream.recording.maintenance import Housekeeper, Retention, parse_age, parse_size, prune
 from whycam.stream.recording.paths import recordings
 
@@ -48,7 +48,7 @@ def test_beyond_the_quota_the_oldest_go_first_and_only_as_many_as_must(tmp_path:
 
 def test_a_running_one_is_never_deleted_but_counts(tmp_path: Path) -> None:
     old, middle, new = (recording(tmp_path, day) for day in (9, 5, 1))
-    hold = Hold(old)
+    hold = FolderLock(old)
     assert prune(tmp_path, Retention(max_bytes=1500, keep_s=7 * DAY), NOW) == [middle.name, new.name]
     assert names(tmp_path) == [old.name]
     hold.release()

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.films import media_samples
 from tests.support.recordings.recorded_sessions import SIZE, SUFFIX, Session, killed, session_json
-from whycam.stream.recording.lock import Hold, is_held
+from whycam.stream.recording.lock import FolderLock, is_held
 from whycam.stream.recording.paths import new_folder, recordings
 from whycam.stream.recording.repair import CUT_OFF, count_frames, finish, repair, repair_all
 from whycam.stream.recording.sidecar import read_sidecar
@@ -125,14 +125,14 @@ def test_of_two_servers_that_begin_at_once_one_repairs(tmp_path: Path, monkeypat
 
 
 def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
-    hold = Hold(tmp_path)
+    hold = FolderLock(tmp_path)
     assert is_held(tmp_path)
     hold.release()
     hold.release()
     assert not is_held(tmp_path)
     program = (
-        "import sys, time; from pathlib import Path; from whycam.stream.recording.lock import Hold; "
-        "h = Hold(Path(sys.argv[1]))"
+        "import sys, time; from pathlib import Path; from whycam.stream.recording.lock import FolderLock; "
+        "h = FolderLock(Path(sys.argv[1]))"
     )
     with subprocess.Popen(
         [sys.executable, "-c", f"{program}; print(1, flush=True); time.sleep(60)", str(tmp_path)],

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 
 from whycam.stream.inference.explainer import MAX_HELD
 from whycam.stream.overlay.colormaps import COLORMAPS
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import SCALES, View
 from whycam.stream.recording.sidecar import SidecarError, SidecarFrame, SidecarWriter, read_sidecar
 
@@ -72,7 +72,7 @@ def test_what_is_written_is_read_again(path: Path) -> None:
         SidecarFrame(12_012, None, (), View((3,), 0.2, "jet", "steady"), 9009),
         SidecarFrame(15_015, None, (), View((3,), 0.2, "jet", "steady"), 9009),
         SidecarFrame(18_018, None, (), View((3,), 0.2, "jet", "steady")),
-        SidecarFrame(21_021, None, (), View(hide=True), None, Hidden(3, "Käse", 0.74, 0.09, 433.3)),
+        SidecarFrame(21_021, None, (), View(hide=True), None, OcclusionResult(3, "Käse", 0.74, 0.09, 433.3)),
         SidecarFrame(24_024, None, (), View(hide=True)),
     ]
     header, found = read_sidecar(write(path, *frames))
@@ -112,7 +112,7 @@ views = st.builds(
             st.lists(made, max_size=3).map(tuple),
             views,
             st.none() | st.integers(-1000, 1 << 40),
-            st.none() | st.builds(Hidden, st.integers(0, 999), names, levels, levels, levels),
+            st.none() | st.builds(OcclusionResult, st.integers(0, 999), names, levels, levels, levels),
         ),
         max_size=4,
     )

@@ -19,7 +19,7 @@ from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import read_picture, write_picture
 from whycam.stream.offline.explain import explain_film, explain_folder
-from whycam.stream.offline.pipeline import Pass
+from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.view import View
@@ -98,7 +98,7 @@ def test_maps_of_different_sizes_have_a_mean(tmp_path: Path) -> None:
 @pytest.fixture
 def explained(tmp_path: Path, engine: LocalEngine) -> Path:
     source = media_samples.write(tmp_path / "kitchen.mov", count=40, size=SIZE, turn=90)
-    explain_film(source, tmp_path / "kitchen-output.mp4", Pass(engine))
+    explain_film(source, tmp_path / "kitchen-output.mp4", ProcessJob(engine))
     return tmp_path / "kitchen-output.mp4"
 
 
@@ -254,7 +254,7 @@ def test_a_folders_report_lies_in_it(tmp_path: Path) -> None:
 def test_every_layout_has_a_report(tmp_path: Path, engine: LocalEngine, layout: str) -> None:
     source = media_samples.write(tmp_path / "kitchen.mov", count=6, size=SIZE)
     look = Look(layout=layout, fit="crop")  # type: ignore[arg-type]
-    explain_film(source, tmp_path / "out.mp4", Pass(engine, look))
+    explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, look))
     report = Report(tmp_path / "out.jsonl", tmp_path / "out.mp4", "kitchen.mov")
     assert report._proportions() == (64, 64)
     report.png()
@@ -268,7 +268,7 @@ def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -
             folder / f"{number}.jpg",
             media_samples.spot(SIZE, number, colour=media_samples.RED if number < 3 else media_samples.GREEN),
         )
-    explain_folder(folder, tmp_path / "out", Pass(engine))
+    explain_folder(folder, tmp_path / "out", ProcessJob(engine))
     report = Report(tmp_path / "out" / "predictions.jsonl", tmp_path / "out", "frames")
     assert [key.found.label for key in report._keys] == ["red", "green"]
     assert np.array_equal(report._keys[1].picture, read_picture(tmp_path / "out" / "result-0004.jpg"))

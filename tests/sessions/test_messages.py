@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from whycam.stream.inference.explainer import MAX_HELD
 from whycam.stream.live.pipeline import Counts, Painted, State
 from whycam.stream.overlay.colormaps import COLORMAPS
-from whycam.stream.overlay.heatmap import DrawnMap, Hidden
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import SCALES, View
 from whycam.stream.recording.writer import Code, RecordingStatus
 from whycam.stream.sessions.messages import (
@@ -60,7 +60,7 @@ def made(
     inference_ms: float | None,
     view: View = NOW,
     frozen: bool = False,
-    hidden: Hidden | None = None,
+    hidden: OcclusionResult | None = None,
 ) -> Painted:
     return Painted(
         EncodedFrame("VP8", b"", 181_500),
@@ -103,7 +103,7 @@ def shape(value: object) -> object:
 
 def test_a_report_has_exactly_the_keys_that_are_documented() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
-    covered = Hidden(0, LABELS[0], 0.9, 0.1, 400.0)
+    covered = OcclusionResult(0, LABELS[0], 0.9, 0.1, 400.0)
     painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149, hidden=covered)
     assert shape(told(painted, RecordingStatus("on", "recordings/now", "1f3a"))) == shape(documented("Report"))
 
@@ -127,7 +127,7 @@ def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
 
 
 def test_hidden_evidence_is_told_with_both_probabilities() -> None:
-    covered = Hidden(0, LABELS[0], 0.912345, 0.0876543, 433.3333)
+    covered = OcclusionResult(0, LABELS[0], 0.912345, 0.0876543, 433.3333)
     painted = made(maps=(drawn(0, 0.9),), age_ms=0, state="exact", inference_ms=14, hidden=covered)
     assert told(painted)["hidden"] == {
         "class": 0,

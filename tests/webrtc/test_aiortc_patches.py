@@ -302,7 +302,7 @@ def test_one_call_comes_from_so_many_addresses_and_no_more() -> None:
             (protocol,) = connection._protocols
             connection.remote_username, connection.remote_password = "user", "password"
             connection._early_checks_done = True
-            for port in range(2000, 2000 + 2 * aiortc_patches.MAX_ADDRESSES):
+            for port in range(2000, 2000 + 2 * aioice_patches.MAX_ADDRESSES):
                 check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
                 check.attributes |= {"USERNAME": f"{connection.local_username}:user", "PRIORITY": 1}
                 check.add_message_integrity(connection.local_password.encode())
@@ -312,7 +312,7 @@ def test_one_call_comes_from_so_many_addresses_and_no_more() -> None:
         finally:
             await pc.close()
 
-    assert asyncio.run(known()) == aiortc_patches.MAX_ADDRESSES
+    assert asyncio.run(known()) == aioice_patches.MAX_ADDRESSES
 
 
 def test_a_sender_that_stopped_has_no_time_stamp() -> None:
@@ -335,7 +335,7 @@ def test_aiortc_asks_for_no_keyframe_of_its_own_accord() -> None:
     async def tap() -> None:
         pc = RTCPeerConnection()
         receiver = pc.addTransceiver("video").receiver
-        aiortc_patches.tap_receiver(receiver, lambda *_: None, lambda: lost.append(True))
+        aiortc_patches.divert_encoded_frames(receiver, lambda *_: None, lambda: lost.append(True))
         buffer = receiver._RTCRtpReceiver__jitter_buffer  # type: ignore[attr-defined]
         flags = [buffer.add(packet)[0] for packet in (Packet(0, 0), Packet(2, 90_000), Packet(3, 180_000))]
         assert flags == [False, False, False]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from whycam.stream.webrtc.keyframe_requests import Wish
+from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 
 EVERY_S = 0.5
 
@@ -29,7 +29,7 @@ class Clock:
 def test_the_first_wish_is_granted_at_once_and_many_more_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         clock, granted = Clock(monkeypatch), []
-        wish = Wish(lambda: granted.append(1), every_s=EVERY_S)
+        wish = RateLimitedRequest(lambda: granted.append(1), every_s=EVERY_S)
         wish()
         assert len(granted) == 1
         for _ in range(100):
@@ -48,10 +48,10 @@ def test_the_first_wish_is_granted_at_once_and_many_more_as_one(monkeypatch: pyt
 def test_a_wish_that_waits_is_over_when_what_was_wished_for_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
         clock, granted = Clock(monkeypatch), []
-        wish = Wish(lambda: granted.append(1), every_s=EVERY_S)
+        wish = RateLimitedRequest(lambda: granted.append(1), every_s=EVERY_S)
         wish()
         wish()
-        wish.fulfilled()
+        wish.satisfied()
         await clock.forward(10 * EVERY_S)
         assert len(granted) == 1
         wish()

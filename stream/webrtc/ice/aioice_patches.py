@@ -8,11 +8,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from aioice.ice import CandidatePair
 from aiortc import RTCPeerConnection
 
-from whycam.stream.webrtc.aiortc_patches import _admit, _hear, _send_stun
+from whycam.stream.limits import LIMITS
 from whycam.stream.webrtc.ice.amplification_limit import Allowance
 
+MAX_ADDRESSES = LIMITS.call_addresses
 MOST_A_TURN = 64
 """Datagrams of one socket that a turn of the event loop takes."""
 MAX_DATAGRAMS = 2048
@@ -135,3 +137,32 @@ def _limit_ports(loop: asyncio.AbstractEventLoop, ports: range) -> None:
         opener.ports = ports
     else:
         loop.create_datagram_endpoint = _InRange(opener, ports)  # type: ignore[method-assign, assignment]
+
+
+def _admit(connection: Any, check: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any) -> None:
+    """Pass a check on, unless it is from one more address than a call has: aioice keeps something of each."""
+    known = connection._remote_candidates
+    if len(known) < MAX_ADDRESSES or any((each._network_host, each.port) == address for each in known):
+        check(message, address, protocol)
+
+
+def _hear(take: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]) -> None:
+    """Pass a datagram on; one of STUN (RFC 7983) may be answered."""
+    if data and data[0] < 4:
+        allowance.hear(address[:2], len(data))
+    take(data, address)
+
+
+def _send_stun(
+    connection: Any, send: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
+) -> None:
+    """Send a check, or the answer to one, if it may be; else it is as lost on its way.
+
+    The answer to a check of ours comes from an address that it has reached: nobody else knows its transaction's id.
+    Only a pair of addresses that was answered so is nominated, and gets more than STUN.
+    """
+    answered = any(
+        pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
+    )
+    if answered or allowance.taken(address, len(bytes(message))):
+        send(message, address)

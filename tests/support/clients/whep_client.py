@@ -27,7 +27,7 @@ class Tap:
         self.payloads: list[bytes] = []
         self._codec = codec
         self._news = asyncio.Event()
-        aiortc_patches.tap_receiver(receiver, self._deliver, lambda: None)
+        aiortc_patches.divert_encoded_frames(receiver, self._deliver, lambda: None)
         assembler: FrameAssembler = cast(Any, receiver)._RTCRtpReceiver__jitter_buffer
         add = assembler.add
 
