@@ -1,6 +1,8 @@
 # Every habit is a verb; `make help` lists them. Each verb makes the environment that it needs.
 PYTHON ?= python3
 ARGS ?=
+# How many tests run at once. Many of them wait more than they compute.
+WORKERS ?= 3
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN := .venv/$(BIN)
 # From PyPI, so that the pages are checked on a computer without Node too.
@@ -24,10 +26,12 @@ serve: .venv/.runtime ## the page for this computer and the phones near it; ARGS
 
 test: test-fast test-export ## all tests but the long ones
 
-test-fast: .venv/.dev .venv/.web ## the tests that need no TensorFlow
-	$(RUN)/python -m pytest -m "not export and not long" $(ARGS)
+# Whole files go to a worker, so that their tests share a server, a browser or a wheel. 5: ARGS leave nothing of that part.
+test-fast: .venv/.dev .venv/.web ## the tests that need no TensorFlow, WORKERS at once, then those that measure; 9 minutes
+	$(RUN)/python -m pytest -m "not export and not long and not alone" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || [ $$? -eq 5 ]
+	$(RUN)/python -m pytest -m "alone and not long" $(ARGS) || [ $$? -eq 5 ]
 
-test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own
+test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own; 1 minute
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
 
 test-long: .venv/.dev ## soak, fuzz and fault tests

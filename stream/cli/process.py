@@ -213,9 +213,9 @@ class _Run:
         """How it looks, with the classes that were asked for by name."""
         if not self.targets:
             return self.look
-        held = find_targets(self.targets, labels)
-        self.say.print(f"Explained: {named(held, labels)}", markup=False)
-        return replace(self.look, view=replace(self.look.view, hold=held))
+        pinned = find_targets(self.targets, labels)
+        self.say.print(f"Explained: {named(pinned, labels)}", markup=False)
+        return replace(self.look, view=replace(self.look.view, pinned=pinned))
 
     def _tell(self, outcome: Outcome, seconds: float) -> None:
         self.outcomes.append(outcome)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BEST = tuple(range(-1, -6, -1))
 """Targets that mean 'the five best classes, best first'."""
 
-MAX_HELD = 5
+MAX_PINNED = 5
 """Classes that may be explained beside them, or instead."""
 
 MAX_BINDINGS = 16

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from whycam.models.contract import Contract, ContractError
 from whycam.stream.inference.engine import EngineDown
-from whycam.stream.inference.explainer import BEST, MAX_HELD, Explainer, Explanation, RuntimeMissing
+from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
 from whycam.stream.inference.providers import Device
 
 NICE = 5
@@ -235,7 +235,7 @@ def _opened(order: Order) -> tuple[Explainer, About]:
     picture = np.zeros((1, height, width, 3), np.uint8)
     # Nobody should have to wait for a first run: it allocates, a GPU looks for its fastest convolutions, and TensorRT
     # builds an engine, for minutes, for as many classes as it has seen asked for; so the most come first.
-    for count in (len(BEST) + MAX_HELD, 1):
+    for count in (len(BEST) + MAX_PINNED, 1):
         explainer.explain(picture, [-1] * count)
     start = time.perf_counter()
     explainer.explain(picture, [-1])

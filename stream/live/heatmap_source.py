@@ -106,7 +106,7 @@ class HeatmapSource:
         elif not (stands and self._knows(pts, view)):
             if self._tracker is not None:
                 self._tracker.mark(pts)
-            targets = [*BEST[: len(self._labels)], *view.hold]
+            targets = [*BEST[: len(self._labels)], *view.pinned]
             if self._seen is None or not stands or self._seen[0] != pts:
                 self._seen = pts, self._fit.picture(picture)
             seen = self._seen[1]
@@ -120,7 +120,7 @@ class HeatmapSource:
     def _knows(self, pts: int, view: View) -> bool:
         """Whether all that the view asks for is known of this very picture."""
         known = self.newest
-        return known is not None and known.pts == pts and {*view.hold} <= {each.class_id for each in known.maps}
+        return known is not None and known.pts == pts and {*view.pinned} <= {each.class_id for each in known.maps}
 
     def maps(self, pts: int, view: View) -> tuple[tuple[DrawnMap, ...], float | None]:
         """What is known, as it is drawn onto the picture on screen, and how much older it is, in milliseconds.

@@ -36,7 +36,7 @@ class Hiding:
     def ask(self, known: Answered | None, view: View, pts: int) -> None:
         """Ask about what is known of the picture on screen, at this time of the camera's."""
         self._collect()
-        if not view.hide:
+        if not view.occlude:
             self._found = self._asked_at = None
             return
         if known is None or not known.maps or self._answer is not None:
@@ -66,7 +66,7 @@ class Hiding:
     def found(self, view: View, pts: int) -> OcclusionResult | None:
         """What is known, and how much older it is than the picture on screen; None before the first answer."""
         self._collect()
-        if self._found is None or not view.hide:
+        if self._found is None or not view.occlude:
             return None
         made_for, drawn, after = self._found
         return OcclusionResult(drawn.class_id, drawn.label, drawn.score, after, (pts - made_for) / 90)

@@ -174,7 +174,7 @@ def _told(source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJ
         "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
         "blend": f"the colour map {look.view.colormap} laid over the frame, opacity {look.view.opacity:g}",
     }[look.style]
-    held = ", ".join(contract.labels[number] for number in look.view.hold) or "the best class of each frame"
+    held = ", ".join(contract.labels[number] for number in look.view.pinned) or "the best class of each frame"
     lines = [
         f"{source.name}, explained with whycam",
         "",

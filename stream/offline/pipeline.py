@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -106,7 +106,7 @@ def header_of(source: Source, work: ProcessJob) -> dict[str, Any]:
         "fit": look.fit or contract.fit,
         **look.described(),
         "every": work.every,
-        "settings": asdict(look.view),
+        "settings": look.view.settings(),
         "time_base": [time_base.numerator, time_base.denominator],
     }
 
@@ -211,7 +211,7 @@ class _Lines(SidecarWriter):
             self.last = deque(read_sidecar(part)[1], 1).pop()
         super().__init__(part, header, go_on=earlier is not None)
         if self.last is not None:
-            self._settings = asdict(self.last.view)
+            self._settings = self.last.view.settings()
 
     def keep(self, found: dict[str, Any]) -> None:
         """Give it its name; `found` is what the header has to say besides, known only now."""

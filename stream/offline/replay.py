@@ -74,8 +74,8 @@ class Replay:
         given = {key: header[key] for key in DESCRIBED if key in header} | changes.look
         self.look = Look(**given)
         stored = stored_labels(sidecar) if changes.targets else {}
-        self.hold = find_targets(changes.targets, stored, who="The sidecar")
-        self.held = named(self.hold, stored)
+        self._pinned = find_targets(changes.targets, stored, who="The sidecar")
+        self.held = named(self._pinned, stored)
         self._changes = changes
         self._other_style = self.look.style != header.get("style", "blend")
         self.time_base = Fraction(*header["time_base"])
@@ -92,7 +92,7 @@ class Replay:
             opacity, colormap = usual.opacity, usual.colormap
         return replace(
             drawn,
-            hold=self.hold or drawn.hold,
+            pinned=self._pinned or drawn.pinned,
             opacity=drawn.opacity if opacity is None else opacity,
             colormap=drawn.colormap if colormap is None else colormap,  # type: ignore[arg-type] # View checks it
         )
@@ -138,7 +138,7 @@ class Replay:
 
     def _drawn(self, line: SidecarFrame, pts: int) -> SidecarFrame:
         maps = line.maps
-        if self.hold and maps and not any(m.class_id in self.hold for m in maps):
+        if self._pinned and maps and not any(m.class_id in self._pinned for m in maps):
             maps = ()  # else the best class would be drawn in their place
             self.without += 1
         return replace(line, pts=pts, maps=maps, view=self.view(line.view))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from whycam.stream.inference.explainer import MAX_HELD
+from whycam.stream.inference.explainer import MAX_PINNED
 
 SURE = 0.88
 """How like a name must be to be taken for it: `bannana` (0.92) is, `microvawe` (0.78) and `human` (0.6) are not."""
@@ -20,8 +20,8 @@ def find_targets(
 ) -> tuple[int, ...]:
     """The numbers of classes given by name or number, of those that `who` has; raises `TargetError`."""
     known = labels if isinstance(labels, Mapping) else dict(enumerate(labels))
-    if len(names) > MAX_HELD:
-        raise TargetError(f"At most {MAX_HELD} classes can be shown, these are {len(names)}.")
+    if len(names) > MAX_PINNED:
+        raise TargetError(f"At most {MAX_PINNED} classes can be shown, these are {len(names)}.")
     return tuple(dict.fromkeys(_find(name, known, who) for name in names))
 
 

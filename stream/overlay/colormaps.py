@@ -11,9 +11,9 @@ from whycam.stream.video.planes import Bytes, as_bytes
 
 Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
-HELD = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
-"""Colours of classes that are drawn at once, in the order in which they are held. The first two, which the page has as
-well, can be told apart by colour-blind eyes (orange and blue)."""
+PINNED_COLORS = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
+"""Colours of classes that are drawn at once, in the order in which they are pinned. The first two, which the page has
+as well, can be told apart by colour-blind eyes (orange and blue)."""
 DARKEST = 0.3
 """What a cold place has of the brightness of such a colour."""
 
@@ -26,7 +26,7 @@ def colours(colormap: Colormap) -> Bytes:
 
 
 Shade: TypeAlias = Colormap | int
-"""How one map is coloured: by a colormap, or in shades of one of `HELD`."""
+"""How one map is coloured: by a colormap, or in shades of one of `PINNED_COLORS`."""
 
 
 def shades(colormap: Colormap, count: int) -> list[Shade]:
@@ -38,5 +38,5 @@ def colours_of(shade: Shade) -> Bytes:
     """RGB (256, 3) of the heat 0…255; the hottest shade is the colour itself."""
     if isinstance(shade, str):
         return colours(shade)
-    full = np.array([int(HELD[shade][at : at + 2], 16) for at in (1, 3, 5)])
+    full = np.array([int(PINNED_COLORS[shade][at : at + 2], 16) for at in (1, 3, 5)])
     return np.asarray(np.rint(np.linspace(DARKEST, 1, 256)[:, None] * full), np.uint8)

@@ -45,19 +45,19 @@ def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> t
 
 
 def without_repeats(maps: Sequence[DrawnMap]) -> tuple[DrawnMap, ...]:
-    """Each class once, at its first place: a held class may also be among the best."""
+    """Each class once, at its first place: a pinned class may also be among the best."""
     return tuple({m.class_id: m for m in maps}.values())
 
 
 def chosen(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
     """Those of a frame's maps (best class first) that the view asks for."""
-    return held(maps, view) or tuple(maps[:1])
+    return pinned(maps, view) or tuple(maps[:1])
 
 
-def held(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
-    """Those of a frame's maps that are held, in the order in which they are."""
+def pinned(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
+    """Those of a frame's maps that are pinned, in the order in which they are."""
     known = {m.class_id: m for m in maps}
-    return tuple(known[c] for c in view.hold if c in known)
+    return tuple(known[c] for c in view.pinned if c in known)
 
 
 def caption(drawn: Sequence[DrawnMap], hidden: OcclusionResult | None = None) -> str:

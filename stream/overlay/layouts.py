@@ -45,15 +45,15 @@ def _joined(left: av.VideoFrame, right: av.VideoFrame) -> av.VideoFrame:
 def _grid(
     canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, style: Style, captions: Captions
 ) -> av.VideoFrame:
-    """Two by two, each half as wide and high as the frame: the held classes, then the best ones."""
-    first = [m for m in chosen(maps, view) if m.class_id in view.hold]
+    """Two by two, each half as wide and high as the frame: the pinned classes, then the best ones."""
+    first = [m for m in chosen(maps, view) if m.class_id in view.pinned]
     four = [*first, *(m for m in maps if m not in first)][:4]
     width, height = max(2, canvas.width // 2 & ~1), max(2, canvas.height // 2 & ~1)
     small = blank(canvas, width, height)
     for to, layer in zip(layers(small), layers(canvas), strict=True):
         to[:] = cv2.resize(layer, (to.shape[1], to.shape[0]), interpolation=cv2.INTER_AREA)
     whole = blank(canvas, 2 * width, 2 * height)
-    alone = replace(view, hold=())
+    alone = replace(view, pinned=())
     for number, each in enumerate(four):
         tile = copied(small)
         style.paint(tile, [each], alone, captions([each], alone))

@@ -80,7 +80,7 @@ def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, vie
     keep = _keep(view.opacity)
     lumas, chromas = heat_planes(drawn, part)
     covers: tuple[Bytes | None, ...] = (None, None, None)
-    if view.hide:
+    if view.occlude:
         half = cover(drawn[0].grid, _half(part))
         whole = _enlarged(half, part)
         covers = whole, half, half

@@ -30,7 +30,7 @@ class Look:
     fit: Fitting | None = None
     """None: as the model says."""
     top: int = 1
-    """Best classes that the label names, where none is held."""
+    """Best classes that the label names, where none is pinned."""
     sure: float = 0.0
     """Below this probability the label says 'not sure'."""
     label: bool = True
@@ -55,8 +55,8 @@ class Artist:
         self._labels = labels
         self._style = make_style(look.style, fit)
         best = max(len(BEST), look.top)
-        self.targets = [-1 - rank for rank in range(min(best, len(labels)))] + list(look.view.hold)
-        """Of each question to the engine: the best classes and the held ones."""
+        self.targets = [-1 - rank for rank in range(min(best, len(labels)))] + list(look.view.pinned)
+        """Of each question to the engine: the best classes and the pinned ones."""
 
     @classmethod
     def of(cls, look: Look, contract: Contract) -> Artist:
@@ -87,7 +87,7 @@ class Artist:
         captions = partial(self._lines, hidden=hidden)
         drawn = lay_out(look.layout, frame, maps, view, self._style, captions)
         if look.legend:
-            together = 1 if look.layout == "grid" else max(1, len(view.hold))
+            together = 1 if look.layout == "grid" else max(1, len(view.pinned))
             draw_legend(drawn, self._style.colours(view.colormap, together))
         return drawn
 
@@ -101,6 +101,6 @@ class Artist:
         if look.top == 1 and not look.sure and look.style == "blend":
             return None if hidden is None else [caption(chosen(maps, view), hidden)]
         drawn = chosen(maps, view)
-        shown = [[each] for each in maps[: look.top]] if look.top > 1 and not view.hold else [drawn]
+        shown = [[each] for each in maps[: look.top]] if look.top > 1 and not view.pinned else [drawn]
         lines = [caption(each) for each in shown]
         return [f"not sure: {lines[0]}", *lines[1:]] if drawn[0].score < look.sure else lines

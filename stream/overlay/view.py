@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
-from whycam.stream.inference.explainer import MAX_HELD
+from whycam.stream.inference.explainer import MAX_PINNED
 from whycam.stream.overlay.colormaps import COLORMAPS, Colormap
 
 Scale = Literal["own", "steady"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
+OLD_WORDS = {"pinned": "hold", "occlude": "hide"}
+"""What a setting is called on the wire and on disk, where clients and recordings know it by its first name."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a person chose to see: the classes held (none: the best one), how strong, in which colours.
+    """What a person chose to see: the classes pinned (none: the best one), how strong, in which colours.
 
     `scale` is what counts as full heat: each map's `own` maximum, or one `steady` scale for neighbouring frames and all
     classes (`stream.live.scale_smoothing`), which needs a live stream. Raises `ValueError` for what cannot be drawn.
     """
 
-    hold: tuple[int, ...] = ()
+    pinned: tuple[int, ...] = ()
     opacity: float = 0.7
     colormap: Colormap = "inferno"
     scale: Scale = "own"
-    hide: bool = False
+    occlude: bool = False
     """Whether the hottest region of the first class drawn is covered (`stream.overlay.occlusion`)."""
 
     def __post_init__(self) -> None:
@@ -34,5 +36,10 @@ class View:
             raise ValueError(f"There is no scale '{self.scale}'. Choose one of {', '.join(SCALES)}.")
         if not 0 <= self.opacity <= 1:
             raise ValueError(f"The opacity should be 0 to 1, it is {self.opacity}.")
-        if len(self.hold) > MAX_HELD:
-            raise ValueError(f"At most {MAX_HELD} classes can be held, these are {len(self.hold)}.")
+        if len(self.pinned) > MAX_PINNED:
+            raise ValueError(f"At most {MAX_PINNED} classes can be held, these are {len(self.pinned)}.")
+
+    def settings(self) -> dict[str, Any]:
+        """As reports and sidecars have it, which call a pinned class held and occlusion hiding."""
+        own = asdict(self)
+        return {OLD_WORDS.get(name, name): value for name, value in own.items()}

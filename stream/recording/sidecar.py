@@ -61,7 +61,7 @@ class SidecarWriter:
     def write(self, frame: SidecarFrame) -> None:
         """Add the line of one frame."""
         numerator, denominator = self._time_base
-        settings = asdict(frame.view)
+        settings = frame.view.settings()
         if frame.frozen is not None:
             settings["frozen"] = frame.frozen
         changed = {} if settings == self._settings else {"settings": settings}

@@ -112,7 +112,7 @@ class Report:
 
     def _maps(self) -> list[tuple[str, str, Floats, Tone | None]]:
         findings = self._findings
-        drawn = "what was drawn" if not findings.view.hold else "the classes that were held"
+        drawn = "what was drawn" if not findings.view.pinned else "the classes that were held"
         rest = [
             (each.label, f"best in {_frames(each.best)}", each.heat, self._tones.get(each.class_id))
             for each in findings.classes[: MAPS - 1]
@@ -140,7 +140,7 @@ class Report:
     def _settings(self) -> list[tuple[str, str]]:
         header, view = self._findings.header, self._findings.view
         labels = {each.class_id: each.label for each in self._findings.classes}
-        held = ", ".join(labels.get(number, str(number)) for number in view.hold)
+        held = ", ".join(labels.get(number, str(number)) for number in view.pinned)
         rows = [
             ("File", self._video.name),
             ("Network", str(header.get("model", ""))),

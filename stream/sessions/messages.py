@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from whycam.stream.live.pipeline import Painted
-from whycam.stream.overlay.heatmap import OcclusionResult, held
+from whycam.stream.overlay.heatmap import OcclusionResult, pinned
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import hidden_as_json
 from whycam.stream.recording.writer import RecordingStatus
@@ -41,7 +41,7 @@ def report(
     painted: Painted, *, session: str, model: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus
 ) -> dict[str, Any]:
     """One frame's report, as JSON."""
-    best, asked_for = painted.maps[:TOP], held(painted.maps, painted.view)
+    best, asked_for = painted.maps[:TOP], pinned(painted.maps, painted.view)
     return {
         "session": session,
         "pts": painted.frame.pts,
@@ -59,7 +59,7 @@ def report(
         "engine": painted.engine,
         "counts": asdict(painted.counts),
         "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
-        "view": asdict(painted.view),
+        "view": painted.view.settings(),
         "recording": asdict(recording),
     }
 
@@ -103,13 +103,13 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
         raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.", "unknown-key")
     changes: dict[str, Any] = {}
     if "hold" in wish:
-        changes["hold"] = _classes(wish["hold"], labels)
+        changes["pinned"] = _classes(wish["hold"], labels)
     if "opacity" in wish:
         changes["opacity"] = _opacity(wish["opacity"])
     changes |= {key: wish[key] for key in ("colormap", "scale") if key in wish}
     hide = _switch(wish, "hide")
     if hide is not None:
-        changes["hide"] = hide
+        changes["occlude"] = hide
     try:
         return Command(replace(view, **changes), _switch(wish, "record"), _switch(wish, "freeze"))
     except ValueError as error:

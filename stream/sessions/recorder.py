@@ -102,7 +102,7 @@ class Recorder:
         about = {
             **about_model(contract, self._engine.sha256),
             "fit": contract.fit,
-            "settings": asdict(self._live.view),
+            "settings": self._live.view.settings(),
         }
         self._counted_from = asdict(self._live.counts)
         self._recording = Recording(folder, about, self._want_keyframe, min_free=self._min_free, owner=self._owner)

@@ -153,7 +153,7 @@ class Session:
             "codec": self._peer.codec,
             "size": self._live.size,
             "viewers": {name: len(audience) for name, audience in self._audiences.items()},
-            "view": asdict(self._live.view),
+            "view": self._live.view.settings(),
             "frozen": self._live.frozen,
             "recording": {"state": recording.state, "camera": recording.camera},
         }

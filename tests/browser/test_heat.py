@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from tests.support.films import media_samples
 from whycam.stream.inference.preprocess import Fit, Rectangle
-from whycam.stream.overlay.colormaps import COLORMAPS, HELD, colours
+from whycam.stream.overlay.colormaps import COLORMAPS, PINNED_COLORS, colours
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.painter import Painter, heat_planes
 from whycam.stream.overlay.view import View
@@ -85,7 +85,7 @@ def drawn_map(class_id: int, grid: Bytes, scale: float = 1.0) -> DrawnMap:
 def test_the_colours_are_the_painters(modules: Page) -> None:
     tables = modules.evaluate("async () => (await import('/colormaps.js')).TABLES")
     assert list(tables) == list(COLORMAPS)
-    assert modules.evaluate("async () => (await import('/colormaps.js')).PINNED") == list(HELD)
+    assert modules.evaluate("async () => (await import('/colormaps.js')).PINNED") == list(PINNED_COLORS)
     for name in COLORMAPS:
         wanted = base64.b64encode(colours(name).tobytes()).decode()
         assert tables[name] == wanted, f"{name} should be\n" + "\n".join(textwrap.wrap(wanted, 112))
@@ -146,7 +146,7 @@ def test_two_held_classes_are_drawn_in_two_colours_as_the_painter_does_it(module
     maps = [drawn_map(1, cv2_smooth(left)), drawn_map(2, cv2_smooth(right))]
     width, height = SIZE
     frame = media_samples.frame(np.full((height, width, 3), GREY, np.uint8))
-    Painter(Fit("stretch", (224, 224))).paint(frame, maps, View(hold=(1, 2)), lines=[])
+    Painter(Fit("stretch", (224, 224))).paint(frame, maps, View(pinned=(1, 2)), lines=[])
     wanted = rgb(frame)
     look, size = {"colormap": "inferno", "opacity": 0.7}, {"width": width, "height": height}
     pixels = modules.evaluate(DRAWN, [[told(m) for m in maps], look, size, "stretch", GREY])

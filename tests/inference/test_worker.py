@@ -20,7 +20,7 @@ from tests.support.models import tiny_models
 from tests.support.processes import is_gone, until
 from whycam.models.contract import ContractError
 from whycam.stream.inference.engine import EngineDown
-from whycam.stream.inference.explainer import BEST, MAX_HELD, Explainer, Explanation, RuntimeMissing
+from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
 from whycam.stream.inference.worker import NICE, ModelProcess, Order, _opened
 
 TARGET = np.array([[-1]], np.int64)
@@ -64,7 +64,7 @@ def test_it_has_explained_as_many_classes_as_a_view_may_hold_before_it_is_ready(
 
     monkeypatch.setattr(Explainer, "explain", seen)
     _opened(order)
-    assert asked[:2] == [len(BEST) + MAX_HELD, 1]
+    assert asked[:2] == [len(BEST) + MAX_PINNED, 1]
 
 
 def test_it_inherits_nothing(order: Order) -> None:

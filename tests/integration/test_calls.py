@@ -376,7 +376,7 @@ def test_a_changed_view_is_in_the_sidecar(tmp_path: Path, h264: list[EncodedFram
     header, lines = read_sidecar(only_recording(tmp_path / "recordings") / "predictions.jsonl")
     views = [line.view for line in lines]
     assert header["settings"]["opacity"] == views[0].opacity == View().opacity
-    assert views[-1] == View(hold=(1,), opacity=0.25, scale="steady")
+    assert views[-1] == View(pinned=(1,), opacity=0.25, scale="steady")
 
 
 def test_a_command_by_http_does_what_one_on_the_channel_does(tmp_path: Path, h264: list[EncodedFrame]) -> None:

@@ -72,7 +72,7 @@ def test_how_a_result_looks_can_be_chosen(tmp_path: Path) -> None:
     header, lines = read_sidecar(tmp_path / "a-output.jsonl")
     assert (header["layout"], header["style"], header["fit"]) == ("side-by-side", "blend", "crop")
     frames = list(lines)
-    assert frames[0].view.hold == (954,)
+    assert frames[0].view.pinned == (954,)
     assert [frame.age_ms for frame in frames] == pytest.approx([0, 1000 / 30, 0, 1000 / 30], abs=0.1)
 
 

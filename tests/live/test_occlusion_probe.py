@@ -35,7 +35,7 @@ from whycam.stream.video.codec import Decoder, EncodedFrame
 from whycam.stream.video.planes import Bytes, copied
 
 SIZE = (160, 120)
-HIDE = View(hide=True)
+HIDE = View(occlude=True)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +178,7 @@ def test_of_a_picture_that_stands_the_covered_question_is_asked_once_for_each_cl
         assert len(engine.covered) == 1
         assert first[-1].hidden is not None
         assert (first[-1].hidden.class_id, first[-1].hidden.age_ms) == (0, 0.0)
-        camera.stream.view = View((2,), hide=True)
+        camera.stream.view = View((2,), occlude=True)
         for frame in frames[60:]:
             hidden = camera.show(frame).hidden
             if hidden is not None and hidden.class_id == 2:
@@ -203,7 +203,7 @@ def test_a_recording_holds_all_that_draws_its_covered_pictures_again(
             if number == 60:
                 camera.stream.freeze(True)
             if number == 70:
-                camera.stream.view = View((1,), 0.4, "viridis", hide=True)
+                camera.stream.view = View((1,), 0.4, "viridis", occlude=True)
             camera.show(frame)
         camera.stream.recording = None
         recording.close()
@@ -233,4 +233,4 @@ def test_in_a_call_the_report_tells_what_hiding_did(tmp_path: Path) -> None:
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
     _, lines = read_sidecar(only_recording(tmp_path / "recordings") / "predictions.jsonl")
-    assert any(line.hidden is not None and line.view.hide for line in lines)
+    assert any(line.hidden is not None and line.view.occlude for line in lines)

@@ -329,7 +329,7 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
         stream,
         outcome,
     ):
-        stream.view = View(hold=(2,))
+        stream.view = View(pinned=(2,))
         try:
             for number, frame in enumerate(frames[:40], 1):
                 if number == 11:  # the first ones made what every stream needs
@@ -349,11 +349,11 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
 
 def test_a_held_class_is_explained_beside_the_best(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     with streaming(fast(tmp_path)) as (stream, outcome):
-        stream.view = View(hold=(2,))
+        stream.view = View(pinned=(2,))
         stream.receive(frames[0])
         outcome.wait_for(1)
         (painted,) = outcome.painted
-        assert painted.view.hold == (2,)
+        assert painted.view.pinned == (2,)
         assert 2 in [m.class_id for m in painted.maps]
         assert len({m.class_id for m in painted.maps}) == len(painted.maps)
 

@@ -32,7 +32,7 @@ from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.webrtc.peer import LOOPBACK
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.alone]
 SIZE = (160, 120)
 FRAMES = media_samples.encoded("H264", 60, SIZE)
 

@@ -47,7 +47,7 @@ def sidecars(folder: Path) -> list[bytes]:
     with SidecarWriter(path, {"model": "tiny", "time_base": [1, 90_000]}) as writer:
         for number in range(4):
             maps = (DrawnMap(0, "red", 0.9, grid, 1.0), DrawnMap(1, "green", 0.1, grid, 0.5))
-            writer.write(SidecarFrame(number * 3000, 0.0, maps, View(hold=(number,))))
+            writer.write(SidecarFrame(number * 3000, 0.0, maps, View(pinned=(number,))))
     return [path.read_bytes()]
 
 

@@ -22,7 +22,7 @@ from tests.support.servers.server_process import serving
 from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.video.codec import CodecName, EncodedFrame
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.alone]
 SIZE = (320, 240)
 
 

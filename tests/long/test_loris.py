@@ -21,6 +21,7 @@ from tests.support.resources import held
 from tests.support.servers.server_process import READY, Server, free_port, lan_arguments, serving
 from whycam.stream.server import listener
 
+pytestmark = pytest.mark.alone
 FRAMES = media_samples.encoded("H264", 60, (160, 120))
 BEGINS = {
     "phones": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # TLS

@@ -18,7 +18,7 @@ from tests.support.films import media_samples
 from tests.support.netem import CLIENT, SERVER, Network, Weather, bad_network
 from tests.support.servers.server_process import Server, free_port, serving
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.timeout(900), pytest.mark.alone]
 FRAMES = media_samples.encoded("H264", 300, (320, 240))
 LOSSES, ROUND_TRIPS_S = (0.01, 0.05, 0.20), (0.0, 0.05, 0.2)
 

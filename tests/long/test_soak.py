@@ -29,7 +29,7 @@ from tests.support.resources import health, held, until_empty
 from tests.support.servers.server_process import Server, serving
 from whycam.stream.webrtc import aiortc_patches
 
-pytestmark = pytest.mark.timeout(1500)
+pytestmark = [pytest.mark.timeout(1500), pytest.mark.alone]
 SIZE = (640, 480)
 
 

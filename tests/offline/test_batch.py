@@ -212,7 +212,7 @@ def test_the_books_picture_is_written_without_loss_where_the_format_can(tmp_path
     painted = read_picture(tmp_path / "out.png")
     assert painted[y, x, 0] > painted[2, 2, 0]  # red where it is hot
     assert painted[2, 2, 2] > painted[2, 2, 0]  # jet's coldest is blue
-    plain = all_of(engine, tmp_path / "dog.png", output=tmp_path / "plain.png", look=Look(View(hold=(2,))))
+    plain = all_of(engine, tmp_path / "dog.png", output=tmp_path / "plain.png", look=Look(View(pinned=(2,))))
     assert plain[0].status == "done"
 
 

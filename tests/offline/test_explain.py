@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict
 from errno import ENOSPC
 from fractions import Fraction
 from pathlib import Path
@@ -123,7 +122,7 @@ def test_the_sidecar_tells_what_each_frame_shows(source: Path, spots: LocalEngin
     numerator, denominator = header["time_base"]
     assert (header["model"], header["sha256"]) == ("bright spot", spots.sha256)
     assert (header["fit"], header["score"]) == ("stretch", "probability")
-    assert header["settings"] == asdict(View(opacity=0.4)) | {"hold": []}  # JSON knows no tuples
+    assert header["settings"] == View(opacity=0.4).settings() | {"hold": []}  # JSON knows no tuples
     assert [Fraction(f.pts * numerator, denominator) for f in frames] == [
         s.time for s in media_samples.read(explained.output)
     ]
@@ -144,14 +143,14 @@ def test_the_sidecar_has_the_five_best_classes_and_every_held_one_once(source: P
     scores = [m.score for m in plain[0].maps]
     assert scores == sorted(scores, reverse=True)
     absent = next(c for c in range(10) if all(c not in [m.class_id for m in f.maps] for f in plain[:1]))
-    held = list(lines_of(explain(source, ten_classes, View(hold=(absent, best[1]))))[1])
+    held = list(lines_of(explain(source, ten_classes, View(pinned=(absent, best[1]))))[1])
     assert [m.class_id for m in held[0].maps] == [*best, absent]
     assert all(len({m.class_id for m in frame.maps}) == len(frame.maps) for frame in held)
 
 
 def test_a_held_class_is_drawn_in_place_of_the_best(source: Path, spots: LocalEngine) -> None:
     """No place is blue, so holding blue leaves the red spot uncovered."""
-    explained = explain(source, spots, View(opacity=1, hold=(2,)))
+    explained = explain(source, spots, View(opacity=1, pinned=(2,)))
     for number, shot in enumerate(media_samples.read(explained.output)):
         assert (
             np.abs(
@@ -177,7 +176,9 @@ def test_a_film_and_its_sidecar_give_the_same_pixels_again(
         write(writer, frame)
 
     monkeypatch.setattr(FilmWriter, "write", keep)
-    explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, Look(View(hold=hold, colormap="turbo"))))
+    explained = explain_film(
+        source, tmp_path / "out.mp4", ProcessJob(engine, Look(View(pinned=hold, colormap="turbo")))
+    )
     engine.close()
 
     header, lines = lines_of(explained)
@@ -271,7 +272,7 @@ def test_somebody_who_interrupts_waits_for_no_more_frames_and_leaves_nothing_beh
 
 def test_a_class_that_the_model_lacks_is_refused(source: Path, spots: LocalEngine) -> None:
     with pytest.raises(ValueError, match="has classes 0 to 2"):
-        explain(source, spots, View(hold=(3,)))
+        explain(source, spots, View(pinned=(3,)))
     assert nothing_left(source)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from whycam.stream.video.encoder import Encoder
 
 SIZE = (96, 64)
 COUNT = 12
-ABOUT = {"model": "tiny", "fit": "stretch", "settings": asdict(View())}
+ABOUT = {"model": "tiny", "fit": "stretch", "settings": View().settings()}
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def taken(painted: list[bytes]) -> list[bytes]:
 
 LOOKS = [
     Look(),
-    Look(View(opacity=0.3, colormap="turbo", hold=(1, 7))),
+    Look(View(opacity=0.3, colormap="turbo", pinned=(1, 7))),
     Look(top=3, legend=True),
     Look(sure=0.9, fit="crop"),
     Look(label=False),
@@ -177,7 +177,7 @@ class Live:
     def __init__(self, engine: LocalEngine, folder: Path, view: View, policy: Any = "every") -> None:
         folder.mkdir(parents=True)
         contract = engine.contract
-        about = {**about_model(contract, engine.sha256), "fit": contract.fit, "settings": asdict(view)}
+        about = {**about_model(contract, engine.sha256), "fit": contract.fit, "settings": view.settings()}
         self.recording = Recording(folder, about, lambda _: None, min_free=0)
         self.watched = Watched(engine, policy, view)
         self.stream.recording = self.recording
@@ -230,7 +230,7 @@ def test_a_live_recording_with_carried_maps_and_changing_settings_is_drawn_again
         if number == 6:
             live.stream.view = View((1,), 0.9, "viridis", "steady")
         if number == 11:
-            live.stream.view = replace(live.stream.view, hold=(), opacity=0.4)
+            live.stream.view = replace(live.stream.view, pinned=(), opacity=0.4)
         shown += live.show([frame])
         if number in (2, 8):
             engine.answer()
@@ -244,7 +244,7 @@ def test_a_live_recording_with_carried_maps_and_changing_settings_is_drawn_again
     replay_once(folder / "predictions.jsonl", folder, tmp_path / "jet.mp4", Changes(colormap="jet"))
     other = taken(painted)
     # Green is nowhere, so that while it is held there is no heat to have another colour.
-    hot = [bool(line.maps) and not line.view.hold for line in read_sidecar(folder / "predictions.jsonl")[1]]
+    hot = [bool(line.maps) and not line.view.pinned for line in read_sidecar(folder / "predictions.jsonl")[1]]
     assert [a != b for a, b in zip(other, seen, strict=True)] == hot
     assert 4 < sum(hot) < 16
 
@@ -335,7 +335,7 @@ def test_covered_evidence_is_covered_again_and_the_label_says_the_same(tmp_path:
     frames = encoded(moving_spot(14), 9000)  # ten a second: the model is asked once a second
     taken(painted)
     folder = tmp_path / "recordings" / "seven"
-    live = Live(engine, folder, View(hide=True))
+    live = Live(engine, folder, View(occlude=True))
     for frame in frames:
         live.show([frame])
         time.sleep(0.03)  # for the answer about the covered picture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whycam.models import catalog
-from whycam.stream.inference.explainer import MAX_HELD, Explainer
+from whycam.stream.inference.explainer import MAX_PINNED, Explainer
 from whycam.stream.offline.targets import TargetError, find_targets
 
 
@@ -88,5 +88,5 @@ def test_two_classes_of_one_name_are_told_apart_by_number() -> None:
 
 def test_a_class_given_twice_is_shown_once_and_too_many_are_refused(labels: tuple[str, ...]) -> None:
     assert find_targets(["banana", "954"], labels) == (954,)
-    with pytest.raises(TargetError, match=f"At most {MAX_HELD}"):
-        find_targets([str(number) for number in range(MAX_HELD + 1)], labels)
+    with pytest.raises(TargetError, match=f"At most {MAX_PINNED}"):
+        find_targets([str(number) for number in range(MAX_PINNED + 1)], labels)

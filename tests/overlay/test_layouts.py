@@ -123,7 +123,7 @@ def test_a_grid_has_the_four_best_each_with_its_own_heat(contract: Explainer, st
 
 
 def test_in_a_grid_the_held_class_comes_first(contract: Explainer) -> None:
-    held = replace(look(layout="grid"), view=View(hold=(4,)))
+    held = replace(look(layout="grid"), view=View(pinned=(4,)))
     ordered = drawn(contract, look(layout="grid"), SIZE, MAPS[4], *MAPS[:4])
     assert np.array_equal(rgb_of(drawn(contract, held)), rgb_of(ordered))
 
@@ -173,7 +173,7 @@ def test_below_the_threshold_the_label_says_not_sure(contract: Explainer) -> Non
     artist = Artist.of(replace(look(), sure=0.45), contract.contract)
     assert artist._lines(MAPS, View()) == ["50% class 0"]
     assert artist._lines(MAPS[2:], View()) == ["not sure: 30% class 2"]
-    assert artist._lines(MAPS, View(hold=(3,))) == ["not sure: 20% class 3"]
+    assert artist._lines(MAPS, View(pinned=(3,))) == ["not sure: 20% class 3"]
     several = Artist.of(replace(look(), sure=0.6, top=2), contract.contract)
     assert several._lines(MAPS, View()) == ["not sure: 50% class 0", "40% class 1"]
 
@@ -212,7 +212,7 @@ def test_the_network_sees_what_the_fit_says(contract: Explainer, fit: Fitting) -
 
 def test_more_classes_are_asked_for_where_more_are_named(contract: Explainer) -> None:
     assert Artist.of(Look(top=8), contract.contract).targets == [-1, -2, -3, -4, -5, -6, -7, -8]
-    assert Artist.of(Look(View(hold=(3,)), top=20), contract.contract).targets == [*range(-1, -11, -1), 3]
+    assert Artist.of(Look(View(pinned=(3,)), top=20), contract.contract).targets == [*range(-1, -11, -1), 3]
 
 
 def test_the_usual_view_of_a_style_can_be_changed(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_on_the_frame_the_same_region_is_covered_as_in_the_networks_picture() ->
     fit = Fit("stretch", (32, 32))
     before, seen = media_samples.pixels(frame), fit.picture(frame)
     grid = hot(6, 6)
-    Painter(fit).paint(frame, [drawn(grid)], View(opacity=0, hide=True), ())
+    Painter(fit).paint(frame, [drawn(grid)], View(opacity=0, occlude=True), ())
     changed = np.abs(media_samples.pixels(frame)[0].astype(int) - before[0]) > 8
     in_network = np.abs(hide_in_picture(seen, grid).astype(int) - seen).max(axis=2) > 8
     small = cv2.resize(changed.astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA) > 0.3
@@ -123,7 +123,7 @@ def test_a_covered_region_is_shown_without_heat_and_the_rest_with_it() -> None:
     grid[2:6, 4:] = 255
     frame, plain = media_samples.frame(media_samples.spot(SIZE)), media_samples.frame(media_samples.spot(SIZE))
     painter = Painter(Fit("stretch", (32, 32)))
-    painter.paint(frame, [drawn(grid)], View(opacity=1, hide=True), ())
+    painter.paint(frame, [drawn(grid)], View(opacity=1, occlude=True), ())
     painter.paint(plain, [drawn(grid)], View(opacity=1), ())
     assert (
         np.abs(media_samples.colour_at(frame, 130, 50) - media_samples.GREY).max() < 8
@@ -136,7 +136,7 @@ def test_only_the_first_of_two_held_classes_is_covered() -> None:
     one, other = drawn(hot(6, 1), 0), drawn(hot(4, 6), 1)
     frames = [media_samples.frame(media_samples.noise(SIZE)) for _ in range(2)]
     for frame, hold in zip(frames, ((0, 1), (1, 0)), strict=True):
-        Painter(Fit("stretch", (32, 32))).paint(frame, [one, other], View(hold, 0, hide=True), ())
+        Painter(Fit("stretch", (32, 32))).paint(frame, [one, other], View(hold, 0, occlude=True), ())
     before = media_samples.pixels(media_samples.frame(media_samples.noise(SIZE)))[0]
     changed = [media_samples.pixels(frame)[0] != before for frame in frames]
     assert changed[0][97, 30]

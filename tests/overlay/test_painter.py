@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from tests.support.films import media_samples
 from tests.support.models import tiny_models
 from whycam.models.contract import Fitting
-from whycam.stream.inference.explainer import BEST, MAX_HELD, Explainer
+from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.overlay.colormaps import COLORMAPS, HELD, Colormap
+from whycam.stream.overlay.colormaps import COLORMAPS, PINNED_COLORS, Colormap
 from whycam.stream.overlay.heatmap import DrawnMap, chosen, drawn_maps, without_repeats
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -176,15 +176,15 @@ def test_the_best_class_is_drawn_unless_others_are_held() -> None:
     best, second, third = (drawn(cell(0, 0), class_id) for class_id in (7, 3, 9))
     maps = (best, second, third)
     assert chosen(maps, View()) == (best,)
-    assert chosen(maps, View(hold=(3,))) == (second,)
-    assert chosen(maps, View(hold=(9, 3))) == (third, second)
-    assert chosen(maps, View(hold=(4,))) == (best,)
-    assert chosen((), View(hold=(4,))) == ()
+    assert chosen(maps, View(pinned=(3,))) == (second,)
+    assert chosen(maps, View(pinned=(9, 3))) == (third, second)
+    assert chosen(maps, View(pinned=(4,))) == (best,)
+    assert chosen((), View(pinned=(4,))) == ()
 
 
 def test_a_held_class_is_drawn_in_place_of_the_best() -> None:
     best, held = drawn(cell(6, 1), 0, "cup"), drawn(cell(4, 6), 1, "jug", score=0.1)
-    assert np.array_equal(painted(grey(), best, held, view=View(hold=(1,))), painted(grey(), held))
+    assert np.array_equal(painted(grey(), best, held, view=View(pinned=(1,))), painted(grey(), held))
     assert not np.array_equal(painted(grey(), best, held), painted(grey(), held))
 
 
@@ -207,7 +207,9 @@ BASE = Path(__file__).parents[2] / "web" / "shared" / "base.css"
 
 def test_the_page_and_the_painter_have_the_same_two_colours() -> None:
     style = BASE.read_text(encoding="utf-8")
-    assert [HELD[0], HELD[1]] == [re.findall(rf"--{name}: (#\w+);", style)[0] for name in ("first", "second")]
+    assert [PINNED_COLORS[0], PINNED_COLORS[1]] == [
+        re.findall(rf"--{name}: (#\w+);", style)[0] for name in ("first", "second")
+    ]
 
 
 def test_each_place_has_the_colour_of_the_class_that_is_hottest_there() -> None:
@@ -236,7 +238,7 @@ def test_of_several_held_classes_each_has_a_colour_of_its_own(count: int) -> Non
 
 
 def test_there_is_a_colour_for_each_class_that_may_be_held() -> None:
-    assert len(set(HELD)) == MAX_HELD
+    assert len(set(PINNED_COLORS)) == MAX_PINNED
 
 
 def test_one_held_class_has_the_colormap() -> None:
@@ -352,7 +354,7 @@ def test_letters_that_the_font_lacks_become_question_marks() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 40), (40, 1), (3, 5), (16, 9), (2, 300)])
 @pytest.mark.parametrize("kind", ["stretch", "crop"])
-@pytest.mark.parametrize("view", [View(opacity=1), View(opacity=1, hide=True), View((0, 1), 1, hide=True)])
+@pytest.mark.parametrize("view", [View(opacity=1), View(opacity=1, occlude=True), View((0, 1), 1, occlude=True)])
 def test_frames_of_any_size_can_be_painted(size: tuple[int, int], kind: Fitting, view: View) -> None:
     frame = grey(size)
     painter(kind).paint(frame, [drawn(cell(3, 4)), drawn(everywhere(255), 1)], view)
@@ -373,7 +375,7 @@ def test_a_new_map_in_the_memory_of_an_old_one_is_drawn_anew() -> None:
 def test_a_painter_never_shows_what_it_drew_before() -> None:
     used, random = painter("crop"), np.random.default_rng(5)
     grids = [random.integers(0, 256, (CELLS, CELLS), np.uint8) for _ in range(2)]
-    views = [View(), View(opacity=0.3), View(colormap="turbo"), View(hold=(1,)), View(hold=(1, 0), hide=True)]
+    views = [View(), View(opacity=0.3), View(colormap="turbo"), View(pinned=(1,)), View(pinned=(1, 0), occlude=True)]
     matrices: tuple[media_samples.Matrix, ...] = ("bt601", "bt709")
     for _ in range(200):
         scale, view, matrix = random.choice([0.5, 1.0]), views[random.integers(5)], matrices[random.integers(2)]
@@ -428,9 +430,21 @@ def test_each_target_has_its_map_even_where_two_mean_the_same_class(tmp_path: Pa
         ({"opacity": 1.5}, "The opacity should be 0 to 1, it is 1.5."),
         ({"opacity": -0.1}, "The opacity should be 0 to 1"),
         ({"opacity": float("nan")}, "The opacity should be 0 to 1"),
-        ({"hold": tuple(range(MAX_HELD + 1))}, "At most 5 classes can be held, these are 6."),
+        ({"hold": tuple(range(MAX_PINNED + 1))}, "At most 5 classes can be held, these are 6."),
     ],
 )
 def test_a_view_that_cannot_be_drawn_is_refused_with_a_sentence(choice: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         View(**choice)
+
+
+def test_on_the_wire_and_on_disk_a_view_keeps_its_first_words() -> None:
+    """Clients and recordings of every version know them, in this order."""
+    settings = View(pinned=(3,), opacity=0.4, colormap="magma", scale="steady", occlude=True).settings()
+    assert list(settings.items()) == [
+        ("hold", (3,)),
+        ("opacity", 0.4),
+        ("colormap", "magma"),
+        ("scale", "steady"),
+        ("hide", True),
+    ]

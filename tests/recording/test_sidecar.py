@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from whycam.stream.inference.explainer import MAX_HELD
+from whycam.stream.inference.explainer import MAX_PINNED
 from whycam.stream.overlay.colormaps import COLORMAPS
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import SCALES, View
@@ -23,7 +22,7 @@ HEADER: dict[str, Any] = {
     "model": "tiny",
     "sha256": "0" * 64,
     "fit": "crop",
-    "settings": asdict(View()),
+    "settings": View().settings(),
     "time_base": [1, 90_000],
 }
 
@@ -72,8 +71,8 @@ def test_what_is_written_is_read_again(path: Path) -> None:
         SidecarFrame(12_012, None, (), View((3,), 0.2, "jet", "steady"), 9009),
         SidecarFrame(15_015, None, (), View((3,), 0.2, "jet", "steady"), 9009),
         SidecarFrame(18_018, None, (), View((3,), 0.2, "jet", "steady")),
-        SidecarFrame(21_021, None, (), View(hide=True), None, OcclusionResult(3, "Käse", 0.74, 0.09, 433.3)),
-        SidecarFrame(24_024, None, (), View(hide=True)),
+        SidecarFrame(21_021, None, (), View(occlude=True), None, OcclusionResult(3, "Käse", 0.74, 0.09, 433.3)),
+        SidecarFrame(24_024, None, (), View(occlude=True)),
     ]
     header, found = read_sidecar(write(path, *frames))
     assert header == json.loads(json.dumps({"whycam": 1, **HEADER}))
@@ -95,7 +94,7 @@ made = st.builds(
 
 views = st.builds(
     View,
-    st.lists(st.integers(0, 999), max_size=MAX_HELD).map(tuple),
+    st.lists(st.integers(0, 999), max_size=MAX_PINNED).map(tuple),
     st.floats(0, 1),
     st.sampled_from(COLORMAPS),
     st.sampled_from(SCALES),

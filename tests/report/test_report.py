@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -43,7 +42,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
 
 def sidecar(path: Path, best: Sequence[int | None], *, view: View | None = None, fit: str = "stretch") -> Path:
     """A frame for each class in `best`: it has 0.6, the next one 0.3; its heat is in the cell of its number."""
-    header = {"model": "tiny", "sha256": "ab", "fit": fit, "settings": asdict(view or View()), "time_base": [1, 10]}
+    header = {"model": "tiny", "sha256": "ab", "fit": fit, "settings": (view or View()).settings(), "time_base": [1, 10]}
     with SidecarWriter(path, header) as writer:
         for number, first in enumerate(best):
             maps = () if first is None else tuple(drawn(c, s) for c, s in ((first, 0.6), ((first + 1) % 3, 0.3)))
@@ -79,14 +78,14 @@ def test_the_numbers_are_those_of_the_sidecar(tmp_path: Path) -> None:
 
 
 def test_held_classes_are_what_was_drawn(tmp_path: Path) -> None:
-    path = sidecar(tmp_path / "s.jsonl", [0, 0, 1], view=View(hold=(1,)))
+    path = sidecar(tmp_path / "s.jsonl", [0, 0, 1], view=View(pinned=(1,)))
     assert Findings.of(path).heat == pytest.approx(np.array([[0, 100], [0, 0]]))
-    changed = Findings.of(path, lambda view: View(hold=(), opacity=view.opacity))
+    changed = Findings.of(path, lambda view: View(pinned=(), opacity=view.opacity))
     assert changed.heat == pytest.approx(np.array([[200, 100], [0, 0]]) / 3)
 
 
 def test_maps_of_different_sizes_have_a_mean(tmp_path: Path) -> None:
-    header = {"model": "m", "settings": asdict(View()), "time_base": [1, 10]}
+    header = {"model": "m", "settings": View().settings(), "time_base": [1, 10]}
     with SidecarWriter(tmp_path / "s.jsonl", header) as writer:
         for size in (2, 4):
             each = DrawnMap(0, "a", 0.5, np.full((size, size), 100, np.uint8), 1.0)
@@ -156,7 +155,7 @@ def test_names_are_shown_as_they_are_written(tmp_path: Path, explained: Path) ->
 
 def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: Path) -> None:
     shots = media_samples.read(explained)
-    header = {"model": "m", "settings": asdict(View()), "time_base": [1, 90_000]}
+    header = {"model": "m", "settings": View().settings(), "time_base": [1, 90_000]}
     with SidecarWriter(tmp_path / "s.jsonl", header) as writer:
         for number, shot in enumerate(shots):
             writer.write(SidecarFrame(round(shot.time * 90_000), 0.0, (drawn(number // 15, 0.5),), View()))

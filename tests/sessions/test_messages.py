@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whycam.stream.inference.explainer import MAX_HELD
+from whycam.stream.inference.explainer import MAX_PINNED
 from whycam.stream.live.pipeline import Counts, Painted, State
 from whycam.stream.overlay.colormaps import COLORMAPS
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
@@ -32,7 +32,7 @@ from whycam.stream.video.codec import EncodedFrame
 
 API = Path(__file__).parents[2] / "docs" / "api.md"
 LABELS = [f"class {number}" for number in range(10)]
-NOW = View(hold=(3,), opacity=0.5, colormap="viridis", scale="steady")
+NOW = View(pinned=(3,), opacity=0.5, colormap="viridis", scale="steady")
 
 
 COUNTS = Counts(received=9, decoded=8, explained=6, passed=1, dropped=1)
@@ -214,7 +214,7 @@ def test_the_documented_command_is_understood() -> None:
     table = API.read_text(encoding="utf-8").split("### Command")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(example)
     assert all(f"`{choice}`" in table for choice in (*COLORMAPS, *SCALES))
-    assert f"up to {MAX_HELD} class numbers" in table
+    assert f"up to {MAX_PINNED} class numbers" in table
 
 
 @pytest.mark.parametrize(
@@ -312,4 +312,4 @@ def test_whatever_a_client_sends_is_a_command_or_an_error_with_a_reason(text: st
     else:
         assert command.record in (None, True, False)
         assert command.freeze in (None, True, False)
-        assert all(0 <= class_id < len(LABELS) for class_id in command.view.hold)
+        assert all(0 <= class_id < len(LABELS) for class_id in command.view.pinned)
