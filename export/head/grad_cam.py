@@ -24,12 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, version_converter
 
-from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, rename
-from whycam.export.head.quantization import Clamp
+from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind, rename
+from whycam.export.head.quantization import MOVES, Clamp
 from whycam.export.head.tail import (
     DENSE,
+    FACTORS,
     GATE,
-    SAME,
     SCALE,
     SHIFT,
     Feature,
@@ -45,9 +45,6 @@ from whycam.export.head.tail import (
 from whycam.models.contract import IR_VERSION, OPSET, OUTPUTS, Score
 
 OLDEST_OPSET = 13  # from here on, onnx converts upwards without changing what an operator means
-
-
-FACTORS = SCALE | {"DequantizeLinear"}
 
 
 class Gradient(NamedTuple):
@@ -168,7 +165,7 @@ def _scale(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
 def _gate(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
     """y = x where it is not clipped: such entries pass, also as frameworks have it, the others and the bounds not."""
     output = graph.add("Reshape", [node.output[0], graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
-    if node.op_type == "Relu":
+    if kind(node) == "Relu":
         passed = graph.add("Sign", [output])  # y is never negative: 1 or 0
         return Gradient(graph.add("Mul", [gradient.tensor, passed]), gradient.width)
     return _where_inside(graph, output, bounds(graph, node), gradient, ("Greater", "Less"))
@@ -208,7 +205,7 @@ def _where_inside(graph: Graph, values: str, ends: Clamp, gradient: Gradient, op
 
 Rule = Callable[[Graph, NodeProto, Gradient], Gradient]
 RULES: Mapping[str, Rule] = MappingProxyType(
-    dict.fromkeys(SAME, _same)
+    dict.fromkeys(MOVES, _same)
     | dict.fromkeys(DENSE, _dense)
     | dict.fromkeys(SHIFT, _shift)
     | dict.fromkeys(SCALE, _scale)
@@ -228,7 +225,7 @@ def _product(graph: Graph, gradient: Gradient, weights: str, width: int, *, tran
 
 
 def _turns_sign(graph: Graph, node: NodeProto) -> bool:
-    return bool(node.op_type == "Sub" and node.input[1] == data_input(graph, node))
+    return bool(kind(node) == "Sub" and node.input[1] == data_input(graph, node))
 
 
 # From the flattened vector to a channel of the map: the sum over its cells (see `export.head.tail`).
@@ -240,14 +237,14 @@ def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient:
     The first layer's weights W1, the largest of many networks, are not read again for it: where nothing but constants
     lies between it and the map, their sum over the cells is stored, a constant smaller by the number of cells.
     """
-    last = max((place for place, node in enumerate(tail) if node.op_type in DENSE), default=None)
+    last = max((place for place, node in enumerate(tail) if kind(node) in DENSE), default=None)
     foldable = last is not None and not any(clips(graph, node) for node in tail[last:])
     if feature.flattened.cells == 1 or not foldable:
         for node in tail:
-            gradient = RULES[node.op_type](graph, node, gradient)
+            gradient = RULES[kind(node)](graph, node, gradient)
         return _summed(graph, feature, gradient)
     for node in tail[:last]:
-        gradient = RULES[node.op_type](graph, node, gradient)
+        gradient = RULES[kind(node)](graph, node, gradient)
     weights = graph.store(_summed_weights(graph, feature.flattened, tail[last:]))
     return Gradient(graph.add("MatMul", [gradient.tensor, weights]), feature.channels)
 
@@ -264,13 +261,14 @@ def _summed(graph: Graph, feature: Feature, gradient: Gradient) -> Gradient:
 
 def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) -> NDArray[np.float32]:
     """The first dense layer and the constants before it as one matrix [out, channels], summed over the map's cells."""
-    name, _, out_first = dense_weights(graph, nodes[0])
+    name, shape, out_first = dense_weights(graph, nodes[0])
     weights = graph.constant(name)
     assert weights is not None
+    weights = weights.reshape(shape[:2])  # a 1x1 convolution's kernel has four axes
     weights = weights.T if out_first else weights  # (cells·channels, out)
     gain = np.full(len(weights), attribute(nodes[0], "alpha", 1.0), np.float64)
     for node in nodes[1:]:
-        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if node.op_type in FACTORS else 1
+        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if kind(node) in FACTORS else 1
     cells, channels_last = flattened
     channels = len(weights) // cells
     summed = np.zeros((channels, weights.shape[1]))
@@ -307,8 +305,8 @@ def _close(graph: Graph, feature: Feature, count: int) -> ModelProto:
     kinds = {"tensor(float)": TensorProto.FLOAT, "tensor(int64)": TensorProto.INT64}
     model.graph.input.append(helper.make_tensor_value_info("target", TensorProto.INT64, ["N", "K"]))
     del model.graph.output[:]
-    for name, (kind, shape) in OUTPUTS.items():
+    for name, (type_, shape) in OUTPUTS.items():
         fixed = [sizes.get(size, size) for size in shape]
-        model.graph.output.append(helper.make_tensor_value_info(name, kinds[kind], fixed))
+        model.graph.output.append(helper.make_tensor_value_info(name, kinds[type_], fixed))
     model.ir_version = IR_VERSION
     return model

@@ -13,6 +13,8 @@ PREFIX = "whycam/"
 """What begins the name of every tensor and node added here, so that none collides with the network's own."""
 WEIGHTY = 1024
 """A stored tensor with more entries than this is weights: no shape, axis or bound that a shape could depend on."""
+DOMAINS = ("", "ai.onnx")
+"""Where names of operators are ONNX's own; elsewhere they may mean something else."""
 UNCHANGING = ("Cast", "DequantizeLinear", "Identity")
 """What may stand between stored weights and their use: they may be stored in half precision, or as 8-bit integers."""
 
@@ -50,20 +52,23 @@ class Graph:
         node = self.producer(tensor)
         if node is None:
             return None
-        if node.op_type == "Constant":
+        if kind(node) == "Constant":
             return _literal(node.attribute[0])
-        if node.op_type not in UNCHANGING or (value := self.constant(node.input[0])) is None:
+        if kind(node) not in UNCHANGING or (value := self.constant(node.input[0])) is None:
             return None
-        if node.op_type == "Cast":
+        if kind(node) == "Cast":
             return _cast(value, attribute(node, "to"))
-        return value if node.op_type == "Identity" else self._dequantized(node, value)
+        return value if kind(node) == "Identity" else self._dequantized(node, value)
 
     def fixed(self, tensor: str) -> bool:
-        """Whether a tensor has a value that no input changes; the cheap half of `constant`."""
+        """Whether `constant` finds a tensor's value; that is the cheap half of it.
+
+        All inputs count: integers that are stored may be read with a scale that depends on the picture.
+        """
         node = self.producer(tensor)
         if node is None:
             return tensor in self._initializers
-        return node.op_type == "Constant" or (node.op_type in UNCHANGING and self.fixed(node.input[0]))
+        return kind(node) == "Constant" or (kind(node) in UNCHANGING and not self.moving(node))
 
     def moving(self, node: NodeProto) -> list[str]:
         """A node's inputs that depend on the picture."""
@@ -114,12 +119,12 @@ class Graph:
         """Append a float32 scalar and return its name."""
         return self.store(np.array(value, np.float32))
 
-    def _dequantized(self, node: NodeProto, value: NDArray[Any]) -> NDArray[np.float32]:
+    def _dequantized(self, node: NodeProto, value: NDArray[Any]) -> NDArray[np.float32] | None:
         """(value − zero point) · scale, where scale and zero point are one, or one for each index of an axis."""
         scale = self.constant(node.input[1])
-        zero = self.constant(node.input[2]) if len(node.input) == 3 else np.zeros_like(scale, np.int32)
-        assert scale is not None
-        assert zero is not None
+        zero = self.constant(given) if (given := argument(node, 2)) else np.zeros_like(scale, np.int32)
+        if scale is None or zero is None:
+            return None
         if scale.size == 1:  # also as a vector, which no axis belongs to
             scale, zero = scale.reshape(()), zero.reshape(())
         else:
@@ -132,6 +137,16 @@ class Graph:
         self._count += 1
         name = f"{PREFIX}{what}_{self._count}"
         return self._name(what) if name in self._producers or name in self._initializers else name
+
+
+def kind(node: NodeProto) -> str:
+    """A node's operator, by a name that only ONNX's own operators share with ONNX's."""
+    return str(node.op_type if node.domain in DOMAINS else f"{node.domain}.{node.op_type}")
+
+
+def argument(node: NodeProto, place: int) -> str:
+    """The input at a place; empty where the node leaves it out, at the end or before others."""
+    return str(node.input[place]) if place < len(node.input) else ""
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:

@@ -15,31 +15,29 @@ same, so ties change nothing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
-from whycam.export.head.onnx_graph import Graph, attribute
-from whycam.export.head.quantization import MOVES, Clamp, clamp, rescaling
+from whycam.export.head.onnx_graph import Graph, argument, attribute, kind
+from whycam.export.head.quantization import MOVES, Clamp, clamp, quantizer, rescaling
 
-SAME = MOVES
-"""Operators that keep a vector's entries and their order."""
 DENSE = frozenset(("Conv", "Gemm", "MatMul"))
 SHIFT = frozenset(("Add", "Sub"))
 SCALE = frozenset(("BatchNormalization", "Div", "Mul"))
 GATE = frozenset(("Clip", "Relu"))
 QUANTIZATION = frozenset(("DequantizeLinear", "QuantizeLinear"))
-RULED = SAME | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
+FACTORS = SCALE | {"DequantizeLinear"}
+"""Operators that multiply a vector by `factors`."""
+RULED = MOVES | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
 """What may stand between the flattened feature map and the logits."""
 REDUCTIONS = ("ReduceMean", "ReduceMax")
 POOLINGS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", *REDUCTIONS)
 KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
 """Operators that keep a feature map's axes and their order."""
 ELEMENTWISE = KEEP_PLACE | SHIFT | SCALE | GATE | {"Concat", "Elu", "HardSwish", "LeakyRelu", "Sigmoid", "Sum", "Tanh"}
-DOMAINS = ("", "ai.onnx")
-"""Where these names are ONNX's own operators; elsewhere they may mean something else."""
 CHANNELS_FIRST = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "PRelu", *POOLINGS[:4]))
 """Operators whose channels are their second axis by definition."""
 
@@ -94,9 +92,9 @@ def find_ends(graph: Graph) -> Ends:
             raise ValueError(f"A classifier has one output, its scores; this model has {len(names)}: {names}.")
         output = graph.model.graph.output[0].name
     tensor = output
-    while (node := graph.producer(tensor)) is not None and node.op_type in SAME | QUANTIZATION:
+    while (node := graph.producer(tensor)) is not None and kind(node) in MOVES | QUANTIZATION:
         tensor = node.input[0]
-    softmax = node if node is not None and node.op_type == "Softmax" else None
+    softmax = node if node is not None and kind(node) == "Softmax" else None
     logits = softmax.input[0] if softmax else output
     shape = graph.shape(logits) or []
     sizes = [size for size in shape[1:] if size != 1]
@@ -125,9 +123,9 @@ def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
         node = graph.producer(tensor)
         if node is None:
             raise UnsupportedTail(None, "the walk met no feature map")
-        if node.op_type in POOLINGS:
+        if kind(node) in POOLINGS:
             break
-        if node.op_type not in RULED or node.domain not in DOMAINS:
+        if kind(node) not in RULED:
             raise UnsupportedTail(node, "there is no rule for this operator")
         width = _input_width(graph, node, width)
         tail.append(node)
@@ -139,7 +137,7 @@ def data_input(graph: Graph, node: NodeProto) -> str:
     """The one input of a tail's node that a gradient goes back to; raises `UnsupportedTail` where there are more."""
     # Further inputs of these are shapes, axes and rates. tf2onnx computes the shape from the batch's, by Shape, Gather,
     # Slice, Concat and Cast: it depends on the pictures' number, not on the pictures.
-    moving = [node.input[0]] if node.op_type in SAME else graph.moving(node)
+    moving = [node.input[0]] if kind(node) in MOVES else graph.moving(node)
     if len(moving) != 1:
         raise UnsupportedTail(node, f"{len(moving)} of its inputs depend on the picture, it should be one")
     return moving[0]
@@ -152,7 +150,7 @@ def dense_weights(graph: Graph, node: NodeProto) -> tuple[str, list[int], bool]:
     if not graph.fixed(name) or graph.fixed(node.input[0]) or shape is None:
         raise UnsupportedTail(node, "its second input should be constant weights, and only that")
     sizes = [size for size in shape if size is not None]
-    if node.op_type == "Conv":
+    if kind(node) == "Conv":
         plain = len(sizes) == 4 and sizes[2:] == [1, 1] and attribute(node, "group", 1) == 1
         if not plain or any(attribute(node, "pads", [0])) or attribute(node, "strides", [1, 1]) != [1, 1]:
             raise UnsupportedTail(node, "behind the feature map a convolution should be a plain 1x1 one")
@@ -164,55 +162,54 @@ def dense_weights(graph: Graph, node: NodeProto) -> tuple[str, list[int], bool]:
 
 def bounds(graph: Graph, node: NodeProto) -> Clamp:
     """What a Clip, Relu or QuantizeLinear limits its input to."""
-    if node.op_type == "QuantizeLinear":
+    if kind(node) == "QuantizeLinear":
         return clamp(graph, node)
-    if node.op_type == "Relu":
+    if kind(node) == "Relu":
         return Clamp(np.zeros(1, np.float32), None)
-    low, high = (graph.constant(name) if name else None for name in (*node.input[1:], "", "")[:2])
+    low, high = (graph.constant(name) if (name := argument(node, place)) else None for place in (1, 2))
     return Clamp(low, high)
 
 
 def clips(graph: Graph, node: NodeProto) -> bool:
     """Whether a node stops the gradient of some entries, depending on the picture."""
-    return node.op_type in GATE | {"QuantizeLinear"} and bounds(graph, node).clips
+    return kind(node) in GATE | {"QuantizeLinear"} and bounds(graph, node).clips
 
 
 def factors(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
     """What a node multiplies its vector by: one number, or one for each entry."""
-    if node.op_type == "DequantizeLinear":
+    if kind(node) == "DequantizeLinear":
         found = rescaling(graph, node)
         assert found is not None
         return found
-    if node.op_type == "BatchNormalization":
+    if kind(node) == "BatchNormalization":
         scale, _, _, variance = (graph.constant(name) for name in node.input[1:5])
         assert scale is not None
         assert variance is not None
         return np.asarray(scale / np.sqrt(variance + attribute(node, "epsilon", 1e-5)), np.float32)
     value = next(value for name in node.input if (value := graph.constant(name)) is not None)
     value = value.reshape(-1)
-    return np.asarray(1 / value if node.op_type == "Div" else value, np.float32)
+    return np.asarray(1 / value if kind(node) == "Div" else value, np.float32)
 
 
 def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
     """How many entries a picture's input of a tail node has, where its output has `width`; checks the node."""
-    kind = node.op_type
-    if kind in DENSE:
+    operator = kind(node)
+    _check_rows(graph, node, width)
+    if operator in DENSE:
         _, shape, out_first = dense_weights(graph, node)
         out, into = shape[:2] if out_first else shape[1::-1]
         if out != width:
             raise UnsupportedTail(node, f"it makes {out} numbers of which {width} are used")
         return into
-    if kind == "Transpose" and graph.shape(node.input[0]) is None:
-        raise UnsupportedTail(node, "the shape of what it moves is not known")
-    if kind in ("BatchNormalization", "Dropout") and _trains(graph, node):
+    if operator in ("BatchNormalization", "Dropout") and _trains(graph, node):
         raise UnsupportedTail(node, "it is set to training; export the network for inference")
-    constants = node.input[1:] if kind in GATE | QUANTIZATION | {"BatchNormalization"} else ()
+    constants = node.input[1:] if operator in GATE | QUANTIZATION | {"BatchNormalization"} else ()
     if not all(graph.fixed(name) for name in constants if name):
         raise UnsupportedTail(node, "all but its first input should be constants")
-    if kind in QUANTIZATION:
+    if operator in QUANTIZATION:
         _check_quantization(graph, node, width)
-    if kind in SHIFT | SCALE:
-        if kind == "Div" and data_input(graph, node) != node.input[0]:
+    if operator in SHIFT | SCALE:
+        if operator == "Div" and data_input(graph, node) != node.input[0]:
             raise UnsupportedTail(node, "it divides by what depends on the picture")
         for name in node.input:
             value = graph.constant(name) if graph.fixed(name) else None
@@ -221,20 +218,52 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
     return width
 
 
+def _check_rows(graph: Graph, node: NodeProto, width: int) -> None:
+    """What a tail node makes is one row a picture: gates and constants belong to the entries of a row."""
+    shape = graph.shape(node.output[0])
+    if kind(node) == "Transpose":
+        inputs = graph.shape(node.input[0])
+        if inputs is None:
+            raise UnsupportedTail(node, "the shape of what it moves is not known")
+        order = list(attribute(node, "perm", range(len(inputs))[::-1]))
+        if order[:1] != [0]:
+            raise UnsupportedTail(node, f"it moves the axes {order}, the pictures' axis among them")
+    if shape is not None and (shape[:1] != [None] or int(np.prod([size or 0 for size in shape[1:]])) not in (0, width)):
+        raise UnsupportedTail(node, f"it makes {shape}, it should make {width} numbers for each picture")
+
+
 def _check_quantization(graph: Graph, node: NodeProto, width: int) -> None:
+    scale = _checked_scale(graph, node, width)
+    if scale.size > 1 and (shape := graph.shape(node.input[0])) is not None:
+        axis = attribute(node, "axis", 1)
+        if shape[axis] != scale.size:
+            raise UnsupportedTail(node, f"its {scale.size} scales belong to the axis {axis} of {shape}")
+    if kind(node) != "DequantizeLinear":
+        return
+    maker = quantizer(graph, node)
+    if maker is None:
+        source = graph.producer(node.input[0])
+        raise UnsupportedTail(
+            node, f"its integers come from {source.op_type if source else 'an input'}, not from a QuantizeLinear"
+        )
+    _checked_scale(graph, maker, width)
+    if rescaling(graph, node) is None:
+        raise UnsupportedTail(node, "its scales belong to other entries than those of the QuantizeLinear before it")
+
+
+def _checked_scale(graph: Graph, node: NodeProto, width: int) -> NDArray[Any]:
     scale = graph.constant(node.input[1])
     if scale is None or scale.size not in (1, width):
         raise UnsupportedTail(node, f"it has {0 if scale is None else scale.size} scales for {width} numbers")
-    if node.op_type == "DequantizeLinear" and rescaling(graph, node) is None:
-        maker = graph.producer(node.input[0])
-        source = maker.op_type if maker else "an input"
-        raise UnsupportedTail(node, f"its integers come from {source}, not from a QuantizeLinear")
+    if not np.all((scale > 0) & np.isfinite(scale)):
+        raise UnsupportedTail(node, "a scale should be a positive number")
+    return scale
 
 
 def _trains(graph: Graph, node: NodeProto) -> bool:
-    if node.op_type == "BatchNormalization":
+    if kind(node) == "BatchNormalization":
         return bool(attribute(node, "training_mode", 0))
-    given = node.input[2] if len(node.input) == 3 else ""
+    given = argument(node, 2)
     return given != "" and (not graph.fixed(given) or bool(np.any(graph.constant(given))))
 
 
@@ -253,9 +282,9 @@ def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
     source = path[-1].input[0] if path else tensor
     end = path[-1] if path else graph.producer(tensor)
     maker = graph.producer(source)
-    if maker is not None and maker.op_type == "QuantizeLinear":
+    if maker is not None and kind(maker) == "QuantizeLinear":
         raise UnsupportedTail(maker, "the map behind it consists of integers")
-    if maker is not None and maker.op_type == "Pad":
+    if maker is not None and kind(maker) == "Pad":
         raise UnsupportedTail(maker, "the heatmap would cover its padding as well as the picture")
     first = _channel_axis(graph, path, source)
     shape = graph.shape(source) or []
@@ -265,9 +294,9 @@ def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
     channels = sizes.pop(first - 1)
     place = first
     for node in reversed(path):
-        if node.op_type == "Transpose":
+        if kind(node) == "Transpose":
             place = _order(node).index(place)
-        elif node.op_type in POOLINGS and place != _pooled_axis(graph, node):
+        elif kind(node) in POOLINGS and place != _pooled_axis(graph, node):
             raise UnsupportedTail(node, "it pools over channels")
     flat = graph.shape(tensor) or []
     if _is_map(graph, tensor) and place not in (1, len(flat) - 1):
@@ -286,23 +315,25 @@ def _path(graph: Graph, tensor: str) -> list[NodeProto]:
     """
     path: list[NodeProto] = []
     kept = 0
-    while (node := graph.producer(tensor)) is not None and node.domain in DOMAINS:
-        if node.op_type in POOLINGS:
+    while (node := graph.producer(tensor)) is not None:
+        if kind(node) in POOLINGS:
             _pooled_axis(graph, node)
-        elif node.op_type not in KEEP_PLACE | {"Transpose"} or not _keeps_values(graph, node):
+        elif kind(node) not in KEEP_PLACE | {"Transpose"} or not _keeps_values(graph, node):
             break
         path.append(node)
         tensor = node.input[0]
-        if node.op_type in POOLINGS or (node.op_type in ("Identity", "Transpose") and kept == len(path) - 1):
+        if kind(node) in POOLINGS or (kind(node) in ("Identity", "Transpose") and kept == len(path) - 1):
             kept = len(path)
     return path[:kept]
 
 
 def _keeps_values(graph: Graph, node: NodeProto) -> bool:
     """Whether the gradient by every cell of a map passes a node that keeps its place, unchanged."""
-    if node.op_type == "Dropout" and _trains(graph, node):
+    if kind(node) in QUANTIZATION and not all(graph.fixed(name) for name in node.input[1:] if name):
+        return False
+    if kind(node) == "Dropout" and _trains(graph, node):
         raise UnsupportedTail(node, "it is set to training; export the network for inference")
-    if node.op_type == "DequantizeLinear":
+    if kind(node) == "DequantizeLinear":
         factor = rescaling(graph, node)
         return factor is not None and bool(np.all(factor == 1))
     return not clips(graph, node)
@@ -313,13 +344,13 @@ def _pooled_axis(graph: Graph, node: NodeProto) -> int:
     shape = graph.shape(node.input[0])
     if shape is None or len(shape) != 4:
         raise UnsupportedTail(node, f"it should pool a feature map with four axes, this one is {shape}")
-    if node.op_type in REDUCTIONS:
+    if kind(node) in REDUCTIONS:
         spatial = sorted(axis % 4 for axis in attribute(node, "axes", range(4)))
         if spatial not in ([2, 3], [1, 2]):
             raise UnsupportedTail(node, f"it should pool over height and width, it does over axes {spatial}")
         return 1 if spatial == [2, 3] else 3
     padded = any(attribute(node, "pads", [0])) or attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
-    counted = node.op_type == "AveragePool" and attribute(node, "count_include_pad", 0)
+    counted = kind(node) == "AveragePool" and attribute(node, "count_include_pad", 0)
     if counted and (padded or attribute(node, "ceil_mode", 0)):
         raise UnsupportedTail(node, "it counts padding, so cells at the border weigh less")
     return 1
@@ -329,17 +360,17 @@ def _channel_axis(graph: Graph, path: list[NodeProto], source: str) -> int | Non
     """The axis of the feature map's channels: as its pooling has them, or else as the operator that made it."""
     axis = None
     for node in path:
-        if node.op_type in POOLINGS:
+        if kind(node) in POOLINGS:
             axis = _pooled_axis(graph, node)
-        elif node.op_type == "Transpose" and axis is not None:
+        elif kind(node) == "Transpose" and axis is not None:
             axis = _order(node)[axis]
     if axis is not None:
         return axis
     moves = []
-    while (node := graph.producer(source)) is not None and node.op_type not in CHANNELS_FIRST:
-        if node.op_type == "Transpose":
+    while (node := graph.producer(source)) is not None and kind(node) not in CHANNELS_FIRST:
+        if kind(node) == "Transpose":
             moves.append(_order(node))
-        elif node.op_type not in ELEMENTWISE:
+        elif kind(node) not in ELEMENTWISE:
             return None
         source = next((name for name in graph.moving(node) if len(graph.shape(name) or []) == 4), "")
     if node is None:

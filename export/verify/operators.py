@@ -26,6 +26,8 @@ Inputs = Sequence[Array | None]
 Back = Callable[[Floats, Floats], Floats]
 """From the gradient by a node's output, and that output, to the gradient by one of its inputs."""
 
+SLACK = 2.0**-16
+"""How far beyond an integer's smallest or largest value x still counts as that, relative to it (see docs/model.md)."""
 BLOCK = 4096  # rows of a weight matrix that are turned into float64 at a time
 
 
@@ -46,10 +48,15 @@ class UnknownOperator(ValueError):
 
 def apply(node: NodeProto, inputs: Inputs) -> Step:
     """Evaluate a node; raises `UnknownOperator`."""
-    operator = OPERATORS.get(node.op_type) if node.domain in DOMAINS else None
+    operator = OPERATORS.get(kind(node))
     if operator is None:
         raise UnknownOperator(node, "there is no float64 form of it")
     return operator(node, inputs)
+
+
+def kind(node: NodeProto) -> str:
+    """A node's operator; one that is not ONNX's own bears its domain's name, too."""
+    return str(node.op_type if node.domain in DOMAINS else f"{node.domain}:{node.op_type}")
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:
@@ -105,12 +112,14 @@ def _quantize(node: NodeProto, inputs: Inputs) -> Step:
 
     Rounded it has no derivative. It counts as the clamp that it is without rounding: 1 / scale where x lies between
     the smallest and the largest value that an integer stands for, 0 beyond them. Bounds are computed in float32, as x
-    is, so that a value which was an integer's before is not outside by a rounding.
+    is, and reach `SLACK` farther, so that a value which was an integer's before, or a mean of such, is not outside by a
+    rounding.
     """
     x = _given(inputs, 0)
     scale, zero, kind = _scale_and_zero(node, inputs, x.ndim)
     least, most = np.iinfo(kind).min, np.iinfo(kind).max
     low, high = ((np.float32(bound) - zero.astype(np.float32)) * scale for bound in (least, most))
+    low, high = low - np.float32(SLACK) * np.abs(low), high + np.float32(SLACK) * np.abs(high)
     rounded = np.clip(np.rint(x.astype(np.float32) / scale).astype(np.float64) + zero, least, most)
     if x.dtype != np.float64:
         return Step(rounded.astype(kind))
@@ -338,7 +347,7 @@ def _average_pool(node: NodeProto, inputs: Inputs) -> Step:
 def _windows(node: NodeProto, size: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
     """For each pooled cell the numbers of its window's cells, −1 for padding; and the pooled height and width."""
     given = attributes(node)
-    everything = node.op_type.startswith("Global")
+    everything = kind(node).startswith("Global")
     kernel = list(size) if everything else list(given["kernel_shape"])
     strides = [1, 1] if everything else list(given.get("strides", [1, 1]))
     spacing = [1, 1] if everything else list(given.get("dilations", [1, 1]))

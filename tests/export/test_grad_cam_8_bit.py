@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper
@@ -75,7 +76,7 @@ class EightBit:
         return found
 
     def inside(self, layer: Any, values: NDArray[np.float32]) -> NDArray[np.bool_]:
-        rounding = next(node for node in self._makers.values() if node.input[:1] == [layer.output[0]])
+        rounding = self._rounding(layer)
         assert rounding.op_type == "QuantizeLinear", "or the quantizer left the ReLU, and the test shows nothing"
         _, scale, zero = (self._stored.get(name) for name in rounding.input)
         assert scale is not None
@@ -83,6 +84,14 @@ class EightBit:
         smallest, largest = ((end - zero.astype(np.int64)) * scale for end in (-128, 127))
         found: NDArray[np.bool_] = (values >= smallest) & (values <= largest)
         return found
+
+    def largest(self, layer: Any) -> float:
+        """What the largest integer of a layer's output stands for."""
+        scale, zero = (self._stored[name] for name in self._rounding(layer).input[1:])
+        return float((127 - int(zero)) * scale)
+
+    def _rounding(self, layer: Any) -> Any:
+        return next(node for node in self._makers.values() if node.input[:1] == [layer.output[0]])
 
     def heatmaps(self, seen: Mapping[str, Any], feature: str, classes: NDArray[np.int64]) -> Floats:
         first, second, last = self.layers
@@ -120,15 +129,8 @@ def test_a_dense_layer_without_its_relu_is_explained_by_the_rounding_that_took_i
     assert all(0.2 < share < 0.8 for share in shown), "many gates are closed, or the test shows nothing"
     np.testing.assert_allclose(found["heatmaps"], by_hand.heatmaps(seen, feature, classes), atol=1e-5)
     if contrast < 1:
-        saturated = seen[by_hand.layers[0].name].max() > by_hand_largest(plain, by_hand.layers[0])
+        saturated = seen[by_hand.layers[0].name].max() > by_hand.largest(by_hand.layers[0])
         assert saturated, "more contrast than it was calibrated for passes the upper end, too"
-
-
-def by_hand_largest(plain: ModelProto, layer: Any) -> float:
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.graph.initializer}
-    rounding = next(node for node in plain.graph.node if node.input[:1] == [layer.output[0]])
-    scale, zero = (stored[name] for name in rounding.input[1:])
-    return float((127 - int(zero)) * scale)
 
 
 OPTIONS: Mapping[str, dict[str, Any]] = {
@@ -206,6 +208,21 @@ def test_a_pooled_map_that_is_rounded_to_less_is_the_map_of_the_network(tmp_path
     model = append_cam(plain)
     assert find_feature(model).height == 4
     compare(explainable(plain, tmp_path / "pooled.onnx"), tiny_models.pictures(6, seed=5)).check()
+
+
+def test_a_gate_leaves_the_dense_layers_in_8_bits(tmp_path: Path) -> None:
+    plain = quantized(TAIL.model(), tmp_path)
+    explainable(plain, tmp_path / "explainable.onnx")
+    onnx.save(plain, tmp_path / "plain.onnx")
+    dense = []
+    for name in ("plain", "explainable"):
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / f"{name} optimized.onnx")
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        onnxruntime.InferenceSession(tmp_path / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
+        nodes = onnx.load(tmp_path / f"{name} optimized.onnx").graph.node
+        dense.append(sum(node.op_type == "QGemm" for node in nodes))
+    assert dense == [3, 3]
 
 
 def test_integers_that_no_rounding_made_are_refused_in_words(tmp_path: Path) -> None:

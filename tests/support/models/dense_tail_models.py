@@ -130,7 +130,7 @@ class DenseTail:
 
     def network(self) -> ModelProto:
         """The plain classifier, which takes prepared pictures [N, 3, 32, 32]."""
-        build = _Builder(self.constants())
+        build = Builder(self.constants())
         x = build("Relu", build("Conv", "input", "kernel", strides=[4, 4]), out="feature")
         for kind, options in POOLS[self.pooling]:
             x = build(kind, x, **options)
@@ -150,7 +150,7 @@ class DenseTail:
         x = build("Softmax", x, axis=-1) if self.softmax else x
         return build.model(x, self.classes)
 
-    def _flat(self, build: _Builder, x: str) -> str:
+    def _flat(self, build: Builder, x: str) -> str:
         if self.flattening == "NCHW":
             return build("Flatten", x, axis=1)
         moved = build("Transpose", x, perm=[0, 2, 3, 1])
@@ -165,7 +165,7 @@ class DenseTail:
         joined = build("Concat", batch, build.store("length", np.array([length], np.int32)), axis=0)
         return build("Reshape", moved, build("Cast", joined, to=TensorProto.INT64))
 
-    def _dense(self, build: _Builder, x: str, number: int) -> str:
+    def _dense(self, build: Builder, x: str, number: int) -> str:
         weights, bias = f"w{number}", f"b{number}"
         if self.dense == "MatMul":
             return build("Add", build("MatMul", x, weights), bias)
@@ -173,13 +173,13 @@ class DenseTail:
             weights = build.store(f"{weights}t", np.ascontiguousarray(build.constants[weights].T))
         return build("Gemm", x, weights, bias, transB=int(self.dense == "GemmT"))
 
-    def _gate(self, build: _Builder, x: str) -> str:
+    def _gate(self, build: Builder, x: str) -> str:
         if self.gate != "Clip":
             return build("Relu", x)
         low, high = (build.store(f"at {at}", np.array(at, np.float32)) for at in (0, 0.8))
         return build("Clip", x, low, high)
 
-    def _norm(self, build: _Builder, x: str) -> str:
+    def _norm(self, build: Builder, x: str) -> str:
         c = build.constants
         if self.norm == "BatchNormalization":
             return build("BatchNormalization", x, "gamma", "beta", "mean", "variance", epsilon=1e-5)
@@ -190,7 +190,7 @@ class DenseTail:
         return x
 
 
-class _Builder:
+class Builder:
     """Collects nodes; calling it adds one and returns its output's name."""
 
     def __init__(self, constants: dict[str, NDArray[np.float32]]) -> None:
