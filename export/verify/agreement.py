@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto
+from onnx import ModelProto, ValueInfoProto, external_data_helper
 
 from whycam.export.verify.reference import Reference
 from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
@@ -107,6 +107,8 @@ def compare(
     explainer = Explainer(path)
     score, feature = explainer.contract.score, explainer.contract.feature
     target = checked_targets(explainer.contract, targets, len(pictures))
+    if not target.size:
+        raise ValueError("There is nothing to compare: give one picture or more, and one target or more for each.")
     few = slice(0, BATCH)
     drawn = explainer.explain(pictures[few], target[few]).heatmaps
     del explainer  # a session of VGG16 takes 1 GB, and the next one comes
@@ -119,7 +121,7 @@ def compare(
     reference = Reference(onnx.load(path), feature)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
     # Two runs of one graph, with and without further outputs; in a rare picture another summation flips a gate.
-    if not np.median(np.abs(drawn - maps[few])) <= TOLERANCE:
+    if not _median_difference(drawn, maps[few]) <= TOLERANCE:
         raise Disagreement(f"{path.name} does not draw the same heatmaps when its activations are read.")
     exact = reference.heatmaps(seen, classes, score)
     empty = (maps == 0).all((2, 3))  # (N, K)
@@ -137,6 +139,12 @@ def compare(
     return _with_autodiff(agreement, autodiff(classes), maps, scores, gates)
 
 
+def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) -> float:
+    """The median of each map's largest difference, over the maps that are not empty in both."""
+    shown = ((drawn != 0) | (maps != 0)).any((2, 3))  # (N, K)
+    return float(np.median(np.abs(drawn - maps).max((2, 3))[shown])) if shown.any() else 0.0
+
+
 def observe(
     model: ModelProto, tensors: Sequence[str], pictures: NDArray[np.uint8], targets: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
@@ -146,6 +154,8 @@ def observe(
 
 def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
     outputs = {output.name for output in model.graph.output}
+    if any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer):
+        raise ValueError("The model's weights lie in a file beside it and are not read. Open it with onnx.load(path).")
     added = [name for name in dict.fromkeys(tensors) if name not in outputs]
     model.graph.output.extend(ValueInfoProto(name=name) for name in added)  # onnxruntime knows their types
     opened: bytes = model.SerializeToString()

@@ -11,14 +11,14 @@ side in another calculation, and then every map moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from whycam.export.verify.operators import Array, Floats, Step, apply, attributes
+from whycam.export.verify.operators import Array, Floats, Step, apply, attributes, kind
 from whycam.models.contract import Score
 
 Activations = Mapping[str, Array]
@@ -69,20 +69,20 @@ class Reference:
         names = [self.feature, self.logits]
         for node in self._nodes:
             names += [name for name in _carriers(node) if name in self._changing - self._moving]
-            names += node.output[:1] if node.op_type in CLIPPING or self._shaped_by_batch(node) else ()
-            names += node.input[:1] if node.op_type in CHOOSING else ()
+            names += node.output[:1] if kind(node) in CLIPPING or self._shaped_by_batch(node) else ()
+            names += node.input[:1] if kind(node) in CHOOSING else ()
         return list(dict.fromkeys(names))
 
     @property
     def rounds(self) -> bool:
         """Whether values are rounded to integers on the way, as in an 8-bit network."""
-        return any(node.op_type == "QuantizeLinear" for node in self._nodes)
+        return any(kind(node) == "QuantizeLinear" for node in self._nodes)
 
     def gates(self, seen: Activations) -> list[NDArray[np.bool_]]:
         """Which entries pass each ReLU and Clip on the way, (N, width), the first layer's first."""
         gates = []
         for node, step, output in self._evaluate(seen):
-            if node.op_type in CLIPPING:
+            if kind(node) in CLIPPING:
                 passed = step.back[0](np.ones((1, *output.shape)), output)
                 gates.append(passed.reshape(len(output), -1) > 0)
         return gates
@@ -144,22 +144,22 @@ class Reference:
 
     def _shaped_by_batch(self, node: NodeProto) -> bool:
         """Whether a node's shape is computed from the number of pictures, as tf2onnx writes it."""
-        return node.op_type in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
+        return kind(node) in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
 
     # What is found in the graph.
 
     def _find_logits(self) -> str:
         node = self._producers.get("scores")
-        while node is not None and node.op_type in BEHIND_SOFTMAX:
+        while node is not None and kind(node) in BEHIND_SOFTMAX:
             node = self._producers.get(node.input[0])
-        if node is None or node.op_type != "Softmax":
+        if node is None or kind(node) != "Softmax":
             found = f"{node.op_type} '{node.name}'" if node else "nothing"
             raise ValueError(f"A model's scores should come from a Softmax, these come from {found}.")
         return str(node.input[0])
 
     def _between(self, model: ModelProto) -> list[NodeProto]:
         """The nodes on any way from the feature map to the logits, in the order of their evaluation."""
-        behind = _followers(model, {self.feature}) - {self.feature}
+        behind = _followers(model, {self.feature}, _carriers) - {self.feature}
         wanted, nodes = {self.logits}, []
         for node in reversed(model.graph.node):
             if not wanted.isdisjoint(node.output) and not behind.isdisjoint(node.output):
@@ -179,8 +179,8 @@ class Reference:
         if maps.shape[1:3] != maps.shape[2:]:
             return self._grid == maps.shape[1:3]
         place, tensor = [0, 1, 2, 3], self.feature
-        while (node := self._producers.get(tensor)) is not None and node.op_type not in CHANNELS_SECOND:
-            if node.op_type == "Transpose":
+        while (node := self._producers.get(tensor)) is not None and kind(node) not in CHANNELS_SECOND:
+            if kind(node) == "Transpose":
                 place = [list(attributes(node)["perm"])[axis] for axis in place]
             tensor = next((name for name in node.input if name in self._changing), "")
         if node is None:
@@ -196,18 +196,23 @@ def normalised(heat: NDArray[Any]) -> Floats:
     return shown
 
 
-def _followers(model: ModelProto, tensors: set[str]) -> set[str]:
-    """These tensors and all that are computed from one of them; nodes stand in the order of their evaluation."""
+def _followers(
+    model: ModelProto, tensors: set[str], read: Callable[[NodeProto], Sequence[str]] = lambda node: node.input
+) -> set[str]:
+    """These tensors and all that are computed from one of them; nodes stand in the order of their evaluation.
+
+    `read` says which of a node's inputs count.
+    """
     found = set(tensors)
     for node in model.graph.node:
-        if not found.isdisjoint(node.input):
+        if not found.isdisjoint(read(node)):
             found.update(node.output)
     return found
 
 
 def _carriers(node: NodeProto) -> list[str]:
     """A node's inputs that a gradient may go to."""
-    return list(node.input[:1] if node.op_type in SHAPING else node.input)
+    return list(node.input[:1] if kind(node) in SHAPING else node.input)
 
 
 def _logit(logits: Floats, classes: NDArray[np.int64]) -> Floats:

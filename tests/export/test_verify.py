@@ -11,10 +11,11 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from tests.support.models import tiny_models
-from tests.support.models.dense_tail_models import DenseTail
+from tests.support.models.dense_tail_models import DenseTail, Floats
+from tests.support.models.dense_tail_models import grad_cam as central_differences
 from whycam.export.head import grad_cam
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.onnx_graph import Graph
@@ -26,7 +27,7 @@ from whycam.export.verify.agreement import Agreement, Autodiff, Disagreement, co
 from whycam.export.verify.reference import Reference
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.contract import Score
-from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.explainer import BEST, Explainer, Explanation, evaluate
 
 LABELS = [f"class {number}" for number in range(10)]
 
@@ -57,6 +58,55 @@ def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:
     onnx.save(model, path)
     with pytest.raises(Disagreement, match="float64"):
         compare(path, tiny_models.pictures(2)).check()
+
+
+class Otherwise(Explainer):
+    """Draws the cells of a map the other way round, and leaves those of 0, most of them, as they are."""
+
+    def explain(self, *given: Any) -> Explanation:
+        found = super().explain(*given)
+        return replace(found, heatmaps=np.where(found.heatmaps > 0, 1 - found.heatmaps, 0))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_drawn_is_what_is_checked(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    compare(path, tiny_models.pictures(4, seed=seed)).check()
+    monkeypatch.setattr(verify, "Explainer", Otherwise)
+    with pytest.raises(Disagreement, match="does not draw the same heatmaps"):
+        compare(path, tiny_models.pictures(4, seed=seed))
+
+
+def test_maps_that_are_empty_in_both_are_nothing_to_compare() -> None:
+    drawn = np.zeros((2, 4, 3, 3), np.float32)
+    drawn[0, 0] = drawn[0, 1] = drawn[1, 2] = 1
+    seen = drawn.copy()
+    seen[0, 0, 1, 1] = seen[1, 2, 0, 0] = 0
+    assert verify._median_difference(drawn, drawn) == 0
+    assert verify._median_difference(drawn * 0, drawn * 0) == 0
+    assert verify._median_difference(drawn, seen) == 1, "in two of the three maps that show anything"
+
+
+def test_nothing_to_compare_is_said_so(tmp_path: Path) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    for pictures, targets in ((2, []), (0, [0])):
+        with pytest.raises(ValueError, match="one picture or more, and one target or more"):
+            compare(path, tiny_models.pictures(2)[:pictures], targets)
+
+
+def test_weights_beside_the_file_are_read_or_asked_for(tmp_path: Path) -> None:
+    path = beside(tiny_models.model(tmp_path / "tiny.onnx"))
+    compare(path, tiny_models.pictures(2)).check()
+    model = onnx.load(path, load_external_data=False)
+    with pytest.raises(ValueError, match=r"weights lie in a file beside it.*onnx\.load\(path\)"):
+        observe(model, ["scores"], tiny_models.pictures(1), np.array([[0]]))
+
+
+def beside(path: Path) -> Path:
+    """The same model, its larger weights in a file of their own."""
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=600)
+    assert path.with_name("weights.bin").stat().st_size > 600
+    return path
 
 
 def test_a_head_of_the_other_score_does_not_pass(tmp_path: Path) -> None:
@@ -183,12 +233,54 @@ def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_pa
         compare(path, tiny_models.pictures(3)).check()
 
 
+def test_the_gradients_of_two_branches_are_summed() -> None:
+    """A dense layer with a way round it, which the head refuses and the reference goes through."""
+    tail = DenseTail()
+    model = tail.network()
+    second = next(node for node in model.graph.node if node.input[1:2] == ["w2"])
+    w = np.random.default_rng(1).normal(0, 0.4, (12, 12)).astype(np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(w, "branch"))
+    place = list(model.graph.node).index(second)
+    model.graph.node.insert(place, helper.make_node("Add", [second.input[0], "aside"], ["joined"]))
+    model.graph.node.insert(place, helper.make_node("MatMul", [second.input[0], "branch"], ["aside"]))
+    second = next(node for node in model.graph.node if node.input[1:2] == ["w2"])
+    second.input[0] = "joined"
+    model.graph.node[-1].output[0] = model.graph.output[0].name = "scores"
+    heatmaps = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["N", "K", 8, 8])
+
+    c = {name: value.astype(np.float64) for name, value in tail.constants().items()}
+
+    def logits(feature: Floats) -> Floats:
+        x = np.maximum(tail.pooled(feature).reshape(len(feature), -1) @ c["w1"] + c["b1"], 0)
+        x = np.maximum((x + x @ w.astype(np.float64)) @ c["w2"] + c["b2"], 0)
+        return np.asarray(x @ c["w3"] + c["b3"])
+
+    declared = ModelProto()
+    declared.CopyFrom(model)
+    declared.graph.output.append(heatmaps)
+    exact = Reference(declared, "feature")
+    model.graph.output.extend(ValueInfoProto(name=name) for name in exact.needed)
+    feeds = {"input": np.random.default_rng(2).normal(0, 1, (3, 3, 32, 32)).astype(np.float32)}
+    seen = dict(zip(exact.needed, evaluate(model.SerializeToString(), feeds, exact.needed), strict=True))
+    assert exact.deviation(seen) < 1e-5
+    classes = np.array([[0, 4], [2, 9], [1, 1]])
+    _, expected = central_differences(logits, seen["feature"], classes, "logit")
+    assert expected.any()
+    np.testing.assert_allclose(exact.heatmaps(seen, classes, "logit"), expected, atol=1e-5)
+
+
 def test_a_model_file_that_names_no_feature_map_of_its_own_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
     about = replace(tiny_models.contract(LABELS, "probability", "stretch", "tiny"), feature="elsewhere")
     save(append_cam(tiny_models.classifier()), about, path)
     with pytest.raises(ValueError, match="'elsewhere'; its graph has no such tensor"):
         compare(path, tiny_models.pictures(2))
+    model = append_cam(DenseTail(flattening="tf2onnx").model())
+    for node in model.graph.node:
+        if node.op_type in ("Shape", "Gather", "Slice"):  # the shape that a map is given follows from these
+            save(model, replace(about, feature=node.output[0]), path)
+            with pytest.raises(ValueError, match="do not follow from the feature map"):
+                compare(path, tiny_models.pictures(2))
     save(append_cam(tiny_models.classifier()), replace(about, feature="classes"), path)
     with pytest.raises(ValueError, match="do not follow from the feature map 'classes'"):
         compare(path, tiny_models.pictures(2))
