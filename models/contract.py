@@ -6,6 +6,7 @@ Pure Python: the functions are handed what onnxruntime or onnx read. `stream` re
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, cast, get_args
@@ -139,6 +140,9 @@ def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs
 
 def _read_maps(text: Mapping[str, str], outputs: Sequence[Tensor]) -> tuple[MapSpec, ...]:
     maps = tuple(_read_map(given, text, outputs) for given in _json(text, "maps", list))
+    named = [each.output for each in maps]
+    if len(set(named)) < len(maps):
+        raise ContractError(f"whycam.maps should list an output once, it lists {named}. Export the model again.")
     drawn = next((each for each in maps if each.output == HEATMAPS), None)
     if drawn is None:
         raise ContractError(f"whycam.maps should list '{HEATMAPS}', which is drawn. Export the model again.")
@@ -155,20 +159,31 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
         raise ContractError("An entry of whycam.maps should be an object with an 'output'. Export the model again.")
     output = given["output"]
     grid = _check_tensors("output", {output: OUTPUTS[HEATMAPS]}, outputs)
-    region = given.get("region", WHOLE)
-    try:
-        left, top, right, bottom = map(float, region)
-        named = tuple(map(int, given.get("grid", (grid["h"], grid["w"]))))
-    except (TypeError, ValueError) as error:
-        raise ContractError(f"'{output}' in whycam.maps: a grid is 2 numbers, a region 4. ({error})") from error
+    size = (grid["h"], grid["w"])
+    defaults = {"grid": list(size), "region": list(WHOLE), "layer": text.get("feature", ""), "method": METHOD}
+    listed = defaults | {key: value for key, value in given.items() if key in defaults and value is not None}
+    if not (_numbers(listed["grid"], 2, int) and _numbers(listed["region"], 4, int, float)):
+        raise ContractError(f"'{output}' in whycam.maps: a grid is 2 whole numbers, a region 4 numbers.")
+    if not (isinstance(listed["layer"], str) and isinstance(listed["method"], str)):
+        raise ContractError(f"'{output}' in whycam.maps: a layer and a method are names. Export the model again.")
+    left, top, right, bottom = listed["region"]  # compared as they are: an integer may be too long for a float
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ContractError(f"'{output}' in whycam.maps covers {region}: left, top, right and bottom lie in 0…1.")
-    if named != (grid["h"], grid["w"]):
-        raise ContractError(f"'{output}' in whycam.maps has the grid {named}, in the graph ({grid['h']}, {grid['w']}).")
-    layer, method = (
-        str(given.get(key, default)) for key, default in (("layer", text.get("feature", "")), ("method", METHOD))
+        raise ContractError(
+            f"'{output}' in whycam.maps covers {reprlib.repr(listed['region'])}: left, top, right and bottom "
+            "lie in 0…1."
+        )
+    if tuple(listed["grid"]) != size:
+        raise ContractError(
+            f"'{output}' in whycam.maps has the grid {reprlib.repr(tuple(listed['grid']))}, in the graph {size}."
+        )
+    return MapSpec(
+        output, listed["layer"], listed["method"], size, (float(left), float(top), float(right), float(bottom))
     )
-    return MapSpec(output, layer, method, (grid["h"], grid["w"]), (left, top, right, bottom))
+
+
+def _numbers(value: object, count: int, *kinds: type) -> bool:
+    """Whether a value of JSON is a list of that many numbers; true and false are none."""
+    return isinstance(value, list) and len(value) == count and all(type(each) in kinds for each in value)
 
 
 def _check_inputs(inputs: Sequence[Tensor]) -> dict[str, int]:
@@ -210,7 +225,7 @@ def _check_tensors(
 def _json(text: Mapping[str, str], name: str, type_: type) -> Any:
     try:
         value = json.loads(text[name])
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also for an integer too long, and for lists in lists in lists
         raise ContractError(f"whycam.{name} is not JSON ({error}). Export the model again.") from error
     if not isinstance(value, type_):
         raise ContractError(f"whycam.{name} should be a JSON {type_.__name__}. Export the model again.")

@@ -118,6 +118,11 @@ def test_a_file_may_list_more_maps_than_one() -> None:
     assert again == found
 
 
+def test_what_a_map_leaves_empty_has_its_default() -> None:
+    given = {"output": "heatmaps", "layer": None, "method": None, "grid": None, "region": None}
+    assert read_contract(listing(given), INPUTS, OUTPUTS).maps == CONTRACT.listed_maps()
+
+
 @pytest.mark.parametrize(
     ("maps", "complaint"),
     [
@@ -127,8 +132,22 @@ def test_a_file_may_list_more_maps_than_one() -> None:
         ([{"output": "heatmaps"}, {"output": "late"}], r"outputs should be \['late'\]"),
         ([{"output": "heatmaps"}, {"output": "scores"}], "'scores' should be .*'h', 'w'"),
         ([{"output": "heatmaps", "grid": [6, 4]}], r"has the grid \(6, 4\), in the graph \(4, 6\)"),
-        ([{"output": "heatmaps", "grid": 4}], "a grid is 2 numbers"),
+        ([{"output": "heatmaps", "grid": 4}], "a grid is 2 whole numbers"),
+        ([{"output": "heatmaps", "grid": [4.5, 6]}], "a grid is 2 whole numbers"),
+        ([{"output": "heatmaps", "grid": "46"}], "a grid is 2 whole numbers"),
+        ([{"output": "heatmaps", "grid": [True, 6]}], "a grid is 2 whole numbers"),
+        ([{"output": "heatmaps", "grid": [float("inf"), 6]}], "a grid is 2 whole numbers"),
+        ([{"output": "heatmaps", "grid": [10**400, 6]}], r"has the grid \(1000.*, in the graph \(4, 6\)"),
         ([{"output": "heatmaps", "region": [0, 0, 1]}], "a region 4"),
+        ([{"output": "heatmaps", "region": "0011"}], "a region 4"),
+        ([{"output": "heatmaps", "region": {"0": 0, "1": 0, "2": 1, "3": 1}}], "a region 4"),
+        ([{"output": "heatmaps", "region": [0, 0, 1, 10**400]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [float("nan"), 0, 1, 1]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [0, 0, 1, float("inf")]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [-0.1, 0, 1, 1]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "layer": 5}], "a layer and a method are names"),
+        ([{"output": "heatmaps", "method": ["cam"]}], "a layer and a method are names"),
+        ([{"output": "heatmaps"}, {"output": "heatmaps"}], r"list an output once.*\['heatmaps', 'heatmaps'\]"),
         ([{"output": "heatmaps", "region": [0.5, 0, 0.5, 1]}], "left, top, right and bottom lie in 0…1"),
         ([{"output": "heatmaps", "region": [0.1, 0.1, 0.9, 0.9]}], "would draw them shifted"),
     ],
@@ -142,6 +161,10 @@ def test_a_list_of_maps_that_makes_no_sense_is_refused(maps: list[object], compl
     ("key", "value", "complaint"),
     [
         ("labels", "cat, dog", "not JSON"),
+        ("labels", "[" * 100_000, "not JSON"),
+        ("labels", f"[1{'0' * 5000}]", "not JSON"),
+        ("parity", '{"a":' * 100_000, "not JSON"),
+        ("maps", '[{"output": "heatmaps", "grid": [1e999, 6]}]', "a grid is 2 whole numbers"),
         ("maps", "heatmaps", "not JSON"),
         ("maps", "{}", "JSON list"),
         ("labels", '{"cat": 0}', "JSON list"),
