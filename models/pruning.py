@@ -12,11 +12,14 @@ from typing import NamedTuple
 
 # Field numbers of onnx.proto3.
 GRAPH_OF_MODEL = 7
-NODE, INITIALIZER, OUTPUT = 1, 5, 12  # of a graph
+NODE, INITIALIZER, INPUT, OUTPUT = 1, 5, 11, 12  # of a graph
 NODE_INPUT, NODE_OUTPUT, NODE_ATTRIBUTE = 1, 2, 5
 ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS = 6, 11
-NAME_OF_OUTPUT = 1
+NAME_OF_VALUE = 1  # of an input or an output
 NAME_OF_INITIALIZER = 8
+
+DEEPEST = 100
+"""Graphs inside one another. Protobuf itself reads 100 messages inside one another, of which a graph takes three."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 
@@ -30,7 +33,10 @@ class Field(NamedTuple):
 
 
 def keep_outputs(model: bytes, outputs: Collection[str]) -> bytes:
-    """The model with these outputs, and the nodes and weights that they need; raises `ValueError` for other bytes."""
+    """The model with these outputs, and the nodes and weights that they need; raises `ValueError` for other bytes.
+
+    An input goes where it has a default and nothing that is left reads it; an input without one is asked for anyway.
+    """
     view = memoryview(model)
     return b"".join(
         _message(GRAPH_OF_MODEL, _pruned(field.content, outputs)) if field.number == GRAPH_OF_MODEL else field.whole
@@ -41,19 +47,24 @@ def keep_outputs(model: bytes, outputs: Collection[str]) -> bytes:
 def _pruned(graph: memoryview, outputs: Collection[str]) -> bytes:
     fields = list(_fields(graph))
     wanted, needed = set(outputs), set()
+    stored = {
+        name for field in fields if field.number == INITIALIZER for name in _texts(field.content, NAME_OF_INITIALIZER)
+    }
     # Nodes stand in the order of their evaluation: from the last to the first, each is known to be needed or not.
     for place, field in reversed(list(enumerate(fields))):
         if field.number == NODE and not wanted.isdisjoint(_texts(field.content, NODE_OUTPUT)):
             needed.add(place)
             wanted.update(_read_by(field.content))
-    names = {OUTPUT: (NAME_OF_OUTPUT, set(outputs)), INITIALIZER: (NAME_OF_INITIALIZER, wanted)}
     kept = []
     for place, field in enumerate(fields):
         if field.number == NODE:
             keep = place in needed
-        elif field.number in names:
-            name, used = names[field.number]
-            keep = not used.isdisjoint(_texts(field.content, name))
+        elif field.number == INITIALIZER:
+            keep = not wanted.isdisjoint(_texts(field.content, NAME_OF_INITIALIZER))
+        elif field.number == OUTPUT:
+            keep = not set(outputs).isdisjoint(_texts(field.content, NAME_OF_VALUE))
+        elif field.number == INPUT:
+            keep = not (stored - wanted).intersection(_texts(field.content, NAME_OF_VALUE))
         else:
             keep = True
         if keep:
@@ -61,8 +72,10 @@ def _pruned(graph: memoryview, outputs: Collection[str]) -> bytes:
     return b"".join(kept)
 
 
-def _read_by(node: memoryview) -> Iterator[str]:
+def _read_by(node: memoryview, depth: int = 0) -> Iterator[str]:
     """The tensors that a node reads, also inside its branches and bodies."""
+    if depth > DEEPEST:
+        raise ValueError(f"A protobuf message holds more than {DEEPEST} graphs inside one another.")
     yield from _texts(node, NODE_INPUT)
     for attribute in _fields(node):
         if attribute.number == NODE_ATTRIBUTE:
@@ -70,9 +83,9 @@ def _read_by(node: memoryview) -> Iterator[str]:
                 if graph.number in (ATTRIBUTE_GRAPH, ATTRIBUTE_GRAPHS):
                     for inner in _fields(graph.content):
                         if inner.number == NODE:
-                            yield from _read_by(inner.content)
+                            yield from _read_by(inner.content, depth + 1)
                         elif inner.number == OUTPUT:
-                            yield from _texts(inner.content, NAME_OF_OUTPUT)
+                            yield from _texts(inner.content, NAME_OF_VALUE)
 
 
 def _texts(message: memoryview, number: int) -> list[str]:

@@ -61,10 +61,12 @@ class Explainer:
 
     def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0) -> None:
         self.path = path
-        self._session = _open(path, path, device, threads)
-        self.contract = _read(path, self._session)
-        if {output.name for output in self._session.get_outputs()} != set(OUTPUTS):
-            self._session = _open(path, keep_outputs(path.read_bytes(), OUTPUTS), device, threads)
+        session = _open(path, path, device, threads)
+        self.contract = _read(path, session)
+        if {output.name for output in session.get_outputs()} != set(OUTPUTS):
+            del session  # so that one at a time holds the weights
+            session = _open(path, keep_outputs(path.read_bytes(), OUTPUTS), device, threads)
+        self._session = session
         self.device_problem = why_not(device, self.providers, available_providers())
         """One sentence where the model does not run on the device that was wanted."""
         on_gpu = self.providers[0] in (CUDA, TENSORRT)
@@ -220,6 +222,10 @@ def _open(path: Path, model: Path | bytes, device: Device, threads: int) -> onnx
     options.log_severity_level = 3  # errors; warnings about the graph are for its author, not for its user
     # Threads that spin between two frames would take the cores that decode and encode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Where weights that are stored beside the file are found, also when it is opened from bytes.
+    options.add_session_config_entry(
+        "session.model_external_initializers_file_folder_path", str(path.parent.absolute())
+    )
     wanted = providers(device, onnxruntime.get_available_providers())
     if any(name == TENSORRT for name, _ in wanted):
         prepare_tensorrt()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from tests.support.models import tiny_models
 from whycam.models.contract import ContractError
+from whycam.stream.inference import explainer as explainer_module
 from whycam.stream.inference.explainer import BEST, Explainer, RuntimeMissing
 
 
@@ -39,6 +43,57 @@ def test_a_class_by_number_and_by_rank_has_one_heatmap(explainer: Explainer) -> 
     by_rank = explainer.explain(pictures, [-1, -2])
     by_number = explainer.explain(pictures, by_rank.classes)
     np.testing.assert_array_equal(by_rank.heatmaps, by_number.heatmaps)
+
+
+def more(path: Path) -> Path:
+    """The same model with a further output, and its larger weights in a file beside it."""
+    model = onnx.load(path)
+    model.graph.node.append(helper.make_node("Identity", ["scores"], ["again"]))
+    model.graph.output.append(helper.make_tensor_value_info("again", TensorProto.FLOAT, ["N", 10]))
+    onnx.save(model, path, save_as_external_data=True, location="weights.bin", size_threshold=600)
+    return path
+
+
+def test_weights_beside_the_file_are_found_when_it_is_cut(
+    explainer: Explainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = more(tiny_models.model(tmp_path / "tiny.onnx"))
+    assert path.with_name("weights.bin").stat().st_size > 600
+    expected = explainer.explain(tiny_models.pictures(2), BEST).heatmaps
+    np.testing.assert_array_equal(Explainer(path).explain(tiny_models.pictures(2), BEST).heatmaps, expected)
+    monkeypatch.chdir(tmp_path)
+    np.testing.assert_array_equal(Explainer(Path(path.name)).explain(tiny_models.pictures(2), BEST).heatmaps, expected)
+
+
+def test_a_model_that_is_cut_is_open_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[weakref.ref[Any]] = []
+    alive: list[int] = []
+    real = explainer_module._open
+
+    def seen(*given: Any) -> Any:
+        alive.append(sum(each() is not None for each in opened))
+        session = real(*given)
+        opened.append(weakref.ref(session))
+        return session
+
+    monkeypatch.setattr(explainer_module, "_open", seen)
+    Explainer(more(tiny_models.model(tmp_path / "tiny.onnx")))
+    assert alive == [0, 0]
+
+
+def test_a_file_that_leaves_its_classes_open_is_held_to_its_labels(tmp_path: Path) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    model = onnx.load(path)
+    for node in model.graph.node:
+        node.output[:] = ["all scores" if name == "scores" else name for name in node.output]
+    chosen = np.arange(10) < 9  # how many classes a Compress leaves is not known before it runs
+    model.graph.initializer.append(numpy_helper.from_array(chosen, "chosen"))
+    model.graph.node.append(helper.make_node("Compress", ["all scores", "chosen"], ["scores"], axis=1))
+    next(each for each in model.graph.output if each.name == "scores").type.tensor_type.shape.dim[1].dim_param = "C"
+    onnx.save(model, path)
+    opened = Explainer(path)
+    with pytest.raises(ContractError, match=r"scores 9 classes and names 10\. Export it with its own labels"):
+        opened.explain(tiny_models.pictures(1), [0])
 
 
 def test_no_classes_asked_for_are_scores_alone(explainer: Explainer) -> None:

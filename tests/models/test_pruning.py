@@ -10,11 +10,20 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.support.models import tiny_models
+from whycam.models import pruning
 from whycam.models.contract import OUTPUTS
 from whycam.models.pruning import keep_outputs
 from whycam.stream.inference.explainer import BEST, Explainer, evaluate
 
-DAMAGED = [b"\x3a\x05a", b"\x3a", b"\xff" * 11, b"\x3b\x00", b"\x3d\x00\x00"]
+DAMAGED = [
+    b"\x3a\x05a",
+    b"\x3a",
+    b"\xff" * 11,
+    b"\x3b\x00",
+    b"\x3d\x00\x00",
+    b"\x39\x00\x00\x00\x00",
+    b"\x08" + b"\xff" * 10 + b"\x01",  # a number of 11 bytes
+]
 
 
 def with_more(model: ModelProto) -> ModelProto:
@@ -81,6 +90,68 @@ def test_what_a_branch_reads_is_kept(path: Path) -> None:
     feeds = {"image": tiny_models.pictures(1), "target": np.array([[-1]])}
     values = evaluate(cut.SerializeToString(), feeds, ["inside"])
     assert values[0].sum() == pytest.approx(1, abs=1e-5)
+
+
+def with_gain(model: ModelProto) -> ModelProto:
+    """The model with an input that has a default, which only a further output reads."""
+    model.graph.input.append(helper.make_tensor_value_info("gain", TensorProto.FLOAT, [1]))
+    model.graph.initializer.append(numpy_helper.from_array(np.ones(1, np.float32), "gain"))
+    model.graph.node.append(helper.make_node("Mul", ["scores", "gain"], ["more"]))
+    model.graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, ["N", 10]))
+    return model
+
+
+def test_an_input_that_only_a_further_output_reads_is_not_asked_for(tmp_path: Path) -> None:
+    path = tiny_models.model(tmp_path / "tiny.onnx")
+    expected = Explainer(path).explain(tiny_models.pictures(2), BEST)
+    onnx.save(with_gain(onnx.load(path)), path)
+    found = Explainer(path).explain(tiny_models.pictures(2), BEST)
+    np.testing.assert_array_equal(found.heatmaps, expected.heatmaps)
+    cut = onnx.load_model_from_string(keep_outputs(path.read_bytes(), ["more"]))
+    assert [each.name for each in cut.graph.input] == ["image", "target", "gain"]
+    assert "gain" in {each.name for each in cut.graph.initializer}
+
+
+def test_what_a_branch_hands_out_is_kept(tmp_path: Path) -> None:
+    model = onnx.load(tiny_models.model(tmp_path / "tiny.onnx"))
+    branch = helper.make_graph([], "branch", [], [helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)])
+    model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
+    model.graph.node.append(helper.make_node("If", ["yes"], ["inside"], then_branch=branch, else_branch=branch))
+    model.graph.output.append(helper.make_tensor_value_info("inside", TensorProto.FLOAT, ["N", 10]))
+    cut = onnx.load_model_from_string(keep_outputs(model.SerializeToString(), ["inside"]))
+    assert "scores" in {name for node in cut.graph.node for name in node.output}
+
+
+def test_what_one_of_many_graphs_reads_is_kept() -> None:
+    reads = [helper.make_graph([helper.make_node("Neg", [name], ["y"])], name, [], []) for name in ("first", "second")]
+    node = helper.make_node("Choose", [], ["out"], domain="com.example", graphs=reads)
+    makers = [helper.make_node("Neg", ["x"], [name]) for name in ("first", "second", "third")]
+    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, None)
+    whole = helper.make_model(helper.make_graph([*makers, node], "g", [], [out])).SerializeToString()
+    cut = onnx.load_model_from_string(keep_outputs(whole, ["out"]))
+    assert [node.output[0] for node in cut.graph.node] == ["first", "second", "out"]
+
+
+def test_graphs_inside_one_another_without_end_are_refused() -> None:
+    def message(number: int, content: bytes) -> bytes:
+        return pruning._message(number, content)
+
+    def nested(depth: int) -> bytes:
+        graph = b""
+        for _ in range(depth):
+            graph = message(1, message(5, message(6, graph)))  # a node's attribute that is a graph
+        return message(7, message(1, message(2, b"scores") + message(5, message(6, graph))))
+
+    assert keep_outputs(nested(30), OUTPUTS) == nested(30)
+    for depth in (200, 3000):
+        with pytest.raises(ValueError, match="100 graphs inside one another"):
+            keep_outputs(nested(depth), OUTPUTS)
+
+
+def test_fields_of_every_kind_are_stepped_over(tmp_path: Path) -> None:
+    whole = tiny_models.model(tmp_path / "tiny.onnx").read_bytes()
+    others = b"\x99\x06" + b"\xff" * 8 + b"\x9d\x06" + b"\xff" * 4 + b"\x98\x06" + b"\xff" * 9 + b"\x01"
+    assert keep_outputs(others + whole, OUTPUTS).startswith(others)
 
 
 def test_a_model_of_which_all_is_kept_stays_the_same(tmp_path: Path) -> None:
