@@ -430,7 +430,7 @@ def test_each_target_has_its_map_even_where_two_mean_the_same_class(tmp_path: Pa
         ({"opacity": 1.5}, "The opacity should be 0 to 1, it is 1.5."),
         ({"opacity": -0.1}, "The opacity should be 0 to 1"),
         ({"opacity": float("nan")}, "The opacity should be 0 to 1"),
-        ({"hold": tuple(range(MAX_PINNED + 1))}, "At most 5 classes can be held, these are 6."),
+        ({"pinned": tuple(range(MAX_PINNED + 1))}, "At most 5 classes can be held, these are 6."),
     ],
 )
 def test_a_view_that_cannot_be_drawn_is_refused_with_a_sentence(choice: dict[str, Any], sentence: str) -> None:

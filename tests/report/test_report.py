@@ -42,7 +42,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
 
 def sidecar(path: Path, best: Sequence[int | None], *, view: View | None = None, fit: str = "stretch") -> Path:
     """A frame for each class in `best`: it has 0.6, the next one 0.3; its heat is in the cell of its number."""
-    header = {"model": "tiny", "sha256": "ab", "fit": fit, "settings": (view or View()).settings(), "time_base": [1, 10]}
+    settings = (view or View()).settings()
+    header = {"model": "tiny", "sha256": "ab", "fit": fit, "settings": settings, "time_base": [1, 10]}
     with SidecarWriter(path, header) as writer:
         for number, first in enumerate(best):
             maps = () if first is None else tuple(drawn(c, s) for c, s in ((first, 0.6), ((first + 1) % 3, 0.3)))
