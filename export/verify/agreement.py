@@ -120,7 +120,8 @@ def compare(
     del opened
     reference = Reference(onnx.load(path), feature)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
-    # Two runs of one graph, with and without further outputs; in a rare picture another summation flips a gate.
+    # Two runs of one graph, with and without further outputs: kernels that were fused may come apart (in an 8-bit
+    # network, where a rounding may then fall otherwise), and in a rare picture another summation flips a gate.
     if not _median_difference(drawn, maps[few]) <= TOLERANCE:
         raise Disagreement(f"{path.name} does not draw the same heatmaps when its activations are read.")
     exact = reference.heatmaps(seen, classes, score)

@@ -233,6 +233,22 @@ def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_pa
         compare(path, tiny_models.pictures(3)).check()
 
 
+def test_what_was_chosen_is_read_from_the_network() -> None:
+    model = append_cam(DenseTail(pooling="overlapping").model())
+    node = next(node for node in model.graph.node if node.op_type == "Gemm")
+    for operator in ("QuantizeLinear", "DequantizeLinear"):
+        made = helper.make_node(operator, [node.input[0], "s", "z"], [operator])
+        model.graph.node.insert(list(model.graph.node).index(node), made)
+        node = next(each for each in model.graph.node if each.op_type == "Gemm")  # insert moves what stands behind
+        node.input[0] = operator
+    for name, value in (("s", np.float32(0.02)), ("z", np.int8(-128))):
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    needed = Reference(model, "feature").needed
+    choosing = [each for each in model.graph.node if each.op_type in ("MaxPool", "QuantizeLinear")]
+    assert [each.op_type for each in choosing] == ["MaxPool", "QuantizeLinear"]
+    assert {each.input[0] for each in choosing} <= set(needed)
+
+
 def test_the_gradients_of_two_branches_are_summed() -> None:
     """A dense layer with a way round it, which the head refuses and the reference goes through."""
     tail = DenseTail()
