@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import Builder
@@ -119,6 +119,17 @@ def scales_of_the_pictures_axis(t: Tail) -> str:
     return t("DequantizeLinear", t("QuantizeLinear", t.row(), scale, zero, axis=0), scale, zero, axis=0)
 
 
+def integers_of_the_map(t: Tail) -> str:
+    scale, zero = t.keep(0.02), t.keep(-128, np.int8)
+    integers = t("Flatten", t("QuantizeLinear", t.feature(), scale, zero))
+    return t.dense(t("DequantizeLinear", integers, scale, zero), 384, 12)
+
+
+def training(t: Tail) -> str:
+    x = t("Dropout", t.feature(), t.keep(0.5), t.keep(True, np.bool_))
+    return t.dense(t("Flatten", t("GlobalAveragePool", x)), 6, 12)
+
+
 REFUSED: dict[str, tuple[Callable[[Tail], str], str]] = {
     "Relu of columns": (gated_columns, r"Transpose .*moves the axes \[1, 0\], the pictures' axis among them"),
     "integers of columns": (rounded_columns, r"Transpose .*moves the axes \[1, 0\], the pictures' axis among them"),
@@ -130,6 +141,8 @@ REFUSED: dict[str, tuple[Callable[[Tail], str], str]] = {
     "moving scale": (rounded_by_the_picture, "depend on the picture|should be constants"),
     "6 scales read as 384": (lambda t: rounded_by_channel(t, np.full(384, 0.02)), "6 scales for 384 numbers"),
     "6 scales read as 1": (lambda t: rounded_by_channel(t, 0.02), "6 scales for 384 numbers"),
+    "a map of integers": (integers_of_the_map, "QuantizeLinear .*the map behind it consists of integers"),
+    "training": (training, "Dropout .*set to training"),
     "scales of the pictures": (scales_of_the_pictures_axis, r"12 scales belong to the axis 0 of \[None, 12\]"),
     "negative scale": (lambda t: t.rounded(t.row(), -0.02, 0), "scale should be a positive number"),
     "one scale is 0": (lambda t: t.rounded(t.row(), [0.0] + [0.02] * 11, 0), "scale should be a positive number"),
@@ -146,13 +159,35 @@ def test_a_tail_that_is_not_a_row_a_picture_or_not_constant_is_refused(
         append_cam(tail.finished(tail.dense(x, 12, 10)))
 
 
-def test_a_map_that_is_rounded_by_the_picture_is_the_end_of_the_walk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moving", ["scale", "zero point"])
+def test_a_map_that_is_rounded_by_the_picture_is_the_end_of_the_walk(moving: str, tmp_path: Path) -> None:
     tail = Tail()
     x = tail.feature()
-    scale = tail("Div", tail("ReduceMax", x, axes=[0, 1, 2, 3], keepdims=0), tail.keep(127.0))
-    zero = tail.keep(0, np.int8)
+    largest = tail("ReduceMax", x, axes=[0, 1, 2, 3], keepdims=0)
+    scale, zero = tail.keep(0.02), tail.keep(0, np.int8)
+    if moving == "scale":
+        scale = tail("Div", largest, tail.keep(127.0))
+    else:
+        zero = tail("Cast", tail("Sub", largest, largest), to=TensorProto.INT8)
     x = tail("DequantizeLinear", tail("QuantizeLinear", x, scale, zero), scale, zero)
     checked(tail.finished(tail.dense(tail("Flatten", tail("GlobalAveragePool", x)), 6, 10)), tmp_path / "odd.onnx")
+
+
+def test_a_map_that_is_rescaled_between_poolings_is_drawn_behind_them(tmp_path: Path) -> None:
+    tail = Tail()
+    x = tail("MaxPool", tail.rounded(tail.feature(relu=False), 0.02), kernel_shape=[2, 2], strides=[2, 2])
+    x = tail("MaxPool", tail.rounded(x, 0.15, read=0.3), kernel_shape=[2, 2], strides=[2, 2])
+    plain = tail.finished(tail.dense(tail("Flatten", x), 24, 10))
+    assert find_feature(append_cam(plain)).height == 4
+    checked(plain, tmp_path / "odd.onnx")
+
+
+def test_a_map_moved_twice_that_is_as_wide_as_it_has_channels_is_read_rightly(tmp_path: Path) -> None:
+    tail = Tail()
+    x = tail("Conv", "input", tail.keep(tail.random.normal(0, 0.3, (8, 3, 4, 4))), strides=[4, 4])
+    x = tail("Transpose", tail("Transpose", x, perm=[0, 2, 3, 1]), perm=[0, 2, 1, 3])  # (N, width, height, channels)
+    x = tail("ReduceMean", tail("Relu", x), axes=[1, 2], keepdims=0)
+    checked(tail.finished(tail.dense(x, 8, 10)), tmp_path / "odd.onnx")
 
 
 def test_integers_without_a_zero_point_keep_their_type(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ def test_a_rounding_clips_at_what_its_integers_stand_for() -> None:
         ([("Sigmoid",)], (True, True)),
         ([QUANTIZED, READ], (False, False)),
         ([QUANTIZED, READ, ("Relu",)], (False, False)),
+        ([QUANTIZED, READ, ("Exp",)], (True, True)),
         ([("QuantizeLinear", "0.02", "int8"), ("DequantizeLinear", "0.02", "int8")], (True, True)),
         ([("QuantizeLinear", "rising", "three int8"), ("DequantizeLinear", "rising", "three int8")], (True, True)),
         ([("QuantizeLinear", "0.01"), ("DequantizeLinear", "0.01")], (False, True)),  # uint8: 0 to 2.55
