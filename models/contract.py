@@ -47,7 +47,7 @@ MAY_BE_FREE = {"C"}
 HEATMAPS = "heatmaps"
 METHOD = "grad-cam"
 WHOLE = (0.0, 0.0, 1.0, 1.0)
-REMEDY = "Make one with `whycam export`, or append a head with export.cam.append_cam."
+REMEDY = "Make one with `whycam export`, or append a head with whycam.export.head.grad_cam.append_cam."
 
 
 class MapSpec(NamedTuple):

@@ -110,7 +110,7 @@ def checked_pictures(contract: Contract, pictures: NDArray[np.uint8]) -> NDArray
     ):
         raise ValueError(
             f"{contract.name} takes uint8 pictures (N, {height}, {width}, 3), "
-            f"these are {pictures.dtype} {pictures.shape}. Fit them with stream.fit.Fit."
+            f"these are {pictures.dtype} {pictures.shape}. Fit them with whycam.stream.inference.preprocess.Fit."
         )
     return np.ascontiguousarray(pictures)
 
