@@ -142,11 +142,11 @@ def test_two_labels_are_held_in_two_colours_and_a_third_takes_the_place_of_the_s
     begin(phone, server)
     first = report(phone, "classes[0]")
     phone.click(BEST)
-    until(lambda: report(phone, "view.pinned") == [first])
+    until(lambda: report(phone, "view.hold") == [first])
     expect(phone.locator(f"#labels [data-class='{first}']")).to_have_attribute("data-pinned", "only")
     phone.click(SECOND)
-    until(lambda: len(report(phone, "view.pinned")) == 2)
-    second = report(phone, "view.pinned[1]")
+    until(lambda: len(report(phone, "view.hold")) == 2)
+    second = report(phone, "view.hold[1]")
     colours = [
         phone.locator(f"#labels [data-class='{number}'] .tag").evaluate(
             "(tag) => getComputedStyle(tag).backgroundColor"
@@ -155,11 +155,11 @@ def test_two_labels_are_held_in_two_colours_and_a_third_takes_the_place_of_the_s
     ]
     assert colours == ["rgb(255, 158, 27)", "rgb(58, 160, 255)"]
     phone.click(THIRD)
-    until(lambda: report(phone, "view.pinned")[1:] not in ([], [second]))
-    assert report(phone, "view.pinned")[0] == first
-    assert len(report(phone, "view.pinned")) == 2
+    until(lambda: report(phone, "view.hold")[1:] not in ([], [second]))
+    assert report(phone, "view.hold")[0] == first
+    assert len(report(phone, "view.hold")) == 2
     phone.click(f"#labels [data-class='{first}'] button")
-    until(lambda: first not in report(phone, "view.pinned"))
+    until(lambda: first not in report(phone, "view.hold"))
     expect(phone.locator(f"#labels [data-class='{first}']")).to_have_attribute("data-pinned", "")
 
 
@@ -168,7 +168,7 @@ def test_any_class_is_held_by_its_name(phone: Page, server: Server) -> None:
     phone.click("#more")
     phone.fill("#sought", "grand pia")
     phone.press("#sought", "Enter")
-    until(lambda: report(phone, "view.pinned") == [579])
+    until(lambda: report(phone, "view.hold") == [579])
     expect(phone.locator("#settings")).not_to_be_visible()
     expect(phone.locator("#labels [data-class='579']")).to_contain_text("grand piano")
     expect(phone.locator("#labels li")).to_have_count(5)
@@ -191,8 +191,8 @@ def test_a_frozen_picture_stands_and_can_be_asked_on(phone: Page, server: Server
     phone.wait_for_timeout(400)
     assert np.abs(grab(phone) - still).mean() < 2
     phone.click(SECOND)
-    until(lambda: len(report(phone, "view.pinned")) == 1)
-    asked = report(phone, "view.pinned[0]")
+    until(lambda: len(report(phone, "view.hold")) == 1)
+    asked = report(phone, "view.hold[0]")
     until(lambda: any(one["class"] == asked for one in report(phone, "held")))
     until(lambda: np.abs(grab(phone) - still).mean() > 2)
     phone.click("#freeze")

@@ -108,15 +108,15 @@ def test_a_camera_that_starts_fills_the_wall_and_its_keys_work(wall: Page, serve
         told(wall, "r.labels.length === 5")
         second = int(wall.locator(".labels li").nth(1).get_attribute("data-class") or -1)
         wall.keyboard.press("2")
-        told(wall, "r.view.pinned.length === 1")
-        assert report(wall, "view.pinned[0]") == second
+        told(wall, "r.view.hold.length === 1")
+        assert report(wall, "view.hold[0]") == second
         wall.locator(".labels button").first.click()
-        told(wall, "r.view.pinned.length === 2")
+        told(wall, "r.view.hold.length === 2")
         expect(wall.locator(".answer li")).to_have_count(2)
         wall.keyboard.press("3")
-        told(wall, f"r.view.pinned.length === 2 && r.view.pinned[0] === {second}")  # as on the phone
+        told(wall, f"r.view.hold.length === 2 && r.view.hold[0] === {second}")  # as on the phone
         wall.keyboard.press("0")
-        told(wall, "r.view.pinned.length === 0")
+        told(wall, "r.view.hold.length === 0")
 
         wall.keyboard.press("f")
         told(wall, "r.frozen")
@@ -157,7 +157,7 @@ def test_hidden_evidence_tells_both_probabilities(wall: Page, server: Server) ->
         told(wall, "r.hidden")
         expect(wall.locator(".signs")).to_contain_text("Evidence hidden")
         wall.keyboard.press("1")  # the model is not sure of this film: the best class is another one soon
-        told(wall, "r.view.pinned.length === 1 && r.hidden?.class === r.view.pinned[0]")
+        told(wall, "r.view.hold.length === 1 && r.hidden?.class === r.view.hold[0]")
         expect(wall.locator(".answer .score")).to_have_text(re.compile(r"^[\d.]+% → [\d.]+%$"))
         expect(wall.locator(".signs")).to_contain_text("Evidence hidden")
         expect(wall.locator("#hide")).to_have_attribute("aria-pressed", "true")
@@ -249,7 +249,7 @@ def test_who_only_watches_is_told_so(beamer: Browser, tmp_path: Path) -> None:
                 page.evaluate("() => { document.querySelector('#note').textContent = ''; }")
             time.sleep(0.5)
             assert report(page, "frozen") is False
-            assert report(page, "view.pinned") == []
+            assert report(page, "view.hold") == []
             page.keyboard.press("h")
             expect(page.locator("#help-viewer")).to_be_visible()
             page.keyboard.press("Escape")
@@ -267,7 +267,7 @@ def test_what_the_phone_holds_the_wall_shows_and_what_the_wall_freezes_stands_on
     expect(wall.locator(LARGE)).to_be_visible(timeout=20_000)
     expect(wall.locator(".answer .name")).to_have_text("espresso", timeout=20_000)
     phone.locator("#labels button").nth(1).click()
-    told(wall, "r.view.pinned.length === 1")
+    told(wall, "r.view.hold.length === 1")
     expect(wall.locator(".answer .name")).not_to_have_text("espresso")
     wall.keyboard.press("s")
     expect(wall.locator("video.camera[data-state=seen]")).to_be_visible(timeout=20_000)

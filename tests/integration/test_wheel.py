@@ -72,7 +72,8 @@ def project(tmp_path: Path) -> Path:
         "from whycam.models import catalog\n"
         "print(models.WHOSE, export.WHOSE, stream.WHOSE, web.WHOSE)\n"
         "print(len(dir(whycam)), whycam.__version__, catalog.EFFICIENTNET_LITE0.ready)\n"
-        "XXlen(whycam.explain(numpy.zeros((64, 64, 3), numpy.uint8)).labels), 'labels')\n"
+        "import numpy\n"
+        "print(len(whycam.explain(numpy.zeros((64, 64, 3), numpy.uint8)).labels), 'labels')\n"
     )
     media_samples.write(tmp_path / "kitchen.mov", count=5)
     return tmp_path
@@ -112,8 +113,10 @@ def test_it_and_a_project_with_folders_of_the_same_names_work_together(bare: Ins
     ], course.stderr
 
 
-def test_a_checkout_without_its_links_says_so(tmp_path: Path) -> None:
+def test_a_checkout_without_its_links_says_so(bare: Installed, tmp_path: Path) -> None:
     source = copy_of_the_checkout(tmp_path)
-    done = run(source, sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(source)!r}); import whycam")
+    done = run(
+        tmp_path, bare.bin / "python", "-P", "-c", f"import sys; sys.path.insert(0, {str(source)!r}); import whycam"
+    )
     assert "ImportError: whycam finds no package whycam.models" in done.stderr
     assert "pip install -e ." in done.stderr
