@@ -106,9 +106,14 @@ def test_a_camera_that_starts_fills_the_wall_and_its_keys_work(wall: Page, serve
         expect(wall.locator("video.camera")).to_be_hidden()
 
         told(wall, "r.labels.length === 5")
-        second = int(wall.locator(".labels li").nth(1).get_attribute("data-class") or -1)
-        wall.keyboard.press("2")
-        told(wall, "r.view.hold.length === 1")
+        for _ in range(5):  # another class may have become the second between the look and the key
+            second = int(wall.locator(".labels li").nth(1).get_attribute("data-class") or -1)
+            wall.keyboard.press("2")
+            told(wall, "r.view.hold.length === 1")
+            if report(wall, "view.hold[0]") == second:
+                break
+            wall.keyboard.press("0")
+            told(wall, "r.view.hold.length === 0")
         assert report(wall, "view.hold[0]") == second
         wall.locator(".labels button").first.click()
         told(wall, "r.view.hold.length === 2")
