@@ -241,8 +241,9 @@ def pairs(folder: Path, count: int, names: Sequence[str]) -> None:
 
 
 def test_runs_that_begin_at_once(tmp_path: Path) -> None:
-    pair(tmp_path / "one", 0, ["kitchen"], (), COUNT)
-    pair(tmp_path / "two", 0, ["kitchen", "hall"], ["--overwrite"], COUNT)
+    # Long enough that the first is still at work when the second, which a busy machine starts late, looks.
+    pair(tmp_path / "one", 0, ["kitchen"], (), 6 * COUNT)
+    pair(tmp_path / "two", 0, ["kitchen", "hall"], ["--overwrite"], 6 * COUNT)
 
 
 @pytest.mark.long
