@@ -1,4 +1,4 @@
-"""TODO Text on a frame: a dark box with white letters. / What the colours of the heat mean: a bar from low to high."""
+"""Text on a frame: a dark box with white letters; and the legend, a bar that says what the colours of heat mean."""
 
 from __future__ import annotations
 

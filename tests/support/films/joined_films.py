@@ -11,9 +11,8 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.video.stream import VideoStream
 
-from tests.support.films import media_samples
+from tests.support.films import film_files, media_samples
 from whycam.stream.media.film_reader import open_film, read_film
-from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.video.codec import TIME_BASE
 
 RATE = 30
@@ -114,16 +113,7 @@ def length_of_sound(path: Path) -> float:
 
 def copy(source: Path) -> Path:
     """What `whycam process` does, without explaining."""
-    target = source.with_name(f"{source.stem}-output.mp4")
-    with open_film(source) as opened:
-        writer = FilmWriter(target, opened)
-        for item in read_film(opened):
-            if isinstance(item, av.VideoFrame):
-                writer.write(item)
-            else:
-                writer.write_sound(item)
-        writer.close()
-    return target
+    return film_files.copy(source, source.with_name(f"{source.stem}-output.mp4"))
 
 
 def end_to_end(parts: Sequence[Path]) -> tuple[list[float], list[float], list[float]]:
