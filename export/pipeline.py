@@ -36,7 +36,7 @@ from whycam.stream.media.image import read_picture
 FIT: Fitting = "stretch"  # the whole frame squeezed into the network's square, as the book does it
 SCENES = 32
 """Synthetic pictures to verify with where none are given, and to calibrate with in any case."""
-MOST_PICTURES = 64
+MAX_EXAMPLES = 64
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 TOOLS = ("keras", "tf2onnx", "onnx")
 LABELS = Path(catalog.__file__).parent / "imagenet-labels.txt"
@@ -149,7 +149,7 @@ def read_pictures(folder: Path, size: tuple[int, int]) -> Pictures:
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
         raise ValueError(f"There is no picture in {folder}; give a folder with JPEG, PNG or WebP files.")
-    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(len(files), MOST_PICTURES)).astype(int)]
+    chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(len(files), MAX_EXAMPLES)).astype(int)]
     fit = Fit(FIT, size)
     return np.stack([fit.picture(av.VideoFrame.from_ndarray(read_picture(path), "rgb24")) for path in chosen])
 

@@ -80,7 +80,7 @@ class Contract:
     parity: Mapping[str, Any] = field(default_factory=dict)
     maps: tuple[MapSpec, ...] = ()
     """Empty where the file lists none: then it holds one Grad-CAM map of `feature`, named `heatmaps`."""
-    size: tuple[int, int] = (0, 0)
+    input_size: tuple[int, int] = (0, 0)
     """Height and width of the input, from the graph, in pixels."""
     map_size: tuple[int, int] = (0, 0)
     """Height and width of `heatmaps`, from the graph, in cells."""
@@ -100,7 +100,7 @@ class Contract:
         return self.maps or (MapSpec(HEATMAPS, self.feature, METHOD, self.map_size, WHOLE),)
 
 
-METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("size", "map_size"))
+METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size"))
 REQUIRED = ("name", "labels", "fit", "score")
 """Metadata that a file cannot do without; for all other there is a default, and what is unknown is ignored."""
 
@@ -133,7 +133,7 @@ def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs
         score=cast(Score, _one_of(text, "score", get_args(Score))),
         parity=_json(text, "parity", dict) if "parity" in text else {},
         maps=_read_maps(text, outputs) if "maps" in text else (),
-        size=(sizes["H"], sizes["W"]),
+        input_size=(sizes["H"], sizes["W"]),
         map_size=(sizes["h"], sizes["w"]),
     )
 

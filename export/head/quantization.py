@@ -49,8 +49,8 @@ def clamp(graph: Graph, node: NodeProto) -> Clamp:
     assert ends is not None  # scale and zero point are checked before
     beyond = (np.asarray(np.float32(SLACK) * np.abs(end), np.float32) for end in ends)
     low, high = (end + sign * more for sign, end, more in zip((-1, 1), ends, beyond, strict=True))
-    least, most = _reach(graph, node.input[0])
-    return Clamp(None if least >= low.max() else low, None if most <= high.min() else high)
+    lowest, highest = _reach(graph, node.input[0])
+    return Clamp(None if lowest >= low.max() else low, None if highest <= high.min() else high)
 
 
 def rescaling(graph: Graph, node: NodeProto) -> NDArray[np.float32] | None:
@@ -114,11 +114,11 @@ def _reach(graph: Graph, tensor: str) -> tuple[float, float]:
     if kind(node) == "DequantizeLinear":
         ends = _span(graph, node)
         return (float(ends[0].min()), float(ends[1].max())) if ends else (-np.inf, np.inf)
-    least, most = _reach(graph, node.input[0])
+    lowest, highest = _reach(graph, node.input[0])
     if kind(node) == "Relu":
-        return max(least, 0.0), max(most, 0.0)
+        return max(lowest, 0.0), max(highest, 0.0)
     if kind(node) == "Clip":
         low, high = (graph.constant(name) if (name := argument(node, place)) else None for place in (1, 2))
-        least = least if low is None else max(least, float(low.item()))
-        most = most if high is None else min(most, float(high.item()))
-    return least, most
+        lowest = lowest if low is None else max(lowest, float(low.item()))
+        highest = highest if high is None else min(highest, float(high.item()))
+    return lowest, highest

@@ -69,14 +69,14 @@ class Agreement:
 
     def check(self) -> None:
         """Raise `Disagreement` where a difference is above what is right."""
-        for name, value, most in (
+        for name, value, limit in (
             ("Heatmaps differ from float64", self.float64, TOLERANCE),
             ("The layers behind the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
             ("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
             ("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
         ):
-            if value is not None and not value <= most:  # no number is not right either
-                raise Disagreement(f"{name} by {value:.1e}, at most {most} is right.")
+            if value is not None and not value <= limit:  # no number is not right either
+                raise Disagreement(f"{name} by {value:.1e}, at most {limit} is right.")
 
     def metadata(self) -> dict[str, float | int]:
         """What the model file says of it under `whycam.parity`, to three digits."""

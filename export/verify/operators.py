@@ -117,10 +117,10 @@ def _quantize(node: NodeProto, inputs: Inputs) -> Step:
     """
     x = _given(inputs, 0)
     scale, zero, kind = _scale_and_zero(node, inputs, x.ndim)
-    least, most = np.iinfo(kind).min, np.iinfo(kind).max
-    low, high = ((np.float32(bound) - zero.astype(np.float32)) * scale for bound in (least, most))
+    lowest, highest = np.iinfo(kind).min, np.iinfo(kind).max
+    low, high = ((np.float32(bound) - zero.astype(np.float32)) * scale for bound in (lowest, highest))
     low, high = low - np.float32(SLACK) * np.abs(low), high + np.float32(SLACK) * np.abs(high)
-    rounded = np.clip(np.rint(x.astype(np.float32) / scale).astype(np.float64) + zero, least, most)
+    rounded = np.clip(np.rint(x.astype(np.float32) / scale).astype(np.float64) + zero, lowest, highest)
     if x.dtype != np.float64:
         return Step(rounded.astype(kind))
     inside = (x >= low) & (x <= high)

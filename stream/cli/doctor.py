@@ -114,7 +114,7 @@ def _models(device: Device) -> Iterator[Finding]:
 
 def _pace(explainer: Explainer) -> float:
     """Milliseconds for one picture and its five best classes, the median of five."""
-    picture = np.zeros((1, *explainer.contract.size, 3), np.uint8)
+    picture = np.zeros((1, *explainer.contract.input_size, 3), np.uint8)
     times = []
     for _ in range(6):  # the first one allocates
         start = time.perf_counter()

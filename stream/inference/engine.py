@@ -70,7 +70,7 @@ class LocalEngine:
         self.contract = explainer.contract
         self.sha256 = explainer.sha256
         self.health = Health()
-        height, width = self.contract.size
+        height, width = self.contract.input_size
         # The first run allocates and is slow; nobody should have to wait for it.
         first = self.explain(np.zeros((1, height, width, 3), np.uint8), [-1])
         error = first.exception()

@@ -89,7 +89,7 @@ class Explainer:
         `targets` is one row of K for all pictures, or (N, K). A target is a class number, or −1−j for the j-th best
         class. Raises `ValueError` for pictures of another shape or type and for targets out of range.
         """
-        checked = checked_pictures(self.contract, pictures)
+        checked = checked_images(self.contract, pictures)
         found = Explanation(*self._run(checked, checked_targets(self.contract, targets, len(checked))))
         if found.scores.shape[1] != len(self.contract.labels):  # what a file that leaves C open shows only now
             raise ContractError(
@@ -99,9 +99,9 @@ class Explainer:
         return found
 
 
-def checked_pictures(contract: Contract, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def checked_images(contract: Contract, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """`pictures` in one piece; raises `ValueError` where they are not what the model takes."""
-    height, width = contract.size
+    height, width = contract.input_size
     if (
         pictures.dtype != np.uint8
         or pictures.ndim != 4

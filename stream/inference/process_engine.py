@@ -11,7 +11,7 @@ from functools import partial
 
 from whycam.models.contract import Contract, ContractError
 from whycam.stream.inference.engine import EngineDown, Health
-from whycam.stream.inference.explainer import Explanation, RuntimeMissing, checked_pictures, checked_targets
+from whycam.stream.inference.explainer import Explanation, RuntimeMissing, checked_images, checked_targets
 from whycam.stream.inference.providers import CUDA
 from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
 from whycam.stream.inference.watchdog import Pace, Watchdog
@@ -99,7 +99,7 @@ class ProcessEngine:
         """See `Engine.explain`."""
         contract = self.contract
         try:
-            checked = checked_pictures(contract, pictures)
+            checked = checked_images(contract, pictures)
             question = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
         except ValueError as error:
             return _refused(error)
@@ -202,11 +202,11 @@ class ProcessEngine:
 
     def _answer(self, child: ModelProcess, about: About) -> None:
         """Answer questions, until the engine is closed."""
-        most = self._batch or BATCHES.get(about.provider, 1)
+        max_size = self._batch or BATCHES.get(about.provider, 1)
         # Of each size: on a GPU the first run of a size looks for the fastest convolutions, for seconds.
         paces = {1: Pace(ANSWER_S, START_S)}
         paces[1].saw(about.picture_s)
-        while (batch := self._next(child, most)) is not None:
+        while (batch := self._next(child, max_size)) is not None:
             pace = paces.setdefault(len(batch), Pace(ANSWER_S, START_S))
             start, limit = time.monotonic(), pace.limit_s
             with self._watchdog.limit(limit, partial(child.kill, late_s=limit)):
@@ -216,12 +216,12 @@ class ProcessEngine:
                 self._hand = None
             batch.answer(found)
 
-    def _next(self, child: ModelProcess, most: int) -> InferenceBatch | None:
+    def _next(self, child: ModelProcess, max_size: int) -> InferenceBatch | None:
         """Wait for questions; None: the engine is closed. Raises `EngineDown` where the child ends meanwhile."""
         with self._news:
             while not self._closed:
                 # One, two, four or eight: few sizes, because a GPU prepares for each.
-                size = 1 << (max(1, min(most, self._scheduler.pictures)).bit_length() - 1)
+                size = 1 << (max(1, min(max_size, self._scheduler.pictures)).bit_length() - 1)
                 self._hand = self._scheduler.take(size)
                 if self._hand is not None:
                     return self._hand

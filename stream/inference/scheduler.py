@@ -88,10 +88,10 @@ class Scheduler:
         """Let a question wait behind the others."""
         self._line.append((question, 0))
 
-    def take(self, most: int) -> InferenceBatch | None:
+    def take(self, max_size: int) -> InferenceBatch | None:
         """The next pictures, at most so many; None where nobody waits."""
         shares: list[tuple[InferenceRequest, int]] = []
-        while self._line and len(shares) < most:
+        while self._line and len(shares) < max_size:
             question, index = self._line.popleft()
             if question.answer.done() or (index == 0 and not question.answer.set_running_or_notify_cancel()):
                 continue  # given up by who asked

@@ -231,7 +231,7 @@ def _listen(questions: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]])
 
 def _opened(order: Order) -> tuple[Explainer, About]:
     explainer = Explainer(order.path, device=order.device, threads=order.threads)
-    height, width = explainer.contract.size
+    height, width = explainer.contract.input_size
     picture = np.zeros((1, height, width, 3), np.uint8)
     # Nobody should have to wait for a first run: it allocates, a GPU looks for its fastest convolutions, and TensorRT
     # builds an engine, for minutes, for as many classes as it has seen asked for; so the most come first.

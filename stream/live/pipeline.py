@@ -88,7 +88,7 @@ class LiveStream:
         view: View | None = None,
         policy: Policy = "newest",
     ) -> None:
-        fit = Fit(engine.contract.fit, engine.contract.size)
+        fit = Fit(engine.contract.fit, engine.contract.input_size)
         self._engine = engine
         self._painter = Painter(fit)
         self._questions = HeatmapSource(engine, fit, policy)

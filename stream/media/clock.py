@@ -28,7 +28,7 @@ LEAP_S = 30
 Elsewhere time that passes is the film's own, such as a still picture in a recording of a screen."""
 WAIT_S = 3
 """Of a new stretch, until all streams must have followed; they are interleaved by less than a second."""
-MOST_HELD = 4000
+MAX_HELD = 4000
 """Packets that wait for that."""
 APART_S = 1
 """How far the streams of one stretch are from each other at most, in the order of the file."""
@@ -132,8 +132,8 @@ class Clock:
     def _keep_delay(self, track: _Track, delay: Fraction, time: Fraction, *, is_first: bool) -> None:
         delay = self._apart(delay, Fraction(0))
         # In an MPEG program stream FFmpeg gives the last frame before a leap a pts from behind it.
-        most = LEAP_S + REORDERED * (time - track.last)
-        if not self._mpeg or is_first or -APART_S < delay < most:
+        longest = LEAP_S + REORDERED * (time - track.last)
+        if not self._mpeg or is_first or -APART_S < delay < longest:
             track.delay = delay
 
     def _followed(
@@ -227,7 +227,7 @@ class Clock:
                 track.stretch is not stretch or track.last >= stretch.first[kind]
                 for kind, track in self._tracks.items()
             )
-            waited = max(stretch.waited.values(), default=0) >= WAIT_S or len(self._held) > MOST_HELD
+            waited = max(stretch.waited.values(), default=0) >= WAIT_S or len(self._held) > MAX_HELD
             if not followed and not waited:
                 return
             self._agree(stretch)

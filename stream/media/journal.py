@@ -139,9 +139,9 @@ def whole(packets: Sequence[int], shown: Sequence[int]) -> int:
     can only end where the frames decoded so far are the frames shown so far.
     """
     best = 0
-    most: int | None = None
+    latest: int | None = None
     for count, (pts, last) in enumerate(zip(packets, shown, strict=False), 1):
-        most = pts if most is None else max(most, pts)
-        if most == last:  # no two are the same: of `count` frames the latest is the `count`-th shown
+        latest = pts if latest is None else max(latest, pts)
+        if latest == last:  # no two are the same: of `count` frames the latest is the `count`-th shown
             best = count
     return best

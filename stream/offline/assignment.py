@@ -181,7 +181,7 @@ def _told(source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJ
         f"1. {source.name} was read upright, {float(rate):.2f} frames a second, and brought to {RATE} a second:",
         f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
         f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
-        f"   fitted to {contract.size[1]} x {contract.size[0]} pixels ({look.fit or contract.fit}).",
+        f"   fitted to {contract.input_size[1]} x {contract.input_size[0]} pixels ({look.fit or contract.fit}).",
         f"3. Grad-CAM of the {contract.score} at '{contract.feature or 'its last feature map'}', for {held}.",
         f"4. The heat was drawn: {what}.",
         f"   {explained.frames} frames, {results}/result-0001.jpg and on.",

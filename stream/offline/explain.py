@@ -95,7 +95,7 @@ def explain_picture(
         raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
     rgb = read_picture(source)
     contract = explainer.contract
-    fit = Fit(contract.fit, contract.size)
+    fit = Fit(contract.fit, contract.input_size)
     frame = rgb_frame(rgb)
     explanation = explainer.explain(fit.picture(frame)[None], targets)
     maps = drawn_maps(explanation, 0, contract.labels)

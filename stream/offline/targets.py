@@ -27,9 +27,9 @@ def find_targets(
 
 def named(numbers: Sequence[int], labels: Sequence[str] | Mapping[int, str]) -> str:
     """Classes as a sentence tells them: `banana (954), espresso (967)`."""
-    most = 8
-    shown = ", ".join(f"{labels[number]} ({number})" for number in numbers[:most])
-    return shown + (f" and {len(numbers) - most} more" if len(numbers) > most else "")
+    max_names = 8
+    shown = ", ".join(f"{labels[number]} ({number})" for number in numbers[:max_names])
+    return shown + (f" and {len(numbers) - max_names} more" if len(numbers) > max_names else "")
 
 
 def _find(name: str, labels: Mapping[int, str], who: str) -> int:

@@ -93,11 +93,11 @@ class Book:
 
 
 def _rescaled(picture: NDArray[np.float32]) -> Bytes:
-    """As Keras's `array_to_img`: from the least to the most, 0…255, fractions cut off."""
+    """As Keras's `array_to_img`: from the lowest to the highest value, 0…255, fractions cut off."""
     picture = picture - picture.min()
-    most = picture.max()
-    if most > 0:
-        picture /= most
+    peak = picture.max()
+    if peak > 0:
+        picture /= peak
     return np.asarray(picture * 255).astype(np.uint8)
 
 

@@ -21,11 +21,11 @@ def cover(grid: Bytes, size: tuple[int, int]) -> Bytes:
 
     Where the map has no evidence at all, nothing is.
     """
-    most = float(grid.max())
+    peak = float(grid.max())
     heat = as_bytes(cv2.resize(grid, size, interpolation=cv2.INTER_CUBIC))
-    if not most:
+    if not peak:
         return heat
-    levels = np.clip((np.arange(256) / most - EDGE) / (HOTTEST - EDGE), 0, 1)
+    levels = np.clip((np.arange(256) / peak - EDGE) / (HOTTEST - EDGE), 0, 1)
     return as_bytes(cv2.LUT(heat, np.rint(255 * levels).astype(np.uint8)))
 
 

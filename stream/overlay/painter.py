@@ -97,12 +97,12 @@ def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, vie
 
 def coloured(heats: Sequence[Bytes], tables: Sequence[Bytes], keep: Bytes) -> tuple[Bytes, Bytes]:
     """At each place the hottest of these heats, by its own table; and by the table `keep`."""
-    most = heats[0]
-    paint = as_bytes(cv2.LUT(most, tables[0]))
+    hottest = heats[0]
+    paint = as_bytes(cv2.LUT(hottest, tables[0]))
     for heat, table in zip(heats[1:], tables[1:], strict=True):
-        cv2.copyTo(as_bytes(cv2.LUT(heat, table)), as_bytes(cv2.compare(heat, most, cv2.CMP_GT)), paint)
-        most = as_bytes(cv2.max(heat, most))
-    return paint, as_bytes(cv2.LUT(most, keep))
+        cv2.copyTo(as_bytes(cv2.LUT(heat, table)), as_bytes(cv2.compare(heat, hottest, cv2.CMP_GT)), paint)
+        hottest = as_bytes(cv2.max(heat, hottest))
+    return paint, as_bytes(cv2.LUT(hottest, keep))
 
 
 def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[list[Bytes], list[Bytes]]:

@@ -61,7 +61,7 @@ class Artist:
     @classmethod
     def of(cls, look: Look, contract: Contract) -> Artist:
         """For the results of a model."""
-        return cls(look, Fit(look.fit or contract.fit, contract.size), contract.labels)
+        return cls(look, Fit(look.fit or contract.fit, contract.input_size), contract.labels)
 
     def picture(self, frame: av.VideoFrame) -> Bytes:
         """The network's picture of a frame."""

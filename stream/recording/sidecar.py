@@ -107,7 +107,7 @@ class SidecarWriter:
 
 def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
     """What a sidecar's header says of the model; `size` is the height and width of its picture."""
-    return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.size)}
+    return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.input_size)}
 
 
 def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:

@@ -79,11 +79,11 @@ class Course:
         """What a shelf shows of it, as JSON: the labels that were best most often, and times worth a picture."""
         return {"labels": self.shares(LABELS), "moments": self.moments()}
 
-    def shares(self, most: int) -> list[dict[str, Any]]:
+    def shares(self, max_count: int) -> list[dict[str, Any]]:
         """The labels that were best most often, each with its share of all frames."""
         return [
             {"label": self._labels[class_id], "share": round(count / self._frames, 3)}
-            for class_id, count in self._best.most_common(most)
+            for class_id, count in self._best.most_common(max_count)
         ]
 
     def moments(self) -> list[float]:

@@ -31,7 +31,7 @@ from whycam.stream.recording.summary import Course
 from whycam.stream.video.b_frames import DisplayOrder, is_b_picture
 from whycam.stream.video.codec import TIME_BASE, DamagedKeyframe, EncodedFrame, read_keyframe
 
-MIN_FREE = LIMITS.min_free
+MIN_FREE = LIMITS.min_free_bytes
 """Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
 MAX_WAITING = 600
 """Frames that may wait for a slow disk, about ten seconds of both streams."""

@@ -282,8 +282,8 @@ class Report:
         return sheet.pixels
 
     def _caption(self, sheet: Raster, x: float, y: float, width: float, label: str, note: str) -> None:
-        most = max(6, int(width / 7.2))
-        sheet.text(x, y + 20, label if len(label) <= most else f"{label[: most - 1]}…", "ink", 14)
+        max_letters = max(6, int(width / 7.2))
+        sheet.text(x, y + 20, label if len(label) <= max_letters else f"{label[: max_letters - 1]}…", "ink", 14)
         sheet.text(x, y + 38, note, "muted", 12)
 
     def _legend(self, sheet: Raster, x: float, y: float, width: float) -> None:

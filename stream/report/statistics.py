@@ -96,10 +96,10 @@ class Findings:
         """How long it all lasts."""
         return float(self.times[-1]) + self.step if len(self.times) else 0.0
 
-    def changes(self, most: int) -> list[Run]:
+    def changes(self, max_count: int) -> list[Run]:
         """The longest runs, in the order of time."""
         named = [run for run in self.runs if run.class_id != NOBODY]
-        return sorted(sorted(named, key=lambda run: -run.count)[:most], key=lambda run: run.first)
+        return sorted(sorted(named, key=lambda run: -run.count)[:max_count], key=lambda run: run.first)
 
 
 def _runs(best: Sequence[int]) -> list[Run]:

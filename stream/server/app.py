@@ -19,7 +19,7 @@ from whycam.stream.server import health, join, recordings, signalling
 from whycam.stream.server.auth import ACCESS, Access, Handler, add_headers, errors_in_words, own_name_only, require_role
 from whycam.stream.server.join import LAN, WEB
 from whycam.stream.server.lan import Lan
-from whycam.stream.server.listener import MOST, Connections
+from whycam.stream.server.listener import MAX_CONNECTIONS, Connections
 from whycam.stream.server.memory import keep_giving_back
 from whycam.stream.server.signalling import SESSIONS as SESSIONS
 from whycam.stream.sessions.registry import Sessions
@@ -81,7 +81,7 @@ async def serve_until_stopped(
             loop.add_signal_handler(number, end, number)
     async with running(make_app(Sessions(engine, settings), lan)) as connections:
         with _sentence("127.0.0.1", port, "--port"):
-            await connections.listen("127.0.0.1", port, most_an_address=MOST)
+            await connections.listen("127.0.0.1", port, max_per_address=MAX_CONNECTIONS)
         if lan is not None and lan.certificate is not None:
             context = lan.certificate.context()
             for address in lan.addresses:

@@ -32,7 +32,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-MAX_HEADER = LIMITS.header_bytes
+MAX_HEADER = LIMITS.max_header_bytes
 """Bytes of a request's header fields, all of them together."""
 COOKIE = "__Host-whycam"
 COOKIE_S = 30 * 86400

@@ -47,7 +47,7 @@ def free_bytes(sessions: Sessions) -> int | None:
 def _problems(sessions: Sessions, lag_ms: float, free: int | None) -> Iterator[str]:
     if sessions.engine.health.state != "running":
         yield "The model is restarting."
-    if free is not None and free < sessions.settings.limits.min_free:
+    if free is not None and free < sessions.settings.limits.min_free_bytes:
         yield "The disk has too little room for recordings."
     if lag_ms > LATE_MS:
         yield "The server is busy: its answers come late."

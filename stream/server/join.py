@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 WEB = Path(__file__).resolve().parents[2] / "web"
 LAN = web.AppKey("lan", Lan)
 NO_LAN = "Phones can join when whycam is started with `whycam serve --lan`."
-MOST_BYTES = 1024
+MAX_BYTES = 1024
 
 
 def add_routes(app: web.Application) -> None:
@@ -56,9 +56,9 @@ async def _join(request: web.Request) -> web.Response:
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text='Send {"token": …} as application/json.')
     body = await body_of(request)
-    if len(body) > MOST_BYTES:
+    if len(body) > MAX_BYTES:
         raise web.HTTPRequestEntityTooLarge(
-            MOST_BYTES, len(body), text=f"The body is too large; at most {MOST_BYTES} bytes are taken."
+            MAX_BYTES, len(body), text=f"The body is too large; at most {MAX_BYTES} bytes are taken."
         )
     try:
         wish = json.loads(body)

@@ -1,4 +1,4 @@
-"""The doors of the server: each listens at one address, for so many connections at once, and waits for no one long."""
+"""The listeners of the server: one for each address, each with a limit of connections and of the time they may idle."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from whycam.stream.server.auth import HEADERS, MAX_HEADER
 
 logger = logging.getLogger(__name__)
 
-MOST = LIMITS.connections
-MOST_AN_ADDRESS = LIMITS.connections_an_address
-MOST_LEAVING = 8
+MAX_CONNECTIONS = LIMITS.max_connections
+MAX_PER_ADDRESS = LIMITS.max_connections_per_address
+MAX_LEAVING = 8
 """Connections beyond these while older ones leave; still more are cut off."""
-PATIENCE_S = LIMITS.patience_s
+PATIENCE_S = LIMITS.max_idle_s
 """For TLS to come about, for a first request's header to come, between two requests, and for a body."""
 GOODBYE_S = 2.0
 """For the end of TLS, for the rest of a body that nobody reads, and for a last answer where others wait."""
@@ -30,7 +30,7 @@ _NOT_READ = "The server cannot read this request: it is not HTTP, or a line of i
 
 
 class Connections:
-    """All connections of an application. `await connections.listen(…)` opens a door, `close` shuts them all."""
+    """All connections of an application. `await connections.listen(…)` opens a listener, `close` closes them all."""
 
     def __init__(self, server: web.Server, patience_s: float = PATIENCE_S) -> None:
         self._server = server
@@ -43,20 +43,20 @@ class Connections:
         port: int,
         context: ssl.SSLContext | None = None,
         *,
-        most_an_address: int = MOST_AN_ADDRESS,
+        max_per_address: int = MAX_PER_ADDRESS,
     ) -> int:
-        """Open a door, with TLS where there is a context; returns its port. Raises `OSError` where it is taken.
+        """Open a listener, with TLS where there is a context; returns its port. Raises `OSError` where it is taken.
 
-        Each door counts for itself, so that a crowd at one of them locks nobody out of another.
+        Each listener counts its own connections, so that a crowd at one of them locks nobody out of another.
         """
-        door = socket.create_server((address, port))
-        door.setblocking(False)
-        bound: int = door.getsockname()[1]
-        self._start(self._watch(door, context, most_an_address))
+        listener = socket.create_server((address, port))
+        listener.setblocking(False)
+        bound: int = listener.getsockname()[1]
+        self._start(self._watch(listener, context, max_per_address))
         return bound
 
     def close(self) -> None:
-        """Shut all doors; open connections are the application's."""
+        """Close all listeners; open connections are the application's."""
         for task in self._tasks:
             task.cancel()
 
@@ -66,42 +66,46 @@ class Connections:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _watch(self, door: socket.socket, context: ssl.SSLContext | None, most_an_address: int) -> None:
+    async def _watch(self, listener: socket.socket, context: ssl.SSLContext | None, max_per_address: int) -> None:
         """Take in whoever comes; in a crowd the oldest connection goes, which a browser has most likely done with.
 
         Sockets are counted, from before TLS until they are closed: asyncio's own servers tell of a connection only when
         its handshake is over, and one that never ends it would cost a file descriptor that nobody counts.
         """
         loop = asyncio.get_running_loop()
-        guests: list[_Connection] = []
-        with door:
+        connections: list[_Connection] = []
+        with listener:
             while True:
-                await asyncio.sleep(0)  # a crowd at the door must not keep the loop
+                await asyncio.sleep(0)  # many that connect at once must not keep the loop
                 try:
-                    guest, (address, *_) = await loop.sock_accept(door)
+                    client, (address, *_) = await loop.sock_accept(listener)
                 except ConnectionAbortedError:  # gone already
                     continue
                 except OSError as error:  # most likely there are no descriptors left; some come back
                     logger.warning("A connection could not be taken in: %s", error)
                     await asyncio.sleep(1)
                     continue
-                guests = [each for each in guests if each.socket.fileno() >= 0]
-                same = [each for each in guests if each.address == address]
-                crowd, most = (same, most_an_address) if len(same) >= most_an_address else (guests, MOST)
-                beyond = len(crowd) - most
-                if beyond >= MOST_LEAVING:
-                    guest.close()
+                connections = [each for each in connections if each.socket.fileno() >= 0]
+                same = [each for each in connections if each.address == address]
+                counted, limit = (
+                    (same, max_per_address) if len(same) >= max_per_address else (connections, MAX_CONNECTIONS)
+                )
+                beyond = len(counted) - limit
+                if beyond >= MAX_LEAVING:
+                    client.close()
                     continue
                 if beyond >= 0:
-                    crowd[beyond].leave()  # those before it were asked already
+                    counted[beyond].leave()  # those before it were asked already
                 handler = self._handler()
-                guests.append(_Connection(guest, address, handler, self._start(self._admit(guest, context, handler))))
+                connections.append(
+                    _Connection(client, address, handler, self._start(self._admit(client, context, handler)))
+                )
 
-    async def _admit(self, guest: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
+    async def _admit(self, client: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
         with suppress(OSError):  # TLS did not come about; asyncio has closed the socket
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: handler,
-                guest,
+                client,
                 ssl=context,
                 ssl_handshake_timeout=self._patience_s if context else None,
                 ssl_shutdown_timeout=GOODBYE_S if context else None,
@@ -123,7 +127,7 @@ class Connections:
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """One who came in at a door."""
+    """A client's connection."""
 
     socket: socket.socket
     address: str

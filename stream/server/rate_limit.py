@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 LIMITS = ((60.0, 5), (3600.0, 20))
 """Seconds, and failures that an address may have in them."""
-MOST_ADDRESSES = 4096
+MAX_ADDRESSES = 4096
 
 
 class Throttle:
@@ -23,16 +23,16 @@ class Throttle:
         """Seconds until this address may try again; 0: it may now."""
         now, failures = self._now(), self._failures.get(address, ())
         waits = [0.0]
-        for seconds, most in self._limits:
+        for seconds, limit in self._limits:
             recent = [t for t in failures if now - t < seconds]
-            if len(recent) >= most:
-                waits.append(recent[-most] + seconds - now)
+            if len(recent) >= limit:
+                waits.append(recent[-limit] + seconds - now)
         return max(waits)
 
     def fail(self, address: str) -> None:
         """Note a failure."""
-        most = max(most for _, most in self._limits)
-        self._failures.setdefault(address, deque(maxlen=most)).append(self._now())
+        longest = max(limit for _, limit in self._limits)
+        self._failures.setdefault(address, deque(maxlen=longest)).append(self._now())
         self._failures.move_to_end(address)
-        if len(self._failures) > MOST_ADDRESSES:
+        if len(self._failures) > MAX_ADDRESSES:
             self._failures.popitem(last=False)

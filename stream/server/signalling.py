@@ -29,7 +29,7 @@ Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
 
 def add_routes(app: web.Application) -> None:
     """Let cameras and viewers call `app`, which holds an `Access` and the `Sessions`."""
-    app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.calls_a_minute),))
+    app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.max_calls_per_minute),))
     senders, viewers = require_role("phone", "host"), require_role("viewer", "phone", "host")
     # The RFC ends with 200, and its clients look for that.
     for path, guard, begin, ended in (

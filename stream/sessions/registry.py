@@ -106,15 +106,15 @@ class Sessions:
     def _make_room(self, owner: Owner) -> None:
         owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
         limits = self.settings.limits
-        if len(owners) >= limits.sessions:
+        if len(owners) >= limits.max_sessions:
             raise ServerFull(
-                f"The server already serves {limits.sessions} cameras, as many as it can. "
+                f"The server already serves {limits.max_sessions} cameras, as many as it can. "
                 "End one of them, or try again later."
             )
-        most = limits.sessions_an_address
-        if owner.address is not None and sum(o.address == owner.address for o in owners) >= most:
+        limit = limits.max_sessions_per_address
+        if owner.address is not None and sum(o.address == owner.address for o in owners) >= limit:
             raise ServerFull(
-                f"The server already serves {most} cameras of this device, as many as one may have. "
+                f"The server already serves {limit} cameras of this device, as many as one may have. "
                 "End one of them, or try again in a moment."
             )
 
@@ -126,9 +126,9 @@ class Sessions:
         """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
         session = self._open[session_id]
         self._check_open()
-        most = self.settings.limits.viewers
-        if len(self._viewers) + self._admitting >= most:
-            raise ServerFull(f"The server already serves {most} viewers, as many as it can. Try again later.")
+        limit = self.settings.limits.max_viewers
+        if len(self._viewers) + self._admitting >= limit:
+            raise ServerFull(f"The server already serves {limit} viewers, as many as it can. Try again later.")
         self._admitting += 1
         try:
             viewer = await session.admit(offer, stream, self._forget, owner.calls_from)

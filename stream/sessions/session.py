@@ -121,7 +121,7 @@ class Session:
             engine,
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
-            min_free=settings.limits.min_free,
+            min_free=settings.limits.min_free_bytes,
             owner=owner,
             continues=continues,
         )
@@ -243,14 +243,14 @@ class Session:
         limits = self._settings.limits
         while True:
             silent = time.monotonic() - self._peer.last_frame
-            if self._peer.sources > limits.sources:
-                words = f"The camera began more than {limits.sources} streams (SSRCs) in one call. Start it again."
+            if self._peer.sources > limits.max_sources:
+                words = f"The camera began more than {limits.max_sources} streams (SSRCs) in one call. Start it again."
                 self._end(EndReason(words, "too-many-streams"))
-            elif silent >= limits.silent_s:
+            elif silent >= limits.max_silent_s:
                 self._end(EndReason(f"No picture came from the camera for {silent:.0f} s. Start it again.", "silent"))
-            elif silent > limits.stalled_s and self._reported:
+            elif silent > limits.stalled_after_s and self._reported:
                 self._report(stalled(self._reported))
-            await asyncio.sleep(min(1.0, max(0.0, limits.silent_s - silent)))
+            await asyncio.sleep(min(1.0, max(0.0, limits.max_silent_s - silent)))
 
     def _end(self, ending: EndReason) -> None:
         if self._closing is None:

@@ -19,7 +19,7 @@ CodecName = Literal["H264", "VP8"]
 TIME_BASE = Fraction(1, 90_000)
 """The clock of video over RTP; every pts of a live stream counts in it."""
 
-MAX_PIXELS = LIMITS.pixels
+MAX_PIXELS = LIMITS.max_pixels
 _H264_SPS, _H264_PPS, _H264_IDR = 7, 8, 5
 _VP8_START = b"\x9d\x01\x2a"
 

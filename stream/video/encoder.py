@@ -169,7 +169,7 @@ class Encoder:
     def __init__(self, backend: Backend, *, spare: Backend | None = None, bit_rate: int = BIT_RATE) -> None:
         self._backend = backend
         self._spare = spare if spare is not backend else None
-        self._most = bit_rate
+        self._max_bit_rate = bit_rate
         self._carried: int | None = None
         self._opened_with = 0
         self._context: VideoCodecContext | None = None
@@ -222,8 +222,8 @@ class Encoder:
         return EncodedFrame(self.codec, data, pts) if data else None
 
     def _bit_rate(self, width: int, height: int) -> int:
-        most: int = round(self._most * min(max((width * height / (640 * 480)) ** 0.5, 1), _LARGER))
-        return most if self._carried is None else min(self._carried, most)
+        limit: int = round(self._max_bit_rate * min(max((width * height / (640 * 480)) ** 0.5, 1), _LARGER))
+        return limit if self._carried is None else min(self._carried, limit)
 
     def _outgrown(self, context: VideoCodecContext) -> bool:
         """Whether the encoder cannot follow the bit rate."""

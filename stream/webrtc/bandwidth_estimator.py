@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections import deque
 
-MOST = 3_000_000
+MAX_BIT_RATE = 3_000_000
 """In bit/s; enough for 1280x720."""
 START = 1_000_000
-LEAST = 250_000
+MIN_BIT_RATE = 250_000
 """Less shows nothing: a narrower network than that stays full."""
 WINDOW_S = 0.5
 HEAVY_LOSS, LIGHT_LOSS = 0.10, 0.06
@@ -75,12 +75,12 @@ class Uplink:
         elif loss > HEAVY_LOSS:
             self._decrease(self.bit_rate * (1 - loss / 2))
         elif loss < LIGHT_LOSS and queue < RISING_S:
-            self.bit_rate = round(min(MOST, self.bit_rate * self._more))
+            self.bit_rate = round(min(MAX_BIT_RATE, self.bit_rate * self._more))
 
     def _decrease(self, bit_rate: float) -> None:
         self._more = _MORE
         self._counts.clear()  # what was lost before is no reason for still less
-        self.bit_rate = round(max(LEAST, min(self.bit_rate, bit_rate)))
+        self.bit_rate = round(max(MIN_BIT_RATE, min(self.bit_rate, bit_rate)))
 
     def _carried(self) -> float:
         """Bits a second of this window, up to its last packet: behind it may be a gap."""

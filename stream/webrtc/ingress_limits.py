@@ -24,22 +24,25 @@ class Inflow:
         self._now = now
         self._last = now()
         self._header = b""
-        self._most = self._left = limits.frame_rate * limits.silent_s
+        self._allowance = self._remaining = limits.max_frame_rate * limits.max_silent_s
 
     def excess(self, frame: EncodedFrame) -> EndReason | None:
         """Take a frame into account."""
         size = self._new_size(frame)
-        if size is not None and size[0] * size[1] > self._limits.pixels:
+        if size is not None and size[0] * size[1] > self._limits.max_pixels:
             return EndReason(
                 f"The camera's picture is {size[0]}x{size[1]}, larger than 1920x1080. Let it send a smaller one.",
                 "too-large",
             )
         now = self._now()
-        self._left = min(self._most, self._left + (now - self._last) * self._limits.frame_rate * TOLERANCE) - 1
+        self._remaining = (
+            min(self._allowance, self._remaining + (now - self._last) * self._limits.max_frame_rate * TOLERANCE) - 1
+        )
         self._last = now
-        if self._left < 0:
+        if self._remaining < 0:
             return EndReason(
-                f"The camera sends more than {self._limits.frame_rate} frames a second. Let it send fewer.", "too-fast"
+                f"The camera sends more than {self._limits.max_frame_rate} frames a second. Let it send fewer.",
+                "too-fast",
             )
         return None
 

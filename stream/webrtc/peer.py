@@ -43,7 +43,7 @@ MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
 MAX_BACK = 90_000
 """How far a frame may be shown before the one that came before it, one second."""
-MAX_COMMAND = LIMITS.command_length
+MAX_COMMAND = LIMITS.max_command_length
 """Letters of a command on the data channel."""
 
 

@@ -7,9 +7,9 @@ import re
 from whycam.stream.limits import LIMITS
 from whycam.stream.webrtc.ice.candidates import START, CandidateError, Reach
 
-MAX_BYTES = LIMITS.offer_bytes
-MAX_LINES = {"m=": LIMITS.offer_sections, "a=ssrc": LIMITS.offer_sources}
-MAX_LETTERS = LIMITS.ice_letters
+MAX_BYTES = LIMITS.max_offer_bytes
+MAX_LINES = {"m=": LIMITS.max_offer_sections, "a=ssrc": LIMITS.max_offer_sources}
+MAX_LETTERS = LIMITS.max_ice_letters
 MIN_LETTERS = {"ice-ufrag": 4, "ice-pwd": 22}
 """Of both checks are made, so their length is that of what is sent to whom an offer names (RFC 8839, 5.4)."""
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/=#_-]*")
@@ -33,10 +33,10 @@ def check_offer(sdp: str, reach: Reach) -> str:
     lines = sdp.splitlines()
     if not lines or lines[0] != "v=0":
         raise OfferError("The body should be an SDP offer; it should begin with 'v=0'.")
-    for start, most in MAX_LINES.items():
+    for start, limit in MAX_LINES.items():
         count = sum(line.startswith(start) for line in lines)
-        if count > most:
-            raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {most} are taken.")
+        if count > limit:
+            raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {limit} are taken.")
     for line in lines:
         _check_letters(line)
     try:
@@ -52,11 +52,11 @@ def check_offer(sdp: str, reach: Reach) -> str:
 def _check_letters(line: str) -> None:
     """Refuse a line that names a user or a password that no client makes."""
     name, _, value = line.removeprefix("a=").partition(":")
-    least = MIN_LETTERS.get(name)
-    if least is None or not line.startswith("a="):
+    min_letters = MIN_LETTERS.get(name)
+    if min_letters is None or not line.startswith("a="):
         return
-    if not least <= len(value) <= MAX_LETTERS:
-        raise OfferError(f"The offer's {name} has {len(value)} letters; it should have {least} to {MAX_LETTERS}.")
+    if not min_letters <= len(value) <= MAX_LETTERS:
+        raise OfferError(f"The offer's {name} has {len(value)} letters; it should have {min_letters} to {MAX_LETTERS}.")
     if not _ICE_CHARS.fullmatch(value):
         raise OfferError(f"The offer's {name} should have letters, digits, + and / only.")
 

@@ -25,7 +25,7 @@ from whycam.stream.webrtc.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
-CONNECT_S = LIMITS.connect_s
+CONNECT_S = LIMITS.max_connect_s
 """Seconds that a viewer has to take the answer up; then its place is free again."""
 
 

@@ -33,7 +33,7 @@ def main() -> None:
     process = ProcessEngine(Order(catalog.find(), "cpu", threads=1))
     assert process.about
     print(f"start of the child                 {time.perf_counter() - start:6.2f} s")
-    picture = np.random.default_rng(0).integers(0, 255, (1, *explainer.contract.size, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 255, (1, *explainer.contract.input_size, 3), np.uint8)
     try:
         question(local, process, picture)
         common_run(explainer, picture)

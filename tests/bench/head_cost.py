@@ -63,7 +63,7 @@ def main() -> None:
 def measure(path: Path, count: int, *, pairs: int = PAIRS) -> Cost:
     """The cost of `count` heatmaps a picture."""
     explainer = Explainer(path, threads=THREADS)
-    picture = scenes(1, *explainer.contract.size)
+    picture = scenes(1, *explainer.contract.input_size)
     with without_head(path) as plain:
 
         def bare() -> object:

@@ -79,7 +79,7 @@ def measure(
     explainer: Explainer, picture: Bytes, random: np.random.Generator
 ) -> tuple[float, dict[str, Sequence[float]]]:
     """The best class's probability, and by fill: with its hottest region covered, then with as much elsewhere."""
-    rows, columns = explainer.contract.size
+    rows, columns = explainer.contract.input_size
     seen = as_bytes(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA))
     found = explainer.explain(seen[None], [-1])
     class_id = int(found.classes[0, 0])

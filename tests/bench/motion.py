@@ -124,7 +124,7 @@ def _explained(explainer: Explainer, pictures: Sequence[Bytes], targets: Sequenc
 
 
 def _tracking(explainer: Explainer, frames: Frames, camera: Sequence[Affine] | None) -> Table:
-    fit = Fit(explainer.contract.fit, explainer.contract.size)
+    fit = Fit(explainer.contract.fit, explainer.contract.input_size)
     pictures = [fit.picture(frame) for frame in frames]
     best = _explained(explainer, pictures, [-1]).classes[:, 0]
     named = np.unique(best)
@@ -189,7 +189,7 @@ def _summary(likeness: Sequence[float]) -> str:
 
 def _flicker(explainer: Explainer, stills: Frames) -> Table:
     """The mean over the scenes, for maps drawn by their own maximum and by a steady scale."""
-    fit = Fit(explainer.contract.fit, explainer.contract.size)
+    fit = Fit(explainer.contract.fit, explainer.contract.input_size)
     random = np.random.default_rng(0)
     lumas: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for still in stills:

@@ -95,7 +95,7 @@ def beside_the_model(name: str | None, folder: Path) -> None:
 
 def seen(source: Path, explainer: Explainer) -> Bytes:
     """What the model sees of a film."""
-    fit = Fit(explainer.contract.fit, explainer.contract.size)
+    fit = Fit(explainer.contract.fit, explainer.contract.input_size)
     with open_film(source) as opened:
         return np.stack([fit.picture(item) for item in opened.read() if isinstance(item, av.VideoFrame)])
 
@@ -116,7 +116,7 @@ def timed(command: list[str]) -> tuple[float, float]:
 def inference_ms() -> float:
     """CPU milliseconds of one picture through the bare model."""
     explainer = Explainer(catalog.find("efficientnet-lite0"))
-    pictures = np.zeros((4, *explainer.contract.size, 3), np.uint8)
+    pictures = np.zeros((4, *explainer.contract.input_size, 3), np.uint8)
     explainer.explain(pictures, BEST)
     before = time.process_time()
     for _ in range(10):

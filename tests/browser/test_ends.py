@@ -137,7 +137,8 @@ def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: 
 
 
 @pytest.mark.parametrize(
-    ("limits", "code", "state"), [({"pixels": 1000}, "too-large", "idle"), ({"frame_rate": 4}, "too-fast", "lost")]
+    ("limits", "code", "state"),
+    [({"max_pixels": 1000}, "too-large", "idle"), ({"max_frame_rate": 4}, "too-fast", "lost")],
 )
 def test_a_camera_that_sends_too_much_is_told_so(
     browser: Browser, tmp_path: Path, limits: dict[str, float], code: str, state: str

@@ -127,7 +127,7 @@ def test_it_knows_what_a_photograph_shows(explainer: Explainer, photograph: str,
 def test_it_says_where_it_comes_from(explainer: Explainer) -> None:
     contract = explainer.contract
     assert contract.name == "efficientnet-lite0"
-    assert (contract.size, contract.map_size) == ((224, 224), (7, 7))
+    assert (contract.input_size, contract.map_size) == ((224, 224), (7, 7))
     assert contract.licence == "Apache-2.0"
     assert contract.weights_source == EFFICIENTNET_LITE0.source
     assert contract.parity["float64"] <= 1e-5

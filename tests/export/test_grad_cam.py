@@ -289,7 +289,7 @@ def test_the_graph_satisfies_the_contract() -> None:
         [f"class {number}" for number in range(7)], "probability", "stretch", "tiny"
     ).metadata()
     contract = read_contract(metadata, tensors(model.graph.input), tensors(model.graph.output))
-    assert (contract.size, contract.map_size) == ((32, 32), (8, 8))
+    assert (contract.input_size, contract.map_size) == ((32, 32), (8, 8))
 
 
 def test_a_network_may_use_the_names_of_the_contract() -> None:

@@ -232,9 +232,9 @@ def test_a_mean_of_saturated_cells_is_not_saturated_again(tmp_path: Path) -> Non
     x = mean = tail("Flatten", tail("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1]))
     plain = tail.finished(tail.dense(tail.rounded(x, 0.0123), 216, 10))
     pictures = np.where(tiny_models.pictures(12, seed=2) > 110, 255, 0).astype(np.uint8)
-    most = np.float32(255) * np.float32(0.0123)
+    end = np.float32(255) * np.float32(0.0123)
     seen = observe(append_cam(plain), [mean], pictures, np.zeros((12, 1), np.int64))[mean]
-    assert (seen > most).any(), "or no mean is past the end, and the test shows nothing"
+    assert (seen > end).any(), "or no mean is past the end, and the test shows nothing"
     checked(plain, tmp_path / "odd.onnx", pictures)
 
 

@@ -59,7 +59,7 @@ def test_a_network_becomes_a_verified_file(network: Any, score: Score, tmp_path:
     pipeline.write(built(network), score, path, say=said.append)
     assert [each.name for each in path.parent.iterdir()] == ["small.onnx"]
     contract = Explainer(path).contract
-    assert (contract.size, contract.map_size, contract.fit) == ((SIZE, SIZE), (12, 12), "stretch")
+    assert (contract.input_size, contract.map_size, contract.fit) == ((SIZE, SIZE), (12, 12), "stretch")
     assert (contract.score, contract.feature) == (score, "block3_conv1")
     assert contract.weights_sha256 == vgg16.digest(network)
     assert contract.parity["maps"] == 160
@@ -317,7 +317,7 @@ def test_the_whole_of_vgg16(tmp_path: Path) -> None:
     path = pipeline.export_vgg16("random", output=tmp_path / "vgg16.onnx")
     assert path.stat().st_size <= 565e6
     explainer = Explainer(path)
-    assert (explainer.contract.size, explainer.contract.map_size) == ((224, 224), (14, 14))
+    assert (explainer.contract.input_size, explainer.contract.map_size) == ((224, 224), (14, 14))
     assert explainer.contract.parity["float64"] <= 1e-5
     assert explainer.contract.parity["autodiff_median"] <= 2e-5
     pictures: NDArray[np.uint8] = scenes(1, 224, 224)

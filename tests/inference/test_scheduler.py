@@ -30,8 +30,8 @@ def answered(batch: InferenceBatch) -> None:
     )
 
 
-def run(turns: Scheduler, most: int = 1) -> bool:
-    batch = turns.take(most)
+def run(turns: Scheduler, max_size: int = 1) -> bool:
+    batch = turns.take(max_size)
     if batch is None:
         return False
     answered(batch)

@@ -59,7 +59,7 @@ def test_the_phone_is_told_what_the_way_to_us_carries(tmp_path: Path, h264: list
         await phone.close()
         assert len(told) >= 3
         assert told[0] == bandwidth_estimator.START
-        assert bandwidth_estimator.START < max(told) <= bandwidth_estimator.MOST
+        assert bandwidth_estimator.START < max(told) <= bandwidth_estimator.MAX_BIT_RATE
 
     served(fast(tmp_path), Settings(), body)
 

@@ -158,9 +158,9 @@ def test_an_offer_aims_three_times_its_own_bytes_at_a_few_private_addresses_at_m
         assert (status, aimed.packets) == (201, {})
         small = offer(direction, [*OUTSIDE, *LAN])
         status, aimed = aimed_by(network, server, route, small)
-        assert (status, len(aimed.packets)) == (201, candidates.MOST)
+        assert (status, len(aimed.packets)) == (201, candidates.MAX_CANDIDATES)
         assert 0 < aimed.sizes.total() <= amplification_limit.TIMES * len(small)
-        long = offer(direction, LAN[: candidates.MOST], letters=256)  # of which each check is large
+        long = offer(direction, LAN[: candidates.MAX_CANDIDATES], letters=256)  # of which each check is large
         status, aimed = aimed_by(network, server, route, long, LATE_S)
         assert status == 201
         assert 0 < aimed.sizes.total() <= amplification_limit.TIMES * len(long)
@@ -173,7 +173,7 @@ def test_an_ice_server_lets_checks_out_and_no_more_of_them(tmp_path: Path) -> No
         long = offer("sendrecv", OUTSIDE, letters=256)
         status, aimed = aimed_by(network, server, "/call", long, LATE_S)
         assert status == 201
-        assert aimed.packets.keys() <= set(OUTSIDE[: candidates.MOST])
+        assert aimed.packets.keys() <= set(OUTSIDE[: candidates.MAX_CANDIDATES])
         assert 0 < aimed.sizes.total() <= amplification_limit.TIMES * len(long)
 
 

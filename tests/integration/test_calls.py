@@ -203,7 +203,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tmp_path: Path, h264
             seen = len(phone.pictures)
             await phone.until(lambda: len(phone.pictures) >= seen + 20)
 
-    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free=1 << 60)), body)
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free_bytes=1 << 60)), body)
 
 
 def test_a_folder_that_cannot_be_made_is_said_and_the_stream_goes_on(tmp_path: Path, h264: list[EncodedFrame]) -> None:
@@ -245,7 +245,7 @@ def test_a_phone_that_vanishes_ends_its_session_and_leaves_whole_files(
                     break
             assert len(sessions) == 0
 
-    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(silent_s=1.0)), body)
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(max_silent_s=1.0)), body)
     recording = only_recording(tmp_path / "recordings")
     assert session_of(recording)["state"] == "ended"
     assert len(file_pts(recording / "explained-000.mp4")) >= 10
@@ -263,7 +263,7 @@ def test_a_call_too_many_is_told_to_come_back(tmp_path: Path, h264: list[Encoded
             assert response.headers["Retry-After"]
             await third.close()
 
-    served(fast(tmp_path), Settings(limits=Limits(sessions=2)), body)
+    served(fast(tmp_path), Settings(limits=Limits(max_sessions=2)), body)
 
 
 def test_a_call_can_be_ended_again_and_an_unknown_one_cannot(tmp_path: Path, h264: list[EncodedFrame]) -> None:

@@ -114,7 +114,7 @@ def test_the_phone_is_told_within_two_seconds_and_its_picture_goes_on(disk: Path
             await phone.until(lambda: len(phone.reports) >= had + 75)
             assert (await http.delete(phone.location)).status == 204
 
-    served(fast(tmp_path), Settings(recordings=disk / "recordings", limits=Limits(min_free=2 * MIB)), body)
+    served(fast(tmp_path), Settings(recordings=disk / "recordings", limits=Limits(min_free_bytes=2 * MIB)), body)
     (folder,) = (disk / "recordings").iterdir()
     note = session_json(folder)
     assert len(note["camera"]) == 2
@@ -134,4 +134,4 @@ def test_one_that_was_switched_off_while_it_waited_does_not_go_on(disk: Path, tm
             await asyncio.sleep(2)
             assert phone.reports[-1]["recording"]["state"] == "off"
 
-    served(fast(tmp_path), Settings(recordings=disk / "recordings", limits=Limits(min_free=2 * MIB)), body)
+    served(fast(tmp_path), Settings(recordings=disk / "recordings", limits=Limits(min_free_bytes=2 * MIB)), body)

@@ -98,7 +98,7 @@ def test_phone_and_viewer_are_told_why_the_server_ends_the_call(
                 assert words in told["reason"]
                 assert phone.commands.readyState == "closed"
 
-    served(fast(tmp_path), Settings(limits=Limits(silent_s=2.0)), body)
+    served(fast(tmp_path), Settings(limits=Limits(max_silent_s=2.0)), body)
     (line,) = [record for record in caplog.records if "ended after" in record.getMessage()]
     assert words in line.getMessage()
     assert vars(line)["about"]["code"] == code

@@ -350,7 +350,7 @@ def test_a_camera_that_vanishes_while_the_picture_stands_is_noticed(tmp_path: Pa
                     break
             assert len(sessions) == 0
 
-    served(fast(tmp_path), Settings(limits=Limits(silent_s=1.0)), body)
+    served(fast(tmp_path), Settings(limits=Limits(max_silent_s=1.0)), body)
 
 
 def test_all_questions_about_a_frozen_picture_are_about_the_very_same(tmp_path: Path) -> None:

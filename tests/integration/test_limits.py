@@ -40,21 +40,21 @@ def test_every_limit_is_told_in_words_with_its_number() -> None:
 
 def test_each_module_takes_its_limits_from_there() -> None:
     taken = {
-        "connections": listener.MOST,
-        "connections_an_address": listener.MOST_AN_ADDRESS,
-        "patience_s": listener.PATIENCE_S,
-        "offer_bytes": sdp.MAX_BYTES,
-        "offer_sections": sdp.MAX_LINES["m="],
-        "offer_candidates": candidates.MOST,
-        "ice_letters": sdp.MAX_LETTERS,
-        "unanswered_times": amplification_limit.TIMES,
-        "call_addresses": aioice_patches.MAX_ADDRESSES,
-        "offer_sources": sdp.MAX_LINES["a=ssrc"],
-        "pixels": codec.MAX_PIXELS,
-        "header_bytes": auth.MAX_HEADER,
-        "command_length": peer.MAX_COMMAND,
-        "connect_s": viewers.CONNECT_S,
-        "min_free": writer.MIN_FREE,
+        "max_connections": listener.MAX_CONNECTIONS,
+        "max_connections_per_address": listener.MAX_PER_ADDRESS,
+        "max_idle_s": listener.PATIENCE_S,
+        "max_offer_bytes": sdp.MAX_BYTES,
+        "max_offer_sections": sdp.MAX_LINES["m="],
+        "max_offer_candidates": candidates.MAX_CANDIDATES,
+        "max_ice_letters": sdp.MAX_LETTERS,
+        "max_amplification": amplification_limit.TIMES,
+        "max_addresses_per_call": aioice_patches.MAX_ADDRESSES,
+        "max_offer_sources": sdp.MAX_LINES["a=ssrc"],
+        "max_pixels": codec.MAX_PIXELS,
+        "max_header_bytes": auth.MAX_HEADER,
+        "max_command_length": peer.MAX_COMMAND,
+        "max_connect_s": viewers.CONNECT_S,
+        "min_free_bytes": writer.MIN_FREE,
     }
     assert taken == {name: getattr(LIMITS, name) for name in taken}
     assert Settings().limits is LIMITS
@@ -97,7 +97,7 @@ def test_a_device_that_calls_without_end_is_told_to_wait(tmp_path: Path, monkeyp
             had = len(phone.reports)
             await phone.until(lambda: len(phone.reports) >= had + 10)
 
-    served(fast(tmp_path), Settings(limits=Limits(calls_a_minute=3)), body)
+    served(fast(tmp_path), Settings(limits=Limits(max_calls_per_minute=3)), body)
 
 
 async def _ends(sessions: Sessions, caplog: pytest.LogCaptureFixture, words: str) -> None:

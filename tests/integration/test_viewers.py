@@ -312,7 +312,7 @@ def test_a_viewer_too_many_is_told_to_come_back(tmp_path: Path, h264: list[Encod
             await http.delete(first.location)
             await stack.enter_async_context(watching(http, base, publisher.session_id))
 
-    served(fast(tmp_path), Settings(limits=Limits(viewers=2)), body)
+    served(fast(tmp_path), Settings(limits=Limits(max_viewers=2)), body)
 
 
 def test_a_viewer_that_never_connects_gives_its_place_back(

@@ -90,13 +90,13 @@ def vanishings(server: Server, count: int, seed: int, warm_up: int) -> None:
 
 
 def test_clients_that_vanish_leave_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, slowed="blind", limits={"silent_s": 2.0}) as server:
+    with serving(tmp_path, slowed="blind", limits={"max_silent_s": 2.0}) as server:
         vanishings(server, 12, seed=1, warm_up=12)
 
 
 @pytest.mark.long
 def test_five_hundred_clients_that_vanish_leave_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, slowed="blind", limits={"silent_s": 2.0}) as server:
+    with serving(tmp_path, slowed="blind", limits={"max_silent_s": 2.0}) as server:
         vanishings(server, 500, seed=2, warm_up=150)
 
 

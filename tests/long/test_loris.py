@@ -88,13 +88,13 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
         )
         assert crowd.stdout is not None
         health, joins = [], []
-        most = 0
+        highest = 0
         seen, start = len(phone.reports), time.monotonic()
         while time.monotonic() - start < seconds:
             await asyncio.sleep(0.25)
             health.append(await asked(http, f"{server.url}/healthz"))
             joins.append(await asked(http, f"{lan}/join"))
-            most = max(most, psutil.Process(server.process.pid).num_fds())
+            highest = max(highest, psutil.Process(server.process.pid).num_fds())
         rate = (len(phone.reports) - seen) / (time.monotonic() - start)
         came = int(await crowd.stdout.readline())
         assert await crowd.wait() == 0
@@ -103,12 +103,12 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
     times = sorted(each for each in health if each is not None)
     let_in = sum(each is not None for each in joins)
     print(
-        f"{count} at the {door}' door came {came} times; {most} descriptors at most; {rate:.1f} frames/s; "
+        f"{count} at the {door}' door came {came} times; {highest} descriptors at most; {rate:.1f} frames/s; "
         f"health {len(times)} of {len(health)} times, in {times[len(times) // 2]:.3f} s, {times[-1]:.3f} s at most; "
         f"{let_in} of {len(joins)} phones came in\nbefore: {before}\nafter:  {after}"
     )
     assert came >= count
-    assert most < before.descriptors + listener.MOST + listener.MOST_LEAVING + 20
+    assert highest < before.descriptors + listener.MAX_CONNECTIONS + listener.MAX_LEAVING + 20
     assert len(times) == len(health)
     assert rate > 10
     assert abs(after.descriptors - before.descriptors) <= 3

@@ -79,7 +79,7 @@ def tried(folder: Path, count: int, seed: int) -> Counter[int]:
     async def run() -> None:
         app = make_app(Sessions(engine, Settings(recordings=folder / "recordings")))
         async with running(app) as doors:
-            port = await doors.listen("127.0.0.1", 0, most_an_address=64)
+            port = await doors.listen("127.0.0.1", 0, max_per_address=64)
             for number in range(count):
                 request = ROUTES[number % len(ROUTES)] + odd(chance)
                 status, answer = await ask(port, request)

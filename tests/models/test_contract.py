@@ -22,7 +22,7 @@ CONTRACT = Contract(
     licence="Apache-2.0",
     made_by="a test",
     parity={"float64": 1.5e-6, "maps": 40},
-    size=(32, 48),
+    input_size=(32, 48),
     map_size=(4, 6),
 )
 INPUTS = [Tensor("image", "tensor(uint8)", ["N", 32, 48, 3]), Tensor("target", "tensor(int64)", ["N", "K"])]

@@ -183,18 +183,18 @@ def test_who_is_killed_keeps_nothing(tmp_path: Path) -> None:
 def test_of_many_at_once_one_has_it(tmp_path: Path, writes: list[str]) -> None:
     (tmp_path / "frames").mkdir()
     use = one(*(tmp_path / name for name in writes))
-    inside, most, had = 0, 0, 0
+    inside, highest, had = 0, 0, 0
     lock, deadline = threading.Lock(), time.monotonic() + 30
 
     def run() -> None:
-        nonlocal inside, most, had
+        nonlocal inside, highest, had
         while had < 100 and time.monotonic() < deadline:
             with Claims("process", [use]) as claims:
                 if claims.all_busy:
                     continue
                 with lock:
                     inside, had = inside + 1, had + 1
-                    most = max(most, inside)
+                    highest = max(highest, inside)
                 time.sleep(0.001)
                 with lock:
                     inside -= 1
@@ -205,7 +205,7 @@ def test_of_many_at_once_one_has_it(tmp_path: Path, writes: list[str]) -> None:
     for thread in threads:
         thread.join()
     assert had >= 100
-    assert most == 1
+    assert highest == 1
     assert [path.name for path in tmp_path.rglob("*")] == ["frames"]
 
 

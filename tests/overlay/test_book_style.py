@@ -41,7 +41,7 @@ def rescaled(picture: NDArray[np.float64]) -> Image.Image:
 
 def as_in_the_book(rgb: Bytes, explainer: Explainer) -> Bytes:
     image = Image.fromarray(rgb)
-    small = np.asarray(image.resize(explainer.contract.size[::-1], Image.Resampling.NEAREST))
+    small = np.asarray(image.resize(explainer.contract.input_size[::-1], Image.Resampling.NEAREST))
     heatmap = explainer.explain(small[None], [-1]).heatmaps[0, 0]
     jet = rescaled(colormaps["jet"](np.arange(256))[:, :3][np.uint8(255 * heatmap)]).resize(image.size)
     return np.asarray(rescaled(0.4 * np.asarray(jet, np.float64) + rgb))

@@ -154,7 +154,7 @@ def test_a_label_tells_both_probabilities_of_the_class_that_is_covered() -> None
 def test_covering_the_evidence_tells_more_than_covering_as_much_elsewhere() -> None:
     """On photographs, with the bundled model; `tests/bench/hiding.py` has the kitchen too."""
     explainer = Explainer(catalog.find("efficientnet-lite0"), threads=1)
-    fit = Fit("stretch", explainer.contract.size)
+    fit = Fit("stretch", explainer.contract.input_size)
     hottest, elsewhere = [], []
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
         seen = fit.picture(media_samples.frame(np.ascontiguousarray(getattr(skimage.data, name)())))

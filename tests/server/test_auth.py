@@ -384,4 +384,4 @@ def test_a_camera_that_sends_nothing_is_said_to_stall(tmp_path: Path, frames: li
             phone.camera.running.set()
             await phone.until(lambda: phone.reports[-1]["state"] != "stalled")
 
-    at_home(tmp_path, body, Settings(limits=Limits(stalled_s=0.5)))
+    at_home(tmp_path, body, Settings(limits=Limits(stalled_after_s=0.5)))

@@ -97,7 +97,7 @@ def test_health_says_what_is_wrong(tmp_path: Path) -> None:
         assert told["problems"] == ["The disk has too little room for recordings."]
         assert told["disk_free"] > 0
 
-    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free=1 << 60)), body)
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free_bytes=1 << 60)), body)
 
 
 def test_without_recordings_there_is_no_disk_to_tell_of(tmp_path: Path) -> None:

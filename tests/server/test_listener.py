@@ -16,7 +16,7 @@ from aiohttp import web
 from whycam.stream.server import listener
 from whycam.stream.server.auth import HEADERS
 from whycam.stream.server.certificate import own_certificate
-from whycam.stream.server.listener import MOST_AN_ADDRESS, MOST_LEAVING, Connections, body_of
+from whycam.stream.server.listener import MAX_LEAVING, MAX_PER_ADDRESS, Connections, body_of
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -61,7 +61,7 @@ def test_the_ninth_connection_of_an_address_takes_the_place_of_the_oldest(monkey
 
     async def run() -> None:
         async with door() as port:
-            held = [await say(port, REQUEST) for _ in range(MOST_AN_ADDRESS)]
+            held = [await say(port, REQUEST) for _ in range(MAX_PER_ADDRESS)]
             for reader, _ in held:
                 assert b"200 OK" in await reader.readuntil(b"hello")
             for oldest in range(2):
@@ -81,7 +81,7 @@ def test_whoever_makes_room_gets_its_answer_first() -> None:
     async def run() -> None:
         async with door() as port:
             busy = await say(port, REQUEST.replace(b"/", b"/slow", 1))
-            held = [await say(port, REQUEST) for _ in range(MOST_AN_ADDRESS)]
+            held = [await say(port, REQUEST) for _ in range(MAX_PER_ADDRESS)]
             for reader, _ in held:
                 assert b"200 OK" in await reader.readuntil(b"hello")
             assert (await asyncio.wait_for(busy[0].read(), 5)).endswith(b"at last")
@@ -97,7 +97,7 @@ def test_whoever_makes_room_and_goes_on_asking_is_cut_off(monkeypatch: pytest.Mo
     async def run() -> None:
         async with door(60) as port:
             busy = await say(port, b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhal")
-            held = [await say(port, REQUEST) for _ in range(MOST_AN_ADDRESS)]
+            held = [await say(port, REQUEST) for _ in range(MAX_PER_ADDRESS)]
             assert await asyncio.wait_for(busy[0].read(), 5) == b""
             for _, writer in [busy, *held]:
                 writer.close()
@@ -111,12 +111,12 @@ def test_connections_count_before_their_handshake_and_the_oldest_goes(tmp_path: 
 
     async def run() -> None:
         async with door(60, context) as port:
-            lorises = [await say(port, b"\x16") for _ in range(3 * MOST_AN_ADDRESS + MOST_LEAVING)]
+            lorises = [await say(port, b"\x16") for _ in range(3 * MAX_PER_ADDRESS + MAX_LEAVING)]
             # Who comes behind a crowd of them gets in.
             reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trust)
             writer.write(REQUEST)
             assert b"200 OK" in await asyncio.wait_for(reader.readuntil(b"hello"), 5)
-            left = lorises[: -MOST_AN_ADDRESS + 1]
+            left = lorises[: -MAX_PER_ADDRESS + 1]
             for each, _ in left:
                 with suppress(ConnectionResetError):
                     assert await asyncio.wait_for(each.read(), 5) == b""
@@ -131,7 +131,7 @@ def test_connections_that_leave_slowly_are_waited_for_by_so_many_and_no_more() -
     async def run() -> None:
         async with door(60) as port:
             slow = REQUEST.replace(b"/", b"/slow", 1)
-            held = [await say(port, slow) for _ in range(MOST_AN_ADDRESS + MOST_LEAVING)]
+            held = [await say(port, slow) for _ in range(MAX_PER_ADDRESS + MAX_LEAVING)]
             reader, writer = await say(port, slow)
             assert await asyncio.wait_for(reader.read(), 5) == b""
             for _, each in [*held, (reader, writer)]:
@@ -159,7 +159,7 @@ def test_whoever_has_to_leave_and_never_ends_tls_is_cut_off_soon(
                     return secured.recv(12)
 
                 for _ in range(3):
-                    for _ in range(MOST_AN_ADDRESS):
+                    for _ in range(MAX_PER_ADDRESS):
                         assert await asyncio.to_thread(knock) == b"HTTP/1.1 200"
                     await asyncio.sleep(0.8)
 

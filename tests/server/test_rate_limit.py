@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whycam.stream.server.rate_limit import MOST_ADDRESSES, Throttle
+from whycam.stream.server.rate_limit import MAX_ADDRESSES, Throttle
 
 
 class Clock:
@@ -40,6 +40,6 @@ def test_the_twenty_first_guess_in_an_hour_waits_for_the_hour() -> None:
 
 def test_many_addresses_take_no_more_memory() -> None:
     throttle = Throttle(Clock())
-    for number in range(MOST_ADDRESSES + 100):
+    for number in range(MAX_ADDRESSES + 100):
         throttle.fail(str(number))
-    assert len(throttle._failures) == MOST_ADDRESSES
+    assert len(throttle._failures) == MAX_ADDRESSES

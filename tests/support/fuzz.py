@@ -34,7 +34,7 @@ from whycam.stream.recording.sidecar import SidecarError, read_sidecar
 from whycam.stream.sessions.messages import CommandError, parse_command
 
 LATE_S = 10.0
-MOST_MIB = 1024
+MAX_MIB = 1024
 INTERESTING = (
     b"\0",
     b"\xff",
@@ -196,7 +196,7 @@ def _model(data: bytes, folder: Path) -> None:
     path = folder / "model.onnx"
     path.write_bytes(data)
     explainer = Explainer(path, threads=1)
-    height, width = explainer.contract.size
+    height, width = explainer.contract.input_size
     assert height * width <= 1 << 20, "a model that nobody would make"
     LocalEngine(explainer).close()
 
@@ -230,8 +230,8 @@ def main(name: str) -> None:
                 said = (
                     f"FAULT {type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {str(error)[:80]!r}"
                 )
-            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before > MOST_MIB << 10:
-                said = f"FAULT took more than {MOST_MIB} MiB"
+            if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before > MAX_MIB << 10:
+                said = f"FAULT took more than {MAX_MIB} MiB"
             print(json.dumps(said)[1:-1], file=answers, flush=True)
 
 

@@ -30,8 +30,8 @@ ALONE: Mapping[str, frozenset[str]] = {"export": frozenset(("models", "stream.in
 WITHIN_EXPORT: Sequence[Sequence[str]] = (("head",), ("verify",), ("precision",), ("networks",), ("",))
 """The same inside `export`; '' are its own modules, but for those in `LOW_IN_EXPORT`."""
 LOW_IN_EXPORT = frozenset(("preprocess", "save", "requirements"))
-MOST_MODULES = 14
-MOST_TESTS = 20
+MAX_MODULES = 14
+MAX_TEST_MODULES = 20
 
 
 class Arrow(NamedTuple):
@@ -175,11 +175,11 @@ def crowded() -> list[str]:
             linked = folder == "whycam" and len(inside.parts) > 1
             if path.name not in ("__init__.py", "conftest.py") and not linked and "node_modules" not in path.parts:
                 counts[inside] += 1
-    most = {True: MOST_TESTS, False: MOST_MODULES}
+    limits = {True: MAX_TEST_MODULES, False: MAX_MODULES}
     return [
-        f"{folder} has {count} modules, at most {most[folder.parts[0] == 'tests']} is right"
+        f"{folder} has {count} modules, at most {limits[folder.parts[0] == 'tests']} is right"
         for folder, count in sorted(counts.items())
-        if count > most[folder.parts[0] == "tests"]
+        if count > limits[folder.parts[0] == "tests"]
     ]
 
 

@@ -99,7 +99,7 @@ def test_the_bit_rate_is_told_in_place_of_aiortcs_estimate(monkeypatch: pytest.M
     assert heard == [rate for rate, _ in told]
     assert told[0] == (bandwidth_estimator.START, [7])
     assert len(told) == 140
-    assert {rate for rate, _ in told[-100:]} == {bandwidth_estimator.MOST}
+    assert {rate for rate, _ in told[-100:]} == {bandwidth_estimator.MAX_BIT_RATE}
 
 
 def test_the_parts_have_the_names_that_we_reach_for() -> None:

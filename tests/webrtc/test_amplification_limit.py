@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from whycam.stream.webrtc.ice.amplification_limit import IPV4_HEADERS, IPV6_HEADERS, MOST, Allowance
+from whycam.stream.webrtc.ice.amplification_limit import IPV4_HEADERS, IPV6_HEADERS, MAX_ADDRESSES, Allowance
 
 ONE, OTHER = ("192.0.2.1", 5000), ("192.0.2.1", 5001)
 
@@ -52,8 +52,8 @@ def test_whatever_comes_three_times_as_much_leaves_at_most(seed: int) -> None:
 
 def test_a_flood_of_senders_is_not_remembered() -> None:
     allowance = Allowance(0)
-    for number in range(10 * MOST):
+    for number in range(10 * MAX_ADDRESSES):
         allowance.hear(("192.0.2.1", number), 100)
-    assert len(allowance._heard) == MOST
+    assert len(allowance._heard) == MAX_ADDRESSES
     assert not allowance.taken(("192.0.2.1", 0), 0)
-    assert allowance.taken(("192.0.2.1", 10 * MOST - 1), 300)
+    assert allowance.taken(("192.0.2.1", 10 * MAX_ADDRESSES - 1), 300)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from whycam.stream.webrtc.bandwidth_estimator import LEAST, MOST, START, Uplink
+from whycam.stream.webrtc.bandwidth_estimator import MAX_BIT_RATE, MIN_BIT_RATE, START, Uplink
 
 PACKET = 1200
 REACTION_S = 0.5
@@ -28,7 +28,7 @@ class Link:
     """How long a packet takes where nothing waits."""
     router_s: float = 0.25
     """What a router holds back before it drops, in seconds of its rate."""
-    camera: float = MOST
+    camera: float = MAX_BIT_RATE
     """The most that the camera has to send, in bit/s."""
     told: list[tuple[float, int]] = field(default_factory=list)
     waits: list[tuple[float, float]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Link:
 
 def test_on_a_wide_link_the_camera_soon_sends_all_it_may() -> None:
     link = Link(lambda _: 50e6).run(60)
-    assert set(link.rates(2.5)) == {MOST}
+    assert set(link.rates(2.5)) == {MAX_BIT_RATE}
     assert not link.lost
 
 
@@ -87,22 +87,22 @@ def test_a_router_that_holds_back_three_seconds_is_not_kept_full(carries: float)
 
 def test_a_link_that_becomes_narrow_is_followed_and_back() -> None:
     link = Link(lambda at: 1e6 if 10 < at < 30 else 8e6).run(70)
-    assert link.rates(9)[0] == MOST
+    assert link.rates(9)[0] == MAX_BIT_RATE
     assert max(link.rates(13, 30)) <= 1.25e6
-    assert link.rates(65)[0] == MOST
+    assert link.rates(65)[0] == MAX_BIT_RATE
 
 
 def test_a_stumbling_processor_is_no_narrow_link() -> None:
     # Half of all packets are looked at up to 200 ms late.
     link = Link(lambda _: 50e6, jitter=lambda chance: max(0.0, chance.uniform(-0.2, 0.2))).run(60)
-    assert set(link.rates(2.5)) == {MOST}
+    assert set(link.rates(2.5)) == {MAX_BIT_RATE}
 
 
 def test_a_longer_way_is_no_full_one() -> None:
     # The phone changes to another access point: from then on each packet takes 120 ms more.
     link = Link(lambda _: 50e6, far_s=lambda at: 0.02 if at < 30 else 0.14).run(60)
     assert min(link.rates(30)) > START
-    assert set(link.rates(40)) == {MOST}
+    assert set(link.rates(40)) == {MAX_BIT_RATE}
 
 
 def test_a_gap_that_announces_itself_costs_little() -> None:
@@ -113,7 +113,7 @@ def test_a_gap_that_announces_itself_costs_little() -> None:
 
 
 def test_losses_of_a_radio_do_not_slow_it_down() -> None:
-    assert min(Link(lambda _: 50e6, loss=lambda _: 0.02).run(60).rates(10)) == MOST
+    assert min(Link(lambda _: 50e6, loss=lambda _: 0.02).run(60).rates(10)) == MAX_BIT_RATE
     assert min(Link(lambda _: 50e6, loss=lambda _: 0.05).run(60).rates(10)) >= START
 
 
@@ -125,8 +125,8 @@ def test_behind_heavy_losses_it_comes_back_where_seven_percent_are_left(seed: in
 
 def test_where_a_fifth_is_lost_little_is_sent_but_something() -> None:
     rates = Link(lambda _: 50e6, loss=lambda _: 0.2).run(60).rates(10)
-    assert LEAST <= max(rates) < START
+    assert MIN_BIT_RATE <= max(rates) < START
 
 
 def test_a_camera_with_little_to_send_is_not_slowed_down_for_it() -> None:
-    assert set(Link(lambda _: 50e6, camera=200_000).run(60).rates(10)) == {MOST}
+    assert set(Link(lambda _: 50e6, camera=200_000).run(60).rates(10)) == {MAX_BIT_RATE}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from whycam.stream.webrtc.ice.candidates import MOST, CandidateError, Reach
+from whycam.stream.webrtc.ice.candidates import MAX_CANDIDATES, CandidateError, Reach
 
 OWN = ("127.0.0.1", "192.168.1.5", "172.17.0.1")
 PHONE, OUTSIDER, BROWSER = "192.168.1.7", "203.0.113.9", "127.0.0.1"
@@ -96,12 +96,12 @@ def test_one_that_cannot_be_read_is_said(text: str) -> None:
 def test_of_too_many_the_callers_own_are_tried_then_the_first() -> None:
     others = [line(f"10.0.0.{number}") for number in range(1, 40)]
     reach = Reach.of(OWN, PHONE)
-    assert reach.tried(others) == set(others[:MOST])
-    assert reach.tried([*others, line(PHONE)]) == {line(PHONE), *others[: MOST - 1]}
+    assert reach.tried(others) == set(others[:MAX_CANDIDATES])
+    assert reach.tried([*others, line(PHONE)]) == {line(PHONE), *others[: MAX_CANDIDATES - 1]}
 
 
 def test_a_line_that_each_section_repeats_counts_once() -> None:
-    some = [line(f"10.0.0.{number}") for number in range(MOST)]
+    some = [line(f"10.0.0.{number}") for number in range(MAX_CANDIDATES)]
     assert Reach.of(OWN, PHONE).tried(some * 4) == set(some)
 
 

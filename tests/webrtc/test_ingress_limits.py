@@ -82,4 +82,4 @@ def test_a_hundred_frames_a_second_are_too_many_within_half_a_minute() -> None:
     clock, (frame, *_) = Clock(), media_samples.encoded("VP8", 1, SIZE)
     (first, *_) = excesses(Inflow(now=clock), clock, frame, [1 / 100] * 3000)
     assert "more than 60 frames a second" in first
-    assert not excesses(Inflow(Limits(frame_rate=120), clock), clock, frame, [1 / 100] * 3000)
+    assert not excesses(Inflow(Limits(max_frame_rate=120), clock), clock, frame, [1 / 100] * 3000)

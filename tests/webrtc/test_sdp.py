@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from whycam.stream.webrtc import sdp as module
-from whycam.stream.webrtc.ice.candidates import MOST, Reach
+from whycam.stream.webrtc.ice.candidates import MAX_CANDIDATES, Reach
 from whycam.stream.webrtc.sdp import (
     H264_TAKEN,
     MAX_BYTES,
@@ -73,16 +73,16 @@ def test_a_name_that_only_contains_local_is_no_candidate_but_may_name_a_section(
 @pytest.mark.parametrize("start", MAX_LINES)
 def test_an_offer_with_more_lines_than_a_browser_writes_is_refused(start: str) -> None:
     there = sum(line.startswith(start) for line in OFFER)
-    most = [f"{start}x"] * (MAX_LINES[start] - there)
-    assert check_offer(offer(*most)) == offer(*most)
+    many = [f"{start}x"] * (MAX_LINES[start] - there)
+    assert check_offer(offer(*many)) == offer(*many)
     with pytest.raises(OfferTooLarge, match=f"has {MAX_LINES[start] + 1} lines '{start}', at most {MAX_LINES[start]}"):
-        check_offer(offer(*most, f"{start}x"))
+        check_offer(offer(*many, f"{start}x"))
 
 
 def test_candidates_too_many_or_too_far_are_left_out_and_the_offer_is_taken() -> None:
     near = [f"a=candidate:{n} 1 udp 1 10.0.0.{n} 51000 typ host" for n in range(1, 40)]
     far = [f"a=candidate:{n} 1 udp 1 203.0.113.{n} 51000 typ srflx raddr 10.0.0.1 rport 51000" for n in range(1, 40)]
-    assert check_offer(offer(*far, *near, "a=end-of-candidates")) == offer(*near[: MOST - 1])
+    assert check_offer(offer(*far, *near, "a=end-of-candidates")) == offer(*near[: MAX_CANDIDATES - 1])
     assert check_offer(offer(*near[:3], "a=end-of-candidates")) == offer(*near[:3], "a=end-of-candidates")
 
 

@@ -14,8 +14,8 @@ from aiortc import RTCPeerConnection
 from whycam.stream.limits import LIMITS
 from whycam.stream.webrtc.ice.amplification_limit import Allowance
 
-MAX_ADDRESSES = LIMITS.call_addresses
-MOST_A_TURN = 64
+MAX_ADDRESSES = LIMITS.max_addresses_per_call
+MAX_PER_TURN = 64
 """Datagrams of one socket that a turn of the event loop takes."""
 MAX_DATAGRAMS = 2048
 """That may wait for a busy event loop, about two seconds of 8 Mbit/s; UDP may lose the others."""
@@ -101,7 +101,7 @@ def _take_all_at_once(connection: Any) -> None:
 
 
 def _take_all(transport: Any) -> None:
-    for _ in range(MOST_A_TURN):
+    for _ in range(MAX_PER_TURN):
         if transport._conn_lost:
             return
         try:

@@ -13,8 +13,8 @@ from whycam.stream.limits import LIMITS
 
 Address: TypeAlias = tuple[str, int]
 
-TIMES = LIMITS.unanswered_times
-MOST = LIMITS.call_addresses
+TIMES = LIMITS.max_amplification
+MAX_ADDRESSES = LIMITS.max_addresses_per_call
 IPV4_HEADERS, IPV6_HEADERS = 28, 48
 """Bytes of a datagram's IP and UDP headers."""
 
@@ -31,7 +31,7 @@ class Allowance:
         """A datagram of so many bytes came from this address, as it says."""
         self._heard[address] = self._heard.get(address, 0) + TIMES * _on_the_wire(address, size)
         self._heard.move_to_end(address)
-        if len(self._heard) > MOST:
+        if len(self._heard) > MAX_ADDRESSES:
             self._heard.popitem(last=False)
 
     def taken(self, address: Address, size: int) -> bool:

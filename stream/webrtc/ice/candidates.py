@@ -15,7 +15,7 @@ from whycam.stream.limits import LIMITS
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 START = "a=candidate:"
-MOST = LIMITS.offer_candidates
+MAX_CANDIDATES = LIMITS.max_offer_candidates
 PORTS = range(1024, 1 << 16)
 """A browser's sockets have no port of a service; libwebrtc sends nothing to one below either."""
 PRIVATE = tuple(
@@ -54,7 +54,7 @@ class Reach:
         Of too many, those at the caller's own address come first, the others in their order.
         """
         near = {line: address for line in dict.fromkeys(lines) if (address := self._address(line)) is not None}
-        return set(sorted(near, key=lambda line: near[line] != self.caller)[:MOST])
+        return set(sorted(near, key=lambda line: near[line] != self.caller)[:MAX_CANDIDATES])
 
     def _address(self, line: str) -> Address | None:
         """The address that a candidate is sent checks at; None: nowhere."""

@@ -17,7 +17,7 @@ from aiohttp import ClientSession, CookieJar, TCPConnector
 from whycam.stream.inference.engine import Engine
 from whycam.stream.server.app import SESSIONS, make_app, running
 from whycam.stream.server.lan import Lan
-from whycam.stream.server.listener import MOST
+from whycam.stream.server.listener import MAX_CONNECTIONS
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 
@@ -61,7 +61,7 @@ async def house(folder: Path, engine: Engine, settings: Settings | None = None) 
     app = make_app(sessions, lan)
     try:
         async with running(app) as doors:
-            local = await doors.listen("127.0.0.1", 0, most_an_address=MOST)
+            local = await doors.listen("127.0.0.1", 0, max_per_address=MAX_CONNECTIONS)
             remote = await doors.listen("127.0.0.1", 0, lan.certificate.context())
             trust = ssl.create_default_context(cafile=str(folder / "config" / "authority.crt"))
             yield House(
