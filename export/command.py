@@ -28,11 +28,11 @@ def vgg16(
     int8: Annotated[bool, typer.Option("--int8", help="Quantize to 8 bits, for a faster processor.")] = False,
     verify_with: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="A folder of pictures to verify with (default: 32 synthetic scenes)."),
+        typer.Option(help="A folder of images to verify with (default: 32 synthetic scenes)."),
     ] = None,
     calibrate_with: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option(help="With --int8: a folder of pictures like those that it will see."),
+        typer.Option(help="With --int8: a folder of images like those that it will see."),
     ] = None,
 ) -> None:
     r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""

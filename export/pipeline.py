@@ -31,18 +31,18 @@ from whycam.export.verify.synthetic_images import scenes
 from whycam.models import catalog
 from whycam.models.contract import Contract, Fitting, Score
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.image import read_picture
+from whycam.stream.media.image import read_image
 
 FIT: Fitting = "stretch"  # the whole frame squeezed into the network's square, as the book does it
 SCENES = 32
-"""Synthetic pictures to verify with where none are given, and to calibrate with in any case."""
+"""Synthetic images to verify with where none are given, and to calibrate with in any case."""
 MAX_EXAMPLES = 64
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 TOOLS = ("keras", "tf2onnx", "onnx")
 LABELS = Path(catalog.__file__).parent / "imagenet-labels.txt"
 
 Say = Callable[[str], None]
-Pictures = NDArray[np.uint8]
+Images = NDArray[np.uint8]
 
 
 def export_vgg16(
@@ -59,7 +59,7 @@ def export_vgg16(
     """Make an explainable VGG16 and return its file: `output`, or the one that whycam takes from then on.
 
     `weights` is `imagenet`, `random`, or a file that Keras has written. `half` stores weights in half precision, `int8`
-    quantizes to 8-bit integers; `calibrate_with` is a folder of pictures for that, `verify_with` one for the
+    quantizes to 8-bit integers; `calibrate_with` is a folder of images for that, `verify_with` one for the
     verification. Raises `WeightsError`, `ExportMissing`, `Disagreement` for a model that is not what it should be
     (then no file is left), and `ValueError` for arguments that do not go together.
     """
@@ -72,8 +72,8 @@ def export_vgg16(
         raise ValueError(f"The output is an ONNX file; give it a name that ends in .onnx, not '{destination.name}'.")
     started = perf_counter()
     vgg16.check(weights)
-    read = partial(read_pictures, size=(224, 224))
-    pictures = read(verify_with) if verify_with else None
+    read = partial(read_images, size=(224, 224))
+    images = read(verify_with) if verify_with else None
     calibration = read(calibrate_with) if calibrate_with else None
     _check_tools()
     say(f"VGG16 with {weights} weights")
@@ -83,7 +83,7 @@ def export_vgg16(
         destination,
         half=half,
         int8=int8,
-        pictures=pictures,
+        images=images,
         calibration=calibration,
         say=say,
     )
@@ -99,15 +99,15 @@ def write(
     *,
     half: bool = False,
     int8: bool = False,
-    pictures: Pictures | None = None,
-    calibration: Pictures | None = None,
+    images: Images | None = None,
+    calibration: Images | None = None,
     say: Say = lambda _: None,
 ) -> None:
     """Convert a network, append its head, verify it, and put the file in its place; leaves nothing where that fails."""
     network, built = built.network, built._replace(network=None)  # so that it can be let go
     height, width = network.input_shape[1:3]
-    if pictures is None:
-        pictures = scenes(SCENES, height, width)
+    if images is None:
+        images = scenes(SCENES, height, width)
         say("Verified with synthetic scenes; with photographs: --verify-with DIR")
     destination.parent.mkdir(parents=True, exist_ok=True)
     # Beside its place, so that it can be moved there in one step.
@@ -129,11 +129,11 @@ def write(
         _save(model, about, draft)
         del model
         _let_go()
-        parity = _verify(network, draft, pictures, score, say).metadata()
+        parity = _verify(network, draft, images, score, say).metadata()
         if int8:
             del network
             _let_go()
-            draft, parity = _quantized(Path(folder), about, score, pictures, calibration, say)
+            draft, parity = _quantized(Path(folder), about, score, images, calibration, say)
         _let_go()
         model = onnx.load(draft)
         final = Path(folder) / destination.name
@@ -142,16 +142,16 @@ def write(
         final.replace(destination)
 
 
-def read_pictures(folder: Path, size: tuple[int, int]) -> Pictures:
-    """Up to 64 pictures of a folder, spread evenly over it, fitted to the network: (N, *size, 3)."""
+def read_images(folder: Path, size: tuple[int, int]) -> Images:
+    """Up to 64 images of a folder, spread evenly over it, fitted to the network: (N, *size, 3)."""
     if not folder.is_dir():
         raise ValueError(f"There is no folder {folder}.")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise ValueError(f"There is no picture in {folder}; give a folder with JPEG, PNG or WebP files.")
+        raise ValueError(f"There is no image in {folder}; give a folder with JPEG, PNG or WebP files.")
     chosen = [files[place] for place in np.linspace(0, len(files) - 1, min(len(files), MAX_EXAMPLES)).astype(int)]
     fit = Fit(FIT, size)
-    return np.stack([fit.picture(av.VideoFrame.from_ndarray(read_picture(path), "rgb24")) for path in chosen])
+    return np.stack([fit.image(av.VideoFrame.from_ndarray(read_image(path), "rgb24")) for path in chosen])
 
 
 def _check_tools() -> None:
@@ -160,13 +160,13 @@ def _check_tools() -> None:
     check_needs()
 
 
-def _verify(network: Any, draft: Path, pictures: Pictures, score: Score, say: Say) -> Agreement:
+def _verify(network: Any, draft: Path, images: Images, score: Score, say: Say) -> Agreement:
     from whycam.export.verify import keras_autodiff
 
     def autodiff(classes: NDArray[np.int64]) -> Autodiff:
-        return keras_autodiff.autodiff(network, vgg16.feature_layer(network), vgg16.prepared(pictures), classes, score)
+        return keras_autodiff.autodiff(network, vgg16.feature_layer(network), vgg16.prepared(images), classes, score)
 
-    agreement = compare(draft, pictures, autodiff=autodiff)
+    agreement = compare(draft, images, autodiff=autodiff)
     say(str(agreement))
     agreement.check()
     return agreement
@@ -176,24 +176,24 @@ def _quantized(
     folder: Path,
     about: Callable[..., Contract],
     score: Score,
-    pictures: Pictures,
-    calibration: Pictures | None,
+    images: Images,
+    calibration: Images | None,
     say: Say,
 ) -> tuple[Path, dict[str, float | int]]:
     """The quantized model of a folder's float one, and how well it agrees."""
     from whycam.export.precision import int8 as quantization
 
-    # Always the scenes, too: photographs of one place leave ranges that pictures of another one exceed.
-    ranging = [scenes(SCENES, *pictures.shape[1:3], seed=1), *([] if calibration is None else [calibration])]
+    # Always the scenes, too: photographs of one place leave ranges that images of another one exceed.
+    ranging = [scenes(SCENES, *images.shape[1:3], seed=1), *([] if calibration is None else [calibration])]
     if calibration is None:
         say("Calibrated with synthetic scenes; with photographs of what it will see: --calibrate-with DIR")
     path = folder / "int8.onnx"
     quantized = quantization.quantize(folder / "plain.onnx", np.concatenate(ranging))
     _save(append_cam(quantized, score=score), about, path)
-    agreement = compare(path, pictures)
+    agreement = compare(path, images)
     say(str(agreement))
     agreement.check()
-    fidelity = quantization.compare_with_float(path, folder / "float.onnx", pictures)
+    fidelity = quantization.compare_with_float(path, folder / "float.onnx", images)
     say(str(fidelity))
     fidelity.check()
     return path, agreement.metadata() | {"float32_correlation": round(fidelity.correlation, 4)}

@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from whycam.export.head.onnx_graph import PREFIX, rename
 
 
-def take_pictures(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:
+def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:
     """A copy of a model that takes `image`, uint8 RGB [N, H, W, 3], and feeds (image − mean) / scale to its network.
 
     `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255. The model's own
@@ -20,13 +20,13 @@ def take_pictures(model: ModelProto, *, mean: Sequence[float], scale: Sequence[f
     ready.CopyFrom(model)
     graph = ready.graph
     stored = {tensor.name for tensor in graph.initializer}
-    pictures = [each for each in graph.input if each.name not in stored]
-    shape = [dim.dim_value for dim in pictures[0].type.tensor_type.shape.dim] if len(pictures) == 1 else []
+    images = [each for each in graph.input if each.name not in stored]
+    shape = [dim.dim_value for dim in images[0].type.tensor_type.shape.dim] if len(images) == 1 else []
     if len(shape) != 4 or 3 not in (shape[1], shape[3]) or not all(shape[1:]):
         raise ValueError(f"A network takes one input [N, H, W, 3] or [N, 3, H, W] with H and W fixed, not {shape}.")
     channels_last = shape[3] == 3
     network = PREFIX + "network"
-    rename(ready, pictures[0].name, network)
+    rename(ready, images[0].name, network)
 
     constants = {"mean": mean, "scale": scale}
     steps = [

@@ -30,9 +30,9 @@ def explain(picture: str | Path | Bytes, *, model: str | None = None, targets: t
     A target is a class number, or −1 for the best class, −2 for the second. Raises `ValueError` for what cannot be
     read, and `RuntimeMissing` where onnxruntime is not installed.
     """
-    from whycam.stream.offline.explain import explain_picture
+    from whycam.stream.offline.explain import explain_image
 
-    maps, plain, painted = explain_picture(picture, Explainer(catalog.find(model)), targets)
+    maps, plain, painted = explain_image(picture, Explainer(catalog.find(model)), targets)
     return Explained(
         tuple(m.label for m in maps),
         tuple(m.score for m in maps),

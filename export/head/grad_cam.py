@@ -7,7 +7,7 @@ Grad-CAM for class c weighs the feature map A[k, i, j] by the mean gradient over
 Behind the last feature map a classifier is a chain of operators whose gradient is known from the weights and the
 forward pass. `tail` finds that chain, and says why poolings and the flattening need no operator. `append_cam` goes
 back through it from the scores, with one small rule an operator (`RULES`), and writes down the product. The
-gradient it carries is [N, K, width]: pictures, classes asked for, entries of a tensor.
+gradient it carries is [N, K, width]: images, classes asked for, entries of a tensor.
 
 For `score="probability"`, y_c is the log-odds log(p_c / (1 − p_c)). Its gradient is that of p_c without the factor
 p_c (1 − p_c) > 0, which cancels in the normalised map, so the heatmap is the probability's; but it stays alive where
@@ -58,7 +58,7 @@ def append_cam(model: ModelProto, *, score: Score = "probability") -> ModelProto
     """A copy of a plain classifier with the input `target` and the outputs of the contract (see `models.contract`).
 
     The classifier keeps its own input; its single output, probabilities or logits, becomes `scores`. Raises
-    `UnsupportedTail` where the closed form does not reach, `ValueError` for a model that is no classifier of pictures
+    `UnsupportedTail` where the closed form does not reach, `ValueError` for a model that is no classifier of images
     with a fixed size and a free batch.
     """
     graph = Graph(_prepare(model))
@@ -86,8 +86,8 @@ def _prepare(model: ModelProto) -> ModelProto:
     for name in ("target", *OUTPUTS):
         rename(ready, name, PREFIX + name)
     stored = {tensor.name for tensor in ready.graph.initializer}
-    pictures = [each for each in ready.graph.input if each.name not in stored]
-    batch = pictures[0].type.tensor_type.shape.dim[0] if len(pictures) == 1 else None
+    images = [each for each in ready.graph.input if each.name not in stored]
+    batch = images[0].type.tensor_type.shape.dim[0] if len(images) == 1 else None
     if batch is None or batch.HasField("dim_value"):
         raise ValueError("A classifier takes one input whose first size, the batch, is left open. Export it like that.")
     batch.dim_param = "N"

@@ -46,7 +46,7 @@ class Graph:
         return self._shapes.get(tensor)
 
     def constant(self, tensor: str) -> NDArray[Any] | None:
-        """The value of a tensor that no input changes; None for one that depends on the picture."""
+        """The value of a tensor that no input changes; None for one that depends on the image."""
         if tensor in self._initializers:
             return np.asarray(numpy_helper.to_array(self._initializers[tensor]))
         node = self.producer(tensor)
@@ -63,7 +63,7 @@ class Graph:
     def fixed(self, tensor: str) -> bool:
         """Whether `constant` finds a tensor's value; that is the cheap half of it.
 
-        All inputs count: integers that are stored may be read with a scale that depends on the picture.
+        All inputs count: integers that are stored may be read with a scale that depends on the image.
         """
         node = self.producer(tensor)
         if node is None:
@@ -71,7 +71,7 @@ class Graph:
         return kind(node) == "Constant" or (kind(node) in UNCHANGING and not self.moving(node))
 
     def moving(self, node: NodeProto) -> list[str]:
-        """A node's inputs that depend on the picture."""
+        """A node's inputs that depend on the image."""
         return [name for name in node.input if name and not self.fixed(name)]
 
     def add(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: object) -> str:

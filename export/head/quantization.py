@@ -44,7 +44,7 @@ class Clamp(NamedTuple):
 
 
 def clamp(graph: Graph, node: NodeProto) -> Clamp:
-    """The ends at which a QuantizeLinear really clips: not those that its input cannot pass, whatever the picture."""
+    """The ends at which a QuantizeLinear really clips: not those that its input cannot pass, whatever the image."""
     ends = _span(graph, node)
     assert ends is not None  # scale and zero point are checked before
     beyond = (np.asarray(np.float32(SLACK) * np.abs(end), np.float32) for end in ends)

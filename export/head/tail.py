@@ -1,6 +1,6 @@
 """Finds a classifier's tail: its logits, its last feature map, and the operators between the two.
 
-The tail has two parts. Next to the logits everything is a vector a picture: dense layers, gates, scales. Before them
+The tail has two parts. Next to the logits everything is a vector an image: dense layers, gates, scales. Before them
 lies what turns the feature map into that vector: poolings and a flattening. `grad_cam` goes back through the first
 part operator by operator; the second part needs no operator at all, for this reason: raising a whole channel of the
 feature map by δ raises each of its pooled cells by δ, so
@@ -136,10 +136,10 @@ def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
 def data_input(graph: Graph, node: NodeProto) -> str:
     """The one input of a tail's node that a gradient goes back to; raises `UnsupportedTail` where there are more."""
     # Further inputs of these are shapes, axes and rates. tf2onnx computes the shape from the batch's, by Shape, Gather,
-    # Slice, Concat and Cast: it depends on the pictures' number, not on the pictures.
+    # Slice, Concat and Cast: it depends on the images' number, not on the images.
     moving = [node.input[0]] if kind(node) in MOVES else graph.moving(node)
     if len(moving) != 1:
-        raise UnsupportedTail(node, f"{len(moving)} of its inputs depend on the picture, it should be one")
+        raise UnsupportedTail(node, f"{len(moving)} of its inputs depend on the image, it should be one")
     return moving[0]
 
 
@@ -171,7 +171,7 @@ def bounds(graph: Graph, node: NodeProto) -> Clamp:
 
 
 def clips(graph: Graph, node: NodeProto) -> bool:
-    """Whether a node stops the gradient of some entries, depending on the picture."""
+    """Whether a node stops the gradient of some entries, depending on the image."""
     return kind(node) in GATE | {"QuantizeLinear"} and bounds(graph, node).clips
 
 
@@ -192,7 +192,7 @@ def factors(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
 
 
 def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
-    """How many entries a picture's input of a tail node has, where its output has `width`; checks the node."""
+    """How many entries an image's input of a tail node has, where its output has `width`; checks the node."""
     operator = kind(node)
     _check_rows(graph, node, width)
     if operator in DENSE:
@@ -210,7 +210,7 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
         _check_quantization(graph, node, width)
     if operator in SHIFT | SCALE:
         if operator == "Div" and data_input(graph, node) != node.input[0]:
-            raise UnsupportedTail(node, "it divides by what depends on the picture")
+            raise UnsupportedTail(node, "it divides by what depends on the image")
         for name in node.input:
             value = graph.constant(name) if graph.fixed(name) else None
             if value is not None and value.size not in (1, width):
@@ -219,7 +219,7 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
 
 
 def _check_rows(graph: Graph, node: NodeProto, width: int) -> None:
-    """What a tail node makes is one row a picture: gates and constants belong to the entries of a row."""
+    """What a tail node makes is one row an image: gates and constants belong to the entries of a row."""
     shape = graph.shape(node.output[0])
     if kind(node) == "Transpose":
         inputs = graph.shape(node.input[0])
@@ -227,9 +227,9 @@ def _check_rows(graph: Graph, node: NodeProto, width: int) -> None:
             raise UnsupportedTail(node, "the shape of what it moves is not known")
         order = list(attribute(node, "perm", range(len(inputs))[::-1]))
         if order[:1] != [0]:
-            raise UnsupportedTail(node, f"it moves the axes {order}, the pictures' axis among them")
+            raise UnsupportedTail(node, f"it moves the axes {order}, the images' axis among them")
     if shape is not None and (shape[:1] != [None] or int(np.prod([size or 0 for size in shape[1:]])) not in (0, width)):
-        raise UnsupportedTail(node, f"it makes {shape}, it should make {width} numbers for each picture")
+        raise UnsupportedTail(node, f"it makes {shape}, it should make {width} numbers for each image")
 
 
 def _check_quantization(graph: Graph, node: NodeProto, width: int) -> None:
@@ -271,7 +271,7 @@ def _trains(graph: Graph, node: NodeProto) -> bool:
 
 
 def _is_map(graph: Graph, tensor: str) -> bool:
-    """Whether a tensor has more than one axis for each picture: a map, still to be flattened."""
+    """Whether a tensor has more than one axis for each image: a map, still to be flattened."""
     shape = graph.shape(tensor)
     return shape is not None and len(shape) > 2 and sum(size != 1 for size in shape[1:]) > 1
 
@@ -285,7 +285,7 @@ def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
     if maker is not None and kind(maker) == "QuantizeLinear":
         raise UnsupportedTail(maker, "the map behind it consists of integers")
     if maker is not None and kind(maker) == "Pad":
-        raise UnsupportedTail(maker, "the heatmap would cover its padding as well as the picture")
+        raise UnsupportedTail(maker, "the heatmap would cover its padding as well as the image")
     first = _channel_axis(graph, path, source)
     shape = graph.shape(source) or []
     sizes = [size for size in shape[1:] if size is not None]
@@ -385,5 +385,5 @@ def _order(node: NodeProto) -> list[int]:
     """The axes of a transposed map: entry i is the axis of the input that becomes axis i."""
     order: list[int] = list(attribute(node, "perm", [3, 2, 1, 0]))
     if len(order) != 4 or order[0] != 0:
-        raise UnsupportedTail(node, f"it moves the axes {order}, the pictures' axis among them")
+        raise UnsupportedTail(node, f"it moves the axes {order}, the images' axis among them")
     return order

@@ -24,7 +24,7 @@ from whycam.export.head.tail import find_feature
 from whycam.export.networks import efficientnet_lite
 from whycam.export.networks.keras_to_onnx import to_onnx
 from whycam.export.precision.half import store_half
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 from whycam.export.save import save
 from whycam.export.verify.agreement import Autodiff, compare
 from whycam.export.verify.synthetic_images import scenes
@@ -49,7 +49,7 @@ def main() -> None:
     weights_file = Path(EfficientnetLite0ModelFile.get_model_file_path())
     weights = read_weights(weights_file)
     network = efficientnet_lite.build(weights)
-    plain = take_pictures(to_onnx(network), mean=efficientnet_lite.MEAN, scale=efficientnet_lite.SCALE)
+    plain = take_images(to_onnx(network), mean=efficientnet_lite.MEAN, scale=efficientnet_lite.SCALE)
     model = append_cam(store_half(plain))
     feature = find_feature(model)
 
@@ -67,17 +67,17 @@ def main() -> None:
             parity=parity,
         )
 
-    pictures = scenes(PICTURES, efficientnet_lite.SIZE, efficientnet_lite.SIZE, seed=0)
+    images = scenes(PICTURES, efficientnet_lite.SIZE, efficientnet_lite.SIZE, seed=0)
     published = torch_network(weights)
     stored = torch_network(weights)
     use_stored_weights(stored, model)
-    published_logits, _, _ = explain(published, pictures)
-    logits, classes, heatmaps = explain(stored, pictures)
+    published_logits, _, _ = explain(published, images)
+    logits, classes, heatmaps = explain(stored, images)
 
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         save(model, contract({}), draft)
-        agreement = compare(draft, pictures, classes, autodiff=lambda _: Autodiff(heatmaps))
+        agreement = compare(draft, images, classes, autodiff=lambda _: Autodiff(heatmaps))
     sys.stdout.write(f"{agreement}\n")
     agreement.check()
 
@@ -85,7 +85,7 @@ def main() -> None:
     REFERENCE.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         REFERENCE,
-        pictures=pictures,
+        images=images,
         published_logits=published_logits.astype(np.float32),
         logits=logits.astype(np.float32),
         classes=classes,
@@ -175,13 +175,13 @@ def _folded(graph: Graph, conv: Any) -> tuple[NDArray[np.float64], NDArray[np.fl
 
 
 def explain(
-    network: Any, pictures: NDArray[np.uint8]
+    network: Any, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
     """PyTorch's logits (N, C), its best classes (N, K), and their Grad-CAM (N, K, 7, 7) by its autograd."""
     import torch
 
     (mean,), (scale,) = efficientnet_lite.MEAN, efficientnet_lite.SCALE
-    batch = torch.from_numpy(pictures.astype(np.float64)).permute(0, 3, 1, 2)
+    batch = torch.from_numpy(images.astype(np.float64)).permute(0, 3, 1, 2)
     with torch.no_grad():
         activations = network.extract_features((batch - mean) / scale)
     activations.requires_grad_()
@@ -190,7 +190,7 @@ def explain(
     classes = logits.argsort(-1, descending=True)[:, :BEST]
     maps = []
     for rank in range(BEST):
-        explained = probabilities.gather(1, classes[:, rank : rank + 1]).sum()  # pictures do not share activations
+        explained = probabilities.gather(1, classes[:, rank : rank + 1]).sum()  # images do not share activations
         (gradient,) = torch.autograd.grad(explained, activations, retain_graph=True)
         alpha = gradient.mean((2, 3), keepdim=True)
         heat = torch.relu((alpha * activations).sum(1)).detach()

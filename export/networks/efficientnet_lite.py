@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 SIZE = 224
-"""Height and width of the network's pictures, in pixels."""
+"""Height and width of the network's images, in pixels."""
 CLASSES = 1000
 MEAN, SCALE = (127.0,), (128.0,)
-"""The network takes (picture − MEAN) / SCALE, for levels 0…255."""
+"""The network takes (image − MEAN) / SCALE, for levels 0…255."""
 FEATURE_LAYER = "head_activation"
 """The Keras layer whose output is the last feature map, [N, 7, 7, 1280]."""
 
@@ -67,8 +67,8 @@ def build(weights: Weights | None = None) -> Any:
     def active(tensor: Any, name: str) -> Any:
         return layers.ReLU(6.0, name=f"{name}_activation")(tensor)
 
-    picture = keras.Input((SIZE, SIZE, 3), name="picture")
-    tensor = active(convolved(picture, STEM, "stem", 3, 2), "stem")
+    image = keras.Input((SIZE, SIZE, 3), name="picture")
+    tensor = active(convolved(image, STEM, "stem", 3, 2), "stem")
     channels = STEM
     for name, stage, stride in _blocks():
         shortcut = tensor
@@ -86,7 +86,7 @@ def build(weights: Weights | None = None) -> Any:
     tensor = layers.GlobalAveragePooling2D(name="pool")(tensor)
     tensor = layers.Dropout(0.2, name="dropout")(tensor)
     scores = layers.Dense(CLASSES, activation="softmax", name="scores")(tensor)
-    network = keras.Model(picture, scores, name="efficientnet-lite0")
+    network = keras.Model(image, scores, name="efficientnet-lite0")
     if weights is not None:
         _load(network, weights)
     return network

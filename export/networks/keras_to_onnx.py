@@ -27,8 +27,8 @@ def to_onnx(network: Any, *, plain: bool = False) -> ModelProto:
             "A classifier is a functional Keras model with one output. "
             "Wrap a Sequential one: keras.Model(model.inputs, model.outputs)."
         )
-    picture = network.inputs[0]
-    signature = [tf.TensorSpec(picture.shape, tf.float32, name="picture")]
+    image = network.inputs[0]
+    signature = [tf.TensorSpec(image.shape, tf.float32, name="picture")]
     passes = _passes_of_a_chain() if plain else None
     model, _ = tf2onnx.convert.from_keras(network, signature, opset=OPSET, optimizers=passes)
     model.ir_version = IR_VERSION

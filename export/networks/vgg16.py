@@ -22,7 +22,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from whycam.export.head.onnx_graph import Graph, rename
 from whycam.export.networks.keras_to_onnx import to_onnx
 from whycam.export.precision.half import rounded
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.catalog import sha256
 
@@ -106,10 +106,10 @@ def load(network: Any, path: Path) -> None:
 
 
 def calibrate(network: Any, *, seed: int = 0) -> None:
-    """Give a network random weights under which it tells pictures apart.
+    """Give a network random weights under which it tells images apart.
 
     Every channel of every layer gets mean 0 and deviation 1 over some synthetic scenes, the logits `SPREAD`. Without
-    that, a random VGG16 has the same few best classes for every picture, and a check of its heatmaps checks little.
+    that, a random VGG16 has the same few best classes for every image, and a check of its heatmaps checks little.
     """
     import keras
 
@@ -124,7 +124,7 @@ def calibrate(network: Any, *, seed: int = 0) -> None:
         convolves = kernel.ndim == 4
         values = keras.ops.conv(values, kernel, padding="same") if convolves else keras.ops.matmul(values, kernel)
         mean, variance = keras.ops.moments(values, axes=(0, 1, 2) if convolves else (0,))
-        # A dense unit has one value a picture, too few to measure each one's deviation by.
+        # A dense unit has one value an image, too few to measure each one's deviation by.
         spread = np.asarray(variance) if convolves else np.mean(variance, keepdims=True)
         deviation = np.sqrt(spread + 1e-12) / (1 if layer is not network.layers[-1] else SPREAD)
         kernel /= deviation
@@ -149,11 +149,11 @@ def digest(network: Any) -> str:
     return found.hexdigest()
 
 
-def prepared(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """RGB pictures (N, H, W, 3) as the Keras network takes them: blue first, less the mean."""
+def prepared(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """RGB images (N, H, W, 3) as the Keras network takes them: blue first, less the mean."""
     import keras
 
-    return np.asarray(keras.applications.vgg16.preprocess_input(pictures.astype(np.float32)))
+    return np.asarray(keras.applications.vgg16.preprocess_input(images.astype(np.float32)))
 
 
 def feature_layer(network: Any) -> Any:
@@ -174,7 +174,7 @@ def to_classifier(network: Any) -> ModelProto:
     gc.collect()  # tf2onnx leaves its graphs, with their weights, in cycles
     _take_rgb(model)
     feature = _channels_first(model, last.name)
-    model = take_pictures(model, mean=MEAN_RGB, scale=[1])
+    model = take_images(model, mean=MEAN_RGB, scale=[1])
     _append_dense(model, feature, network.layers[network.layers.index(last) + 1 :], last.output.shape[1:])
     return model
 

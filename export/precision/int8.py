@@ -38,11 +38,11 @@ def store(plain: ModelProto, path: Path) -> None:
     onnx.save(plain, path)
 
 
-def quantize(plain: Path, pictures: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO) -> ModelProto:
-    """The plain classifier of a file in 8 bits, its ranges the average of those that its tensors have on `pictures`.
+def quantize(plain: Path, images: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO) -> ModelProto:
+    """The plain classifier of a file in 8 bits, its ranges the average of those that its tensors have on `images`.
 
-    Pictures are (N, H, W, 3). A tensor has 256 levels. Spread up to the one largest value that any picture gives, they
-    are too coarse for all the others; so a few values of a few pictures are cut off instead.
+    Images are (N, H, W, 3). A tensor has 256 levels. Spread up to the one largest value that any image gives, they
+    are too coarse for all the others; so a few values of a few images are cut off instead.
     """
     graph = Graph(onnx.load(plain))
     _, tail = find_tail(graph, find_ends(graph))
@@ -54,7 +54,7 @@ def quantize(plain: Path, pictures: NDArray[np.uint8], *, cpuinfo: Path = CPUINF
         quantize_static(
             plain,
             path,
-            _Pictures(pictures),
+            _Images(images),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu"],
             per_channel=True,
@@ -78,11 +78,11 @@ def adds_in_32_bits(cpuinfo: Path = CPUINFO) -> bool:
     return bool({"avx512_vnni", "avx_vnni"} & set(flags))
 
 
-class _Pictures(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carries no types
-    """Feeds pictures to the calibration, one at a time."""
+class _Images(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carries no types
+    """Feeds images to the calibration, one at a time."""
 
-    def __init__(self, pictures: NDArray[np.uint8]) -> None:
-        self._rows: Iterator[NDArray[np.uint8]] = (pictures[row : row + 1] for row in range(len(pictures)))
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self._rows: Iterator[NDArray[np.uint8]] = (images[row : row + 1] for row in range(len(images)))
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         row = next(self._rows, None)
@@ -99,20 +99,20 @@ class Fidelity(NamedTuple):
     tenth: float
     """The 10th percentile of those."""
     same_best: float
-    """Share of the pictures in which both have the same best class."""
+    """Share of the images in which both have the same best class."""
 
     def check(self) -> None:
         """Raise `Disagreement` where the heatmaps are not those of float32 any more."""
         if not self.correlation >= WORST_CORRELATION:
             raise Disagreement(
                 f"In 8 bits the heatmaps correlate {self.correlation:.3f} with those of float32; at least "
-                f"{WORST_CORRELATION} is of use. Calibrate with pictures of what it will see: --calibrate-with DIR"
+                f"{WORST_CORRELATION} is of use. Calibrate with images of what it will see: --calibrate-with DIR"
             )
 
     def __str__(self) -> str:
         text = (
             f"8 bits against float32: {self.speed:.2f} times as fast, heatmaps correlate {self.correlation:.3f} "
-            f"(10th percentile {self.tenth:.3f}), the best class is the same in {self.same_best:.0%} of the pictures"
+            f"(10th percentile {self.tenth:.3f}), the best class is the same in {self.same_best:.0%} of the images"
         )
         # Some processors multiply 8-bit integers no faster than real numbers, AMD's first EPYC for one.
         return (
@@ -120,12 +120,12 @@ class Fidelity(NamedTuple):
         )
 
 
-def compare_with_float(quantized: Path, original: Path, pictures: NDArray[np.uint8]) -> Fidelity:
-    """Run two explainable models on pictures (N, H, W, 3) and compare the heatmaps of the original's best class."""
+def compare_with_float(quantized: Path, original: Path, images: NDArray[np.uint8]) -> Fidelity:
+    """Run two explainable models on images (N, H, W, 3) and compare the heatmaps of the original's best class."""
     explainers = Explainer(original), Explainer(quantized)
     maps, best = [], []
-    for start in range(0, len(pictures), BATCH):
-        batch = pictures[start : start + BATCH]
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
         theirs = explainers[0].explain(batch, [-1])
         ours = explainers[1].explain(batch, theirs.classes)
         maps.append((ours.heatmaps, theirs.heatmaps))
@@ -133,7 +133,7 @@ def compare_with_float(quantized: Path, original: Path, pictures: NDArray[np.uin
     found = correlations(*(np.concatenate(each) for each in zip(*maps, strict=True)))
     same = np.concatenate(best)
     return Fidelity(
-        _speed(*explainers, pictures[:1]),
+        _speed(*explainers, images[:1]),
         float(found.mean()) if found.size else float("nan"),
         float(np.percentile(found, 10)) if found.size else float("nan"),
         float(same.mean()),
@@ -151,13 +151,13 @@ def correlations(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDAr
     return found
 
 
-def _speed(original: Explainer, quantized: Explainer, picture: NDArray[np.uint8]) -> float:
+def _speed(original: Explainer, quantized: Explainer, image: NDArray[np.uint8]) -> float:
     ratios = []
     for pair in range(PAIRS + 1):
         times = []
         for explainer in (original, quantized):
             start = perf_counter()
-            explainer.explain(picture, [-1])
+            explainer.explain(image, [-1])
             times.append(perf_counter() - start)
         if pair:  # the first warms up
             ratios.append(times[0] / times[1])

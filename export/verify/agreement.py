@@ -24,7 +24,7 @@ AUTODIFF_TOLERANCE = 2e-5
 SCORE_TOLERANCE = 1e-4
 """How far a probability may lie from that of the network which automatic differentiation ran."""
 BATCH = 4
-"""Pictures that are explained at a time: VGG16's first layers take 60 MB for each."""
+"""Images that are explained at a time: VGG16's first layers take 60 MB for each."""
 
 
 class Disagreement(ValueError):
@@ -32,7 +32,7 @@ class Disagreement(ValueError):
 
 
 class Autodiff(NamedTuple):
-    """What automatic differentiation says of the same pictures and classes."""
+    """What automatic differentiation says of the same images and classes."""
 
     heatmaps: NDArray[np.floating]
     """(N, K, h, w), normalised; no number where the framework divides 0 by 0."""
@@ -46,7 +46,7 @@ class Autodiff(NamedTuple):
 class Agreement:
     """How far a file's heatmaps, which lie in 0…1, are from their references."""
 
-    pictures: int
+    images: int
     maps: int
     empty: int
     """Maps without positive evidence, all zero here and in the reference."""
@@ -60,7 +60,7 @@ class Agreement:
     autodiff_median: float | None = None
     """The median over those maps of each map's largest difference."""
     flipped: int | None = None
-    """Maps left out of that: a unit of the dense layers is clipped here and not there, so every map of its picture
+    """Maps left out of that: a unit of the dense layers is clipped here and not there, so every map of its image
     moves. It lies within float32's rounding of the bound, as the scores show."""
     saturated: int | None = None
     """Maps left out of that: the probability rounds to 1 or 0, where automatic differentiation yields 0/0."""
@@ -84,7 +84,7 @@ class Agreement:
         return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
     def __str__(self) -> str:
-        text = f"{self.maps} heatmaps of {self.pictures} pictures: at most {self.float64:.1e} from float64"
+        text = f"{self.maps} heatmaps of {self.images} images: at most {self.float64:.1e} from float64"
         if self.flipped is None:
             return f"{text} ({self.empty} empty)"
         if self.autodiff is not None:
@@ -94,40 +94,40 @@ class Agreement:
 
 def compare(
     path: Path,
-    pictures: NDArray[np.uint8],
+    images: NDArray[np.uint8],
     targets: Sequence[int] | NDArray[np.int64] = BEST,
     *,
     autodiff: Callable[[NDArray[np.int64]], Autodiff] | None = None,
 ) -> Agreement:
-    """Explain pictures (N, H, W, 3) with a model file, for K targets each, and compare its heatmaps.
+    """Explain images (N, H, W, 3) with a model file, for K targets each, and compare its heatmaps.
 
-    `autodiff` is given the classes (N, K) that the file explained, and answers for the same pictures. Raises
+    `autodiff` is given the classes (N, K) that the file explained, and answers for the same images. Raises
     `Disagreement` where the file explains otherwise than the same graph does under observation.
     """
     explainer = Explainer(path)
     score, feature = explainer.contract.score, explainer.contract.feature
-    target = checked_targets(explainer.contract, targets, len(pictures))
+    target = checked_targets(explainer.contract, targets, len(images))
     if not target.size:
-        raise ValueError("There is nothing to compare: give one picture or more, and one target or more for each.")
+        raise ValueError("There is nothing to compare: give one image or more, and one target or more for each.")
     few = slice(0, BATCH)
-    drawn = explainer.explain(pictures[few], target[few]).heatmaps
+    drawn = explainer.explain(images[few], target[few]).heatmaps
     del explainer  # a session of VGG16 takes 1 GB, and the next one comes
     model = onnx.load(path)
     names = ["scores", "classes", "heatmaps", *Reference(model, feature).needed]
     opened = _with_outputs(model, names)
     del model  # read again below: half a gigabyte of weights, beside a session that has its own
-    seen = _evaluated(opened, names, pictures, target)
+    seen = _evaluated(opened, names, images, target)
     del opened
     reference = Reference(onnx.load(path), feature)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
     # Two runs of one graph, with and without further outputs: kernels that were fused may come apart (in an 8-bit
-    # network, where a rounding may then fall otherwise), and in a rare picture another summation flips a gate.
+    # network, where a rounding may then fall otherwise), and in a rare image another summation flips a gate.
     if not _median_difference(drawn, maps[few]) <= TOLERANCE:
         raise Disagreement(f"{path.name} does not draw the same heatmaps when its activations are read.")
     exact = reference.heatmaps(seen, classes, score)
     empty = (maps == 0).all((2, 3))  # (N, K)
     agreement = Agreement(
-        pictures=len(pictures),
+        images=len(images),
         maps=empty.size,
         empty=int(np.sum(empty & (exact == 0).all((2, 3)))),
         float64=float(np.abs(maps - exact).max(initial=0)),
@@ -147,10 +147,10 @@ def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) ->
 
 
 def observe(
-    model: ModelProto, tensors: Sequence[str], pictures: NDArray[np.uint8], targets: NDArray[np.int64]
+    model: ModelProto, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
-    """Tensors inside an explainable model, by name, for pictures and targets (N, K)."""
-    return _evaluated(_with_outputs(model, tensors), tensors, pictures, targets)
+    """Tensors inside an explainable model, by name, for images and targets (N, K)."""
+    return _evaluated(_with_outputs(model, tensors), tensors, images, targets)
 
 
 def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
@@ -165,9 +165,9 @@ def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
 
 
 def _evaluated(
-    opened: bytes, tensors: Sequence[str], pictures: NDArray[np.uint8], targets: NDArray[np.int64]
+    opened: bytes, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
-    values = evaluate(opened, {"image": pictures, "target": targets}, list(tensors), batch=BATCH)
+    values = evaluate(opened, {"image": images, "target": targets}, list(tensors), batch=BATCH)
     return dict(zip(tensors, values, strict=True))
 
 

@@ -35,7 +35,7 @@ def autodiff(
     heatmaps, gates, scores = [], [], []
     for start in range(0, len(inputs), BATCH):
         part = slice(start, start + BATCH)
-        # A row for each class of each picture, so that one pass goes back for all: it reads VGG16's 500 MB once.
+        # A row for each class of each image, so that one pass goes back for all: it reads VGG16's 500 MB once.
         outputs = tf.repeat(body(inputs[part]), count, axis=0)
         # Without watching variables: nobody asks for the gradient by the dense layers' 120 million weights.
         with tf.GradientTape(watch_accessed_variables=False) as tape:

@@ -2,7 +2,7 @@
 
 For `reference` alone: nothing here is shared with the head that is checked by it. An operator is a function of a
 node and its inputs that returns the output and, for each input that a derivative is known for, how a gradient goes back
-to it. A gradient is (K, *shape of the tensor): one for each of K explained classes. Pictures are a tensor's first axis.
+to it. A gradient is (K, *shape of the tensor): one for each of K explained classes. Images are a tensor's first axis.
 
 What a node decided (which unit is clipped, which cell is the largest) follows from its inputs and its output. The
 gradient is asked for afterwards, with the output that the network itself had: see `Step.back`.
@@ -22,7 +22,7 @@ from onnx import NodeProto, helper, numpy_helper
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Inputs = Sequence[Array | None]
-"""A node's inputs in their order; None for one that is left out. What depends on the picture is float64."""
+"""A node's inputs in their order; None for one that is left out. What depends on the image is float64."""
 Back = Callable[[Floats, Floats], Floats]
 """From the gradient by a node's output, and that output, to the gradient by one of its inputs."""
 
@@ -91,7 +91,7 @@ def _cast(node: NodeProto, inputs: Inputs) -> Step:
     if x.dtype != np.float64:
         return Step(x.astype(kind))
     if kind not in (np.float32, np.float64):
-        raise UnknownOperator(node, f"it turns what depends on the picture into {kind}")
+        raise UnknownOperator(node, f"it turns what depends on the image into {kind}")
     return Step(x, [lambda g, _: g])
 
 
@@ -241,7 +241,7 @@ def _gemm(node: NodeProto, inputs: Inputs) -> Step:
     bias = inputs[2] if len(inputs) > 2 else None
     given = attributes(node)
     if given.get("transA", 0):
-        raise UnknownOperator(node, "it multiplies columns, which are one for each picture")
+        raise UnknownOperator(node, "it multiplies columns, which are one for each image")
     weights = weights.T if given.get("transB", 0) else weights
     alpha = given.get("alpha", 1.0)
     product = alpha * _times(x, weights)

@@ -99,7 +99,7 @@ class Reference:
         return worst
 
     def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score) -> Floats:
-        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N pictures."""
+        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N images."""
         logits = seen[self.logits].astype(np.float64)
         seed = {"probability": _log_odds, "logit": _logit}[score](logits.reshape(len(classes), -1), classes)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
@@ -134,7 +134,7 @@ class Reference:
         return done
 
     def _constant(self, name: str) -> Array | None:
-        """The value of a tensor that no picture changes; None for an input that is left out."""
+        """The value of a tensor that no image changes; None for an input that is left out."""
         if name in self._stored:
             return np.asarray(numpy_helper.to_array(self._stored[name]))
         if not name:
@@ -143,7 +143,7 @@ class Reference:
         return apply(node, [self._constant(each) for each in node.input]).value
 
     def _shaped_by_batch(self, node: NodeProto) -> bool:
-        """Whether a node's shape is computed from the number of pictures, as tf2onnx writes it."""
+        """Whether a node's shape is computed from the number of images, as tf2onnx writes it."""
         return kind(node) in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
 
     # What is found in the graph.
@@ -173,7 +173,7 @@ class Reference:
         """Whether a map's channels are its last axis: by the size of the heatmaps, else by what made it."""
         if maps.ndim != 4 or self._grid not in (maps.shape[1:3], maps.shape[2:]):
             raise ValueError(
-                f"The heatmaps are {self._grid}; the feature map '{self.feature}' is {maps.shape[1:]} a picture, which "
+                f"The heatmaps are {self._grid}; the feature map '{self.feature}' is {maps.shape[1:]} an image, which "
                 "has no such height and width."
             )
         if maps.shape[1:3] != maps.shape[2:]:

@@ -1,4 +1,4 @@
-"""Pictures made in code, the same for the same seed: for checks where there may be no photographs."""
+"""Images made in code, the same for the same seed: for checks where there may be no photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SHAPES = 12
 
 
 def scenes(count: int, height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
-    """RGB pictures (count, height, width, 3): lit and striped ellipses and boxes before a shaded ground, with grain."""
+    """RGB images (count, height, width, 3): lit and striped ellipses and boxes before a shaded ground, with grain."""
     random = np.random.default_rng(seed)
     return np.stack([_scene(random, height, width) for _ in range(count)])
 
@@ -17,7 +17,7 @@ def scenes(count: int, height: int, width: int, *, seed: int = 0) -> NDArray[np.
 def _scene(random: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
     down, right = np.mgrid[0:height, 0:width] / max(height, width)
     corner, slope = random.uniform(60, 200, 3), random.uniform(-80, 80, (2, 3))
-    picture = corner + down[..., None] * slope[0] + right[..., None] * slope[1]  # (height, width, 3)
+    image = corner + down[..., None] * slope[0] + right[..., None] * slope[1]  # (height, width, 3)
     for _ in range(SHAPES):
         turn = random.uniform(0, np.pi)
         y, x = down - random.uniform(0, 1), right - random.uniform(0, 1)
@@ -27,7 +27,7 @@ def _scene(random: np.random.Generator, height: int, width: int) -> NDArray[np.u
         stripes = 1 + random.uniform(0, 0.5) * np.sign(np.sin(random.uniform(2, 30) * u))
         light = (1 - 0.35 * (u + v)) * stripes
         colour = random.uniform(20, 235, 3)
-        picture = np.where(inside[..., None], light[..., None] * colour, picture)
-    grain = random.normal(0, random.uniform(0, 8), picture.shape)
-    levels: NDArray[np.uint8] = np.clip(np.rint(picture + grain), 0, 255).astype(np.uint8)
+        image = np.where(inside[..., None], light[..., None] * colour, image)
+    grain = random.normal(0, random.uniform(0, 8), image.shape)
+    levels: NDArray[np.uint8] = np.clip(np.rint(image + grain), 0, 255).astype(np.uint8)
     return levels

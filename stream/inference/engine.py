@@ -33,7 +33,7 @@ class Health:
 
 
 class Engine(Protocol):
-    """Explains pictures, N at a time; what goes in and comes out can be sent to another process."""
+    """Explains images, N at a time; what goes in and comes out can be sent to another process."""
 
     @property
     def contract(self) -> Contract:
@@ -47,10 +47,10 @@ class Engine(Protocol):
     def health(self) -> Health:
         """Whether it answers now."""
 
-    def explain(self, pictures: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
-        """Explain RGB pictures (N, H, W, 3) for K targets each.
+    def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
+        """Explain RGB images (N, H, W, 3) for K targets each.
 
-        The future raises `ValueError` for pictures and targets that the model does not take, and `EngineDown` at once
+        The future raises `ValueError` for images and targets that the model does not take, and `EngineDown` at once
         while a model in another process cannot answer.
         """
 
@@ -80,9 +80,9 @@ class LocalEngine:
                 f"The model {explainer.path} loads but does not run. Export it again. ({error})"
             ) from error
 
-    def explain(self, pictures: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """See `Engine.explain`."""
-        return self._thread.submit(self._explainer.explain, pictures, targets)
+        return self._thread.submit(self._explainer.explain, images, targets)
 
     def close(self) -> None:
         """See `Engine.close`."""

@@ -36,7 +36,7 @@ class RuntimeMissing(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Scores and heatmaps of N pictures, K classes each; the arrays are those of the model's contract."""
+    """Scores and heatmaps of N images, K classes each; the arrays are those of the model's contract."""
 
     scores: NDArray[np.float32]  # (N, C) probabilities
     classes: NDArray[np.int64]  # (N, K)
@@ -47,15 +47,15 @@ class Explanation:
         return len(self.scores)
 
     def __getitem__(self, index: slice) -> Explanation:
-        """The explanations of some of the pictures."""
+        """The explanations of some of the images."""
         return Explanation(self.scores[index], self.classes[index], self.heatmaps[index], self.evidence[index])
 
 
 class Explainer:
-    """Runs an explainable ONNX file: `Explainer(path).explain(pictures, [-1])`.
+    """Runs an explainable ONNX file: `Explainer(path).explain(images, [-1])`.
 
     Raises `ContractError` for a file that is missing, damaged or not explainable, and `RuntimeMissing` where
-    onnxruntime is not installed. `threads` is what onnxruntime may use for one picture; 0 lets it choose. One thread
+    onnxruntime is not installed. `threads` is what onnxruntime may use for one image; 0 lets it choose. One thread
     uses an `Explainer` at a time.
     """
 
@@ -83,13 +83,13 @@ class Explainer:
         """The execution providers that really run the model, not those that were asked for."""
         return list(self._session.get_providers())
 
-    def explain(self, pictures: NDArray[np.uint8], targets: Sequence[int] | NDArray[np.int64]) -> Explanation:
-        """Explain N RGB pictures (N, H, W, 3) for K targets each.
+    def explain(self, images: NDArray[np.uint8], targets: Sequence[int] | NDArray[np.int64]) -> Explanation:
+        """Explain N RGB images (N, H, W, 3) for K targets each.
 
-        `targets` is one row of K for all pictures, or (N, K). A target is a class number, or −1−j for the j-th best
-        class. Raises `ValueError` for pictures of another shape or type and for targets out of range.
+        `targets` is one row of K for all images, or (N, K). A target is a class number, or −1−j for the j-th best
+        class. Raises `ValueError` for images of another shape or type and for targets out of range.
         """
-        checked = checked_images(self.contract, pictures)
+        checked = checked_images(self.contract, images)
         found = Explanation(*self._run(checked, checked_targets(self.contract, targets, len(checked))))
         if found.scores.shape[1] != len(self.contract.labels):  # what a file that leaves C open shows only now
             raise ContractError(
@@ -99,20 +99,15 @@ class Explainer:
         return found
 
 
-def checked_images(contract: Contract, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`pictures` in one piece; raises `ValueError` where they are not what the model takes."""
+def checked_images(contract: Contract, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """`images` in one piece; raises `ValueError` where they are not what the model takes."""
     height, width = contract.input_size
-    if (
-        pictures.dtype != np.uint8
-        or pictures.ndim != 4
-        or pictures.shape[1:] != (height, width, 3)
-        or not pictures.size
-    ):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3) or not images.size:
         raise ValueError(
-            f"{contract.name} takes uint8 pictures (N, {height}, {width}, 3), "
-            f"these are {pictures.dtype} {pictures.shape}. Fit them with whycam.stream.inference.preprocess.Fit."
+            f"{contract.name} takes uint8 images (N, {height}, {width}, 3), "
+            f"these are {images.dtype} {images.shape}. Fit them with whycam.stream.inference.preprocess.Fit."
         )
-    return np.ascontiguousarray(pictures)
+    return np.ascontiguousarray(images)
 
 
 def checked_targets(contract: Contract, targets: Sequence[int] | NDArray[np.int64], count: int) -> NDArray[np.int64]:
@@ -152,42 +147,42 @@ def evaluate(
 
 
 Run: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int64]], Sequence[NDArray[Any]]]
-"""Pictures and targets in, the outputs of `OUTPUTS` out."""
+"""Images and targets in, the outputs of `OUTPUTS` out."""
 
 
 def _plain_run(session: onnxruntime.InferenceSession) -> Run:
-    def run(pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
-        outputs: Sequence[NDArray[Any]] = session.run(list(OUTPUTS), {"image": pictures, "target": targets})
+    def run(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
+        outputs: Sequence[NDArray[Any]] = session.run(list(OUTPUTS), {"image": images, "target": targets})
         return outputs
 
     return run
 
 
 class _Bound:
-    """Runs with buffers on the device, made once for each shape: a picture goes in, the small outputs come out."""
+    """Runs with buffers on the device, made once for each shape: an image goes in, the small outputs come out."""
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
         self._session = session
         self._device = device
         self._bindings: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
 
-    def __call__(self, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
+    def __call__(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
         if targets.shape not in self._bindings:
             if len(self._bindings) >= MAX_BINDINGS:
                 self._bindings.clear()
-            self._bindings[len(targets), targets.shape[1]] = self._bind(pictures, targets)
+            self._bindings[len(targets), targets.shape[1]] = self._bind(images, targets)
         binding, image, target = self._bindings[len(targets), targets.shape[1]]
-        image.update_inplace(pictures)
+        image.update_inplace(images)
         target.update_inplace(targets)
         self._session.run_with_iobinding(binding)
         outputs: Sequence[NDArray[Any]] = binding.copy_outputs_to_cpu()
         return outputs
 
-    def _bind(self, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> tuple[Any, Any, Any]:
+    def _bind(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> tuple[Any, Any, Any]:
         import onnxruntime
 
         binding = self._session.io_binding()
-        image = onnxruntime.OrtValue.ortvalue_from_numpy(pictures, self._device, 0)
+        image = onnxruntime.OrtValue.ortvalue_from_numpy(images, self._device, 0)
         target = onnxruntime.OrtValue.ortvalue_from_numpy(targets, self._device, 0)
         binding.bind_ortvalue_input("image", image)
         binding.bind_ortvalue_input("target", target)

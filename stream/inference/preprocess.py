@@ -1,4 +1,4 @@
-"""How a frame is fitted to the network's picture, and which part of the frame a heatmap then covers."""
+"""How a frame is fitted to the network's image, and which part of the frame a heatmap then covers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from whycam.models.contract import Fitting
 from whycam.stream.video.planes import Bytes, Colour, as_bytes, planes
 
-# AREA averages what falls together, so a large frame does not alias; without ACCURATE_RND the picture is darker.
+# AREA averages what falls together, so a large frame does not alias; without ACCURATE_RND the image is darker.
 _SHRINK = Interpolation.AREA | Interpolation.ACCURATE_RND
 
 
@@ -26,9 +26,9 @@ class Rectangle(NamedTuple):
 
 
 class Fit:
-    """`stretch` squeezes the whole frame into the picture; `crop` takes the largest middle part of its proportions.
+    """`stretch` squeezes the whole frame into the image; `crop` takes the largest middle part of its proportions.
 
-    `size` is the height and width of the network's picture. One thread uses a `Fit` at a time.
+    `size` is the height and width of the network's image. One thread uses a `Fit` at a time.
     """
 
     def __init__(self, kind: Fitting, size: tuple[int, int]) -> None:
@@ -45,8 +45,8 @@ class Fit:
         seen_height = max(1, min(height, width * rows // columns))
         return Rectangle((width - seen_width) // 2 & ~1, (height - seen_height) // 2 & ~1, seen_width, seen_height)
 
-    def picture(self, frame: av.VideoFrame) -> Bytes:
-        """The network's RGB picture (H, W, 3) of a yuv420p or rgb24 frame."""
+    def image(self, frame: av.VideoFrame) -> Bytes:
+        """The network's RGB image (H, W, 3) of a yuv420p or rgb24 frame."""
         rows, columns = self.size
         seen = _cut(frame, self.rectangle(frame.width, frame.height))
         if frame.format.name == "rgb24":

@@ -28,7 +28,7 @@ ANSWER_S = 2.0
 CLOSE_S = 3.0
 MAX_WAITING = 64
 BATCHES = {CUDA: 8}
-"""Pictures in one run, where it pays. On a processor four in one run take 0.9 to 0.95 of the time of four runs, but the
+"""Images in one run, where it pays. On a processor four in one run take 0.9 to 0.95 of the time of four runs, but the
 first of them waits for the last; TensorRT builds an engine for each size, for minutes."""
 LOOK_EVERY_S = 1.0
 """How soon the end of a child is seen that has nothing to do."""
@@ -56,8 +56,8 @@ class ProcessEngine:
 
     The child starts at once and beside the caller, who waits where `about` or `contract` is asked for: there a model
     file that is missing, damaged or not explainable is refused as by `Explainer`, and `EngineDown` raised for a child
-    that dies or is not ready in time. From then on a child that ends is started again. While there is none, questions
-    fail at once. `batch` is how many pictures of several questions go in one run; None: as many as the device likes.
+    that dies or is not ready in time. From then on a child that ends is started again. While there is none, requests
+    fail at once. `batch` is how many images of several requests go in one run; None: as many as the device likes.
     """
 
     def __init__(self, order: Order, *, batch: int | None = None) -> None:
@@ -95,22 +95,22 @@ class ProcessEngine:
         """See `Engine.health`."""
         return self._health
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
         """See `Engine.explain`."""
         contract = self.contract
         try:
-            checked = checked_images(contract, pictures)
-            question = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
+            checked = checked_images(contract, images)
+            request = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
         except ValueError as error:
             return _refused(error)
         with self._news:
             refusal = self._refusal
             if refusal is None and len(self._scheduler) >= MAX_WAITING:
-                refusal = f"The model already has {MAX_WAITING} questions to answer."
+                refusal = f"The model already has {MAX_WAITING} requests to answer."
             if refusal is None:
-                self._scheduler.add(question)
+                self._scheduler.add(request)
                 self._news.notify()
-        return question.answer if refusal is None else _refused(EngineDown(refusal))
+        return request.answer if refusal is None else _refused(EngineDown(refusal))
 
     def close(self) -> None:
         """See `Engine.close`; takes at most a few seconds: a model that hangs is killed."""
@@ -120,9 +120,9 @@ class ProcessEngine:
             if self._hand is None and self._child is not None:
                 self._child.kill()
             self._news.notify()
-        for question in waiting:
-            if not question.answer.cancel():  # some of its pictures are explained
-                question.fail(EngineDown(CLOSED))
+        for request in waiting:
+            if not request.answer.cancel():  # some of its images are explained
+                request.fail(EngineDown(CLOSED))
         self._thread.join(CLOSE_S)
         with self._news:
             if self._child is not None:
@@ -172,7 +172,7 @@ class ProcessEngine:
             child.end()
 
     def _rise(self, about: About, took: float) -> None:
-        """Open for questions."""
+        """Open for requests."""
         first = not self._about.done()
         if not first and (about.contract, about.sha256) != (self.contract, self.sha256):
             raise EngineDown(f"{self._order.path} is another model than before. Start whycam again to use that one.")
@@ -186,10 +186,10 @@ class ProcessEngine:
             logger.info("The model is back; its start took %.1f s.", took)
 
     def _fall(self, error: Exception) -> None:
-        """Refuse questions, and answer those that wait: there is no child."""
+        """Refuse requests, and answer those that wait: there is no child."""
         with self._news:
             self._refusal = reason = CLOSED if self._closed else str(error)
-            # Set before any question fails: who is told so looks here for the state.
+            # Set before any request fails: who is told so looks here for the state.
             self._health = Health("restarting", self._health.restarts)
             waiting, hand, self._hand = self._scheduler.clear(), self._hand, None
             if not self._about.done():
@@ -197,31 +197,31 @@ class ProcessEngine:
                 self._about.set_exception(error)
         if hand is not None:
             hand.fail(EngineDown(reason))
-        for question in waiting:
-            question.fail(EngineDown(reason))
+        for request in waiting:
+            request.fail(EngineDown(reason))
 
     def _answer(self, child: ModelProcess, about: About) -> None:
-        """Answer questions, until the engine is closed."""
+        """Answer requests, until the engine is closed."""
         max_size = self._batch or BATCHES.get(about.provider, 1)
         # Of each size: on a GPU the first run of a size looks for the fastest convolutions, for seconds.
         paces = {1: Pace(ANSWER_S, START_S)}
-        paces[1].saw(about.picture_s)
+        paces[1].saw(about.image_s)
         while (batch := self._next(child, max_size)) is not None:
             pace = paces.setdefault(len(batch), Pace(ANSWER_S, START_S))
             start, limit = time.monotonic(), pace.limit_s
             with self._watchdog.limit(limit, partial(child.kill, late_s=limit)):
-                found = child.ask(batch.pictures, batch.targets)
+                found = child.ask(batch.images, batch.targets)
             pace.saw(time.monotonic() - start)
             with self._news:
                 self._hand = None
             batch.answer(found)
 
     def _next(self, child: ModelProcess, max_size: int) -> InferenceBatch | None:
-        """Wait for questions; None: the engine is closed. Raises `EngineDown` where the child ends meanwhile."""
+        """Wait for requests; None: the engine is closed. Raises `EngineDown` where the child ends meanwhile."""
         with self._news:
             while not self._closed:
                 # One, two, four or eight: few sizes, because a GPU prepares for each.
-                size = 1 << (max(1, min(max_size, self._scheduler.pictures)).bit_length() - 1)
+                size = 1 << (max(1, min(max_size, self._scheduler.images)).bit_length() - 1)
                 self._hand = self._scheduler.take(size)
                 if self._hand is not None:
                     return self._hand

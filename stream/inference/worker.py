@@ -1,7 +1,7 @@
 """One child process that runs a model: the handle that its parent has, and what it does itself.
 
-Parent and child speak pickle over the child's stdin and stdout: an order, the model's description; a question, its
-answer. (A picture of 150 KB takes 0.2 ms this way. Shared memory would save 0.1 ms, and needs names, a tracker process
+Parent and child speak pickle over the child's stdin and stdout: an order, the model's description; a request, its
+answer. (An image of 150 KB takes 0.2 ms this way. Shared memory would save 0.1 ms, and needs names, a tracker process
 and care for what a killed process leaves behind.) The child is a fresh interpreter, as with multiprocessing's spawn,
 but it imports nothing of the program that started it: half a second instead of two.
 """
@@ -34,7 +34,7 @@ from whycam.stream.inference.providers import Device
 NICE = 5
 OOM_SCORE = 500
 END_S = 1.0
-"""Seconds that a child has to end when its parent has no more questions."""
+"""Seconds that a child has to end when its parent has no more requests."""
 
 # Ctrl-C in a terminal, and a service manager's SIGTERM, go to parent and child alike: the parent ends its work first.
 BOOT = """
@@ -65,8 +65,8 @@ class About:
     provider: str
     """The execution provider that really runs the model."""
     device_problem: str | None
-    picture_s: float
-    """Seconds for one picture."""
+    image_s: float
+    """Seconds for one image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +106,9 @@ class ModelProcess:
             raise about
         return about
 
-    def ask(self, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
-        """Explain pictures (N, H, W, 3) for targets (N, K) that were checked; raises `EngineDown`."""
-        self._say((pictures, targets))
+    def ask(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
+        """Explain images (N, H, W, 3) for targets (N, K) that were checked; raises `EngineDown`."""
+        self._say((images, targets))
         scores, classes, heatmaps, evidence = self._hear()
         return Explanation(scores, classes, heatmaps, evidence)
 
@@ -123,7 +123,7 @@ class ModelProcess:
         self._process.kill()
 
     def end(self) -> None:
-        """Free the child: it has a second to end by itself, without questions."""
+        """Free the child: it has a second to end by itself, without requests."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             with contextlib.suppress(OSError):  # what was not sent to a dead child
@@ -169,13 +169,13 @@ class ModelProcess:
 
 
 def main() -> None:
-    """Be the child: run the model that is ordered, until there are no more questions."""
+    """Be the child: run the model that is ordered, until there are no more requests."""
     faulthandler.enable()
     answers = _answers()
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent wrote it
-    questions: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
+    requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
     # Reads ahead of the model, so that the parent's end is seen even while the model hangs.
-    threading.Thread(target=_listen, args=(questions,), daemon=True).start()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
     try:
         explainer, about = _opened(order)
     except (ContractError, RuntimeMissing) as error:
@@ -187,9 +187,9 @@ def main() -> None:
     _step_back()
     _say(about, answers)
     while True:
-        pictures, targets = questions.get()
+        images, targets = requests.get()
         try:
-            found = explainer.explain(pictures, targets)
+            found = explainer.explain(images, targets)
         except Exception as error:  # noqa: BLE001 - told to the parent
             # Who knows what it left behind: a GPU that reported an error stays unusable for a process.
             _say(Failure(_in_words(error)), answers)
@@ -198,7 +198,7 @@ def main() -> None:
 
 
 def _step_back() -> None:
-    """Picture before heatmap: the child yields to its parent, and goes first where memory runs out.
+    """Image before heatmap: the child yields to its parent, and goes first where memory runs out.
 
     Only when it is ready: at a start somebody waits for it.
     """
@@ -218,10 +218,10 @@ def _answers() -> IO[bytes]:
     return answers
 
 
-def _listen(questions: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
+def _listen(requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
     try:
         while True:
-            questions.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - our parent wrote it
+            requests.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - our parent wrote it
     except EOFError:  # no parent, no model
         os._exit(0)
     except Exception:  # noqa: BLE001 - no memory, say
@@ -232,13 +232,13 @@ def _listen(questions: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]])
 def _opened(order: Order) -> tuple[Explainer, About]:
     explainer = Explainer(order.path, device=order.device, threads=order.threads)
     height, width = explainer.contract.input_size
-    picture = np.zeros((1, height, width, 3), np.uint8)
+    image = np.zeros((1, height, width, 3), np.uint8)
     # Nobody should have to wait for a first run: it allocates, a GPU looks for its fastest convolutions, and TensorRT
     # builds an engine, for minutes, for as many classes as it has seen asked for; so the most come first.
     for count in (len(BEST) + MAX_PINNED, 1):
-        explainer.explain(picture, [-1] * count)
+        explainer.explain(image, [-1] * count)
     start = time.perf_counter()
-    explainer.explain(picture, [-1])
+    explainer.explain(image, [-1])
     seconds = time.perf_counter() - start
     provider = explainer.providers[0]
     return explainer, About(explainer.contract, explainer.sha256, provider, explainer.device_problem, seconds)

@@ -1,4 +1,4 @@
-"""What a live stream asks the model, and what it makes of the answers: the maps of the picture on screen."""
+"""What a live stream asks the model, and what it makes of the answers: the maps of the frame on screen."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ Policy = Literal["newest", "every"]
 
 
 class HeatmapRequest:
-    """A frame's picture at the engine, and how long the answer took (not: until somebody asked for it)."""
+    """A frame's model input at the engine, and how long the answer took (not: until somebody asked for it)."""
 
-    def __init__(self, pts: int, picture: Bytes, answer: Future[Explanation]) -> None:
+    def __init__(self, pts: int, image: Bytes, answer: Future[Explanation]) -> None:
         self.pts = pts
-        self.picture = picture
+        self.image = image
         self.answer = answer
         self._asked = time.perf_counter()
         self._answered: list[float] = []  # when, once it was
-        # The answer must not hold the question: in a circle, the picture would live until the garbage is collected.
+        # The answer must not refer to the request: in a cycle, the image would live until the garbage is collected.
         note = self._answered.append
         answer.add_done_callback(lambda _: note(time.perf_counter()))
 
@@ -52,15 +52,15 @@ class Answered:
     """A frame that the model has explained."""
 
     pts: int
-    picture: Bytes
-    """As the network saw it."""
+    image: Bytes
+    """The model input, RGB (H, W, 3)."""
     maps: tuple[DrawnMap, ...]
 
 
 class HeatmapSource:
-    """For each picture on screen: `see` it if it is another one than before, `ask`, then take its `maps`.
+    """For each frame on screen: `see` it if it is not the one before, `ask`, then take its `maps`.
 
-    One question at a time. By the policy `newest` no picture waits for a slow model: the last maps move on with it, and
+    One request at a time. By the policy `newest` no frame waits for a slow model: the last maps move on with it, and
     are drawn by a steady scale unless the view says otherwise. By `every` each waits for its own, which are drawn by
     their own maximum. One thread uses it.
     """
@@ -74,10 +74,10 @@ class HeatmapSource:
         self._wait_policy = WaitPolicy()
         self._pending: HeatmapRequest | None = None
         self._seen: tuple[int, Bytes] | None = None
-        """The network's picture that was asked about last. Of a frame that stands it is made once: a copy of a decoded
+        """The model input of the last request, with its pts. Of a frozen frame it is made once: a copy of a decoded
         frame has lost where its chroma samples lie, and gives a slightly other one."""
         self.newest: Answered | None = None
-        """What is known, be it of the picture on screen or of one before it."""
+        """What is known, be it of the frame on screen or of an earlier one."""
 
     @property
     def inference_ms(self) -> float | None:
@@ -88,17 +88,17 @@ class HeatmapSource:
         """Learn the camera's rate from its next frame that is shown, be it on screen itself or not."""
         self._wait_policy.saw_frame(pts)
 
-    def see(self, picture: av.VideoFrame) -> None:
-        """Another picture is on screen than before."""
-        if self._tracker is not None and not self._tracker.see(picture):
+    def see(self, frame: av.VideoFrame) -> None:
+        """Another frame is on screen than before."""
+        if self._tracker is not None and not self._tracker.see(frame):
             self._scale = ScaleSmoother()
 
-    def ask(self, picture: av.VideoFrame, view: View, spent_ms: float, *, stands: bool = False) -> None:
-        """Collect what is ready, ask about this picture if the model is free, wait if that is wise.
+    def ask(self, frame: av.VideoFrame, view: View, spent_ms: float, *, stands: bool = False) -> None:
+        """Collect what is ready, ask about this frame if the model is free, wait if that is wise.
 
-        About a picture that `stands` still is asked what is not known of it yet, and no more.
+        About a frame that `stands` (is frozen) is asked what is not known of it yet, and no more.
         """
-        pts = picture.pts
+        pts = frame.pts
         assert pts is not None
         self._collect(0, pts if stands else None)
         if self._pending is not None:
@@ -108,22 +108,22 @@ class HeatmapSource:
                 self._tracker.mark(pts)
             targets = [*BEST[: len(self._labels)], *view.pinned]
             if self._seen is None or not stands or self._seen[0] != pts:
-                self._seen = pts, self._fit.picture(picture)
+                self._seen = pts, self._fit.image(frame)
             seen = self._seen[1]
             self._pending = HeatmapRequest(pts, seen, self._engine.explain(seen[None], targets))
-            # For an earlier question's answer no frame waits: the model may hang.
+            # For an earlier request's answer no frame waits: the model may hang.
             if self._tracker is not None:
                 self._collect(self._wait_policy.seconds(spent_ms), pts if stands else None)
         if self._tracker is None:
             self._collect(None, pts if stands else None)
 
     def _knows(self, pts: int, view: View) -> bool:
-        """Whether all that the view asks for is known of this very picture."""
+        """Whether all that the view asks for is known of this very frame."""
         known = self.newest
         return known is not None and known.pts == pts and {*view.pinned} <= {each.class_id for each in known.maps}
 
     def maps(self, pts: int, view: View) -> tuple[tuple[DrawnMap, ...], float | None]:
-        """What is known, as it is drawn onto the picture on screen, and how much older it is, in milliseconds.
+        """What is known, as it is drawn onto the frame on screen, and how much older it is, in milliseconds.
 
         `()` and None where nothing is known, or only of another scene.
         """
@@ -139,13 +139,13 @@ class HeatmapSource:
     def _collect(self, seconds: float | None, standing: int | None) -> None:
         """Take the explanation that was asked for, if it comes within so many seconds (None: however long).
 
-        When the model fails, what is known of a picture that stands still (`standing` is its pts) remains true.
+        When the model fails, what is known of a frozen frame (`standing` is its pts) remains true.
         """
-        question = self._pending
-        if question is None:
+        request = self._pending
+        if request is None:
             return
         try:
-            explanation = question.answer.result(seconds)
+            explanation = request.answer.result(seconds)
         except FutureTimeout:
             return
         except (CancelledError, EngineDown):  # the engine's log says why, once
@@ -154,9 +154,9 @@ class HeatmapSource:
             logger.exception("The model failed; the camera picture passes through.")
             self._forget(standing)
         else:
-            self._wait_policy.saw_answer(question.elapsed_ms)
+            self._wait_policy.saw_answer(request.elapsed_ms)
             maps = without_repeats(drawn_maps(explanation, 0, self._labels))
-            self.newest = Answered(question.pts, question.picture, maps)
+            self.newest = Answered(request.pts, request.image, maps)
         self._pending = None
 
     def _forget(self, standing: int | None) -> None:

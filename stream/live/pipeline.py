@@ -16,7 +16,7 @@ import cv2
 from whycam.stream.inference.engine import Engine, EngineState
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.live.heatmap_source import HeatmapSource, Policy
-from whycam.stream.live.occlusion_probe import Hiding
+from whycam.stream.live.occlusion_probe import OcclusionProbe
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -91,8 +91,8 @@ class LiveStream:
         fit = Fit(engine.contract.fit, engine.contract.input_size)
         self._engine = engine
         self._painter = Painter(fit)
-        self._questions = HeatmapSource(engine, fit, policy)
-        self._hiding = Hiding(engine)
+        self._heatmaps = HeatmapSource(engine, fit, policy)
+        self._probe = OcclusionProbe(engine)
         self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
@@ -108,9 +108,9 @@ class LiveStream:
         self._freeze: object | None = None  # one for each time that it was wished
         self._granted: object | None = None
         self._kept: av.VideoFrame | None = None
-        """The picture that stands still, as it came."""
+        """The frozen frame, as it came."""
         self.size: tuple[int, int] | None = None
-        """Width and height of the newest picture, in pixels."""
+        """Width and height of the newest frame, in pixels."""
         self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
         self._counts = Counts()
         self.recording: Recording | None = None
@@ -145,14 +145,14 @@ class LiveStream:
 
     @property
     def frozen(self) -> bool:
-        """Whether the picture is to stand still."""
+        """Whether the picture is to be frozen."""
         return self._freeze is not None
 
     def freeze(self, wanted: bool) -> None:
-        """Let the next picture stand still until this is taken back; what is asked of it then is asked of that picture.
+        """Freeze the next frame until this is taken back; requests are about that frame then.
 
-        The camera's frames go on to be received, recorded, decoded and counted, and each is answered by the picture
-        that stands, with its own time: so whoever watches, and the recording, see how long it stood.
+        The camera's frames go on to be received, recorded, decoded and counted, and each is answered by the frozen
+        frame, with its own time: so viewers and the recording see how long it was frozen.
         """
         if wanted != self.frozen:
             self._freeze = object() if wanted else None
@@ -182,49 +182,48 @@ class LiveStream:
     def _loop(self) -> None:
         while (item := self._queue.get()) is not None and not self._closed:
             frame, arrived = item
-            for picture in self._decode(frame):
+            for decoded in self._decode(frame):
                 if self._is_superseded():
                     self._count(decoded=1, dropped=1)
                 else:
-                    self._show(picture, arrived)
+                    self._show(decoded, arrived)
 
     def _is_superseded(self) -> bool:
         """Whether a newer frame waits, for which this one is left out; the only place where frames are dropped."""
         if self._policy == "every" or self._queue.empty():
             return False
-        # Where even decoding is too slow there is always a newer one: now and then a picture must be shown.
+        # Where even decoding is too slow there is always a newer one: now and then a frame must be shown.
         return time.perf_counter() - self._shown < SHOW_EVERY_S
 
     def _decode(self, frame: EncodedFrame) -> list[av.VideoFrame]:
         if self._decoder is None or self._decoder.codec != frame.codec:
             self._decoder = Decoder(frame.codec)
         try:
-            pictures = self._decoder.decode(frame)
+            return self._decoder.decode(frame)
         except av.FFmpegError as error:
             logger.debug("A frame could not be decoded: %s", error)
             self._want_keyframe()
             self._count(lost=1)
             return []
-        return pictures
 
     def _count(self, **more: int) -> None:
         self._counts = replace(self._counts, **{name: getattr(self._counts, name) + n for name, n in more.items()})
 
-    def _show(self, picture: av.VideoFrame, arrived: float) -> None:
-        pts = picture.pts
+    def _show(self, frame: av.VideoFrame, arrived: float) -> None:
+        pts = frame.pts
         assert pts is not None
-        self.size = picture.width, picture.height
-        self._questions.pace(pts)
-        shown, frozen = self._on_screen(picture), self._kept is not None
+        self.size = frame.width, frame.height
+        self._heatmaps.pace(pts)
+        shown, frozen = self._on_screen(frame), self._kept is not None
         shown_pts = shown.pts
         assert shown_pts is not None
         view = self.view if self._policy == "newest" else replace(self.view, scale="own")
-        self._questions.ask(shown, view, (time.perf_counter() - arrived) * 1000, stands=frozen)
-        maps, age_ms = self._questions.maps(shown_pts, view)
+        self._heatmaps.ask(shown, view, (time.perf_counter() - arrived) * 1000, stands=frozen)
+        maps, age_ms = self._heatmaps.maps(shown_pts, view)
         engine = self._engine.health.state
         if engine == "restarting" and not maps:
             self._painter.write(shown, RESTARTING)
-        hidden = self._hiding.found(view, shown_pts) if maps else None
+        hidden = self._probe.found(view, shown_pts) if maps else None
         self._painter.paint(shown, maps, view, hidden=hidden)
         shown = fitted(shown, *self.size)
         shown.pts = pts
@@ -247,22 +246,22 @@ class LiveStream:
                 "none" if age_ms is None else "carried" if age_ms else "exact",
                 view,
                 self.counts,
-                self._questions.inference_ms,
+                self._heatmaps.inference_ms,
                 (self._shown - arrived) * 1000,
                 engine,
                 frozen,
                 hidden,
             )
         )
-        self._hiding.ask(self._questions.newest, view, pts)
+        self._probe.ask(self._heatmaps.newest, view, pts)
 
-    def _on_screen(self, picture: av.VideoFrame) -> av.VideoFrame:
-        """What is shown when this picture has come: the picture itself, or one in whose place it stands."""
+    def _on_screen(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """What is shown when this frame has come: the frame itself, or the frozen one in its place."""
         wish = self._freeze
         if wish is not self._granted:
             self._granted = wish
-            self._kept = None if wish is None else copied(picture)
+            self._kept = None if wish is None else copied(frame)
         elif self._kept is not None:
             return copied(self._kept)  # which is painted on, each time anew
-        self._questions.see(picture)
-        return picture
+        self._heatmaps.see(frame)
+        return frame

@@ -1,4 +1,4 @@
-"""One still picture: read upright and in the colours of a screen, explained, painted, written."""
+"""One still image: read upright and in the colours of a screen, explained, painted, written."""
 
 from __future__ import annotations
 
@@ -16,66 +16,66 @@ from whycam.stream.video.planes import Bytes, as_bytes
 ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
 )
-"""Of picture files, in small letters."""
+"""Of image files, in small letters."""
 WRITTEN = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-"""Endings of pictures that whycam writes."""
+"""Endings of images that whycam writes."""
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 MAX_PIXELS = 128_000_000
-"""Of a picture; a phone's largest have 50 to 108 million."""
+"""Of an image; a phone's largest have 50 to 108 million."""
 QUALITY = 95
 _ORIENTATION = 0x0112
 
 
-class PictureError(ValueError):
-    """A picture cannot be read or written; says why and what to do."""
+class ImageError(ValueError):
+    """An image cannot be read or written; says why and what to do."""
 
 
-def read_picture(source: str | Path | Bytes) -> Bytes:
-    """RGB (H, W, 3) of a picture file, turned as its EXIF says, or of such an array; raises `PictureError`.
+def read_image(source: str | Path | Bytes) -> Bytes:
+    """RGB (H, W, 3) of an image file, turned as its EXIF says, or of such an array; raises `ImageError`.
 
     What is transparent lies on white. A colour profile, such as a phone's Display P3, is turned into sRGB.
     """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
-            raise PictureError(f"A picture is uint8 RGB (H, W, 3), this is {source.dtype} {source.shape}.")
+            raise ImageError(f"An image is uint8 RGB (H, W, 3), this is {source.dtype} {source.shape}.")
         return source
     if not isinstance(source, (str, Path)):
-        raise PictureError(f"A picture is a file's name, or uint8 RGB (H, W, 3), not {type(source).__name__}.")
+        raise ImageError(f"An image is a file's name, or uint8 RGB (H, W, 3), not {type(source).__name__}.")
     path = Path(source)
     if path.is_dir():
-        raise PictureError(f"{path} is a folder. Give a picture file.")
+        raise ImageError(f"{path} is a folder. Give an image file.")
     if not path.is_file():
-        raise PictureError(f"There is no file {path}.")
+        raise ImageError(f"There is no file {path}.")
     if not path.stat().st_size:
-        raise PictureError(f"{path.name} is empty (0 bytes).")
+        raise ImageError(f"{path.name} is empty (0 bytes).")
     _take_heic()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large pictures, which have a limit below, and of odd metadata
+            warnings.simplefilter("ignore")  # of large images, which have a limit below, and of odd metadata
             with Image.open(path, formats=_formats()) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise PictureError(
+                    raise ImageError(
                         f"{path.name} is {image.width} x {image.height}; at most {MAX_PIXELS // 1_000_000} megapixels "
                         "are taken. Make it smaller."
                     )
                 return as_bytes(np.asarray(_on_white(_in_srgb(ImageOps.exif_transpose(image)))))
-    except PictureError:
+    except ImageError:
         raise
     except Image.DecompressionBombError as error:  # Pillow's own limit, which is larger
-        raise PictureError(
+        raise ImageError(
             f"{path.name} is enormous; at most {MAX_PIXELS // 1_000_000} megapixels are taken. Make it smaller."
         ) from error
     except PermissionError as error:
-        raise PictureError(f"{path.name} cannot be read ({error.strerror}).") from error
+        raise ImageError(f"{path.name} cannot be read ({error.strerror}).") from error
     # Pillow's readers raise nearly anything for damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         heic = path.suffix.lower() in (".heic", ".heif") and not _take_heic()
         advice = "Install what reads it: pip install 'whycam[heic]'." if heic else "Give a JPEG, PNG or WebP file."
-        raise PictureError(f"{path.name} is not a picture that can be read. {advice}") from error
+        raise ImageError(f"{path.name} is not an image that can be read. {advice}") from error
 
 
-def is_picture(path: Path) -> bool:
-    """Whether the file's name or its first bytes say that it is a picture."""
+def is_image(path: Path) -> bool:
+    """Whether the file's name or its first bytes say that it is an image."""
     if path.suffix.lower() in ENDINGS:
         return True
     try:
@@ -89,7 +89,7 @@ def is_picture(path: Path) -> bool:
 
 
 def exif_of(path: Path) -> bytes:
-    """The picture's EXIF without its orientation, which is applied when it is read; empty where there is none."""
+    """The image's EXIF without its orientation, which is applied when it is read; empty where there is none."""
     _take_heic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -99,8 +99,8 @@ def exif_of(path: Path) -> bytes:
             return exif.tobytes() if len(exif) else b""
 
 
-def write_picture(path: Path, rgb: Bytes, exif: bytes = b"") -> None:
-    """Write RGB (H, W, 3) as the name's ending says; the file gets its name when it is whole. Raises `PictureError`."""
+def write_image(path: Path, rgb: Bytes, exif: bytes = b"") -> None:
+    """Write RGB (H, W, 3) as the name's ending says; the file gets its name when it is whole. Raises `ImageError`."""
     part = path.with_name(path.name + ".part")
     kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
     options = {"quality": QUALITY, **({"subsampling": 0} if kind == "JPEG" else {}), **({"exif": exif} if exif else {})}
@@ -109,7 +109,7 @@ def write_picture(path: Path, rgb: Bytes, exif: bytes = b"") -> None:
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise PictureError(f"{path} cannot be written ({error.strerror or error}).") from error
+        raise ImageError(f"{path} cannot be written ({error.strerror or error}).") from error
 
 
 def _in_srgb(image: Image.Image) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Pictures as the frames of a film: one of them, or a folder in the order that a person counts."""
+"""Images as the frames of a film: one of them, or a folder in the order that a person counts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 import av
 
 from whycam.stream.media.film_reader import Losses, MediaError, listed
-from whycam.stream.media.image import ENDINGS, PictureError, read_picture
+from whycam.stream.media.image import ENDINGS, ImageError, read_image
 from whycam.stream.video.planes import rgb_frame
 
 RATE = Fraction(25)
 """Frames a second that a folder's are taken for."""
 
 
-class OnePicture:
-    """A picture file."""
+class SingleImage:
+    """An image file."""
 
     frames = 1
     time_base = 1 / RATE
@@ -29,12 +29,12 @@ class OnePicture:
         self.losses = Losses()
 
     def read(self) -> Iterator[av.VideoFrame]:
-        """The picture as an rgb24 frame; raises `PictureError`."""
-        yield rgb_frame(read_picture(self._path), 0, self.time_base)
+        """The image as an rgb24 frame; raises `ImageError`."""
+        yield rgb_frame(read_image(self._path), 0, self.time_base)
 
 
-class PictureFolder:
-    """The pictures of a folder; raises `MediaError` where there is none."""
+class ImageFolder:
+    """The images of a folder; raises `MediaError` where there is none."""
 
     time_base = 1 / RATE
 
@@ -43,39 +43,39 @@ class PictureFolder:
             files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
         except OSError as error:
             raise MediaError(f"{path} cannot be read ({error.strerror}).") from error
-        self.pictures = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=_by_number)
+        self.images = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=_by_number)
         self.name = path.name
         self.losses = Losses()
-        if not self.pictures:
+        if not self.images:
             others = ", ".join(sorted({file.suffix.lower() or "no ending" for file in files})) or "nothing"
-            raise MediaError(f"{path} is a folder without pictures (found: {others}). Give a film, or {path / '*'}.")
+            raise MediaError(f"{path} is a folder without images (found: {others}). Give a film, or {path / '*'}.")
 
     @property
     def frames(self) -> int:
-        """How many pictures there are."""
-        return len(self.pictures)
+        """How many images there are."""
+        return len(self.images)
 
     def read(self) -> Iterator[av.VideoFrame]:
-        """Each picture as an rgb24 frame; in place of one that cannot be read the one before it.
+        """Each image as an rgb24 frame; in place of one that cannot be read the one before it.
 
         Raises `MediaError` where that is every one.
         """
         last: Path | None = None
-        for number, path in enumerate(self.pictures):
+        for number, path in enumerate(self.images):
             try:
-                rgb = read_picture(path)
-            except PictureError:
+                rgb = read_image(path)
+            except ImageError:
                 self.losses.unread.append(path.name)
                 if last is None:
                     self.losses.lost += 1
                     continue
                 self.losses.concealed += 1
-                rgb = read_picture(last)
+                rgb = read_image(last)
             else:
                 last = path
             yield rgb_frame(rgb, number, self.time_base)
         if last is None:
-            raise MediaError(f"{self.name} has no picture that can be read: {listed(self.losses.unread)}.")
+            raise MediaError(f"{self.name} has no image that can be read: {listed(self.losses.unread)}.")
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""Writes frames as picture files: one of them, or a folder of numbered ones."""
+"""Writes frames as image files: one of them, or a folder of numbered ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import av
 
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import write_picture
+from whycam.stream.media.image import write_image
 from whycam.stream.video.planes import rgb_of
 
 
-class PictureWriter:
+class ImageWriter:
     """Writes the one frame that it is given."""
 
     def __init__(self, path: Path, exif: bytes = b"") -> None:
@@ -22,11 +22,11 @@ class PictureWriter:
         self._exif = exif
 
     def write(self, frame: av.VideoFrame) -> None:
-        """Write the picture; raises `PictureError`."""
-        write_picture(self._path, rgb_of(frame), self._exif)
+        """Write the image; raises `ImageError`."""
+        write_image(self._path, rgb_of(frame), self._exif)
 
     def skip(self) -> None:
-        """Of one picture nothing is kept."""
+        """Of one image nothing is kept."""
 
     def close(self) -> None:
         """Nothing is left to do."""
@@ -39,7 +39,7 @@ class FolderWriter:
     """Writes frames as `PREFIX0001.jpg`, … into a folder; they move there when all are written.
 
     Those of an earlier run go, other files in the folder stay; but the first of them may be taken over by `skip`, from
-    where `kept_pictures` finds them. Raises `MediaError` where it cannot be written.
+    where `kept_images` finds them. Raises `MediaError` where it cannot be written.
     """
 
     def __init__(self, folder: Path, prefix: str = "result-", *, kept: Path | None = None) -> None:
@@ -50,7 +50,7 @@ class FolderWriter:
         self._went_on = kept == self._part
         self._count = 0
         if folder.exists() and not folder.is_dir():
-            raise MediaError(f"{folder} is a file; the pictures need a folder. Give another name.")
+            raise MediaError(f"{folder} is a file; the images need a folder. Give another name.")
         try:
             if not self._went_on:
                 shutil.rmtree(self._part, ignore_errors=True)
@@ -59,12 +59,12 @@ class FolderWriter:
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
 
     def write(self, frame: av.VideoFrame) -> None:
-        """Write the next picture."""
+        """Write the next image."""
         self._count += 1
-        write_picture(self._part / _name(self._prefix, self._count), rgb_of(frame))
+        write_image(self._part / _name(self._prefix, self._count), rgb_of(frame))
 
     def skip(self) -> None:
-        """The next picture is among those that were kept."""
+        """The next image is among those that were kept."""
         assert self._kept is not None
         self._count += 1
         if not self._went_on:
@@ -77,7 +77,7 @@ class FolderWriter:
         self._count = min(self._count, count)
 
     def close(self) -> None:
-        """Give the pictures their place; raises `MediaError` where there is none."""
+        """Give the images their place; raises `MediaError` where there is none."""
         if not self._count:
             self.discard()
             raise MediaError(f"There is no frame for {self._folder}.")
@@ -86,7 +86,7 @@ class FolderWriter:
             old.unlink()
         for number in range(1, self._count + 1):
             os.replace(self._part / _name(self._prefix, number), self._folder / _name(self._prefix, number))
-        shutil.rmtree(self._part)  # with what a run left that was killed in the middle of a picture
+        shutil.rmtree(self._part)  # with what a run left that was killed in the middle of an image
 
     def discard(self) -> None:
         """Leave nothing behind but what was there before."""
@@ -94,8 +94,8 @@ class FolderWriter:
             shutil.rmtree(self._part, ignore_errors=True)
 
 
-def kept_pictures(folder: Path, prefix: str = "result-") -> tuple[Path, int]:
-    """Where the pictures of an earlier run lie that was killed, or else stopped, and how many without a gap."""
+def kept_images(folder: Path, prefix: str = "result-") -> tuple[Path, int]:
+    """Where the images of an earlier run lie that was killed, or else stopped, and how many without a gap."""
     where = _part(folder) if _part(folder).is_dir() else folder
     count = 0
     while (where / _name(prefix, count + 1)).is_file():
@@ -112,6 +112,6 @@ def _name(prefix: str, number: int) -> str:
 
 
 def numbered(folder: Path, prefix: str = "result-") -> list[Path]:
-    """The pictures in a folder that a `FolderWriter` made."""
+    """The images in a folder that a `FolderWriter` made."""
     name = re.compile(re.escape(prefix) + r"\d{4,}\.jpg")
     return [path for path in folder.iterdir() if name.fullmatch(path.name)] if folder.is_dir() else []

@@ -11,9 +11,9 @@ from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import Film, MediaError, open_film
 from whycam.stream.media.film_writer import FilmWriter
-from whycam.stream.media.image import exif_of, read_picture
-from whycam.stream.media.image_folder import OnePicture, PictureFolder
-from whycam.stream.media.image_writer import FolderWriter, PictureWriter
+from whycam.stream.media.image import exif_of, read_image
+from whycam.stream.media.image_folder import ImageFolder, SingleImage
+from whycam.stream.media.image_writer import FolderWriter, ImageWriter
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, Writer, explain, header_of
 from whycam.stream.offline.recording_source import RecordedFilm
 from whycam.stream.offline.resume import find_earlier
@@ -60,7 +60,7 @@ def _explain_original(film: Film | RecordedFilm, output: Path, work: ProcessJob,
 
 def explain_folder(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
     """Explain a folder of frames into a folder of pictures and `predictions.jsonl`; raises `MediaError`."""
-    folder, sidecar = PictureFolder(source), output / SIDECAR
+    folder, sidecar = ImageFolder(source), output / SIDECAR
     check_apart(source, output, "folder")
     earlier = None
     if work.resume:
@@ -72,10 +72,10 @@ def explain_folder(source: Path, output: Path, work: ProcessJob) -> ProcessResul
 
 
 def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
-    """Explain a picture file into another one; raises `PictureError`."""
+    """Explain an image file into another one; raises `ImageError`."""
     check_apart(source, output, "picture")
-    picture = OnePicture(source)
-    return explain(picture, work, [PictureWriter(output, exif_of(source) if work.keep_metadata else b"")], output, None)
+    picture = SingleImage(source)
+    return explain(picture, work, [ImageWriter(output, exif_of(source) if work.keep_metadata else b"")], output, None)
 
 
 def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
@@ -84,20 +84,20 @@ def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
         raise MediaError(f"{output} is the {kind} itself. Give another name for the explained one.")
 
 
-def explain_picture(
+def explain_image(
     source: str | Path | Bytes, explainer: Explainer, targets: Sequence[int]
 ) -> tuple[tuple[DrawnMap, ...], Bytes, Bytes]:
     """The maps of a picture for each target, the picture, and the picture with the first map drawn onto it.
 
-    Raises `PictureError`, and `ValueError` without a target.
+    Raises `ImageError`, and `ValueError` without a target.
     """
     if not len(targets):
         raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
-    rgb = read_picture(source)
+    rgb = read_image(source)
     contract = explainer.contract
     fit = Fit(contract.fit, contract.input_size)
     frame = rgb_frame(rgb)
-    explanation = explainer.explain(fit.picture(frame)[None], targets)
+    explanation = explainer.explain(fit.image(frame)[None], targets)
     maps = drawn_maps(explanation, 0, contract.labels)
     painted = yuv_frame(frame)
     Painter(fit).paint(painted, maps[:1], View())

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import WRITTEN, is_picture
+from whycam.stream.media.image import WRITTEN, is_image
 from whycam.stream.offline.recording_source import is_recording
 
 Kind = Literal["film", "picture", "folder", "recording", "pipe"]
@@ -48,7 +48,7 @@ def find_inputs(names: Sequence[str]) -> list[Input]:
 def _kind(path: Path) -> Kind:
     if path.is_dir():
         return "recording" if is_recording(path) else "folder"
-    return "picture" if is_picture(path) else "film"
+    return "picture" if is_image(path) else "film"
 
 
 def _paths(name: str) -> list[Path]:

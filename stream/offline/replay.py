@@ -15,7 +15,7 @@ import av
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import Film, MediaError, open_film
 from whycam.stream.media.film_writer import FilmWriter
-from whycam.stream.media.image_folder import PictureFolder
+from whycam.stream.media.image_folder import ImageFolder
 from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.offline.claims import Claims, Use
 from whycam.stream.offline.explain import check_apart
@@ -97,7 +97,7 @@ class Replay:
             colormap=drawn.colormap if colormap is None else colormap,  # type: ignore[arg-type] # View checks it
         )
 
-    def steps(self, source: Film | RecordedFilm | PictureFolder) -> Iterator[FrameResult | av.Packet[Any]]:
+    def steps(self, source: Film | RecordedFilm | ImageFolder) -> Iterator[FrameResult | av.Packet[Any]]:
         """The frames of which the sidecar knows, and sound between them."""
         off = max(self.time_base, source.time_base, _MILLISECOND) / 2
         stood = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
@@ -208,10 +208,10 @@ def _draw(
     stop: threading.Event | None,
 ) -> ProcessResult:
     with ExitStack() as stack:
-        source: Film | RecordedFilm | PictureFolder
+        source: Film | RecordedFilm | ImageFolder
         sound: SoundWriter | None = None
         if given.kind == "folder":
-            source = PictureFolder(given.path)
+            source = ImageFolder(given.path)
             writer: Writer = FolderWriter(output)
         else:
             of_a_recording = given.kind == "recording" or (again.is_live and is_recording(given.path.parent))

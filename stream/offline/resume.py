@@ -13,7 +13,7 @@ import av
 
 from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.film_writer import journal_of
-from whycam.stream.media.image_writer import kept_pictures
+from whycam.stream.media.image_writer import kept_images
 from whycam.stream.media.journal import KeptFilm, whole
 from whycam.stream.recording.sidecar import read_sidecar
 
@@ -69,7 +69,7 @@ def _found(
     known, lines = read_sidecar(sidecar)
     _check(header, known, sidecar)
     pts = [line.pts for line in lines]
-    pictures = [kept_pictures(folder) for folder in folders]
+    pictures = [kept_images(folder) for folder in folders]
     count = min([len(pts), *(number for _, number in pictures)])
     try:
         kept = KeptFilm(film, time_base) if film is not None else None

@@ -16,7 +16,7 @@ COARSE = 64
 """Places along the longer side for which the fill is found; it has no detail that would need more."""
 
 
-def cover(grid: Bytes, size: tuple[int, int]) -> Bytes:
+def mask_of(grid: Bytes, size: tuple[int, int]) -> Bytes:
     """How much (0…255) of each place of a picture of this width and height is covered, for a map (h, w).
 
     Where the map has no evidence at all, nothing is.
@@ -29,7 +29,7 @@ def cover(grid: Bytes, size: tuple[int, int]) -> Bytes:
     return as_bytes(cv2.LUT(heat, np.rint(255 * levels).astype(np.uint8)))
 
 
-def hide(layer: Bytes, covered: Bytes) -> None:
+def occlude(layer: Bytes, covered: Bytes) -> None:
     """Put the fill where one layer (H, W) of a picture is covered, in place.
 
     The fill is what the surroundings would be if they went on smoothly: the colour at the edge of the cover, the
@@ -49,12 +49,12 @@ def hide(layer: Bytes, covered: Bytes) -> None:
     cv2.add(as_bytes(known), as_bytes(cv2.multiply(as_bytes(fill), covered, scale=1 / 255)), dst=layer)
 
 
-def hide_in_picture(picture: Bytes, grid: Bytes) -> Bytes:
-    """A network's picture (H, W, 3) with the hottest region of a map covered, as `hide` does."""
-    covered = cover(grid, picture.shape[1::-1])
+def occlude_image(picture: Bytes, grid: Bytes) -> Bytes:
+    """A network's picture (H, W, 3) with the hottest region of a map covered, as `occlude` does."""
+    covered = mask_of(grid, picture.shape[1::-1])
     channels = [np.ascontiguousarray(picture[..., index]) for index in range(3)]
     for channel in channels:
-        hide(channel, covered)
+        occlude(channel, covered)
     return as_bytes(cv2.merge(channels))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from whycam.stream.inference.preprocess import Fit, Rectangle
 from whycam.stream.overlay.colormaps import Shade, colours_of, shades
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption, chosen
-from whycam.stream.overlay.occlusion import cover, hide
+from whycam.stream.overlay.occlusion import mask_of, occlude
 from whycam.stream.overlay.text import write_label
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, Colour, as_bytes, planes
@@ -56,7 +56,7 @@ class Painter:
             y, x = (part.y, part.x) if plane is layers[0] else (part.y // 2, part.x // 2)
             target = plane[y : y + rows, x : x + columns]
             if covered is not None:
-                hide(target, covered)
+                occlude(target, covered)
             # plane * (1 - alpha) + colour * alpha, with colour * alpha made beforehand.
             cv2.multiply(target, keep, dst=target, scale=1 / 255)
             cv2.add(target, paint, dst=target)
@@ -81,7 +81,7 @@ def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, vie
     lumas, chromas = heat_planes(drawn, part)
     covers: tuple[Bytes | None, ...] = (None, None, None)
     if view.occlude:
-        half = cover(drawn[0].grid, _half(part))
+        half = mask_of(drawn[0].grid, _half(part))
         whole = _enlarged(half, part)
         covers = whole, half, half
         # What is covered is shown as it is seen then, without heat.

@@ -57,7 +57,7 @@ class Blend:
 
     def picture(self, frame: av.VideoFrame) -> Bytes:
         """See `Style.picture`."""
-        return self._fit.picture(frame)
+        return self._fit.image(frame)
 
     def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
         """See `Style.maps`."""

@@ -12,12 +12,12 @@ from whycam.stream.video.planes import PLANAR, rgb_of
 QUALITY = 85
 
 
-class NoPicture(ValueError):
+class NoThumbnail(ValueError):
     """A film has no frame that can be shown; says which film."""
 
 
 def still(film: Path, seconds: float, width: int) -> bytes:
-    """The frame on screen at this time of the film, at most so wide; beyond its end, the last. Raises `NoPicture`."""
+    """The frame on screen at this time of the film, at most so wide; beyond its end, the last. Raises `NoThumbnail`."""
     try:
         with av.open(film) as container:
             stream = container.streams.video[0]
@@ -31,9 +31,9 @@ def still(film: Path, seconds: float, width: int) -> bytes:
                     break
                 shown = frame
     except (OSError, IndexError, av.FFmpegError) as error:
-        raise NoPicture(f"{film.name} has no picture that can be read ({error}).") from error
+        raise NoThumbnail(f"{film.name} has no picture that can be read ({error}).") from error
     if shown is None:
-        raise NoPicture(f"{film.name} has no picture yet.")
+        raise NoThumbnail(f"{film.name} has no picture yet.")
     return _jpeg(shown, width)
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import MediaError, open_film
-from whycam.stream.media.image import read_picture, write_picture
-from whycam.stream.media.image_writer import kept_pictures
+from whycam.stream.media.image import read_image, write_image
+from whycam.stream.media.image_writer import kept_images
 from whycam.stream.overlay.styles import make_style
 from whycam.stream.overlay.view import View
 from whycam.stream.report.canvas import DARK, LIGHT, Raster, Svg, Tone
@@ -96,7 +96,7 @@ class Report:
             os.replace(part, page)
         except OSError as error:
             raise MediaError(f"{page} cannot be written ({error.strerror}).") from error
-        write_picture(picture, self.png())
+        write_image(picture, self.png())
 
     # What is said, on the page and in the picture.
 
@@ -327,9 +327,9 @@ _SCALES = {"own": "each map's own maximum", "steady": "one scale for neighbourin
 def pictures_of(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
     """Some frames of a result, by their number, made small; those that cannot be read are left out."""
     if video.is_dir():
-        where, count = kept_pictures(video)
+        where, count = kept_images(video)
         names = {number: where / f"result-{number + 1:04d}.jpg" for number in frames if number < count}
-        return {number: _small(read_picture(path)) for number, path in names.items()}
+        return {number: _small(read_image(path)) for number, path in names.items()}
     return _film_pictures(video, frames, findings)
 
 

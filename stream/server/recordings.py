@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from aiohttp import hdrs, web
 
 from whycam.stream.recording.library import RecordingLibrary, StoredRecording
-from whycam.stream.recording.thumbnail import NoPicture, still
+from whycam.stream.recording.thumbnail import NoThumbnail, still
 from whycam.stream.recording.zip_stream import bundled
 from whycam.stream.server.auth import require_role
 from whycam.stream.server.signalling import SESSIONS
@@ -21,7 +21,7 @@ T = TypeVar("T")
 TIDY_EVERY_S = 20.0
 WIDTH = 480
 """Of a picture, in pixels, at most."""
-PICTURES_KEPT = 128
+THUMBNAILS_KEPT = 128
 THREADS = 2
 """That work for all who ask. The event loop's own are left free: in them files are finished."""
 TYPES = {
@@ -75,10 +75,10 @@ class RecordingsApi:
         if picture is None:
             try:
                 picture = await self.run(still, film, found[1], WIDTH)
-            except NoPicture as error:
+            except NoThumbnail as error:
                 raise web.HTTPNotFound(text=str(error)) from error
         self._pictures[key] = picture
-        while len(self._pictures) > PICTURES_KEPT:
+        while len(self._pictures) > THUMBNAILS_KEPT:
             self._pictures.popitem(last=False)
         return picture
 

@@ -1,4 +1,4 @@
-"""Hiding the evidence: how far a probability falls, against hiding as much elsewhere, and by what it is filled.
+"""OcclusionProbe the evidence: how far a probability falls, against hiding as much elsewhere, and by what it is filled.
 
     python -m tests.bench.hiding [PICTURE ...]
 
@@ -21,7 +21,7 @@ from rich.table import Table
 
 from whycam.models import catalog
 from whycam.stream.inference.explainer import Explainer
-from whycam.stream.overlay.occlusion import cover, hide
+from whycam.stream.overlay.occlusion import mask_of, occlude
 from whycam.stream.video.planes import Bytes, as_bytes
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket")
@@ -48,7 +48,7 @@ def _mix(layer: Bytes, other: NDArray[np.float64], covered: Bytes) -> None:
 
 
 FILLS: dict[str, Fill] = {
-    "whycam's": hide,
+    "whycam's": occlude,
     "blur": blurred,
     "mean colour": constant(lambda layer: float(layer.mean())),
     "grey": constant(lambda _: 127.0),
@@ -83,7 +83,7 @@ def measure(
     seen = as_bytes(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA))
     found = explainer.explain(seen[None], [-1])
     class_id = int(found.classes[0, 0])
-    covered = cover(np.rint(found.heatmaps[0, 0] * 255).astype(np.uint8), (columns, rows))
+    covered = mask_of(np.rint(found.heatmaps[0, 0] * 255).astype(np.uint8), (columns, rows))
     moves = [(int(random.integers(rows // 4, 3 * rows // 4)), int(random.integers(columns // 4, 3 * columns // 4)))
              for _ in range(PLACES)]  # fmt: skip
     masks = [covered, *(np.roll(covered, move, (0, 1)) for move in moves)]
@@ -105,7 +105,7 @@ def _filled(seen: Bytes, covered: Bytes, fill: Fill) -> Bytes:
 def _read(path: Path) -> Bytes:
     picture = cv2.imread(str(path))
     if picture is None:
-        raise SystemExit(f"{path} is not a picture that can be read.")
+        raise SystemExit(f"{path} is not an image that can be read.")
     return as_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
 
 

@@ -125,7 +125,7 @@ def _explained(explainer: Explainer, pictures: Sequence[Bytes], targets: Sequenc
 
 def _tracking(explainer: Explainer, frames: Frames, camera: Sequence[Affine] | None) -> Table:
     fit = Fit(explainer.contract.fit, explainer.contract.input_size)
-    pictures = [fit.picture(frame) for frame in frames]
+    pictures = [fit.image(frame) for frame in frames]
     best = _explained(explainer, pictures, [-1]).classes[:, 0]
     named = np.unique(best)
     maps = _explained(explainer, pictures, named.tolist()).heatmaps  # (frames, classes, h, w)
@@ -193,7 +193,7 @@ def _flicker(explainer: Explainer, stills: Frames) -> Table:
     random = np.random.default_rng(0)
     lumas: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for still in stills:
-        pictures = [fit.picture(_noisy(still, random)) for _ in range(STILL_FRAMES)]
+        pictures = [fit.image(_noisy(still, random)) for _ in range(STILL_FRAMES)]
         first = _explained(explainer, pictures[:1], BEST).classes[0]
         for who, hold in (("the best class", ()), ("the fifth, held", (int(first[4]),))):
             explanation = _explained(explainer, pictures, [*BEST, *hold])

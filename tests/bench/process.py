@@ -97,7 +97,7 @@ def seen(source: Path, explainer: Explainer) -> Bytes:
     """What the model sees of a film."""
     fit = Fit(explainer.contract.fit, explainer.contract.input_size)
     with open_film(source) as opened:
-        return np.stack([fit.picture(item) for item in opened.read() if isinstance(item, av.VideoFrame)])
+        return np.stack([fit.image(item) for item in opened.read() if isinstance(item, av.VideoFrame)])
 
 
 def made(folder: Path) -> Path:

@@ -28,7 +28,7 @@ PATH = EFFICIENTNET_LITE0.path
 
 @pytest.fixture(scope="module")
 def torch() -> dict[str, NDArray[np.float32]]:
-    """What `make bundled-model` had PyTorch answer for eight pictures."""
+    """What `make bundled-model` had PyTorch answer for eight images."""
     with np.load(REFERENCE) as stored:
         return dict(stored)
 
@@ -40,7 +40,7 @@ def explainer() -> Explainer:
 
 @pytest.fixture(scope="module")
 def explained(explainer: Explainer, torch: dict[str, NDArray[np.float32]]) -> Explanation:
-    return explainer.explain(torch["pictures"].astype(np.uint8), BEST)
+    return explainer.explain(torch["images"].astype(np.uint8), BEST)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
     bias = graph.constant(next(node for node in tail if node.op_type == "Add").input[1])
     assert weights is not None
     assert bias is not None
-    seen = observe(model, [feature.tensor], torch["pictures"].astype(np.uint8), explained.classes)
+    seen = observe(model, [feature.tensor], torch["images"].astype(np.uint8), explained.classes)
     maps = seen[feature.tensor].astype(np.float64)
     logits = maps.mean((2, 3)) @ weights + bias
     for n, k in np.ndindex(explained.classes.shape):
@@ -99,10 +99,10 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
 def test_a_file_that_was_made_before_maps_could_be_listed_gives_the_same_bytes(explainer: Explainer) -> None:
     session = onnxruntime.InferenceSession(PATH, providers=["CPUExecutionProvider"])
     assert explainer.contract.metadata() == session.get_modelmeta().custom_metadata_map
-    pictures = scenes(2, 224, 224, seed=3)
+    images = scenes(2, 224, 224, seed=3)
     target = np.broadcast_to(np.array(BEST, np.int64), (2, 5))
-    raw = session.run(["scores", "classes", "heatmaps", "evidence"], {"image": pictures, "target": target})
-    found = explainer.explain(pictures, BEST)
+    raw = session.run(["scores", "classes", "heatmaps", "evidence"], {"image": images, "target": target})
+    found = explainer.explain(images, BEST)
     ours = (found.scores, found.classes, found.heatmaps, found.evidence)
     assert [each.tobytes() for each in ours] == [each.tobytes() for each in raw]
 
@@ -111,14 +111,14 @@ def test_the_checkers_reference_is_that_of_pytorch(torch: dict[str, NDArray[np.f
     model = onnx.load(PATH)
     reference = Reference(model, Explainer(PATH).contract.feature)
     classes = torch["classes"].astype(np.int64)
-    seen = observe(model, reference.needed, torch["pictures"].astype(np.uint8), classes)
+    seen = observe(model, reference.needed, torch["images"].astype(np.uint8), classes)
     np.testing.assert_allclose(reference.heatmaps(seen, classes, "probability"), torch["heatmaps"], atol=3e-5)
 
 
 @pytest.mark.parametrize(("photograph", "name"), [("chelsea", "Egyptian cat"), ("coffee", "espresso")])
 def test_it_knows_what_a_photograph_shows(explainer: Explainer, photograph: str, name: str) -> None:
-    picture = getattr(skimage.data, photograph)()
-    small = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    image = getattr(skimage.data, photograph)()
+    small = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA).astype(np.uint8)
     found = explainer.explain(small[None], [-1])
     assert explainer.contract.labels[found.classes[0, 0]] == name
     assert found.scores.max() > 0.5

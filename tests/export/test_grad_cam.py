@@ -22,15 +22,15 @@ SCORES = get_args(Score)
 FINE = 1e-5
 
 
-def explain(model: ModelProto, pictures: NDArray[np.uint8], targets: list[Any]) -> dict[str, NDArray[Any]]:
+def explain(model: ModelProto, images: NDArray[np.uint8], targets: list[Any]) -> dict[str, NDArray[Any]]:
     """Everything that an explainable graph returns, with its feature map."""
     opened = ModelProto()
     opened.CopyFrom(model)
     opened.graph.output.append(helper.make_tensor_value_info("feature", onnx.TensorProto.FLOAT, None))
-    target = np.broadcast_to(np.array(targets, np.int64), (len(pictures), len(targets)))
+    target = np.broadcast_to(np.array(targets, np.int64), (len(images), len(targets)))
     names = ["scores", "classes", "heatmaps", "evidence", "feature"]
     return dict(
-        zip(names, evaluate(opened.SerializeToString(), {"image": pictures, "target": target}, names), strict=True)
+        zip(names, evaluate(opened.SerializeToString(), {"image": images, "target": target}, names), strict=True)
     )
 
 
@@ -78,7 +78,7 @@ def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
 def check(plain: ModelProto, score: Score, *, batch: int = 3, targets: tuple[int, ...] = (-1, -2, 4)) -> None:
     model = append_cam(plain, score=score)
     onnx.checker.check_model(model, full_check=True)
-    found = explain(model, tiny_models.pictures(batch, seed=7), list(targets))
+    found = explain(model, tiny_models.images(batch, seed=7), list(targets))
     logits, raw, heatmaps = grad_cam(found["feature"], *weights_of(plain), found["classes"], score)
     order = np.argsort(-logits, axis=1)
     resolved = [[order[n, -1 - t] if t < 0 else t for t in targets] for n in range(batch)]
@@ -101,7 +101,7 @@ def test_heatmaps_are_those_of_float64_whatever_the_tail_is_written_in(
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("targets", [(), (-1,), (-1, -2, -3, -4, -5), (-10, -1, 0, 9)])
-def test_any_number_of_pictures_and_of_classes_is_explained(score: Score, batch: int, targets: tuple[int, ...]) -> None:
+def test_any_number_of_images_and_of_classes_is_explained(score: Score, batch: int, targets: tuple[int, ...]) -> None:
     check(tiny_models.classifier(), score, batch=batch, targets=targets)
 
 
@@ -111,22 +111,22 @@ def test_a_model_that_ends_in_logits_still_scores_in_probabilities(score: Score,
     check(tiny_models.classifier(softmax=False, dense=dense), score)
 
 
-def test_each_picture_may_ask_for_its_own_classes() -> None:
+def test_each_image_may_ask_for_its_own_classes() -> None:
     model = append_cam(tiny_models.classifier())
-    pictures = tiny_models.pictures(2)
+    images = tiny_models.images(2)
     target = np.array([[3, -1], [-2, 5]], np.int64)
     classes, heatmaps = evaluate(
-        model.SerializeToString(), {"image": pictures, "target": target}, ["classes", "heatmaps"]
+        model.SerializeToString(), {"image": images, "target": target}, ["classes", "heatmaps"]
     )
     for row in range(2):
-        alone = explain(model, pictures[row : row + 1], list(target[row]))
+        alone = explain(model, images[row : row + 1], list(target[row]))
         np.testing.assert_array_equal(classes[row], alone["classes"][0])
         np.testing.assert_allclose(heatmaps[row], alone["heatmaps"][0], atol=1e-6)
 
 
 def test_a_probability_that_rounds_to_one_keeps_its_heatmap() -> None:
     plain = tiny_models.classifier(sharpness=30)
-    found = explain(append_cam(plain), tiny_models.pictures(4), [-1])
+    found = explain(append_cam(plain), tiny_models.images(4), [-1])
     best = found["scores"].max(1)
     assert (best * (1 - best) == 0).any(), "the factor of automatic differentiation is 0, or the test shows nothing"
     _, _, heatmaps = grad_cam(found["feature"], *weights_of(plain), found["classes"], "probability")
@@ -138,9 +138,7 @@ def test_a_probability_that_rounds_to_one_keeps_its_heatmap() -> None:
 def test_a_map_without_positive_evidence_is_zero_and_not_nan(score: Score) -> None:
     weights = np.full((16, 4), -1, np.float32)
     weights[:, 0] = 1  # all that is seen speaks for class 0, and against the others
-    found = explain(
-        append_cam(tiny_models.classifier(weights=weights), score=score), tiny_models.pictures(2), [0, 1, 2]
-    )
+    found = explain(append_cam(tiny_models.classifier(weights=weights), score=score), tiny_models.images(2), [0, 1, 2])
     assert (found["evidence"][:, 0] > 0).all()
     assert (found["heatmaps"][:, 1:] == 0).all()
     assert (found["evidence"][:, 1:] == 0).all()
@@ -180,7 +178,7 @@ def test_weights_stored_in_half_precision_are_the_ones_explained() -> None:
     model = append_cam(store_half(plain))
     onnx.checker.check_model(model, full_check=True)
     assert len(model.SerializeToString()) < 0.8 * len(append_cam(plain).SerializeToString())
-    found = explain(model, tiny_models.pictures(2), [-1, 7])
+    found = explain(model, tiny_models.images(2), [-1, 7])
     weights, bias = weights_of(plain)
     rounded = weights.astype(np.float16).astype(np.float64)
     logits, _, heatmaps = grad_cam(found["feature"], rounded, bias, found["classes"], "probability")
@@ -228,7 +226,7 @@ def test_the_walk_goes_back_through(
     if operator == "MatMul":
         changed.graph.output[0].type.tensor_type.shape.dim[1].dim_value = constant.shape[1]
     for score in SCORES:
-        found = explain(append_cam(changed, score=score), tiny_models.pictures(2), [-1, -2, 3])
+        found = explain(append_cam(changed, score=score), tiny_models.images(2), [-1, -2, 3])
         logits, _, heatmaps = grad_cam(
             found["feature"], weights @ matrix, bias @ matrix + shift, found["classes"], score
         )
@@ -338,10 +336,10 @@ def test_the_bright_spot_model_looks_at_the_bright_spot(tmp_path: Path) -> None:
     from whycam.stream.inference.explainer import Explainer
 
     explainer = Explainer(tiny_models.bright_spot(tmp_path / "spot.onnx"))
-    pictures = np.full((3, 32, 32, 3), 60, np.uint8)
+    images = np.full((3, 32, 32, 3), 60, np.uint8)
     for colour in range(3):
-        pictures[colour, 8:16, 20:24, colour] = 255
-    found = explainer.explain(pictures, [-1])
+        images[colour, 8:16, 20:24, colour] = 255
+    found = explainer.explain(images, [-1])
     assert found.classes[:, 0].tolist() == [0, 1, 2]
     assert (found.scores.max(1) > 0.9).all()
     expected = np.zeros((8, 8))

@@ -33,8 +33,8 @@ Floats = NDArray[np.float64]
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carries no types
-    def __init__(self, pictures: NDArray[np.uint8]) -> None:
-        self._rows: Iterator[NDArray[np.uint8]] = iter(pictures[:, None])
+    def __init__(self, images: NDArray[np.uint8]) -> None:
+        self._rows: Iterator[NDArray[np.uint8]] = iter(images[:, None])
 
     def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
         row = next(self._rows, None)
@@ -42,11 +42,11 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime ca
 
 
 def quantized(plain: ModelProto, folder: Path, *, contrast: float = 1, **options: Any) -> ModelProto:
-    """A classifier in 8 bits with onnxruntime's default options, calibrated on pictures with less contrast."""
+    """A classifier in 8 bits with onnxruntime's default options, calibrated on images with less contrast."""
     onnx.save(plain, folder / "plain.onnx")
     logging.disable(logging.WARNING)  # it advises a preparation that these small networks do not need
     try:
-        seen = Calibration((127 + (tiny_models.pictures(16, seed=3) - 127.0) * contrast).astype(np.uint8))
+        seen = Calibration((127 + (tiny_models.images(16, seed=3) - 127.0) * contrast).astype(np.uint8))
         quantize_static(folder / "plain.onnx", folder / "8 bit.onnx", seen, **options)
     finally:
         logging.disable(logging.NOTSET)
@@ -119,11 +119,11 @@ def test_a_dense_layer_without_its_relu_is_explained_by_the_rounding_that_took_i
     by_hand = EightBit(plain)
     model = append_cam(plain)
     feature = find_feature(model).tensor
-    pictures = tiny_models.pictures(6, seed=5)
+    images = tiny_models.images(6, seed=5)
     classes = np.broadcast_to(np.array([0, 3, 9], np.int64), (6, 3))
     softmax = next(node for node in plain.graph.node if node.op_type == "Softmax")
     names = ["heatmaps", feature, softmax.input[0], *by_hand.before.values()]
-    found = observe(model, names, pictures, classes)
+    found = observe(model, names, images, classes)
     seen = {**found, "logits": found[softmax.input[0]]} | {n: found[at] for n, at in by_hand.before.items()}
     shown = [by_hand.inside(layer, seen[layer.name]).mean() for layer in by_hand.layers[:2]]
     assert all(0.2 < share < 0.8 for share in shown), "many gates are closed, or the test shows nothing"
@@ -158,7 +158,7 @@ def test_the_check_agrees_whatever_the_quantizer_was_asked_for(
     tail: DenseTail, options: dict[str, Any], tmp_path: Path
 ) -> None:
     plain = quantized(tail.model(), tmp_path, contrast=0.6, **options)
-    agreement = compare(explainable(plain, tmp_path / "8 bit.onnx"), tiny_models.pictures(4, seed=5))
+    agreement = compare(explainable(plain, tmp_path / "8 bit.onnx"), tiny_models.images(4, seed=5))
     agreement.check()
     assert agreement.empty < agreement.maps
 
@@ -166,19 +166,19 @@ def test_the_check_agrees_whatever_the_quantizer_was_asked_for(
 @pytest.mark.parametrize("dense", ["Gemm", "MatMul", "Conv"])
 def test_a_network_with_global_pooling_is_explained_in_8_bits(dense: tiny_models.Dense, tmp_path: Path) -> None:
     plain = quantized(tiny_models.classifier(dense=dense), tmp_path, contrast=0.6)
-    compare(explainable(plain, tmp_path / "8 bit.onnx"), tiny_models.pictures(4, seed=5)).check()
+    compare(explainable(plain, tmp_path / "8 bit.onnx"), tiny_models.images(4, seed=5)).check()
 
 
 def test_with_the_rule_of_before_the_check_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = quantized(TAIL.model(), tmp_path)
-    right = Explainer(explainable(plain, tmp_path / "right.onnx")).explain(tiny_models.pictures(6, seed=5), [0, 3, 9])
+    right = Explainer(explainable(plain, tmp_path / "right.onnx")).explain(tiny_models.images(6, seed=5), [0, 3, 9])
     passes_all = dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), grad_cam.RULES["Identity"])
     monkeypatch.setattr(grad_cam, "RULES", {**grad_cam.RULES, **passes_all})
     path = explainable(plain, tmp_path / "wrong.onnx")
-    wrong = Explainer(path).explain(tiny_models.pictures(6, seed=5), [0, 3, 9])
+    wrong = Explainer(path).explain(tiny_models.images(6, seed=5), [0, 3, 9])
     assert np.abs(wrong.heatmaps - right.heatmaps).max() > 0.5
     with pytest.raises(Disagreement, match="float64"):
-        compare(path, tiny_models.pictures(6, seed=5)).check()
+        compare(path, tiny_models.images(6, seed=5)).check()
 
 
 def test_integers_read_with_another_scale_are_scaled_in_the_gradient(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_integers_read_with_another_scale_are_scaled_in_the_gradient(tmp_path: P
         [numpy_helper.from_array(scales, "scales"), numpy_helper.from_array(np.zeros(12, np.int8), "zeros")]
     )
     back.input[1:] = ["scales", "zeros"]
-    compare(explainable(plain, tmp_path / "rescaled.onnx"), tiny_models.pictures(6, seed=5)).check()
+    compare(explainable(plain, tmp_path / "rescaled.onnx"), tiny_models.images(6, seed=5)).check()
 
 
 def test_a_pooled_map_that_is_rounded_to_less_is_the_map_of_the_network(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_pooled_map_that_is_rounded_to_less_is_the_map_of_the_network(tmp_path
     rounding.input[1] = back.input[1] = half.name
     model = append_cam(plain)
     assert find_feature(model).height == 4
-    compare(explainable(plain, tmp_path / "pooled.onnx"), tiny_models.pictures(6, seed=5)).check()
+    compare(explainable(plain, tmp_path / "pooled.onnx"), tiny_models.images(6, seed=5)).check()
 
 
 def test_a_gate_leaves_the_dense_layers_in_8_bits(tmp_path: Path) -> None:

@@ -28,21 +28,21 @@ TARGETS = (-1, -2, 4)
 OUTPUTS = ["scores", "classes", "heatmaps", "evidence"]
 
 
-def explain(model: ModelProto, pictures: NDArray[np.uint8], targets: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+def explain(model: ModelProto, images: NDArray[np.uint8], targets: tuple[int, ...]) -> dict[str, NDArray[Any]]:
     """All outputs, and the map that every network here has under the name 'feature'."""
-    target = np.broadcast_to(np.array(targets, np.int64), (len(pictures), len(targets)))
+    target = np.broadcast_to(np.array(targets, np.int64), (len(images), len(targets)))
     opened = ModelProto()
     opened.CopyFrom(model)
     opened.graph.output.append(helper.make_tensor_value_info("feature", TensorProto.FLOAT, None))
     names = [*OUTPUTS, "feature"]
-    values = evaluate(opened.SerializeToString(), {"image": pictures, "target": target}, names)
+    values = evaluate(opened.SerializeToString(), {"image": images, "target": target}, names)
     return dict(zip(names, values, strict=True))
 
 
 def check(tail: DenseTail, score: Score = "probability", *, targets: tuple[int, ...] = TARGETS, seed: int = 7) -> None:
     model = append_cam(tail.model(), score=score)
     onnx.checker.check_model(model, full_check=True)
-    found = explain(model, tiny_models.pictures(3, seed=seed), targets)
+    found = explain(model, tiny_models.images(3, seed=seed), targets)
     logits = tail.logits(found["feature"].astype(np.float64))
     order = np.argsort(-logits, axis=1)
     resolved = [[order[n, -1 - t] if t < 0 else t for t in targets] for n in range(3)]
@@ -99,13 +99,13 @@ def test_any_number_of_classes_is_explained(targets: tuple[int, ...]) -> None:
 def test_a_probability_that_rounds_to_one_keeps_its_heatmap() -> None:
     tail = DenseTail(sharpness=60)
     check(tail, targets=(-1,))
-    best = explain(append_cam(tail.model()), tiny_models.pictures(3, seed=7), (-1,))
+    best = explain(append_cam(tail.model()), tiny_models.images(3, seed=7), (-1,))
     assert (best["scores"].max(1) == 1).all(), "or the test shows nothing"
     assert (best["heatmaps"].max((2, 3)) == 1).any()
 
 
 def test_where_every_gate_is_closed_nothing_is_explained() -> None:
-    found = explain(append_cam(DenseTail(shift=-1000).model()), tiny_models.pictures(2), TARGETS)
+    found = explain(append_cam(DenseTail(shift=-1000).model()), tiny_models.images(2), TARGETS)
     assert (found["heatmaps"] == 0).all()
     assert (found["evidence"] == 0).all()
 
@@ -114,8 +114,8 @@ def test_where_every_gate_is_closed_nothing_is_explained() -> None:
 def test_cells_that_tie_for_the_largest_change_nothing(pooling: Pooling) -> None:
     tail = DenseTail(pooling=pooling, flattening="NHWC")
     model = append_cam(tail.model())
-    picture = np.full((1, 32, 32, 3), (200, 90, 30), np.uint8)
-    found = explain(model, picture, TARGETS)
+    image = np.full((1, 32, 32, 3), (200, 90, 30), np.uint8)
+    found = explain(model, image, TARGETS)
     assert np.ptp(found["feature"], axis=(2, 3)).max() == 0, "every window ties, or the test shows nothing"
     _, exact = grad_cam(tail.logits, found["feature"], found["classes"], "probability")
     np.testing.assert_allclose(found["heatmaps"], exact, atol=1e-5)
@@ -132,9 +132,9 @@ def test_cells_that_tie_for_the_largest_change_nothing(pooling: Pooling) -> None
 def test_the_checkers_backpropagation_is_right(tail: DenseTail, score: Score) -> None:
     model = append_cam(tail.model(), score=score)
     reference = Reference(model, "feature")
-    pictures = tiny_models.pictures(3, seed=7)
+    images = tiny_models.images(3, seed=7)
     classes = np.broadcast_to(np.array([0, 4, 9], np.int64), (3, 3))
-    seen = observe(model, reference.needed, pictures, classes)
+    seen = observe(model, reference.needed, images, classes)
     _, exact = grad_cam(tail.logits, seen["feature"], classes, score)
     np.testing.assert_allclose(reference.heatmaps(seen, classes, score), exact, atol=5e-6)  # from float32 logits
     assert reference.deviation(seen) < 1e-5
@@ -157,7 +157,7 @@ def test_the_file_grows_by_the_summed_weights_of_one_layer_only(dense: Dense) ->
 
 def test_weights_stored_in_half_precision_are_the_ones_explained() -> None:
     tail = DenseTail(pooling="none")  # the first layer's 384x12 weights are the only ones large enough
-    found = explain(append_cam(store_half(tail.model())), tiny_models.pictures(2), TARGETS)
+    found = explain(append_cam(store_half(tail.model())), tiny_models.images(2), TARGETS)
 
     class Rounded(DenseTail):
         def constants(self) -> dict[str, NDArray[np.float32]]:
@@ -175,7 +175,7 @@ def test_an_older_opset_is_converted() -> None:
     model.opset_import[0].version = 13
     converted = append_cam(model)
     assert converted.opset_import[0].version == OPSET
-    found = explain(converted, tiny_models.pictures(2), TARGETS)
+    found = explain(converted, tiny_models.images(2), TARGETS)
     tail = DenseTail(flattening="tf2onnx", norm="Mul")
     _, exact = grad_cam(tail.logits, found["feature"], found["classes"], "probability")
     np.testing.assert_allclose(found["heatmaps"], exact, atol=1e-5)
@@ -229,10 +229,10 @@ def test_a_map_that_is_clipped_after_its_pooling_is_the_pooled_one(flattening: F
     path = tmp_path / "late.onnx"
     about = tiny_models.contract([f"{n}" for n in range(10)], "probability", "stretch", "late")
     save(ready, replace(about, feature=feature.tensor), path)
-    compare(path, tiny_models.pictures(3)).check()
+    compare(path, tiny_models.images(3)).check()
     save(ready, about, path)
-    with pytest.raises(ValueError, match=r"'feature' is \(6, 8, 8\) a picture"):
-        compare(path, tiny_models.pictures(3))
+    with pytest.raises(ValueError, match=r"'feature' is \(6, 8, 8\) an image"):
+        compare(path, tiny_models.images(3))
 
 
 def test_a_map_that_is_padded_before_it_is_pooled_is_refused() -> None:
@@ -272,4 +272,4 @@ def test_the_example_in_the_documentation_makes_a_model(tmp_path: Path, monkeypa
     onnx.save(DenseTail(classes=2).network(), "classifier.onnx")
     exec(example, {})
     assert Explainer(Path("mine.onnx")).contract.labels == ("cat", "dog")
-    compare(Path("mine.onnx"), tiny_models.pictures(2), (-1, -2)).check()
+    compare(Path("mine.onnx"), tiny_models.images(2), (-1, -2)).check()

@@ -39,7 +39,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     plain = folder / "plain.onnx"
     model = DenseTail(norm="Mul").model()
     int8.store(model, plain)
-    quantized = int8.quantize(plain, tiny_models.pictures(16, seed=3))
+    quantized = int8.quantize(plain, tiny_models.images(16, seed=3))
     return explainable(model, folder / "float.onnx"), explainable(quantized, folder / "int8.onnx")
 
 
@@ -66,13 +66,13 @@ def test_nothing_is_clipped_behind_its_feature_map_but_by_its_relus(models: tupl
 
 
 def test_its_heatmaps_are_those_of_float64_on_the_activations_it_has(models: tuple[Path, Path]) -> None:
-    agreement = compare(models[1], tiny_models.pictures(6))
+    agreement = compare(models[1], tiny_models.images(6))
     assert agreement.maps == 30
     agreement.check()
 
 
 def test_it_keeps_the_heatmaps_of_float32(models: tuple[Path, Path]) -> None:
-    fidelity = int8.compare_with_float(models[1], models[0], tiny_models.pictures(24, seed=5))
+    fidelity = int8.compare_with_float(models[1], models[0], tiny_models.images(24, seed=5))
     assert fidelity.correlation > 0.95
     assert fidelity.same_best > 0.8
     assert fidelity.speed > 0
@@ -91,7 +91,7 @@ def test_a_model_that_lost_its_heatmaps_is_refused() -> None:
 
 
 def test_maps_are_correlated_one_by_one_and_empty_ones_are_not_rewarded(models: tuple[Path, Path]) -> None:
-    maps = Explainer(models[0]).explain(tiny_models.pictures(2), BEST[:2]).heatmaps
+    maps = Explainer(models[0]).explain(tiny_models.images(2), BEST[:2]).heatmaps
     np.testing.assert_allclose(int8.correlations(maps, maps * 0.5), 1)
     np.testing.assert_allclose(int8.correlations(maps, 1 - maps), -1)
     empty = np.zeros_like(maps)
@@ -99,14 +99,14 @@ def test_maps_are_correlated_one_by_one_and_empty_ones_are_not_rewarded(models: 
     assert int8.correlations(empty, empty).size == 0
 
 
-def test_one_bright_picture_does_not_make_the_levels_of_all_others_coarse(tmp_path: Path) -> None:
+def test_one_bright_image_does_not_make_the_levels_of_all_others_coarse(tmp_path: Path) -> None:
     plain = tmp_path / "plain.onnx"
     int8.store(DenseTail().model(), plain)
-    bright = tiny_models.pictures(1)
+    bright = tiny_models.images(1)
 
-    def steps(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """What one level of each quantized tensor is worth; but of the picture's own, which has negative values."""
-        graph = Graph(int8.quantize(plain, pictures))
+    def steps(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """What one level of each quantized tensor is worth; but of the image's own, which has negative values."""
+        graph = Graph(int8.quantize(plain, images))
         _, *nodes = [node for node in graph.model.graph.node if node.op_type == "QuantizeLinear"]
         return np.array([graph.constant(node.input[1]) for node in nodes], np.float64)
 
@@ -121,7 +121,7 @@ def test_a_bit_is_left_unused_where_the_processor_has_no_vnni(tmp_path: Path) ->
     largest = {}
     for flags in (WITH_VNNI, WITHOUT_VNNI):
         info.write_text(flags)
-        graph = Graph(int8.quantize(plain, tiny_models.pictures(4), cpuinfo=info))
+        graph = Graph(int8.quantize(plain, tiny_models.images(4), cpuinfo=info))
         conv = next(node for node in graph.model.graph.node if node.op_type == "Conv")
         source = graph.producer(conv.input[1])
         assert source is not None

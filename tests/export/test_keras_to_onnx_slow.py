@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import find_feature
 from whycam.export.networks.keras_to_onnx import to_onnx
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 from whycam.export.save import save
 from whycam.export.verify.agreement import Autodiff, Disagreement, compare
 from whycam.export.verify.synthetic_images import scenes
@@ -33,17 +33,17 @@ def network() -> Any:
     """A small functional Keras classifier with a bit of all that EfficientNet-Lite has."""
     keras.utils.set_random_seed(1)
     layers = keras.layers
-    picture = keras.Input((SIZE, SIZE, 3))
-    tensor = layers.Conv2D(16, 3, 2, padding="same", use_bias=False)(picture)
+    image = keras.Input((SIZE, SIZE, 3))
+    tensor = layers.Conv2D(16, 3, 2, padding="same", use_bias=False)(image)
     tensor = layers.ReLU(6.0)(layers.BatchNormalization()(tensor))
     shortcut = tensor
     tensor = layers.DepthwiseConv2D(5, padding="same", use_bias=False)(tensor)
     tensor = layers.Add()([layers.ReLU(6.0)(layers.BatchNormalization()(tensor)), shortcut])
     tensor = layers.Conv2D(24, 3, 2, padding="same", activation="relu", name="last")(tensor)
     tensor = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(tensor))
-    # Large weights, so that the classes differ between pictures and the probabilities are no mere 1/12.
+    # Large weights, so that the classes differ between images and the probabilities are no mere 1/12.
     spread = keras.initializers.RandomNormal(stddev=3.0, seed=2)
-    network = keras.Model(picture, layers.Dense(CLASSES, activation="softmax", kernel_initializer=spread)(tensor))
+    network = keras.Model(image, layers.Dense(CLASSES, activation="softmax", kernel_initializer=spread)(tensor))
     random = np.random.default_rng(0)
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -56,7 +56,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def plain(network: Any) -> onnx.ModelProto:
-    return take_pictures(to_onnx(network), mean=MEAN, scale=SCALE)
+    return take_images(to_onnx(network), mean=MEAN, scale=SCALE)
 
 
 def contract(model: onnx.ModelProto, score: Score) -> Contract:
@@ -80,12 +80,12 @@ def explainable(plain: onnx.ModelProto, score: Score, path: Path) -> Path:
     return path
 
 
-def prepared(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray((pictures - np.array(MEAN)) / np.array(SCALE), np.float32)
+def prepared(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return np.asarray((images - np.array(MEAN)) / np.array(SCALE), np.float32)
 
 
 def by_gradient_tape(
-    network: Any, pictures: NDArray[np.uint8], classes: NDArray[np.int64], score: Score
+    network: Any, images: NDArray[np.uint8], classes: NDArray[np.int64], score: Score
 ) -> NDArray[np.float32]:
     """Grad-CAM as books write it: heatmaps (N, K, h, w)."""
     dense = network.layers[-1]
@@ -93,7 +93,7 @@ def by_gradient_tape(
     maps = []
     for column in range(classes.shape[1]):
         with tensorflow.GradientTape() as tape:
-            feature, _ = body(prepared(pictures))
+            feature, _ = body(prepared(images))
             tape.watch(feature)
             logits = tensorflow.reduce_mean(feature, (1, 2)) @ dense.kernel + dense.bias
             scores = tensorflow.nn.softmax(logits) if score == "probability" else logits
@@ -106,9 +106,9 @@ def by_gradient_tape(
 
 
 def test_the_scores_are_those_of_keras(network: Any, plain: onnx.ModelProto, tmp_path: Path) -> None:
-    pictures = scenes(4, SIZE, SIZE)
-    found = Explainer(explainable(plain, "probability", tmp_path / "small.onnx")).explain(pictures, [])
-    np.testing.assert_allclose(found.scores, network.predict(prepared(pictures), verbose=0), atol=1e-5)
+    images = scenes(4, SIZE, SIZE)
+    found = Explainer(explainable(plain, "probability", tmp_path / "small.onnx")).explain(images, [])
+    np.testing.assert_allclose(found.scores, network.predict(prepared(images), verbose=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("score", ["probability", "logit"])
@@ -116,12 +116,12 @@ def test_the_heatmaps_are_those_of_float64_and_of_gradient_tape(
     network: Any, plain: onnx.ModelProto, score: Score, tmp_path: Path
 ) -> None:
     path = explainable(plain, score, tmp_path / "small.onnx")
-    pictures = scenes(6, SIZE, SIZE)
+    images = scenes(6, SIZE, SIZE)
 
     def autodiff(classes: NDArray[np.int64]) -> Autodiff:
-        return Autodiff(by_gradient_tape(network, pictures, classes, score))
+        return Autodiff(by_gradient_tape(network, images, classes, score))
 
-    agreement = compare(path, pictures, autodiff=autodiff)
+    agreement = compare(path, images, autodiff=autodiff)
     assert agreement.maps == 30
     assert agreement.empty < 15
     assert agreement.float64 <= 1e-5
@@ -132,10 +132,10 @@ def test_the_heatmaps_are_those_of_float64_and_of_gradient_tape(
 
 def test_wrong_heatmaps_do_not_pass(plain: onnx.ModelProto, tmp_path: Path) -> None:
     path = explainable(plain, "probability", tmp_path / "small.onnx")
-    pictures = scenes(2, SIZE, SIZE)
-    upside_down = Explainer(path).explain(pictures, BEST).heatmaps[:, :, ::-1]
+    images = scenes(2, SIZE, SIZE)
+    upside_down = Explainer(path).explain(images, BEST).heatmaps[:, :, ::-1]
     with pytest.raises(Disagreement, match="autodiff"):
-        compare(path, pictures, autodiff=lambda _: Autodiff(upside_down)).check()
+        compare(path, images, autodiff=lambda _: Autodiff(upside_down)).check()
 
 
 def test_the_same_network_always_makes_the_same_file(network: Any) -> None:

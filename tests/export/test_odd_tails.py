@@ -16,7 +16,7 @@ from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import Builder
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import UnsupportedTail, find_feature
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 from whycam.export.save import save
 from whycam.export.verify.agreement import Agreement, compare, observe
 
@@ -56,22 +56,20 @@ class Tail(Builder):
         return self.keep(self.random.integers(-127, 127, shape), np.int8)
 
     def finished(self, logits: str) -> ModelProto:
-        return take_pictures(self.model(logits, 10), mean=[127], scale=[64])
+        return take_images(self.model(logits, 10), mean=[127], scale=[64])
 
 
-def checked(
-    plain: ModelProto, path: Path, pictures: NDArray[np.uint8] | None = None, *, shown: bool = True
-) -> Agreement:
+def checked(plain: ModelProto, path: Path, images: NDArray[np.uint8] | None = None, *, shown: bool = True) -> Agreement:
     model = append_cam(plain)
     about = replace(tiny_models.contract(LABELS, "probability", "stretch", "odd"), feature=find_feature(model).tensor)
     save(model, about, path)
-    agreement = compare(path, tiny_models.pictures(4) if pictures is None else pictures)
+    agreement = compare(path, tiny_models.images(4) if images is None else images)
     agreement.check()
     assert not shown or agreement.empty < agreement.maps
     return agreement
 
 
-def scale_of_the_picture(t: Tail, x: str) -> str:
+def scale_of_the_image(t: Tail, x: str) -> str:
     return t("Div", t("ReduceMax", x, axes=[0, 1], keepdims=0), t.keep(127.0))
 
 
@@ -87,14 +85,14 @@ def flattened(t: Tail, axis: int) -> str:
     return t("Reshape", t("Relu", t("Flatten", t.row(), axis=axis)), t.keep([-1, 12], np.int64))
 
 
-def weights_scaled_by_the_picture(t: Tail) -> str:
+def weights_scaled_by_the_image(t: Tail) -> str:
     x = t.row()
-    return t("MatMul", x, t("DequantizeLinear", t.stored(12, 12), scale_of_the_picture(t, x)))
+    return t("MatMul", x, t("DequantizeLinear", t.stored(12, 12), scale_of_the_image(t, x)))
 
 
-def factors_scaled_by_the_picture(t: Tail) -> str:
+def factors_scaled_by_the_image(t: Tail) -> str:
     x = t.row()
-    return t("Mul", x, t("DequantizeLinear", t.stored(12), scale_of_the_picture(t, x)))
+    return t("Mul", x, t("DequantizeLinear", t.stored(12), scale_of_the_image(t, x)))
 
 
 def factors_of_a_computed_scale(t: Tail) -> str:
@@ -102,9 +100,9 @@ def factors_of_a_computed_scale(t: Tail) -> str:
     return t("Mul", x, t("DequantizeLinear", t.stored(12), t("Abs", t.keep(0.01))))
 
 
-def rounded_by_the_picture(t: Tail) -> str:
+def rounded_by_the_image(t: Tail) -> str:
     x = t.row()
-    scale, zero = scale_of_the_picture(t, x), t.keep(0, np.int8)
+    scale, zero = scale_of_the_image(t, x), t.keep(0, np.int8)
     return t("DequantizeLinear", t("QuantizeLinear", x, scale, zero), scale, zero)
 
 
@@ -114,7 +112,7 @@ def rounded_by_channel(t: Tail, read: Any) -> str:
     return t.dense(t("DequantizeLinear", t("Flatten", integers), t.keep(read), zero), 384, 12)
 
 
-def scales_of_the_pictures_axis(t: Tail) -> str:
+def scales_of_the_images_axis(t: Tail) -> str:
     scale, zero = t.keep(np.full(12, 0.02)), t.keep(np.zeros(12), np.int8)
     return t("DequantizeLinear", t("QuantizeLinear", t.row(), scale, zero, axis=0), scale, zero, axis=0)
 
@@ -131,26 +129,26 @@ def training(t: Tail) -> str:
 
 
 REFUSED: dict[str, tuple[Callable[[Tail], str], str]] = {
-    "Relu of columns": (gated_columns, r"Transpose .*moves the axes \[1, 0\], the pictures' axis among them"),
-    "integers of columns": (rounded_columns, r"Transpose .*moves the axes \[1, 0\], the pictures' axis among them"),
-    "all pictures in one row": (lambda t: flattened(t, 0), r"makes \[1, None\], it should make 12 numbers for each"),
+    "Relu of columns": (gated_columns, r"Transpose .*moves the axes \[1, 0\], the images' axis among them"),
+    "integers of columns": (rounded_columns, r"Transpose .*moves the axes \[1, 0\], the images' axis among them"),
+    "all images in one row": (lambda t: flattened(t, 0), r"makes \[1, None\], it should make 12 numbers for each"),
     "a row for each number": (lambda t: flattened(t, 2), r"makes \[None, 1\], it should make 12 numbers for each"),
-    "moving weights": (weights_scaled_by_the_picture, "MatMul .*second input should be constant weights"),
-    "moving factors": (factors_scaled_by_the_picture, "Mul .*2 of its inputs depend"),
+    "moving weights": (weights_scaled_by_the_image, "MatMul .*second input should be constant weights"),
+    "moving factors": (factors_scaled_by_the_image, "Mul .*2 of its inputs depend"),
     "computed scale": (factors_of_a_computed_scale, "Mul .*2 of its inputs depend"),
-    "moving scale": (rounded_by_the_picture, "depend on the picture|should be constants"),
+    "moving scale": (rounded_by_the_image, "depend on the image|should be constants"),
     "6 scales read as 384": (lambda t: rounded_by_channel(t, np.full(384, 0.02)), "6 scales for 384 numbers"),
     "6 scales read as 1": (lambda t: rounded_by_channel(t, 0.02), "6 scales for 384 numbers"),
     "a map of integers": (integers_of_the_map, "QuantizeLinear .*the map behind it consists of integers"),
     "training": (training, "Dropout .*set to training"),
-    "scales of the pictures": (scales_of_the_pictures_axis, r"12 scales belong to the axis 0 of \[None, 12\]"),
+    "scales of the images": (scales_of_the_images_axis, r"12 scales belong to the axis 0 of \[None, 12\]"),
     "negative scale": (lambda t: t.rounded(t.row(), -0.02, 0), "scale should be a positive number"),
     "one scale is 0": (lambda t: t.rounded(t.row(), [0.0] + [0.02] * 11, 0), "scale should be a positive number"),
 }
 
 
 @pytest.mark.parametrize(("build", "complaint"), REFUSED.values(), ids=REFUSED)
-def test_a_tail_that_is_not_a_row_a_picture_or_not_constant_is_refused(
+def test_a_tail_that_is_not_a_row_an_image_or_not_constant_is_refused(
     build: Callable[[Tail], str], complaint: str
 ) -> None:
     tail = Tail()
@@ -160,7 +158,7 @@ def test_a_tail_that_is_not_a_row_a_picture_or_not_constant_is_refused(
 
 
 @pytest.mark.parametrize("moving", ["scale", "zero point"])
-def test_a_map_that_is_rounded_by_the_picture_is_the_end_of_the_walk(moving: str, tmp_path: Path) -> None:
+def test_a_map_that_is_rounded_by_the_image_is_the_end_of_the_walk(moving: str, tmp_path: Path) -> None:
     tail = Tail()
     x = tail.feature()
     largest = tail("ReduceMax", x, axes=[0, 1, 2, 3], keepdims=0)
@@ -231,11 +229,11 @@ def test_a_mean_of_saturated_cells_is_not_saturated_again(tmp_path: Path) -> Non
     x = tail.rounded(tail.feature(), 0.0123)
     x = mean = tail("Flatten", tail("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1]))
     plain = tail.finished(tail.dense(tail.rounded(x, 0.0123), 216, 10))
-    pictures = np.where(tiny_models.pictures(12, seed=2) > 110, 255, 0).astype(np.uint8)
+    images = np.where(tiny_models.images(12, seed=2) > 110, 255, 0).astype(np.uint8)
     end = np.float32(255) * np.float32(0.0123)
-    seen = observe(append_cam(plain), [mean], pictures, np.zeros((12, 1), np.int64))[mean]
+    seen = observe(append_cam(plain), [mean], images, np.zeros((12, 1), np.int64))[mean]
     assert (seen > end).any(), "or no mean is past the end, and the test shows nothing"
-    checked(plain, tmp_path / "odd.onnx", pictures)
+    checked(plain, tmp_path / "odd.onnx", images)
 
 
 def test_the_slack_at_an_end_is_the_check_s_too(tmp_path: Path) -> None:
@@ -245,18 +243,18 @@ def test_the_slack_at_an_end_is_the_check_s_too(tmp_path: Path) -> None:
     x = tail("Flatten", tail("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1]))
     x = tail("Mul", x, tail.keep(1.0))
     plain = tail.finished(tail.dense(tail.rounded(x, 0.0123), 216, 10))
-    pictures = np.where(tiny_models.pictures(12, seed=2) > 110, 255, 0).astype(np.uint8)
-    checked(plain, tmp_path / "odd.onnx", pictures)
+    images = np.where(tiny_models.images(12, seed=2) > 110, 255, 0).astype(np.uint8)
+    checked(plain, tmp_path / "odd.onnx", images)
 
 
 def test_a_value_at_the_lower_end_passes(tmp_path: Path) -> None:
-    """A white picture is 2 everywhere, and all weights are sums of powers of two: a unit is 0, not nearly 0."""
+    """A white image is 2 everywhere, and all weights are sums of powers of two: a unit is 0, not nearly 0."""
     tail = Tail()
     x = tail("Conv", "input", tail.keep(np.full((2, 3, 4, 4), 1 / 64)), strides=[4, 4])  # 1.5
     x = tail("Flatten", tail("GlobalAveragePool", tail("Relu", x)))
     x = at_end = tail("Gemm", x, tail.keep([[1.0, 0.5], [1.0, 0.5]]), tail.keep([-3.0, 1.0]))  # 0 and 2.5
     logits = tail("Gemm", tail.rounded(x, 2.0**-6), tail.keep(np.array([[1.0] * 5 + [0.0] * 5, [0.0] * 10])))
-    plain = take_pictures(tail.model(logits, 10), mean=[127], scale=[64])
+    plain = take_images(tail.model(logits, 10), mean=[127], scale=[64])
     white = np.full((2, 32, 32, 3), 255, np.uint8)
     seen = observe(append_cam(plain), [at_end, "evidence"], white, np.zeros((2, 1), np.int64))
     np.testing.assert_array_equal(seen[at_end], [[0, 2.5]] * 2)

@@ -7,7 +7,7 @@ import pytest
 from onnx import ModelProto, TensorProto, checker, helper
 
 from tests.support.models import tiny_models
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 from whycam.stream.inference.explainer import evaluate
 
 
@@ -25,16 +25,16 @@ def network(shape: list[str | int]) -> ModelProto:
 @pytest.mark.parametrize("channels_first", [False, True])
 @pytest.mark.parametrize(("mean", "scale"), [([127], [128]), ([123.7, 116.3, 103.5], [58.4, 57.1, 57.4])])
 def test_levels_become_what_the_network_takes(channels_first: bool, mean: list[float], scale: list[float]) -> None:
-    model = take_pictures(network(["N", 3, 32, 32] if channels_first else ["N", 32, 32, 3]), mean=mean, scale=scale)
+    model = take_images(network(["N", 3, 32, 32] if channels_first else ["N", 32, 32, 3]), mean=mean, scale=scale)
     checker.check_model(model, full_check=True)
-    pictures = tiny_models.pictures(2)
-    (taken,) = evaluate(model.SerializeToString(), {"image": pictures}, ["taken"])
-    expected = (pictures - np.array(mean)) / np.array(scale)
+    images = tiny_models.images(2)
+    (taken,) = evaluate(model.SerializeToString(), {"image": images}, ["taken"])
+    expected = (images - np.array(mean)) / np.array(scale)
     np.testing.assert_allclose(taken, expected.transpose(0, 3, 1, 2) if channels_first else expected, atol=1e-6)
 
 
-def test_the_picture_has_its_size_and_a_free_batch() -> None:
-    model = take_pictures(network(["N", 3, 20, 30]), mean=[0], scale=[255])
+def test_the_image_has_its_size_and_a_free_batch() -> None:
+    model = take_images(network(["N", 3, 20, 30]), mean=[0], scale=[255])
     (image,) = model.graph.input
     shape = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
     assert (image.name, image.type.tensor_type.elem_type, shape) == ("image", TensorProto.UINT8, ["N", 20, 30, 3])
@@ -43,12 +43,12 @@ def test_the_picture_has_its_size_and_a_free_batch() -> None:
 @pytest.mark.parametrize("shape", [["N", 32, 32, 1], ["N", "H", "W", 3], ["N", 3072]])
 def test_a_network_that_takes_something_else_is_refused(shape: list[str | int]) -> None:
     with pytest.raises(ValueError, match=r"\[N, H, W, 3\] or \[N, 3, H, W\]"):
-        take_pictures(network(shape), mean=[0], scale=[1])
+        take_images(network(shape), mean=[0], scale=[1])
 
 
 def test_a_network_whose_own_input_is_called_image_is_no_trouble() -> None:
     plain = network(["N", 32, 32, 3])
     plain.graph.input[0].name = plain.graph.node[0].input[0] = "image"
-    model = take_pictures(plain, mean=[0], scale=[1])
-    (taken,) = evaluate(model.SerializeToString(), {"image": tiny_models.pictures(1)}, ["taken"])
-    np.testing.assert_array_equal(taken, tiny_models.pictures(1))
+    model = take_images(plain, mean=[0], scale=[1])
+    (taken,) = evaluate(model.SerializeToString(), {"image": tiny_models.images(1)}, ["taken"])
+    np.testing.assert_array_equal(taken, tiny_models.images(1))

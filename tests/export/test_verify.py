@@ -41,8 +41,8 @@ def test_a_right_head_agrees_with_backpropagation(
     path = tmp_path / "tiny.onnx"
     model = append_cam(tiny_models.classifier(layout=layout, dense=dense), score=score)
     save(model, tiny_models.contract(LABELS, score, "stretch", "tiny"), path)
-    agreement = compare(path, tiny_models.pictures(3), BEST)
-    assert (agreement.pictures, agreement.maps, agreement.autodiff) == (3, 15, None)
+    agreement = compare(path, tiny_models.images(3), BEST)
+    assert (agreement.images, agreement.maps, agreement.autodiff) == (3, 15, None)
     assert agreement.float64 <= 1e-5
     agreement.check()
 
@@ -57,7 +57,7 @@ def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:
     gemm[0].input[1] = "other"
     onnx.save(model, path)
     with pytest.raises(Disagreement, match="float64"):
-        compare(path, tiny_models.pictures(2)).check()
+        compare(path, tiny_models.images(2)).check()
 
 
 class Otherwise(Explainer):
@@ -71,10 +71,10 @@ class Otherwise(Explainer):
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_drawn_is_what_is_checked(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
-    compare(path, tiny_models.pictures(4, seed=seed)).check()
+    compare(path, tiny_models.images(4, seed=seed)).check()
     monkeypatch.setattr(verify, "Explainer", Otherwise)
     with pytest.raises(Disagreement, match="does not draw the same heatmaps"):
-        compare(path, tiny_models.pictures(4, seed=seed))
+        compare(path, tiny_models.images(4, seed=seed))
 
 
 def test_maps_that_are_empty_in_both_are_nothing_to_compare() -> None:
@@ -89,17 +89,17 @@ def test_maps_that_are_empty_in_both_are_nothing_to_compare() -> None:
 
 def test_nothing_to_compare_is_said_so(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
-    for pictures, targets in ((2, []), (0, [0])):
-        with pytest.raises(ValueError, match="one picture or more, and one target or more"):
-            compare(path, tiny_models.pictures(2)[:pictures], targets)
+    for images, targets in ((2, []), (0, [0])):
+        with pytest.raises(ValueError, match="one image or more, and one target or more"):
+            compare(path, tiny_models.images(2)[:images], targets)
 
 
 def test_weights_beside_the_file_are_read_or_asked_for(tmp_path: Path) -> None:
     path = beside(tiny_models.model(tmp_path / "tiny.onnx"))
-    compare(path, tiny_models.pictures(2)).check()
+    compare(path, tiny_models.images(2)).check()
     model = onnx.load(path, load_external_data=False)
     with pytest.raises(ValueError, match=r"weights lie in a file beside it.*onnx\.load\(path\)"):
-        observe(model, ["scores"], tiny_models.pictures(1), np.array([[0]]))
+        observe(model, ["scores"], tiny_models.images(1), np.array([[0]]))
 
 
 def beside(path: Path) -> Path:
@@ -117,12 +117,12 @@ def test_a_head_of_the_other_score_does_not_pass(tmp_path: Path) -> None:
         path,
     )
     with pytest.raises(Disagreement, match="float64"):
-        compare(path, tiny_models.pictures(2)).check()
+        compare(path, tiny_models.images(2)).check()
 
 
 def test_weights_summed_in_the_wrong_order_do_not_pass(tmp_path: Path) -> None:
     path = dense(tmp_path / "dense.onnx")
-    compare(path, tiny_models.pictures(2)).check()
+    compare(path, tiny_models.images(2)).check()
     model = onnx.load(path)
     product = next(node for node in model.graph.node if node.op_type == "MatMul")
     summed = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
@@ -132,7 +132,7 @@ def test_weights_summed_in_the_wrong_order_do_not_pass(tmp_path: Path) -> None:
     summed.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(wrong), summed.name))
     onnx.save(model, path)
     with pytest.raises(Disagreement, match="float64"):
-        compare(path, tiny_models.pictures(2)).check()
+        compare(path, tiny_models.images(2)).check()
 
 
 def test_a_gate_that_is_not_looked_at_does_not_pass(tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_gate_that_is_not_looked_at_does_not_pass(tmp_path: Path) -> None:
             node.op_type = "Exp"  # of 0 it is 1: what is clipped passes
     onnx.save(model, path)
     with pytest.raises(Disagreement, match="float64"):
-        compare(path, tiny_models.pictures(2)).check()
+        compare(path, tiny_models.images(2)).check()
 
 
 RICH = DenseTail(
@@ -165,10 +165,10 @@ def test_a_walk_that_forgets_an_operator_does_not_pass(
         return feature, [node for place, node in enumerate(tail) if place != places[which]]
 
     path = dense(tmp_path / "right.onnx", RICH)
-    compare(path, tiny_models.pictures(4)).check()
+    compare(path, tiny_models.images(4)).check()
     monkeypatch.setattr(grad_cam, "find_tail", find_less)
     with pytest.raises(Disagreement, match="float64"):
-        compare(dense(tmp_path / "wrong.onnx", RICH), tiny_models.pictures(4)).check()
+        compare(dense(tmp_path / "wrong.onnx", RICH), tiny_models.images(4)).check()
 
 
 class Square(DenseTail):
@@ -182,7 +182,7 @@ class Square(DenseTail):
 
 def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dense(tmp_path / "right.onnx", Square())
-    compare(path, tiny_models.pictures(4)).check()
+    compare(path, tiny_models.images(4)).check()
     product = grad_cam._product
 
     def untransposed(graph: Graph, gradient: Any, weights: str, width: int, *, transpose: bool) -> str:
@@ -190,7 +190,7 @@ def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monke
 
     monkeypatch.setattr(grad_cam, "_product", untransposed)
     with pytest.raises(Disagreement, match="float64"):
-        compare(dense(tmp_path / "wrong.onnx", Square()), tiny_models.pictures(4)).check()
+        compare(dense(tmp_path / "wrong.onnx", Square()), tiny_models.images(4)).check()
 
 
 def test_a_network_that_computes_otherwise_than_its_layers_say_does_not_pass(
@@ -206,7 +206,7 @@ def test_a_network_that_computes_otherwise_than_its_layers_say_does_not_pass(
 
     monkeypatch.setattr(verify, "_evaluated", otherwise)
     with pytest.raises(Disagreement, match="layers behind the feature map"):
-        compare(path, tiny_models.pictures(2)).check()
+        compare(path, tiny_models.images(2)).check()
 
 
 def test_the_check_shares_no_code_with_what_it_checks() -> None:
@@ -230,7 +230,7 @@ def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_pa
         save(
             model, replace(tiny_models.contract(LABELS, "probability", "stretch", "cube"), feature=feature.tensor), path
         )
-        compare(path, tiny_models.pictures(3)).check()
+        compare(path, tiny_models.images(3)).check()
 
 
 def test_what_was_chosen_is_read_from_the_network() -> None:
@@ -290,16 +290,16 @@ def test_a_model_file_that_names_no_feature_map_of_its_own_is_refused(tmp_path: 
     about = replace(tiny_models.contract(LABELS, "probability", "stretch", "tiny"), feature="elsewhere")
     save(append_cam(tiny_models.classifier()), about, path)
     with pytest.raises(ValueError, match="'elsewhere'; its graph has no such tensor"):
-        compare(path, tiny_models.pictures(2))
+        compare(path, tiny_models.images(2))
     model = append_cam(DenseTail(flattening="tf2onnx").model())
     for node in model.graph.node:
         if node.op_type in ("Shape", "Gather", "Slice"):  # the shape that a map is given follows from these
             save(model, replace(about, feature=node.output[0]), path)
             with pytest.raises(ValueError, match="do not follow from the feature map"):
-                compare(path, tiny_models.pictures(2))
+                compare(path, tiny_models.images(2))
     save(append_cam(tiny_models.classifier()), replace(about, feature="classes"), path)
     with pytest.raises(ValueError, match="do not follow from the feature map 'classes'"):
-        compare(path, tiny_models.pictures(2))
+        compare(path, tiny_models.images(2))
 
 
 def dense(path: Path, tail: DenseTail | None = None) -> Path:
@@ -311,39 +311,39 @@ def dense(path: Path, tail: DenseTail | None = None) -> Path:
 
 def test_somebody_elses_heatmaps_are_compared_when_given(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
-    found = Explainer(path).explain(tiny_models.pictures(2), BEST)
-    agreement = compare(path, tiny_models.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores))
+    found = Explainer(path).explain(tiny_models.images(2), BEST)
+    agreement = compare(path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores))
     assert (agreement.autodiff, agreement.autodiff_median, agreement.scores) == (0, 0, 0)
     assert (agreement.flipped, agreement.saturated) == (0, 0)
     agreement.check()
     with pytest.raises(Disagreement, match="autodiff"):
-        compare(path, tiny_models.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps[:, :, :, ::-1])).check()
+        compare(path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps[:, :, :, ::-1])).check()
     with pytest.raises(Disagreement, match="Probabilities"):
         compare(
-            path, tiny_models.pictures(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores[::-1])
+            path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores[::-1])
         ).check()
 
 
 def test_flipped_gates_and_saturated_references_are_counted_and_not_compared(tmp_path: Path) -> None:
     path = dense(tmp_path / "dense.onnx")
-    pictures = tiny_models.pictures(3)
-    found = Explainer(path).explain(pictures, BEST)
+    images = tiny_models.images(3)
+    found = Explainer(path).explain(images, BEST)
     model = onnx.load(path)
     exact = Reference(model, "feature")
-    gates = exact.gates(observe(model, exact.needed, pictures, found.classes))
+    gates = exact.gates(observe(model, exact.needed, images, found.classes))
     assert [each.shape for each in gates] == [(3, 12), (3, 9)]
     theirs = found.heatmaps.copy()
-    theirs[0] = 1 - theirs[0]  # every map of the picture whose gate has flipped
+    theirs[0] = 1 - theirs[0]  # every map of the image whose gate has flipped
     gates[1][0, 4] = ~gates[1][0, 4]
     theirs[1, 0] = np.nan  # a probability that is 1
-    agreement = compare(path, pictures, autodiff=lambda _: Autodiff(theirs, gates))
+    agreement = compare(path, images, autodiff=lambda _: Autodiff(theirs, gates))
     assert (agreement.flipped, agreement.saturated, agreement.autodiff) == (5, 1, 0)
     agreement.check()
     assert "5 with a flipped gate, 1 saturated" in str(agreement)
 
 
 def test_a_difference_that_is_no_number_does_not_pass() -> None:
-    agreement = Agreement(pictures=1, maps=1, empty=0, float64=0.0, autodiff=0.0, autodiff_median=0.0, scores=0.0)
+    agreement = Agreement(images=1, maps=1, empty=0, float64=0.0, autodiff=0.0, autodiff_median=0.0, scores=0.0)
     agreement.check()
     nan = float("nan")
     for broken in (
@@ -356,8 +356,8 @@ def test_a_difference_that_is_no_number_does_not_pass() -> None:
 
 
 def test_the_agreement_goes_into_the_file_as_numbers() -> None:
-    agreement = Agreement(pictures=8, maps=40, empty=1, float64=1.23456e-6)
-    assert agreement.metadata() == {"pictures": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
+    agreement = Agreement(images=8, maps=40, empty=1, float64=1.23456e-6)
+    assert agreement.metadata() == {"images": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
 
 
 def test_scenes_are_the_same_for_the_same_seed_and_differ_between_seeds() -> None:

@@ -31,14 +31,14 @@ SIZE, CLASSES = 48, 12
 def small(classes: int = CLASSES) -> Any:
     """Convolutions, a 2x2 max pooling, a flattening and three dense layers, with Keras' own random weights."""
     layers = keras.layers
-    tensor = picture = keras.Input((SIZE, SIZE, 3))
+    tensor = image = keras.Input((SIZE, SIZE, 3))
     for number, width in enumerate((8, 16, 24), 1):
         tensor = layers.Conv2D(width, 3, padding="same", activation="relu", name=f"block{number}_conv1")(tensor)
         tensor = layers.MaxPooling2D(2, name=f"block{number}_pool")(tensor)
     tensor = layers.Flatten(name="flatten")(tensor)
     tensor = layers.Dense(64, activation="relu", name="fc1")(tensor)
     tensor = layers.Dense(40, activation="relu", name="fc2")(tensor)
-    return keras.Model(picture, layers.Dense(classes, activation="softmax", name="predictions")(tensor))
+    return keras.Model(image, layers.Dense(classes, activation="softmax", name="predictions")(tensor))
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +67,18 @@ def test_a_network_becomes_a_verified_file(network: Any, score: Score, tmp_path:
     assert contract.parity["autodiff_median"] <= 2e-5
     assert contract.parity["scores"] <= 1e-4
     assert contract.parity["empty"] < 80
-    assert any("160 heatmaps of 32 pictures" in line for line in said)
+    assert any("160 heatmaps of 32 images" in line for line in said)
     assert "tf2onnx" in contract.made_by
 
 
 def test_the_scores_are_those_of_keras_on_blue_green_red(network: Any, tmp_path: Path) -> None:
     path = tmp_path / "small.onnx"
-    pipeline.write(built(network), "probability", path, pictures=scenes(4, SIZE, SIZE))
-    pictures = scenes(5, SIZE, SIZE, seed=9)
+    pipeline.write(built(network), "probability", path, images=scenes(4, SIZE, SIZE))
+    images = scenes(5, SIZE, SIZE, seed=9)
     # By hand, so that a slip in `prepared` does not show on both sides: blue first, less the mean of each colour.
-    turned = (pictures[..., ::-1] - np.array([103.939, 116.779, 123.68])).astype(np.float32)
+    turned = (images[..., ::-1] - np.array([103.939, 116.779, 123.68])).astype(np.float32)
     np.testing.assert_allclose(
-        Explainer(path).explain(pictures, []).scores, network.predict(turned, verbose=0), atol=1e-5
+        Explainer(path).explain(images, []).scores, network.predict(turned, verbose=0), atol=1e-5
     )
 
 
@@ -90,7 +90,7 @@ def test_only_the_first_convolution_sees_a_transpose(network: Any) -> None:
     assert operators[-7:] == ["Flatten", "Gemm", "Relu", "Gemm", "Relu", "Gemm", "Softmax"]
 
 
-def test_random_weights_tell_pictures_apart_and_are_the_same_each_time() -> None:
+def test_random_weights_tell_images_apart_and_are_the_same_each_time() -> None:
     first, second = small(), small()
     for network in (first, second):
         vgg16.calibrate(network)
@@ -280,21 +280,21 @@ def test_arguments_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
         ("--calibrate-with is for --int8", {"calibrate_with": tmp_path}),
         (r"ends in \.onnx", {"output": tmp_path / "model.h5"}),
         ("no folder", {"verify_with": tmp_path / "nowhere"}),
-        ("no picture in", {"verify_with": tmp_path}),
+        ("no image in", {"verify_with": tmp_path}),
     ):
         with pytest.raises(ValueError, match=message):
             pipeline.export_vgg16("random", **arguments)
 
 
-def test_pictures_to_verify_with_are_fitted_and_spread_over_the_folder(tmp_path: Path) -> None:
+def test_images_to_verify_with_are_fitted_and_spread_over_the_folder(tmp_path: Path) -> None:
     cv2 = pytest.importorskip("cv2")
     for number in range(70):
         cv2.imwrite(str(tmp_path / f"{number:03}.png"), np.full((20, 30, 3), number, np.uint8))
-    (tmp_path / "notes.txt").write_text("not a picture")
-    pictures = pipeline.read_pictures(tmp_path, (16, 16))
-    assert pictures.shape == (64, 16, 16, 3)
-    assert pictures[0].max() == 0
-    assert pictures[-1].min() == 69
+    (tmp_path / "notes.txt").write_text("not an image")
+    images = pipeline.read_images(tmp_path, (16, 16))
+    assert images.shape == (64, 16, 16, 3)
+    assert images[0].max() == 0
+    assert images[-1].min() == 69
 
 
 def test_vgg16_is_made_at_its_place_and_becomes_the_default(
@@ -320,10 +320,10 @@ def test_the_whole_of_vgg16(tmp_path: Path) -> None:
     assert (explainer.contract.input_size, explainer.contract.map_size) == ((224, 224), (14, 14))
     assert explainer.contract.parity["float64"] <= 1e-5
     assert explainer.contract.parity["autodiff_median"] <= 2e-5
-    pictures: NDArray[np.uint8] = scenes(1, 224, 224)
-    found = explainer.explain(pictures, [*BEST, 954])
+    images: NDArray[np.uint8] = scenes(1, 224, 224)
+    found = explainer.explain(images, [*BEST, 954])
     assert found.classes[0, -1] == 954
     assert np.argsort(-found.scores[0])[:5].tolist() == found.classes[0, :5].tolist()
     for target in (1000, -1001):
         with pytest.raises(ValueError, match="classes 0 to 999"):
-            explainer.explain(pictures, [target])
+            explainer.explain(images, [target])

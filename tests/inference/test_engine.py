@@ -38,8 +38,8 @@ def engine(model: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
 def test_it_gives_the_maps_of_the_explainer(engine: Engine, model: Path) -> None:
     explainer = Explainer(model, threads=1)
     for count, targets in ((1, [-1, -2, 3]), (5, [9]), (2, [])):
-        pictures = tiny_models.pictures(count, seed=count)
-        got, expected = engine.explain(pictures, targets).result(20), explainer.explain(pictures, targets)
+        images = tiny_models.images(count, seed=count)
+        got, expected = engine.explain(images, targets).result(20), explainer.explain(images, targets)
         np.testing.assert_array_equal(got.classes, expected.classes)
         np.testing.assert_allclose(got.scores, expected.scores, atol=1e-6)
         np.testing.assert_allclose(got.heatmaps, expected.heatmaps, atol=1e-6)
@@ -55,12 +55,12 @@ def test_it_says_which_model_it_runs(engine: Engine, model: Path) -> None:
 
 
 def test_a_question_that_the_model_does_not_take_is_refused_and_the_next_is_answered(engine: Engine) -> None:
-    good = tiny_models.pictures(1)
+    good = tiny_models.images(1)
     with pytest.raises(ValueError, match=r"classes 0 to 9.*not 10"):
         engine.explain(good, [10]).result(20)
     bads: list[Any] = [good[:, :16], good[0], good.astype(np.float32), good[:0]]
     for bad in bads:
-        with pytest.raises(ValueError, match="takes uint8 pictures"):
+        with pytest.raises(ValueError, match="takes uint8 images"):
             engine.explain(bad, [-1]).result(20)
     assert len(engine.explain(good, [-1]).result(20)) == 1
     assert engine.health == Health("running", 0)
@@ -71,13 +71,13 @@ def test_it_is_asked_from_many_threads(engine: Engine, model: Path) -> None:
     wrong = list[int]()
 
     def client(seed: int) -> None:
-        pictures = tiny_models.pictures(1, seed=seed)
+        images = tiny_models.images(1, seed=seed)
         expected = explainer_scores[seed]
         for _ in range(20):
-            if not np.allclose(engine.explain(pictures, [-1]).result(20).scores, expected, atol=1e-6):
+            if not np.allclose(engine.explain(images, [-1]).result(20).scores, expected, atol=1e-6):
                 wrong.append(seed)
 
-    explainer_scores = [explainer.explain(tiny_models.pictures(1, seed=seed), [-1]).scores for seed in range(4)]
+    explainer_scores = [explainer.explain(tiny_models.images(1, seed=seed), [-1]).scores for seed in range(4)]
     threads = [threading.Thread(target=client, args=[seed]) for seed in range(4)]
     for thread in threads:
         thread.start()
@@ -88,8 +88,8 @@ def test_it_is_asked_from_many_threads(engine: Engine, model: Path) -> None:
 
 def test_the_local_one_ends_the_work_in_hand_and_refuses_what_waits(tmp_path: Path) -> None:
     engine = SlowEngine(tmp_path, 0.2)
-    picture = tiny_models.pictures(1)
-    first, second = engine.explain(picture, [-1]), engine.explain(picture, [-1])
+    image = tiny_models.images(1)
+    first, second = engine.explain(image, [-1]), engine.explain(image, [-1])
     until(first.running)
     engine.close()
     assert len(first.result(0)) == 1

@@ -24,7 +24,7 @@ def explainer(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
 
 
 def test_an_explanation_has_the_shapes_and_types_of_the_contract(explainer: Explainer) -> None:
-    found = explainer.explain(tiny_models.pictures(3), BEST)
+    found = explainer.explain(tiny_models.images(3), BEST)
     arrays = (found.scores, found.classes, found.heatmaps, found.evidence)
     assert [array.shape for array in arrays] == [(3, 10), (3, 5), (3, 5, 8, 8), (3, 5)]
     assert [array.dtype.name for array in arrays] == ["float32", "int64", "float32", "float32"]
@@ -34,14 +34,14 @@ def test_an_explanation_has_the_shapes_and_types_of_the_contract(explainer: Expl
 
 
 def test_ranks_are_resolved_best_first(explainer: Explainer) -> None:
-    found = explainer.explain(tiny_models.pictures(2), range(-1, -11, -1))
+    found = explainer.explain(tiny_models.images(2), range(-1, -11, -1))
     np.testing.assert_array_equal(found.classes, np.argsort(-found.scores, axis=1))
 
 
 def test_a_class_by_number_and_by_rank_has_one_heatmap(explainer: Explainer) -> None:
-    pictures = tiny_models.pictures(1)
-    by_rank = explainer.explain(pictures, [-1, -2])
-    by_number = explainer.explain(pictures, by_rank.classes)
+    images = tiny_models.images(1)
+    by_rank = explainer.explain(images, [-1, -2])
+    by_number = explainer.explain(images, by_rank.classes)
     np.testing.assert_array_equal(by_rank.heatmaps, by_number.heatmaps)
 
 
@@ -59,10 +59,10 @@ def test_weights_beside_the_file_are_found_when_it_is_cut(
 ) -> None:
     path = more(tiny_models.model(tmp_path / "tiny.onnx"))
     assert path.with_name("weights.bin").stat().st_size > 600
-    expected = explainer.explain(tiny_models.pictures(2), BEST).heatmaps
-    np.testing.assert_array_equal(Explainer(path).explain(tiny_models.pictures(2), BEST).heatmaps, expected)
+    expected = explainer.explain(tiny_models.images(2), BEST).heatmaps
+    np.testing.assert_array_equal(Explainer(path).explain(tiny_models.images(2), BEST).heatmaps, expected)
     monkeypatch.chdir(tmp_path)
-    np.testing.assert_array_equal(Explainer(Path(path.name)).explain(tiny_models.pictures(2), BEST).heatmaps, expected)
+    np.testing.assert_array_equal(Explainer(Path(path.name)).explain(tiny_models.images(2), BEST).heatmaps, expected)
 
 
 def test_a_model_that_is_cut_is_open_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,20 +93,20 @@ def test_a_file_that_leaves_its_classes_open_is_held_to_its_labels(tmp_path: Pat
     onnx.save(model, path)
     opened = Explainer(path)
     with pytest.raises(ContractError, match=r"scores 9 classes and names 10\. Export it with its own labels"):
-        opened.explain(tiny_models.pictures(1), [0])
+        opened.explain(tiny_models.images(1), [0])
 
 
 def test_no_classes_asked_for_are_scores_alone(explainer: Explainer) -> None:
-    found = explainer.explain(tiny_models.pictures(2), [])
+    found = explainer.explain(tiny_models.images(2), [])
     assert found.scores.shape == (2, 10)
     assert found.heatmaps.shape == (2, 0, 8, 8)
 
 
-def test_a_batch_answers_as_each_picture_alone(explainer: Explainer) -> None:
-    pictures = tiny_models.pictures(3)
-    together = explainer.explain(pictures, [-1, 4])
+def test_a_batch_answers_as_each_image_alone(explainer: Explainer) -> None:
+    images = tiny_models.images(3)
+    together = explainer.explain(images, [-1, 4])
     for row in range(3):
-        alone = explainer.explain(pictures[row : row + 1], [-1, 4])
+        alone = explainer.explain(images[row : row + 1], [-1, 4])
         np.testing.assert_array_equal(alone.classes, together[row : row + 1].classes)
         np.testing.assert_allclose(alone.heatmaps, together[row : row + 1].heatmaps, atol=1e-6)
     assert len(together) == 3
@@ -116,29 +116,29 @@ def test_a_batch_answers_as_each_picture_alone(explainer: Explainer) -> None:
 @pytest.mark.parametrize("target", [10, -11, 1000])
 def test_a_target_out_of_range_is_refused_before_the_model_runs(explainer: Explainer, target: int) -> None:
     with pytest.raises(ValueError, match=f"classes 0 to 9.*not {target}"):
-        explainer.explain(tiny_models.pictures(1), [-1, target])
+        explainer.explain(tiny_models.images(1), [-1, target])
 
 
 @pytest.mark.parametrize("shape", [(3, 2), (1, 2, 2), ()])
 def test_targets_of_another_shape_are_refused(explainer: Explainer, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="Targets should be"):
-        explainer.explain(tiny_models.pictures(2), np.zeros(shape, np.int64))
+        explainer.explain(tiny_models.images(2), np.zeros(shape, np.int64))
 
 
 @pytest.mark.parametrize("shape", [(32, 32, 3), (1, 3, 32, 32), (1, 31, 32, 3), (1, 32, 32, 4)])
-def test_pictures_of_another_shape_are_refused(explainer: Explainer, shape: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match=r"takes uint8 pictures \(N, 32, 32, 3\)"):
+def test_images_of_another_shape_are_refused(explainer: Explainer, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"takes uint8 images \(N, 32, 32, 3\)"):
         explainer.explain(np.zeros(shape, np.uint8), [-1])
 
 
-def test_pictures_of_another_type_are_refused(explainer: Explainer) -> None:
+def test_images_of_another_type_are_refused(explainer: Explainer) -> None:
     with pytest.raises(ValueError, match="float32"):
-        explainer.explain(tiny_models.pictures(1).astype(np.float32), [-1])
+        explainer.explain(tiny_models.images(1).astype(np.float32), [-1])
 
 
-def test_pictures_need_not_lie_in_one_piece(explainer: Explainer) -> None:
-    pictures = tiny_models.pictures(1)
-    mirrored = pictures[:, :, ::-1]
+def test_images_need_not_lie_in_one_piece(explainer: Explainer) -> None:
+    images = tiny_models.images(1)
+    mirrored = images[:, :, ::-1]
     np.testing.assert_array_equal(
         explainer.explain(mirrored, [-1]).scores, explainer.explain(mirrored.copy(), [-1]).scores
     )

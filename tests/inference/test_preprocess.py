@@ -24,10 +24,10 @@ def bars(size: tuple[int, int]) -> Bytes:
     return np.broadcast_to(columns, (height, width, 3)).copy()
 
 
-def middles(picture: Bytes) -> Bytes:
+def middles(image: Bytes) -> Bytes:
     """The colour in the middle of each of the seven bars, in the middle row."""
-    height, width = picture.shape[:2]
-    return picture[height // 2, [int((i + 0.5) * width / len(BARS)) for i in range(len(BARS))]]
+    height, width = image.shape[:2]
+    return image[height // 2, [int((i + 0.5) * width / len(BARS)) for i in range(len(BARS))]]
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
@@ -37,9 +37,9 @@ def test_a_test_card_is_shown_in_its_colours(
     matrix: media_samples.Matrix, full_range: bool, size: tuple[int, int]
 ) -> None:
     frame = media_samples.frame(bars(size), matrix=matrix, full_range=full_range)
-    picture = Fit("stretch", (56, 56)).picture(frame)
-    assert picture.shape == (56, 56, 3)
-    assert np.abs(middles(picture).astype(int) - BARS).max() <= 3
+    image = Fit("stretch", (56, 56)).image(frame)
+    assert image.shape == (56, 56, 3)
+    assert np.abs(middles(image).astype(int) - BARS).max() <= 3
 
 
 @FITTINGS
@@ -49,12 +49,12 @@ def test_the_full_range_frames_of_a_camera_are_shown_in_their_colours(kind: Fitt
         frame = media_samples.frame(
             np.pad(bars((240, 240)), ((0, 0), (40, 40), (0, 0))), full_range=True, pix_fmt="yuvj420p"
         )
-    assert np.abs(middles(Fit(kind, (56, 56)).picture(frame)).astype(int) - BARS).max() <= 3
+    assert np.abs(middles(Fit(kind, (56, 56)).image(frame)).astype(int) - BARS).max() <= 3
 
 
-def test_a_picture_as_large_as_the_network_is_shown_as_it_is() -> None:
+def test_an_image_as_large_as_the_network_is_shown_as_it_is() -> None:
     rgb = media_samples.noise((32, 32))
-    assert np.array_equal(Fit("stretch", (32, 32)).picture(av.VideoFrame.from_ndarray(rgb, "rgb24")), rgb)
+    assert np.array_equal(Fit("stretch", (32, 32)).image(av.VideoFrame.from_ndarray(rgb, "rgb24")), rgb)
 
 
 @FITTINGS
@@ -64,8 +64,8 @@ def test_planes_and_rgb_show_the_network_the_same(kind: Fitting, size: tuple[int
     ramps = [200 * right / size[0], 30 + 200 * down / size[1], 220 - 100 * (right / size[0] + down / size[1])]
     smooth = np.stack(ramps, axis=-1).astype(np.uint8)
     fit = Fit(kind, (32, 32))
-    from_planes = fit.picture(media_samples.frame(smooth))
-    from_rgb = fit.picture(av.VideoFrame.from_ndarray(smooth, "rgb24"))
+    from_planes = fit.image(media_samples.frame(smooth))
+    from_rgb = fit.image(av.VideoFrame.from_ndarray(smooth, "rgb24"))
     assert np.abs(from_planes.astype(int) - from_rgb).max() <= 6
     assert np.abs((from_planes.astype(int) - from_rgb).mean()) <= 0.7
 
@@ -117,16 +117,16 @@ def test_crop_shows_nothing_but_the_middle(size: tuple[int, int], pix_fmt: str) 
     rgb = np.full((size[1], size[0], 3), media_samples.RED, np.uint8)
     rgb[y : y + height, x : x + width] = media_samples.GREEN
     frame = media_samples.frame(rgb) if pix_fmt == "yuv420p" else av.VideoFrame.from_ndarray(rgb, "rgb24")
-    picture = fit.picture(frame)
-    assert np.abs(picture[:, 1:-1][1:-1].astype(int) - media_samples.GREEN).max() <= 3
+    image = fit.image(frame)
+    assert np.abs(image[:, 1:-1][1:-1].astype(int) - media_samples.GREEN).max() <= 3
 
 
 @FITTINGS
-def test_what_is_right_and_low_in_the_frame_is_right_and_low_in_the_picture(kind: Fitting) -> None:
+def test_what_is_right_and_low_in_the_frame_is_right_and_low_in_the_image(kind: Fitting) -> None:
     rgb = np.full((96, 96, 3), media_samples.GREY, np.uint8)
     rgb[72:84, 48:60] = media_samples.BLUE
-    picture = Fit(kind, (32, 32)).picture(media_samples.frame(rgb))
-    blue = picture[..., 2].astype(int) - picture[..., 0]
+    image = Fit(kind, (32, 32)).image(media_samples.frame(rgb))
+    blue = image[..., 2].astype(int) - image[..., 0]
     rows, columns = np.nonzero(blue > 100)
     assert (rows.mean(), columns.mean()) == pytest.approx((25.5, 17.5), abs=0.6)
 
@@ -134,28 +134,28 @@ def test_what_is_right_and_low_in_the_frame_is_right_and_low_in_the_picture(kind
 def test_fine_detail_is_averaged_and_gives_no_pattern() -> None:
     lines = np.zeros((240, 320, 3), np.uint8)
     lines[:, ::2] = 200
-    picture = Fit("stretch", (32, 32)).picture(media_samples.frame(lines))
-    assert np.abs(picture.astype(int) - 100).max() <= 3
+    image = Fit("stretch", (32, 32)).image(media_samples.frame(lines))
+    assert np.abs(image.astype(int) - 100).max() <= 3
 
 
 @pytest.mark.parametrize("level", [0, 37, 128, 201, 255])
 def test_shrinking_keeps_the_brightness(level: int) -> None:
     flat = np.full((240, 320, 3), level, np.uint8)
-    assert np.abs(Fit("stretch", (224, 224)).picture(media_samples.frame(flat)).astype(int) - level).max() <= 1
-    picture = Fit("stretch", (224, 224)).picture(av.VideoFrame.from_ndarray(flat, "rgb24"))
-    assert np.abs(picture.astype(int) - level).max() <= 1
+    assert np.abs(Fit("stretch", (224, 224)).image(media_samples.frame(flat)).astype(int) - level).max() <= 1
+    image = Fit("stretch", (224, 224)).image(av.VideoFrame.from_ndarray(flat, "rgb24"))
+    assert np.abs(image.astype(int) - level).max() <= 1
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "rgb24"])
 def test_shrinking_keeps_the_brightness_of_detail(pix_fmt: str) -> None:
     rgb = media_samples.noise((320, 240)) // 2 + 60
     frame = media_samples.frame(rgb) if pix_fmt == "yuv420p" else av.VideoFrame.from_ndarray(rgb, "rgb24")
-    assert abs(Fit("stretch", (32, 32)).picture(frame).mean() - rgb.mean()) <= 0.3
+    assert abs(Fit("stretch", (32, 32)).image(frame).mean() - rgb.mean()) <= 0.3
 
 
 def test_the_frame_itself_is_left_alone() -> None:
     frame = media_samples.frame(media_samples.spot((64, 48)))
     before = media_samples.pixels(frame)
     for kind in ("stretch", "crop"):
-        Fit(kind, (32, 32)).picture(frame)
+        Fit(kind, (32, 32)).image(frame)
     assert all(np.array_equal(now, was) for now, was in zip(media_samples.pixels(frame), before, strict=True))

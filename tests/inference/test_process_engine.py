@@ -63,7 +63,7 @@ def answer_again(engine: ProcessEngine) -> Explanation:
     start = time.monotonic()
     while True:
         try:
-            return engine.explain(tiny_models.pictures(1), [-1]).result(20)
+            return engine.explain(tiny_models.images(1), [-1]).result(20)
         except EngineDown:
             assert time.monotonic() - start < 20
             time.sleep(0.02)
@@ -83,8 +83,8 @@ def test_a_child_that_dies_fails_the_questions_and_is_replaced(
         start = time.monotonic() - began
         first = child(engine)
         with stopped(first):
-            asked = engine.explain(tiny_models.pictures(1), [-1])
-            waits = engine.explain(tiny_models.pictures(1), [-1])
+            asked = engine.explain(tiny_models.images(1), [-1])
+            waits = engine.explain(tiny_models.images(1), [-1])
             until(asked.running)
             os.kill(first, number)
             died = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_child_that_hangs_is_noticed_and_replaced(model: Path, monkeypatch: py
         with stopped(first):
             start = time.monotonic()
             with pytest.raises(EngineDown, match="did not answer within"):
-                engine.explain(tiny_models.pictures(1), [-1]).result(20)
+                engine.explain(tiny_models.images(1), [-1]).result(20)
             assert time.monotonic() - start >= 0.5
         assert len(answer_again(engine)) == 1
         assert is_gone(first)
@@ -125,7 +125,7 @@ def test_a_model_that_computes_without_end_is_replaced(tmp_path: Path, monkeypat
 def test_a_model_that_raises_is_replaced(tmp_path: Path) -> None:
     with running(tiny_models.temperamental(tmp_path / "raises.onnx", "raises")) as engine:
         first = child(engine)
-        assert len(engine.explain(tiny_models.pictures(1), [-1]).result(20)) == 1
+        assert len(engine.explain(tiny_models.images(1), [-1]).result(20)) == 1
         with pytest.raises(EngineDown, match=r"The model failed \(.*out of data bounds"):
             engine.explain(WHITE, [-1]).result(20)
         assert len(answer_again(engine)) == 1
@@ -137,15 +137,15 @@ def test_a_model_without_memory_is_replaced(model: Path) -> None:
     with running(model, batch=1024) as engine:
         resource.prlimit(child(engine), resource.RLIMIT_AS, (1, 1))
         with pytest.raises(EngineDown):  # 3 MB in one run are more than it has in hand
-            engine.explain(tiny_models.pictures(1024), [-1]).result(20)
+            engine.explain(tiny_models.images(1024), [-1]).result(20)
         assert len(answer_again(engine)) == 1
 
 
 def test_a_wrong_question_costs_no_restart(model: Path) -> None:
     with running(model) as engine:
         with pytest.raises(ValueError, match=r"classes 0 to 9.*not 10"):
-            engine.explain(tiny_models.pictures(1), [10]).result(20)
-        assert len(engine.explain(tiny_models.pictures(1), [-1]).result(20)) == 1
+            engine.explain(tiny_models.images(1), [10]).result(20)
+        assert len(engine.explain(tiny_models.images(1), [-1]).result(20)) == 1
         assert engine.health == Health("running", 0)
 
 
@@ -162,7 +162,7 @@ def test_while_there_is_no_child_questions_fail_at_once(model: Path, monkeypatch
         os.kill(child(engine), signal.SIGKILL)
         for _ in range(3):
             with pytest.raises(EngineDown, match="SIGKILL"):
-                engine.explain(tiny_models.pictures(1), [-1]).result(20)
+                engine.explain(tiny_models.images(1), [-1]).result(20)
         assert engine.health.state == "restarting"
 
 
@@ -174,7 +174,7 @@ def test_a_model_file_that_goes_away_is_looked_for_again(tmp_path: Path, caplog:
         os.kill(child(engine), signal.SIGKILL)
         until(lambda: "no model file" in caplog.text)
         with pytest.raises(EngineDown, match="no model file"):
-            engine.explain(tiny_models.pictures(1), [-1]).result(20)
+            engine.explain(tiny_models.images(1), [-1]).result(20)
         path.write_bytes(content)
         assert len(answer_again(engine)) == 1
 
@@ -250,9 +250,9 @@ def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -
         pid = child(engine)
         closer = threading.Thread(target=engine.close)
         with stopped(pid):
-            hand = engine.explain(tiny_models.pictures(1), [-1])
+            hand = engine.explain(tiny_models.images(1), [-1])
             until(hand.running)
-            waits = [engine.explain(tiny_models.pictures(count), [-1]) for count in (1, 3)]
+            waits = [engine.explain(tiny_models.images(count), [-1]) for count in (1, 3)]
             closer.start()
             until(lambda: all(question.cancelled() for question in waits))
         closer.join()
@@ -261,7 +261,7 @@ def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -
             with pytest.raises(CancelledError):
                 question.result(0)
         with pytest.raises(EngineDown, match="closed"):
-            engine.explain(tiny_models.pictures(1), [-1]).result(0)
+            engine.explain(tiny_models.images(1), [-1]).result(0)
         assert not psutil.pid_exists(pid)
 
 
@@ -271,7 +271,7 @@ def test_closing_kills_a_model_that_hangs(model: Path, monkeypatch: pytest.Monke
     with running(model) as engine:
         pid = child(engine)
         with stopped(pid):
-            hand = engine.explain(tiny_models.pictures(2), [-1])
+            hand = engine.explain(tiny_models.images(2), [-1])
             until(hand.running)
             engine.close()
             with pytest.raises(EngineDown, match="closed"):
@@ -297,13 +297,13 @@ def test_closing_does_not_wait_for_a_restart(model: Path, monkeypatch: pytest.Mo
 
 
 def asked_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures each run of a child has, from now on."""
+    """How many images each run of a child has, from now on."""
     sizes: list[int] = []
     real = ModelProcess.ask
 
-    def ask(self: ModelProcess, pictures: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
-        sizes.append(len(pictures))
-        return real(self, pictures, targets)
+    def ask(self: ModelProcess, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
+        sizes.append(len(images))
+        return real(self, images, targets)
 
     monkeypatch.setattr(ModelProcess, "ask", ask)
     return sizes
@@ -319,10 +319,10 @@ def test_what_waits_goes_in_one_run_and_gets_the_maps_of_single_runs(
         with stopped(child(engine)):
             questions: list[Future[Explanation]] = []
             for seed, targets in enumerate(wishes):
-                questions.append(engine.explain(tiny_models.pictures(1, seed=seed), targets))
+                questions.append(engine.explain(tiny_models.images(1, seed=seed), targets))
                 until(questions[0].running)
         for seed, (targets, question) in enumerate(zip(wishes, questions, strict=True)):
-            got, alone = question.result(20), explainer.explain(tiny_models.pictures(1, seed=seed), targets)
+            got, alone = question.result(20), explainer.explain(tiny_models.images(1, seed=seed), targets)
             np.testing.assert_array_equal(got.classes, alone.classes)
             np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
             np.testing.assert_allclose(got.heatmaps, alone.heatmaps, atol=1e-6)
@@ -334,25 +334,25 @@ def test_run_sizes_are_few(model: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """A GPU looks for the fastest convolutions anew for each size."""
     sizes = asked_sizes(monkeypatch)
     with running(model, batch=8) as engine:
-        assert len(engine.explain(tiny_models.pictures(23), [-1]).result(20)) == 23
+        assert len(engine.explain(tiny_models.images(23), [-1]).result(20)) == 23
     assert sizes == [8, 8, 4, 2, 1]
 
 
-def test_on_a_processor_pictures_are_explained_one_by_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_processor_images_are_explained_one_by_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = asked_sizes(monkeypatch)
     with running(model) as engine:
-        assert len(engine.explain(tiny_models.pictures(5), [-1]).result(20)) == 5
+        assert len(engine.explain(tiny_models.images(5), [-1]).result(20)) == 5
     assert sizes == [1] * 5
 
 
-def test_sixteen_pictures_of_one_client_let_the_others_pass(model: Path) -> None:
+def test_sixteen_images_of_one_client_let_the_others_pass(model: Path) -> None:
     order: list[str] = []
     with running(model) as engine:
         with stopped(child(engine)):
             questions = {
-                name: engine.explain(tiny_models.pictures(count), [-1]) for name, count in (("many", 16), ("a", 1))
+                name: engine.explain(tiny_models.images(count), [-1]) for name, count in (("many", 16), ("a", 1))
             }
-            questions["b"] = engine.explain(tiny_models.pictures(1), [-1])
+            questions["b"] = engine.explain(tiny_models.images(1), [-1])
             for name, question in questions.items():
                 question.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
         assert len(questions["many"].result(20)) == 16
@@ -362,9 +362,9 @@ def test_sixteen_pictures_of_one_client_let_the_others_pass(model: Path) -> None
 def test_no_more_questions_wait_than_it_says(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_engine, "MAX_WAITING", 2)
     with running(model) as engine, stopped(child(engine)):
-        hand = engine.explain(tiny_models.pictures(1), [-1])
+        hand = engine.explain(tiny_models.images(1), [-1])
         until(hand.running)
-        waiting = [engine.explain(tiny_models.pictures(1), [-1]) for _ in range(2)]
+        waiting = [engine.explain(tiny_models.images(1), [-1]) for _ in range(2)]
         with pytest.raises(EngineDown, match="already has 2 questions"):
-            engine.explain(tiny_models.pictures(1), [-1]).result(0)
+            engine.explain(tiny_models.images(1), [-1]).result(0)
         assert not any(question.done() for question in waiting)

@@ -99,8 +99,8 @@ def test_buffers_bound_once_give_the_same_outputs_for_every_shape(tmp_path: Path
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"))
     plain, bound = explainer._run, _Bound(explainer._session, "cpu")
     for count, targets in ((1, BEST), (3, (-1,)), (1, BEST), (2, ()), (3, (4,))):
-        pictures = tiny_models.pictures(count, seed=count + len(targets))
+        images = tiny_models.images(count, seed=count + len(targets))
         target = checked_targets(explainer.contract, targets, count)
-        for got, expected in zip(bound(pictures, target), plain(pictures, target), strict=True):
+        for got, expected in zip(bound(images, target), plain(images, target), strict=True):
             np.testing.assert_array_equal(got, expected)
     assert len(bound._bindings) == 3

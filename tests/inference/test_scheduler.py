@@ -1,4 +1,4 @@
-"""Whose picture is next: nobody starves, and each gets its own answer back."""
+"""Whose image is next: nobody starves, and each gets its own answer back."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_questions_are_answered_in_the_order_in_which_they_came() -> None:
 
 
 @pytest.mark.parametrize("greedy", [1, 16])
-def test_a_client_that_asks_without_pause_leaves_the_others_every_other_picture(greedy: int) -> None:
-    """The greedy one has a new question (of 1 or 16 pictures) waiting before its last one's answer is seen."""
+def test_a_client_that_asks_without_pause_leaves_the_others_every_other_image(greedy: int) -> None:
+    """The greedy one has a new question (of 1 or 16 images) waiting before its last one's answer is seen."""
     turns, runs, seen = Scheduler(), 0, list[int]()
 
     def ask() -> None:
@@ -70,10 +70,10 @@ def test_a_client_that_asks_without_pause_leaves_the_others_every_other_picture(
             assert run(turns)
             runs += 1
         seen.append(runs - start)
-    assert max(seen) <= 3  # one picture of each of the two that stood before it, and its own
+    assert max(seen) <= 3  # one image of each of the two that stood before it, and its own
 
 
-def test_many_pictures_let_single_ones_pass() -> None:
+def test_many_images_let_single_ones_pass() -> None:
     turns, big, singles = Scheduler(), question(16), [question() for _ in range(3)]
     turns.add(big)
     for single in singles:
@@ -87,18 +87,18 @@ def test_many_pictures_let_single_ones_pass() -> None:
     assert len(big.answer.result(0)) == 16
 
 
-def test_a_run_of_several_pictures_takes_one_of_each_before_it_takes_a_second() -> None:
+def test_a_run_of_several_images_takes_one_of_each_before_it_takes_a_second() -> None:
     turns, big, singles = Scheduler(), question(16), [question() for _ in range(3)]
     turns.add(big)
     for single in singles:
         turns.add(single)
-    assert turns.pictures == 19
+    assert turns.images == 19
     batch = turns.take(8)
     assert batch is not None
-    assert len(batch) == len(batch.pictures) == 8
+    assert len(batch) == len(batch.images) == 8
     answered(batch)
     assert all(single.answer.done() for single in singles)
-    assert turns.pictures == 11
+    assert turns.images == 11
     assert [run(turns, 8), run(turns, 8), run(turns, 8)] == [True, True, False]
     assert len(big.answer.result(0)) == 16
 
@@ -106,23 +106,23 @@ def test_a_run_of_several_pictures_takes_one_of_each_before_it_takes_a_second() 
 def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_path: Path) -> None:
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), threads=1)
     wishes = [
-        (tiny_models.pictures(count, seed=count), targets) for count, targets in ((1, [-1, -2, 7]), (3, []), (2, [4]))
+        (tiny_models.images(count, seed=count), targets) for count, targets in ((1, [-1, -2, 7]), (3, []), (2, [4]))
     ]
     turns, asked = Scheduler(), []
-    for pictures, targets in wishes:
+    for images, targets in wishes:
         asked.append(
-            InferenceRequest(pictures, np.broadcast_to(np.array(targets, np.int64), (len(pictures), len(targets))))
+            InferenceRequest(images, np.broadcast_to(np.array(targets, np.int64), (len(images), len(targets))))
         )
         turns.add(asked[-1])
     while (batch := turns.take(4)) is not None:
-        batch.answer(explainer.explain(batch.pictures, batch.targets))
-    for (pictures, targets), one in zip(wishes, asked, strict=True):
-        alone, got = explainer.explain(pictures, targets), one.answer.result(0)
+        batch.answer(explainer.explain(batch.images, batch.targets))
+    for (images, targets), one in zip(wishes, asked, strict=True):
+        alone, got = explainer.explain(images, targets), one.answer.result(0)
         np.testing.assert_array_equal(got.classes, alone.classes)
         np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
         np.testing.assert_allclose(got.heatmaps, alone.heatmaps, atol=1e-6)
         np.testing.assert_allclose(got.evidence, alone.evidence, rtol=1e-5)
-        assert got.heatmaps.shape == (len(pictures), len(targets), 8, 8)
+        assert got.heatmaps.shape == (len(images), len(targets), 8, 8)
 
 
 def test_a_question_that_was_given_up_is_passed_over() -> None:

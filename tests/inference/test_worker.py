@@ -58,9 +58,9 @@ def test_it_has_explained_as_many_classes_as_a_view_may_hold_before_it_is_ready(
     asked: list[int] = []
     explain = Explainer.explain
 
-    def seen(self: Explainer, pictures: NDArray[np.uint8], targets: list[int]) -> Explanation:
+    def seen(self: Explainer, images: NDArray[np.uint8], targets: list[int]) -> Explanation:
         asked.append(len(targets))
-        return explain(self, pictures, targets)
+        return explain(self, images, targets)
 
     monkeypatch.setattr(Explainer, "explain", seen)
     _opened(order)
@@ -94,7 +94,7 @@ def test_signals_that_go_to_the_whole_group_are_left_to_the_parent(order: Order,
     with child_of(order) as child:
         child.about()
         os.kill(child.pid, number)
-        assert len(child.ask(tiny_models.pictures(1), TARGET)) == 1
+        assert len(child.ask(tiny_models.images(1), TARGET)) == 1
 
 
 def test_what_a_library_prints_does_not_spoil_the_answers(
@@ -108,7 +108,7 @@ def test_what_a_library_prints_does_not_spoil_the_answers(
     monkeypatch.syspath_prepend(tmp_path / "noisy")
     with child_of(order) as child:
         child.about()
-        assert len(child.ask(tiny_models.pictures(1), TARGET)) == 1
+        assert len(child.ask(tiny_models.images(1), TARGET)) == 1
     assert "hello from onnxruntime" in capfd.readouterr().err
 
 

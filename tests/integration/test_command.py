@@ -70,7 +70,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "an ICE server that is none": (["serve", "--ice-server", "foo"], "stun:HOST:PORT"),
     "an ICE server out of reach": (["serve", "--ice-server", "stun:192.0.2.1:3478"], "--ice-address"),
     "an address that is not ours": (["serve", "--ice-address", "203.0.113.5"], "203.0.113.5"),
-    "a folder without pictures": (["process", "."], "is a folder without pictures"),
+    "a folder without images": (["process", "."], "is a folder without pictures"),
     "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot lie in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
     "a host without a LAN": (["serve", "--host", "192.168.1.5"], "Add --lan"),
@@ -356,7 +356,7 @@ def test_explain_names_a_photograph(tmp_path: Path) -> None:
 def test_explain_says_what_it_takes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="There is no target"):
         whycam.explain(skimage.data.coffee(), targets=())
-    with pytest.raises(ValueError, match=r"is a folder\. Give a picture file"):
+    with pytest.raises(ValueError, match=r"is a folder\. Give an image file"):
         whycam.explain(tmp_path)
     with pytest.raises(ValueError, match=r"a file's name, or uint8 RGB .* not NoneType"):
         whycam.explain(None)  # type: ignore[arg-type]

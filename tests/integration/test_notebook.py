@@ -12,12 +12,12 @@ from nbclient import NotebookClient
 
 from tests.support import ROOT
 from tests.support.films import media_samples
-from whycam.stream.media.image import read_picture, write_picture
+from whycam.stream.media.image import read_image, write_image
 
 
 def test_the_assignments_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    write_picture(tmp_path / "dog.jpg", skimage.data.chelsea())
+    write_image(tmp_path / "dog.jpg", skimage.data.chelsea())
     media_samples.write(tmp_path / "kitchen-input.mov", count=30, size=(128, 96), sound="aac")
     notebook: Any = nbformat.read(ROOT / "docs" / "assignment.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -30,7 +30,7 @@ def test_the_assignments_notebook_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert "kitchen (25 frames)" in said
     assert "kitchen-output (25 frames)" in said
     assert "25 a second" in said
-    assert read_picture(tmp_path / "book.jpg").shape == skimage.data.chelsea().shape
+    assert read_image(tmp_path / "book.jpg").shape == skimage.data.chelsea().shape
 
 
 def test_the_notebook_is_kept_without_results() -> None:

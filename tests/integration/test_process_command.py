@@ -17,7 +17,7 @@ from tests.support import ROOT
 from tests.support.command import run
 from tests.support.films import media_samples
 from tests.support.models import tiny_models
-from whycam.stream.media.image import read_picture, write_picture
+from whycam.stream.media.image import read_image, write_image
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.recording.sidecar import read_sidecar
 
@@ -27,7 +27,7 @@ SIZE = (64, 48)
 def test_a_batch_ends_with_a_table_and_the_worst_number(tmp_path: Path) -> None:
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     media_samples.write(tmp_path / "a.mov", count=5, size=SIZE)
-    write_picture(tmp_path / "dog.jpg", media_samples.spot(SIZE))
+    write_image(tmp_path / "dog.jpg", media_samples.spot(SIZE))
     (tmp_path / "bad.mov").write_text("no film")
     cut = media_samples.write(tmp_path / "cut.mkv", count=90, size=SIZE)
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
@@ -94,8 +94,8 @@ def test_a_pipe_and_an_assignment_go_through(tmp_path: Path) -> None:
     done = run("process", "kitchen.mkv", "--assignment", "hand-in", "--model", model, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "hand-in" / "kitchen-output").iterdir())) == 25
-    thumb = read_picture(tmp_path / "hand-in" / "kitchen" / "thumb0001.jpg")
-    result = read_picture(tmp_path / "hand-in" / "kitchen-output" / "result-0001.jpg")
+    thumb = read_image(tmp_path / "hand-in" / "kitchen" / "thumb0001.jpg")
+    result = read_image(tmp_path / "hand-in" / "kitchen-output" / "result-0001.jpg")
     assert result[-2, -2].argmax() == 2  # the book's colours: blue where it is cold
     assert abs(int(thumb[-2, -2, 2]) - int(thumb[-2, -2, 0])) < 6
 
@@ -103,7 +103,7 @@ def test_a_pipe_and_an_assignment_go_through(tmp_path: Path) -> None:
 def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Path) -> None:
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     media_samples.write(tmp_path / "a.mov", count=5, size=SIZE)
-    write_picture(tmp_path / "dog.jpg", media_samples.spot(SIZE, colour=media_samples.GREEN))
+    write_image(tmp_path / "dog.jpg", media_samples.spot(SIZE, colour=media_samples.GREEN))
     (tmp_path / "bad.mov").write_text("no film")
     command = ("process", "a.mov", "bad.mov", "dog.jpg", "--report", "--json", "--model", model)
     done = run(*command, folder=tmp_path)
@@ -149,7 +149,7 @@ def test_each_number_that_it_ends_with_is_documented() -> None:
 def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
     names = ["[red]x.jpg", "dog [1].jpg", "[bold].mov"]
     for name in names[:2]:
-        write_picture(tmp_path / name, media_samples.spot(SIZE))
+        write_image(tmp_path / name, media_samples.spot(SIZE))
     (tmp_path / names[2]).write_text("no film")
     done = run("process", *names, folder=tmp_path)
     table = done.stdout.split("\ninput ")[-1].splitlines()[1:4]
@@ -162,7 +162,7 @@ def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
 
 def test_of_a_folder_it_says_what_lies_in_the_result(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
-    write_picture(tmp_path / "frames" / "1.jpg", media_samples.spot(SIZE))
+    write_image(tmp_path / "frames" / "1.jpg", media_samples.spot(SIZE))
     done = run("process", "frames", folder=tmp_path)
     assert "-> frames-output/ (pictures and predictions.jsonl)" in done.stdout
     assert "metadata" not in done.stdout  # frames have none that could be copied

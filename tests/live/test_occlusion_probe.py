@@ -24,7 +24,7 @@ from tests.support.servers.calls import only_recording, served
 from whycam.stream.inference.engine import Engine, EngineDown, LocalEngine
 from whycam.stream.inference.explainer import Explainer, Explanation
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.overlay.occlusion import hide_in_picture
+from whycam.stream.overlay.occlusion import occlude_image
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import read_sidecar
@@ -107,7 +107,7 @@ def test_about_once_a_second_the_model_is_asked_and_both_probabilities_are_told(
         assert asked in (0, 30, 60)
         plain = explainer.explain(engine.ordinary[asked][None], [0])
         grid = painted[asked].maps[0].grid
-        covered = explainer.explain(hide_in_picture(engine.ordinary[asked], grid)[None], [])
+        covered = explainer.explain(occlude_image(engine.ordinary[asked], grid)[None], [])
         assert each.hidden.before == pytest.approx(float(plain.scores[0, 0]), abs=1e-6)
         assert each.hidden.after == pytest.approx(float(covered.scores[0, 0]), abs=1e-6)
         assert each.hidden.after < each.hidden.before - 0.2  # the spot is gone

@@ -325,7 +325,7 @@ def test_a_frames_own_heat_is_drawn_as_the_model_gave_it(tmp_path: Path) -> None
             painted = watched.show(frame)
             assert (painted.state, painted.age_ms) == ("exact", 0)
             (picture,) = decoder.decode(frame)
-            own = engine.explain(fit.picture(picture)[None], [painted.maps[0].class_id]).result()
+            own = engine.explain(fit.image(picture)[None], [painted.maps[0].class_id]).result()
             assert np.array_equal(painted.maps[0].grid, np.rint(255 * own.heatmaps[0, 0]).astype(np.uint8))
     finally:
         watched.stream.close()

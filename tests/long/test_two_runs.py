@@ -22,7 +22,7 @@ from tests.support.films import media_samples
 from tests.support.models import tiny_models
 from tests.support.processes import stopped, until
 from tests.support.recordings.recorded_sessions import Session
-from whycam.stream.media.image import write_picture
+from whycam.stream.media.image import write_image
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.recording.paths import new_folder
 
@@ -145,7 +145,7 @@ def test_a_film_of_a_batch_that_is_done_may_be_taken(tmp_path: Path) -> None:
 def test_folders_of_pictures_and_assignments_too(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for number in range(150):
-        write_picture(tmp_path / "frames" / f"{number}.jpg", media_samples.spot((64, 48), number))
+        write_image(tmp_path / "frames" / f"{number}.jpg", media_samples.spot((64, 48), number))
     media_samples.write(tmp_path / "kitchen.mov", count=COUNT, size=SIZE)
     media_samples.write(tmp_path / "hall.mov", count=9, size=SIZE)
     pictures = ("process", "frames", "--overwrite")

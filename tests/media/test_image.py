@@ -1,4 +1,4 @@
-"""One still picture: read upright, its heat on the spot, its colours kept."""
+"""One still image: read upright, its heat on the spot, its colours kept."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from PIL import Image, ImageCms
 from tests.support.films import media_samples
 from tests.support.models import tiny_models
 from whycam.stream.inference.explainer import Explainer
-from whycam.stream.media import image as pictures
-from whycam.stream.media.image import PictureError, exif_of, read_picture, write_picture
-from whycam.stream.offline.explain import explain_picture
+from whycam.stream.media import image as images
+from whycam.stream.media.image import ImageError, exif_of, read_image, write_image
+from whycam.stream.offline.explain import explain_image
 from whycam.stream.video.planes import Bytes
 
 SIZE = (96, 64)
@@ -28,7 +28,7 @@ def spots(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
 
 
 def save(path: Path, rgb: Bytes, orientation: int | None = None) -> Path:
-    """A picture file; in a JPEG, `orientation` is what EXIF says of how the camera was held."""
+    """An image file; in a JPEG, `orientation` is what EXIF says of how the camera was held."""
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
     assert done
     content = data.tobytes()
@@ -41,8 +41,8 @@ def save(path: Path, rgb: Bytes, orientation: int | None = None) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
-def test_a_picture_file_is_read_in_its_colours(tmp_path: Path, suffix: str) -> None:
-    rgb = read_picture(save(tmp_path / f"cup{suffix}", media_samples.spot(SIZE)))
+def test_an_image_file_is_read_in_its_colours(tmp_path: Path, suffix: str) -> None:
+    rgb = read_image(save(tmp_path / f"cup{suffix}", media_samples.spot(SIZE)))
     x, y = media_samples.place(SIZE).middle
     assert rgb.shape == (64, 96, 3)
     assert rgb.dtype == np.uint8
@@ -52,7 +52,7 @@ def test_a_picture_file_is_read_in_its_colours(tmp_path: Path, suffix: str) -> N
 
 def test_a_name_will_do_for_a_path(tmp_path: Path) -> None:
     path = save(tmp_path / "Tasse Käse.png", media_samples.spot(SIZE))
-    assert np.array_equal(read_picture(str(path)), media_samples.spot(SIZE))
+    assert np.array_equal(read_image(str(path)), media_samples.spot(SIZE))
 
 
 @pytest.mark.parametrize(
@@ -61,17 +61,17 @@ def test_a_name_will_do_for_a_path(tmp_path: Path) -> None:
 )
 def test_a_photograph_is_read_upright(tmp_path: Path, orientation: int, turns: int) -> None:
     stored = media_samples.spot(SIZE)
-    rgb = read_picture(save(tmp_path / "cup.jpg", stored, orientation))
+    rgb = read_image(save(tmp_path / "cup.jpg", stored, orientation))
     upright = np.rot90(stored, turns)
     assert rgb.shape == upright.shape
     assert np.abs(rgb.astype(int) - upright).mean() < 2
 
 
-def test_grey_pictures_are_read_as_rgb(tmp_path: Path) -> None:
+def test_grey_images_are_read_as_rgb(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((9, 7), 80, np.uint8))
     cv2.imwrite(str(tmp_path / "deep.png"), np.full((9, 7), 80 * 256 + 7, np.uint16))
     for name in ("grey.png", "deep.png"):
-        assert np.array_equal(read_picture(tmp_path / name), np.full((9, 7, 3), 80, np.uint8))
+        assert np.array_equal(read_image(tmp_path / name), np.full((9, 7, 3), 80, np.uint8))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
@@ -80,7 +80,7 @@ def test_what_is_transparent_lies_on_white(tmp_path: Path, suffix: str) -> None:
     rgba[:, :4, 3], rgba[:, 4:, 3] = 0, 255
     path = tmp_path / f"cup{suffix}"
     Image.fromarray(rgba).save(path, lossless=True)
-    rgb = read_picture(path)
+    rgb = read_image(path)
     assert (rgb[:, :4] == 255).all()
     assert (rgb[:, 4:] == 80).all()
 
@@ -91,18 +91,18 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     pillow_heif.from_pillow(Image.fromarray(stored)).save(tmp_path / "IMG_1.HEIC", exif=exif.tobytes(), quality=95)
-    rgb = read_picture(tmp_path / "IMG_1.HEIC")
+    rgb = read_image(tmp_path / "IMG_1.HEIC")
     upright = np.rot90(stored, 3)
     assert rgb.shape == upright.shape
     assert np.abs(rgb.astype(int) - upright).mean() < 3
 
 
 def test_without_its_reader_a_heic_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures, "_take_heic", lambda: False)
-    monkeypatch.setattr(pictures, "FORMATS", ("JPEG",))
+    monkeypatch.setattr(images, "_take_heic", lambda: False)
+    monkeypatch.setattr(images, "FORMATS", ("JPEG",))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
-    with pytest.raises(PictureError, match=r"IMG_1\.HEIC is not .* pip install 'whycam\[heic\]'"):
-        read_picture(tmp_path / "IMG_1.HEIC")
+    with pytest.raises(ImageError, match=r"IMG_1\.HEIC is not .* pip install 'whycam\[heic\]'"):
+        read_image(tmp_path / "IMG_1.HEIC")
 
 
 def test_a_wide_colour_space_becomes_that_of_a_screen(tmp_path: Path) -> None:
@@ -114,31 +114,31 @@ def test_a_wide_colour_space_becomes_that_of_a_screen(tmp_path: Path) -> None:
     for name, icc in (("plain", srgb), ("swapped", swapped), ("broken", b"nonsense"), ("lab", profile)):
         Image.fromarray(rgb).save(tmp_path / f"{name}.png", icc_profile=icc)
     x, y = media_samples.place(SIZE).middle
-    assert np.abs(read_picture(tmp_path / "plain.png").astype(int) - rgb).max() <= 2
-    assert read_picture(tmp_path / "swapped.png")[y, x].argmax() == 2
+    assert np.abs(read_image(tmp_path / "plain.png").astype(int) - rgb).max() <= 2
+    assert read_image(tmp_path / "swapped.png")[y, x].argmax() == 2
     for name in ("broken", "lab"):
-        assert np.array_equal(read_picture(tmp_path / f"{name}.png"), rgb)
+        assert np.array_equal(read_image(tmp_path / f"{name}.png"), rgb)
 
 
 def test_a_mirrored_photograph_is_read_upright(tmp_path: Path) -> None:
-    rgb = read_picture(save(tmp_path / "selfie.jpg", media_samples.spot(SIZE), 2))
+    rgb = read_image(save(tmp_path / "selfie.jpg", media_samples.spot(SIZE), 2))
     assert np.abs(rgb.astype(int) - media_samples.spot(SIZE)[:, ::-1]).mean() < 2
 
 
-def test_a_picture_of_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_too_many_pixels_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(tmp_path / "cup.png", media_samples.spot(SIZE))
-    monkeypatch.setattr(pictures, "MAX_PIXELS", 96 * 64 - 1)
-    with pytest.raises(PictureError, match=r"cup\.png is 96 x 64; at most"):
-        read_picture(path)
+    monkeypatch.setattr(images, "MAX_PIXELS", 96 * 64 - 1)
+    with pytest.raises(ImageError, match=r"cup\.png is 96 x 64; at most"):
+        read_image(path)
 
 
-def test_a_picture_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_an_image_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     for name in ("cup.jpg", "cup.PNG", "cup.webp"):
-        write_picture(tmp_path / name, media_samples.spot(SIZE))
+        write_image(tmp_path / name, media_samples.spot(SIZE))
         x, y = media_samples.place(SIZE).middle
-        assert np.abs(read_picture(tmp_path / name)[y, x].astype(int) - media_samples.RED).max() <= 8
-    with pytest.raises(PictureError, match="cannot be written"):
-        write_picture(tmp_path / "missing" / "cup.jpg", media_samples.spot(SIZE))
+        assert np.abs(read_image(tmp_path / name)[y, x].astype(int) - media_samples.RED).max() <= 8
+    with pytest.raises(ImageError, match="cannot be written"):
+        write_image(tmp_path / "missing" / "cup.jpg", media_samples.spot(SIZE))
     assert not list(tmp_path.glob("*.part"))
 
 
@@ -146,7 +146,7 @@ def test_metadata_is_kept_but_for_the_orientation(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Phone"
     Image.fromarray(media_samples.spot(SIZE)).save(tmp_path / "cup.jpg", exif=exif)
-    write_picture(tmp_path / "out.jpg", media_samples.spot(SIZE), exif_of(tmp_path / "cup.jpg"))
+    write_image(tmp_path / "out.jpg", media_samples.spot(SIZE), exif_of(tmp_path / "cup.jpg"))
     with Image.open(tmp_path / "out.jpg") as image:
         kept = dict(image.getexif())
     assert kept == {0x010F: "Phone"}
@@ -155,57 +155,57 @@ def test_metadata_is_kept_but_for_the_orientation(tmp_path: Path) -> None:
 
 def test_an_array_is_taken_as_it_is() -> None:
     rgb = media_samples.spot(SIZE)
-    assert read_picture(rgb) is rgb
+    assert read_image(rgb) is rgb
 
 
 @pytest.mark.parametrize(
     "array", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)]
 )
-def test_an_array_that_is_no_picture_is_refused(array: Bytes) -> None:
-    with pytest.raises(PictureError, match=r"A picture is uint8 RGB \(H, W, 3\), this is (uint8|float32) \(4, 4"):
-        read_picture(array)
+def test_an_array_that_is_no_image_is_refused(array: Bytes) -> None:
+    with pytest.raises(ImageError, match=r"An image is uint8 RGB \(H, W, 3\), this is (uint8|float32) \(4, 4"):
+        read_image(array)
 
 
 @pytest.mark.parametrize("size", [0, 4])
 def test_an_array_without_pixels_is_refused(size: int) -> None:
-    with pytest.raises(PictureError, match="A picture is uint8 RGB"):
-        read_picture(np.zeros((0, size, 3), np.uint8))
+    with pytest.raises(ImageError, match="An image is uint8 RGB"):
+        read_image(np.zeros((0, size, 3), np.uint8))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PictureError, match=r"There is no file .*cup\.jpg\."):
-        read_picture(tmp_path / "cup.jpg")
+    with pytest.raises(ImageError, match=r"There is no file .*cup\.jpg\."):
+        read_image(tmp_path / "cup.jpg")
 
 
-@pytest.mark.parametrize("content", [b"\0", b"not a picture", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"])
-def test_a_file_that_is_no_picture_is_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize("content", [b"\0", b"not an image", b"\xff\xd8\xff\xe0" + bytes(50), b"\x89PNG\r\n\x1a\n"])
+def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cup.jpg").write_bytes(content)
-    with pytest.raises(PictureError, match=r"cup\.jpg is not a picture that can be read\. Give a JPEG"):
-        read_picture(tmp_path / "cup.jpg")
+    with pytest.raises(ImageError, match=r"cup\.jpg is not an image that can be read\. Give a JPEG"):
+        read_image(tmp_path / "cup.jpg")
 
 
-def test_a_picture_that_is_empty_or_forbidden_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_empty_or_forbidden_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cup.jpg").write_bytes(b"")
-    with pytest.raises(PictureError, match=r"cup\.jpg is empty"):
-        read_picture(tmp_path / "cup.jpg")
-    (tmp_path / "cup.jpg").write_bytes(b"a picture")
+    with pytest.raises(ImageError, match=r"cup\.jpg is empty"):
+        read_image(tmp_path / "cup.jpg")
+    (tmp_path / "cup.jpg").write_bytes(b"an image")
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Image, "open", refuse)
-    with pytest.raises(PictureError, match=r"^cup\.jpg cannot be read \(Permission denied\)\.$"):
-        read_picture(tmp_path / "cup.jpg")
+    with pytest.raises(ImageError, match=r"^cup\.jpg cannot be read \(Permission denied\)\.$"):
+        read_image(tmp_path / "cup.jpg")
 
 
-def test_a_picture_that_says_it_is_enormous_is_refused(tmp_path: Path) -> None:
+def test_an_image_that_says_it_is_enormous_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "bomb.png", media_samples.spot(SIZE))
     data = bytearray(path.read_bytes())
     data[16:24] = struct.pack(">II", 1 << 20, 1 << 20)
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))  # of the header, else that is what is wrong with it
     path.write_bytes(bytes(data))
-    with pytest.raises(PictureError, match=r"bomb\.png is enormous; at most 128 megapixels"):
-        read_picture(path)
+    with pytest.raises(ImageError, match=r"bomb\.png is enormous; at most 128 megapixels"):
+        read_image(path)
 
 
 @pytest.mark.parametrize("size", [(96, 64), (97, 65), (64, 97), (1280, 720)])
@@ -215,15 +215,15 @@ def test_a_picture_that_says_it_is_enormous_is_refused(tmp_path: Path) -> None:
 def test_the_spot_is_named_and_painted(
     spots: Explainer, size: tuple[int, int], colour: tuple[int, int, int], name: str
 ) -> None:
-    picture = media_samples.spot(size, colour=colour)
-    maps, rgb, painted = explain_picture(picture, spots, [-1, -2])
+    image = media_samples.spot(size, colour=colour)
+    maps, rgb, painted = explain_image(image, spots, [-1, -2])
     assert maps[0].label == name
     assert maps[0].score > 0.5
     assert len(maps) == 2
-    assert rgb is picture
-    assert painted.shape == picture.shape
+    assert rgb is image
+    assert painted.shape == image.shape
     assert painted.dtype == np.uint8
-    changed = np.abs(painted.astype(int) - picture).sum(axis=2)
+    changed = np.abs(painted.astype(int) - image).sum(axis=2)
     x, y = media_samples.place(size).middle
     assert changed[y, x] > 60
     changed[: size[1] // 3] = 0  # the label
@@ -235,30 +235,30 @@ def test_the_spot_is_named_and_painted(
 
 @pytest.mark.parametrize("size", [(96, 64), (1280, 720)])
 def test_a_place_without_heat_keeps_its_colours(spots: Explainer, size: tuple[int, int]) -> None:
-    picture = media_samples.spot(size)
-    picture[size[1] // 3 : size[1] // 2, size[0] * 3 // 4 :] = (90, 118, 104)  # a little green
-    _, _, painted = explain_picture(picture, spots, [0])
+    image = media_samples.spot(size)
+    image[size[1] // 3 : size[1] // 2, size[0] * 3 // 4 :] = (90, 118, 104)  # a little green
+    _, _, painted = explain_image(image, spots, [0])
     y, x = size[1] * 5 // 12, size[0] * 7 // 8
-    assert np.abs(painted[y, x].astype(int) - picture[y, x]).max() <= 4
+    assert np.abs(painted[y, x].astype(int) - image[y, x]).max() <= 4
     assert np.abs(painted[-3, -3].astype(int) - media_samples.GREY).max() <= 3
 
 
-def test_a_picture_may_be_a_view_of_another_one(spots: Explainer) -> None:
+def test_an_image_may_be_a_view_of_another_one(spots: Explainer) -> None:
     mirrored = media_samples.spot(SIZE)[:, ::-1]
-    maps, _, painted = explain_picture(mirrored, spots, [-1])
-    plain, _, expected = explain_picture(mirrored.copy(), spots, [-1])
+    maps, _, painted = explain_image(mirrored, spots, [-1])
+    plain, _, expected = explain_image(mirrored.copy(), spots, [-1])
     assert np.array_equal(painted, expected)
     assert np.array_equal(maps[0].grid, plain[0].grid)
 
 
-def test_the_picture_itself_is_left_alone(spots: Explainer) -> None:
-    picture = media_samples.spot(SIZE)
-    explain_picture(picture, spots, [-1])
-    assert np.array_equal(picture, media_samples.spot(SIZE))
+def test_the_image_itself_is_left_alone(spots: Explainer) -> None:
+    image = media_samples.spot(SIZE)
+    explain_image(image, spots, [-1])
+    assert np.array_equal(image, media_samples.spot(SIZE))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (400, 3)])
-def test_pictures_of_any_size_can_be_explained(spots: Explainer, size: tuple[int, int]) -> None:
-    picture = media_samples.noise(size)
-    _, _, painted = explain_picture(picture, spots, [-1])
-    assert painted.shape == picture.shape
+def test_images_of_any_size_can_be_explained(spots: Explainer, size: tuple[int, int]) -> None:
+    image = media_samples.noise(size)
+    _, _, painted = explain_image(image, spots, [-1])
+    assert painted.shape == image.shape

@@ -1,4 +1,4 @@
-"""Pictures as frames: in the order that a person counts, and on past one that cannot be read."""
+"""Images as frames: in the order that a person counts, and on past one that cannot be read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.films import media_samples
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import write_picture
-from whycam.stream.media.image_folder import PictureFolder
+from whycam.stream.media.image import write_image
+from whycam.stream.media.image_folder import ImageFolder
 from whycam.stream.video.planes import rgb_of
 
 SIZE = (64, 48)
@@ -19,23 +19,23 @@ SIZE = (64, 48)
 def filled(folder: Path, *names: str) -> Path:
     folder.mkdir(exist_ok=True)
     for number, name in enumerate(names):
-        write_picture(folder / name, media_samples.spot(SIZE, number))
+        write_image(folder / name, media_samples.spot(SIZE, number))
     return folder
 
 
 def test_frames_come_in_the_order_that_a_person_counts(tmp_path: Path) -> None:
-    folder = PictureFolder(filled(tmp_path / "kitchen", "f1.jpg", "f2.PNG", "f10.jpg", "f9.webp", ".hidden.jpg"))
-    assert [path.name for path in folder.pictures] == ["f1.jpg", "f2.PNG", "f9.webp", "f10.jpg"]
+    folder = ImageFolder(filled(tmp_path / "kitchen", "f1.jpg", "f2.PNG", "f10.jpg", "f9.webp", ".hidden.jpg"))
+    assert [path.name for path in folder.images] == ["f1.jpg", "f2.PNG", "f9.webp", "f10.jpg"]
     frames = list(folder.read())
     assert folder.frames == len(frames) == 4
     assert [frame.pts for frame in frames] == [0, 1, 2, 3]
     assert frames[1].time_base == folder.time_base
 
 
-def test_in_place_of_a_picture_that_cannot_be_read_comes_the_one_before(tmp_path: Path) -> None:
-    folder = PictureFolder(filled(tmp_path / "kitchen", "1.jpg", "2.jpg", "3.jpg", "4.jpg"))
+def test_in_place_of_an_image_that_cannot_be_read_comes_the_one_before(tmp_path: Path) -> None:
+    folder = ImageFolder(filled(tmp_path / "kitchen", "1.jpg", "2.jpg", "3.jpg", "4.jpg"))
     for name in ("1.jpg", "3.jpg"):
-        (folder.pictures[0].parent / name).write_bytes(b"no picture")
+        (folder.images[0].parent / name).write_bytes(b"no image")
     frames = list(folder.read())
     assert [frame.pts for frame in frames] == [1, 2, 3]
     assert (folder.losses.lost, folder.losses.concealed) == (1, 1)
@@ -45,12 +45,12 @@ def test_in_place_of_a_picture_that_cannot_be_read_comes_the_one_before(tmp_path
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "1.jpg").write_bytes(b"no picture")
-    with pytest.raises(MediaError, match=r"has no picture that can be read: 1\.jpg\."):
-        list(PictureFolder(tmp_path).read())
+    (tmp_path / "1.jpg").write_bytes(b"no image")
+    with pytest.raises(MediaError, match=r"has no image that can be read: 1\.jpg\."):
+        list(ImageFolder(tmp_path).read())
 
 
-def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mov").write_bytes(b"")
-    with pytest.raises(MediaError, match=r"folder without pictures \(found: \.mov\)"):
-        PictureFolder(tmp_path)
+    with pytest.raises(MediaError, match=r"folder without images \(found: \.mov\)"):
+        ImageFolder(tmp_path)

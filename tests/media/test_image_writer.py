@@ -1,4 +1,4 @@
-"""Frames as picture files: numbered, whole, and only ours are replaced."""
+"""Frames as image files: numbered, whole, and only ours are replaced."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from tests.support.films import media_samples
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import read_picture
-from whycam.stream.media.image_writer import FolderWriter, PictureWriter, numbered
+from whycam.stream.media.image import read_image
+from whycam.stream.media.image_writer import FolderWriter, ImageWriter, numbered
 from whycam.stream.video.planes import rgb_frame
 
 SIZE = (64, 48)
@@ -24,7 +24,7 @@ def test_frames_are_numbered_from_one(tmp_path: Path) -> None:
     writer.close()
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [f"result-{n:04d}.jpg" for n in range(1, 13)]
     x, y = media_samples.place(SIZE, 4).middle
-    assert np.abs(read_picture(tmp_path / "out" / "result-0005.jpg")[y, x].astype(int) - media_samples.RED).max() < 25
+    assert np.abs(read_image(tmp_path / "out" / "result-0005.jpg")[y, x].astype(int) - media_samples.RED).max() < 25
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -37,7 +37,7 @@ def test_frames_of_an_earlier_run_go_and_other_files_stay(tmp_path: Path) -> Non
     writer.write(rgb_frame(media_samples.spot(SIZE)))
     writer.close()
     assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "result-0001.jpg", "result-final.jpg"]
-    assert read_picture(folder / "result-0001.jpg").shape == (48, 64, 3)
+    assert read_image(folder / "result-0001.jpg").shape == (48, 64, 3)
     assert len(numbered(folder)) == 1
 
 
@@ -66,10 +66,10 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MediaError, match="cannot be written"):
         FolderWriter(tmp_path / "file" / "out")
-    with pytest.raises(MediaError, match="is a file; the pictures need a folder"):
+    with pytest.raises(MediaError, match="is a file; the images need a folder"):
         FolderWriter(tmp_path / "file")
 
 
-def test_one_picture_is_written_as_its_name_says(tmp_path: Path) -> None:
-    PictureWriter(tmp_path / "cup.png").write(rgb_frame(media_samples.spot(SIZE)))
-    assert np.array_equal(read_picture(tmp_path / "cup.png"), media_samples.spot(SIZE))
+def test_one_image_is_written_as_its_name_says(tmp_path: Path) -> None:
+    ImageWriter(tmp_path / "cup.png").write(rgb_frame(media_samples.spot(SIZE)))
+    assert np.array_equal(read_image(tmp_path / "cup.png"), media_samples.spot(SIZE))

@@ -59,10 +59,10 @@ def path(tmp_path: Path) -> Path:
 
 def test_what_nobody_asks_for_is_not_computed(path: Path, tmp_path: Path) -> None:
     plain = tiny_models.model(tmp_path / "plain.onnx")
-    feeds = {"image": tiny_models.pictures(1), "target": np.array([[-1]])}
+    feeds = {"image": tiny_models.images(1), "target": np.array([[-1]])}
     with pytest.raises(Exception, match="Gather"):
         evaluate(path.read_bytes(), feeds, list(OUTPUTS))  # onnxruntime computes all, whatever it is asked for
-    found, expected = (Explainer(each).explain(tiny_models.pictures(2), BEST) for each in (path, plain))
+    found, expected = (Explainer(each).explain(tiny_models.images(2), BEST) for each in (path, plain))
     for ours, theirs in zip(
         (found.scores, found.classes, found.heatmaps, found.evidence),
         (expected.scores, expected.classes, expected.heatmaps, expected.evidence),
@@ -87,7 +87,7 @@ def test_what_a_branch_reads_is_kept(path: Path) -> None:
     kinds = [node.op_type for node in cut.graph.node]
     assert "If" in kinds
     assert not {"Gather", "TopK"} & set(kinds)
-    feeds = {"image": tiny_models.pictures(1), "target": np.array([[-1]])}
+    feeds = {"image": tiny_models.images(1), "target": np.array([[-1]])}
     values = evaluate(cut.SerializeToString(), feeds, ["inside"])
     assert values[0].sum() == pytest.approx(1, abs=1e-5)
 
@@ -103,9 +103,9 @@ def with_gain(model: ModelProto) -> ModelProto:
 
 def test_an_input_that_only_a_further_output_reads_is_not_asked_for(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
-    expected = Explainer(path).explain(tiny_models.pictures(2), BEST)
+    expected = Explainer(path).explain(tiny_models.images(2), BEST)
     onnx.save(with_gain(onnx.load(path)), path)
-    found = Explainer(path).explain(tiny_models.pictures(2), BEST)
+    found = Explainer(path).explain(tiny_models.images(2), BEST)
     np.testing.assert_array_equal(found.heatmaps, expected.heatmaps)
     cut = onnx.load_model_from_string(keep_outputs(path.read_bytes(), ["more"]))
     assert [each.name for each in cut.graph.input] == ["image", "target", "gain"]

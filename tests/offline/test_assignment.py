@@ -16,7 +16,7 @@ from tests.support.films import media_samples
 from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import read_picture
+from whycam.stream.media.image import read_image
 from whycam.stream.offline.assignment import TOLD, do_assignment
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.renderer import Look
@@ -63,8 +63,8 @@ def test_frames_in_are_upright_and_unpainted_and_frames_out_are_painted(tmp_path
     source = media_samples.write(tmp_path / "kitchen.mov", count=30, size=SIZE, turn=90)
     do_assignment(source, tmp_path, ProcessJob(engine, BOOK))
     for number in (1, 10, 25):
-        before = read_picture(tmp_path / "kitchen" / f"thumb{number:04d}.jpg").astype(int)
-        after = read_picture(tmp_path / "kitchen-output" / f"result-{number:04d}.jpg").astype(int)
+        before = read_image(tmp_path / "kitchen" / f"thumb{number:04d}.jpg").astype(int)
+        after = read_image(tmp_path / "kitchen-output" / f"result-{number:04d}.jpg").astype(int)
         assert before.shape == after.shape == (64, 48, 3)
         assert np.ptp(before[-8:, -8:].mean((0, 1))) < 8  # grey
         assert after[-8:, -8:, 2].mean() > after[-8:, -8:, 0].mean() + 10  # jet's coldest is blue

@@ -15,7 +15,7 @@ from tests.support.films import media_samples
 from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import Losses, MediaError
-from whycam.stream.media.image import read_picture, write_picture
+from whycam.stream.media.image import read_image, write_image
 from whycam.stream.offline.batch import Outcome, carry_out, exit_code, losses_told, plan
 from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
@@ -55,16 +55,16 @@ def all_of(
 
 def test_films_pictures_and_folders_go_through_together(tmp_path: Path, engine: LocalEngine) -> None:
     movie = media_samples.write(tmp_path / "kitchen-input.MOV", count=9, size=SIZE)
-    write_picture(tmp_path / "dog.JPG", media_samples.spot(SIZE, colour=media_samples.GREEN))
+    write_image(tmp_path / "dog.JPG", media_samples.spot(SIZE, colour=media_samples.GREEN))
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(1, 6):
-        write_picture(folder / f"thumb{number}.jpg", media_samples.spot(SIZE, number))
+        write_image(folder / f"thumb{number}.jpg", media_samples.spot(SIZE, number))
     outcomes = all_of(engine, movie, tmp_path / "dog.JPG", folder)
     assert [outcome.status for outcome in outcomes] == ["done"] * 3
     assert exit_code(outcomes) == 0
     assert len(media_samples.read(tmp_path / "kitchen-output.mp4")) == 9
-    assert read_picture(tmp_path / "dog-output.jpg").shape == (48, 64, 3)
+    assert read_image(tmp_path / "dog-output.jpg").shape == (48, 64, 3)
     results = sorted(path.name for path in (tmp_path / "frames-output").iterdir())
     assert results == ["predictions.jsonl", *(f"result-{n:04d}.jpg" for n in range(1, 6))]
     header, lines = read_sidecar(tmp_path / "frames-output" / "predictions.jsonl")
@@ -78,12 +78,12 @@ def test_films_pictures_and_folders_go_through_together(tmp_path: Path, engine: 
 
 def test_a_bad_one_is_noted_and_the_next_begins(tmp_path: Path, engine: LocalEngine) -> None:
     (tmp_path / "a.mov").write_text("no film")
-    (tmp_path / "b.jpg").write_text("no picture")
+    (tmp_path / "b.jpg").write_text("no image")
     (tmp_path / "c").mkdir()
     good = media_samples.write(tmp_path / "d.mp4", count=3, size=SIZE)
     outcomes = all_of(engine, *(tmp_path / name for name in ("a.mov", "b.jpg", "c", "none.mov")), good)
     assert [outcome.status for outcome in outcomes] == ["failed"] * 4 + ["done"]
-    words = ("cannot be read as a video", "not a picture", "without pictures", "There is no file")
+    words = ("cannot be read as a video", "not an image", "without images", "There is no file")
     assert all(word in outcome.problem for word, outcome in zip(words, outcomes, strict=False))
     assert exit_code(outcomes) == 1
     assert {path.name for path in tmp_path.iterdir()} == {
@@ -107,10 +107,10 @@ def test_a_film_that_broke_off_counts_as_damaged(tmp_path: Path, engine: LocalEn
 
 def test_results_are_not_replaced_unless_asked(tmp_path: Path, engine: LocalEngine) -> None:
     movie = media_samples.write(tmp_path / "a.mp4", count=3, size=SIZE)
-    write_picture(tmp_path / "b.png", media_samples.spot(SIZE))
+    write_image(tmp_path / "b.png", media_samples.spot(SIZE))
     folder = tmp_path / "c"
     folder.mkdir()
-    write_picture(folder / "1.jpg", media_samples.spot(SIZE))
+    write_image(folder / "1.jpg", media_samples.spot(SIZE))
     inputs = (movie, tmp_path / "b.png", folder)
     assert exit_code(all_of(engine, *inputs)) == 0
     again = all_of(engine, *inputs)
@@ -177,7 +177,7 @@ def test_a_films_painted_frames_are_left_as_pictures_too(tmp_path: Path, engine:
     all_of(engine, movie, frames=tmp_path / "frames")
     assert len(list((tmp_path / "frames").iterdir())) == 7
     shot = media_samples.read(tmp_path / "a-output.mp4")[3].frame
-    picture = read_picture(tmp_path / "frames" / "result-0004.jpg")
+    picture = read_image(tmp_path / "frames" / "result-0004.jpg")
     x, y = media_samples.place(SIZE, 3).middle
     assert np.abs(picture[y, x].astype(int) - media_samples.colour_at(shot, x, y)).max() < 40
     assert "result-0001.jpg is there" not in all_of(engine, movie, frames=tmp_path / "frames")[0].problem
@@ -204,12 +204,12 @@ def test_who_stops_gets_no_further_results(tmp_path: Path, engine: LocalEngine) 
 
 
 def test_the_books_picture_is_written_without_loss_where_the_format_can(tmp_path: Path, engine: LocalEngine) -> None:
-    write_picture(tmp_path / "dog.png", media_samples.spot(SIZE))
+    write_image(tmp_path / "dog.png", media_samples.spot(SIZE))
     look = Look(usual_view("book", (), None, None), style="book", label=False)
     (outcome,) = all_of(engine, tmp_path / "dog.png", output=tmp_path / "out.png", look=look)
     assert outcome.status == "done"
     x, y = media_samples.place(SIZE).middle
-    painted = read_picture(tmp_path / "out.png")
+    painted = read_image(tmp_path / "out.png")
     assert painted[y, x, 0] > painted[2, 2, 0]  # red where it is hot
     assert painted[2, 2, 2] > painted[2, 2, 0]  # jet's coldest is blue
     plain = all_of(engine, tmp_path / "dog.png", output=tmp_path / "plain.png", look=Look(View(pinned=(2,))))
@@ -218,10 +218,10 @@ def test_the_books_picture_is_written_without_loss_where_the_format_can(tmp_path
 
 def test_an_input_is_never_written_over_itself(tmp_path: Path, engine: LocalEngine) -> None:
     movie = media_samples.write(tmp_path / "a.mp4", count=3, size=SIZE)
-    write_picture(tmp_path / "b.jpg", media_samples.spot(SIZE))
+    write_image(tmp_path / "b.jpg", media_samples.spot(SIZE))
     folder = tmp_path / "c"
     folder.mkdir()
-    write_picture(folder / "result-0001.jpg", media_samples.spot(SIZE))
+    write_image(folder / "result-0001.jpg", media_samples.spot(SIZE))
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
     for given in (movie, tmp_path / "b.jpg", folder):
         (outcome,) = all_of(engine, given, output=given, overwrite=True)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.films import media_samples
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import write_picture
+from whycam.stream.media.image import write_image
 from whycam.stream.offline.inputs import Input, Kind, find_inputs, output_of
 
 
@@ -49,7 +49,7 @@ def test_an_ending_that_is_not_written_is_refused(kind: Kind, name: str, words: 
 
 def test_what_a_file_is_its_name_or_its_first_bytes_say(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "KITCHEN.MOV", count=2)
-    write_picture(tmp_path / "DOG.JPG", media_samples.spot((32, 32)))
+    write_image(tmp_path / "DOG.JPG", media_samples.spot((32, 32)))
     (tmp_path / "photo").write_bytes((tmp_path / "DOG.JPG").read_bytes())
     (tmp_path / "frames").mkdir()
     names = ["KITCHEN.MOV", "DOG.JPG", "photo", "frames", "missing.mov", "missing.Heic"]

@@ -24,7 +24,7 @@ from whycam.stream.inference.explainer import Explainer
 from whycam.stream.live.pipeline import LiveStream, Painted
 from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.film_writer import FilmWriter
-from whycam.stream.media.image import read_picture, write_picture
+from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.image_writer import FolderWriter
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_recording
 from whycam.stream.offline.pipeline import ProcessJob
@@ -158,13 +158,13 @@ def test_a_folder_is_drawn_again(tmp_path: Path, engine: LocalEngine, painted: l
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(5):
-        write_picture(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
+        write_image(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
     explain_folder(folder, tmp_path / "out", ProcessJob(engine))
     first = taken(painted)
     done = replay_once(tmp_path / "out", folder, None, Changes())
     assert taken(painted) == first
     assert done.explained.output == tmp_path / "frames-replay"
-    ours, theirs = (read_picture(where / "result-0003.jpg") for where in (tmp_path / "out", tmp_path / "frames-replay"))
+    ours, theirs = (read_image(where / "result-0003.jpg") for where in (tmp_path / "out", tmp_path / "frames-replay"))
     assert np.array_equal(ours, theirs)
 
 

@@ -22,7 +22,7 @@ from tests.support.recordings.interrupted_runs import killed_at, stopped_at
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.film_writer import journal_of
-from whycam.stream.media.image import write_picture
+from whycam.stream.media.image import write_image
 from whycam.stream.media.journal import whole
 from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film, explain_folder
@@ -201,7 +201,7 @@ def test_pictures_go_on_too(
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(30):
-        write_picture(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
+        write_image(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
     whole_one = explain_folder(folder, tmp_path / "whole", ProcessJob(engine))
     output = tmp_path / "frames-output"
     if how == "stopped":

@@ -102,7 +102,7 @@ def test_heat_is_added_where_the_network_looks(kind: Fitting, ten_classes: Expla
     rgb = np.full((60, 120, 3), 100, np.uint8)
     rgb[0, 0], rgb[0, 1] = 0, 255
     book = Book(Fit(kind, (tiny_models.SIZE, tiny_models.SIZE)))
-    explanation = ten_classes.explain(tiny_models.pictures(1), [-1])
+    explanation = ten_classes.explain(tiny_models.images(1), [-1])
     canvas = book.canvas(rgb_frame(rgb))
     book.paint(canvas, book.maps(explanation, 0, ten_classes.contract.labels), VIEW)
     beside = rgb_of(canvas)[5:, :28]
@@ -110,7 +110,7 @@ def test_heat_is_added_where_the_network_looks(kind: Fitting, ten_classes: Expla
 
 
 def test_the_steps_of_a_map_are_cut_off_as_in_the_book(ten_classes: Explainer) -> None:
-    explanation = ten_classes.explain(tiny_models.pictures(2), [-1, -2])
+    explanation = ten_classes.explain(tiny_models.images(2), [-1, -2])
     labels = ten_classes.contract.labels
     book = Book(Fit("stretch", (tiny_models.SIZE, tiny_models.SIZE)))
     for each, other in zip(book.maps(explanation, 1, labels), drawn_maps(explanation, 1, labels), strict=True):
@@ -120,7 +120,7 @@ def test_the_steps_of_a_map_are_cut_off_as_in_the_book(ten_classes: Explainer) -
 
 def test_other_colours_and_strengths_can_be_had(ten_classes: Explainer) -> None:
     rgb = skimage.data.coffee()
-    explanation = ten_classes.explain(tiny_models.pictures(1), [-1])
+    explanation = ten_classes.explain(tiny_models.images(1), [-1])
     book = Book(Fit("stretch", (tiny_models.SIZE, tiny_models.SIZE)))
     maps = book.maps(explanation, 0, ten_classes.contract.labels)
     results = []

@@ -12,7 +12,7 @@ from whycam.models import catalog
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption
-from whycam.stream.overlay.occlusion import cover, hide, hide_in_picture
+from whycam.stream.overlay.occlusion import mask_of, occlude, occlude_image
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes
@@ -34,38 +34,38 @@ def gradient(size: tuple[int, int] = SIZE) -> Bytes:
 
 def test_what_is_hotter_than_half_of_the_maximum_is_covered_and_the_cold_is_not() -> None:
     grid = np.tile(np.linspace(0, 200, CELLS).astype(np.uint8), (CELLS, 1))
-    covered = cover(grid, (CELLS, CELLS))  # each place is a cell
+    covered = mask_of(grid, (CELLS, CELLS))  # each place is a cell
     assert covered[grid >= 100].min() == 255
     assert covered[grid < 0.34 * 200].max() == 0
 
 
 @pytest.mark.parametrize("heat", [1, 40, 255])
 def test_how_hot_the_map_is_in_all_does_not_matter(heat: int) -> None:
-    strong, weak = cover(hot(3, 5), SIZE), cover(hot(3, 5, heat=heat), SIZE)
+    strong, weak = mask_of(hot(3, 5), SIZE), mask_of(hot(3, 5, heat=heat), SIZE)
     assert np.abs(strong.astype(int) - weak).mean() < (60 if heat == 1 else 2)
     assert weak[3 * 15 + 7, 5 * 20 + 10] == 255
 
 
 def test_without_evidence_nothing_is_covered() -> None:
-    covered = cover(np.zeros((CELLS, CELLS), np.uint8), SIZE)
+    covered = mask_of(np.zeros((CELLS, CELLS), np.uint8), SIZE)
     assert not covered.any()
     layer = media_samples.noise(SIZE)[..., 0].copy()
     before = layer.copy()
-    hide(layer, covered)
+    occlude(layer, covered)
     assert np.array_equal(layer, before)
 
 
 def test_what_is_not_covered_keeps_its_pixels_exactly() -> None:
-    covered = cover(hot(4, 4), SIZE)
+    covered = mask_of(hot(4, 4), SIZE)
     layer = media_samples.noise(SIZE)[..., 0].copy()
     before = layer.copy()
-    hide(layer, covered)
+    occlude(layer, covered)
     assert np.array_equal(layer[covered == 0], before[covered == 0])
     assert (covered == 255).mean() > 0.01
 
 
 def test_of_what_lay_below_the_cover_nothing_is_left() -> None:
-    covered = cover(hot(4, 4), SIZE)
+    covered = mask_of(hot(4, 4), SIZE)
     one, other = (  # two pictures that differ under the cover alone, its soft edge included
         np.ascontiguousarray(
             np.where(covered > 0, media_samples.noise(SIZE, number)[..., 0], media_samples.noise(SIZE, 0)[..., 0])
@@ -73,16 +73,16 @@ def test_of_what_lay_below_the_cover_nothing_is_left() -> None:
         for number in (1, 2)
     )
     for layer in (one, other):
-        hide(layer, covered)
+        occlude(layer, covered)
     soft = (covered > 0) & (covered < 255)
     assert soft.any()
     assert np.array_equal(one[~soft], other[~soft])
 
 
 def test_the_fill_goes_on_smoothly_from_what_is_around_it() -> None:
-    layer, covered = gradient(), cover(hot(4, 4), SIZE)
+    layer, covered = gradient(), mask_of(hot(4, 4), SIZE)
     layer[covered > 0] = 255  # a bright thing on a gradient
-    hide(layer, covered)
+    occlude(layer, covered)
     assert np.abs(layer[covered == 255].astype(int) - gradient()[covered == 255]).max() < 20
     edges = np.abs(np.diff(layer.astype(int), axis=1))
     assert edges[np.minimum(covered[:, 1:], covered[:, :-1]) == 255].max() <= 4
@@ -93,7 +93,7 @@ def test_pictures_of_any_size_can_be_covered_in_part_or_whole(size: tuple[int, i
     for grid in (hot(0, 0), np.full((CELLS, CELLS), 255, np.uint8)):
         layer = gradient(size)
         mean = layer.mean()
-        hide(layer, cover(grid, size))
+        occlude(layer, mask_of(grid, size))
         assert layer.shape == size[::-1]
         if grid.all():  # nothing is around it: its mean
             assert np.abs(layer - mean).max() <= 1
@@ -107,11 +107,11 @@ def test_on_the_frame_the_same_region_is_covered_as_in_the_networks_picture() ->
     rgb = media_samples.noise((40, 30)).repeat(4, axis=0).repeat(4, axis=1)
     frame = media_samples.frame(rgb)
     fit = Fit("stretch", (32, 32))
-    before, seen = media_samples.pixels(frame), fit.picture(frame)
+    before, seen = media_samples.pixels(frame), fit.image(frame)
     grid = hot(6, 6)
     Painter(fit).paint(frame, [drawn(grid)], View(opacity=0, occlude=True), ())
     changed = np.abs(media_samples.pixels(frame)[0].astype(int) - before[0]) > 8
-    in_network = np.abs(hide_in_picture(seen, grid).astype(int) - seen).max(axis=2) > 8
+    in_network = np.abs(occlude_image(seen, grid).astype(int) - seen).max(axis=2) > 8
     small = cv2.resize(changed.astype(np.float32), (32, 32), interpolation=cv2.INTER_AREA) > 0.3
     assert in_network.sum() > 10
     both, either = (small & in_network).sum(), (small | in_network).sum()
@@ -157,12 +157,12 @@ def test_covering_the_evidence_tells_more_than_covering_as_much_elsewhere() -> N
     fit = Fit("stretch", explainer.contract.input_size)
     hottest, elsewhere = [], []
     for name in ("astronaut", "chelsea", "coffee", "rocket"):
-        seen = fit.picture(media_samples.frame(np.ascontiguousarray(getattr(skimage.data, name)())))
+        seen = fit.image(media_samples.frame(np.ascontiguousarray(getattr(skimage.data, name)())))
         found = explainer.explain(seen[None], [-1])
         class_id, grid = int(found.classes[0, 0]), np.rint(found.heatmaps[0, 0] * 255).astype(np.uint8)
         rows, columns = grid.shape
         moved = [np.roll(grid, (rows // 2, 0), (0, 1)), np.roll(grid, (0, columns // 2), (0, 1))]
-        covered = np.stack([hide_in_picture(seen, each) for each in (grid, *moved)])
+        covered = np.stack([occlude_image(seen, each) for each in (grid, *moved)])
         scores = explainer.explain(covered, []).scores[:, class_id] / found.scores[0, class_id]
         hottest.append(float(scores[0]))
         elsewhere.append(float(scores[1:].mean()))

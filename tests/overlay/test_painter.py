@@ -398,7 +398,7 @@ def test_a_map_drawn_again_looks_the_same() -> None:
 
 def test_an_explanation_is_drawn_with_its_labels_scores_and_maps(tmp_path: Path) -> None:
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), threads=1)
-    explanation = explainer.explain(tiny_models.pictures(3), [*BEST, 4])
+    explanation = explainer.explain(tiny_models.images(3), [*BEST, 4])
     maps = drawn_maps(explanation, 2, explainer.contract.labels)
     best = np.argsort(explanation.scores[2])[::-1]
     assert [m.class_id for m in maps[:5]] == best[:5].tolist()
@@ -417,8 +417,8 @@ def test_a_held_class_that_is_among_the_best_is_there_once_and_in_its_place() ->
 
 def test_each_target_has_its_map_even_where_two_mean_the_same_class(tmp_path: Path) -> None:
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), threads=1)
-    best = int(explainer.explain(tiny_models.pictures(1), [-1]).classes[0, 0])
-    maps = drawn_maps(explainer.explain(tiny_models.pictures(1), [best, -2, -1]), 0, explainer.contract.labels)
+    best = int(explainer.explain(tiny_models.images(1), [-1]).classes[0, 0])
+    maps = drawn_maps(explainer.explain(tiny_models.images(1), [best, -2, -1]), 0, explainer.contract.labels)
     assert [m.class_id == best for m in maps] == [True, False, True]
 
 

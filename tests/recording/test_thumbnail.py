@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.support.films import media_samples
 from tests.support.recordings.on_disk import record
-from whycam.stream.recording.thumbnail import NoPicture, still
+from whycam.stream.recording.thumbnail import NoThumbnail, still
 from whycam.stream.video.codec import CodecName
 
 SIZE = (64, 48)
@@ -70,7 +70,7 @@ def test_a_still_is_no_wider_than_asked_for_and_keeps_its_proportions(tmp_path: 
 def test_a_film_without_a_picture_is_said(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "camera-000.mp4"
     path.write_bytes(content)
-    with pytest.raises(NoPicture, match=r"camera-000\.mp4 has no picture"):
+    with pytest.raises(NoThumbnail, match=r"camera-000\.mp4 has no picture"):
         still(path, 0.0, 480)
-    with pytest.raises(NoPicture):
+    with pytest.raises(NoThumbnail):
         still(tmp_path / "none.mp4", 0.0, 480)

@@ -16,7 +16,7 @@ from tests.support.models import tiny_models
 from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_reader import MediaError
-from whycam.stream.media.image import read_picture, write_picture
+from whycam.stream.media.image import read_image, write_image
 from whycam.stream.offline.explain import explain_film, explain_folder
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.heatmap import DrawnMap
@@ -187,7 +187,7 @@ def test_a_single_frame_and_frames_without_an_explanation_are_reported(
     report = Report(sidecar(tmp_path / "s.jsonl", best), explained, "short.mov")
     report.write(tmp_path / "s.html", tmp_path / "s.png")
     assert Outline((tmp_path / "s.html").read_text(encoding="utf-8")).open == []
-    assert read_picture(tmp_path / "s.png").shape[1] == 1560
+    assert read_image(tmp_path / "s.png").shape[1] == 1560
 
 
 def test_a_sidecar_of_no_frames_is_said(tmp_path: Path, explained: Path) -> None:
@@ -238,15 +238,15 @@ def test_a_folders_report_lies_in_it(tmp_path: Path) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(4):
-        write_picture(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
+        write_image(folder / f"{number}.jpg", media_samples.spot(SIZE, number))
     media_samples.write(tmp_path / "a.mov", count=5, size=SIZE)
-    write_picture(tmp_path / "dog.jpg", media_samples.spot(SIZE))
+    write_image(tmp_path / "dog.jpg", media_samples.spot(SIZE))
     done = run("process", "frames", "a.mov", "dog.jpg", "--report", "--model", model, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     names = {path.name for path in (tmp_path / "frames-output").iterdir()}
     assert {"report.html", "report.png", "predictions.jsonl", "result-0004.jpg"} <= names
     assert (tmp_path / "a-output.html").exists()
-    assert read_picture(tmp_path / "a-output.png").shape[1] == 1560
+    assert read_image(tmp_path / "a-output.png").shape[1] == 1560
     assert not (tmp_path / "dog-output.html").exists()
 
 
@@ -264,11 +264,11 @@ def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(6):
-        write_picture(
+        write_image(
             folder / f"{number}.jpg",
             media_samples.spot(SIZE, number, colour=media_samples.RED if number < 3 else media_samples.GREEN),
         )
     explain_folder(folder, tmp_path / "out", ProcessJob(engine))
     report = Report(tmp_path / "out" / "predictions.jsonl", tmp_path / "out", "frames")
     assert [key.found.label for key in report._keys] == ["red", "green"]
-    assert np.array_equal(report._keys[1].picture, read_picture(tmp_path / "out" / "result-0004.jpg"))
+    assert np.array_equal(report._keys[1].picture, read_image(tmp_path / "out" / "result-0004.jpg"))

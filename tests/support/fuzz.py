@@ -27,7 +27,7 @@ from whycam.models.contract import ContractError
 from whycam.stream.inference.engine import EngineDown, LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.media.film_reader import MediaError, open_film, read_film
-from whycam.stream.media.image import PictureError, read_picture
+from whycam.stream.media.image import ImageError, read_image
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.repair import repair_all
 from whycam.stream.recording.sidecar import SidecarError, read_sidecar
@@ -189,7 +189,7 @@ def _film(data: bytes, folder: Path) -> None:
 def _picture(data: bytes, folder: Path) -> None:
     path = folder / "picture"
     path.write_bytes(data)
-    read_picture(path)
+    read_image(path)
 
 
 def _model(data: bytes, folder: Path) -> None:
@@ -206,7 +206,7 @@ TARGETS: dict[str, tuple[Callable[[bytes, Path], None], type[Exception] | tuple[
     "sidecar": (_sidecar, SidecarError),
     "note": (_note, ()),
     "film": (_film, MediaError),
-    "picture": (_picture, PictureError),
+    "picture": (_picture, ImageError),
     "model": (_model, (ContractError, EngineDown)),
 }
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from tests.support.models.tiny_models import CELLS, SIZE
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 
 Pooling = Literal["MaxPool", "overlapping", "padded", "same", "ceil", "AveragePool", "both", "none"]
 Flattening = Literal["NCHW", "NHWC", "tf2onnx"]
@@ -126,10 +126,10 @@ class DenseTail:
 
     def model(self) -> ModelProto:
         """The plain classifier, which takes `image`."""
-        return take_pictures(self.network(), mean=[127], scale=[64])
+        return take_images(self.network(), mean=[127], scale=[64])
 
     def network(self) -> ModelProto:
-        """The plain classifier, which takes prepared pictures [N, 3, 32, 32]."""
+        """The plain classifier, which takes prepared images [N, 3, 32, 32]."""
         build = Builder(self.constants())
         x = build("Relu", build("Conv", "input", "kernel", strides=[4, 4]), out="feature")
         for kind, options in POOLS[self.pooling]:

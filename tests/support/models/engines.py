@@ -27,14 +27,14 @@ class SlowEngine(LocalEngine):
         self.seconds = seconds
         self.asked = 0
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
         if not hasattr(self, "seconds"):  # the warm-up
-            return super().explain(pictures, targets)
+            return super().explain(images, targets)
         self.asked += 1
 
         def slowly() -> Explanation:
             time.sleep(self.seconds)
-            return self._explainer.explain(pictures, targets)
+            return self._explainer.explain(images, targets)
 
         return self._thread.submit(slowly)
 
@@ -47,9 +47,9 @@ class BrokenEngine(LocalEngine):
         super().__init__(Explainer(tiny_models.bright_spot(folder / "broken.onnx"), threads=1))
         self.broken = True
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
         if not self.broken:
-            return super().explain(pictures, targets)
+            return super().explain(images, targets)
         answer: Future[Explanation] = Future()
         answer.set_exception(RuntimeError("out of memory"))
         return answer
@@ -67,13 +67,13 @@ class Engine:
         self.health = engine.health
         self.asked: list[tuple[Bytes, list[int]]] = []
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        self.asked.append((pictures, list(targets)))
+    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        self.asked.append((images, list(targets)))
         answer: Future[Explanation] = Future()
         if self._fail_at is not None and len(self.asked) > self._fail_at:
             answer.set_exception(RuntimeError("the model broke"))
             return answer
-        explanation = self._engine.explain(pictures, targets).result()
+        explanation = self._engine.explain(images, targets).result()
         if self._hold is None:
             answer.set_result(explanation)
         else:

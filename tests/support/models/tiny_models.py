@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.preprocess import take_pictures
+from whycam.export.preprocess import take_images
 from whycam.export.save import save
 from whycam.models.contract import Contract, Fitting, Score
 
 SIZE = 32
-"""Height and width of the pictures that the tiny models take, in pixels."""
+"""Height and width of the images that the tiny models take, in pixels."""
 CELLS = 8
 """Height and width of their heatmaps, in cells."""
 COLOURS = ("red", "green", "blue")
@@ -44,10 +44,10 @@ def model(
 
 
 def bright_spot(path: Path, *, fit: Fitting = "stretch") -> Path:
-    """Write a model that names the colour of a picture's bright spot, and whose heatmap lies on that spot.
+    """Write a model that names the colour of an image's bright spot, and whose heatmap lies on that spot.
 
     Class 0 is red, 1 green, 2 blue. A cell of the feature map is how far a colour's level (0…1), averaged over the
-    cell's 4x4 pixels, stands out from the other two colours: a grey picture has an empty feature map, so equal scores
+    cell's 4x4 pixels, stands out from the other two colours: a grey image has an empty feature map, so equal scores
     and a map without evidence.
     """
     averaged = np.full((3, 3, 4, 4), -0.5 / 16, np.float32)
@@ -58,7 +58,7 @@ def bright_spot(path: Path, *, fit: Fitting = "stretch") -> Path:
 
 
 def temperamental(path: Path, white: Literal["raises", "hangs"]) -> Path:
-    """The bright-spot model, but a picture with a pixel of pure white makes it raise, or compute without end."""
+    """The bright-spot model, but an image with a pixel of pure white makes it raise, or compute without end."""
     bright_spot(path)
     spoilt = onnx.load(path)
     graph = spoilt.graph
@@ -189,11 +189,11 @@ def classifier(
         [numpy_helper.from_array(np.ascontiguousarray(value), name) for name, value in constants.items()],
     )
     plain = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    return take_pictures(plain, mean=[mean], scale=[scale])
+    return take_images(plain, mean=[mean], scale=[scale])
 
 
-def pictures(count: int, *, seed: int = 0) -> NDArray[np.uint8]:
-    """Random pictures (count, 32, 32, 3): patches of 8x8 pixels in random colours, with a little noise."""
+def images(count: int, *, seed: int = 0) -> NDArray[np.uint8]:
+    """Random images (count, 32, 32, 3): patches of 8x8 pixels in random colours, with a little noise."""
     random = np.random.default_rng(seed)
     patches = random.integers(0, 230, (count, 4, 4, 3)).repeat(8, axis=1).repeat(8, axis=2)
     return (patches + random.integers(0, 25, (count, SIZE, SIZE, 3))).astype(np.uint8)
