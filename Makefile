@@ -27,9 +27,9 @@ serve: .venv/.runtime ## the page for this computer and the phones near it; ARGS
 test: test-fast test-export ## all tests but the long ones
 
 # Whole files go to a worker, so that their tests share a server, a browser or a wheel. 5: ARGS leave nothing of that part.
-test-fast: .venv/.dev .venv/.web ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures by itself; 15 minutes
+test-fast: .venv/.dev .venv/.web ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 10 minutes
 	$(RUN)/python -m pytest -m "not export and not long and not alone and not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || [ $$? -eq 5 ]
-	$(RUN)/python -m pytest -m "(alone or browser) and not long" $(ARGS) || [ $$? -eq 5 ]
+	$(RUN)/python -m pytest -m "(alone or browser) and not long" -n 2 --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 
 test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own; 1 minute
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)

@@ -85,7 +85,7 @@ def main() -> None:
     REFERENCE.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         REFERENCE,
-        images=images,
+        pictures=images,
         published_logits=published_logits.astype(np.float32),
         logits=logits.astype(np.float32),
         classes=classes,

@@ -79,8 +79,8 @@ class Agreement:
                 raise Disagreement(f"{name} by {value:.1e}, at most {limit} is right.")
 
     def metadata(self) -> dict[str, float | int]:
-        """What the model file says of it under `whycam.parity`, to three digits."""
-        values = {name: value for name, value in asdict(self).items() if value is not None}
+        """What the model file says of it under `whycam.parity`, to three digits; there images are `pictures`."""
+        values = {"pictures": self.images} | {k: v for k, v in asdict(self).items() if k != "images" and v is not None}
         return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
     def __str__(self) -> str:

@@ -22,6 +22,8 @@ from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.webrtc.end_reason import Code, EndReason
 
+pytestmark = pytest.mark.alone
+
 REASON = "A sentence of the server's."
 AGAIN = "Die Seite versucht es von selbst wieder"
 FIRST_PAUSE_MS = 500

@@ -17,6 +17,8 @@ from tests.support.qr_codes import decoded
 from tests.support.servers.server_process import free_port, lan_arguments, serving
 from whycam.stream.video.planes import as_bytes
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[BrowserContext]:
@@ -38,7 +40,7 @@ def test_the_page_shows_the_code_a_phone_scans_it_and_is_explained(
     with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
         page.goto(server.url)
         expect(page.locator("#code")).to_be_visible()
-        page.wait_for_function("document.querySelector('#code').naturalWidth > 0")
+        page.wait_for_function("() => document.querySelector('#code').naturalWidth > 0")
         shot = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
         assert shot is not None
         scanned = decoded(as_bytes(shot))

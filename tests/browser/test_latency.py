@@ -9,6 +9,8 @@ from playwright.sync_api import Page
 
 from tests.support.servers.server_process import serving
 
+pytestmark = pytest.mark.alone
+
 LIVE = "body[data-state=live]"
 
 

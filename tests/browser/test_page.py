@@ -24,6 +24,8 @@ from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.sessions.recorder import SWITCH_EVERY_S
 from whycam.stream.video.planes import as_bytes
 
+pytestmark = pytest.mark.alone
+
 
 def frames_in(page: Page, seconds: float) -> int:
     """Returned frames that the browser showed in so many seconds."""
@@ -38,7 +40,7 @@ def test_the_camera_comes_back_explained_and_both_streams_are_recorded(page: Pag
         begin(page, server, "?codec=vp8" if codec == "VP8" else "")
         page.check("#colormap [value=viridis]")  # green and yellow, which nothing in the photograph is
         until(lambda: watch(page, "report.labels")[:1] == ["espresso"])
-        assert frames_in(page, 4) >= 40  # a machine with other work to do; `make bench` says how many it can be
+        assert frames_in(page, 4) >= 20  # a machine with other work to do; `make bench` says how many it can be
         picture = grab(page)
         assert picture.shape == (HEIGHT, WIDTH, 3)
         expect(page.locator("#labels")).to_contain_text("espresso")
@@ -83,7 +85,7 @@ def test_a_slow_model_never_delays_the_picture(page: Page, tmp_path: Path) -> No
     with serving(tmp_path, slowed=0.3) as server:
         begin(page, server)
         until(lambda: watch(page, "report.state") == "carried")
-        assert frames_in(page, 4) >= 40
+        assert frames_in(page, 4) >= 20  # one that waited for its model would show 13
         expect(page.locator("#chip")).to_contain_text(re.compile(r"\d+ ms"))
         assert watch(page, "report.age_ms") < 1500
         assert watch(page, "report.times.frame_ms") < 250

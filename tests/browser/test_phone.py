@@ -15,6 +15,8 @@ from tests.browser.axe import assert_accessible
 from tests.browser.pages import grab, until, watch
 from tests.support.servers.server_process import Server, free_port, serving
 
+pytestmark = pytest.mark.alone
+
 PHONE: ViewportSize = {"width": 390, "height": 844}
 SIZES = [(390, 844), (844, 390), (320, 568), (1280, 800), (1920, 1080)]
 BEST, SECOND, THIRD = (f"#labels li:nth-child({place}) button" for place in (1, 2, 3))

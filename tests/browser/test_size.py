@@ -10,6 +10,8 @@ from playwright.sync_api import Page
 
 from tests.support.servers.server_process import serving
 
+pytestmark = pytest.mark.alone
+
 LIVE = "body[data-state=live]"
 # A camera drawn by the page: it gives what it is asked for, and `turned()` turns it.
 CAMERA = """

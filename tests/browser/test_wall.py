@@ -18,6 +18,8 @@ from tests.browser.pages import begin
 from tests.browser.publishing import published
 from tests.support.servers.server_process import Server, free_port, lan_arguments, serving
 
+pytestmark = pytest.mark.alone
+
 LARGE = ".tile[data-small=false][data-state=seen]"
 GRID = ".tile[data-small=true][data-state=seen]"
 LETTERS = "() => parseFloat(getComputedStyle(document.querySelector('.answer .name')).fontSize)"

@@ -12,6 +12,8 @@ from tests.browser.camera import start_browser
 from tests.browser.publishing import SIZE, published
 from tests.support.servers.server_process import serving
 
+pytestmark = pytest.mark.alone
+
 WATCH = """async ([path, codec]) => {
   const pc = new RTCPeerConnection();
   const transceiver = pc.addTransceiver('video', {direction: 'recvonly'});

@@ -40,7 +40,7 @@ def explainer() -> Explainer:
 
 @pytest.fixture(scope="module")
 def explained(explainer: Explainer, torch: dict[str, NDArray[np.float32]]) -> Explanation:
-    return explainer.explain(torch["images"].astype(np.uint8), BEST)
+    return explainer.explain(torch["pictures"].astype(np.uint8), BEST)
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -82,7 +82,7 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
     bias = graph.constant(next(node for node in tail if node.op_type == "Add").input[1])
     assert weights is not None
     assert bias is not None
-    seen = observe(model, [feature.tensor], torch["images"].astype(np.uint8), explained.classes)
+    seen = observe(model, [feature.tensor], torch["pictures"].astype(np.uint8), explained.classes)
     maps = seen[feature.tensor].astype(np.float64)
     logits = maps.mean((2, 3)) @ weights + bias
     for n, k in np.ndindex(explained.classes.shape):
@@ -111,7 +111,7 @@ def test_the_checkers_reference_is_that_of_pytorch(torch: dict[str, NDArray[np.f
     model = onnx.load(PATH)
     reference = Reference(model, Explainer(PATH).contract.feature)
     classes = torch["classes"].astype(np.int64)
-    seen = observe(model, reference.needed, torch["images"].astype(np.uint8), classes)
+    seen = observe(model, reference.needed, torch["pictures"].astype(np.uint8), classes)
     np.testing.assert_allclose(reference.heatmaps(seen, classes, "probability"), torch["heatmaps"], atol=3e-5)
 
 

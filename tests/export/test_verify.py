@@ -357,7 +357,7 @@ def test_a_difference_that_is_no_number_does_not_pass() -> None:
 
 def test_the_agreement_goes_into_the_file_as_numbers() -> None:
     agreement = Agreement(images=8, maps=40, empty=1, float64=1.23456e-6)
-    assert agreement.metadata() == {"images": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
+    assert agreement.metadata() == {"pictures": 8, "maps": 40, "empty": 1, "float64": 1.23e-6}
 
 
 def test_scenes_are_the_same_for_the_same_seed_and_differ_between_seeds() -> None:

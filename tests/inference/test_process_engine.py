@@ -75,7 +75,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
-def test_a_child_that_dies_fails_the_questions_and_is_replaced(
+def test_a_child_that_dies_fails_the_requests_and_is_replaced(
     model: Path, caplog: pytest.LogCaptureFixture, number: signal.Signals
 ) -> None:
     began = time.monotonic()
@@ -88,9 +88,9 @@ def test_a_child_that_dies_fails_the_questions_and_is_replaced(
             until(asked.running)
             os.kill(first, number)
             died = time.monotonic()
-        for question in (asked, waits):
+        for request in (asked, waits):
             with pytest.raises(EngineDown, match=f"ended by {number.name}"):
-                question.result(20)
+                request.result(20)
         assert engine.health.state == "restarting"  # before who asked hears of it
         assert len(answer_again(engine)) == 1
         assert time.monotonic() - died < max(BACK_S, 5 * start)
@@ -156,7 +156,7 @@ def test_the_end_of_an_idle_child_is_seen_without_a_question(model: Path, monkey
         until(lambda: engine.health == Health("running", 1))
 
 
-def test_while_there_is_no_child_questions_fail_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_while_there_is_no_child_requests_fail_at_once(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Backoff, "after", lambda *_: 60.0)
     with running(model) as engine:
         os.kill(child(engine), signal.SIGKILL)
@@ -254,12 +254,12 @@ def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -
             until(hand.running)
             waits = [engine.explain(tiny_models.images(count), [-1]) for count in (1, 3)]
             closer.start()
-            until(lambda: all(question.cancelled() for question in waits))
+            until(lambda: all(request.cancelled() for request in waits))
         closer.join()
         assert len(hand.result(0)) == 1
-        for question in waits:
+        for request in waits:
             with pytest.raises(CancelledError):
-                question.result(0)
+                request.result(0)
         with pytest.raises(EngineDown, match="closed"):
             engine.explain(tiny_models.images(1), [-1]).result(0)
         assert not psutil.pid_exists(pid)
@@ -317,12 +317,12 @@ def test_what_waits_goes_in_one_run_and_gets_the_maps_of_single_runs(
     sizes = asked_sizes(monkeypatch)
     with running(model, batch=4) as engine:
         with stopped(child(engine)):
-            questions: list[Future[Explanation]] = []
+            requests: list[Future[Explanation]] = []
             for seed, targets in enumerate(wishes):
-                questions.append(engine.explain(tiny_models.images(1, seed=seed), targets))
-                until(questions[0].running)
-        for seed, (targets, question) in enumerate(zip(wishes, questions, strict=True)):
-            got, alone = question.result(20), explainer.explain(tiny_models.images(1, seed=seed), targets)
+                requests.append(engine.explain(tiny_models.images(1, seed=seed), targets))
+                until(requests[0].running)
+        for seed, (targets, request) in enumerate(zip(wishes, requests, strict=True)):
+            got, alone = request.result(20), explainer.explain(tiny_models.images(1, seed=seed), targets)
             np.testing.assert_array_equal(got.classes, alone.classes)
             np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
             np.testing.assert_allclose(got.heatmaps, alone.heatmaps, atol=1e-6)
@@ -349,22 +349,22 @@ def test_sixteen_images_of_one_client_let_the_others_pass(model: Path) -> None:
     order: list[str] = []
     with running(model) as engine:
         with stopped(child(engine)):
-            questions = {
+            requests = {
                 name: engine.explain(tiny_models.images(count), [-1]) for name, count in (("many", 16), ("a", 1))
             }
-            questions["b"] = engine.explain(tiny_models.images(1), [-1])
-            for name, question in questions.items():
-                question.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
-        assert len(questions["many"].result(20)) == 16
+            requests["b"] = engine.explain(tiny_models.images(1), [-1])
+            for name, request in requests.items():
+                request.add_done_callback(lambda _, name=name: order.append(name))  # type: ignore[misc]
+        assert len(requests["many"].result(20)) == 16
     assert order == ["a", "b", "many"]
 
 
-def test_no_more_questions_wait_than_it_says(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_requests_wait_than_it_says(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_engine, "MAX_WAITING", 2)
     with running(model) as engine, stopped(child(engine)):
         hand = engine.explain(tiny_models.images(1), [-1])
         until(hand.running)
         waiting = [engine.explain(tiny_models.images(1), [-1]) for _ in range(2)]
-        with pytest.raises(EngineDown, match="already has 2 questions"):
+        with pytest.raises(EngineDown, match="already has 2 requests"):
             engine.explain(tiny_models.images(1), [-1]).result(0)
-        assert not any(question.done() for question in waiting)
+        assert not any(request.done() for request in waiting)

@@ -13,7 +13,7 @@ from whycam.stream.inference.explainer import Explainer, Explanation
 from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
 
 
-def question(count: int = 1, targets: int = 1) -> InferenceRequest:
+def request(count: int = 1, targets: int = 1) -> InferenceRequest:
     return InferenceRequest(np.zeros((count, 32, 32, 3), np.uint8), np.full((count, targets), -1, np.int64))
 
 
@@ -38,9 +38,9 @@ def run(turns: Scheduler, max_size: int = 1) -> bool:
     return True
 
 
-def test_questions_are_answered_in_the_order_in_which_they_came() -> None:
+def test_requests_are_answered_in_the_order_in_which_they_came() -> None:
     turns, order = Scheduler(), list[int]()
-    asked = [question() for _ in range(4)]
+    asked = [request() for _ in range(4)]
     for number, one in enumerate(asked):
         one.answer.add_done_callback(lambda _, number=number: order.append(number))  # type: ignore[misc]
         turns.add(one)
@@ -52,18 +52,18 @@ def test_questions_are_answered_in_the_order_in_which_they_came() -> None:
 
 @pytest.mark.parametrize("greedy", [1, 16])
 def test_a_client_that_asks_without_pause_leaves_the_others_every_other_image(greedy: int) -> None:
-    """The greedy one has a new question (of 1 or 16 images) waiting before its last one's answer is seen."""
+    """The greedy one has a new request (of 1 or 16 images) waiting before its last one's answer is seen."""
     turns, runs, seen = Scheduler(), 0, list[int]()
 
     def ask() -> None:
-        asked = question(greedy)
+        asked = request(greedy)
         asked.answer.add_done_callback(lambda _: ask())
         turns.add(asked)
 
     ask()
     ask()
     for _ in range(20):
-        modest = question()
+        modest = request()
         turns.add(modest)
         start = runs
         while not modest.answer.done():
@@ -74,7 +74,7 @@ def test_a_client_that_asks_without_pause_leaves_the_others_every_other_image(gr
 
 
 def test_many_images_let_single_ones_pass() -> None:
-    turns, big, singles = Scheduler(), question(16), [question() for _ in range(3)]
+    turns, big, singles = Scheduler(), request(16), [request() for _ in range(3)]
     turns.add(big)
     for single in singles:
         turns.add(single)
@@ -88,7 +88,7 @@ def test_many_images_let_single_ones_pass() -> None:
 
 
 def test_a_run_of_several_images_takes_one_of_each_before_it_takes_a_second() -> None:
-    turns, big, singles = Scheduler(), question(16), [question() for _ in range(3)]
+    turns, big, singles = Scheduler(), request(16), [request() for _ in range(3)]
     turns.add(big)
     for single in singles:
         turns.add(single)
@@ -126,7 +126,7 @@ def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_pa
 
 
 def test_a_question_that_was_given_up_is_passed_over() -> None:
-    turns, first, second = Scheduler(), question(), question()
+    turns, first, second = Scheduler(), request(), request()
     turns.add(first)
     turns.add(second)
     assert first.answer.cancel()
@@ -138,7 +138,7 @@ def test_a_question_that_was_given_up_is_passed_over() -> None:
 
 
 def test_a_question_that_failed_half_way_stays_failed() -> None:
-    turns, big = Scheduler(), question(2)
+    turns, big = Scheduler(), request(2)
     turns.add(big)
     batch = turns.take(1)
     assert batch is not None

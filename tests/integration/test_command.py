@@ -70,7 +70,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "an ICE server that is none": (["serve", "--ice-server", "foo"], "stun:HOST:PORT"),
     "an ICE server out of reach": (["serve", "--ice-server", "stun:192.0.2.1:3478"], "--ice-address"),
     "an address that is not ours": (["serve", "--ice-address", "203.0.113.5"], "203.0.113.5"),
-    "a folder without images": (["process", "."], "is a folder without pictures"),
+    "a folder without images": (["process", "."], "is a folder without images"),
     "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot lie in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
     "a host without a LAN": (["serve", "--host", "192.168.1.5"], "Add --lan"),
@@ -91,7 +91,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a film that is none, as an assignment": (["process", "text.mov", "--assignment", "out"], "cannot be read as a"),
     # These two are said before TensorFlow is looked for, which takes long to load; it is not here at all.
     "weights that are not there": (["export", "vgg16", "--weights", "none.h5"], "There is no file none.h5"),
-    "no pictures to verify with": (["export", "vgg16", "--verify-with", "none"], "There is no folder none"),
+    "no images to verify with": (["export", "vgg16", "--verify-with", "none"], "There is no folder none"),
 }
 
 
