@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -19,26 +19,23 @@ def vgg16(
     weights: Annotated[
         str, typer.Option(help="imagenet (Keras downloads 553 MB), random, or a file: .weights.h5, .h5, .keras.")
     ] = "imagenet",
-    score: Annotated[str, typer.Option(help="What is explained: probability or logit.")] = "probability",
+    score: Annotated[Score, typer.Option(help="What is explained.")] = "probability",
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="An .onnx file (default: where whycam finds it from then on)."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Quantize to 8 bits, for a faster processor.")] = False,
     verify_with: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="A folder of images to verify with (default: 32 synthetic scenes)."),
     ] = None,
     calibrate_with: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option(help="With --int8: a folder of images like those that it will see."),
     ] = None,
 ) -> None:
     r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""
-    scores = {name: name for name in get_args(Score)}
-    if score not in scores:
-        raise ValueError(f"The score is {' or '.join(scores)}, not '{score}'.")
     from whycam.export.requirements import check_needs
 
     check_needs("onnx")  # for the others it is soon enough when the arguments are known to be right
@@ -46,7 +43,7 @@ def vgg16(
 
     path = export_vgg16(
         weights,
-        scores[score],
+        score,
         output,
         half=half,
         int8=int8,

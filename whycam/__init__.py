@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from whycam.library import Explained, explain
     from whycam.models.contract import Contract, ContractError
     from whycam.stream.inference.explainer import BEST, Explainer, Explanation, RuntimeMissing
-    from whycam.stream.media.film_reader import MediaError
+    from whycam.stream.media.losses import MediaError
 
     __version__: str
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -51,21 +52,17 @@ def main() -> None:
     network = efficientnet_lite.build(weights)
     plain = take_images(to_onnx(network), mean=efficientnet_lite.MEAN, scale=efficientnet_lite.SCALE)
     model = append_cam(store_half(plain))
-    feature = find_feature(model)
-
-    def contract(parity: dict[str, float | int]) -> Contract:
-        return Contract(
-            name=EFFICIENTNET_LITE0.name,
-            labels=tuple(LABELS.read_text("utf-8").splitlines()),
-            fit="stretch",
-            score="probability",
-            feature=feature.tensor,
-            weights_source=EFFICIENTNET_LITE0.source,
-            weights_sha256=sha256(weights_file),
-            licence=EFFICIENTNET_LITE0.licence,
-            made_by=", ".join(f"{each} {metadata.version(each)}" for each in ("keras", "tf2onnx", "onnx")),
-            parity=parity,
-        )
+    about = Contract(
+        name=EFFICIENTNET_LITE0.name,
+        labels=tuple(LABELS.read_text("utf-8").splitlines()),
+        fit="stretch",
+        score="probability",
+        feature=find_feature(model).tensor,
+        weights_source=EFFICIENTNET_LITE0.source,
+        weights_sha256=sha256(weights_file),
+        licence=EFFICIENTNET_LITE0.licence,
+        made_by=", ".join(f"{each} {metadata.version(each)}" for each in ("keras", "tf2onnx", "onnx")),
+    )
 
     images = scenes(PICTURES, efficientnet_lite.SIZE, efficientnet_lite.SIZE, seed=0)
     published = torch_network(weights)
@@ -76,12 +73,12 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
-        save(model, contract({}), draft)
+        save(model, about, draft)
         agreement = compare(draft, images, classes, autodiff=lambda _: Autodiff(heatmaps))
     sys.stdout.write(f"{agreement}\n")
     agreement.check()
 
-    save(model, contract(agreement.metadata()), EFFICIENTNET_LITE0.path)
+    save(model, replace(about, parity=agreement.metadata()), EFFICIENTNET_LITE0.path)
     REFERENCE.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(
         REFERENCE,

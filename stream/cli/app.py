@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from importlib import metadata
+from typing import Annotated
 
 import typer
 
@@ -19,31 +20,27 @@ from whycam.stream.offline.claims import Busy
 from whycam.stream.offline.exit_code import ExitCode
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        screen.print(f"whycam {version('whycam')}")
-        raise typer.Exit
-
-
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
-    ] = False,
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
-    """Options that stand before a command."""
+    """Options that stand before a command; without a command the help is printed."""
+    if version:
+        screen.print(f"whycam {metadata.version('whycam')}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def make_app(exports: typer.Typer) -> typer.Typer:
     """The whole command; `exports` holds the verbs of `whycam export`, which this package knows nothing of."""
     app = typer.Typer(
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Shows, live, what a neural network looks at.",
     )
-    app.callback()(_options)
+    app.callback(invoke_without_command=True)(_options)
     app.add_typer(exports, name="export")
     for verb in (serve, process, replay, models, doctor):
         app.command()(verb)
@@ -52,14 +49,20 @@ def make_app(exports: typer.Typer) -> typer.Typer:
 
 def run(app: typer.Typer) -> None:
     """Run the command; what a person can mend is said in one sentence."""
-    # A wrong call would end with 2, which says that a film broke off.
-    usage_error: Any = typer.BadParameter.__base__
-    usage_error.exit_code = ExitCode.FAILED
     try:
-        app()
+        code = app(standalone_mode=False)
+    except typer.TyperException as error:  # a wrong call; by itself it would end with 2: a film broke off
+        if error.format_message():  # else the help was printed
+            context = getattr(error, "ctx", None)
+            if context is not None:
+                problems.print(context.get_usage(), markup=False)
+                problems.print(f"`{context.command_path} --help` lists what can be given.", markup=False)
+            problems.print(error.format_message(), style="red", markup=False)
+        sys.exit(ExitCode.FAILED)
     except Busy as error:
         problems.print(str(error), style="red", markup=False)
         sys.exit(ExitCode.BUSY)
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
         problems.print(str(error), style="red", markup=False)
         sys.exit(ExitCode.FAILED)
+    sys.exit(code or ExitCode.OK)

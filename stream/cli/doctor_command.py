@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from whycam.stream.cli.console import screen
-from whycam.stream.cli.options import ConfigOption, DeviceOption, find_device, number
+from whycam.stream.cli.options import ConfigOption, DeviceOption, LanPortOption, PortOption, RecordingsOption
 from whycam.stream.offline.exit_code import ExitCode
 
 
 def doctor(
-    port: Annotated[int, number("--port", 1, 65535, help="The port to look at.")] = 8080,
-    recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
+    port: PortOption = 8080,
+    recordings: RecordingsOption = Path("recordings"),
     device: DeviceOption = "auto",
-    lan_port: Annotated[int, number("--lan-port", 1, 65535, help="The port for phones to look at.")] = 8443,
+    lan_port: LanPortOption = 8443,
     config: ConfigOption = None,
 ) -> None:
     """Look over this computer: what is well, what is not, and what to do."""
@@ -28,7 +27,7 @@ def doctor(
     for finding in examine(
         port=port,
         recordings=recordings,
-        device=find_device(device),
+        device=device,
         lan_port=lan_port,
         config=config or config_folder(),
     ):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from whycam.models import catalog
+from whycam.models.contract import Fitting
 from whycam.stream.cli.console import problems, screen
 from whycam.stream.cli.options import (
     ColormapOption,
@@ -28,21 +30,18 @@ from whycam.stream.cli.options import (
     SureOption,
     TargetOption,
     TopOption,
-    check_words,
-    find_device,
     introduce,
-    number,
 )
 from whycam.stream.cli.progress import Bar, json_line, left_metadata_out, sentences, stopped_by_ctrl_c, table
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.providers import Device
-from whycam.stream.media.film_reader import MediaError
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.assignment import HandIn, do_assignment
 from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, plan, refused
 from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
-from whycam.stream.offline.inputs import find_inputs
+from whycam.stream.offline.inputs import Input, find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
@@ -53,11 +52,11 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Films, pictures, folders of frames, recordings, patterns such as '*.mov'; - is standard input.",
+        help="Films, images, folders of frames, recordings, patterns such as '*.mov'; - is standard input.",
     ),
 ]
 OutputOption = Annotated[
-    Optional[Path],  # noqa: UP045 - typer reads it at run time
+    Path | None,
     typer.Option("--output", "-o", help="The result; for several inputs a folder (default: beside each input)."),
 ]
 ResumeOption = Annotated[
@@ -67,22 +66,21 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="For scripts: a line of JSON for each input; all else goes to stderr.")
 ]
 EveryOption = Annotated[
-    int,
-    number("--every", 1, rich_help_panel=_EXPLAINED, help="Explain one of so many frames; others keep its heat."),
+    int, typer.Option(min=1, rich_help_panel=_EXPLAINED, help="Explain one of so many frames; others keep its heat.")
 ]
 FitOption = Annotated[
-    Optional[str],  # noqa: UP045
+    Fitting | None,
     typer.Option(
         rich_help_panel=_EXPLAINED,
         help="stretch: the whole frame; crop: its middle, unpainted beside it (default: the model's own).",
     ),
 ]
 FramesOption = Annotated[
-    Optional[Path],  # noqa: UP045
-    typer.Option(rich_help_panel=_LEFT, metavar="DIR", help="A film's painted frames, as pictures too."),
+    Path | None,
+    typer.Option(rich_help_panel=_LEFT, metavar="DIR", help="A film's painted frames, as images too."),
 ]
 AssignmentOption = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(
         rich_help_panel=_LEFT,
         metavar="DIR",
@@ -115,38 +113,30 @@ def process(
     assignment: AssignmentOption = None,
     keep_metadata: MetadataOption = False,
 ) -> None:
-    """Explain films and pictures: every frame, upright, in step with its sound."""
-    check_words(style, layout, fit)
+    """Explain films and images: every frame, upright, in step with its sound."""
     style = style or ("book" if assignment else "blend")
-    view = usual_view(style, (), opacity, colormap)  # type: ignore[arg-type] # checked above, as are those below
-    look = Look(view, layout or "overlay", style, fit, top or 1, sure or 0.0, legend=legend or False)  # type: ignore[arg-type]
+    view = usual_view(style, (), opacity, colormap)
+    look = Look(view, layout or "overlay", style, fit, top or 1, sure or 0.0, legend=legend or False)
     look = replace(look, label=label if label is not None else not (look.style == "book" and look.layout == "overlay"))
     given = find_inputs(inputs)
-    if assignment and (len(given) != 1 or given[0].kind != "film" or output or frames):
-        raise MediaError("--assignment takes one film, and no -o or --frames.")
     if resume and any(each.kind == "pipe" for each in given):
         raise MediaError("Standard input cannot be read again: --resume needs a file.")
-    hand_in = HandIn(given[0].path, assignment) if assignment else None
+    hand_in = _hand_in(given, assignment, output, frames)
     tasks = [Task(given[0], hand_in.video)] if hand_in else plan(given, output, frames, report=report)
-    run = _Run(
-        catalog.find(model),
-        find_device(device),
-        tuple(target or ()),
-        look,
-        every,
-        keep_metadata=keep_metadata,
-        resume=resume,
-        overwrite=overwrite,
-        as_json=as_json,
-        tasks=tasks,
-        hand_in=hand_in,
-    )
+    targets, path = tuple(target or ()), catalog.find(model)
+    run = _Run(path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
     run.carry_out()
-    if len(tasks) > 1:
-        run.say.print(table(run.outcomes))
-    if not keep_metadata and any(map(left_metadata_out, run.outcomes)):
-        run.say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
+    run.conclude()
     raise typer.Exit(exit_code(run.outcomes))
+
+
+def _hand_in(given: Sequence[Input], folder: Path | None, output: Path | None, frames: Path | None) -> HandIn | None:
+    """What the assignment hands in; None where none is asked for."""
+    if folder is None:
+        return None
+    if len(given) != 1 or given[0].kind != "film" or output or frames:
+        raise MediaError("--assignment takes one film, and no -o or --frames.")
+    return HandIn(given[0].path, folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +175,13 @@ class _Run:
             except KeyboardInterrupt:
                 self.say.print("Stopped at once; of the film at hand nothing was left.")
                 raise typer.Exit(ExitCode.STOPPED) from None
+
+    def conclude(self) -> None:
+        """Print what came of all inputs together."""
+        if len(self.tasks) > 1:
+            self.say.print(table(self.outcomes))
+        if not self.keep_metadata and any(map(left_metadata_out, self.outcomes)):
+            self.say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
 
     def _explain(self, claims: Claims) -> None:
         explainer = Explainer(self.model, device=self.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -21,7 +21,6 @@ from whycam.stream.cli.options import (
     SureOption,
     TargetOption,
     TopOption,
-    check_words,
 )
 from whycam.stream.offline.exit_code import ExitCode
 
@@ -32,7 +31,7 @@ def replay(
         Path, typer.Argument(help="The film or folder that was explained; of a recording its folder or camera film.")
     ],
     output: Annotated[
-        Optional[Path],  # noqa: UP045
+        Path | None,
         typer.Option("--output", "-o", help="The result (default: …-replay.mp4 beside the film)."),
     ] = None,
     overwrite: OverwriteOption = False,
@@ -52,7 +51,6 @@ def replay(
     from whycam.stream.cli.progress import Bar, replayed, stopped_by_ctrl_c
     from whycam.stream.offline.replay import Changes, replay_once
 
-    check_words(style, layout)
     given = {"layout": layout, "style": style, "top": top, "sure": sure, "label": label, "legend": legend}
     look = {key: value for key, value in given.items() if value is not None}
     changes = Changes(look, tuple(target or ()), opacity, colormap)

@@ -6,63 +6,75 @@ import asyncio
 import os
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from whycam.models import catalog
 from whycam.stream.cli.console import screen
-from whycam.stream.cli.options import ConfigOption, DeviceOption, ModelOption, find_device, introduce, number, one_of
-from whycam.stream.video.encoder import ENCODERS, backends
+from whycam.stream.cli.options import (
+    ConfigOption,
+    DeviceOption,
+    LanPortOption,
+    ModelOption,
+    PortOption,
+    RecordingsOption,
+    introduce,
+)
+from whycam.stream.logs import LogFormat, start_logging
+from whycam.stream.video.encoder import EncoderChoice, backends
 
 if TYPE_CHECKING:
     from whycam.stream.inference.process_engine import ProcessEngine
+    from whycam.stream.inference.providers import Device
+    from whycam.stream.recording.maintenance import Housekeeper, Retention
     from whycam.stream.server.lan import Lan
-    from whycam.stream.sessions.session import Settings
+    from whycam.stream.video.codec import CodecName
+    from whycam.stream.video.encoder import Backend
+    from whycam.stream.webrtc.peer import IceConfig
 
 _NETWORK, _PHONES = "Network", "Phones"
 KeepOption = Annotated[
-    Optional[str],  # noqa: UP045 - typer reads it at run time
+    str | None,
     typer.Option(metavar="AGE", help="Delete recordings older than that, such as 7d or 12h (default: keep all)."),
 ]
 MaxDiskOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(metavar="SIZE", help="Delete the oldest recordings beyond that, such as 10GiB (default: keep all)."),
 ]
-EncoderOption = Annotated[str, typer.Option(help=f"What encodes the live picture as H.264: {', '.join(ENCODERS)}.")]
-LogOption = Annotated[str, typer.Option(metavar="FORM", help="What the log is for: text for you, json for programs.")]
+EncoderOption = Annotated[EncoderChoice, typer.Option(help="What encodes the live picture as H.264.")]
+LogOption = Annotated[LogFormat, typer.Option(help="What the log is for: text for you, json for programs.")]
 IceServerOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         rich_help_panel=_NETWORK,
         help="stun:HOST:PORT or turn:USER:SECRET@HOST:PORT; without one nothing outside is asked.",
     ),
 ]
 IceAddressOption = Annotated[
-    Optional[list[str]],  # noqa: UP045
+    list[str] | None,
     typer.Option(
         rich_help_panel=_NETWORK, help="A local address for media (default 127.0.0.1, with --lan the LAN's too)."
     ),
 ]
 UdpPortsOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(rich_help_panel=_NETWORK, metavar="LO-HI", help="UDP ports that media may use (default: any)."),
 ]
 LanOption = Annotated[
     bool, typer.Option("--lan/--no-lan", rich_help_panel=_PHONES, help="Let phones in this computer's network join.")
 ]
 HostOption = Annotated[
-    Optional[str],  # noqa: UP045
+    str | None,
     typer.Option(rich_help_panel=_PHONES, metavar="ADDR", help="Only this address of the computer (default: all)."),
 ]
-LanPortOption = Annotated[int, number("--lan-port", 1, 65535, rich_help_panel=_PHONES, help="The port for phones.")]
 CertOption = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(rich_help_panel=_PHONES, help="A certificate chain (PEM) that browsers trust; needs --key."),
 ]
 KeyOption = Annotated[
-    Optional[Path],  # noqa: UP045
+    Path | None,
     typer.Option(rich_help_panel=_PHONES, help="The key of --cert (PEM, no password)."),
 ]
 NewTokenOption = Annotated[
@@ -72,10 +84,10 @@ NewTokenOption = Annotated[
 
 def serve(
     ctx: typer.Context,
-    port: Annotated[int, number("--port", 1, 65535, help="The page's port.")] = 8080,
+    port: PortOption = 8080,
     model: ModelOption = None,
     device: DeviceOption = "auto",
-    recordings: Annotated[Path, typer.Option(help="The folder for recordings.")] = Path("recordings"),
+    recordings: RecordingsOption = Path("recordings"),
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
     keep: KeepOption = None,
     max_disk: MaxDiskOption = None,
@@ -93,52 +105,76 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Open a page that explains a camera, live: this computer's, and with --lan those of phones near it."""
+    engine = ctx.with_resource(closing(_engine(model, device)))
+    retention = _retention(keep, max_disk)
+    phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
+    media = _media(ice_address, phones, udp_ports, ice_server)
+    encoders = backends(encoder)
+    introduce(engine.contract, engine.about.provider, engine.about.device_problem)
+    folder = None if no_record else _recordings_folder(recordings)
+    screen.print(f"Recordings: {f'{folder} (none: --no-record)' if folder else 'none'}", markup=False)
+    start_logging(log)
+    if folder is not None:
+        ctx.with_resource(closing(_housekeeper(folder, retention)))
+    _serve(engine, media, encoders, folder, port, phones)
+
+
+def _engine(model: str | None, device: Device) -> ProcessEngine:
+    """The model in a process of its own; it loads while the server's modules do. A core is left to the pictures."""
     from whycam.stream.inference.process_engine import ProcessEngine
     from whycam.stream.inference.worker import Order
 
-    # A core is left to decoding and encoding. The model loads while the server's modules do.
-    order = Order(catalog.find(model), find_device(device), threads=max(1, (os.cpu_count() or 2) - 1))
-    engine = ctx.with_resource(closing(ProcessEngine(order)))
+    return ProcessEngine(Order(catalog.find(model), device, threads=max(1, (os.cpu_count() or 2) - 1)))
 
-    from whycam.stream.logs import FORMATS, start_logging
-    from whycam.stream.recording.maintenance import Housekeeper, Retention, parse_age, parse_size
-    from whycam.stream.server.app import check_ports
-    from whycam.stream.sessions.session import Settings
+
+def _retention(keep: str | None, max_disk: str | None) -> Retention:
+    from whycam.stream.recording.maintenance import Retention, parse_age, parse_size
+
+    return Retention(parse_age(keep) if keep else None, parse_size(max_disk) if max_disk else None)
+
+
+def _housekeeper(folder: Path, retention: Retention) -> Housekeeper:
+    from whycam.stream.recording.maintenance import Housekeeper
+
+    return Housekeeper(folder, retention)
+
+
+def _media(
+    addresses: list[str] | None, phones: Lan | None, udp_ports: str | None, ice_servers: list[str] | None
+) -> IceConfig:
     from whycam.stream.webrtc.peer import LOOPBACK, IceConfig
 
-    if (cert is None) != (key is None):
-        raise ValueError("--cert and --key belong together. Give both, or none of them.")
-    retention = Retention(parse_age(keep) if keep else None, parse_size(max_disk) if max_disk else None)
-    given = (cert, key) if cert and key else None
-    if not lan and (host or given or new_token):
-        raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
-    door = _open_lan(port, lan_port, host, config, given, new_token) if lan else None
-    if door is None:
-        check_ports(port, [], lan_port)
-    own = dict.fromkeys([*(door.addresses if door else ()), LOOPBACK])
-    media = IceConfig(tuple(ice_address or own), _port_range(udp_ports), tuple(ice_server or ()))
+    own = dict.fromkeys([*(phones.addresses if phones else ()), LOOPBACK])
+    media = IceConfig(tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()))
     media.check()
-    encoders = backends(encoder)
-    introduce(engine.contract, engine.about.provider, engine.about.device_problem)
-    if not no_record:
-        _check_recordings(recordings)
-    folder = None if no_record else recordings.resolve()
-    screen.print(f"Recordings: {f'{folder} (none: --no-record)' if folder else 'none'}", markup=False)
-    start_logging(one_of("log format", log, FORMATS))
-    if folder is not None:
-        ctx.with_resource(closing(Housekeeper(folder, retention)))
-    _serve(engine, Settings(media=media, encoders=encoders, recordings=folder), port, door)
+    return media
 
 
-def _open_lan(
-    port: int, lan_port: int, host: str | None, config: Path | None, given: tuple[Path, Path] | None, new_token: bool
-) -> Lan:
-    """The side for phones; where a port is taken it leaves no folder, and no new code."""
+def _phones(
+    lan: bool,
+    port: int,
+    lan_port: int,
+    host: str | None,
+    config: Path | None,
+    cert: Path | None,
+    key: Path | None,
+    *,
+    new_token: bool,
+) -> Lan | None:
+    """The side for phones; None without --lan. Where a port is taken it leaves no folder, and no new code."""
     from whycam.stream.private_files import config_folder
     from whycam.stream.server.app import check_ports
     from whycam.stream.server.lan import Lan, lan_addresses, own_address
     from whycam.stream.webrtc.peer import LOOPBACK
 
+    if (cert is None) != (key is None):
+        raise ValueError("--cert and --key belong together. Give both, or none of them.")
+    given = (cert, key) if cert and key else None
+    if not lan:
+        if host or given or new_token:
+            raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
+        check_ports(port, [], lan_port)
+        return None
     addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
     if port == lan_port and LOOPBACK in addresses:
         raise ValueError(f"--port and --lan-port are both {port}. Give two ports.")
@@ -146,36 +182,46 @@ def _open_lan(
     return Lan.prepared(addresses, lan_port, config or config_folder(), given=given, new_token=new_token)
 
 
-def _serve(engine: ProcessEngine, settings: Settings, port: int, door: Lan | None) -> None:
+def _serve(
+    engine: ProcessEngine,
+    media: IceConfig,
+    encoders: dict[CodecName, Backend],
+    folder: Path | None,
+    port: int,
+    phones: Lan | None,
+) -> None:
     """Serve until Ctrl-C, and say what was recorded."""
     from whycam.stream.recording import paths
     from whycam.stream.server.app import serve_until_stopped
+    from whycam.stream.sessions.session import Settings
 
-    folder = settings.recordings
+    settings = Settings(media=media, encoders=encoders, recordings=folder)
     before = frozenset(() if folder is None else paths.recordings(folder))
 
     def ready() -> None:
         screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
-        if door is not None:
-            invite(door)
+        if phones is not None:
+            invite(phones)
         screen.print("Ctrl-C ends.")
 
     def stopping() -> None:
         screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
 
-    asyncio.run(serve_until_stopped(engine, settings, port, ready, door, stopping))
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping))
     made = [] if folder is None else [each for each in paths.recordings(folder) if each not in before]
     newest = f"; the newest is {made[-1]}" if made else ""
     screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)
 
 
-def _check_recordings(folder: Path) -> None:
+def _recordings_folder(folder: Path) -> Path:
+    """The folder's whole path; it is made where it is not there. Raises `ValueError` where nothing can be written."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"Recordings cannot lie in {folder} ({error.strerror}). Name another folder.") from error
+        raise ValueError(f"Recordings cannot be stored in {folder} ({error.strerror}). Name another folder.") from error
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"Recordings cannot lie in {folder}: it cannot be written. Name another folder.")
+        raise ValueError(f"Recordings cannot be stored in {folder}: it cannot be written. Name another folder.")
+    return folder.resolve()
 
 
 def invite(lan: Lan) -> None:

@@ -6,7 +6,7 @@ import os
 import select
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,14 +18,13 @@ import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Disposition
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
 from whycam.stream.media.clock import MPEG, Clock, Kind, empty
 from whycam.stream.media.frame_timing import Timeline
-from whycam.stream.media.hdr import ToneMapper, transfer_of
+from whycam.stream.media.losses import Losses, MediaError, Reached
 from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
-from whycam.stream.media.rotation import Orientation, upright
+from whycam.stream.media.preparation import MAX_PIXELS, Preparation
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
@@ -35,8 +34,6 @@ _ENDINGS = (
     ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
 )  # fmt: skip
 """Of files whose names say that they are films."""
-MAX_PIXELS = 8192 * 4320
-"""Of a frame: what the largest phones film."""
 _SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
 _A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
@@ -44,46 +41,6 @@ ENOUGH, ENOUGH_PART = 30, 0.01
 HOLE, HOLE_S = 1 << 16, 1
 """Bytes or seconds between two frames of an MPEG-TS, from which a piece of other streams may lie between them."""
 STDIN = Path("-")
-
-
-class MediaError(ValueError):
-    """A file cannot be read or written; says why and what to do."""
-
-
-@dataclass(slots=True)
-class Losses:
-    """What a film did not give, or not as it should, known when it was read."""
-
-    concealed: int = 0
-    """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
-    lost: int = 0
-    """Frames that could not be read and for which nothing is shown."""
-    missing: float = 0.0
-    """Seconds that the file promises and does not hold."""
-    error: str = ""
-    """What stopped the reading before the file's end."""
-    silent: bool = False
-    """Whether it has sound that cannot be read."""
-    unheard: float = 0.0
-    """Seconds of sound that could not be read."""
-    unread: list[str] = field(default_factory=list)
-    """Of a folder: the pictures that could not be read."""
-    joins: list[float] = field(default_factory=list)
-    """Where its clock went back or leapt, in seconds of the film: what follows was put behind what came before."""
-
-
-def listed(names: Sequence[str], max_names: int = 5) -> str:
-    """The first names, and how many more there are."""
-    return ", ".join(names[:max_names]) + (f" and {len(names) - max_names} more" if len(names) > max_names else "")
-
-
-@dataclass(slots=True)
-class Reached:
-    """How much of a film was read."""
-
-    frames: int = 0
-    part: float = 0.0
-    """Of the file, 0…1; 0 where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +221,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     Each frame's pts is behind the one before. `film.losses` says at the end what could not be read; raises `MediaError`
     where that is everything.
     """
-    prepare, prepared = _Preparation(film.video.sample_aspect_ratio), film.video
+    prepare, prepared = Preparation(film.video.sample_aspect_ratio), film.video
     whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
     timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
     # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
@@ -289,7 +246,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                     if not stored:
                         frame.pts = frame.dts
                     if packet.stream is not prepared:
-                        prepare, prepared = _Preparation(packet.stream.sample_aspect_ratio), packet.stream
+                        prepare, prepared = Preparation(packet.stream.sample_aspect_ratio), packet.stream
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
                 if not packet.size and packet.dts is None:
                     packet.stream.codec_context.flush_buffers()  # another stretch may follow, decoded by itself
@@ -391,31 +348,3 @@ def _missing(film: Film, reached: float) -> float:
         return 0.0
     # Sound and picture seldom end together, and the last frame's length is often a guess.
     return missing if missing > 0.25 + 2 / film.rate else 0.0
-
-
-class _Preparation:
-    """Frames as all that follows wants them: yuv420p of 8 bits, ordinary range, upright, square pixels, even size."""
-
-    def __init__(self, pixel: Fraction | None) -> None:
-        self._pixel = pixel or Fraction(1)  # width to height of one
-        self._reformatter = VideoReformatter()
-        self._tone_mapper = ToneMapper()
-        self._scheduler: dict[int, Orientation] = {}
-
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        # Who looks at a frame's side data ties it into a circle, and it stays in memory until Python looks for those.
-        turn = self._scheduler.get(frame.rotation)
-        if turn is None:
-            turn = self._scheduler[frame.rotation] = Orientation.of(frame)
-        transfer = transfer_of(frame)
-        plain = frame if transfer is None else self._tone_mapper(frame, transfer)
-        width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything
-        if plain.format.is_rgb:
-            # Left to itself, FFmpeg would make BT.601 of it and not say so.
-            plain = self._reformatter.reformat(
-                plain, width, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-            )
-            plain.colorspace, plain.color_range = Colorspace.ITU709, ColorRange.MPEG
-        elif plain.format.name != "yuv420p" or plain.width != width:
-            plain = self._reformatter.reformat(plain, width, format="yuv420p")
-        return upright(plain, turn)

@@ -15,8 +15,8 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
-from whycam.stream.media.film_reader import Losses, MediaError
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
+from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.media.sound import Coding, Levelled, Recoder
 from whycam.stream.video.planes import fitted
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
-from whycam.stream.media.film_reader import Losses, MediaError, listed
 from whycam.stream.media.image import ENDINGS, ImageError, read_image
+from whycam.stream.media.losses import Losses, MediaError, listed
 from whycam.stream.video.planes import rgb_frame
 
 RATE = Fraction(25)

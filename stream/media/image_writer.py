@@ -9,8 +9,8 @@ from pathlib import Path
 
 import av
 
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import write_image
+from whycam.stream.media.losses import MediaError
 from whycam.stream.video.planes import rgb_of
 
 

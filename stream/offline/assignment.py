@@ -12,9 +12,10 @@ from typing import Any
 import av
 import av.filter
 
-from whycam.stream.media.film_reader import Film, Losses, MediaError, open_film
+from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_writer import FolderWriter, numbered
+from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.batch import losses_told
 from whycam.stream.offline.claims import Use
 from whycam.stream.offline.inputs import usual_name

@@ -9,8 +9,8 @@ from typing import BinaryIO, Literal
 
 import av
 
-from whycam.stream.media.film_reader import Losses, MediaError, listed
 from whycam.stream.media.image_writer import numbered
+from whycam.stream.media.losses import Losses, MediaError, listed
 from whycam.stream.offline.claim_file import Worker
 from whycam.stream.offline.claims import Busy, Claims, Use
 from whycam.stream.offline.exit_code import ExitCode

@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import Film, MediaError, open_film
+from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import exif_of, read_image
 from whycam.stream.media.image_folder import ImageFolder, SingleImage
 from whycam.stream.media.image_writer import FolderWriter, ImageWriter
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, Writer, explain, header_of
 from whycam.stream.offline.recording_source import RecordedFilm
 from whycam.stream.offline.resume import find_earlier

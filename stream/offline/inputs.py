@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import WRITTEN, is_image
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.recording_source import is_recording
 
 Kind = Literal["film", "picture", "folder", "recording", "pipe"]

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import av
 
 from whycam.stream.inference.engine import Engine
-from whycam.stream.media.film_reader import Losses, MediaError
+from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.prefetch import Batch, Reader, Source
 from whycam.stream.offline.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import Behind
@@ -163,17 +163,7 @@ def draw(
                 known = step.known
                 first = known.pts if not count else first
                 count, earlier = count + 1, earlier + step.done
-                if step.done:
-                    for writer in writers:
-                        behind.do(writer.skip)
-                else:
-                    shown = artist.draw(step.frame, known.maps, known.view, known.hidden)
-                    if step.size is not None and shown is step.frame:
-                        shown = fitted(shown, *step.size)
-                    for writer in writers:
-                        behind.do(partial(writer.write, shown))
-                    if lines is not None:
-                        behind.do(partial(lines.write, known))
+                _hand_over(step, artist, writers, lines, behind)
                 if progress is not None:
                     progress(count, source.frames)
                 # What an earlier run had is taken over whole: it is not lost by another stop.
@@ -186,13 +176,35 @@ def draw(
         seconds = float((known.pts - first) * source.time_base) if known is not None else 0.0
         if lines is not None:
             end = float(known.pts * source.time_base) if known is not None else 0.0
-            joins = [at for at in source.losses.joins if at <= end]
-            lines.keep({**({"stopped": round(seconds, 6)} if stopped else {}), **({"joins": joins} if joins else {})})
+            lines.keep(_ending(source.losses, end, seconds if stopped else None))
     except (OSError, av.FFmpegError) as error:
         raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
     maps = known.maps if known is not None else ()
     sidecar = lines.result if lines is not None else None
     return ProcessResult(output, sidecar, count, source.losses, stopped, seconds, maps, earlier)
+
+
+def _hand_over(
+    step: FrameResult, artist: Artist, writers: Sequence[Writer], lines: _Lines | None, behind: Behind
+) -> None:
+    """Paint a frame for the writers and the sidecar, unless an earlier run left it."""
+    if step.done:
+        for writer in writers:
+            behind.do(writer.skip)
+        return
+    shown = artist.draw(step.frame, step.known.maps, step.known.view, step.known.hidden)
+    if step.size is not None and shown is step.frame:
+        shown = fitted(shown, *step.size)
+    for writer in writers:
+        behind.do(partial(writer.write, shown))
+    if lines is not None:
+        behind.do(partial(lines.write, step.known))
+
+
+def _ending(losses: Losses, end: float, stopped: float | None) -> dict[str, Any]:
+    """What a sidecar's header says of a film whose last frame is at `end` and that stopped after so many seconds."""
+    joins = [at for at in losses.joins if at <= end]
+    return {**({} if stopped is None else {"stopped": round(stopped, 6)}), **({"joins": joins} if joins else {})}
 
 
 class _Lines(SidecarWriter):

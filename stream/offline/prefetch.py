@@ -15,7 +15,7 @@ import numpy as np
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.inference.explainer import Explanation
-from whycam.stream.media.film_reader import Losses
+from whycam.stream.media.losses import Losses
 from whycam.stream.overlay.renderer import Artist
 from whycam.stream.video.planes import Bytes
 

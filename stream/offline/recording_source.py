@@ -11,7 +11,8 @@ from typing import Any
 
 import av
 
-from whycam.stream.media.film_reader import Losses, MediaError, open_film
+from whycam.stream.media.film_reader import open_film
+from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.recording.paths import SESSION
 from whycam.stream.video.codec import TIME_BASE
 

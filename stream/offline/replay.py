@@ -13,16 +13,18 @@ from typing import Any
 import av
 
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import Film, MediaError, open_film
+from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_folder import ImageFolder
 from whycam.stream.media.image_writer import FolderWriter, numbered
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.claims import Claims, Use
 from whycam.stream.offline.explain import check_apart
 from whycam.stream.offline.inputs import Input, find_inputs, output_of
 from whycam.stream.offline.pipeline import FrameResult, ProcessResult, Progress, SoundWriter, Writer, draw
 from whycam.stream.offline.recording_source import RecordedFilm, is_recording
 from whycam.stream.offline.targets import find_targets, named
+from whycam.stream.overlay.colormaps import Colormap
 from whycam.stream.overlay.renderer import DESCRIBED, Artist, Look
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
@@ -47,7 +49,7 @@ class Changes:
     targets: tuple[str, ...] = ()
     """Names or numbers of stored classes."""
     opacity: float | None = None
-    colormap: str | None = None
+    colormap: Colormap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class Replay:
             drawn,
             pinned=self._pinned or drawn.pinned,
             opacity=drawn.opacity if opacity is None else opacity,
-            colormap=drawn.colormap if colormap is None else colormap,  # type: ignore[arg-type] # View checks it
+            colormap=colormap or drawn.colormap,
         )
 
     def steps(self, source: Film | RecordedFilm | ImageFolder) -> Iterator[FrameResult | av.Packet[Any]]:

@@ -11,10 +11,10 @@ from typing import Any
 
 import av
 
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.film_writer import journal_of
 from whycam.stream.media.image_writer import kept_images
 from whycam.stream.media.journal import KeptFilm, whole
+from whycam.stream.media.losses import MediaError
 from whycam.stream.recording.sidecar import read_sidecar
 
 

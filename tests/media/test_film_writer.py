@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.films import media_samples
 from tests.support.films.film_files import SIZE, copy, frames_of
-from whycam.stream.media.film_reader import MediaError, open_film
+from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.losses import MediaError
 
 
 def test_a_copy_has_the_frames_times_and_size_of_its_source(tmp_path: Path) -> None:

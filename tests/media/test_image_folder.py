@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.support.films import media_samples
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import write_image
 from whycam.stream.media.image_folder import ImageFolder
+from whycam.stream.media.losses import MediaError
 from whycam.stream.video.planes import rgb_of
 
 SIZE = (64, 48)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.support.films import media_samples
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import read_image
 from whycam.stream.media.image_writer import FolderWriter, ImageWriter, numbered
+from whycam.stream.media.losses import MediaError
 from whycam.stream.video.planes import rgb_frame
 
 SIZE = (64, 48)

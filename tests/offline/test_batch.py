@@ -14,8 +14,8 @@ import pytest
 from tests.support.films import media_samples
 from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.media.film_reader import Losses, MediaError
 from whycam.stream.media.image import read_image, write_image
+from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.batch import Outcome, carry_out, exit_code, losses_told, plan
 from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode

@@ -23,8 +23,9 @@ from whycam.models.contract import Fitting
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.inference.explainer import Explainer, Explanation
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import MediaError, open_film, read_film
+from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.explain import explain_film
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
 from whycam.stream.offline.prefetch import AHEAD, BATCH

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.films import media_samples
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import write_image
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.inputs import Input, Kind, find_inputs, output_of
 
 

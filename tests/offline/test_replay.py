@@ -22,10 +22,10 @@ from whycam.models.contract import Fitting
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.live.pipeline import LiveStream, Painted
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.image_writer import FolderWriter
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_recording
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.replay import Changes, replay_once
@@ -379,7 +379,7 @@ def test_another_film_and_what_is_there_are_refused(tmp_path: Path, source: Path
     with pytest.raises(MediaError, match="is there already"):
         replay_once(explained.sidecar, source, tmp_path / "r.mp4", Changes())
     with pytest.raises(ValueError, match="no colormap 'pink'"):
-        replay_once(explained.sidecar, source, tmp_path / "r2.mp4", Changes(colormap="pink"))
+        replay_once(explained.sidecar, source, tmp_path / "r2.mp4", Changes(colormap="pink"))  # type: ignore[arg-type]
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
 
 

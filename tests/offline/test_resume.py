@@ -20,10 +20,10 @@ from tests.support.films import media_samples
 from tests.support.models.engines import Engine, fast
 from tests.support.recordings.interrupted_runs import killed_at, stopped_at
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.film_writer import journal_of
 from whycam.stream.media.image import write_image
 from whycam.stream.media.journal import whole
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film, explain_folder
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult

@@ -15,8 +15,8 @@ from tests.support.films import media_samples
 from tests.support.models import tiny_models
 from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.media.film_reader import MediaError
 from whycam.stream.media.image import read_image, write_image
+from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.explain import explain_film, explain_folder
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.heatmap import DrawnMap

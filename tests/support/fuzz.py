@@ -26,8 +26,9 @@ from tests.support import ROOT
 from whycam.models.contract import ContractError
 from whycam.stream.inference.engine import EngineDown, LocalEngine
 from whycam.stream.inference.explainer import Explainer
-from whycam.stream.media.film_reader import MediaError, open_film, read_film
+from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.media.image import ImageError, read_image
+from whycam.stream.media.losses import MediaError
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.repair import repair_all
 from whycam.stream.recording.sidecar import SidecarError, read_sidecar
