@@ -1,29 +1,18 @@
-"""A file that encoded frames are copied into as they are: MP4 for H.264, WebM for VP8, readable after a crash."""
+"""A file that encoded frames are copied into as they are, in the container of their codec; readable after a crash."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import av
 from av.container import OutputContainer
 
-from whycam.stream.video.codec import TIME_BASE, CodecName, DamagedKeyframe, EncodedFrame, opened
-
-_MP4 = {
-    # Fragments of half a second can be read after a crash; a clean stop turns the file into an ordinary MP4. Without
-    # delay_moov the first fragment could not be read, with empty_moov the file would begin at 0 until it is closed.
-    "movflags": "hybrid_fragmented+delay_moov+default_base_moof",
-    "frag_duration": "500000",
-    "movie_timescale": str(TIME_BASE.denominator),  # a file's first pts is written in it
-    "flush_packets": "1",
-    "avoid_negative_ts": "disabled",  # a file's first pts is kept, else the two files would not be in step
-}
-_WEBM = {"cluster_time_limit": "500", "flush_packets": "1", "avoid_negative_ts": "disabled"}
+from whycam.stream.recording.containers import CONTAINERS
+from whycam.stream.video.codec import TIME_BASE, DamagedKeyframe, EncodedFrame, opened
 
 
 class BitstreamFile:
-    """One MP4 or WebM file into which encoded frames are copied; `first` is the keyframe it begins with.
+    """One file into which encoded frames are copied; `first` is the keyframe it begins with.
 
     Raises `DamagedKeyframe`, and leaves no file then.
     """
@@ -37,7 +26,10 @@ class BitstreamFile:
             if 0 in self.size:
                 raise DamagedKeyframe
             path.touch(mode=0o600)
-            self._container: OutputContainer = av.open(path, "w", options=_WEBM if video is None else _MP4)
+            container = CONTAINERS[first.codec]
+            self._container: OutputContainer = av.open(
+                path, "w", format=container.muxer, options=dict(container.recording)
+            )
             if video is None:
                 width, height = self.size
                 self._stream = self._container.add_mux_stream("vp8", width=width, height=height)
@@ -60,6 +52,3 @@ class BitstreamFile:
     def close(self) -> None:
         """Finish the file; raises `OSError` where the disk is full (it can be read up to its last fragment)."""
         self._container.close()
-
-
-_SUFFIX: Mapping[CodecName, str] = {"H264": ".mp4", "VP8": ".webm"}

@@ -6,7 +6,6 @@ import errno
 import json
 import logging
 import os
-import re
 import shutil
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import av
 
 from whycam.stream.recording import paths
+from whycam.stream.recording.containers import is_file
 from whycam.stream.recording.lock import is_held
 from whycam.stream.recording.summary import Course
 from whycam.stream.video.codec import TIME_BASE
@@ -30,7 +30,6 @@ KEEP_S = 600.0
 """Seconds for which what was set aside can be had back."""
 SET_ASIDE = ".set-aside"
 TIMES, CLASSES = 600, 8
-_FILE = re.compile(r"[a-z0-9][a-z0-9-]*\.(mp4|webm|jsonl|json)")
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, bytes and time of change of each file of a recording."""
@@ -200,7 +199,7 @@ class _Known:
 
 def _stamp(folder: Path) -> Stamp:
     with os.scandir(folder) as entries:
-        files = [(e.name, e.stat()) for e in entries if e.is_file(follow_symlinks=False) and _FILE.fullmatch(e.name)]
+        files = [(e.name, e.stat()) for e in entries if e.is_file(follow_symlinks=False) and is_file(e.name)]
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files))
 
 

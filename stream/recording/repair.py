@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import av
 
 from whycam.stream.private_files import write_private
+from whycam.stream.recording.containers import BY_SUFFIX, is_film
 from whycam.stream.recording.lock import FolderLock
 from whycam.stream.recording.paths import SESSION, SIDECAR, recordings
 from whycam.stream.recording.sidecar import drop_cut_line
@@ -73,7 +73,7 @@ def repair(folder: Path) -> bool:
 
 def _own_name(name: str) -> str:
     """A note's name of a file beside it; raises `ValueError` for any other path."""
-    if not re.fullmatch(r"(camera|explained)-\d{3,}\.(mp4|webm)", name):
+    if not is_film(name):
         raise ValueError(f"session.json names a file that is no recording's: {name!r}")
     return name
 
@@ -96,7 +96,9 @@ def finish(path: Path) -> int:
     count = 0
     try:
         part.touch(mode=0o600)
-        with av.open(path) as film, av.open(part, "w", format=path.suffix[1:], options=_OPTIONS) as ordinary:
+        container = BY_SUFFIX[path.suffix]
+        options = dict(container.repairing)
+        with av.open(path) as film, av.open(part, "w", format=container.muxer, options=options) as ordinary:
             source = film.streams.video[0]
             copy = ordinary.add_stream_from_template(source)
             copy.time_base = source.time_base
@@ -110,9 +112,6 @@ def finish(path: Path) -> int:
         logger.debug("%s stays as it is: %s", path, error)
         return count_frames(path)
     return count
-
-
-_OPTIONS = {"movie_timescale": "90000", "avoid_negative_ts": "disabled"}  # a film's first pts is kept
 
 
 def _until_it_breaks(packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:

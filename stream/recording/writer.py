@@ -20,7 +20,8 @@ import av
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.private_files import write_private
-from whycam.stream.recording.bitstream_file import _SUFFIX, BitstreamFile
+from whycam.stream.recording.bitstream_file import BitstreamFile
+from whycam.stream.recording.containers import CONTAINERS
 from whycam.stream.recording.lock import FolderLock
 from whycam.stream.recording.ownership import FIELD as OWNER
 from whycam.stream.recording.ownership import mark
@@ -349,7 +350,7 @@ class Recording:
         self._sidecar_lines += 1
 
     def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
-        return self.folder / f"{track.name}-{number:03d}{_SUFFIX[first.codec]}"
+        return self.folder / f"{track.name}-{number:03d}{CONTAINERS[first.codec].suffix}"
 
     def _open(self, track: _Track, number: int, file: BitstreamFile, first: EncodedFrame) -> None:
         track.close_file()

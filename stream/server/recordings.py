@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
 
+from whycam.stream.recording.containers import MIME_TYPES
 from whycam.stream.recording.library import RecordingLibrary, StoredRecording
 from whycam.stream.recording.thumbnail import NoThumbnail, still
 from whycam.stream.recording.zip_stream import bundled
@@ -24,12 +25,6 @@ WIDTH = 480
 THUMBNAILS_KEPT = 128
 THREADS = 2
 """That work for all who ask. The event loop's own are left free: in them files are finished."""
-TYPES = {
-    "mp4": "video/mp4",
-    "webm": "video/webm",
-    "jsonl": "application/x-ndjson",
-    "json": "application/json",
-}
 
 
 class RecordingsApi:
@@ -152,7 +147,7 @@ async def _file(request: web.Request) -> web.StreamResponse:
     path = shelf.archive.path(recorded, request.match_info["name"])
     if path is None:
         raise web.HTTPNotFound(text="This recording has no such file.")
-    headers = {hdrs.CONTENT_TYPE: TYPES.get(path.suffix[1:], "application/octet-stream")}
+    headers = {hdrs.CONTENT_TYPE: MIME_TYPES[path.suffix]}
     if "download" in request.query:
         headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{recorded.id}_{path.name}"'
     return web.FileResponse(path, headers=headers)
