@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from whycam.stream.media.losses import plural
 from whycam.stream.offline.batch import Outcome, losses_told
 from whycam.stream.offline.replay import Replayed
 
@@ -88,7 +89,7 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     if given.kind == "picture":
         best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED])
         return [f"{best} -> {explained.output}"]
-    frames = _frames(explained.frames)
+    frames = plural(explained.frames, "frame")
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
     if explained.earlier:
@@ -143,20 +144,16 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
     explained = done.explained
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     told = [f"Explained: {done.held}"] if done.held else []
-    told.append(f"{_frames(explained.frames)}{rate} -> {explained.output}")
+    told.append(f"{plural(explained.frames, 'frame')}{rate} -> {explained.output}")
     if done.reports:
         told.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
     if done.without:
-        told.append(f"{_frames(done.without)} without heat: the class is not stored there.")
+        told.append(f"{plural(done.without, 'frame')} without heat: the class is not stored there.")
     if done.unknown:
-        told.append(f"{_frames(done.unknown)} left out: the sidecar, or the film, lacks what was shown then.")
+        told.append(f"{plural(done.unknown, 'frame')} left out: the sidecar, or the film, lacks what was shown then.")
     if explained.stopped:
         told.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
     return told + losses_told(explained.losses)
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:

@@ -32,6 +32,11 @@ class Losses:
     """Where its clock went back or leapt, in seconds of the film: what follows was put behind what came before."""
 
 
+def plural(count: int, noun: str) -> str:
+    """Such as '1 frame' and '2 frames'."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def listed(names: Sequence[str], max_names: int = 5) -> str:
     """The first names, and how many more there are."""
     return ", ".join(names[:max_names]) + (f" and {len(names) - max_names} more" if len(names) > max_names else "")

@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal
 import av
 
 from whycam.stream.media.image_writer import numbered
-from whycam.stream.media.losses import Losses, MediaError, listed
+from whycam.stream.media.losses import Losses, MediaError, listed, plural
 from whycam.stream.offline.claim_file import Worker
 from whycam.stream.offline.claims import Busy, Claims, Use
 from whycam.stream.offline.exit_code import ExitCode
@@ -195,10 +195,10 @@ def losses_told(losses: Losses) -> list[str]:
     told = []
     if losses.concealed:
         told.append(
-            f"{_frames(losses.concealed)} could not be read whole; the one before is shown, or what was mended."
+            f"{plural(losses.concealed, 'frame')} could not be read whole; the one before is shown, or what was mended."
         )
     if losses.lost:
-        told.append(f"{_frames(losses.lost)} could not be read and had none before to show.")
+        told.append(f"{plural(losses.lost, 'frame')} could not be read and had none before to show.")
     if losses.unread:
         told.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
@@ -213,10 +213,6 @@ def losses_told(losses: Losses) -> list[str]:
     elif losses.error:
         told.append(f"The file breaks off ({losses.error}). What came before is explained.")
     return told
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:

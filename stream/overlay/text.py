@@ -50,10 +50,6 @@ def _size(texts: Sequence[str], scale: float) -> tuple[int, int, int]:
     return max(size[0] for size, _ in sizes), sizes[0][0][1], sizes[0][1]
 
 
-_FONT = cv2.FONT_HERSHEY_DUPLEX
-_LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
-
-
 def draw_legend(frame: av.VideoFrame, colours: Sequence[Bytes]) -> None:
     """Draw the colours (256, 3) of the heat 0…255 into the lower right corner, in place; on tiny frames nothing.
 

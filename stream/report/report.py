@@ -19,7 +19,7 @@ from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.image_writer import kept_images
-from whycam.stream.media.losses import MediaError
+from whycam.stream.media.losses import MediaError, plural
 from whycam.stream.overlay.styles import make_style
 from whycam.stream.overlay.view import View
 from whycam.stream.report.canvas import DARK, LIGHT, Raster, Svg, Tone
@@ -103,8 +103,9 @@ class Report:
 
     def _subtitle(self) -> str:
         header, count = self._findings.header, len(self._findings.pts)
-        frames = "1 frame" if count == 1 else f"{count} frames"
-        return f"{frames}, {clock(self._findings.seconds, 0.1)} · {header.get('model', 'unknown model')}"
+        return (
+            f"{plural(count, 'frame')}, {clock(self._findings.seconds, 0.1)} · {header.get('model', 'unknown model')}"
+        )
 
     def _answer(self) -> list[tuple[str, str]]:
         """The classes that were best most often, and of how many frames."""
@@ -115,7 +116,7 @@ class Report:
         findings = self._findings
         drawn = "what was drawn" if not findings.view.pinned else "the classes that were held"
         rest = [
-            (each.label, f"best in {_frames(each.best)}", each.heat, self._tones.get(each.class_id))
+            (each.label, f"best in {plural(each.best, 'frame')}", each.heat, self._tones.get(each.class_id))
             for each in findings.classes[: MAPS - 1]
             if each.best
         ]
@@ -379,7 +380,3 @@ def _css() -> str:
 def _percent(part: float) -> str:
     digits = 0 if part >= 0.0095 or not part else 1
     return f"{100 * part:.{digits}f}\N{NO-BREAK SPACE}%"
-
-
-def _frames(count: int) -> str:
-    return "1 frame" if count == 1 else f"{count} frames"
