@@ -13,7 +13,7 @@ BUNDLED := .venv-bundled/$(BIN)
 DEVICE ?= cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-export test-long check walls bench bundled-model clean
+.PHONY: help setup serve test test-fast test-export test-long check walls derived bench bundled-model clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ check: .venv/.dev .venv/.web ## ruff and mypy; for the pages tsc and ESLint
 
 walls: .venv/.dev ## which folder imports which, and what goes the wrong way
 	$(RUN)/python -m tests.support.walls
+
+derived: .venv/.dev ## what pages and docs repeat of the code's tables, written anew
+	$(RUN)/python -m tests.support.derived
 
 bench: .venv/.dev ## ratios measured on this machine
 	$(RUN)/python -m tests.bench $(ARGS)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import av
@@ -15,23 +12,24 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Route
 
+from tests.support import ROOT
 from tests.support.films import media_samples
 from whycam.stream.inference.preprocess import Fit, Rectangle
-from whycam.stream.overlay.colormaps import COLORMAPS, PINNED_COLORS, colours
+from whycam.stream.overlay.colormaps import COLORMAPS, PINNED_COLORS, colours, colours_of
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.painter import Painter, heat_planes
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, as_bytes
 
-MODULES = Path(__file__).parent.parent.parent / "web" / "recordings"
+WEB = ROOT / "web"
 SIZE = (96, 64)
 GREY = 128
 PLANE = """async ([map, width, height]) => {
-  const { heatPlane } = await import('/heatmap.js');
+  const { heatPlane } = await import('/static/recordings/heatmap.js');
   return [...heatPlane({ ...map, grid: Uint8Array.from(map.grid) }, width, height)];
 }"""
 DRAWN = """async ([maps, look, film, fit, grey]) => {
-  const { HeatmapPainter } = await import('/heatmap.js');
+  const { HeatmapPainter } = await import('/static/recordings/heatmap.js');
   const heat = document.createElement('canvas');
   new HeatmapPainter(heat).draw(maps.map((map) => ({ ...map, grid: Uint8Array.from(map.grid) })), look, film, fit);
   const canvas = document.createElement('canvas');
@@ -49,7 +47,7 @@ def modules(browser: Browser) -> Iterator[Page]:
     """A page that can import the modules, without a server."""
 
     def answer(route: Route) -> None:
-        path = MODULES / route.request.url.rpartition("/")[2]
+        path = WEB / route.request.url.partition("/static/")[2]
         if path.suffix == ".js":
             route.fulfill(path=path, content_type="text/javascript")
         else:
@@ -83,12 +81,16 @@ def drawn_map(class_id: int, grid: Bytes, scale: float = 1.0) -> DrawnMap:
 
 
 def test_the_colours_are_the_painters(modules: Page) -> None:
-    tables = modules.evaluate("async () => (await import('/colormaps.js')).TABLES")
-    assert list(tables) == list(COLORMAPS)
-    assert modules.evaluate("async () => (await import('/colormaps.js')).PINNED") == list(PINNED_COLORS)
     for name in COLORMAPS:
-        wanted = base64.b64encode(colours(name).tobytes()).decode()
-        assert tables[name] == wanted, f"{name} should be\n" + "\n".join(textwrap.wrap(wanted, 112))
+        made = modules.evaluate(
+            "async (name) => [...(await import('/static/shared/heat-colours.js')).coloursOf(name)]", name
+        )
+        assert made == colours(name).ravel().tolist()
+    for place, color in enumerate(PINNED_COLORS):
+        shade = modules.evaluate(
+            "async (place) => [...(await import('/static/shared/heat-colours.js')).shadesOf(place)]", place
+        )
+        assert np.abs(np.array(shade) - colours_of(place).ravel()).max() <= 1, color
 
 
 @pytest.mark.parametrize("shape", [(7, 7), (14, 14), (5, 9)])

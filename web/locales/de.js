@@ -9,9 +9,6 @@ const common = {
   cancel: 'Abbrechen',
   labelsAreEnglish: 'Die Namen sind die von ImageNet, auf Englisch.',
   pinned: 'gehalten',
-  colormaps: {
-    inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',
-  },
   opacity: 'Stärke',
   colormap: 'Farben',
 

@@ -12,9 +12,6 @@ const common = {
   labelsAreEnglish: 'The names are ImageNet’s, in English.',
   pinned: 'held',
   /** @type {Record<string, string>} */
-  colormaps: {
-    inferno: 'Inferno', viridis: 'Viridis', magma: 'Magma', cividis: 'Cividis', turbo: 'Turbo', jet: 'Jet',
-  },
   opacity: 'Heat',
   colormap: 'Colours',
 

@@ -5,13 +5,14 @@
  * A recording that still runs is watched live instead.
  */
 
+import { COLORMAPS, PINNED } from '../shared/colormaps.js';
 import { find, made } from '../shared/dom.js';
 import { bytes, clock } from '../shared/format.js';
+import { nameOf, setColormap } from '../shared/heat-colours.js';
 import { percent, words } from '../shared/i18n.js';
-import { COLORMAPS, toggled } from '../shared/protocol.js';
+import { toggled } from '../shared/protocol.js';
 import { UserError } from '../shared/user-error.js';
 import { WhepViewer } from '../shared/whep.js';
-import { PINNED } from './colormaps.js';
 import { HeatmapPainter } from './heatmap.js';
 import { Player } from './player.js';
 import { course, fileOf, zipOf } from './recordings-api.js';
@@ -60,7 +61,7 @@ export class RecordingDetail {
     find('rate', HTMLSelectElement).addEventListener('change', ({ target }) => (
       this.player.hurry(Number(/** @type {HTMLSelectElement} */ (target).value))
     ));
-    this.colormap.append(...COLORMAPS.map((name) => new Option(words.common.colormaps[name], name)));
+    this.colormap.append(...COLORMAPS.map((name) => new Option(nameOf(name), name)));
     this.colormap.addEventListener('change', () => this.#set({ colormap: this.colormap.value }));
     this.opacity.addEventListener('input', () => this.#set({ opacity: Number(this.opacity.value) }));
     this.own = find('own', HTMLInputElement);
@@ -234,7 +235,7 @@ export class RecordingDetail {
     if (this.colormap.value !== look.colormap) this.colormap.value = look.colormap;
     if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
     this.own.checked = this.look.own ?? false;
-    document.body.dataset.colormap = look.colormap;
+    setColormap(document.body, look.colormap);
     find('as-then', HTMLButtonElement).disabled = !this.chosen.length && !Object.keys(this.look).length;
     return { colormap: look.colormap, opacity: look.opacity };
   }

@@ -4,7 +4,7 @@
  * and strength. tests/browser/test_heat.py compares the two.
  */
 
-import { coloursOf, shadesOf } from './colormaps.js';
+import { coloursOf, shadesOf } from '../shared/heat-colours.js';
 
 /** @typedef {import('./sidecar.js').Heatmap} Heatmap */
 /** @typedef {{x: number, y: number, width: number, height: number}} Part */

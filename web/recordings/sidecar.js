@@ -1,6 +1,8 @@
 // @ts-check
 /** A recording's sidecar: what was known of each frame, found by the frame's time while the rest is still being read. */
 
+import { COLORMAPS } from '../shared/colormaps.js';
+
 /** @typedef {import('./sidecar-worker.js').Batch} Batch */
 /** @typedef {import('./sidecar-worker.js').Settings} Settings */
 /**
@@ -8,7 +10,7 @@
  * @typedef {{time: number, maps: Heatmap[], settings: Settings}} Frame
  */
 
-export const UNTOLD = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: 'inferno' });
+export const UNTOLD = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: COLORMAPS[0] });
 /** A film's time stamps are rounded: a frame counts as shown this much before its time. */
 const EARLY_S = 0.004;
 

@@ -9,6 +9,7 @@
  * A press pins the class that its person saw: the one that stood there a moment before.
  */
 
+import './heat-colours.js'; // the bars' gradient
 import { percent, words } from './i18n.js';
 
 /** @typedef {import('./protocol.js').Report} Report */

@@ -33,8 +33,6 @@
  * @typedef {Partial<View & {record: boolean, freeze: boolean}>} Command page to server; absent keys stay as they are
  */
 
-export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'jet'];
-
 /** How many classes the page pins at once: so many colours can be told apart on a picture. */
 export const MAX_PINNED = 2;
 

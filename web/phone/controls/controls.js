@@ -6,9 +6,11 @@
  * reports are believed again, so that a refused command and a change made elsewhere become visible.
  */
 
+import { COLORMAPS } from '../../shared/colormaps.js';
 import { find } from '../../shared/dom.js';
+import { nameOf, setColormap } from '../../shared/heat-colours.js';
 import { words } from '../../shared/i18n.js';
-import { COLORMAPS, toggled } from '../../shared/protocol.js';
+import { toggled } from '../../shared/protocol.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
 /** @typedef {import('../../shared/protocol.js').Report} Report */
@@ -109,7 +111,7 @@ export class Controls {
   #showColormap(name) {
     const input = /** @type {HTMLInputElement | null} */ (this.colormap.querySelector(`input[value="${name}"]`));
     if (input) input.checked = true;
-    document.body.dataset.colormap = name;
+    setColormap(document.body, name);
   }
 }
 
@@ -137,9 +139,9 @@ class Toggle {
 function colours(name) {
   const label = document.createElement('label');
   const input = document.createElement('input');
-  label.dataset.colormap = name;
-  label.title = words.common.colormaps[name];
-  Object.assign(input, { type: 'radio', name: 'colormap', value: name, ariaLabel: words.common.colormaps[name] });
+  setColormap(label, name);
+  label.title = nameOf(name);
+  Object.assign(input, { type: 'radio', name: 'colormap', value: name, ariaLabel: nameOf(name) });
   label.append(input);
   return label;
 }

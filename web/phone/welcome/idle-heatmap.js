@@ -4,6 +4,8 @@
  *
  * One canvas pixel is one cell; the style sheet enlarges it without smoothing.
  */
+import { COLORMAPS } from '../../shared/colormaps.js';
+import { coloursOf } from '../../shared/heat-colours.js';
 
 /** Cells along the shorter side, as many as the last feature map of a small network has. */
 const CELLS = 7;
@@ -11,8 +13,8 @@ const BETWEEN_MS = 90;
 /** Cells beside the words; in less room it would be a stain. */
 const LEAST = 3;
 
-/** inferno from where it begins to glow, as [r, g, b] */
-const GLOW = [[66, 10, 104], [120, 28, 109], [165, 44, 96], [207, 68, 70], [237, 105, 37], [251, 155, 6], [247, 209, 61]];
+/** The usual colormap from where it begins to glow, as [r, g, b]. */
+const GLOW = [51, 82, 113, 144, 175, 206, 237].map((heat) => [...coloursOf(COLORMAPS[0]).subarray(3 * heat, 3 * heat + 3)]);
 
 export class IdleHeatmap {
   /**

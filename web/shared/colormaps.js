@@ -1,12 +1,10 @@
 // @ts-check
-/**
- * The painter's colours: for each colormap red, green and blue of the heat 0…255, as base64.
- *
- * They are OpenCV's; tests/browser/test_heat.py holds that they are still those of stream/overlay/painter.py, and prints what
- * belongs here when they are not.
- */
+/** Made by `make derived` from stream/overlay/colormaps.py: change it there. */
 
-/** @type {Record<string, string>} */
+/** The first is the one that is used where nobody chose. */
+export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'jet'];
+
+/** Of each colormap red, green and blue of the heat 0…255, as base64. @type {Record<string, string>} */
 export const TABLES = {
   inferno: ''
     + 'AAAEAQAFAQEGAQEIAgEKAgIMAgIOAwIQBAMSBAMUBQQXBgQZBwUbCAUdCQYfCgciCwckDAgmDQgpDgkrEAktEQowEgoyFAs0FQs3Fgs5GAw8GQw+'
@@ -79,23 +77,4 @@ export const TABLES = {
 /** Of maps that are drawn at once each has a colour of its own, in the order in which the classes are pinned. */
 export const PINNED = ['#ff9e1b', '#3aa0ff', '#3ddc84', '#ff6fae', '#c79bff'];
 /** What a cold place has of the brightness of such a colour. */
-const DARKEST = 0.3;
-
-/** @param {number} place in `PINNED` @returns {Uint8ClampedArray} (256, 3) shades of it, the hottest is the colour itself */
-export function shadesOf(place) {
-  const full = [1, 3, 5].map((at) => parseInt(PINNED[place].slice(at, at + 2), 16));
-  return Uint8ClampedArray.from({ length: 768 }, (_, i) => full[i % 3] * (DARKEST + ((1 - DARKEST) * Math.floor(i / 3)) / 255));
-}
-
-/** @type {Map<string, Uint8Array>} */
-const unpacked = new Map();
-
-/** @param {string} colormap @returns {Uint8Array} (256, 3) */
-export function coloursOf(colormap) {
-  let colours = unpacked.get(colormap);
-  if (!colours) {
-    colours = Uint8Array.from(atob(TABLES[colormap]), (letter) => letter.charCodeAt(0));
-    unpacked.set(colormap, colours);
-  }
-  return colours;
-}
+export const DARKEST = 0.3;

@@ -1,0 +1,90 @@
+"""What the pages and docs repeat of the code's tables: `make derived` writes it anew, `tests/test_derived.py` holds it.
+
+A table of the code is the only place to change; each function here makes a file's text from the text that it has.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+
+from tests.support import ROOT
+from whycam.stream.overlay.colormaps import COLORMAPS, DARKEST, PINNED_COLORS, colours
+
+WIDTH = 112
+
+
+def colormaps_script(_: str) -> str:
+    """A module of the pages: the names of the colormaps, their colours, and those of pinned classes."""
+    tables = []
+    for name in COLORMAPS:
+        lines = textwrap.wrap(base64.b64encode(colours(name).tobytes()).decode(), WIDTH)
+        tables.append("\n".join([f"  {name}: ''", *(f"    + '{line}'" for line in lines)]))
+    table = ",\n".join(tables)
+    names = ", ".join(f"'{name}'" for name in COLORMAPS)
+    pinned = ", ".join(f"'{color}'" for color in PINNED_COLORS)
+    return f"""// @ts-check
+/** Made by `make derived` from stream/overlay/colormaps.py: change it there. */
+
+/** The first is the one that is used where nobody chose. */
+export const COLORMAPS = [{names}];
+
+/** Of each colormap red, green and blue of the heat 0…255, as base64. @type {{Record<string, string>}} */
+export const TABLES = {{
+{table},
+}};
+
+/** Of maps that are drawn at once each has a colour of its own, in the order in which the classes are pinned. */
+export const PINNED = [{pinned}];
+/** What a cold place has of the brightness of such a colour. */
+export const DARKEST = {DARKEST};
+"""
+
+
+def colormaps_in_openapi(text: str) -> str:
+    """The names in the schema of a view."""
+    return replaced(text, r"(colormap: &colormap \{enum: )\[[^]]*\]", f"[{', '.join(COLORMAPS)}]")
+
+
+def colormaps_in_api(text: str) -> str:
+    """The names in the table of commands."""
+    return replaced(text, r"(\| `colormap` \| )[^|]*(?= \|)", ", ".join(f"`{name}`" for name in COLORMAPS))
+
+
+def replaced(text: str, pattern: str, by: str) -> str:
+    """`text` with what follows the pattern's first group in its match put anew; raises `ValueError` without a match."""
+    new, count = re.subn(pattern, lambda match: match[1] + by, text)
+    if count != 1:
+        raise ValueError(f"{pattern} should be found once, found {count} times.")
+    return new
+
+
+DERIVED: Mapping[str, Callable[[str], str]] = {
+    "web/shared/colormaps.js": colormaps_script,
+    "docs/openapi.yaml": colormaps_in_openapi,
+    "docs/api.md": colormaps_in_api,
+}
+"""By file, relative to the repository."""
+
+
+def outdated() -> list[str]:
+    """The files that are not what the tables make of them."""
+    return [name for name, make in DERIVED.items() if make(_text(name)) != _text(name)]
+
+
+def _text(name: str) -> str:
+    path = ROOT / name
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def main() -> None:
+    """Write what is outdated, and say so."""
+    for name in outdated():
+        (ROOT / name).write_text(DERIVED[name](_text(name)), encoding="utf-8")
+        print(f"{name} is written anew.")
+
+
+if __name__ == "__main__":
+    main()
