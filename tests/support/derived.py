@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Mapping
 
 from tests.support import ROOT
+from whycam.stream.limits import LIMITS
 from whycam.stream.overlay.colormaps import COLORMAPS, DARKEST, PINNED_COLORS, colours
 
 WIDTH = 112
@@ -53,6 +54,12 @@ def colormaps_in_api(text: str) -> str:
     return replaced(text, r"(\| `colormap` \| )[^|]*(?= \|)", ", ".join(f"`{name}`" for name in COLORMAPS))
 
 
+def limits_in_reliability(text: str) -> str:
+    """All limits with their numbers."""
+    lines = "".join(f"- {words}\n" for words in LIMITS.words())
+    return replaced(text, r"(<!-- limits: [^\n]*\n)(?:- [^\n]*\n)*(?=<!-- end of limits -->)", lines)
+
+
 def replaced(text: str, pattern: str, by: str) -> str:
     """`text` with what follows the pattern's first group in its match put anew; raises `ValueError` without a match."""
     new, count = re.subn(pattern, lambda match: match[1] + by, text)
@@ -65,6 +72,7 @@ DERIVED: Mapping[str, Callable[[str], str]] = {
     "web/shared/colormaps.js": colormaps_script,
     "docs/openapi.yaml": colormaps_in_openapi,
     "docs/api.md": colormaps_in_api,
+    "docs/reliability.md": limits_in_reliability,
 }
 """By file, relative to the repository."""
 
