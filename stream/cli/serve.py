@@ -26,7 +26,7 @@ from whycam.stream.logs import LogFormat, start_logging
 from whycam.stream.video.encoder import EncoderChoice, backends
 
 if TYPE_CHECKING:
-    from whycam.stream.inference.process_engine import ProcessEngine
+    from whycam.stream.inference.engine import Engine
     from whycam.stream.inference.providers import Device
     from whycam.stream.recording.maintenance import Housekeeper, Retention
     from whycam.stream.server.lan import Lan
@@ -110,7 +110,7 @@ def serve(
     phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
     media = _media(ice_address, phones, udp_ports, ice_server)
     encoders = backends(encoder)
-    introduce(engine.contract, engine.about.provider, engine.about.device_problem)
+    introduce(engine)
     folder = None if no_record else _recordings_folder(recordings)
     screen.print(f"Recordings: {f'{folder} (none: --no-record)' if folder else 'none'}", markup=False)
     start_logging(log)
@@ -119,7 +119,7 @@ def serve(
     _serve(engine, media, encoders, folder, port, phones)
 
 
-def _engine(model: str | None, device: Device) -> ProcessEngine:
+def _engine(model: str | None, device: Device) -> Engine:
     """The model in a process of its own; it loads while the server's modules do. A core is left to the pictures."""
     from whycam.stream.inference.process_engine import ProcessEngine
     from whycam.stream.inference.worker import Order
@@ -183,7 +183,7 @@ def _phones(
 
 
 def _serve(
-    engine: ProcessEngine,
+    engine: Engine,
     media: IceConfig,
     encoders: dict[CodecName, Backend],
     folder: Path | None,

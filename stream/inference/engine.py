@@ -44,6 +44,14 @@ class Engine(Protocol):
         """The model file's checksum, in hexadecimal."""
 
     @property
+    def provider(self) -> str:
+        """The execution provider that really runs the model."""
+
+    @property
+    def device_problem(self) -> str | None:
+        """One sentence where the model does not run on the device that was wanted."""
+
+    @property
     def health(self) -> Health:
         """Whether it answers now."""
 
@@ -69,6 +77,8 @@ class LocalEngine:
         self._thread = ThreadPoolExecutor(1, "engine")
         self.contract = explainer.contract
         self.sha256 = explainer.sha256
+        self.provider = explainer.providers[0]
+        self.device_problem = explainer.device_problem
         self.health = Health()
         height, width = self.contract.input_size
         # The first run allocates and is slow; nobody should have to wait for it.

@@ -91,6 +91,16 @@ class ProcessEngine:
         return self.about.sha256
 
     @property
+    def provider(self) -> str:
+        """See `Engine.provider`; waits as `about` does."""
+        return self.about.provider
+
+    @property
+    def device_problem(self) -> str | None:
+        """See `Engine.device_problem`; waits as `about` does."""
+        return self.about.device_problem
+
+    @property
     def health(self) -> Health:
         """See `Engine.health`."""
         return self._health

@@ -40,7 +40,6 @@ ENOUGH, ENOUGH_PART = 30, 0.01
 """Frames, and part of the file, from which the length of the whole is estimated."""
 HOLE, HOLE_S = 1 << 16, 1
 """Bytes or seconds between two frames of an MPEG-TS, from which a piece of other streams may lie between them."""
-STDIN = Path("-")
 
 
 @dataclass(frozen=True, slots=True)

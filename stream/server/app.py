@@ -43,7 +43,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app[LAN] = lan
     for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
         app.router.add_get(path, _page(file))
-    app.router.add_get("/static/{name:.+}", _static)
+    app.router.add_static("/static", WEB.resolve())
     app.router.add_get("/api/labels", require_role("phone", "viewer", "host")(_labels))
     signalling.add_routes(app)
     join.add_routes(app)
@@ -164,15 +164,6 @@ def _page(name: str) -> Handler:
         return web.FileResponse(WEB / name)
 
     return handle
-
-
-async def _static(request: web.Request) -> web.StreamResponse:
-    # Looked up among the names that there are: a client's text never becomes a path.
-    files = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
-    path = files.get(request.match_info["name"])
-    if path is None:
-        raise web.HTTPNotFound(text="There is no such file.")
-    return web.FileResponse(path)
 
 
 async def _labels(request: web.Request) -> web.Response:

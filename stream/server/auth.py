@@ -158,7 +158,7 @@ async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamR
     try:
         return await handler(request)
     except web.HTTPException as error:
-        if error is request.match_info.http_exception:  # the router's, with words such as '404: Not Found'
+        if error.text == f"{error.status}: {error.reason}":  # aiohttp's own words, such as '404: Not Found'
             error.text = _what_there_is(request, error)
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal
 
 import av
@@ -24,28 +25,36 @@ _H264_SPS, _H264_PPS, _H264_IDR = 7, 8, 5
 _VP8_START = b"\x9d\x01\x2a"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EncodedFrame:
-    """One frame as it travels: complete, in decoding order, H.264 as an Annex B byte stream."""
+    """One frame as it travels: complete, in decoding order, H.264 as an Annex B byte stream.
+
+    What its bytes say is read once, however often it is asked for.
+    """
 
     codec: CodecName
     data: bytes
     pts: int
     """In 1/90000 s, unwrapped."""
 
-    @property
+    @cached_property
     def is_keyframe(self) -> bool:
         """Whether a decoder can begin here (H.264: an IDR picture with its parameter sets)."""
         if self.codec == "VP8":  # RFC 6386, 9.1
             return len(self.data) >= 10 and not self.data[0] & 1 and self.data[3:6] == _VP8_START
-        return {_H264_SPS, _H264_PPS, _H264_IDR} <= {data[0] & 31 for data in _nal_units(self.data)}
+        return {_H264_SPS, _H264_PPS, _H264_IDR} <= {unit[0] & 31 for unit in self._nal_units}
 
-    @property
+    @cached_property
     def header(self) -> bytes:
         """Of a keyframe: what a change of means that a file cannot go on (H.264: the SPS and PPS; VP8: the size)."""
         if self.codec == "VP8":
             return self.data[6:10]
-        return b"".join(unit for unit in _nal_units(self.data) if unit[0] & 31 in (_H264_SPS, _H264_PPS))
+        return b"".join(unit for unit in self._nal_units if unit[0] & 31 in (_H264_SPS, _H264_PPS))
+
+    @property
+    def _nal_units(self) -> list[bytes]:
+        """The units of H.264, without start codes."""
+        return [unit.rstrip(b"\0") for unit in self.data.split(b"\0\0\1")[1:] if unit.rstrip(b"\0")]
 
     @property
     def vp8_size(self) -> tuple[int, int]:
@@ -62,11 +71,6 @@ class EncodedFrame:
             return False
         width, height = self.vp8_size
         return width * height > MAX_PIXELS
-
-
-def _nal_units(data: bytes) -> list[bytes]:
-    """The units of an Annex B stream, without start codes."""
-    return [unit.rstrip(b"\0") for unit in data.split(b"\0\0\1")[1:] if unit.rstrip(b"\0")]
 
 
 class Decoder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import re
 import socket
 import time
@@ -35,8 +34,6 @@ from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.sdp import OfferError, check_offer, take_any_h264
 from whycam.stream.webrtc.track import PacketTrack
-
-logger = logging.getLogger(__name__)
 
 LOOPBACK = "127.0.0.1"
 MAX_GAP = 60 * 90_000

@@ -64,6 +64,7 @@ class Engine:
         self._hold = hold
         self.contract = engine.contract
         self.sha256 = engine.sha256
+        self.provider, self.device_problem = engine.provider, engine.device_problem
         self.health = engine.health
         self.asked: list[tuple[Bytes, list[int]]] = []
 
