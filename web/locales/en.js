@@ -11,7 +11,6 @@ const common = {
   cancel: 'Cancel',
   labelsAreEnglish: 'The names are ImageNet’s, in English.',
   pinned: 'held',
-  /** @type {Record<string, string>} */
   opacity: 'Heat',
   colormap: 'Colours',
 

@@ -9,7 +9,6 @@
 import { COLORMAPS } from '../../shared/colormaps.js';
 import { find } from '../../shared/dom.js';
 import { nameOf, setColormap } from '../../shared/heat-colours.js';
-import { words } from '../../shared/i18n.js';
 import { toggled } from '../../shared/protocol.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
