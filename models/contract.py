@@ -99,6 +99,10 @@ class Contract:
         """All maps of the file, also where it lists none."""
         return self.maps or (MapSpec(HEATMAPS, self.feature, METHOD, self.map_size, WHOLE),)
 
+    def drawn_map(self) -> MapSpec:
+        """The map that is drawn."""
+        return next(each for each in self.listed_maps() if each.output == HEATMAPS)
+
 
 METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size"))
 REQUIRED = ("name", "labels", "fit", "score")

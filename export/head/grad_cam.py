@@ -6,7 +6,8 @@ Grad-CAM for class c weighs the feature map A[k, i, j] by the mean gradient over
 
 Behind the last feature map a classifier is a chain of operators whose gradient is known from the weights and the
 forward pass. `tail` finds that chain, and says why poolings and the flattening need no operator. `append_cam` goes
-back through it from the scores, with one small rule an operator (`RULES`), and writes down the product. The
+back through it from the scores, with one small rule an operator (`RULES`), and writes down the product; `methods`
+says what is drawn of it. The
 gradient it carries is [N, K, width]: images, classes asked for, entries of a tensor.
 
 For `score="probability"`, y_c is the log-odds log(p_c / (1 − p_c)). Its gradient is that of p_c without the factor
@@ -24,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, version_converter
 
+from whycam.export.head.methods import MapRule, map_rule
 from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind, rename
 from whycam.export.head.quantization import MOVES, Clamp
 from whycam.export.head.tail import (
@@ -42,7 +44,7 @@ from whycam.export.head.tail import (
     find_ends,
     find_tail,
 )
-from whycam.models.contract import IR_VERSION, OPSET, OUTPUTS, Score
+from whycam.models.contract import IR_VERSION, METHOD, OPSET, OUTPUTS, Score
 
 OLDEST_OPSET = 13  # from here on, onnx converts upwards without changing what an operator means
 
@@ -54,13 +56,14 @@ class Gradient(NamedTuple):
     width: int
 
 
-def append_cam(model: ModelProto, *, score: Score = "probability") -> ModelProto:
+def append_cam(model: ModelProto, *, score: Score = "probability", method: str = METHOD) -> ModelProto:
     """A copy of a plain classifier with the input `target` and the outputs of the contract (see `models.contract`).
 
     The classifier keeps its own input; its single output, probabilities or logits, becomes `scores`. Raises
     `UnsupportedTail` where the closed form does not reach, `ValueError` for a model that is no classifier of images
-    with a fixed size and a free batch.
+    with a fixed size and a free batch, or for a `method` that is not in `export.head.methods`.
     """
+    rule = map_rule(method)
     graph = Graph(_prepare(model))
     ends = find_ends(graph)
     feature, tail = find_tail(graph, ends)
@@ -72,7 +75,7 @@ def append_cam(model: ModelProto, *, score: Score = "probability") -> ModelProto
 
     seed = {"probability": _seed_of_log_odds, "logit": _seed_of_logit}[score]
     gradient = Gradient(seed(graph, classes, logits, ends.classes), ends.classes)
-    _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient))
+    _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient), rule)
     return _close(graph, feature, ends.classes)
 
 
@@ -281,8 +284,8 @@ def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) 
 # What is drawn.
 
 
-def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient) -> None:
-    """heatmap = relu(Σ_k α_k A_k) / max, all zero where that maximum is."""
+def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient, rule: MapRule) -> None:
+    """The method's maps / max, all zero where that maximum is."""
     cells = feature.height * feature.width
     alpha = graph.add("Mul", [gradient.tensor, graph.number(1 / cells)])  # (N, K, channels)
     if feature.channels_last:
@@ -290,7 +293,7 @@ def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient) -> None:
         columns = graph.add("Transpose", [columns], perm=[0, 2, 1])
     else:
         columns = graph.add("Reshape", [feature.tensor, graph.integers(0, feature.channels, cells)])
-    maps = graph.add("Relu", [graph.add("MatMul", [alpha, columns])])  # (N, K, H·W)
+    maps = rule(graph, alpha, columns)  # (N, K, H·W)
     peak = graph.add("ReduceMax", [maps], axes=[2], keepdims=1)  # (N, K, 1)
     alive = graph.add("Greater", [peak, graph.number(0)])
     shown = graph.add("Div", [maps, graph.add("Where", [alive, peak, graph.number(1)])])

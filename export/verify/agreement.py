@@ -106,6 +106,7 @@ def compare(
     """
     explainer = Explainer(path)
     score, feature = explainer.contract.score, explainer.contract.feature
+    method = explainer.contract.drawn_map().method
     target = checked_targets(explainer.contract, targets, len(images))
     if not target.size:
         raise ValueError("There is nothing to compare: give one image or more, and one target or more for each.")
@@ -124,7 +125,7 @@ def compare(
     # network, where a rounding may then fall otherwise), and in a rare image another summation flips a gate.
     if not _median_difference(drawn, maps[few]) <= TOLERANCE:
         raise Disagreement(f"{path.name} does not draw the same heatmaps when its activations are read.")
-    exact = reference.heatmaps(seen, classes, score)
+    exact = reference.heatmaps(seen, classes, score, method)
     empty = (maps == 0).all((2, 3))  # (N, K)
     agreement = Agreement(
         images=len(images),

@@ -1,4 +1,4 @@
-"""Grad-CAM by definition, in float64: the gradient at every cell of the feature map, averaged, by backpropagation.
+"""A CAM by definition, in float64: the gradient at every cell of the feature map, by backpropagation.
 
 It shares no code with the head, neither the search for the tail nor a rule: it takes the feature map that the model
 file names, evaluates whatever lies between it and the logits operator by operator (`operators`), and goes back
@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
+from whycam.export.verify.methods import DEFINITIONS
 from whycam.export.verify.operators import Array, Floats, Step, apply, attributes, kind
-from whycam.models.contract import Score
+from whycam.models.contract import METHOD, Score
 
 Activations = Mapping[str, Array]
 
@@ -44,7 +45,7 @@ class Evaluated(NamedTuple):
 
 
 class Reference:
-    """The part of an explainable model between its feature map and its logits, and Grad-CAM through it.
+    """The part of an explainable model between its feature map and its logits, and a CAM through it.
 
     `feature` is the map's tensor, as the model's contract names it. Raises `ValueError` where the model has no such
     tensor, or its scores do not follow from it by a softmax.
@@ -98,16 +99,22 @@ class Reference:
             worst = max(worst, float(np.abs(output - step.value).max(initial=0)) / largest)
         return worst
 
-    def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score) -> Floats:
-        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N images."""
+    def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score, method: str = METHOD) -> Floats:
+        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N images.
+
+        Raises `ValueError` for a method that has no definition in `export.verify.methods`.
+        """
+        if method not in DEFINITIONS:
+            raise ValueError(
+                f"The CAM method '{method}' has no definition in export/verify/methods.py to hold it against."
+            )
         logits = seen[self.logits].astype(np.float64)
         seed = {"probability": _log_odds, "logit": _logit}[score](logits.reshape(len(classes), -1), classes)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
         maps = seen[self.feature].astype(np.float64)
         if self._channels_last(maps):
             maps, gradient = maps.transpose(0, 3, 1, 2), gradient.transpose(0, 1, 4, 2, 3)
-        alpha = gradient.mean((3, 4))  # (K, N, channels, h, w) -> (K, N, channels)
-        return normalised(np.maximum(np.einsum("knc,nchw->nkhw", alpha, maps, optimize=True), 0))
+        return normalised(DEFINITIONS[method](gradient, maps))
 
     def _back(self, seen: Activations, seed: Floats) -> Floats:
         """The gradient by the feature map, (K, N, …), from that by the logits."""
