@@ -21,7 +21,7 @@ from whycam.stream.offline.claims import Use
 from whycam.stream.offline.inputs import usual_name
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, explain, header_of
 from whycam.stream.offline.resume import find_earlier
-from whycam.stream.report.report import Report
+from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import fitted
 
 RATE = Fraction(25)
@@ -164,7 +164,7 @@ def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bo
         thumbs.keep_first(explained.frames)
         thumbs.close()
         rate = film.rate  # a closed file has none: PyAV reads memory that is gone
-    Report(sidecar, video, source.name).write(*hand_in.reports)
+    write_report(sidecar, video, source.name, hand_in.reports)
     hand_in.told.write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
     return explained
 

@@ -19,7 +19,7 @@ from whycam.stream.offline.inputs import FILMS, Input, output_of, usual_name
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
 from whycam.stream.offline.resume import is_done
 from whycam.stream.recording.paths import SIDECAR
-from whycam.stream.report.report import Report
+from whycam.stream.report.report import write_report
 
 Status = Literal["done", "damaged", "stopped", "failed", "busy"]
 
@@ -126,7 +126,7 @@ def carry_out(
             _make_folder(task.output)
             explained = (work.resume and _done(task)) or _explain(task, work, stdin)
             if task.reports and task.sidecar is not None:
-                Report(task.sidecar, task.output, task.given.path.name).write(*task.reports)
+                write_report(task.sidecar, task.output, task.given.path.name, task.reports)
         except (ValueError, OSError, av.FFmpegError) as error:
             outcome = Outcome(task, problem=str(error))
         else:

@@ -30,7 +30,7 @@ from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.paths import SIDECAR
 from whycam.stream.recording.sidecar import SidecarError, SidecarFrame, read_sidecar
-from whycam.stream.report.report import Report
+from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import copied
 
 SQUARE = (224, 224)
@@ -197,7 +197,7 @@ def replay_once(
                 raise
             raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
         if reports:
-            Report(sidecar, output, video.name, again.view).write(*reports)
+            write_report(sidecar, output, video.name, reports, again.view)
     return Replayed(explained, again.unknown, again.without, again.held, reports)
 
 

@@ -152,3 +152,9 @@ class _Gathered:
         scores = np.zeros(frames)
         scores[list(self._scores)] = list(self._scores.values())
         return Found(class_id, self._label, scores, best, self._heat.mean)
+
+
+def percent(part: float) -> str:
+    """Such as '43 %', with a digit behind the point where it is less than 1 %."""
+    digits = 0 if part >= 0.0095 or not part else 1
+    return f"{100 * part:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -24,7 +24,11 @@ from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter
 from whycam.stream.report.canvas import LIGHT, Raster, Svg
-from whycam.stream.report.report import KEY_FRAMES, Report
+from whycam.stream.report.contents import Contents
+from whycam.stream.report.key_frames import KEY_FRAMES
+from whycam.stream.report.page import page as page_of
+from whycam.stream.report.report import write_report
+from whycam.stream.report.sheet import sheet as sheet_of
 from whycam.stream.report.statistics import Findings
 from whycam.stream.report.time_chart import POINTS, clock, draw_timechart
 
@@ -132,12 +136,12 @@ class Outline(HTMLParser):
 
 
 def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path, explained: Path) -> None:
-    report = Report(explained.with_suffix(".jsonl"), explained, "kitchen.mov")
-    page = Outline(report.html())
+    report = Contents(explained.with_suffix(".jsonl"), explained, "kitchen.mov")
+    page = Outline(page_of(report))
     assert page.open == []
     assert page.loads
     assert all(each.startswith("data:image/jpeg;base64,") for each in page.loads)
-    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script", report.html())
+    assert not re.search(r"https?:|//[a-z]|url\(|@import|<script", page_of(report))
     assert {"svg", "table", "dl", "figure", "title", "h1"} <= set(page.tags)
     for words in ("kitchen.mov", "40 frames", "red", "Mostly red in 100", "inferno, opacity 0.7", "bright spot"):
         assert words.replace(" in 100", "") in page.text
@@ -145,13 +149,13 @@ def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path, explained: Pa
 
 def test_names_are_shown_as_they_are_written(tmp_path: Path, explained: Path) -> None:
     path = sidecar(tmp_path / "s.jsonl", [1, 1, 0])
-    report = Report(path, explained, "<b>evil</b> & co.mov")
-    assert "<b>evil" not in report.html()
-    assert "<saucer>" not in report.html()
-    page = Outline(report.html())
+    report = Contents(path, explained, "<b>evil</b> & co.mov")
+    assert "<b>evil" not in page_of(report)
+    assert "<saucer>" not in page_of(report)
+    page = Outline(page_of(report))
     assert "<b>evil</b> & co.mov" in page.text
     assert "cup & <saucer>" in page.text
-    report.png()
+    sheet_of(report)
 
 
 def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: Path) -> None:
@@ -160,9 +164,9 @@ def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: P
     with SidecarWriter(tmp_path / "s.jsonl", header) as writer:
         for number, shot in enumerate(shots):
             writer.write(SidecarFrame(round(shot.time * 90_000), 0.0, (drawn(number // 15, 0.5),), View()))
-    report = Report(tmp_path / "s.jsonl", explained, "kitchen.mov")
-    assert [key.run.first for key in report._keys] == [0, 15, 30]
-    for key in report._keys:
+    report = Contents(tmp_path / "s.jsonl", explained, "kitchen.mov")
+    assert [key.run.first for key in report.key_frames] == [0, 15, 30]
+    for key in report.key_frames:
         x, y = media_samples.place(SIZE, key.run.first).middle
         x, y = SIZE[1] - 1 - y, x  # the film is turned
         expected = media_samples.colour_at(shots[key.run.first].frame, x, y)
@@ -172,8 +176,8 @@ def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: P
 
 def test_a_long_film_has_few_pictures_and_few_points(tmp_path: Path, explained: Path) -> None:
     path = sidecar(tmp_path / "s.jsonl", [number % 2 for number in range(4000)])
-    report = Report(path, explained, "long.mov")
-    html = report.html()
+    report = Contents(path, explained, "long.mov")
+    html = page_of(report)
     assert html.count("<figure>") <= KEY_FRAMES + 6
     points = max(len(found.split()) for found in re.findall(r'polyline points="([^"]*)"', html))
     assert 100 < points <= POINTS
@@ -184,15 +188,15 @@ def test_a_long_film_has_few_pictures_and_few_points(tmp_path: Path, explained: 
 def test_a_single_frame_and_frames_without_an_explanation_are_reported(
     tmp_path: Path, explained: Path, best: list[int | None]
 ) -> None:
-    report = Report(sidecar(tmp_path / "s.jsonl", best), explained, "short.mov")
-    report.write(tmp_path / "s.html", tmp_path / "s.png")
+    files = (tmp_path / "s.html", tmp_path / "s.png")
+    write_report(sidecar(tmp_path / "s.jsonl", best), explained, "short.mov", files)
     assert Outline((tmp_path / "s.html").read_text(encoding="utf-8")).open == []
     assert read_image(tmp_path / "s.png").shape[1] == 1560
 
 
 def test_a_sidecar_of_no_frames_is_said(tmp_path: Path, explained: Path) -> None:
-    with pytest.raises(MediaError, match="tells of no frame"):
-        Report(sidecar(tmp_path / "s.jsonl", []), explained, "x")
+    with pytest.raises(MediaError, match="holds no frame"):
+        Contents(sidecar(tmp_path / "s.jsonl", []), explained, "x")
 
 
 def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_picture(tmp_path: Path) -> None:
@@ -255,9 +259,9 @@ def test_every_layout_has_a_report(tmp_path: Path, engine: LocalEngine, layout: 
     source = media_samples.write(tmp_path / "kitchen.mov", count=6, size=SIZE)
     look = Look(layout=layout, fit="crop")  # type: ignore[arg-type]
     explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, look))
-    report = Report(tmp_path / "out.jsonl", tmp_path / "out.mp4", "kitchen.mov")
-    assert report._proportions() == (64, 64)
-    report.png()
+    report = Contents(tmp_path / "out.jsonl", tmp_path / "out.mp4", "kitchen.mov")
+    assert report.proportions() == (64, 64)
+    sheet_of(report)
 
 
 def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -> None:
@@ -269,6 +273,6 @@ def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -
             media_samples.spot(SIZE, number, colour=media_samples.RED if number < 3 else media_samples.GREEN),
         )
     explain_folder(folder, tmp_path / "out", ProcessJob(engine))
-    report = Report(tmp_path / "out" / "predictions.jsonl", tmp_path / "out", "frames")
-    assert [key.found.label for key in report._keys] == ["red", "green"]
-    assert np.array_equal(report._keys[1].picture, read_image(tmp_path / "out" / "result-0004.jpg"))
+    report = Contents(tmp_path / "out" / "predictions.jsonl", tmp_path / "out", "frames")
+    assert [key.found.label for key in report.key_frames] == ["red", "green"]
+    assert np.array_equal(report.key_frames[1].picture, read_image(tmp_path / "out" / "result-0004.jpg"))

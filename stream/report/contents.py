@@ -1,0 +1,168 @@
+"""What a report says of a film: the same for the page and for the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.media.losses import MediaError, plural
+from whycam.stream.overlay.styles import make_style
+from whycam.stream.overlay.view import View
+from whycam.stream.report.canvas import Tone
+from whycam.stream.report.key_frames import KeyFrame, key_frames
+from whycam.stream.report.statistics import Findings, Floats, percent
+from whycam.stream.report.time_chart import clock, tones
+from whycam.stream.video.planes import Bytes
+
+MAPS = 6
+ROWS = 12
+"""Classes in the table."""
+MAP_WIDTH = 260
+"""Of a mean heatmap, in pixels."""
+_FITS = {"stretch": "the whole frame, squeezed", "crop": "the middle of the frame, in its proportions"}
+_SCALES = {"own": "each map's own maximum", "steady": "one scale for neighbouring frames and all classes"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeanMap:
+    """The mean heatmap of a class, or of all frames."""
+
+    label: str
+    note: str
+    tone: Tone | None
+    picture: Bytes
+    """RGB (height, width, 3), in the film's colours and proportions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A class in the table."""
+
+    label: str
+    tone: Tone | None
+    share: float
+    """Of the frames in which it was the best."""
+    best: str
+    mean: str
+    highest: str
+    at: str
+
+
+class Contents:
+    """What is said of a result: `video` is the explained film or folder, `name` what a person calls the original.
+
+    `drawn_as` says how the sidecar's views were drawn in fact. Raises `MediaError` where there is no frame.
+    """
+
+    def __init__(
+        self, sidecar: Path, video: Path, name: str, drawn_as: Callable[[View], View] = lambda view: view
+    ) -> None:
+        self.findings = findings = Findings.of(sidecar, drawn_as)
+        if not findings.pts:
+            raise MediaError(f"{sidecar} holds no frame, so there is nothing to report.")
+        self.name = name
+        self.tones = tones(findings)
+        self.key_frames: list[KeyFrame] = key_frames(video, findings)
+        self._video = video
+        header = findings.header
+        self._fit = Fit(header.get("fit", "stretch"), tuple(header.get("size", (1, 1))))
+        self.colours = make_style(header.get("style", "blend"), self._fit).colours(findings.view.colormap, 1)[0]
+        """RGB (256, 3) of the heat 0…255, as the film has it."""
+
+    @property
+    def subtitle(self) -> str:
+        """How long it is, and which network saw it."""
+        header, count = self.findings.header, len(self.findings.pts)
+        length = f"{plural(count, 'frame')}, {clock(self.findings.seconds, 0.1)}"
+        return f"{length} · {header.get('model', 'unknown model')}"
+
+    @property
+    def answer(self) -> list[tuple[str, str]]:
+        """The classes that were best most often, and in how many frames."""
+        count = len(self.findings.pts)
+        return [(each.label, percent(each.best / count)) for each in self.findings.classes[:3] if each.best]
+
+    @property
+    def left_out(self) -> int:
+        """Stretches that have no key frame."""
+        return sum(1 for run in self.findings.runs if run.class_id >= 0) - len(self.key_frames)
+
+    @cached_property
+    def maps(self) -> list[MeanMap]:
+        """The mean heatmaps, that of all frames first."""
+        findings = self.findings
+        drawn = "what was drawn" if not findings.view.pinned else "the classes that were held"
+        best = [each for each in findings.classes[: MAPS - 1] if each.best]
+        return [
+            MeanMap("All frames", drawn, None, self._heat(findings.heat)),
+            *(
+                MeanMap(
+                    each.label,
+                    f"best in {plural(each.best, 'frame')}",
+                    self.tones.get(each.class_id),
+                    self._heat(each.heat),
+                )
+                for each in best
+            ),
+        ]
+
+    @property
+    def rows(self) -> list[Row]:
+        """The table of classes."""
+        findings, count = self.findings, len(self.findings.pts)
+        return [
+            Row(
+                each.label,
+                self.tones.get(each.class_id),
+                each.best / count,
+                percent(each.best / count),
+                percent(float(each.scores.mean())),
+                percent(float(each.scores.max())),
+                clock(float(findings.times[each.highest]), 0.1),
+            )
+            for each in findings.classes[:ROWS]
+        ]
+
+    @property
+    def settings(self) -> list[tuple[str, str]]:
+        """How it was made."""
+        header, view = self.findings.header, self.findings.view
+        labels = {each.class_id: each.label for each in self.findings.classes}
+        held = ", ".join(labels.get(number, str(number)) for number in view.pinned)
+        rows = [
+            ("File", self._video.name),
+            ("Network", str(header.get("model", ""))),
+            ("Checksum (SHA-256)", str(header.get("sha256", ""))),
+            ("Explained", f"the {header.get('score', 'probability')} of {held or 'the best class of each frame'}"),
+            ("The network sees", _FITS.get(str(header.get("fit")), "")),
+            ("Style and layout", f"{header.get('style', 'blend')}, {header.get('layout', 'overlay')}"),
+            ("Colours", f"{view.colormap}, opacity {view.opacity:g}"),
+            ("Full heat", _SCALES[view.scale]),
+        ]
+        if header.get("every", 1) > 1:
+            rows.append(("Explained frames", f"one of {header['every']}, the others show its heat"))
+        if "stopped" in header:
+            rows.append(("Stopped", f"before the end, after {header['stopped']:.1f} s"))
+        return [(key, value) for key, value in rows if value]
+
+    def proportions(self) -> tuple[int, int]:
+        """Height and width of the part that the network sees."""
+        if not self.key_frames:
+            return 1, 1
+        height, width = self.key_frames[0].picture.shape[:2]
+        if self.findings.header.get("layout") == "side-by-side":
+            width //= 2
+        part = self._fit.rectangle(width, height)
+        return part.height, part.width
+
+    def _heat(self, grid: Floats) -> Bytes:
+        rows, columns = self.proportions()
+        size = (MAP_WIDTH, max(1, round(MAP_WIDTH * rows / columns)))
+        large = cv2.resize(grid.astype(np.float32), size, interpolation=cv2.INTER_CUBIC)
+        return np.asarray(self.colours[np.clip(np.rint(large), 0, 255).astype(np.uint8)])

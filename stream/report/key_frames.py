@@ -1,0 +1,94 @@
+"""Key frames of a film: the longest stretches of one best class, each with its frame as it was drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from whycam.stream.media.film_reader import open_film
+from whycam.stream.media.image import read_image
+from whycam.stream.media.image_writer import kept_images
+from whycam.stream.report.statistics import Findings, Found, Run, percent
+from whycam.stream.video.planes import Bytes, rgb_of
+
+KEY_FRAMES = 12
+SIDE = 420
+"""The longer side of a key frame's picture, in pixels."""
+NEAR_S = 12.0
+"""Sooner than this it is quicker to decode on than to look for a keyframe."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyFrame:
+    """The first frame of a stretch, as it was drawn."""
+
+    run: Run
+    time: float
+    until: float
+    found: Found
+    picture: Bytes
+
+    @property
+    def percent(self) -> str:
+        """How sure the network was."""
+        return percent(float(self.found.scores[self.run.first]))
+
+
+def key_frames(video: Path, findings: Findings) -> list[KeyFrame]:
+    """The key frames of a result, in order; those that cannot be read are left out."""
+    by_class = {each.class_id: each for each in findings.classes}
+    runs = findings.changes(KEY_FRAMES)
+    shown = _pictures(video, [run.first for run in runs], findings)
+    ends = [*findings.times[1:], findings.seconds]
+    return [
+        KeyFrame(
+            run,
+            float(findings.times[run.first]),
+            float(ends[run.first + run.count - 1]),
+            by_class[run.class_id],
+            shown[run.first],
+        )
+        for run in runs
+        if run.first in shown
+    ]
+
+
+def _pictures(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
+    """Some frames of a result, by their number, made small; those that cannot be read are left out."""
+    if video.is_dir():
+        where, count = kept_images(video)
+        names = {number: where / f"result-{number + 1:04d}.jpg" for number in frames if number < count}
+        return {number: _small(read_image(path)) for number, path in names.items()}
+    return _film_pictures(video, frames, findings)
+
+
+def _film_pictures(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
+    numerator, denominator = findings.header["time_base"]
+    wanted = [(number, findings.pts[number] * numerator / denominator) for number in sorted(frames)]
+    found: dict[int, Bytes] = {}
+    with open_film(video) as film:
+        assert film.video.time_base is not None
+        base = float(film.video.time_base)
+        off = findings.step / 2
+        at = float("-inf")
+        decoded = film.container.decode(film.video)
+        for number, time in wanted:
+            if time - at > NEAR_S:
+                film.container.seek(int(time / base), stream=film.video)
+                decoded = film.container.decode(film.video)
+            for frame in decoded:
+                at = float((frame.pts or 0) * base)
+                if at >= time - off:
+                    found[number] = _small(rgb_of(frame))
+                    break
+    return found
+
+
+def _small(rgb: Bytes) -> Bytes:
+    image = Image.fromarray(rgb)
+    image.thumbnail((SIDE, SIDE))
+    return np.asarray(image)

@@ -1,0 +1,52 @@
+"""The report as one page (HTML) that needs no other file; how it is laid out is in `page.html.jinja`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from whycam.stream.report.canvas import DARK, LIGHT, Svg, Tone
+from whycam.stream.report.contents import Contents
+from whycam.stream.report.time_chart import clock, draw_timechart
+from whycam.stream.video.planes import Bytes
+
+_SIZES = (("wide", 1040, 360), ("narrow", 400, 300))
+"""Of the chart: the style class, width and height in pixels."""
+
+
+def page(contents: Contents) -> str:
+    """The whole page."""
+    environment = Environment(
+        loader=PackageLoader("whycam.stream.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters |= {"clock": lambda seconds: clock(seconds, 0.1), "jpeg": _jpeg}
+    return environment.get_template("page.html.jinja").render(
+        report=contents,
+        charts=list(_charts(contents)),
+        scale=contents.colours[::15].tolist(),
+        light=_declared(LIGHT),
+        dark=_declared(DARK),
+    )
+
+
+def _charts(contents: Contents) -> Iterator[str]:
+    names = ", ".join(each.label for each in contents.findings.classes if each.class_id in contents.tones)
+    for css_class, width, height in _SIZES:
+        svg = Svg(width, height)
+        draw_timechart(svg, contents.findings, width, height)
+        yield svg.markup(f"Probabilities over time of {names}; the table below has their numbers", css_class)
+
+
+def _jpeg(rgb: Bytes) -> str:
+    """A picture (H, W, 3) as a data URL."""
+    file = BytesIO()
+    Image.fromarray(rgb).save(file, "JPEG", quality=82)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _declared(colours: Mapping[Tone, str]) -> str:
+    return "\n".join(f"  --{tone}: {value};" for tone, value in colours.items())
