@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -28,6 +29,9 @@ from whycam.stream.webrtc.sdp import MAX_BYTES
 
 logger = logging.getLogger(__name__)
 
+FILES = web.AppKey("files", dict[str, Path])
+"""The pages' files by name. A client's text never becomes a path; aiohttp's own static routes answer a name that is too
+long with 500."""
 COMPLAIN_EVERY_S = 10.0
 SHUTDOWN_S = 1.0
 """For requests in hand when the server ends: five seconds are for everything."""
@@ -43,7 +47,8 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app[LAN] = lan
     for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
         app.router.add_get(path, _page(file))
-    app.router.add_static("/static", WEB.resolve())
+    app[FILES] = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
+    app.router.add_get("/static/{name:.+}", _static)
     app.router.add_get("/api/labels", require_role("phone", "viewer", "host")(_labels))
     signalling.add_routes(app)
     join.add_routes(app)
@@ -164,6 +169,13 @@ def _page(name: str) -> Handler:
         return web.FileResponse(WEB / name)
 
     return handle
+
+
+async def _static(request: web.Request) -> web.StreamResponse:
+    path = request.app[FILES].get(request.match_info["name"])
+    if path is None:
+        raise web.HTTPNotFound(text="There is no such file.")
+    return web.FileResponse(path)
 
 
 async def _labels(request: web.Request) -> web.Response:

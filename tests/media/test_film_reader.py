@@ -19,7 +19,7 @@ from av.video.frame import PictureType
 
 from tests.support.films import media_samples
 from tests.support.films.film_files import SIZE, copy, frames_of
-from whycam.stream.media import film_reader
+from whycam.stream.media import film_reader, preparation
 from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.video.planes import Colour
@@ -362,7 +362,7 @@ def test_pixels_of_an_absurd_shape_make_no_enormous_frame(tmp_path: Path, monkey
         stream.width, stream.height = 72, 64
         stream.sample_aspect_ratio = stream.codec_context.sample_aspect_ratio = Fraction(20)
         file.mux([*stream.encode(media_samples.frame(media_samples.spot((72, 64)))), *stream.encode(None)])
-    monkeypatch.setattr(film_reader, "MAX_PIXELS", 1000 * 64)
+    monkeypatch.setattr(preparation, "MAX_PIXELS", 1000 * 64)
     assert [(f.width, f.height) for f in frames_of(path)] == [(1000, 64)]
 
 
