@@ -7,14 +7,14 @@ import pytest
 from whycam.stream.webrtc import sdp as module
 from whycam.stream.webrtc.ice.candidates import MAX_CANDIDATES, Reach
 from whycam.stream.webrtc.sdp import (
-    H264_TAKEN,
+    H264_ACCEPTED,
     MAX_BYTES,
-    MAX_LETTERS,
+    MAX_ICE_LENGTH,
     MAX_LINES,
-    MIN_LETTERS,
+    MIN_ICE_LENGTH,
     OfferError,
     OfferTooLarge,
-    take_any_h264,
+    accept_any_h264,
 )
 
 OFFER = [
@@ -58,11 +58,11 @@ def test_who_hides_candidates_may_still_send_from_them() -> None:
 def test_a_publishers_h264_is_taken_whatever_its_profile_is() -> None:
     high = "a=fmtp:96 packetization-mode=1; profile-level-id=640c1f;sprop-parameter-sets=Z0LAHg==,aM48gA=="
     others = ["a=rtpmap:98 rtx/90000", "a=fmtp:98 apt=96", "a=rtpmap:99 VP8/90000"]
-    sdp, formats = take_any_h264(offer("a=rtpmap:96 H264/90000", "a=rtpmap:97 h264/90000", high, *others))
-    taken = [f"a=fmtp:{number} {H264_TAKEN}" for number in (96, 97)]
+    sdp, formats = accept_any_h264(offer("a=rtpmap:96 H264/90000", "a=rtpmap:97 h264/90000", high, *others))
+    taken = [f"a=fmtp:{number} {H264_ACCEPTED}" for number in (96, 97)]
     assert sdp == offer("a=rtpmap:96 H264/90000", taken[0], "a=rtpmap:97 h264/90000", taken[1], *others)
     assert formats == {96: {"packetization-mode": "1", "profile-level-id": "640c1f"}, 97: {}}
-    assert take_any_h264(offer(*others)) == (offer(*others), {})
+    assert accept_any_h264(offer(*others)) == (offer(*others), {})
 
 
 def test_a_name_that_only_contains_local_is_no_candidate_but_may_name_a_section() -> None:
@@ -91,7 +91,7 @@ def test_a_candidate_that_cannot_be_read_is_said() -> None:
         check_offer(offer("a=candidate:1 1 udp"))
 
 
-@pytest.mark.parametrize("name", MIN_LETTERS)
+@pytest.mark.parametrize("name", MIN_ICE_LENGTH)
 @pytest.mark.parametrize("at", [0, 3, len(OFFER)])
 def test_a_user_name_or_password_has_as_many_letters_as_the_rfc_allows(name: str, at: int) -> None:
     """For the session, for a section, and where it is said once more: checks are made of it."""
@@ -101,11 +101,11 @@ def test_a_user_name_or_password_has_as_many_letters_as_the_rfc_allows(name: str
         lines.insert(at or 1, f"a={name}:{value}")
         return "\r\n".join(lines) + "\r\n"
 
-    for letters in (MIN_LETTERS[name], MAX_LETTERS):
+    for letters in (MIN_ICE_LENGTH[name], MAX_ICE_LENGTH):
         assert check_offer(having("a" * letters)) == having("a" * letters)
-    for letters in (0, MIN_LETTERS[name] - 1, MAX_LETTERS + 1, 28_000):
+    for letters in (0, MIN_ICE_LENGTH[name] - 1, MAX_ICE_LENGTH + 1, 28_000):
         with pytest.raises(
-            OfferError, match=f"{name} has {letters} letters; it should have {MIN_LETTERS[name]} to 256"
+            OfferError, match=f"{name} has {letters} characters; it should have {MIN_ICE_LENGTH[name]} to 256"
         ):
             check_offer(having("a" * letters))
     for letter in ("é", " ", ":", "\0", "\t"):
@@ -117,7 +117,7 @@ def test_a_user_name_or_password_has_as_many_letters_as_the_rfc_allows(name: str
 def test_an_offer_is_measured_in_bytes() -> None:
     room = MAX_BYTES - len(offer("a=")) - 1
     assert len(check_offer(offer("a=" + "x" * room)).encode()) == MAX_BYTES - 1
-    with pytest.raises(OfferTooLarge, match=f"at most {MAX_BYTES} are taken"):
+    with pytest.raises(OfferTooLarge, match=f"at most {MAX_BYTES} are accepted"):
         check_offer(offer("a=" + "x" * (room + 2)))
     with pytest.raises(OfferTooLarge, match="bytes"):
         check_offer(offer("a=" + "ä" * (MAX_BYTES // 2)))
