@@ -105,7 +105,7 @@ async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
     except OfferError:
         raise
     except OperationError as error:
-        raise OfferError("The offer has a section without a codec that the server supports.") from error
+        raise OfferError("The offer has a section with no codec that the server supports.") from error
     except Exception as error:  # the parser raises many kinds of errors for invalid text
         raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
 
