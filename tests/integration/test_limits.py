@@ -46,7 +46,7 @@ def test_each_module_takes_its_limits_from_there() -> None:
         "max_offer_bytes": sdp.MAX_BYTES,
         "max_offer_sections": sdp.MAX_LINES["m="],
         "max_offer_candidates": candidates.MAX_CANDIDATES,
-        "max_ice_letters": sdp.MAX_LETTERS,
+        "max_ice_length": sdp.MAX_ICE_LENGTH,
         "max_amplification": amplification_limit.TIMES,
         "max_addresses_per_call": aioice_patches.MAX_ADDRESSES,
         "max_offer_sources": sdp.MAX_LINES["a=ssrc"],
