@@ -1,8 +1,8 @@
-"""What a server counts and measures, for Prometheus: frames by fate, times, sessions, the model, the disk."""
+"""What a server counts and measures, for Prometheus: frames by outcome, times, sessions, the model, the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -43,8 +43,8 @@ class Metrics:
     def saw_end(self, counts: Counts) -> None:
         """A session ended with these counts."""
         self._sessions_ended += 1
-        for fate, count in asdict(counts).items():
-            self._ended[fate] = self._ended.get(fate, 0) + count
+        for outcome, count in asdict(counts).items():
+            self._ended[outcome] = self._ended.get(outcome, 0) + count
 
     def text(self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None) -> bytes:
         """Everything in Prometheus's text format; `free` bytes of the disk, None: nothing is recorded."""
@@ -55,14 +55,13 @@ class Metrics:
     def _now(
         self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None
     ) -> Iterator[Metric]:
-        frames = CounterMetricFamily("whycam_frames", "Frames by what became of them.", labels=["fate"])
         totals = dict(self._ended)
         for counts in running:
-            for fate, count in asdict(counts).items():
-                totals[fate] = totals.get(fate, 0) + count
-        for fate, count in totals.items():
-            frames.add_metric([fate], count)
-        yield frames
+            for outcome, count in asdict(counts).items():
+                totals[outcome] = totals.get(outcome, 0) + count
+        yield _frames("whycam_frames_by_outcome", "Frames by outcome.", "outcome", totals)
+        # The counter's old name. It stays for one version, so that dashboards can be changed.
+        yield _frames("whycam_frames", "Old name of whycam_frames_by_outcome_total.", "fate", totals)
         yield CounterMetricFamily("whycam_sessions_ended", "Sessions that are over.", self._sessions_ended)
         yield CounterMetricFamily("whycam_engine_restarts", "How often the model was started again.", engine.restarts)
         yield GaugeMetricFamily("whycam_engine_up", "Whether the model answers.", engine.state == "running")
@@ -71,6 +70,13 @@ class Metrics:
         yield GaugeMetricFamily("whycam_loop_lag_seconds", "The loop's lag, 99 % of the last minute.", lag_ms / 1000)
         if free is not None:
             yield GaugeMetricFamily("whycam_disk_free_bytes", "Free where recordings lie.", free)
+
+
+def _frames(name: str, says: str, label: str, totals: Mapping[str, int]) -> Metric:
+    frames = CounterMetricFamily(name, says, labels=[label])
+    for outcome, count in totals.items():
+        frames.add_metric([outcome], count)
+    return frames
 
 
 class _Now(Collector):

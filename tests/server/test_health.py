@@ -63,8 +63,8 @@ def test_the_numbers_are_what_the_phone_saw(tmp_path: Path) -> None:
             counts = phone.reports[-1]["counts"]
             assert (await http.delete(phone.location)).status == 204
         after = await numbers(http, base)
-        for fate, count in counts.items():
-            assert after[f"whycam_frames_total/{fate}"] == count
+        for outcome, count in counts.items():
+            assert after[f"whycam_frames_by_outcome_total/{outcome}"] == count
         assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
         assert after["whycam_frame_seconds_count"] == counts["explained"] + counts["passed"]
         assert after["whycam_frame_seconds_bucket/5.0"] == after["whycam_frame_seconds_count"]
@@ -72,6 +72,23 @@ def test_the_numbers_are_what_the_phone_saw(tmp_path: Path) -> None:
         assert (after["whycam_sessions"], after["whycam_sessions_ended_total"]) == (0, 1)
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+
+
+def test_the_old_frame_counter_has_the_values_of_the_new_one(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, FRAMES) as phone:
+            await phone.until(lambda: len(phone.reports) >= 10)
+            await http.delete(phone.location)
+        found = await numbers(http, base)
+        new, old = (
+            {key.removeprefix(name): value for key, value in found.items() if key.startswith(name)}
+            for name in ("whycam_frames_by_outcome_total/", "whycam_frames_total/")
+        )
+        assert new.keys() == {"received", "lost", "decoded", "explained", "passed", "dropped"}
+        assert new["received"] >= 10
+        assert old == new
+
+    served(fast(tmp_path), Settings(), body)
 
 
 def test_two_calls_are_added_up_and_a_second_server_counts_for_itself(tmp_path: Path) -> None:
@@ -83,7 +100,7 @@ def test_two_calls_are_added_up_and_a_second_server_counts_for_itself(tmp_path: 
                 seen += 10
                 await http.delete(phone.location)
         found = await numbers(http, base)
-        assert found["whycam_frames_total/received"] >= seen
+        assert found["whycam_frames_by_outcome_total/received"] >= seen
         assert found["whycam_sessions_ended_total"] == 2
 
     served(fast(tmp_path), Settings(), body)
