@@ -51,7 +51,7 @@ const common = {
         + 'now.',
       431: 'This browser sends more with each request than the server takes. Delete this page’s cookies, then scan the code '
         + 'again.',
-      500: 'The server made a mistake; its log tells more. Try again in a moment.',
+      500: 'The server failed; its log has the details. Try again in a moment.',
       503: 'The server takes no more cameras now: it has all that it can serve, or this device all that one may have. End '
         + 'one of them, then try again.',
       'watch 503': 'The server has all the viewers that it can serve. Try again later.',
