@@ -46,7 +46,11 @@ DYNAMIC = {"N", "K"}
 MAY_BE_DYNAMIC = {"C"}
 HEATMAPS = "heatmaps"
 METHOD = "grad-cam"
-WHOLE = (0.0, 0.0, 1.0, 1.0)
+Region = tuple[float, float, float, float]
+"""Left, top, right and bottom edge, in parts of the input; beyond 0…1 where a network pads."""
+WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+MAX_BEYOND = 4.0
+"""How far a region may reach beyond the input, in parts of it."""
 REMEDY = "Make one with `whycam export`, or append a head with whycam.export.head.grad_cam.append_cam."
 
 
@@ -60,8 +64,8 @@ class MapSpec(NamedTuple):
     method: str
     grid: tuple[int, int]
     """Height and width in cells, h and w."""
-    region: tuple[float, float, float, float]
-    """The part of the network's input that the grid covers: left, top, right and bottom, 0…1."""
+    region: Region
+    """The part of the network's input that the grid covers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +154,6 @@ def _read_maps(text: Mapping[str, str], outputs: Sequence[Tensor]) -> tuple[MapS
     drawn = next((each for each in maps if each.output == HEATMAPS), None)
     if drawn is None:
         raise ContractError(f"whycam.maps should list '{HEATMAPS}', which is drawn. Export the model again.")
-    if drawn.region != WHOLE:
-        raise ContractError(
-            f"The model's heatmaps cover the part {list(drawn.region)} of its input (left, top, right, bottom). This "
-            "whycam draws maps of the whole input only, and would draw them shifted. Install a newer whycam."
-        )
     return maps
 
 
@@ -171,10 +170,18 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
     if not (isinstance(listed["layer"], str) and isinstance(listed["method"], str)):
         raise ContractError(f"'{output}' in whycam.maps: a layer and a method are names. Export the model again.")
     left, top, right, bottom = listed["region"]  # compared as they are: an integer may be too long for a float
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+    low, high = -MAX_BEYOND, 1 + MAX_BEYOND
+    if not (
+        low <= left < right <= high
+        and low <= top < bottom <= high
+        and left < 1
+        and right > 0
+        and top < 1
+        and bottom > 0
+    ):
         raise ContractError(
-            f"'{output}' in whycam.maps covers {reprlib.repr(listed['region'])}: left, top, right and bottom "
-            "should be in 0…1."
+            f"'{output}' in whycam.maps covers {reprlib.repr(listed['region'])}: left, top, right and bottom should "
+            "be parts of the input, 0…1, or a little beyond where the network pads."
         )
     if tuple(listed["grid"]) != size:
         raise ContractError(
