@@ -89,8 +89,8 @@ def _span(graph: Graph, node: NodeProto) -> tuple[NDArray[np.float32], NDArray[n
     scale, zero = graph.constant(node.input[1]), _zero_point(graph, node)
     if scale is None or zero is None:
         return None
-    held = np.iinfo(zero.dtype)
-    low, high = ((np.float32(end) - zero.astype(np.float32)) * scale for end in (held.min, held.max))
+    limits = np.iinfo(zero.dtype)
+    low, high = ((np.float32(end) - zero.astype(np.float32)) * scale for end in (limits.min, limits.max))
     return low.astype(np.float32).reshape(-1), high.astype(np.float32).reshape(-1)
 
 
