@@ -1,4 +1,4 @@
-"""`whycam export`: its verbs and their options. What they need may not be installed: it is imported when they run."""
+"""`whycam export`: its subcommands and options. Their packages are optional, so they are imported at run time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def vgg16(
     score: Annotated[Score, typer.Option(help="What is explained.")] = "probability",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="An .onnx file (default: where whycam finds it from then on)."),
+        typer.Option("--output", "-o", help="An .onnx file (default: the path of whycam's default model)."),
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
     int8: Annotated[bool, typer.Option("--int8", help="Quantize to 8 bits, for a faster processor.")] = False,
@@ -32,13 +32,13 @@ def vgg16(
     ] = None,
     calibrate_with: Annotated[
         Path | None,
-        typer.Option(help="With --int8: a folder of images like those that it will see."),
+        typer.Option(help="With --int8: a folder of images like those to explain."),
     ] = None,
 ) -> None:
     r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""
     from whycam.export.requirements import check_needs
 
-    check_needs("onnx")  # for the others it is soon enough when the arguments are known to be right
+    check_needs("onnx")  # the other packages are checked after the arguments
     from whycam.export.pipeline import export_vgg16
 
     path = export_vgg16(

@@ -1,4 +1,4 @@
-"""What `whycam export` does: a network is built, gets its head, is verified, and only then takes its place on disk."""
+"""The pipeline of `whycam export`: build a network, append the head, verify it, then move the file in place."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from whycam.models.contract import Contract, Fitting, Score
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.image import read_image
 
-FIT: Fitting = "stretch"  # the whole frame squeezed into the network's square, as the book does it
+FIT: Fitting = "stretch"  # the whole frame, scaled to the network's square as in the book
 SCENES = 32
-"""Synthetic images to verify with where none are given, and to calibrate with in any case."""
+"""The number of synthetic images: always for calibration, and for verification if none are given."""
 MAX_EXAMPLES = 64
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}
 TOOLS = ("keras", "tf2onnx", "onnx")
@@ -56,17 +56,17 @@ def export_vgg16(
     calibrate_with: Path | None = None,
     say: Say = lambda _: None,
 ) -> Path:
-    """Make an explainable VGG16 and return its file: `output`, or the one that whycam takes from then on.
+    """Make an explainable VGG16 and return its file: `output`, or the path of whycam's default model.
 
-    `weights` is `imagenet`, `random`, or a file that Keras has written. `half` stores weights in half precision, `int8`
-    quantizes to 8-bit integers; `calibrate_with` is a folder of images for that, `verify_with` one for the
-    verification. Raises `WeightsError`, `ExportMissing`, `Disagreement` for a model that is not what it should be
-    (then no file is left), and `ValueError` for arguments that do not go together.
+    `weights` is `imagenet`, `random`, or a file written by Keras. `half` stores weights in half precision, `int8`
+    quantizes to 8-bit integers; `calibrate_with` is a folder of images for calibration, `verify_with` one for
+    verification. Raises `WeightsError`, `ExportMissing`, `Disagreement` for a model that fails verification (no file
+    is written then), and `ValueError` for arguments that contradict each other.
     """
     if half and int8:
         raise ValueError("Give --half or --int8: weights in 8 bits are smaller than those in half precision.")
     if calibrate_with and not int8:
-        raise ValueError("--calibrate-with is for --int8: nothing else is calibrated.")
+        raise ValueError("--calibrate-with needs --int8: nothing else is calibrated.")
     destination = output or catalog.vgg16().path
     if destination.suffix != ".onnx":
         raise ValueError(f"The output is an ONNX file; give it a name that ends in .onnx, not '{destination.name}'.")
@@ -103,14 +103,14 @@ def write(
     calibration: Images | None = None,
     say: Say = lambda _: None,
 ) -> None:
-    """Convert a network, append its head, verify it, and put the file in its place; leaves nothing where that fails."""
-    network, built = built.network, built._replace(network=None)  # so that it can be let go
+    """Convert a network, append the head, verify it, and move the file in place; writes no file on failure."""
+    network, built = built.network, built._replace(network=None)  # so that its memory can be released
     height, width = network.input_shape[1:3]
     if images is None:
         images = scenes(SCENES, height, width)
         say("Verified with synthetic scenes; with photographs: --verify-with DIR")
     destination.parent.mkdir(parents=True, exist_ok=True)
-    # Beside its place, so that it can be moved there in one step.
+    # In the destination's folder, so that the final move is atomic.
     with tempfile.TemporaryDirectory(prefix=".whycam-export-", dir=destination.parent) as folder:
         draft = Path(folder) / "float.onnx"
         if half:
@@ -155,8 +155,8 @@ def read_images(folder: Path, size: tuple[int, int]) -> Images:
 
 
 def _check_tools() -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's remarks on the processor help nobody here
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its faster convolutions round twice as much; this is a proof
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the processor
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its faster convolutions double the rounding error
     check_needs()
 
 
@@ -180,13 +180,13 @@ def _quantized(
     calibration: Images | None,
     say: Say,
 ) -> tuple[Path, dict[str, float | int]]:
-    """The quantized model of a folder's float one, and how well it agrees."""
+    """The quantized model made from a folder's float model, and its agreement."""
     from whycam.export.precision import int8 as quantization
 
-    # Always the scenes, too: photographs of one place leave ranges that images of another one exceed.
+    # The scenes are always included, because images of another place exceed the ranges from photographs of one place.
     ranging = [scenes(SCENES, *images.shape[1:3], seed=1), *([] if calibration is None else [calibration])]
     if calibration is None:
-        say("Calibrated with synthetic scenes; with photographs of what it will see: --calibrate-with DIR")
+        say("Calibrated with synthetic scenes; with photographs like those to explain: --calibrate-with DIR")
     path = folder / "int8.onnx"
     quantized = quantization.quantize(folder / "plain.onnx", np.concatenate(ranging))
     _save(append_cam(quantized, score=score), about, path)
@@ -232,16 +232,16 @@ def _labels(count: int) -> tuple[str, ...]:
 
 
 def _let_go() -> None:
-    """Give memory back that is not used any more: of what tf2onnx frees, the C library keeps a gigabyte to itself."""
+    """Return freed memory to the system: of what tf2onnx frees, the C library keeps a gigabyte."""
     gc.collect()
     if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; other C libraries have none
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
         if trim is not None:
             trim(0)
 
 
 def _memory() -> str:
-    """The most memory that this process has had, in words; nothing on Windows, which does not say."""
+    """This process's peak memory, in words; empty on Windows, which has no such number."""
     if sys.platform == "win32":
         return ""
     import resource

@@ -1,4 +1,4 @@
-"""Puts a network's preprocessing into its graph: from `image`, uint8 RGB, to what the network was trained on."""
+"""Puts a network's preprocessing into its graph: from `image`, uint8 RGB, to the network's input."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whycam.export.head.onnx_graph import PREFIX, rename
 
 
 def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:
-    """A copy of a model that takes `image`, uint8 RGB [N, H, W, 3], and feeds (image − mean) / scale to its network.
+    """A copy of a model with the input `image`, uint8 RGB [N, H, W, 3], whose network gets (image − mean) / scale.
 
     `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255. The model's own
     input may be [N, H, W, 3] or [N, 3, H, W], with fixed H and W; raises `ValueError` for any other.

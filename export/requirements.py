@@ -1,4 +1,4 @@
-"""What an export needs beyond whycam itself."""
+"""The packages that an export needs in addition to whycam's."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ class ExportMissing(RuntimeMissing):
 
 
 def check_needs(*packages: str) -> None:
-    """Raise `ExportMissing` where one of these is not installed, of all unless told otherwise.
+    """Raise `ExportMissing` if one of these packages, by default of all, is not installed.
 
-    It imports none of them, which takes seconds.
+    Imports none of them, because that takes seconds.
     """
     missing = [package for package in packages or PACKAGES if find_spec(package) is None]
     if missing:

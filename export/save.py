@@ -1,4 +1,4 @@
-"""Writes an explainable model file: the graph, and the metadata by which it names itself."""
+"""Writes an explainable model file: the graph, and the metadata of its contract."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from whycam.models.contract import Contract
 
 
 def save(model: ModelProto, contract: Contract, path: Path) -> None:
-    """Write a model with the metadata of its contract; raises onnx's `ValidationError` for a graph that is not sound.
+    """Write a model with the metadata of its contract; raises onnx's `ValidationError` for an invalid graph.
 
-    The model itself gets that metadata: a copy of half a gigabyte, made to be written, would be memory for nothing.
-    The file appears whole or not at all: it is written beside its place and then moved there.
+    The metadata is added to the given model, because a copy may take half a gigabyte. The file appears complete or not
+    at all: it is written next to the destination and then renamed.
     """
     helper.set_model_props(model, contract.metadata())
     onnx.checker.check_model(skeleton(model), full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # another run may write it, too
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # another run may write the same file
     try:
         partial.write_bytes(model.SerializeToString(deterministic=True))
         partial.replace(path)

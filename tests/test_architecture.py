@@ -1,4 +1,4 @@
-"""The walls of the house: imports go down only and in no circle, folders can be held in mind (`make walls`)."""
+"""The architecture: imports go down only and form no circle, and folders stay small (`make walls`)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_package_is_in_the_wheel(known: dict[str, Path]) -> None:
         ("from whycam.export.head import tail\n", "stream.video may know only what stands below it"),
     ],
 )
-def test_a_broken_wall_is_named_with_its_line(
+def test_a_forbidden_import_is_named_with_its_line(
     source: str, complaint: str, known: dict[str, Path], tmp_path: Path
 ) -> None:
     path = tmp_path / "planes.py"

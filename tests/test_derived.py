@@ -1,4 +1,4 @@
-"""What pages and docs repeat is what the code says."""
+"""Generated parts of pages and docs agree with the code."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from whycam.stream.limits import Limits
 from whycam.stream.overlay.colormaps import COLORMAPS
 
 
-def test_nothing_that_is_derived_is_outdated() -> None:
+def test_no_generated_part_is_outdated() -> None:
     assert derived.outdated() == [], "Run `make derived` and commit what it writes."
 
 
 @pytest.mark.parametrize("name", [name for name in derived.DERIVED if name != "docs/reliability.md"])
-def test_a_colormap_more_makes_each_file_outdated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_an_additional_colormap_makes_each_file_outdated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(derived, "COLORMAPS", (*COLORMAPS, "hot"))
     assert name in derived.outdated()
     assert "hot" in derived.DERIVED[name](derived._text(name))
 
 
-def test_another_limit_makes_the_docs_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_limit_makes_the_docs_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived, "LIMITS", Limits(max_viewers=33))
     assert derived.outdated() == ["docs/reliability.md"]

@@ -1,4 +1,4 @@
-"""The verbs make the environment that they need: one for each device, for the two onnxruntimes overwrite each other."""
+"""Targets create the environment they need: one per device, because the two onnxruntimes overwrite each other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INSTALL = re.compile(r'(\S+)/(?:bin|Scripts)/python -m pip install .*"\.\[([a-z0
 
 
 def installs(verb: str, *arguments: str) -> list[tuple[str, set[str]]]:
-    """By environment the extras that a verb would install in a fresh clone."""
+    """Each environment and the extras that a target would install in it, in a fresh clone."""
     command = ["make", "--dry-run", "--always-make", verb, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     return [(found[1], set(found[2].split(","))) for found in INSTALL.finditer(done.stdout)]
@@ -32,7 +32,7 @@ def test_an_environment_has_the_runtime_of_one_device(verb: str, device: str) ->
         assert other or environment == (".venv" if device == "cpu" else ".venv-gpu")
 
 
-def test_a_device_is_installed_though_another_one_is() -> None:
+def test_a_device_is_installed_even_if_another_one_is() -> None:
     done = subprocess.run(
         ["make", "--dry-run", "--old-file=.venv/.runtime", "serve", "DEVICE=gpu"],
         cwd=ROOT,

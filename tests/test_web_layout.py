@@ -1,6 +1,6 @@
-"""The walls between the pages: a page imports its own folder and shared/, arrows form no circle, folders stay small.
+"""The layout of the pages: a page imports its own folder and shared/, imports form no circle, folders stay small.
 
-Read are the files themselves: imports (also dynamic ones and those of JSDoc types), workers, and what HTML loads.
+The tests parse the files: imports (also dynamic ones and those of JSDoc types), workers, and what HTML loads.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from tests.support import ROOT
 
 WEB = ROOT / "web"
 MAX_MODULES = 14
-"""More names than that nobody holds in mind."""
+"""More names than that are hard to remember."""
 MAY_IMPORT = {"shared": {"locales"}, "locales": set[str]()}
-"""Beside itself; every other folder at the top is a page's, and a page may import `shared`."""
+"""In addition to the folder itself. Every other top folder is a page, which may import `shared`."""
 PAGE_MAY_IMPORT = {"shared"}
 STATIC = "/static/"
 
@@ -35,7 +35,7 @@ LOADED = re.compile(r"""<(?:script|link|img)\b[^>]*?\b(?:src|href)=["'](?P<path>
 
 @dataclass(frozen=True, slots=True)
 class Arrow:
-    """One file names another, in one line. Paths are relative to `web`; `target` is what the line says, resolved."""
+    """A reference from a line of one file to another. Paths are relative to `web`; `target` is the resolved one."""
 
     source: str
     line: int
@@ -52,7 +52,7 @@ def imports(web: Path) -> Iterator[Arrow]:
         for found in IMPORT.finditer(code):
             named = next((text for text in found.groups() if text is not None), None)
             if named is None:
-                target = "?"  # computed: nobody can tell where it leads
+                target = "?"  # a computed path cannot be resolved
             elif named.startswith("."):
                 target = posixpath.normpath(posixpath.join(posixpath.dirname(source), named))
             else:
@@ -62,7 +62,7 @@ def imports(web: Path) -> Iterator[Arrow]:
 
 
 def loads(web: Path) -> Iterator[Arrow]:
-    """What the pages' HTML loads from `/static/`."""
+    """The files that the pages' HTML loads from `/static/`."""
     for path in sorted(web.rglob("*.html")):
         code = path.read_text(encoding="utf-8")
         for found in LOADED.finditer(code):
@@ -76,12 +76,12 @@ def line_of(code: str, at: int) -> tuple[int, str]:
 
 
 def page_of(path: str) -> str:
-    """The folder at the top that a file is in, '' for a file that is in none."""
+    """The top folder of a file, '' for a file outside a folder."""
     return path.partition("/")[0] if "/" in path else ""
 
 
 def problems(web: Path) -> list[str]:
-    """Each broken rule in a sentence that names the line, or the folder."""
+    """A sentence for each broken rule, which names the line or the folder."""
     arrows = list(imports(web))
     return [
         *lost(web, [*arrows, *loads(web)]),
@@ -112,7 +112,7 @@ def across(arrows: Iterable[Arrow]) -> Iterator[str]:
 
 
 def loaded_across(arrows: list[Arrow]) -> Iterator[str]:
-    """A page loads the files of one folder, and of `shared`."""
+    """A page's HTML loads the files of one folder, and of `shared`."""
     for html in sorted({arrow.source for arrow in arrows}):
         own = [arrow for arrow in arrows if arrow.source == html and page_of(arrow.target) not in PAGE_MAY_IMPORT]
         for arrow in own:
@@ -121,26 +121,26 @@ def loaded_across(arrows: list[Arrow]) -> Iterator[str]:
 
 
 def circle(arrows: Mapping[tuple[str, str], Arrow], of: str) -> Iterator[str]:
-    """The first circle of arrows between different places, with the line of each."""
+    """The first circle of imports, with the line of each."""
     targets: dict[str, list[str]] = {}
     for here, there in arrows:
         if here != there or of == "modules":
             targets.setdefault(here, []).append(there)
     done: set[str] = set()
 
-    def way_back(place: str, way: tuple[str, ...]) -> tuple[str, ...]:
-        if place in way:
-            return (*way[way.index(place) :], place)
+    def path_back(place: str, path: tuple[str, ...]) -> tuple[str, ...]:
+        if place in path:
+            return (*path[path.index(place) :], place)
         if place in done:
             return ()
         for there in targets.get(place, ()):
-            if found := way_back(there, (*way, place)):
+            if found := path_back(there, (*path, place)):
                 return found
         done.add(place)
         return ()
 
     for place in sorted(targets):
-        if found := way_back(place, ()):
+        if found := path_back(place, ()):
             lines = [str(arrows[here, there]) for here, there in pairwise(found)]
             yield f"{of} in a circle, {' -> '.join(found)}:\n  " + "\n  ".join(lines)
             return
@@ -151,17 +151,17 @@ def crowded(web: Path) -> Iterator[str]:
         count = len(list(place.glob("*.js")))
         name = place.relative_to(web.parent).as_posix()
         if place == web:
-            yield f"{name}/ holds {count} modules, should hold none: each belongs to a page, or to shared/"
+            yield f"{name}/ has {count} modules, should have none: each belongs to a page, or to shared/"
         elif count > MAX_MODULES:
-            yield f"{name}/ holds {count} modules, at most {MAX_MODULES}: make folders by what a person does"
+            yield f"{name}/ has {count} modules, at most {MAX_MODULES} are allowed: split it by what a user does"
 
 
-def test_the_pages_keep_to_their_walls() -> None:
+def test_the_pages_keep_the_rules() -> None:
     assert problems(WEB) == []
 
 
-def test_each_file_is_named_by_another() -> None:
-    """Else it is dead, or named in a way that is not read here."""
+def test_each_file_is_used_by_another() -> None:
+    """Otherwise it is dead, or referred to in a form that `imports` and `loads` do not parse."""
     named = {arrow.target for arrow in (*imports(WEB), *loads(WEB))}
     assert named == {path.relative_to(WEB).as_posix() for path in WEB.rglob("*.*") if path.suffix != ".html"}
 
@@ -184,13 +184,13 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
         {"wall/main.js": "import {\n  call,\n} from '../phone/call/call.js';"},
         "web/wall/main.js:3: } from '../phone/call/call.js'; may import",
     ),
-    "for what it does": ({"wall/main.js": "import '../phone/main.js';"}, "web/wall/main.js:1: import"),
-    "when it needs it": (
+    "for its side effects": ({"wall/main.js": "import '../phone/main.js';"}, "web/wall/main.js:1: import"),
+    "dynamically": (
         {"wall/main.js": "\n\nconst { call } = await import('../phone/call/call.js');"},
         "web/wall/main.js:3: const { call } = await import",
     ),
-    "passing it on": ({"wall/main.js": "export { call } from '../phone/call/call.js';"}, "web/wall/main.js:1: export"),
-    "all of it": ({"wall/main.js": "export * from '../phone/call/call.js';"}, "web/wall/main.js:1: export"),
+    "re-exporting": ({"wall/main.js": "export { call } from '../phone/call/call.js';"}, "web/wall/main.js:1: export"),
+    "re-exporting *": ({"wall/main.js": "export * from '../phone/call/call.js';"}, "web/wall/main.js:1: export"),
     "a type of it": (
         {"wall/main.js": "/** @typedef {import('../phone/call/call.js').Call} Call */"},
         "web/wall/main.js:1: /** @typedef",
@@ -226,15 +226,15 @@ BROKEN: dict[str, tuple[dict[str, str], str]] = {
         "folders in a circle, phone/call -> phone/camera -> phone/call:\n"
         "  web/phone/call/call.js:2: import '../camera/camera.js';\n  web/phone/camera/file.js:1:",
     ),
-    "a part imports the one that wires it": (
+    "a part imports its page's top module": (
         {"phone/call/call.js": "import '../state.js';", "phone/state.js": ""},
         "folders in a circle, phone -> phone/call -> phone:",
     ),
     "fifteen modules": (
         {f"phone/call/part{number}.js": "" for number in range(MAX_MODULES)},
-        "web/phone/call/ holds 15 modules, at most 14",
+        "web/phone/call/ has 15 modules, at most 14",
     ),
-    "a module beside the folders": ({"main.js": ""}, "web/ holds 1 modules, should hold none"),
+    "a module beside the folders": ({"main.js": ""}, "web/ has 1 modules, should have none"),
     "an import of a file that is not there": ({"wall/main.js": "import './gone.js';"}, "found 'wall/gone.js'"),
     "an import from the internet": (
         {"wall/main.js": "import 'https://cdn.example/x.js';"},
@@ -263,12 +263,12 @@ def write(web: Path, files: Mapping[str, str]) -> Path:
     return web
 
 
-def test_pages_that_keep_to_the_rules_pass(tmp_path: Path) -> None:
+def test_pages_that_keep_the_rules_pass(tmp_path: Path) -> None:
     assert problems(write(tmp_path / "web", SMALL)) == []
 
 
 @pytest.mark.parametrize("rule", BROKEN)
-def test_each_rule_that_is_broken_is_named_with_its_line(tmp_path: Path, rule: str) -> None:
+def test_each_broken_rule_is_named_with_its_line(tmp_path: Path, rule: str) -> None:
     files, expected = BROKEN[rule]
     found = problems(write(tmp_path / "web", {**SMALL, **files}))
     assert any(expected in problem for problem in found), found

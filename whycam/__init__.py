@@ -1,20 +1,20 @@
-"""whycam shows, live, what a neural network looks at.
+"""whycam shows live what a neural network looks at.
 
 import whycam
 explained = whycam.explain("dog.jpg")
 
-What is offered here is imported when it is first used, so that a child process that needs one module loads no other.
+Public names are imported on first use, so that a child process that needs one module loads no others.
 """
 
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 
 try:
-    from whycam import models as models  # before onnxruntime, which it tells to keep to itself
+    from whycam import models as models  # before onnxruntime, to disable its telemetry
 except ImportError as error:
     raise ImportError(
-        "whycam finds no package whycam.models. In a checkout `whycam/` holds links to the folders beside it; where "
-        "the system makes no links, install it: pip install -e ."
+        "whycam finds no package whycam.models. In a checkout, `whycam/` contains links to the folders beside it; if "
+        "your system does not support links, run: pip install -e ."
     ) from error
 
 if TYPE_CHECKING:

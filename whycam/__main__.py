@@ -1,4 +1,4 @@
-"""The command: `whycam`, and `python -m whycam`."""
+"""The command-line entry point: `whycam`, and `python -m whycam`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ app = make_app(exports)
 
 
 def main() -> None:
-    """Run the command."""
+    """Run the command line."""
     run(app)
 
 

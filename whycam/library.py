@@ -1,4 +1,4 @@
-"""`whycam.explain`: one picture, for a notebook or a program."""
+"""`whycam.explain`: explains one image, for a notebook or a program."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from whycam.stream.video.planes import Bytes
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """What the network sees in one picture, for each target; unless asked otherwise the five best classes."""
+    """The explanation of one image, for each target; by default the five best classes."""
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
     classes: tuple[int, ...]
-    heatmaps: Bytes  # (K, h, w) 0…255 for 0…1 of each map's own maximum
+    heatmaps: Bytes  # (K, h, w), 255 is each map's maximum
     picture: Bytes  # (H, W, 3) RGB, upright
-    overlay: Bytes  # (H, W, 3) RGB, the first heatmap drawn onto the picture
+    overlay: Bytes  # (H, W, 3) RGB, the image with the first heatmap
 
 
 def explain(picture: str | Path | Bytes, *, model: str | None = None, targets: tuple[int, ...] = BEST) -> Explained:
-    """Explain one picture: a file, or RGB uint8 (H, W, 3).
+    """Explain one image: a file, or RGB uint8 (H, W, 3).
 
-    A target is a class number, or −1 for the best class, −2 for the second. Raises `ValueError` for what cannot be
-    read, and `RuntimeMissing` where onnxruntime is not installed.
+    A target is a class number, or −1 for the best class, −2 for the second. Raises `ValueError` for an unreadable
+    image, and `RuntimeMissing` if onnxruntime is not installed.
     """
     from whycam.stream.offline.explain import explain_image
 

@@ -1,17 +1,16 @@
 """Appends an exact Grad-CAM to a classifier's ONNX graph, in closed form: no gradient operator, stock operators only.
 
-Grad-CAM for class c weighs the feature map A[k, i, j] by the mean gradient over space:
+Grad-CAM for class c weights the feature map A[k, i, j] by the spatial mean of the gradient:
 
     α_k = 1/(H·W) Σ_ij ∂y_c/∂A_kij        heatmap_c = relu(Σ_k α_k A_k) / max
 
-Behind the last feature map a classifier is a chain of operators whose gradient is known from the weights and the
-forward pass. `tail` finds that chain, and says why poolings and the flattening need no operator. `append_cam` goes
-back through it from the scores, with one small rule an operator (`RULES`), and writes down the product; `methods`
-says what is drawn of it. The
-gradient it carries is [N, K, width]: images, classes asked for, entries of a tensor.
+After the last feature map a classifier is a chain of operators whose gradient is known from the weights and the
+forward pass. `tail` finds that chain, and explains why poolings and the flattening need no operator. `append_cam` walks
+back through it from the scores, with one rule per operator (`RULES`), and appends the product; `methods` defines the
+map that is drawn. The gradient is [N, K, width]: images, requested classes, entries of a tensor.
 
 For `score="probability"`, y_c is the log-odds log(p_c / (1 − p_c)). Its gradient is that of p_c without the factor
-p_c (1 − p_c) > 0, which cancels in the normalised map, so the heatmap is the probability's; but it stays alive where
+p_c (1 − p_c) > 0, which cancels in the normalised map, so the heatmap is the probability's. It is also defined where
 p_c rounds to 1 and automatic differentiation of p_c returns 0/0. For `score="logit"`, y_c is the logit z_c.
 """
 
@@ -46,11 +45,11 @@ from whycam.export.head.tail import (
 )
 from whycam.models.contract import IR_VERSION, METHOD, OPSET, OUTPUTS, Score
 
-OLDEST_OPSET = 13  # from here on, onnx converts upwards without changing what an operator means
+OLDEST_OPSET = 13  # onnx converts from this one upwards without changing an operator's meaning
 
 
 class Gradient(NamedTuple):
-    """The gradient of the explained scores by some tensor of the tail, as a tensor [N, K, width] in the graph."""
+    """The gradient of the explained scores by a tensor of the tail, as a tensor [N, K, width] in the graph."""
 
     tensor: str
     width: int
@@ -59,9 +58,9 @@ class Gradient(NamedTuple):
 def append_cam(model: ModelProto, *, score: Score = "probability", method: str = METHOD) -> ModelProto:
     """A copy of a plain classifier with the input `target` and the outputs of the contract (see `models.contract`).
 
-    The classifier keeps its own input; its single output, probabilities or logits, becomes `scores`. Raises
-    `UnsupportedTail` where the closed form does not reach, `ValueError` for a model that is no classifier of images
-    with a fixed size and a free batch, or for a `method` that is not in `export.head.methods`.
+    The classifier keeps its input; its single output, probabilities or logits, becomes `scores`. Raises
+    `UnsupportedTail` if the closed form does not cover the tail, `ValueError` for a model that is not a classifier of
+    images with a fixed size and a dynamic batch, or for a `method` that is not in `export.head.methods`.
     """
     rule = map_rule(method)
     graph = Graph(_prepare(model))
@@ -80,10 +79,10 @@ def append_cam(model: ModelProto, *, score: Score = "probability", method: str =
 
 
 def _prepare(model: ModelProto) -> ModelProto:
-    """A copy in the contract's opset, none of whose tensors bears a name that the contract uses."""
+    """A copy in the contract's opset, with its tensors renamed where the contract uses their names."""
     opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
     if not OLDEST_OPSET <= opset <= OPSET:
-        raise ValueError(f"The model has opset {opset}; export it with opset {OPSET} ({OLDEST_OPSET} and up will do).")
+        raise ValueError(f"The model has opset {opset}; export it with opset {OPSET} ({OLDEST_OPSET} or newer works).")
     ready = ModelProto()
     ready.CopyFrom(model if opset == OPSET else version_converter.convert_version(model, OPSET))
     for name in ("target", *OUTPUTS):
@@ -92,9 +91,9 @@ def _prepare(model: ModelProto) -> ModelProto:
     images = [each for each in ready.graph.input if each.name not in stored]
     batch = images[0].type.tensor_type.shape.dim[0] if len(images) == 1 else None
     if batch is None or batch.HasField("dim_value"):
-        raise ValueError("A classifier takes one input whose first size, the batch, is left open. Export it like that.")
+        raise ValueError("A classifier should have one input whose first axis, the batch, is dynamic. Export it so.")
     batch.dim_param = "N"
-    del ready.graph.value_info[:]  # sizes named by the exporter; ONNX infers them again
+    del ready.graph.value_info[:]  # holds the exporter's names of sizes; ONNX infers them again
     return ready
 
 
@@ -104,7 +103,7 @@ def _prepare(model: ModelProto) -> ModelProto:
 def _classes(graph: Graph, logits: str, count: int) -> str:
     """`target` with its ranks resolved: −1−j becomes the class with the j-th largest logit.
 
-    Ranked by logits, not by probabilities, which tie where they round to 0. Before OneHot, to which −1 would mean the
+    Ranked by logits, because probabilities tie where they round to 0. Resolved before OneHot, which reads −1 as the
     last class.
     """
     zero = graph.integers(0)
@@ -133,16 +132,16 @@ def _seed_of_log_odds(graph: Graph, classes: str, logits: str, count: int) -> st
     return graph.add("Sub", [hot, others])
 
 
-# One rule an operator: from the gradient by its output to the gradient by its input.
+# One rule per operator: from the gradient by its output to the gradient by its input.
 
 
 def _same(_graph: Graph, _node: NodeProto, gradient: Gradient) -> Gradient:
-    """A vector stays one, however its axes of size 1 are folded or moved."""
+    """The vector's entries and their order do not change."""
     return gradient
 
 
 def _dense(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
-    """y = x W: the gradient by x is g Wᵀ, with the weights that the forward pass already holds."""
+    """y = x W: the gradient by x is g Wᵀ, with the stored weights of the forward pass."""
     weights, shape, out_first = dense_weights(graph, node)
     if len(shape) != 2:  # a 1x1 convolution's kernel
         weights = graph.add("Reshape", [weights, graph.integers(*shape[:2])])
@@ -154,8 +153,8 @@ def _dense(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
 
 
 def _shift(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
-    """y = x + b and y = x − b change nothing; y = b − x turns the sign."""
-    if _turns_sign(graph, node):
+    """y = x + b and y = x − b change nothing; y = b − x negates the gradient."""
+    if _negates(graph, node):
         return Gradient(graph.add("Neg", [gradient.tensor]), gradient.width)
     return gradient
 
@@ -166,7 +165,7 @@ def _scale(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
 
 
 def _gate(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
-    """y = x where it is not clipped: such entries pass, also as frameworks have it, the others and the bounds not."""
+    """y = x where it is not clipped. As in frameworks, the gradient is 0 beyond the bounds and at them."""
     output = graph.add("Reshape", [node.output[0], graph.integers(-1, 1, gradient.width)])  # (N, 1, width)
     if kind(node) == "Relu":
         passed = graph.add("Sign", [output])  # y is never negative: 1 or 0
@@ -175,10 +174,11 @@ def _gate(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
 
 
 def _quantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
-    """y = x where an integer can hold it, its smallest and largest included (see `export.head.quantization`).
+    """y = x within the integers' range, ends included (see `export.head.quantization`).
 
-    Read before it is rounded, which the output does not tell. A Reshape that changes nothing stands between x and its
-    two readers: onnxruntime computes a dense layer in 8 bits only if a single operator reads what it makes.
+    x is read before rounding, because the rounded output does not show whether it was clipped. A Reshape without
+    effect is inserted between x and its two readers: onnxruntime computes a dense layer in 8 bits only if a single
+    operator reads its output.
     """
     if not clips(graph, node):
         return gradient
@@ -188,12 +188,12 @@ def _quantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
 
 
 def _dequantize(graph: Graph, node: NodeProto, gradient: Gradient) -> Gradient:
-    """y follows x with slope 1, but where the integers of one scale are read with another."""
+    """y follows x with slope 1, unless the integers were made with another scale."""
     return gradient if np.all(factors(graph, node) == 1) else _scale(graph, node, gradient)
 
 
 def _where_inside(graph: Graph, values: str, ends: Clamp, gradient: Gradient, operators: tuple[str, str]) -> Gradient:
-    """The gradient of the entries whose values, (N, 1, width), lie between the ends."""
+    """The gradient of the entries whose values, (N, 1, width), are between the ends; 0 for the others."""
     if not ends.clips:
         return gradient
     inside = [
@@ -227,7 +227,7 @@ def _product(graph: Graph, gradient: Gradient, weights: str, width: int, *, tran
     return graph.add("Reshape", [rows, size], allowzero=1)  # K may be 0
 
 
-def _turns_sign(graph: Graph, node: NodeProto) -> bool:
+def _negates(graph: Graph, node: NodeProto) -> bool:
     return bool(kind(node) == "Sub" and node.input[1] == data_input(graph, node))
 
 
@@ -237,8 +237,8 @@ def _turns_sign(graph: Graph, node: NodeProto) -> bool:
 def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient: Gradient) -> Gradient:
     """The gradient summed over the map's cells, (N, K, channels).
 
-    The first layer's weights W1, the largest of many networks, are not read again for it: where nothing but constants
-    lies between it and the map, their sum over the cells is stored, a constant smaller by the number of cells.
+    The first layer's weights W1, in many networks the largest, need not be read again: if only constants are between
+    this layer and the map, their sum over the cells is stored, which is smaller by the number of cells.
     """
     last = max((place for place, node in enumerate(tail) if kind(node) in DENSE), default=None)
     foldable = last is not None and not any(clips(graph, node) for node in tail[last:])
@@ -271,11 +271,11 @@ def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) 
     weights = weights.T if out_first else weights  # (cells·channels, out)
     gain = np.full(len(weights), attribute(nodes[0], "alpha", 1.0), np.float64)
     for node in nodes[1:]:
-        gain *= -1 if _turns_sign(graph, node) else factors(graph, node) if kind(node) in FACTORS else 1
+        gain *= -1 if _negates(graph, node) else factors(graph, node) if kind(node) in FACTORS else 1
     cells, channels_last = flattened
     channels = len(weights) // cells
     summed = np.zeros((channels, weights.shape[1]))
-    for cell in range(cells):  # one cell at a time in float64: the whole of VGG16's would take 800 MB
+    for cell in range(cells):  # one cell at a time, because all of VGG16's weights in float64 take 800 MB
         rows = slice(cell * channels, (cell + 1) * channels) if channels_last else slice(cell, None, cells)
         summed += gain[rows, None] * weights[rows]
     return summed.T.astype(np.float32)
@@ -285,7 +285,7 @@ def _summed_weights(graph: Graph, flattened: Flattened, nodes: list[NodeProto]) 
 
 
 def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient, rule: MapRule) -> None:
-    """The method's maps / max, all zero where that maximum is."""
+    """The method's maps divided by their maximum; all zero if the maximum is 0."""
     cells = feature.height * feature.width
     alpha = graph.add("Mul", [gradient.tensor, graph.number(1 / cells)])  # (N, K, channels)
     if feature.channels_last:

@@ -1,6 +1,6 @@
-"""The CAM methods by name: what is drawn of a feature map, given how each of its channels speaks for a class.
+"""The CAM methods by name: from a feature map and each channel's weight for a class to the map that is drawn.
 
-`export.verify.methods` says the same once more, from each method's definition; a file is held against it.
+`export.verify.methods` implements the same methods independently, from their definitions, to check model files.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from whycam.models.contract import METHOD
 
 MapRule = Callable[[Graph, str, str], str]
 """From α, the gradient averaged over the map's cells (N, K, channels), and the feature map A (N, channels, cells), to
-the maps (N, K, cells) before they are normalised: never negative, and 0 where nothing speaks for the class."""
+the maps (N, K, cells) before normalisation: never negative, and 0 without positive evidence for the class."""
 
 
 def grad_cam(graph: Graph, alpha: str, features: str) -> str:
@@ -25,7 +25,7 @@ METHODS: Mapping[str, MapRule] = MappingProxyType({METHOD: grad_cam})
 
 
 def map_rule(name: str) -> MapRule:
-    """The method of that name; raises `ValueError`."""
+    """The method of that name; raises `ValueError` for an unknown one."""
     if name not in METHODS:
         raise ValueError(f"There is no CAM method '{name}'. Choose one of {', '.join(METHODS)}.")
     return METHODS[name]

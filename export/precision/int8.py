@@ -1,7 +1,7 @@
 """Quantizes a classifier to 8-bit integers for the processor: its convolutions, and its first and largest dense layer.
 
-The layers behind that one and the CAM head stay in float32. They cost little, and the gates that the head reads are
-then those of real numbers. Static, per channel, in onnxruntime's QDQ form.
+The layers after that one and the CAM head stay in float32: they cost little, and the head then reads gates of float
+values. Quantization is static and per channel, in onnxruntime's QDQ format.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from whycam.export.verify.agreement import BATCH, Disagreement
 from whycam.stream.inference.explainer import Explainer
 
 WORST_CORRELATION = 0.95
-"""Of the heatmaps' mean correlation with those of float32; a model below is of no use."""
+"""The least mean correlation of the heatmaps with those of float32; below it a model is refused."""
 WORTHWHILE = 1.2
-"""Times as fast as float32; a model that gains less is called not worth its loss."""
+"""The least speed-up over float32; below it the report advises against 8 bits."""
 PAIRS = 9
 CPUINFO = Path("/proc/cpuinfo")
 
 
 def store(plain: ModelProto, path: Path) -> None:
-    """Write a plain classifier for `quantize`, marked as one that onnxruntime's own preparation would not change."""
+    """Write a plain classifier for `quantize`, marked as already preprocessed for onnxruntime."""
     add_pre_process_metadata(plain)
     onnx.save(plain, path)
 
 
 def quantize(plain: Path, images: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO) -> ModelProto:
-    """The plain classifier of a file in 8 bits, its ranges the average of those that its tensors have on `images`.
+    """The plain classifier of a file in 8 bits; each tensor's range is the average of its ranges on `images`.
 
-    Images are (N, H, W, 3). A tensor has 256 levels. Spread up to the one largest value that any image gives, they
-    are too coarse for all the others; so a few values of a few images are cut off instead.
+    Images are (N, H, W, 3). A tensor has 256 levels. A range up to the largest value of any image would make them too
+    coarse for the other images, so a few values of a few images are clipped instead.
     """
     graph = Graph(onnx.load(plain))
     _, tail = find_tail(graph, find_ends(graph))
@@ -58,7 +58,7 @@ def quantize(plain: Path, images: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO)
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Gemm", "MatMul", "MaxPool", "Relu"],
             per_channel=True,
-            # Where 8-bit products are added in 16 bits they saturate, unless weights leave a bit unused.
+            # Sums of 8-bit products in 16 bits saturate unless the weights leave a bit unused.
             reduce_range=not adds_in_32_bits(cpuinfo),
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
@@ -69,7 +69,7 @@ def quantize(plain: Path, images: NDArray[np.uint8], *, cpuinfo: Path = CPUINFO)
 
 
 def adds_in_32_bits(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether the processor has VNNI, which adds 8-bit products in 32 bits; False where that cannot be read."""
+    """Whether the processor has VNNI, which adds 8-bit products in 32 bits; False if that is unknown."""
     try:
         text = cpuinfo.read_text("ascii", errors="replace")
     except OSError:
@@ -78,7 +78,7 @@ def adds_in_32_bits(cpuinfo: Path = CPUINFO) -> bool:
     return bool({"avx512_vnni", "avx_vnni"} & set(flags))
 
 
-class _Images(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carries no types
+class _Images(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is untyped
     """Feeds images to the calibration, one at a time."""
 
     def __init__(self, images: NDArray[np.uint8]) -> None:
@@ -90,23 +90,23 @@ class _Images(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carrie
 
 
 class Fidelity(NamedTuple):
-    """How a quantized model compares with the model that it was made from."""
+    """A quantized model compared with its float32 original."""
 
     speed: float
-    """How many times as fast, median of interleaved pairs on this computer."""
+    """The speed-up, the median of interleaved pairs on this computer."""
     correlation: float
-    """Of the heatmaps of the same classes, mean over the maps that are not empty in both."""
+    """The correlation of the heatmaps of the same classes, the mean over the maps that are not empty in both."""
     tenth: float
-    """The 10th percentile of those."""
+    """The 10th percentile of these correlations."""
     same_best: float
-    """Share of the images in which both have the same best class."""
+    """The share of images with the same best class in both."""
 
     def check(self) -> None:
-        """Raise `Disagreement` where the heatmaps are not those of float32 any more."""
+        """Raise `Disagreement` if the heatmaps differ too much from those of float32."""
         if not self.correlation >= WORST_CORRELATION:
             raise Disagreement(
                 f"In 8 bits the heatmaps correlate {self.correlation:.3f} with those of float32; at least "
-                f"{WORST_CORRELATION} is of use. Calibrate with images of what it will see: --calibrate-with DIR"
+                f"{WORST_CORRELATION} is needed. Calibrate with images like those to explain: --calibrate-with DIR"
             )
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class Fidelity(NamedTuple):
             f"8 bits against float32: {self.speed:.2f} times as fast, heatmaps correlate {self.correlation:.3f} "
             f"(10th percentile {self.tenth:.3f}), the best class is the same in {self.same_best:.0%} of the images"
         )
-        # Some processors multiply 8-bit integers no faster than real numbers, AMD's first EPYC for one.
+        # Some processors, such as AMD's first EPYC, multiply 8-bit integers no faster than floats.
         return (
             text if self.speed >= WORTHWHILE else f"{text}. This processor gains too little: float32 serves it better"
         )
@@ -141,7 +141,7 @@ def compare_with_float(quantized: Path, original: Path, images: NDArray[np.uint8
 
 
 def correlations(ours: NDArray[np.float32], theirs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Pearson's correlation of each pair of maps (N, K, h, w): 0 with an empty map; two empty ones are left out."""
+    """Pearson's correlation of each pair of maps (N, K, h, w): 0 if one is empty; pairs of empty maps are skipped."""
     first, second = (maps.reshape(-1, maps.shape[2] * maps.shape[3]).astype(np.float64) for maps in (ours, theirs))
     kept = first.any(1) | second.any(1)
     first, second = (maps[kept] - maps[kept].mean(1, keepdims=True) for maps in (first, second))
@@ -159,6 +159,6 @@ def _speed(original: Explainer, quantized: Explainer, image: NDArray[np.uint8]) 
             start = perf_counter()
             explainer.explain(image, [-1])
             times.append(perf_counter() - start)
-        if pair:  # the first warms up
+        if pair:  # the first is a warm-up
             ratios.append(times[0] / times[1])
     return float(np.median(ratios))

@@ -1,1 +1,1 @@
-"""Holds a model file against references that share no code with it."""
+"""Checks a model file against references that share no code with it."""

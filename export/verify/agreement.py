@@ -1,4 +1,4 @@
-"""Holds an explainable model file against float64 on its own activations, and against automatic differentiation."""
+"""Compares a model file's heatmaps with float64 on its own activations, and with automatic differentiation."""
 
 from __future__ import annotations
 
@@ -16,70 +16,70 @@ from whycam.export.verify.reference import Reference
 from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
 
 TOLERANCE = 1e-5
-"""How far any heatmap in 0…1 may lie from float64 on the same activations."""
+"""Largest allowed difference of a heatmap, 0…1, from float64 on the same activations."""
 DEVIATION_TOLERANCE = 1e-3
-"""How far an activation behind the feature map may lie from its float64 value, relative to its tensor's largest."""
+"""Largest allowed difference of an activation after the feature map from float64, relative to its tensor's maximum."""
 AUTODIFF_TOLERANCE = 2e-5
-"""How far half of the heatmaps may lie from automatic differentiation, which computes the network its own way."""
+"""Largest allowed median difference from automatic differentiation, which evaluates the network differently."""
 SCORE_TOLERANCE = 1e-4
-"""How far a probability may lie from that of the network which automatic differentiation ran."""
+"""Largest allowed difference of a probability from that of the original network."""
 BATCH = 4
-"""Images that are explained at a time: VGG16's first layers take 60 MB for each."""
+"""Images per run: VGG16's first layers take 60 MB for each."""
 
 
 class Disagreement(ValueError):
-    """A model's heatmaps are not those of its reference."""
+    """A model's heatmaps differ from those of its reference."""
 
 
 class Autodiff(NamedTuple):
-    """What automatic differentiation says of the same images and classes."""
+    """The results of automatic differentiation for the same images and classes."""
 
     heatmaps: NDArray[np.floating]
-    """(N, K, h, w), normalised; no number where the framework divides 0 by 0."""
+    """(N, K, h, w), normalised; NaN where the framework divides 0 by 0."""
     gates: Sequence[NDArray[np.bool_]] = ()
-    """(N, width) for each ReLU and Clip of the classifier's tail, the first layer's first: which entries pass."""
+    """(N, width) for each ReLU and Clip of the classifier's tail, in forward order: which entries pass."""
     scores: NDArray[np.floating] | None = None
     """(N, C) probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far a file's heatmaps, which lie in 0…1, are from their references."""
+    """The differences of a file's heatmaps, 0…1, from their references."""
 
     images: int
     maps: int
     empty: int
     """Maps without positive evidence, all zero here and in the reference."""
     float64: float
-    """Against float64 on the same activations: the largest difference over all maps."""
+    """The largest difference from float64 on the same activations, over all maps."""
     deviation: float | None = None
-    """How far the network's activations behind the feature map are from those evaluated in float64, relative to each
-    tensor's largest value; None for a network that rounds there, whose kernels may saturate on some processors."""
+    """The largest difference of the activations after the feature map from float64, relative to each tensor's maximum;
+    None for a network that rounds there, because its kernels may saturate on some processors."""
     autodiff: float | None = None
-    """Against automatic differentiation: the largest difference over the maps that can be compared."""
+    """The largest difference from automatic differentiation, over the maps that can be compared."""
     autodiff_median: float | None = None
     """The median over those maps of each map's largest difference."""
     flipped: int | None = None
-    """Maps left out of that: a unit of the dense layers is clipped here and not there, so every map of its image
-    moves. It lies within float32's rounding of the bound, as the scores show."""
+    """Maps excluded from that: a unit of the dense layers is clipped in one network and not in the other, so every map
+    of its image changes. The unit is within float32's rounding of the bound, as the scores show."""
     saturated: int | None = None
-    """Maps left out of that: the probability rounds to 1 or 0, where automatic differentiation yields 0/0."""
+    """Maps excluded from that: the probability rounds to 1 or 0, where automatic differentiation gives 0/0."""
     scores: float | None = None
     """The largest difference of a probability."""
 
     def check(self) -> None:
-        """Raise `Disagreement` where a difference is above what is right."""
+        """Raise `Disagreement` if a difference is above its limit."""
         for name, value, limit in (
             ("Heatmaps differ from float64", self.float64, TOLERANCE),
-            ("The layers behind the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
+            ("The layers after the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
             ("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
             ("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
         ):
-            if value is not None and not value <= limit:  # no number is not right either
-                raise Disagreement(f"{name} by {value:.1e}, at most {limit} is right.")
+            if value is not None and not value <= limit:  # also for NaN
+                raise Disagreement(f"{name} by {value:.1e}, at most {limit} is allowed.")
 
     def metadata(self) -> dict[str, float | int]:
-        """What the model file says of it under `whycam.parity`, to three digits; there images are `pictures`."""
+        """The entry `whycam.parity` of the model file, to three digits; it calls the images `pictures`."""
         values = {"pictures": self.images} | {k: v for k, v in asdict(self).items() if k != "images" and v is not None}
         return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
@@ -101,8 +101,8 @@ def compare(
 ) -> Agreement:
     """Explain images (N, H, W, 3) with a model file, for K targets each, and compare its heatmaps.
 
-    `autodiff` is given the classes (N, K) that the file explained, and answers for the same images. Raises
-    `Disagreement` where the file explains otherwise than the same graph does under observation.
+    `autodiff` gets the classes (N, K) that the file explained, and explains them for the same images. Raises
+    `Disagreement` if the file's heatmaps change when its activations become outputs.
     """
     explainer = Explainer(path)
     score, feature = explainer.contract.score, explainer.contract.feature
@@ -112,19 +112,19 @@ def compare(
         raise ValueError("There is nothing to compare: give one image or more, and one target or more for each.")
     few = slice(0, BATCH)
     drawn = explainer.explain(images[few], target[few]).heatmaps
-    del explainer  # a session of VGG16 takes 1 GB, and the next one comes
+    del explainer  # a session of VGG16 takes 1 GB, and another one follows
     model = onnx.load(path)
     names = ["scores", "classes", "heatmaps", *Reference(model, feature).needed]
     opened = _with_outputs(model, names)
-    del model  # read again below: half a gigabyte of weights, beside a session that has its own
+    del model  # loaded again below: the session has its own copy of half a gigabyte of weights
     seen = _evaluated(opened, names, images, target)
     del opened
     reference = Reference(onnx.load(path), feature)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
-    # Two runs of one graph, with and without further outputs: kernels that were fused may come apart (in an 8-bit
-    # network, where a rounding may then fall otherwise), and in a rare image another summation flips a gate.
+    # With further outputs, fused kernels may be split. In an 8-bit network that changes some roundings, and in a rare
+    # image another order of summation flips a gate. Hence the median.
     if not _median_difference(drawn, maps[few]) <= TOLERANCE:
-        raise Disagreement(f"{path.name} does not draw the same heatmaps when its activations are read.")
+        raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
     exact = reference.heatmaps(seen, classes, score, method)
     empty = (maps == 0).all((2, 3))  # (N, K)
     agreement = Agreement(
@@ -137,7 +137,7 @@ def compare(
     if autodiff is None:
         return agreement
     scores, gates = seen["scores"], reference.gates(seen)
-    del reference, seen  # VGG16's weights, before somebody else needs room for theirs
+    del reference, seen  # releases VGG16's weights, because `autodiff` needs memory for its own
     return _with_autodiff(agreement, autodiff(classes), maps, scores, gates)
 
 
@@ -150,16 +150,16 @@ def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) ->
 def observe(
     model: ModelProto, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
 ) -> dict[str, NDArray[np.float32]]:
-    """Tensors inside an explainable model, by name, for images and targets (N, K)."""
+    """The values of tensors inside an explainable model, by name, for images and targets (N, K)."""
     return _evaluated(_with_outputs(model, tensors), tensors, images, targets)
 
 
 def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
     outputs = {output.name for output in model.graph.output}
     if any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer):
-        raise ValueError("The model's weights lie in a file beside it and are not read. Open it with onnx.load(path).")
+        raise ValueError("The model's weights are in a separate file and not loaded. Open it with onnx.load(path).")
     added = [name for name in dict.fromkeys(tensors) if name not in outputs]
-    model.graph.output.extend(ValueInfoProto(name=name) for name in added)  # onnxruntime knows their types
+    model.graph.output.extend(ValueInfoProto(name=name) for name in added)  # onnxruntime infers their types
     opened: bytes = model.SerializeToString()
     del model.graph.output[len(outputs) :]
     return opened

@@ -1,9 +1,9 @@
-"""Grad-CAM of a Keras network by TensorFlow's automatic differentiation, written as books write it.
+"""Grad-CAM of a Keras network by TensorFlow's automatic differentiation, as in textbooks.
 
     gradient = tape.gradient(score of the class, last convolution's output)
     heatmap = mean over channels of (mean over space of gradient) · output;  max(heatmap, 0) / max
 
-Where a probability rounds to 1, the gradient is 0 and the last division 0/0: such maps are no numbers here, too.
+Where a probability rounds to 1, the gradient is 0 and the last division 0/0: such maps are NaN.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def autodiff(
 ) -> Autodiff:
     """Heatmaps of classes (N, K) at the output of the layer `feature`, for a network's inputs (N, H, W, 3).
 
-    The network is a chain of layers behind that one, its last a Dense with softmax.
+    After that layer the network should be a chain of layers that ends in a Dense with softmax.
     """
     import keras
     import tensorflow as tf
@@ -35,9 +35,9 @@ def autodiff(
     heatmaps, gates, scores = [], [], []
     for start in range(0, len(inputs), BATCH):
         part = slice(start, start + BATCH)
-        # A row for each class of each image, so that one pass goes back for all: it reads VGG16's 500 MB once.
+        # A row per class of each image, so that one backward pass, which reads VGG16's 500 MB, serves all.
         outputs = tf.repeat(body(inputs[part]), count, axis=0)
-        # Without watching variables: nobody asks for the gradient by the dense layers' 120 million weights.
+        # Variables are not watched, because the gradient by the dense layers' 120 million weights is not needed.
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(outputs)
             values, passed = outputs, []
@@ -58,7 +58,7 @@ def autodiff(
 
 
 def _heatmap(gradient: Any, outputs: Any) -> NDArray[np.float32]:
-    """Normalised maps (rows, h, w); rows do not share anything, so the gradient of their sum is each one's own."""
+    """Normalised maps (rows, h, w); rows are independent, so the gradient of their sum holds each row's gradient."""
     weights = np.asarray(gradient).mean((1, 2), keepdims=True)  # (rows, 1, 1, channels)
     heat = np.maximum((weights * np.asarray(outputs)).mean(-1), 0)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,4 +1,4 @@
-"""The CAM methods by name, once more: each by its definition, from the gradient at every cell, without the head."""
+"""The CAM methods by name for the check: each by its definition, from the gradient at every cell."""
 
 from __future__ import annotations
 

@@ -1,11 +1,12 @@
 """The operators of a classifier's tail in float64, each with its derivative, written from the ONNX specification.
 
-For `reference` alone: nothing here is shared with the head that is checked by it. An operator is a function of a
-node and its inputs that returns the output and, for each input that a derivative is known for, how a gradient goes back
-to it. A gradient is (K, *shape of the tensor): one for each of K explained classes. Images are a tensor's first axis.
+Only `reference` uses them: they share no code with the head that they check. An operator is a function of a node and
+its inputs. It returns the output and, for each input with a known derivative, a function that propagates a gradient
+back to it. A gradient is (K, *shape of the tensor): one for each of K explained classes. Images are a tensor's first
+axis.
 
-What a node decided (which unit is clipped, which cell is the largest) follows from its inputs and its output. The
-gradient is asked for afterwards, with the output that the network itself had: see `Step.back`.
+A node's decisions (which unit is clipped, which cell is the largest) follow from its inputs and its output. The
+gradient is computed later, with the output that the network itself had: see `Step.back`.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from onnx import NodeProto, helper, numpy_helper
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Inputs = Sequence[Array | None]
-"""A node's inputs in their order; None for one that is left out. What depends on the image is float64."""
+"""A node's inputs in order; None for an omitted one. Inputs that depend on the image are float64."""
 Back = Callable[[Floats, Floats], Floats]
-"""From the gradient by a node's output, and that output, to the gradient by one of its inputs."""
+"""From the gradient by a node's output, and the output, to the gradient by one of its inputs."""
 
 SLACK = 2.0**-16
-"""How far beyond an integer's smallest or largest value x still counts as that, relative to it (see docs/model.md)."""
-BLOCK = 4096  # rows of a weight matrix that are turned into float64 at a time
+"""How far beyond an integer type's end x still counts as the end, relative to it (see docs/model.md)."""
+BLOCK = 4096  # rows of a weight matrix converted to float64 at a time
 
 
 class Step(NamedTuple):
-    """What a node made, and how a gradient goes back through it."""
+    """A node's output, and how a gradient is propagated back through it."""
 
     value: Array
     back: Sequence[Back] = ()
-    """For the node's first inputs, as many as there are derivatives known for."""
+    """One function for each of the node's first inputs that have a known derivative."""
 
 
 class UnknownOperator(ValueError):
-    """A node that is not evaluated here, or not with these attributes."""
+    """An operator that is not implemented here, or not with these attributes."""
 
     def __init__(self, node: NodeProto, reason: str) -> None:
         super().__init__(f"The check cannot evaluate {node.op_type} '{node.name or node.output[0]}': {reason}.")
@@ -50,12 +51,12 @@ def apply(node: NodeProto, inputs: Inputs) -> Step:
     """Evaluate a node; raises `UnknownOperator`."""
     operator = OPERATORS.get(kind(node))
     if operator is None:
-        raise UnknownOperator(node, "there is no float64 form of it")
+        raise UnknownOperator(node, "it has no float64 implementation")
     return operator(node, inputs)
 
 
 def kind(node: NodeProto) -> str:
-    """A node's operator; one that is not ONNX's own bears its domain's name, too."""
+    """A node's operator; one from another domain is prefixed with its domain."""
     return str(node.op_type if node.domain in DOMAINS else f"{node.domain}:{node.op_type}")
 
 
@@ -64,7 +65,7 @@ def attributes(node: NodeProto) -> dict[str, Any]:
     return {each.name: helper.get_attribute_value(each) for each in node.attribute}
 
 
-# Values that keep their place.
+# Elementwise operators.
 
 
 def _constant(node: NodeProto, _inputs: Inputs) -> Step:
@@ -91,29 +92,28 @@ def _cast(node: NodeProto, inputs: Inputs) -> Step:
     if x.dtype != np.float64:
         return Step(x.astype(kind))
     if kind not in (np.float32, np.float64):
-        raise UnknownOperator(node, f"it turns what depends on the image into {kind}")
+        raise UnknownOperator(node, f"it casts a value that depends on the image to {kind}")
     return Step(x, [lambda g, _: g])
 
 
 def _relu(_node: NodeProto, inputs: Inputs) -> Step:
-    """Open where the output is positive."""
+    """The gradient passes where the output is positive."""
     return Step(np.maximum(_given(inputs, 0), 0), [lambda g, y: g * (y > 0)])
 
 
 def _clip(_node: NodeProto, inputs: Inputs) -> Step:
-    """Open between the bounds; at a bound closed, as frameworks have it."""
+    """The gradient passes between the bounds but not at them, as in frameworks."""
     low, high = (bound.astype(np.float64) if bound is not None else None for bound in (*inputs[1:], None, None)[:2])
     low, high = np.array(-np.inf) if low is None else low, np.array(np.inf) if high is None else high
     return Step(np.clip(_given(inputs, 0), low, high), [lambda g, y: g * ((y > low) & (y < high))])
 
 
 def _quantize(node: NodeProto, inputs: Inputs) -> Step:
-    """y = round(x / scale) + zero point, at most and at least what the integer holds.
+    """y = round(x / scale) + zero point, clamped to the integer's range.
 
-    Rounded it has no derivative. It counts as the clamp that it is without rounding: 1 / scale where x lies between
-    the smallest and the largest value that an integer stands for, 0 beyond them. Bounds are computed in float32, as x
-    is, and reach `SLACK` farther, so that a value which was an integer's before, or a mean of such, is not outside by a
-    rounding.
+    The derivative is that of the clamp without rounding: 1 / scale if x is between the values of the smallest and the
+    largest integer, 0 beyond them. Bounds are computed in float32, like x, and extended by `SLACK`, so that a value
+    dequantized before, or a mean of such values, is not outside by a rounding error.
     """
     x = _given(inputs, 0)
     scale, zero, kind = _scale_and_zero(node, inputs, x.ndim)
@@ -128,7 +128,7 @@ def _quantize(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _dequantize(node: NodeProto, inputs: Inputs) -> Step:
-    """y = (x − zero point) · scale; weights become float32, as the network has them."""
+    """y = (x − zero point) · scale; weights become float32, as in the network."""
     x = _given(inputs, 0)
     scale, zero, _ = _scale_and_zero(node, inputs, x.ndim)
     if x.dtype != np.float64:
@@ -138,7 +138,7 @@ def _dequantize(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _scale_and_zero(node: NodeProto, inputs: Inputs, dimensions: int) -> tuple[Array, Array, np.dtype[Any]]:
-    """Scale and zero point, laid along the axis that they are for, and the integers' type."""
+    """Scale and zero point, reshaped to broadcast along their axis, and the integers' type."""
     scale, zero = _given(inputs, 1), inputs[2] if len(inputs) > 2 else None
     zero = np.zeros(scale.shape, np.uint8) if zero is None else zero
     if scale.ndim > 1:
@@ -150,7 +150,7 @@ def _scale_and_zero(node: NodeProto, inputs: Inputs, dimensions: int) -> tuple[A
     return scale.reshape(()), zero.reshape(()), zero.dtype
 
 
-# Values that move.
+# Operators that reshape or permute.
 
 
 def _reshape(node: NodeProto, inputs: Inputs) -> Step:
@@ -192,7 +192,7 @@ def _transpose(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _axes(node: NodeProto, inputs: Inputs, dimensions: int) -> list[int]:
-    """The axes that an attribute or the second input names, counted from the front."""
+    """The axes from the attribute or the second input, as non-negative numbers."""
     given = inputs[1] if len(inputs) > 1 else None
     named = attributes(node).get("axes", []) if given is None else given.reshape(-1)
     return [int(axis) % dimensions for axis in named]
@@ -222,7 +222,7 @@ def _div(_node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _folded(gradient: Floats, operand: Array) -> Floats:
-    """The gradient by an operand that was repeated along some axes: the sum over its repetitions."""
+    """The gradient by a broadcast operand: the sum over the broadcast axes."""
     extra = gradient.ndim - 1 - operand.ndim
     folded = gradient.sum(tuple(range(1, 1 + extra)))
     repeated = tuple(1 + axis for axis, size in enumerate(operand.shape) if size == 1 != folded.shape[1 + axis])
@@ -241,7 +241,7 @@ def _gemm(node: NodeProto, inputs: Inputs) -> Step:
     bias = inputs[2] if len(inputs) > 2 else None
     given = attributes(node)
     if given.get("transA", 0):
-        raise UnknownOperator(node, "it multiplies columns, which are one for each image")
+        raise UnknownOperator(node, "it multiplies columns, one per image")
     weights = weights.T if given.get("transB", 0) else weights
     alpha = given.get("alpha", 1.0)
     product = alpha * _times(x, weights)
@@ -256,7 +256,7 @@ def _conv(node: NodeProto, inputs: Inputs) -> Step:
     given = attributes(node)
     plain = kernel.shape[2:] == (1, 1) and given.get("group", 1) == 1 and set(given.get("strides", [1])) == {1}
     if not plain or any(given.get("pads", [0])):
-        raise UnknownOperator(node, "only a plain 1x1 convolution is evaluated")
+        raise UnknownOperator(node, "only a plain 1x1 convolution is implemented")
     weights = kernel[:, :, 0, 0].astype(np.float64)  # (out, in)
     value = np.einsum("oc,nchw->nohw", weights, x)
     value = value if bias is None else value + bias.reshape(-1, 1, 1)
@@ -264,7 +264,7 @@ def _conv(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _times(rows: Array, matrix: Array) -> Floats:
-    """rows @ matrix in float64, without the whole matrix in float64."""
+    """rows @ matrix in float64, converting `BLOCK` rows of the matrix at a time."""
     found = np.zeros((*rows.shape[:-1], matrix.shape[1]))
     for start in range(0, len(matrix), BLOCK):
         part = slice(start, start + BLOCK)
@@ -294,7 +294,7 @@ def _reduce_mean(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _reduce_max(node: NodeProto, inputs: Inputs) -> Step:
-    """The gradient goes to the largest cell, in equal parts where several tie."""
+    """The gradient goes to the largest cell; ties share it equally."""
     x = _given(inputs, 0)
     axes, kept, shape = _reduction(node, inputs, x)
     largest = (x == x.max(axes, keepdims=True)).astype(np.float64)
@@ -311,7 +311,7 @@ def _reduction(node: NodeProto, inputs: Inputs, x: Array) -> tuple[tuple[int, ..
 
 
 def _max_pool(node: NodeProto, inputs: Inputs) -> Step:
-    """The gradient of each pooled cell goes to its largest cell, the first where several tie."""
+    """The gradient of each pooled cell goes to its largest cell, the first of several that tie."""
     x = _given(inputs, 0)
     windows, out = _windows(node, x.shape[2:])  # (pooled cells, cells of a window)
     seen = np.where(windows >= 0, x.reshape(*x.shape[:2], -1)[..., windows], -np.inf)
@@ -321,7 +321,7 @@ def _max_pool(node: NodeProto, inputs: Inputs) -> Step:
         cells = np.zeros((*gradient.shape[:3], x.shape[2] * x.shape[3]))
         pooled = gradient.reshape(*gradient.shape[:3], -1)
         k, n, c = np.ogrid[: len(gradient), : x.shape[0], : x.shape[1]]
-        for place in range(len(windows)):  # windows may overlap, so the cells of one are met once, those of two twice
+        for place in range(len(windows)):  # windows may overlap, so a cell in two windows is added to twice
             cells[k, n, c, chosen[None, ..., place]] += pooled[..., place]
         return cells.reshape(len(gradient), *x.shape)
 
@@ -329,7 +329,7 @@ def _max_pool(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _average_pool(node: NodeProto, inputs: Inputs) -> Step:
-    """Each cell of a window gets the same part; padding counts only where the node says so."""
+    """Each cell of a window has the same weight; padding counts only if the node says so."""
     x = _given(inputs, 0)
     windows, out = _windows(node, x.shape[2:])
     share = np.zeros((len(windows), x.shape[2] * x.shape[3]))
@@ -345,7 +345,7 @@ def _average_pool(node: NodeProto, inputs: Inputs) -> Step:
 
 
 def _windows(node: NodeProto, size: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
-    """For each pooled cell the numbers of its window's cells, −1 for padding; and the pooled height and width."""
+    """The cell indices of each pooled cell's window, −1 for padding; and the pooled height and width."""
     given = attributes(node)
     everything = kind(node).startswith("Global")
     kernel = list(size) if everything else list(given["kernel_shape"])
@@ -376,21 +376,21 @@ def _extent(
             room = size[axis] + pads[axis] + pads[axis + 2] - reach[axis]
             cells = (-(-room // strides[axis]) if given.get("ceil_mode", 0) else room // strides[axis]) + 1
             if (cells - 1) * strides[axis] >= size[axis] + pads[axis]:
-                cells -= 1  # no window begins in the padding at the end
+                cells -= 1  # no window starts in the padding at the end
             begin.append(pads[axis])
         out.append(cells)
     return begin, out
 
 
 def _given(inputs: Inputs, place: int) -> Array:
-    """An input that the operator cannot do without."""
+    """A mandatory input."""
     value = inputs[place]
     assert value is not None
     return value
 
 
 def _exact(value: Array) -> Array:
-    """Numbers in float64; integers, which shapes are made of, as they are."""
+    """Floats in float64; integers, which are shapes, unchanged."""
     return value.astype(np.float64) if value.dtype.kind == "f" else value
 
 
@@ -426,4 +426,4 @@ OPERATORS: Mapping[str, Callable[[NodeProto, Inputs], Step]] = MappingProxyType(
         "Unsqueeze": _unsqueeze,
     }
 )
-"""Every operator that the head may go through, and what constants are made of."""
+"""Every operator that the head supports, and those that compute constants."""

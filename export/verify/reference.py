@@ -1,12 +1,12 @@
 """A CAM by definition, in float64: the gradient at every cell of the feature map, by backpropagation.
 
-It shares no code with the head, neither the search for the tail nor a rule: it takes the feature map that the model
-file names, evaluates whatever lies between it and the logits operator by operator (`operators`), and goes back
+It shares no code with the head, neither the search for the tail nor a rule. It reads the feature map's name from the
+model file, evaluates the graph between the map and the logits operator by operator (`operators`), and propagates back
 through all of it, poolings and flattening included, to every cell.
 
-What the forward pass decided (which cell was the largest, which unit was clipped, which value an 8-bit integer could
-not hold) is taken from the network's own activations: a unit within float32's rounding of zero may fall on the other
-side in another calculation, and then every map moves.
+The forward pass's decisions (which cell was the largest, which unit was clipped, which value was beyond an 8-bit
+integer) are taken from the network's own activations: in another calculation, a unit within float32's rounding of zero
+may be on the other side, and then every map changes.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from whycam.models.contract import METHOD, Score
 Activations = Mapping[str, Array]
 
 CLIPPING = ("Clip", "Relu")
-"""Operators whose output shows which units pass."""
+"""Operators whose output shows which units are clipped."""
 CHOOSING = ("GlobalMaxPool", "MaxPool", "QuantizeLinear", "ReduceMax")
-"""Operators whose input shows what they chose or could not hold."""
+"""Operators whose input shows which cell they chose or which value they clipped."""
 SHAPING = ("Reshape", "Squeeze", "Unsqueeze")
-"""Operators whose second input is a shape or axes, which no gradient goes to."""
+"""Operators whose second input is a shape or axes, without a gradient."""
 CHANNELS_SECOND = ("AveragePool", "BatchNormalization", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
-"""Operators whose input and output have their channels as second axis by definition."""
+"""Operators whose channels are the second axis of input and output by definition."""
 BEHIND_SOFTMAX = ("DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", *SHAPING)
-"""What may stand between a softmax and the output `scores`."""
+"""Operators allowed between the softmax and the output `scores`."""
 
 
 class Evaluated(NamedTuple):
-    """A node at work: how a gradient goes back through it, and the output that the network itself had."""
+    """An evaluated node: its gradient function, and the output that the network itself had."""
 
     node: NodeProto
     step: Step
@@ -47,8 +47,8 @@ class Evaluated(NamedTuple):
 class Reference:
     """The part of an explainable model between its feature map and its logits, and a CAM through it.
 
-    `feature` is the map's tensor, as the model's contract names it. Raises `ValueError` where the model has no such
-    tensor, or its scores do not follow from it by a softmax.
+    `feature` is the map's tensor, as named in the model's contract. Raises `ValueError` if the model has no such
+    tensor, or if its scores do not depend on it through a softmax.
     """
 
     def __init__(self, model: ModelProto, feature: str) -> None:
@@ -66,7 +66,7 @@ class Reference:
 
     @property
     def needed(self) -> list[str]:
-        """The tensors whose values, seen in the network at work, the other methods are to be given."""
+        """The tensors whose values, recorded in a run of the network, the other methods need."""
         names = [self.feature, self.logits]
         for node in self._nodes:
             names += [name for name in _carriers(node) if name in self._changing - self._moving]
@@ -76,11 +76,11 @@ class Reference:
 
     @property
     def rounds(self) -> bool:
-        """Whether values are rounded to integers on the way, as in an 8-bit network."""
+        """Whether values are rounded to integers between map and logits, as in an 8-bit network."""
         return any(kind(node) == "QuantizeLinear" for node in self._nodes)
 
     def gates(self, seen: Activations) -> list[NDArray[np.bool_]]:
-        """Which entries pass each ReLU and Clip on the way, (N, width), the first layer's first."""
+        """The entries that pass each ReLU and Clip, (N, width), in forward order."""
         gates = []
         for node, step, output in self._evaluate(seen):
             if kind(node) in CLIPPING:
@@ -89,9 +89,9 @@ class Reference:
         return gates
 
     def deviation(self, seen: Activations) -> float:
-        """How far what was seen is from what is evaluated here, each tensor from those seen before it.
+        """The largest difference of a recorded tensor from its float64 value, relative to the tensor's maximum.
 
-        The largest difference over all tensors, relative to the tensor's largest value.
+        Each tensor is evaluated from the recorded ones before it.
         """
         worst = 0.0
         for _, step, output in self._evaluate(seen):
@@ -106,7 +106,7 @@ class Reference:
         """
         if method not in DEFINITIONS:
             raise ValueError(
-                f"The CAM method '{method}' has no definition in export/verify/methods.py to hold it against."
+                f"The CAM method '{method}' has no definition in export/verify/methods.py. Add one to check it."
             )
         logits = seen[self.logits].astype(np.float64)
         seed = {"probability": _log_odds, "logit": _logit}[score](logits.reshape(len(classes), -1), classes)
@@ -128,7 +128,7 @@ class Reference:
         return gradients[self.feature]
 
     def _evaluate(self, seen: Activations) -> list[Evaluated]:
-        """Every node on the way; where a tensor was seen, what follows starts from what was seen."""
+        """Evaluate every node; a recorded tensor replaces the evaluated one as input of the nodes after it."""
         values: dict[str, Array] = {name: np.asarray(value, np.float64) for name, value in seen.items()}
         done = []
         for node in self._nodes:
@@ -141,7 +141,7 @@ class Reference:
         return done
 
     def _constant(self, name: str) -> Array | None:
-        """The value of a tensor that no image changes; None for an input that is left out."""
+        """The value of a constant tensor; None for an omitted input."""
         if name in self._stored:
             return np.asarray(numpy_helper.to_array(self._stored[name]))
         if not name:
@@ -150,10 +150,10 @@ class Reference:
         return apply(node, [self._constant(each) for each in node.input]).value
 
     def _shaped_by_batch(self, node: NodeProto) -> bool:
-        """Whether a node's shape is computed from the number of images, as tf2onnx writes it."""
+        """Whether a node's shape is computed from the batch size, as tf2onnx writes it."""
         return kind(node) in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
 
-    # What is found in the graph.
+    # Searches in the graph.
 
     def _find_logits(self) -> str:
         node = self._producers.get("scores")
@@ -165,7 +165,7 @@ class Reference:
         return str(node.input[0])
 
     def _between(self, model: ModelProto) -> list[NodeProto]:
-        """The nodes on any way from the feature map to the logits, in the order of their evaluation."""
+        """The nodes on any path from the feature map to the logits, in topological order."""
         behind = _followers(model, {self.feature}, _carriers) - {self.feature}
         wanted, nodes = {self.logits}, []
         for node in reversed(model.graph.node):
@@ -173,11 +173,11 @@ class Reference:
                 wanted.update(_carriers(node))
                 nodes.append(node)
         if not nodes and self.logits != self.feature:
-            raise ValueError(f"The logits '{self.logits}' do not follow from the feature map '{self.feature}'.")
+            raise ValueError(f"The logits '{self.logits}' do not depend on the feature map '{self.feature}'.")
         return nodes[::-1]
 
     def _channels_last(self, maps: Array) -> bool:
-        """Whether a map's channels are its last axis: by the size of the heatmaps, else by what made it."""
+        """Whether a map's channels are its last axis, from the heatmaps' size or the operator that computed it."""
         if maps.ndim != 4 or self._grid not in (maps.shape[1:3], maps.shape[2:]):
             raise ValueError(
                 f"The heatmaps are {self._grid}; the feature map '{self.feature}' is {maps.shape[1:]} an image, which "
@@ -191,12 +191,12 @@ class Reference:
                 place = [list(attributes(node)["perm"])[axis] for axis in place]
             tensor = next((name for name in node.input if name in self._changing), "")
         if node is None:
-            raise ValueError(f"Which axis of the feature map '{self.feature}' its channels are cannot be told.")
+            raise ValueError(f"The channel axis of the feature map '{self.feature}' cannot be determined.")
         return place.index(1) == 3
 
 
 def normalised(heat: NDArray[Any]) -> Floats:
-    """Maps divided by their own maximum; all zero where that is."""
+    """Maps divided by their maximum; all zero if the maximum is 0."""
     peak = heat.max(axis=(-2, -1), keepdims=True)
     shown = np.zeros(heat.shape)
     np.divide(heat, peak, out=shown, where=peak > 0)
@@ -206,10 +206,7 @@ def normalised(heat: NDArray[Any]) -> Floats:
 def _followers(
     model: ModelProto, tensors: set[str], read: Callable[[NodeProto], Sequence[str]] = lambda node: node.input
 ) -> set[str]:
-    """These tensors and all that are computed from one of them; nodes stand in the order of their evaluation.
-
-    `read` says which of a node's inputs count.
-    """
+    """These tensors and all that are computed from them; `read` selects the inputs of a node that count."""
     found = set(tensors)
     for node in model.graph.node:
         if not found.isdisjoint(read(node)):
@@ -218,7 +215,7 @@ def _followers(
 
 
 def _carriers(node: NodeProto) -> list[str]:
-    """A node's inputs that a gradient may go to."""
+    """A node's inputs that may have a gradient."""
     return list(node.input[:1] if kind(node) in SHAPING else node.input)
 
 

@@ -1,4 +1,4 @@
-"""Images made in code, the same for the same seed: for checks where there may be no photographs."""
+"""Images made in code, deterministic by seed, for checks without photographs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ SHAPES = 12
 
 
 def scenes(count: int, height: int, width: int, *, seed: int = 0) -> NDArray[np.uint8]:
-    """RGB images (count, height, width, 3): lit and striped ellipses and boxes before a shaded ground, with grain."""
+    """RGB images (count, height, width, 3): shaded, striped ellipses and boxes on a gradient, with noise."""
     random = np.random.default_rng(seed)
     return np.stack([_scene(random, height, width) for _ in range(count)])
 

@@ -1,4 +1,4 @@
-"""The bundled model against PyTorch's own definition of the network, and against photographs of known things."""
+"""The bundled model against PyTorch's definition of the network, and on photographs of known things."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PATH = EFFICIENTNET_LITE0.path
 
 @pytest.fixture(scope="module")
 def torch() -> dict[str, NDArray[np.float32]]:
-    """What `make bundled-model` had PyTorch answer for eight images."""
+    """PyTorch's results for eight images, stored by `make bundled-model`."""
     with np.load(REFERENCE) as stored:
         return dict(stored)
 
@@ -59,7 +59,7 @@ def test_it_scores_as_pytorch(explained: Explanation, torch: dict[str, NDArray[n
 def test_it_draws_the_heatmaps_of_pytorchs_autograd(
     explained: Explanation, torch: dict[str, NDArray[np.float32]]
 ) -> None:
-    # The whole network in float32 here, in float64 there, with the same stored weights: 7e-6 when it was made.
+    # The whole network in float32, compared with float64 and the same stored weights: 7e-6 when it was made.
     np.testing.assert_allclose(explained.heatmaps, torch["heatmaps"], atol=3e-5)
 
 
@@ -96,7 +96,7 @@ def test_its_heatmaps_are_those_of_float64_on_the_same_activations(
         np.testing.assert_allclose(explained.evidence[n, k], heat.max(), rtol=1e-4)
 
 
-def test_a_file_that_was_made_before_maps_could_be_listed_gives_the_same_bytes(explainer: Explainer) -> None:
+def test_a_file_without_a_list_of_maps_gives_the_same_bytes_as_onnxruntime(explainer: Explainer) -> None:
     session = onnxruntime.InferenceSession(PATH, providers=["CPUExecutionProvider"])
     assert explainer.contract.metadata() == session.get_modelmeta().custom_metadata_map
     images = scenes(2, 224, 224, seed=3)
@@ -107,7 +107,7 @@ def test_a_file_that_was_made_before_maps_could_be_listed_gives_the_same_bytes(e
     assert [each.tobytes() for each in ours] == [each.tobytes() for each in raw]
 
 
-def test_the_checkers_reference_is_that_of_pytorch(torch: dict[str, NDArray[np.float32]]) -> None:
+def test_the_checks_reference_agrees_with_pytorch(torch: dict[str, NDArray[np.float32]]) -> None:
     model = onnx.load(PATH)
     reference = Reference(model, Explainer(PATH).contract.feature)
     classes = torch["classes"].astype(np.int64)
@@ -124,7 +124,7 @@ def test_it_knows_what_a_photograph_shows(explainer: Explainer, photograph: str,
     assert found.scores.max() > 0.5
 
 
-def test_it_says_where_it_comes_from(explainer: Explainer) -> None:
+def test_its_metadata_names_its_source(explainer: Explainer) -> None:
     contract = explainer.contract
     assert contract.name == "efficientnet-lite0"
     assert (contract.input_size, contract.map_size) == ((224, 224), (7, 7))

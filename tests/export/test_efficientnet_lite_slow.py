@@ -1,4 +1,4 @@
-"""The Keras EfficientNet-Lite0: its structure, and that it takes every weight and no other."""
+"""The Keras EfficientNet-Lite0: its structure, and that it loads exactly the published weights."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def network() -> Any:
 
 
 def test_it_has_the_size_of_efficientnet_lite0(network: Any) -> None:
-    assert network.count_params() == 4_694_024  # 4 652 008 that are trained, and BatchNorm's 42 016 statistics
+    assert network.count_params() == 4_694_024  # 4 652 008 trained ones, and BatchNorm's 42 016 statistics
     assert network.input_shape == (None, 224, 224, 3)
     assert network.output_shape == (None, 1000)
     assert network.get_layer(efficientnet_lite.FEATURE_LAYER).output.shape == (None, 7, 7, 1280)
@@ -56,7 +56,7 @@ def test_it_is_padded_and_normalised_as_in_tensorflow(network: Any) -> None:
     assert sum(isinstance(each, kinds.Add) for each in network.layers) == 9
 
 
-def test_every_weight_finds_its_layer(network: Any) -> None:
+def test_every_weight_is_loaded_into_its_layer(network: Any) -> None:
     state = published(network)
     loaded = efficientnet_lite.build(state)
     kernel = loaded.get_layer("block3_expand").get_weights()[0]

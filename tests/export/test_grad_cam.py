@@ -23,7 +23,7 @@ FINE = 1e-5
 
 
 def explain(model: ModelProto, images: NDArray[np.uint8], targets: list[Any]) -> dict[str, NDArray[Any]]:
-    """Everything that an explainable graph returns, with its feature map."""
+    """All outputs of an explainable graph, and its feature map."""
     opened = ModelProto()
     opened.CopyFrom(model)
     opened.graph.output.append(helper.make_tensor_value_info("feature", onnx.TensorProto.FLOAT, None))
@@ -92,7 +92,7 @@ def check(plain: ModelProto, score: Score, *, batch: int = 3, targets: tuple[int
 @pytest.mark.parametrize("layout", get_args(tiny_models.Layout))
 @pytest.mark.parametrize("pooling", get_args(tiny_models.Pooling))
 @pytest.mark.parametrize("dense", get_args(tiny_models.Dense))
-def test_heatmaps_are_those_of_float64_whatever_the_tail_is_written_in(
+def test_heatmaps_agree_with_float64_for_every_form_of_the_tail(
     score: Score, layout: tiny_models.Layout, pooling: tiny_models.Pooling, dense: tiny_models.Dense
 ) -> None:
     check(tiny_models.classifier(layout=layout, pooling=pooling, dense=dense), score)
@@ -111,7 +111,7 @@ def test_a_model_that_ends_in_logits_still_scores_in_probabilities(score: Score,
     check(tiny_models.classifier(softmax=False, dense=dense), score)
 
 
-def test_each_image_may_ask_for_its_own_classes() -> None:
+def test_each_image_may_have_its_own_targets() -> None:
     model = append_cam(tiny_models.classifier())
     images = tiny_models.images(2)
     target = np.array([[3, -1], [-2, 5]], np.int64)
@@ -128,7 +128,7 @@ def test_a_probability_that_rounds_to_one_keeps_its_heatmap() -> None:
     plain = tiny_models.classifier(sharpness=30)
     found = explain(append_cam(plain), tiny_models.images(4), [-1])
     best = found["scores"].max(1)
-    assert (best * (1 - best) == 0).any(), "the factor of automatic differentiation is 0, or the test shows nothing"
+    assert (best * (1 - best) == 0).any(), "automatic differentiation's factor should be 0, or the test proves nothing"
     _, _, heatmaps = grad_cam(found["feature"], *weights_of(plain), found["classes"], "probability")
     np.testing.assert_allclose(found["heatmaps"], heatmaps, atol=FINE)
     assert (heatmaps[best == 1].max((1, 2, 3)) == 1).all()
@@ -137,7 +137,7 @@ def test_a_probability_that_rounds_to_one_keeps_its_heatmap() -> None:
 @pytest.mark.parametrize("score", SCORES)
 def test_a_map_without_positive_evidence_is_zero_and_not_nan(score: Score) -> None:
     weights = np.full((16, 4), -1, np.float32)
-    weights[:, 0] = 1  # all that is seen speaks for class 0, and against the others
+    weights[:, 0] = 1  # all evidence is for class 0, and against the others
     found = explain(append_cam(tiny_models.classifier(weights=weights), score=score), tiny_models.images(2), [0, 1, 2])
     assert (found["evidence"][:, 0] > 0).all()
     assert (found["heatmaps"][:, 1:] == 0).all()
@@ -157,7 +157,7 @@ def test_an_empty_feature_map_explains_nothing_and_is_not_nan(score: Score) -> N
 
 
 @pytest.mark.parametrize("score", SCORES)
-def test_a_softmax_may_stand_before_the_last_flattening(score: Score) -> None:
+def test_a_softmax_may_come_before_the_last_flattening(score: Score) -> None:
     plain = tiny_models.classifier(dense="Conv", softmax=False)  # ... Conv -> points (N, C, 1, 1) -> Reshape -> logits
     place, flatten = next(each for each in enumerate(plain.graph.node) if each[1].input[0] == "points")
     flatten.input[0] = "soft"
@@ -187,7 +187,7 @@ def test_weights_stored_in_half_precision_are_the_ones_explained() -> None:
 
 
 def between(plain: ModelProto, *nodes: onnx.NodeProto, **constants: NDArray[Any]) -> ModelProto:
-    """The classifier with nodes put between its logits and its softmax: from 'logits' to 'changed'."""
+    """The classifier with nodes inserted between logits and softmax: from 'logits' to 'changed'."""
     place = next(place for place, node in enumerate(plain.graph.node) if node.op_type == "Softmax")
     plain.graph.node[place].input[0] = "changed"
     for offset, node in enumerate(nodes):
@@ -247,7 +247,7 @@ def test_any_other_tail_is_refused_by_operator_and_node(operator: str, inputs: l
     assert (caught.value.operator, caught.value.node) == (operator, "the culprit")
 
 
-def test_a_pooling_over_something_else_than_space_is_refused() -> None:
+def test_a_pooling_over_channels_is_refused() -> None:
     plain = tiny_models.classifier(pooling="ReduceMean")
     pool = next(node for node in plain.graph.node if node.name == "pool")
     next(each for each in pool.attribute if each.name == "axes").ints[:] = [1, 3]
@@ -301,7 +301,7 @@ def test_a_network_may_use_the_names_of_the_contract() -> None:
     check(plain, "probability")
 
 
-def test_the_classifier_given_is_left_as_it_was() -> None:
+def test_the_given_classifier_is_unchanged() -> None:
     plain = tiny_models.classifier()
     before = plain.SerializeToString()
     append_cam(plain)
@@ -317,7 +317,7 @@ def test_an_older_opset_is_converted_and_a_newer_one_refused() -> None:
         append_cam(plain)
 
 
-def test_what_is_no_classifier_is_refused() -> None:
+def test_a_model_that_is_not_a_classifier_is_refused() -> None:
     with pytest.raises(ValueError, match="one input"):
         append_cam(append_cam(tiny_models.classifier()))
     several = tiny_models.classifier()

@@ -1,4 +1,4 @@
-"""Networks in 8 bits as onnxruntime's own quantizer writes them, without their ReLUs, against NumPy's float64."""
+"""8-bit networks from onnxruntime's quantizer, without their ReLUs, against NumPy's float64."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TAIL = DenseTail(shift=-0.2)
 Floats = NDArray[np.float64]
 
 
-class Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime carries no types
+class Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is untyped
     def __init__(self, images: NDArray[np.uint8]) -> None:
         self._rows: Iterator[NDArray[np.uint8]] = iter(images[:, None])
 
@@ -44,7 +44,7 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc] # onnxruntime ca
 def quantized(plain: ModelProto, folder: Path, *, contrast: float = 1, **options: Any) -> ModelProto:
     """A classifier in 8 bits with onnxruntime's default options, calibrated on images with less contrast."""
     onnx.save(plain, folder / "plain.onnx")
-    logging.disable(logging.WARNING)  # it advises a preparation that these small networks do not need
+    logging.disable(logging.WARNING)  # it recommends preprocessing that these small networks do not need
     try:
         seen = Calibration((127 + (tiny_models.images(16, seed=3) - 127.0) * contrast).astype(np.uint8))
         quantize_static(folder / "plain.onnx", folder / "8 bit.onnx", seen, **options)
@@ -61,7 +61,7 @@ def explainable(plain: ModelProto, path: Path) -> Path:
 
 
 class EightBit:
-    """The three dense layers of `TAIL` as the 8-bit file has them, and Grad-CAM through them, written out by hand."""
+    """The three dense layers of `TAIL` as in the 8-bit file, and Grad-CAM through them, written out."""
 
     def __init__(self, plain: ModelProto) -> None:
         self._stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in plain.graph.initializer}
@@ -77,7 +77,7 @@ class EightBit:
 
     def inside(self, layer: Any, values: NDArray[np.float32]) -> NDArray[np.bool_]:
         rounding = self._rounding(layer)
-        assert rounding.op_type == "QuantizeLinear", "or the quantizer left the ReLU, and the test shows nothing"
+        assert rounding.op_type == "QuantizeLinear", "or the quantizer kept the ReLU, and the test proves nothing"
         _, scale, zero = (self._stored.get(name) for name in rounding.input)
         assert scale is not None
         assert zero is not None
@@ -86,7 +86,7 @@ class EightBit:
         return found
 
     def largest(self, layer: Any) -> float:
-        """What the largest integer of a layer's output stands for."""
+        """The value of the largest integer of a layer's output."""
         scale, zero = (self._stored[name] for name in self._rounding(layer).input[1:])
         return float((127 - int(zero)) * scale)
 
@@ -111,9 +111,7 @@ class EightBit:
 
 
 @pytest.mark.parametrize("contrast", [1, 0.4])
-def test_a_dense_layer_without_its_relu_is_explained_by_the_rounding_that_took_its_place(
-    contrast: float, tmp_path: Path
-) -> None:
+def test_a_quantization_that_replaces_a_relu_gates_the_gradient(contrast: float, tmp_path: Path) -> None:
     plain = quantized(TAIL.model(), tmp_path, contrast=contrast)
     assert not any(node.op_type == "Relu" for node in plain.graph.node if node.output[0] != "feature")
     by_hand = EightBit(plain)
@@ -126,19 +124,19 @@ def test_a_dense_layer_without_its_relu_is_explained_by_the_rounding_that_took_i
     found = observe(model, names, images, classes)
     seen = {**found, "logits": found[softmax.input[0]]} | {n: found[at] for n, at in by_hand.before.items()}
     shown = [by_hand.inside(layer, seen[layer.name]).mean() for layer in by_hand.layers[:2]]
-    assert all(0.2 < share < 0.8 for share in shown), "many gates are closed, or the test shows nothing"
+    assert all(0.2 < share < 0.8 for share in shown), "many gates should be closed, or the test proves nothing"
     np.testing.assert_allclose(found["heatmaps"], by_hand.heatmaps(seen, feature, classes), atol=1e-5)
     if contrast < 1:
         saturated = seen[by_hand.layers[0].name].max() > by_hand.largest(by_hand.layers[0])
-        assert saturated, "more contrast than it was calibrated for passes the upper end, too"
+        assert saturated, "contrast beyond the calibration exceeds the upper end, too"
 
 
 OPTIONS: Mapping[str, dict[str, Any]] = {
-    "as it comes": {},
+    "defaults": {},
     "a scale for each channel": {"per_channel": True},
     "unsigned": {"activation_type": QuantType.QUInt8},
     "all unsigned": {"activation_type": QuantType.QUInt8, "weight_type": QuantType.QUInt8},
-    "symmetric, so with its ReLUs": {"extra_options": {"ActivationSymmetric": True}},
+    "symmetric, which keeps the ReLUs": {"extra_options": {"ActivationSymmetric": True}},
 }
 
 
@@ -154,7 +152,7 @@ OPTIONS: Mapping[str, dict[str, Any]] = {
     ],
     ids=["MatMul", "AveragePool", "no pooling", "BatchNormalization", "Clip"],
 )
-def test_the_check_agrees_whatever_the_quantizer_was_asked_for(
+def test_the_check_agrees_for_all_options_of_the_quantizer(
     tail: DenseTail, options: dict[str, Any], tmp_path: Path
 ) -> None:
     plain = quantized(tail.model(), tmp_path, contrast=0.6, **options)
@@ -169,7 +167,7 @@ def test_a_network_with_global_pooling_is_explained_in_8_bits(dense: tiny_models
     compare(explainable(plain, tmp_path / "8 bit.onnx"), tiny_models.images(4, seed=5)).check()
 
 
-def test_with_the_rule_of_before_the_check_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_quantization_rules_the_check_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = quantized(TAIL.model(), tmp_path)
     right = Explainer(explainable(plain, tmp_path / "right.onnx")).explain(tiny_models.images(6, seed=5), [0, 3, 9])
     passes_all = dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), grad_cam.RULES["Identity"])
@@ -195,7 +193,7 @@ def test_integers_read_with_another_scale_are_scaled_in_the_gradient(tmp_path: P
     compare(explainable(plain, tmp_path / "rescaled.onnx"), tiny_models.images(6, seed=5)).check()
 
 
-def test_a_pooled_map_that_is_rounded_to_less_is_the_map_of_the_network(tmp_path: Path) -> None:
+def test_a_pooled_map_quantized_to_a_smaller_range_is_the_feature_map(tmp_path: Path) -> None:
     plain = quantized(TAIL.but(pooling="AveragePool").model(), tmp_path)
     pool = next(node for node in plain.graph.node if node.op_type == "AveragePool")
     rounding = next(node for node in plain.graph.node if node.input[:1] == [pool.output[0]])
@@ -225,13 +223,13 @@ def test_a_gate_leaves_the_dense_layers_in_8_bits(tmp_path: Path) -> None:
     assert dense == [3, 3]
 
 
-def test_integers_that_no_rounding_made_are_refused_in_words(tmp_path: Path) -> None:
+def test_integers_without_a_quantize_node_are_refused(tmp_path: Path) -> None:
     plain = quantized(TAIL.model(), tmp_path, quant_format=QuantFormat.QOperator)
     with pytest.raises(UnsupportedTail, match="come from QLinearSoftmax, not from a QuantizeLinear"):
         append_cam(plain)
 
 
-def test_operators_of_other_makers_are_refused_whatever_they_are_called() -> None:
+def test_operators_of_other_domains_are_refused_whatever_their_name() -> None:
     plain = TAIL.but(softmax=False).model()
     layer = [node for node in plain.graph.node if node.op_type == "Relu"][-1]
     layer.domain = "com.example"

@@ -1,4 +1,4 @@
-"""The CAM head of classifiers that end like VGG16, against central differences in NumPy's float64."""
+"""The CAM head of classifiers with dense tails like VGG16's, against central differences in NumPy's float64."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OUTPUTS = ["scores", "classes", "heatmaps", "evidence"]
 
 
 def explain(model: ModelProto, images: NDArray[np.uint8], targets: tuple[int, ...]) -> dict[str, NDArray[Any]]:
-    """All outputs, and the map that every network here has under the name 'feature'."""
+    """All outputs, and the feature map, which is called 'feature' in every network here."""
     target = np.broadcast_to(np.array(targets, np.int64), (len(images), len(targets)))
     opened = ModelProto()
     opened.CopyFrom(model)
@@ -58,7 +58,7 @@ def check(tail: DenseTail, score: Score = "probability", *, targets: tuple[int, 
 @pytest.mark.parametrize("flattening", get_args(Flattening))
 @pytest.mark.parametrize("dense", get_args(Dense))
 @pytest.mark.parametrize("norm", get_args(Norm))
-def test_heatmaps_are_those_of_float64_whatever_the_tail_is_written_in(
+def test_heatmaps_agree_with_float64_for_every_form_of_the_tail(
     score: Score, flattening: Flattening, dense: Dense, norm: Norm
 ) -> None:
     check(DenseTail(flattening=flattening, dense=dense, norm=norm), score)
@@ -66,26 +66,24 @@ def test_heatmaps_are_those_of_float64_whatever_the_tail_is_written_in(
 
 @pytest.mark.parametrize("pooling", get_args(Pooling))
 @pytest.mark.parametrize("flattening", get_args(Flattening))
-def test_every_pooled_cell_is_some_cell_of_the_map_so_no_pooling_is_undone(
-    pooling: Pooling, flattening: Flattening
-) -> None:
+def test_poolings_need_no_operator_in_the_head(pooling: Pooling, flattening: Flattening) -> None:
     check(DenseTail(pooling=pooling, flattening=flattening))
 
 
 @pytest.mark.parametrize("gate", get_args(Gate))
 @pytest.mark.parametrize("norm", get_args(Norm))
-def test_gates_pass_what_they_did_not_clip(gate: Gate, norm: Norm) -> None:
+def test_gates_pass_the_gradient_of_unclipped_entries(gate: Gate, norm: Norm) -> None:
     check(DenseTail(gate=gate, norm=norm))
 
 
 @pytest.mark.parametrize("score", SCORES)
 @pytest.mark.parametrize("dropout", [False, True])
-def test_a_network_may_end_in_logits_and_drop_out_in_training(score: Score, dropout: bool) -> None:
+def test_a_network_may_end_in_logits_and_contain_dropout(score: Score, dropout: bool) -> None:
     check(DenseTail(softmax=False, dropout=dropout), score)
 
 
 @pytest.mark.parametrize("flattening", get_args(Flattening))
-def test_what_stands_between_the_flattening_and_the_first_dense_layer_is_kept(flattening: Flattening) -> None:
+def test_operators_between_flattening_and_first_dense_layer_are_supported(flattening: Flattening) -> None:
     check(DenseTail(flattening=flattening, flat_norm=True))
     check(DenseTail(flattening=flattening, flat_relu=True))
     check(DenseTail(flattening=flattening, flat_norm=True, flat_relu=True))
@@ -100,7 +98,7 @@ def test_a_probability_that_rounds_to_one_keeps_its_heatmap() -> None:
     tail = DenseTail(sharpness=60)
     check(tail, targets=(-1,))
     best = explain(append_cam(tail.model()), tiny_models.images(3, seed=7), (-1,))
-    assert (best["scores"].max(1) == 1).all(), "or the test shows nothing"
+    assert (best["scores"].max(1) == 1).all(), "or the test proves nothing"
     assert (best["heatmaps"].max((2, 3)) == 1).any()
 
 
@@ -111,12 +109,12 @@ def test_where_every_gate_is_closed_nothing_is_explained() -> None:
 
 
 @pytest.mark.parametrize("pooling", ["MaxPool", "overlapping", "padded", "AveragePool"])
-def test_cells_that_tie_for_the_largest_change_nothing(pooling: Pooling) -> None:
+def test_ties_for_the_largest_cell_do_not_matter(pooling: Pooling) -> None:
     tail = DenseTail(pooling=pooling, flattening="NHWC")
     model = append_cam(tail.model())
     image = np.full((1, 32, 32, 3), (200, 90, 30), np.uint8)
     found = explain(model, image, TARGETS)
-    assert np.ptp(found["feature"], axis=(2, 3)).max() == 0, "every window ties, or the test shows nothing"
+    assert np.ptp(found["feature"], axis=(2, 3)).max() == 0, "every window should tie, or the test proves nothing"
     _, exact = grad_cam(tail.logits, found["feature"], found["classes"], "probability")
     np.testing.assert_allclose(found["heatmaps"], exact, atol=1e-5)
     assert (found["heatmaps"] == 1).any()
@@ -129,7 +127,7 @@ def test_cells_that_tie_for_the_largest_change_nothing(pooling: Pooling) -> None
     + [DenseTail(flat_norm=True, flat_relu=True, norm="BatchNormalization", gate="Clip", dense="MatMul")]
     + [DenseTail(flattening="tf2onnx", dense="GemmT")],
 )
-def test_the_checkers_backpropagation_is_right(tail: DenseTail, score: Score) -> None:
+def test_the_checks_backpropagation_is_correct(tail: DenseTail, score: Score) -> None:
     model = append_cam(tail.model(), score=score)
     reference = Reference(model, "feature")
     images = tiny_models.images(3, seed=7)
@@ -190,7 +188,7 @@ def change(model: ModelProto, operator: str, **attributes: Any) -> ModelProto:
     return model
 
 
-def test_what_the_closed_form_does_not_cover_is_refused_by_operator_and_node() -> None:
+def test_the_error_for_an_unsupported_operator_names_it_and_its_node() -> None:
     counting = change(DenseTail(pooling="AveragePool").model(), "AveragePool", count_include_pad=1)
     with pytest.raises(UnsupportedTail, match=r"AveragePool .*counts padding"):
         append_cam(counting)
@@ -206,7 +204,7 @@ def test_what_the_closed_form_does_not_cover_is_refused_by_operator_and_node() -
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_a_dropout_may_say_that_it_does_not_train(training: bool) -> None:
+def test_a_dropout_with_training_off_is_supported(training: bool) -> None:
     model = DenseTail(dropout=True).model()
     next(node for node in model.graph.node if node.op_type == "Dropout").input.append("training")
     model.graph.initializer.append(numpy_helper.from_array(np.array(training), "training"))

@@ -1,4 +1,4 @@
-"""Quantized classifiers: that the head goes through them, and that what is lost is measured."""
+"""Quantized classifiers: the head supports them, and their loss of quality is measured."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return explainable(model, folder / "float.onnx"), explainable(quantized, folder / "int8.onnx")
 
 
-def test_the_convolutions_and_the_first_dense_layer_are_quantized_and_nothing_behind_it(
+def test_only_convolutions_and_the_first_dense_layer_are_quantized(
     models: tuple[Path, Path],
 ) -> None:
     graph = Graph(onnx.load(models[1]))
@@ -58,7 +58,7 @@ def test_the_convolutions_and_the_first_dense_layer_are_quantized_and_nothing_be
     assert quantized == [True, True, False, False]
 
 
-def test_nothing_is_clipped_behind_its_feature_map_but_by_its_relus(models: tuple[Path, Path]) -> None:
+def test_only_the_relus_clip_after_the_feature_map(models: tuple[Path, Path]) -> None:
     graph = Graph(onnx.load(models[1]))
     _, tail = find_tail(graph, find_ends(graph))
     assert [node.op_type for node in tail if clips(graph, node)] == ["Relu", "Relu"]
@@ -90,7 +90,7 @@ def test_a_model_that_lost_its_heatmaps_is_refused() -> None:
             good._replace(correlation=correlation).check()
 
 
-def test_maps_are_correlated_one_by_one_and_empty_ones_are_not_rewarded(models: tuple[Path, Path]) -> None:
+def test_maps_are_correlated_one_by_one_and_pairs_of_empty_maps_are_skipped(models: tuple[Path, Path]) -> None:
     maps = Explainer(models[0]).explain(tiny_models.images(2), BEST[:2]).heatmaps
     np.testing.assert_allclose(int8.correlations(maps, maps * 0.5), 1)
     np.testing.assert_allclose(int8.correlations(maps, 1 - maps), -1)
@@ -105,7 +105,7 @@ def test_one_bright_image_does_not_make_the_levels_of_all_others_coarse(tmp_path
     bright = tiny_models.images(1)
 
     def steps(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """What one level of each quantized tensor is worth; but of the image's own, which has negative values."""
+        """The step of each quantized tensor except the image, which has negative values."""
         graph = Graph(int8.quantize(plain, images))
         _, *nodes = [node for node in graph.model.graph.node if node.op_type == "QuantizeLinear"]
         return np.array([graph.constant(node.input[1]) for node in nodes], np.float64)

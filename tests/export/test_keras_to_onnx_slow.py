@@ -30,7 +30,7 @@ MEAN, SCALE = (120.0, 115.0, 105.0), (60.0, 58.0, 62.0)
 
 @pytest.fixture(scope="module")
 def network() -> Any:
-    """A small functional Keras classifier with a bit of all that EfficientNet-Lite has."""
+    """A small functional Keras classifier with every layer type of EfficientNet-Lite."""
     keras.utils.set_random_seed(1)
     layers = keras.layers
     image = keras.Input((SIZE, SIZE, 3))
@@ -41,7 +41,7 @@ def network() -> Any:
     tensor = layers.Add()([layers.ReLU(6.0)(layers.BatchNormalization()(tensor)), shortcut])
     tensor = layers.Conv2D(24, 3, 2, padding="same", activation="relu", name="last")(tensor)
     tensor = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(tensor))
-    # Large weights, so that the classes differ between images and the probabilities are no mere 1/12.
+    # Large weights, so that the classes differ between images and the probabilities are not all near 1/12.
     spread = keras.initializers.RandomNormal(stddev=3.0, seed=2)
     network = keras.Model(image, layers.Dense(CLASSES, activation="softmax", kernel_initializer=spread)(tensor))
     random = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def prepared(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 def by_gradient_tape(
     network: Any, images: NDArray[np.uint8], classes: NDArray[np.int64], score: Score
 ) -> NDArray[np.float32]:
-    """Grad-CAM as books write it: heatmaps (N, K, h, w)."""
+    """Grad-CAM as in textbooks: heatmaps (N, K, h, w)."""
     dense = network.layers[-1]
     body = keras.Model(network.input, [network.get_layer("last").output, dense.input])
     maps = []
@@ -148,6 +148,6 @@ def test_the_graph_is_plain_onnx(plain: onnx.ModelProto) -> None:
     assert "BatchNormalization" not in {node.op_type for node in plain.graph.node}
 
 
-def test_a_sequential_model_is_told_how_to_become_functional() -> None:
+def test_the_error_for_a_sequential_model_says_how_to_convert_it() -> None:
     with pytest.raises(ValueError, match=r"keras\.Model\(model\.inputs, model\.outputs\)"):
         to_onnx(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()]))

@@ -1,4 +1,4 @@
-"""A CAM method is one function in the head's table and one in the check's; a file is held against the one it names."""
+"""A CAM method is one function in the head's table and one in the check's; a file is checked by the one it names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LABELS = tuple(f"class {number}" for number in range(10))
 
 
 def for_alone(graph: Graph, alpha: str, features: str) -> str:
-    """Channels that speak against a class are left out."""
+    """Grad-CAM without the channels with negative weights."""
     return graph.add("Relu", [graph.add("MatMul", [graph.add("Relu", [alpha]), features])])
 
 
@@ -56,7 +56,7 @@ def test_both_tables_have_the_same_methods() -> None:
     assert set(methods.METHODS) == set(definitions.DEFINITIONS)
 
 
-def test_another_method_is_drawn_and_held_against_its_definition(
+def test_another_method_is_drawn_and_checked_by_its_definition(
     plain: ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(methods, "METHODS", {**methods.METHODS, "for-alone": for_alone})
@@ -73,6 +73,6 @@ def test_another_method_is_drawn_and_held_against_its_definition(
         checked(written(append_cam(plain), "for-alone", tmp_path / "wrong.onnx"))
 
 
-def test_a_method_that_there_is_not_is_refused_with_those_there_are(plain: ModelProto) -> None:
+def test_the_error_for_an_unknown_method_lists_the_known_ones(plain: ModelProto) -> None:
     with pytest.raises(ValueError, match=r"no CAM method 'cam'\. Choose one of grad-cam"):
         append_cam(plain, method="cam")

@@ -1,4 +1,4 @@
-"""Tails that exporters seldom write: explained rightly, by the check's float64, or refused in words."""
+"""Tails that exporters seldom write: explained correctly, as the check shows, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LABELS = [f"class {number}" for number in range(10)]
 
 
 class Tail(Builder):
-    """A network that is put together by hand: constants without names, dense layers with random weights."""
+    """A network built by hand: constants without names, dense layers with random weights."""
 
     def __init__(self) -> None:
         super().__init__({})
@@ -47,7 +47,7 @@ class Tail(Builder):
         return self.dense(self("Flatten", self("GlobalAveragePool", self.feature())), 6, 12)
 
     def rounded(self, x: str, scale: Any, zero: int = -128, *, read: Any = None, kind: type = np.int8) -> str:
-        """x as 8-bit integers, which are read with the same scale, or with another one."""
+        """x quantized to 8 bits and dequantized with the same scale, or with another one."""
         back = scale if read is None else read
         integers = self("QuantizeLinear", x, self.keep(scale), self.keep(np.full(np.shape(scale), zero), kind))
         return self("DequantizeLinear", integers, self.keep(back), self.keep(np.full(np.shape(back), zero), kind))
@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[Callable[[Tail], str], str]] = {
     "moving scale": (rounded_by_the_image, "depend on the image|should be constants"),
     "6 scales read as 384": (lambda t: rounded_by_channel(t, np.full(384, 0.02)), "6 scales for 384 numbers"),
     "6 scales read as 1": (lambda t: rounded_by_channel(t, 0.02), "6 scales for 384 numbers"),
-    "a map of integers": (integers_of_the_map, "QuantizeLinear .*the map behind it consists of integers"),
+    "a map of integers": (integers_of_the_map, "QuantizeLinear .*its output map consists of integers"),
     "training": (training, "Dropout .*set to training"),
     "scales of the images": (scales_of_the_images_axis, r"12 scales belong to the axis 0 of \[None, 12\]"),
     "negative scale": (lambda t: t.rounded(t.row(), -0.02, 0), "scale should be a positive number"),
@@ -148,7 +148,7 @@ REFUSED: dict[str, tuple[Callable[[Tail], str], str]] = {
 
 
 @pytest.mark.parametrize(("build", "complaint"), REFUSED.values(), ids=REFUSED)
-def test_a_tail_that_is_not_a_row_an_image_or_not_constant_is_refused(
+def test_a_tail_without_one_row_per_image_or_constant_weights_is_refused(
     build: Callable[[Tail], str], complaint: str
 ) -> None:
     tail = Tail()
@@ -158,7 +158,7 @@ def test_a_tail_that_is_not_a_row_an_image_or_not_constant_is_refused(
 
 
 @pytest.mark.parametrize("moving", ["scale", "zero point"])
-def test_a_map_that_is_rounded_by_the_image_is_the_end_of_the_walk(moving: str, tmp_path: Path) -> None:
+def test_a_quantization_that_depends_on_the_image_ends_the_walk(moving: str, tmp_path: Path) -> None:
     tail = Tail()
     x = tail.feature()
     largest = tail("ReduceMax", x, axes=[0, 1, 2, 3], keepdims=0)
@@ -171,7 +171,7 @@ def test_a_map_that_is_rounded_by_the_image_is_the_end_of_the_walk(moving: str, 
     checked(tail.finished(tail.dense(tail("Flatten", tail("GlobalAveragePool", x)), 6, 10)), tmp_path / "odd.onnx")
 
 
-def test_a_map_that_is_rescaled_between_poolings_is_drawn_behind_them(tmp_path: Path) -> None:
+def test_a_map_rescaled_between_poolings_is_the_one_after_it(tmp_path: Path) -> None:
     tail = Tail()
     x = tail("MaxPool", tail.rounded(tail.feature(relu=False), 0.02), kernel_shape=[2, 2], strides=[2, 2])
     x = tail("MaxPool", tail.rounded(x, 0.15, read=0.3), kernel_shape=[2, 2], strides=[2, 2])
@@ -180,7 +180,7 @@ def test_a_map_that_is_rescaled_between_poolings_is_drawn_behind_them(tmp_path: 
     checked(plain, tmp_path / "odd.onnx")
 
 
-def test_a_map_moved_twice_that_is_as_wide_as_it_has_channels_is_read_rightly(tmp_path: Path) -> None:
+def test_a_twice_transposed_map_as_wide_as_it_has_channels_is_read_correctly(tmp_path: Path) -> None:
     tail = Tail()
     x = tail("Conv", "input", tail.keep(tail.random.normal(0, 0.3, (8, 3, 4, 4))), strides=[4, 4])
     x = tail("Transpose", tail("Transpose", x, perm=[0, 2, 3, 1]), perm=[0, 2, 1, 3])  # (N, width, height, channels)
@@ -232,12 +232,12 @@ def test_a_mean_of_saturated_cells_is_not_saturated_again(tmp_path: Path) -> Non
     images = np.where(tiny_models.images(12, seed=2) > 110, 255, 0).astype(np.uint8)
     end = np.float32(255) * np.float32(0.0123)
     seen = observe(append_cam(plain), [mean], images, np.zeros((12, 1), np.int64))[mean]
-    assert (seen > end).any(), "or no mean is past the end, and the test shows nothing"
+    assert (seen > end).any(), "or no mean is past the end, and the test proves nothing"
     checked(plain, tmp_path / "odd.onnx", images)
 
 
 def test_the_slack_at_an_end_is_the_check_s_too(tmp_path: Path) -> None:
-    """The same, where the head cannot know that the mean stays inside."""
+    """As before, but the head cannot know that the mean stays inside."""
     tail = Tail()
     x = tail.rounded(tail.feature(), 0.0123)
     x = tail("Flatten", tail("AveragePool", x, kernel_shape=[3, 3], strides=[1, 1]))
@@ -248,7 +248,7 @@ def test_the_slack_at_an_end_is_the_check_s_too(tmp_path: Path) -> None:
 
 
 def test_a_value_at_the_lower_end_passes(tmp_path: Path) -> None:
-    """A white image is 2 everywhere, and all weights are sums of powers of two: a unit is 0, not nearly 0."""
+    """A white image is 2 everywhere, and all weights are sums of powers of two, so a unit is exactly 0."""
     tail = Tail()
     x = tail("Conv", "input", tail.keep(np.full((2, 3, 4, 4), 1 / 64)), strides=[4, 4])  # 1.5
     x = tail("Flatten", tail("GlobalAveragePool", tail("Relu", x)))
@@ -258,12 +258,12 @@ def test_a_value_at_the_lower_end_passes(tmp_path: Path) -> None:
     white = np.full((2, 32, 32, 3), 255, np.uint8)
     seen = observe(append_cam(plain), [at_end, "evidence"], white, np.zeros((2, 1), np.int64))
     np.testing.assert_array_equal(seen[at_end], [[0, 2.5]] * 2)
-    assert (seen["evidence"] > 0).all(), "0 is what the smallest integer stands for, and passes"
+    assert (seen["evidence"] > 0).all(), "0 is the value of the smallest integer, and passes"
     checked(plain, tmp_path / "odd.onnx", white)
 
 
 @pytest.mark.parametrize("operator", ["Softmax", "Identity", "MatMul", "GlobalAveragePool"])
-def test_an_operator_of_another_maker_is_not_taken_for_onnx_s(operator: str) -> None:
+def test_an_operator_of_another_domain_is_not_taken_for_onnx_s(operator: str) -> None:
     tail = Tail()
     x = tail("Flatten", tail("GlobalAveragePool", tail.feature()))
     x = tail("Softmax", tail("MatMul", tail("Identity", x), tail.keep(np.eye(6, 10))), axis=-1)

@@ -1,4 +1,4 @@
-"""Looking things up in an ONNX graph: constants in every form that weights are stored in, and shapes without them."""
+"""Lookup in an ONNX graph: constants in every form in which weights are stored, and shapes without the weights."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def names_and_sizes(model: ModelProto) -> dict[str, list[int]]:
 
 
 @pytest.mark.parametrize("tail", [DenseTail(), DenseTail(flattening="tf2onnx", norm="Mul"), DenseTail(pooling="none")])
-def test_a_skeleton_tells_the_same_shapes_without_the_weights(tail: DenseTail) -> None:
+def test_a_skeleton_has_the_same_shapes_without_the_weights(tail: DenseTail) -> None:
     model = tail.model()
     bare = skeleton(model)
     onnx.checker.check_model(bare, full_check=True)

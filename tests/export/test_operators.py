@@ -1,4 +1,4 @@
-"""The check's operators: their values are onnxruntime's, their derivatives those of central differences."""
+"""The check's operators: values as in onnxruntime, derivatives as from central differences."""
 
 from __future__ import annotations
 

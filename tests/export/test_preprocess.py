@@ -1,4 +1,4 @@
-"""Preprocessing inside the graph: from uint8 RGB to what a network was trained on."""
+"""Preprocessing inside the graph: from uint8 RGB to the network's input."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def network(shape: list[str | int]) -> ModelProto:
 
 @pytest.mark.parametrize("channels_first", [False, True])
 @pytest.mark.parametrize(("mean", "scale"), [([127], [128]), ([123.7, 116.3, 103.5], [58.4, 57.1, 57.4])])
-def test_levels_become_what_the_network_takes(channels_first: bool, mean: list[float], scale: list[float]) -> None:
+def test_levels_become_the_networks_input(channels_first: bool, mean: list[float], scale: list[float]) -> None:
     model = take_images(network(["N", 3, 32, 32] if channels_first else ["N", 32, 32, 3]), mean=mean, scale=scale)
     checker.check_model(model, full_check=True)
     images = tiny_models.images(2)
@@ -33,7 +33,7 @@ def test_levels_become_what_the_network_takes(channels_first: bool, mean: list[f
     np.testing.assert_allclose(taken, expected.transpose(0, 3, 1, 2) if channels_first else expected, atol=1e-6)
 
 
-def test_the_image_has_its_size_and_a_free_batch() -> None:
+def test_the_image_has_its_size_and_a_dynamic_batch() -> None:
     model = take_images(network(["N", 3, 20, 30]), mean=[0], scale=[255])
     (image,) = model.graph.input
     shape = [dim.dim_value or dim.dim_param for dim in image.type.tensor_type.shape.dim]
@@ -41,12 +41,12 @@ def test_the_image_has_its_size_and_a_free_batch() -> None:
 
 
 @pytest.mark.parametrize("shape", [["N", 32, 32, 1], ["N", "H", "W", 3], ["N", 3072]])
-def test_a_network_that_takes_something_else_is_refused(shape: list[str | int]) -> None:
+def test_a_network_with_another_input_is_refused(shape: list[str | int]) -> None:
     with pytest.raises(ValueError, match=r"\[N, H, W, 3\] or \[N, 3, H, W\]"):
         take_images(network(shape), mean=[0], scale=[1])
 
 
-def test_a_network_whose_own_input_is_called_image_is_no_trouble() -> None:
+def test_a_networks_own_input_may_be_called_image() -> None:
     plain = network(["N", 32, 32, 3])
     plain.graph.input[0].name = plain.graph.node[0].input[0] = "image"
     model = take_images(plain, mean=[0], scale=[1])

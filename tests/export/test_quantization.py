@@ -1,4 +1,4 @@
-"""What is known of an 8-bit tensor's values from the operators that made it."""
+"""The range of an 8-bit tensor's values, from the operators that computed it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CONSTANTS: dict[str, Any] = {
 
 
 def graph(*nodes: tuple[Any, ...], domain: str = "") -> Graph:
-    """A chain of operators from `x`, (N, 3); the first one of some domain."""
+    """A chain of operators from `x`, (N, 3); the first one is of the given domain."""
     made, tensor = [], "x"
     for place, (operator, *constants) in enumerate(nodes):
         made.append(helper.make_node(operator, [tensor, *constants], [str(place)], domain=domain if not place else ""))
@@ -46,12 +46,12 @@ QUANTIZED = ("QuantizeLinear", "0.01", "int8")  # −1.28 to 1.27
 READ = ("DequantizeLinear", "0.01", "int8")
 
 
-def test_a_rounding_clips_at_what_its_integers_stand_for() -> None:
+def test_a_quantization_clips_at_the_values_of_its_end_integers() -> None:
     low, high = ends(QUANTIZED)
     assert low is not None
     assert high is not None
     np.testing.assert_allclose([low, high], [[-1.28], [1.27]], rtol=2 * SLACK)
-    assert low < np.float32(-128) * np.float32(0.01), "an end reaches a little farther"
+    assert low < np.float32(-128) * np.float32(0.01), "an end is extended a little"
     assert high > np.float32(127) * np.float32(0.01)
 
 
@@ -75,7 +75,7 @@ def test_a_rounding_clips_at_what_its_integers_stand_for() -> None:
         ([("QuantizeLinear", "0.01", "int8"), ("Identity",), ("DequantizeLinear", "0.01")], (False, False)),
     ],
 )
-def test_a_rounding_does_not_clip_where_its_input_cannot_go(
+def test_a_quantization_does_not_clip_beyond_its_inputs_range(
     before: list[tuple[Any, ...]], clips: tuple[bool, bool]
 ) -> None:
     low, high = ends(*before, QUANTIZED)
@@ -97,13 +97,13 @@ def test_integers_of_an_unknown_type_have_no_range() -> None:
 
 
 @pytest.mark.parametrize("operator", [("Relu",), ("Clip", "−1", "0.5")])
-def test_another_maker_s_operator_says_nothing_of_a_range(operator: tuple[Any, ...]) -> None:
+def test_an_operator_of_another_domain_has_no_known_range(operator: tuple[Any, ...]) -> None:
     found = ends(operator, QUANTIZED, domain="com.example")
     assert found.low is not None
     assert found.high is not None
 
 
-def test_scales_are_compared_where_they_belong_to_the_same_entries() -> None:
+def test_scales_are_compared_if_they_belong_to_the_same_entries() -> None:
     def found(*nodes: tuple[Any, ...]) -> Any:
         made = graph(*nodes)
         return rescaling(made, made.model.graph.node[-1])
@@ -117,5 +117,5 @@ def test_scales_are_compared_where_they_belong_to_the_same_entries() -> None:
     assert found(("Relu",), READ) is None
 
 
-def test_head_and_check_mean_the_same_by_an_end() -> None:
+def test_head_and_check_use_the_same_slack() -> None:
     assert SLACK == operators.SLACK

@@ -1,4 +1,4 @@
-"""A model file appears whole or not at all, also where two write it at once."""
+"""A model file appears complete or not at all, also when two write it at the same time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.support.models import tiny_models
 
 
-def test_two_who_write_a_model_at_once_both_leave_it_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_concurrent_writes_leave_a_complete_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "tiny.onnx"
     write = Path.write_bytes
     within: list[Path] = []
@@ -21,7 +21,7 @@ def test_two_who_write_a_model_at_once_both_leave_it_whole(tmp_path: Path, monke
         within.append(part)
         with part.open("wb") as file:
             file.write(data[:100])
-            tiny_models.model(path)  # another begins, and is done
+            tiny_models.model(path)  # a second write starts and finishes
             assert onnx.load(path).graph.node
             return 100 + file.write(data[100:])
 
@@ -31,7 +31,7 @@ def test_two_who_write_a_model_at_once_both_leave_it_whole(tmp_path: Path, monke
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(part: Path, _data: bytes) -> int:
         part.touch()
         raise OSError(28, "No space left on device")

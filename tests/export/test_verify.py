@@ -1,4 +1,4 @@
-"""The checker: that it agrees with what is right, and that what is wrong does not pass."""
+"""The check of a model file: it passes correct heatmaps and refuses wrong ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:
 
 
 class Otherwise(Explainer):
-    """Draws the cells of a map the other way round, and leaves those of 0, most of them, as they are."""
+    """Inverts the non-zero cells of a map; most cells are 0 and stay so."""
 
     def explain(self, *given: Any) -> Explanation:
         found = super().explain(*given)
@@ -69,41 +69,41 @@ class Otherwise(Explainer):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_what_is_drawn_is_what_is_checked(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_covers_the_drawn_heatmaps(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     compare(path, tiny_models.images(4, seed=seed)).check()
     monkeypatch.setattr(verify, "Explainer", Otherwise)
-    with pytest.raises(Disagreement, match="does not draw the same heatmaps"):
+    with pytest.raises(Disagreement, match="gives other heatmaps"):
         compare(path, tiny_models.images(4, seed=seed))
 
 
-def test_maps_that_are_empty_in_both_are_nothing_to_compare() -> None:
+def test_maps_that_are_empty_in_both_are_not_compared() -> None:
     drawn = np.zeros((2, 4, 3, 3), np.float32)
     drawn[0, 0] = drawn[0, 1] = drawn[1, 2] = 1
     seen = drawn.copy()
     seen[0, 0, 1, 1] = seen[1, 2, 0, 0] = 0
     assert verify._median_difference(drawn, drawn) == 0
     assert verify._median_difference(drawn * 0, drawn * 0) == 0
-    assert verify._median_difference(drawn, seen) == 1, "in two of the three maps that show anything"
+    assert verify._median_difference(drawn, seen) == 1, "in two of the three non-empty maps"
 
 
-def test_nothing_to_compare_is_said_so(tmp_path: Path) -> None:
+def test_no_images_or_no_targets_are_refused(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     for images, targets in ((2, []), (0, [0])):
         with pytest.raises(ValueError, match="one image or more, and one target or more"):
             compare(path, tiny_models.images(2)[:images], targets)
 
 
-def test_weights_beside_the_file_are_read_or_asked_for(tmp_path: Path) -> None:
+def test_external_weights_are_loaded_or_requested(tmp_path: Path) -> None:
     path = beside(tiny_models.model(tmp_path / "tiny.onnx"))
     compare(path, tiny_models.images(2)).check()
     model = onnx.load(path, load_external_data=False)
-    with pytest.raises(ValueError, match=r"weights lie in a file beside it.*onnx\.load\(path\)"):
+    with pytest.raises(ValueError, match=r"weights are in a separate file.*onnx\.load\(path\)"):
         observe(model, ["scores"], tiny_models.images(1), np.array([[0]]))
 
 
 def beside(path: Path) -> Path:
-    """The same model, its larger weights in a file of their own."""
+    """The same model with its larger weights in a separate file."""
     onnx.save(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=600)
     assert path.with_name("weights.bin").stat().st_size > 600
     return path
@@ -127,7 +127,7 @@ def test_weights_summed_in_the_wrong_order_do_not_pass(tmp_path: Path) -> None:
     product = next(node for node in model.graph.node if node.op_type == "MatMul")
     summed = next(tensor for tensor in model.graph.initializer if tensor.name == product.input[1])
     weights = numpy_helper.to_array(next(tensor for tensor in model.graph.initializer if tensor.name == "w1"))
-    # As though the map had been flattened channels last: [cells, channels, out] instead of [channels, cells, out].
+    # As if the map had been flattened channels last: [cells, channels, out] instead of [channels, cells, out].
     wrong = weights.reshape(16, 6, 12).sum(0).T
     summed.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(wrong), summed.name))
     onnx.save(model, path)
@@ -135,12 +135,12 @@ def test_weights_summed_in_the_wrong_order_do_not_pass(tmp_path: Path) -> None:
         compare(path, tiny_models.images(2)).check()
 
 
-def test_a_gate_that_is_not_looked_at_does_not_pass(tmp_path: Path) -> None:
+def test_a_head_that_ignores_a_gate_does_not_pass(tmp_path: Path) -> None:
     path = dense(tmp_path / "dense.onnx")
     model = onnx.load(path)
     for node in model.graph.node:
         if node.op_type == "Sign":
-            node.op_type = "Exp"  # of 0 it is 1: what is clipped passes
+            node.op_type = "Exp"  # exp(0) is 1, so clipped units pass
     onnx.save(model, path)
     with pytest.raises(Disagreement, match="float64"):
         compare(path, tiny_models.images(2)).check()
@@ -172,7 +172,7 @@ def test_a_walk_that_forgets_an_operator_does_not_pass(
 
 
 class Square(DenseTail):
-    """Two dense layers of as many inputs as outputs, which a walk may take for their transposes."""
+    """Two dense layers with square weights, which a faulty walk may transpose unnoticed."""
 
     def constants(self) -> dict[str, NDArray[np.float32]]:
         own, random = super().constants(), np.random.default_rng(1)
@@ -193,19 +193,17 @@ def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monke
         compare(dense(tmp_path / "wrong.onnx", Square()), tiny_models.images(4)).check()
 
 
-def test_a_network_that_computes_otherwise_than_its_layers_say_does_not_pass(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_activations_that_differ_from_the_layers_do_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dense(tmp_path / "dense.onnx")
     evaluated = verify._evaluated
 
     def otherwise(*given: Any) -> dict[str, NDArray[np.float32]]:
         seen = evaluated(*given)
         logits = Reference(onnx.load(path), "feature").logits
-        return seen | {logits: seen[logits] + 0.01 * np.abs(seen[logits]).max()}  # all alike, so no map changes
+        return seen | {logits: seen[logits] + 0.01 * np.abs(seen[logits]).max()}  # one shift for all: no map changes
 
     monkeypatch.setattr(verify, "_evaluated", otherwise)
-    with pytest.raises(Disagreement, match="layers behind the feature map"):
+    with pytest.raises(Disagreement, match="layers after the feature map"):
         compare(path, tiny_models.images(2)).check()
 
 
@@ -218,7 +216,7 @@ def test_the_check_shares_no_code_with_what_it_checks() -> None:
         assert ours <= {"whycam.export.verify.operators", "whycam.models.contract"}
 
 
-def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_path: Path) -> None:
+def test_the_layout_of_a_map_as_wide_as_it_has_channels_comes_from_its_producer(tmp_path: Path) -> None:
     for layout in get_args(tiny_models.Layout):
         plain = tiny_models.classifier(channels=8, layout=layout, pooling="ReduceMean")
         place, pool = next(each for each in enumerate(plain.graph.node) if each[1].op_type == "ReduceMean")
@@ -233,13 +231,13 @@ def test_a_feature_map_as_wide_as_it_has_channels_is_read_by_what_made_it(tmp_pa
         compare(path, tiny_models.images(3)).check()
 
 
-def test_what_was_chosen_is_read_from_the_network() -> None:
+def test_the_inputs_of_choosing_operators_are_recorded() -> None:
     model = append_cam(DenseTail(pooling="overlapping").model())
     node = next(node for node in model.graph.node if node.op_type == "Gemm")
     for operator in ("QuantizeLinear", "DequantizeLinear"):
         made = helper.make_node(operator, [node.input[0], "s", "z"], [operator])
         model.graph.node.insert(list(model.graph.node).index(node), made)
-        node = next(each for each in model.graph.node if each.op_type == "Gemm")  # insert moves what stands behind
+        node = next(each for each in model.graph.node if each.op_type == "Gemm")  # insert moves the later nodes
         node.input[0] = operator
     for name, value in (("s", np.float32(0.02)), ("z", np.int8(-128))):
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
@@ -250,7 +248,7 @@ def test_what_was_chosen_is_read_from_the_network() -> None:
 
 
 def test_the_gradients_of_two_branches_are_summed() -> None:
-    """A dense layer with a way round it, which the head refuses and the reference goes through."""
+    """A dense layer with a branch around it, which the head refuses and the reference supports."""
     tail = DenseTail()
     model = tail.network()
     second = next(node for node in model.graph.node if node.input[1:2] == ["w2"])
@@ -285,7 +283,7 @@ def test_the_gradients_of_two_branches_are_summed() -> None:
     np.testing.assert_allclose(exact.heatmaps(seen, classes, "logit"), expected, atol=1e-5)
 
 
-def test_a_model_file_that_names_no_feature_map_of_its_own_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_names_a_wrong_feature_map_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiny.onnx"
     about = replace(tiny_models.contract(LABELS, "probability", "stretch", "tiny"), feature="elsewhere")
     save(append_cam(tiny_models.classifier()), about, path)
@@ -293,12 +291,12 @@ def test_a_model_file_that_names_no_feature_map_of_its_own_is_refused(tmp_path: 
         compare(path, tiny_models.images(2))
     model = append_cam(DenseTail(flattening="tf2onnx").model())
     for node in model.graph.node:
-        if node.op_type in ("Shape", "Gather", "Slice"):  # the shape that a map is given follows from these
+        if node.op_type in ("Shape", "Gather", "Slice"):  # the shape of a Reshape is computed from these
             save(model, replace(about, feature=node.output[0]), path)
-            with pytest.raises(ValueError, match="do not follow from the feature map"):
+            with pytest.raises(ValueError, match="do not depend on the feature map"):
                 compare(path, tiny_models.images(2))
     save(append_cam(tiny_models.classifier()), replace(about, feature="classes"), path)
-    with pytest.raises(ValueError, match="do not follow from the feature map 'classes'"):
+    with pytest.raises(ValueError, match="do not depend on the feature map 'classes'"):
         compare(path, tiny_models.images(2))
 
 
@@ -309,7 +307,7 @@ def dense(path: Path, tail: DenseTail | None = None) -> Path:
     return path
 
 
-def test_somebody_elses_heatmaps_are_compared_when_given(tmp_path: Path) -> None:
+def test_the_heatmaps_of_autodiff_are_compared(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     found = Explainer(path).explain(tiny_models.images(2), BEST)
     agreement = compare(path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores))
@@ -333,16 +331,16 @@ def test_flipped_gates_and_saturated_references_are_counted_and_not_compared(tmp
     gates = exact.gates(observe(model, exact.needed, images, found.classes))
     assert [each.shape for each in gates] == [(3, 12), (3, 9)]
     theirs = found.heatmaps.copy()
-    theirs[0] = 1 - theirs[0]  # every map of the image whose gate has flipped
+    theirs[0] = 1 - theirs[0]  # every map of the image with a flipped gate
     gates[1][0, 4] = ~gates[1][0, 4]
-    theirs[1, 0] = np.nan  # a probability that is 1
+    theirs[1, 0] = np.nan  # for a probability of 1
     agreement = compare(path, images, autodiff=lambda _: Autodiff(theirs, gates))
     assert (agreement.flipped, agreement.saturated, agreement.autodiff) == (5, 1, 0)
     agreement.check()
     assert "5 with a flipped gate, 1 saturated" in str(agreement)
 
 
-def test_a_difference_that_is_no_number_does_not_pass() -> None:
+def test_a_difference_that_is_nan_does_not_pass() -> None:
     agreement = Agreement(images=1, maps=1, empty=0, float64=0.0, autodiff=0.0, autodiff_median=0.0, scores=0.0)
     agreement.check()
     nan = float("nan")

@@ -1,4 +1,4 @@
-"""The road of VGG16, on a small network of its kind: Keras to ONNX to a verified file, and the weights it may have."""
+"""VGG16's export, on a small network of its kind: Keras to ONNX to a verified file, and loading weights."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_the_scores_are_those_of_keras_on_blue_green_red(network: Any, tmp_path:
     path = tmp_path / "small.onnx"
     pipeline.write(built(network), "probability", path, images=scenes(4, SIZE, SIZE))
     images = scenes(5, SIZE, SIZE, seed=9)
-    # By hand, so that a slip in `prepared` does not show on both sides: blue first, less the mean of each colour.
+    # Written out, so that an error in `prepared` is not on both sides: BGR, minus each colour's mean.
     turned = (images[..., ::-1] - np.array([103.939, 116.779, 123.68])).astype(np.float32)
     np.testing.assert_allclose(
         Explainer(path).explain(images, []).scores, network.predict(turned, verbose=0), atol=1e-5
     )
 
 
-def test_only_the_first_convolution_sees_a_transpose(network: Any) -> None:
+def test_the_only_transpose_is_before_the_first_convolution(network: Any) -> None:
     plain = vgg16.to_classifier(network)
     onnx.checker.check_model(plain, full_check=True)
     operators = [node.op_type for node in plain.graph.node]
@@ -90,7 +90,7 @@ def test_only_the_first_convolution_sees_a_transpose(network: Any) -> None:
     assert operators[-7:] == ["Flatten", "Gemm", "Relu", "Gemm", "Relu", "Gemm", "Softmax"]
 
 
-def test_random_weights_tell_images_apart_and_are_the_same_each_time() -> None:
+def test_random_weights_give_varied_classes_and_are_reproducible() -> None:
     first, second = small(), small()
     for network in (first, second):
         vgg16.calibrate(network)
@@ -114,7 +114,7 @@ def test_half_precision_is_verified_with_the_weights_it_stores(tmp_path: Path) -
     np.testing.assert_array_equal(kernel, kernel.astype(np.float16).astype(np.float32))
 
 
-def test_eight_bits_are_compared_with_float32_and_refused_where_they_are_not_the_same(
+def test_an_8_bit_model_is_compared_with_float32_and_refused_if_it_differs(
     network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from whycam.export.precision import int8
@@ -182,11 +182,11 @@ def test_a_probability_of_one_has_no_reference(network: Any) -> None:
 # Weights.
 
 keras_copies = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-"""What Keras itself does when it writes weights with NumPy 2."""
+"""Keras' own warning when it writes weights with NumPy 2."""
 
 
 def applications_layout(network: Any, path: Path) -> Path:
-    """The layout of Keras' published files: a group a layer, the names of its arrays as attributes."""
+    """The layout of Keras' published files: one group per layer, array names as attributes."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.name.encode() for layer in network.layers]
         for layer in network.layers:
@@ -216,7 +216,7 @@ def test_weights_are_read_from_every_file_that_keras_writes(network: Any, name: 
 
 @keras_copies
 @pytest.mark.parametrize("name", ["w.weights.h5", "w.keras", "w_notop.h5"])
-def test_weights_of_another_network_are_refused_in_a_sentence(network: Any, name: str, tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(network: Any, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     other = keras.Model(network.input, network.get_layer("block3_pool").output)
     if name.endswith(".weights.h5"):
@@ -245,11 +245,11 @@ def test_a_file_that_cannot_be_weights_is_refused_before_anything_is_built(tmp_p
         vgg16.build(tmp_path / "nowhere.h5")
     path = tmp_path / "weights.pth"
     path.write_bytes(b"")
-    with pytest.raises(vgg16.WeightsError, match=r"weights\.pth is no weights file .*\.weights\.h5"):
+    with pytest.raises(vgg16.WeightsError, match=r"weights\.pth is not a weights file .*\.weights\.h5"):
         vgg16.build(path)
 
 
-def test_without_internet_one_sentence_says_what_to_fetch_and_how_to_give_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_internet_the_error_says_what_to_download_and_how_to_use_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(weights: str) -> None:
         try:
             raise urllib.error.URLError("Name or service not known")
@@ -265,7 +265,7 @@ def test_without_internet_one_sentence_says_what_to_fetch_and_how_to_give_it(mon
     assert "whycam export vgg16 --weights vgg16_weights_tf_dim_ordering_tf_kernels.h5" in text
 
 
-def test_the_address_told_is_the_one_that_keras_uses() -> None:
+def test_the_url_in_the_error_is_the_one_that_keras_uses() -> None:
     from keras.src.applications.vgg16 import WEIGHTS_PATH
 
     assert vgg16.WEIGHTS_URL == WEIGHTS_PATH
@@ -274,10 +274,10 @@ def test_the_address_told_is_the_one_that_keras_uses() -> None:
 # The command.
 
 
-def test_arguments_that_do_not_go_together_are_refused(tmp_path: Path) -> None:
+def test_contradictory_arguments_are_refused(tmp_path: Path) -> None:
     for message, arguments in (
         ("--half or --int8", {"half": True, "int8": True}),
-        ("--calibrate-with is for --int8", {"calibrate_with": tmp_path}),
+        ("--calibrate-with needs --int8", {"calibrate_with": tmp_path}),
         (r"ends in \.onnx", {"output": tmp_path / "model.h5"}),
         ("no folder", {"verify_with": tmp_path / "nowhere"}),
         ("no image in", {"verify_with": tmp_path}),

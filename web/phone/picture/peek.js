@@ -7,7 +7,7 @@ const LONG_PRESS_MS = 220;
 export class Peek {
   /**
    * @param {HTMLButtonElement} button as large as the picture
-   * @param {HTMLVideoElement} camera lies over the explained picture
+   * @param {HTMLVideoElement} camera covers the explained picture
    * @param {(camera: boolean) => void} changed
    */
   constructor(button, camera, changed) {
