@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, external_data_helper
 
+from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
 from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
 
@@ -23,6 +24,8 @@ AUTODIFF_TOLERANCE = 2e-5
 """Largest allowed median difference from automatic differentiation, which evaluates the network differently."""
 SCORE_TOLERANCE = 1e-4
 """Largest allowed difference of a probability from that of the original network."""
+PROBED = 2
+"""Images on which the place of the maps is checked."""
 BATCH = 4
 """Images per run: VGG16's first layers take 60 MB for each."""
 
@@ -66,6 +69,8 @@ class Agreement:
     """Maps excluded from that: the probability rounds to 1 or 0, where automatic differentiation gives 0/0."""
     scores: float | None = None
     """The largest difference of a probability."""
+    shift: float = 0.0
+    """How far the maps are drawn from what the feature map responds to, in cells."""
 
     def check(self) -> None:
         """Raise `Disagreement` if a difference is above its limit."""
@@ -74,13 +79,15 @@ class Agreement:
             ("The layers after the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
             ("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
             ("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
+            ("Heatmaps are shifted", self.shift, MAX_SHIFT),
         ):
             if value is not None and not value <= limit:  # also for NaN
                 raise Disagreement(f"{name} by {value:.1e}, at most {limit} is allowed.")
 
     def metadata(self) -> dict[str, float | int]:
         """The entry `whycam.parity` of the model file, to three digits; it calls the images `pictures`."""
-        values = {"pictures": self.images} | {k: v for k, v in asdict(self).items() if k != "images" and v is not None}
+        found = {name: value for name, value in asdict(self).items() if name not in ("images", "shift")}
+        values = {"pictures": self.images} | {name: value for name, value in found.items() if value is not None}
         return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
     def __str__(self) -> str:
@@ -106,7 +113,7 @@ def compare(
     """
     explainer = Explainer(path)
     score, feature = explainer.contract.score, explainer.contract.feature
-    method = explainer.contract.drawn_map().method
+    drawn_map = explainer.contract.drawn_map()
     target = checked_targets(explainer.contract, targets, len(images))
     if not target.size:
         raise ValueError("There is nothing to compare: give one image or more, and one target or more for each.")
@@ -118,6 +125,8 @@ def compare(
     opened = _with_outputs(model, names)
     del model  # loaded again below: the session has its own copy of half a gigabyte of weights
     seen = _evaluated(opened, names, images, target)
+    probe = Probe(images[:PROBED], drawn_map.region)
+    probed = _evaluated(opened, [feature], probe.images, np.full((len(probe.images), 1), -1, np.int64))[feature]
     del opened
     reference = Reference(onnx.load(path), feature)
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
@@ -125,7 +134,7 @@ def compare(
     # image another order of summation flips a gate. Hence the median.
     if not _median_difference(drawn, maps[few]) <= TOLERANCE:
         raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
-    exact = reference.heatmaps(seen, classes, score, method)
+    exact = reference.heatmaps(seen, classes, score, drawn_map.method)
     empty = (maps == 0).all((2, 3))  # (N, K)
     agreement = Agreement(
         images=len(images),
@@ -133,6 +142,7 @@ def compare(
         empty=int(np.sum(empty & (exact == 0).all((2, 3)))),
         float64=float(np.abs(maps - exact).max(initial=0)),
         deviation=None if reference.rounds else reference.deviation(seen),
+        shift=probe.shift(reference.channels_first(probed)).largest,
     )
     if autodiff is None:
         return agreement

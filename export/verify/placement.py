@@ -5,7 +5,7 @@ It knows nothing of the graph: where a patch changes the map most must be where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,6 @@ SLOPES = (0.4, 1.6)
 """Cells by which the change moves where its patch moves by one; in a mirrored map it moves the other way."""
 
 Floats = NDArray[np.floating]
-Observe = Callable[[NDArray[np.uint8]], Floats]
-"""From images (N, H, W, 3) to the feature map, (N, channels, h, w)."""
 
 
 class Shift(NamedTuple):
@@ -38,40 +36,54 @@ class Shift(NamedTuple):
     horizontal: float
 
     @property
-    def is_right(self) -> bool:
-        """Whether the map is drawn in its place."""
-        return not any(abs(each) > MAX_SHIFT for each in self)
+    def largest(self) -> float:
+        """Of the two, without its sign; 0 for a map of a single cell."""
+        return max((abs(each) for each in self if each == each), default=0.0)
 
 
-def measure_shift(observe: Observe, images: NDArray[np.uint8], region: Region) -> Shift:
-    """The median shift over patches all over each of the images (N, H, W, 3)."""
-    height, width = images.shape[1:3]
-    left, top, right, bottom = region
-    drawn, true, shape = [], [], (1, 1)
-    for image in images:
-        patches = list(_patches(image, region))
-        maps = observe(np.stack([image, *(patched for _, _, patched in patches)]))
-        shape = (maps.shape[2], maps.shape[3])
-        change = np.abs(maps[1:].astype(np.float64) - maps[:1]).sum(1)  # (patches, h, w)
-        for heat, (y, x, _) in zip(change, patches, strict=True):
-            if heat.max() > 0:
-                strong = np.where(heat >= PART * heat.max(), heat, 0)
-                drawn.append([np.average(np.arange(n), weights=strong.sum(1 - axis)) for axis, n in enumerate(shape)])
-                true.append((y, x))
-    edges = ((top * height, bottom * height), (left * width, right * width))
-    places = [
-        ((np.array(true)[:, axis] - begin) / (end - begin) * shape[axis] - 0.5) if true else np.empty(0)
-        for axis, (begin, end) in enumerate(edges)
-    ]
-    return Shift(*(_shift(np.array(drawn)[:, axis], places[axis], shape[axis]) if true else np.nan for axis in (0, 1)))
+class Probe:
+    """Images with patches all over, to be shown to a network whose map is said to cover `region`."""
+
+    def __init__(self, images: NDArray[np.uint8], region: Region) -> None:
+        self._region = region
+        self._size = images.shape[1:3]
+        self._patches = [list(_patches(image, region)) for image in images]
+        self.images: NDArray[np.uint8] = np.concatenate(
+            [
+                np.stack([image, *(patched for _, _, patched in own)])
+                for image, own in zip(images, self._patches, strict=True)
+            ]
+        )
+        """(M, H, W, 3): each image without a patch, and then with each of its patches."""
+
+    def shift(self, maps: Floats) -> Shift:
+        """The median shift, given the feature map (M, channels, h, w) of `images`."""
+        shape = maps.shape[2:]
+        found, true = [], []
+        for own, seen in zip(self._patches, np.split(maps.astype(np.float64), len(self._patches)), strict=True):
+            for heat, (y, x, _) in zip(np.abs(seen[1:] - seen[:1]).sum(1), own, strict=True):
+                if heat.max() > 0:
+                    strong = np.where(heat >= PART * heat.max(), heat, 0)
+                    found.append([np.average(np.arange(n), weights=strong.sum(1 - i)) for i, n in enumerate(shape)])
+                    true.append((y, x))
+        if not true:
+            return Shift(float("nan"), float("nan"))
+        left, top, right, bottom = self._region
+        cells = []
+        for axis, (begin, end) in enumerate(((top, bottom), (left, right))):
+            at = np.array(true)[:, axis] / self._size[axis]
+            cells.append(
+                _shift(np.array(found)[:, axis], (at - begin) / (end - begin) * shape[axis] - 0.5, shape[axis])
+            )
+        return Shift(*cells)
 
 
-def _shift(drawn: Floats, true: Floats, cells: int) -> float:
+def _shift(found: Floats, true: Floats, cells: int) -> float:
     """Along one axis: the median of how far the change is from its patch, in cells."""
     if cells == 1:
         return float("nan")
-    slope = float(np.polyfit(true, drawn, 1)[0])  # 1 where the change moves as its patch does
-    return float(np.median(drawn - true)) if SLOPES[0] <= slope <= SLOPES[1] else float("inf")
+    slope = float(np.polyfit(true, found, 1)[0])  # 1 where the change moves as its patch does
+    return float(np.median(found - true)) if SLOPES[0] <= slope <= SLOPES[1] else float("inf")
 
 
 def _patches(image: NDArray[np.uint8], region: Region) -> Iterator[tuple[float, float, NDArray[np.uint8]]]:

@@ -113,8 +113,13 @@ class Reference:
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
         maps = seen[self.feature].astype(np.float64)
         if self._channels_last(maps):
-            maps, gradient = maps.transpose(0, 3, 1, 2), gradient.transpose(0, 1, 4, 2, 3)
+            gradient = gradient.transpose(0, 1, 4, 2, 3)
+        maps = self.channels_first(maps)
         return normalised(DEFINITIONS[method](gradient, maps))
+
+    def channels_first(self, maps: Array) -> Array:
+        """The feature map as (N, channels, h, w)."""
+        return maps.transpose(0, 3, 1, 2) if self._channels_last(maps) else maps
 
     def _back(self, seen: Activations, seed: Floats) -> Floats:
         """The gradient by the feature map, (K, N, …), from that by the logits."""
