@@ -1,6 +1,6 @@
-"""Who runs the explainer: asked from any thread, answered by a future, so that nobody waits who need not.
+"""Engines run the explainer: requests come from any thread and are answered by a future.
 
-`LocalEngine` is a thread of this process; `stream/inference/process_engine.py` has one in a process of its own.
+`LocalEngine` is a thread of this process; `stream/inference/process_engine.py` runs one in a child process.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ class EngineDown(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How an engine is."""
+    """An engine's state, and how often it was restarted."""
 
     state: EngineState = "running"
     restarts: int = 0
-    """How often the model was started again."""
 
 
 class Engine(Protocol):
-    """Explains images, N at a time; what goes in and comes out can be sent to another process."""
+    """Explains images, N at a time; arguments and results can be sent to another process."""
 
     @property
     def contract(self) -> Contract:
-        """What the model says of itself."""
+        """The model's contract: its name, labels and sizes."""
 
     @property
     def sha256(self) -> str:
@@ -49,11 +48,11 @@ class Engine(Protocol):
 
     @property
     def device_problem(self) -> str | None:
-        """One sentence where the model does not run on the device that was wanted."""
+        """One sentence if the model does not run on the requested device, else None."""
 
     @property
     def health(self) -> Health:
-        """Whether it answers now."""
+        """Whether it answers now, and its restarts."""
 
     def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """Explain RGB images (N, H, W, 3) for K targets each.
@@ -63,7 +62,7 @@ class Engine(Protocol):
         """
 
     def close(self) -> None:
-        """Let the work in hand end, refuse what waits behind it, and free the model."""
+        """Finish the running request, refuse those that wait, and free the model."""
 
 
 class LocalEngine:
@@ -81,7 +80,7 @@ class LocalEngine:
         self.device_problem = explainer.device_problem
         self.health = Health()
         height, width = self.contract.input_size
-        # The first run allocates and is slow; nobody should have to wait for it.
+        # The first run allocates memory and is slow, so it is done before the first request.
         first = self.explain(np.zeros((1, height, width, 3), np.uint8), [-1])
         error = first.exception()
         if error is not None:

@@ -24,24 +24,24 @@ BEST = tuple(range(-1, -6, -1))
 """Targets that mean 'the five best classes, best first'."""
 
 MAX_PINNED = 5
-"""Classes that may be explained beside them, or instead."""
+"""Pinned classes that may be explained beside them, or instead."""
 
 MAX_BINDINGS = 16
-"""Shapes for which buffers on a GPU are kept."""
+"""Shapes for which GPU buffers are kept."""
 
 
 class RuntimeMissing(RuntimeError):
-    """A package that the work at hand needs is not installed, such as onnxruntime; says how to install it."""
+    """A required package, such as onnxruntime, is not installed; says how to install it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Scores and heatmaps of N images, K classes each; the arrays are those of the model's contract."""
+    """Scores and heatmaps of N images with K classes each, as in the model's contract."""
 
     scores: NDArray[np.float32]  # (N, C) probabilities
     classes: NDArray[np.int64]  # (N, K)
     heatmaps: NDArray[np.float32]  # (N, K, h, w) in 0…1
-    evidence: NDArray[np.float32]  # (N, K) each map's maximum before it was normalised
+    evidence: NDArray[np.float32]  # (N, K) each map's maximum before normalisation
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -54,9 +54,9 @@ class Explanation:
 class Explainer:
     """Runs an explainable ONNX file: `Explainer(path).explain(images, [-1])`.
 
-    Raises `ContractError` for a file that is missing, damaged or not explainable, and `RuntimeMissing` where
-    onnxruntime is not installed. `threads` is what onnxruntime may use for one image; 0 lets it choose. One thread
-    uses an `Explainer` at a time.
+    Raises `ContractError` for a file that is missing, damaged or not explainable, and `RuntimeMissing` if onnxruntime
+    is not installed. `threads` is the number that onnxruntime may use for one image; 0 lets it choose. One thread uses
+    an `Explainer` at a time.
     """
 
     def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0) -> None:
@@ -64,11 +64,11 @@ class Explainer:
         session = _open(path, path, device, threads)
         self.contract = _read(path, session)
         if {output.name for output in session.get_outputs()} != set(OUTPUTS):
-            del session  # so that one at a time holds the weights
+            del session  # so that the weights are in memory only once
             session = _open(path, keep_outputs(path.read_bytes(), OUTPUTS), device, threads)
         self._session = session
         self.device_problem = why_not(device, self.providers, available_providers())
-        """One sentence where the model does not run on the device that was wanted."""
+        """One sentence if the model does not run on the requested device, else None."""
         on_gpu = self.providers[0] in (CUDA, TENSORRT)
         self._run = _Bound(self._session, "cuda") if on_gpu else _plain_run(self._session)
 
@@ -91,7 +91,7 @@ class Explainer:
         """
         checked = checked_images(self.contract, images)
         found = Explanation(*self._run(checked, checked_targets(self.contract, targets, len(checked))))
-        if found.scores.shape[1] != len(self.contract.labels):  # what a file that leaves C open shows only now
+        if found.scores.shape[1] != len(self.contract.labels):  # known only now for a file that leaves C open
             raise ContractError(
                 f"{self.path} scores {found.scores.shape[1]} classes and names {len(self.contract.labels)}. Export it "
                 "with its own labels."
@@ -100,7 +100,7 @@ class Explainer:
 
 
 def checked_images(contract: Contract, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """`images` in one piece; raises `ValueError` where they are not what the model takes."""
+    """`images` as a contiguous array; raises `ValueError` for a shape or type that the model does not take."""
     height, width = contract.input_size
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3) or not images.size:
         raise ValueError(
@@ -130,9 +130,9 @@ def checked_targets(contract: Contract, targets: Sequence[int] | NDArray[np.int6
 def evaluate(
     model: bytes, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str], *, batch: int | None = None
 ) -> list[NDArray[Any]]:
-    """Outputs of any ONNX graph, on the processor: for checks that look inside a model, not for explaining.
+    """Outputs of any ONNX graph, on the CPU: for checks of intermediate values, not for explaining.
 
-    At most `batch` rows of the feeds are given at a time; their outputs are put together.
+    At most `batch` rows of the feeds are run at a time; the outputs are concatenated.
     """
     import onnxruntime
 
@@ -159,7 +159,7 @@ def _plain_run(session: onnxruntime.InferenceSession) -> Run:
 
 
 class _Bound:
-    """Runs with buffers on the device, made once for each shape: an image goes in, the small outputs come out."""
+    """Runs the model with device buffers, allocated once for each shape; only image, targets and outputs are copied."""
 
     def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
         self._session = session
@@ -208,16 +208,16 @@ def _onnxruntime() -> ModuleType:
 
 
 def _open(path: Path, model: Path | bytes, device: Device, threads: int) -> onnxruntime.InferenceSession:
-    """A session of a file, or of what was cut out of it."""
+    """A session of a file, or of the bytes of its pruned graph."""
     onnxruntime = _onnxruntime()
     if not path.is_file():
         raise ContractError(f"There is no model file {path}. `whycam models` lists those that are ready.")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors; warnings about the graph are for its author, not for its user
+    options.log_severity_level = 3  # errors only; warnings about the graph are for its author
     # Threads that spin between two frames would take the cores that decode and encode.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Where weights that are stored beside the file are found, also when it is opened from bytes.
+    # The folder of external weights, which is needed when the model is opened from bytes.
     options.add_session_config_entry(
         "session.model_external_initializers_file_folder_path", str(path.parent.absolute())
     )
@@ -225,10 +225,10 @@ def _open(path: Path, model: Path | bytes, device: Device, threads: int) -> onnx
     if any(name == TENSORRT for name, _ in wanted):
         prepare_tensorrt()
     if any(name == CUDA for name, _ in wanted):
-        onnxruntime.preload_dlls()  # the CUDA and cuDNN wheels of the extra `gpu` are on no library path
+        onnxruntime.preload_dlls()  # the extra `gpu`'s CUDA and cuDNN wheels are not on the library path
     try:
         return onnxruntime.InferenceSession(model, options, providers=wanted)
-    except Exception as error:  # onnxruntime's exceptions share no base class of their own
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         reason = str(error).splitlines()[0].rpartition("failed:")[2]
         raise ContractError(
             f"{path} is not an ONNX model, or it is damaged. Export it again. (onnxruntime says: {reason})"
@@ -246,4 +246,4 @@ def _read(path: Path, session: onnxruntime.InferenceSession) -> Contract:
     except ContractError as error:
         raise ContractError(f"{path}: {error}") from error
     except UnicodeDecodeError as error:
-        raise ContractError(f"{path} is damaged: a name in it is no text ({error}). Export it again.") from error
+        raise ContractError(f"{path} is damaged: a name in it is not UTF-8 text ({error}). Export it again.") from error

@@ -1,4 +1,4 @@
-"""How a frame is fitted to the network's image, and which part of the frame a heatmap then covers."""
+"""Fits a frame to the network's input image, and gives the part of the frame that a heatmap covers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from whycam.models.contract import Fitting
 from whycam.stream.video.planes import Bytes, Colour, as_bytes, planes
 
-# AREA averages what falls together, so a large frame does not alias; without ACCURATE_RND the image is darker.
+# AREA averages pixels, so a large frame does not alias. Without ACCURATE_RND the image is darker.
 _SHRINK = Interpolation.AREA | Interpolation.ACCURATE_RND
 
 
 class Rectangle(NamedTuple):
-    """A part of a frame, in pixels; x and y are even, so that it begins on the chroma grid."""
+    """A part of a frame, in pixels; x and y are even, so that it is aligned with the chroma grid."""
 
     x: int
     y: int
@@ -26,7 +26,7 @@ class Rectangle(NamedTuple):
 
 
 class Fit:
-    """`stretch` squeezes the whole frame into the image; `crop` takes the largest middle part of its proportions.
+    """`stretch` scales the whole frame to the image; `crop` takes the largest centre part with its aspect ratio.
 
     `size` is the height and width of the network's image. One thread uses a `Fit` at a time.
     """
@@ -52,7 +52,7 @@ class Fit:
         if frame.format.name == "rgb24":
             small = self._reformatter.reformat(seen, columns, rows, "rgb24", interpolation=_SHRINK, threads=1)
             return as_bytes(small.to_ndarray())
-        # The planes are shrunk by swscale and turned into RGB by ourselves: its own conversion rounds down.
+        # swscale only shrinks the planes; the conversion to RGB is our own, because swscale's rounds down.
         small = self._reformatter.reformat(seen, columns, rows, "yuv444p", interpolation=_SHRINK, threads=1)
         return Colour.of(frame).to_rgb(as_bytes(cv2.merge(planes(small))))
 

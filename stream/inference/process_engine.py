@@ -1,4 +1,4 @@
-"""An engine whose model runs in a child process: it may raise, hang or die, and is started again."""
+"""An engine whose model runs in a child process, which is restarted when it raises, hangs or dies."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from whycam.stream.video.planes import Bytes
 logger = logging.getLogger(__name__)
 
 START_S = 600.0
-"""Seconds that a first start may take: TensorRT builds its engine for minutes. Later ones are measured by the first."""
+"""Seconds for the first start, in which TensorRT builds its engine for minutes. Later starts have a learned limit."""
 RESTART_S = 30.0
 ANSWER_S = 2.0
-"""A model that does not answer within this, and within 10 times its usual time, hangs."""
+"""A model that takes longer than this, and than 10 times its usual time, is regarded as hanging."""
 CLOSE_S = 3.0
 MAX_WAITING = 64
 BATCHES = {CUDA: 8}
-"""Images in one run, where it pays. On a processor four in one run take 0.9 to 0.95 of the time of four runs, but the
-first of them waits for the last; TensorRT builds an engine for each size, for minutes."""
-LOOK_EVERY_S = 1.0
-"""How soon the end of a child is seen that has nothing to do."""
+"""Images in one run, on devices where batches pay. On a CPU four in one run take 0.9 to 0.95 of the time of four runs,
+but the first waits for the last; TensorRT builds an engine for each size, which takes minutes."""
+POLL_S = 1.0
+"""Interval in which an idle child is checked for its end."""
 CLOSED = "The engine is closed."
 
 
 class Backoff:
-    """Seconds to wait before a restart: none after a calm time, then twice as long each time."""
+    """Seconds to wait before a restart: none after `calm_s` without a fault, else twice as long each time."""
 
     def __init__(self, *, first_s: float = 0.5, most_s: float = 30.0, calm_s: float = 60.0) -> None:
         self._first_s = first_s
@@ -45,27 +45,27 @@ class Backoff:
         self._next_s = 0.0
 
     def after(self, lived_s: float) -> float:
-        """How long to wait when a child ended that lived so long."""
+        """Seconds to wait after a child that lived `lived_s` seconds has ended."""
         wait = 0.0 if lived_s >= self._calm_s else self._next_s
         self._next_s = min(self._most_s, max(self._first_s, 2 * wait))
         return wait
 
 
 class ProcessEngine:
-    """Runs a model in a child process, for as many as ask; an `Engine`.
+    """Runs a model in a child process, for requests of many threads; an `Engine`.
 
-    The child starts at once and beside the caller, who waits where `about` or `contract` is asked for: there a model
-    file that is missing, damaged or not explainable is refused as by `Explainer`, and `EngineDown` raised for a child
-    that dies or is not ready in time. From then on a child that ends is started again. While there is none, requests
-    fail at once. `batch` is how many images of several requests go in one run; None: as many as the device likes.
+    The child starts in the background. Reading `about` or `contract` waits for it, raises as `Explainer` does for a
+    model file that is missing, damaged or not explainable, and raises `EngineDown` for a child that dies or is not
+    ready in time. After the first start, a child that ends is restarted. Without a child, requests fail at once.
+    `batch` is the number of images of several requests in one run; None is the device's default.
     """
 
     def __init__(self, order: Order, *, batch: int | None = None) -> None:
         self._order = order
         self._batch = batch
-        self._news = threading.Condition()  # guards what follows
+        self._condition = threading.Condition()  # guards the attributes below
         self._scheduler = Scheduler()
-        self._hand: InferenceBatch | None = None
+        self._running_batch: InferenceBatch | None = None
         self._child: ModelProcess | None = None
         self._health = Health()
         self._refusal: str | None = "The model is starting."
@@ -77,7 +77,7 @@ class ProcessEngine:
 
     @property
     def about(self) -> About:
-        """What the child says of its model; waits until it is ready for the first time."""
+        """The child's description of its model; waits until the first child is ready."""
         return self._about.result()
 
     @property
@@ -113,59 +113,59 @@ class ProcessEngine:
             request = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
         except ValueError as error:
             return _refused(error)
-        with self._news:
+        with self._condition:
             refusal = self._refusal
             if refusal is None and len(self._scheduler) >= MAX_WAITING:
-                refusal = f"The model already has {MAX_WAITING} requests to answer."
+                refusal = f"The model already has {MAX_WAITING} requests waiting."
             if refusal is None:
                 self._scheduler.add(request)
-                self._news.notify()
+                self._condition.notify()
         return request.answer if refusal is None else _refused(EngineDown(refusal))
 
     def close(self) -> None:
-        """See `Engine.close`; takes at most a few seconds: a model that hangs is killed."""
-        with self._news:
+        """See `Engine.close`; takes at most a few seconds, because a model that hangs is killed."""
+        with self._condition:
             self._closed, self._refusal = True, CLOSED
             waiting = self._scheduler.clear()
-            if self._hand is None and self._child is not None:
+            if self._running_batch is None and self._child is not None:
                 self._child.kill()
-            self._news.notify()
+            self._condition.notify()
         for request in waiting:
-            if not request.answer.cancel():  # some of its images are explained
+            if not request.answer.cancel():  # a part of its images is explained
                 request.fail(EngineDown(CLOSED))
         self._thread.join(CLOSE_S)
-        with self._news:
+        with self._condition:
             if self._child is not None:
                 self._child.kill()
         self._thread.join()
         self._watchdog.close()
 
     def _run(self) -> None:
-        """One child after the other."""
+        """Run one child after the other, until the engine is closed."""
         starts, backoff = Pace(RESTART_S, START_S), Backoff()
         while True:
             began = time.monotonic()
             try:
-                self._live(starts)
+                self._run_child(starts)
             except (EngineDown, ContractError, RuntimeMissing) as error:
-                self._fall(error)
-            except Exception as error:  # whatever it is, nobody may wait for ever
-                logger.exception("The engine made a mistake.")
-                self._fall(error)
-            with self._news:
+                self._refuse_requests(error)
+            except Exception as error:  # after any error, no request may wait for ever
+                logger.exception("The engine failed with an internal error.")
+                self._refuse_requests(error)
+            with self._condition:
                 if self._closed:
                     return
             lived = time.monotonic() - began
             wait = backoff.after(lived)
             logger.warning("%s The model is started again%s.", self._refusal, f" in {wait:g} s" if wait else "")
-            with self._news:
-                self._news.wait_for(lambda: self._closed, wait)
+            with self._condition:
+                self._condition.wait_for(lambda: self._closed, wait)
                 self._health = Health("restarting", self._health.restarts + 1)
 
-    def _live(self, starts: Pace) -> None:
-        """One child, from its start to its end; returns when the engine is closed."""
+    def _run_child(self, starts: Pace) -> None:
+        """Run one child; returns when the engine is closed, and raises when the child fails."""
         start, limit = time.monotonic(), starts.limit_s
-        with self._news:
+        with self._condition:
             if self._closed:
                 raise EngineDown(CLOSED)
             child = self._child = ModelProcess(self._order)
@@ -174,19 +174,19 @@ class ProcessEngine:
                 about = child.about()
             took = time.monotonic() - start
             starts.saw(took)
-            self._rise(about, took)
-            self._answer(child, about)
+            self._accept_requests(about, took)
+            self._answer_requests(child, about)
         finally:
-            with self._news:
+            with self._condition:
                 self._child = None
             child.end()
 
-    def _rise(self, about: About, took: float) -> None:
-        """Open for requests."""
+    def _accept_requests(self, about: About, took: float) -> None:
+        """Accept requests, after a child is ready; raises `EngineDown` if it runs another model than before."""
         first = not self._about.done()
         if not first and (about.contract, about.sha256) != (self.contract, self.sha256):
             raise EngineDown(f"{self._order.path} is another model than before. Start whycam again to use that one.")
-        with self._news:
+        with self._condition:
             if not self._closed:
                 self._refusal = None
                 self._health = Health("running", self._health.restarts)
@@ -195,49 +195,49 @@ class ProcessEngine:
         else:
             logger.info("The model is back; its start took %.1f s.", took)
 
-    def _fall(self, error: Exception) -> None:
-        """Refuse requests, and answer those that wait: there is no child."""
-        with self._news:
+    def _refuse_requests(self, error: Exception) -> None:
+        """Refuse new requests and fail those that wait, because there is no child."""
+        with self._condition:
             self._refusal = reason = CLOSED if self._closed else str(error)
-            # Set before any request fails: who is told so looks here for the state.
+            # Set before any request fails, because the caller reads the state then.
             self._health = Health("restarting", self._health.restarts)
-            waiting, hand, self._hand = self._scheduler.clear(), self._hand, None
+            waiting, running, self._running_batch = self._scheduler.clear(), self._running_batch, None
             if not self._about.done():
-                self._closed = True  # a model that never was ready is not tried again
+                self._closed = True  # a model that never was ready is not started again
                 self._about.set_exception(error)
-        if hand is not None:
-            hand.fail(EngineDown(reason))
+        if running is not None:
+            running.fail(EngineDown(reason))
         for request in waiting:
             request.fail(EngineDown(reason))
 
-    def _answer(self, child: ModelProcess, about: About) -> None:
-        """Answer requests, until the engine is closed."""
+    def _answer_requests(self, child: ModelProcess, about: About) -> None:
+        """Answer requests with this child, until the engine is closed."""
         max_size = self._batch or BATCHES.get(about.provider, 1)
-        # Of each size: on a GPU the first run of a size looks for the fastest convolutions, for seconds.
+        # By batch size: on a GPU the first run of a size searches the fastest convolutions for seconds.
         paces = {1: Pace(ANSWER_S, START_S)}
         paces[1].saw(about.image_s)
-        while (batch := self._next(child, max_size)) is not None:
+        while (batch := self._next_batch(child, max_size)) is not None:
             pace = paces.setdefault(len(batch), Pace(ANSWER_S, START_S))
             start, limit = time.monotonic(), pace.limit_s
             with self._watchdog.limit(limit, partial(child.kill, late_s=limit)):
                 found = child.ask(batch.images, batch.targets)
             pace.saw(time.monotonic() - start)
-            with self._news:
-                self._hand = None
+            with self._condition:
+                self._running_batch = None
             batch.answer(found)
 
-    def _next(self, child: ModelProcess, max_size: int) -> InferenceBatch | None:
-        """Wait for requests; None: the engine is closed. Raises `EngineDown` where the child ends meanwhile."""
-        with self._news:
+    def _next_batch(self, child: ModelProcess, max_size: int) -> InferenceBatch | None:
+        """Wait for requests; None if the engine is closed. Raises `EngineDown` if the child ends meanwhile."""
+        with self._condition:
             while not self._closed:
-                # One, two, four or eight: few sizes, because a GPU prepares for each.
+                # A power of two, so that there are few sizes: a GPU prepares for each.
                 size = 1 << (max(1, min(max_size, self._scheduler.images)).bit_length() - 1)
-                self._hand = self._scheduler.take(size)
-                if self._hand is not None:
-                    return self._hand
+                self._running_batch = self._scheduler.take(size)
+                if self._running_batch is not None:
+                    return self._running_batch
                 if child.has_ended:
                     raise child.down()
-                self._news.wait(LOOK_EVERY_S)
+                self._condition.wait(POLL_S)
         return None
 
 

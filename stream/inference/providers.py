@@ -1,4 +1,4 @@
-"""Where a model runs: the execution providers to ask onnxruntime for, and in words why a wanted one is not there."""
+"""The execution providers to request from onnxruntime, and the reason if a requested one is missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PROVIDERS: dict[Device, tuple[str, ...]] = {
     "auto": (CUDA, COREML, OPENVINO, CPU),
     "cpu": (CPU,),
     "cuda": (CUDA, CPU),
-    # What TensorRT cannot run falls to CUDA.
+    # CUDA runs what TensorRT cannot.
     "tensorrt": (TENSORRT, CUDA, CPU),
     "coreml": (COREML, CPU),
     "openvino": (OPENVINO, CPU),
@@ -31,44 +31,44 @@ _PROVIDERS: dict[Device, tuple[str, ...]] = {
 _PACKAGES = {
     CUDA: "'whycam[gpu]'",
     TENSORRT: "'whycam[gpu]'",
-    COREML: "onnxruntime",  # its builds for macOS have it
+    COREML: "onnxruntime",  # its macOS builds have it
     OPENVINO: "onnxruntime-openvino",
 }
 
 
 def providers(device: Device, available: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """The providers to ask for, best first, with their options; only those that this onnxruntime was built with."""
+    """The providers to request, best first, with options; only those that the installed onnxruntime has."""
     return [(name, _options(name)) for name in _PROVIDERS[device] if name in available]
 
 
 def _options(provider: str) -> dict[str, str]:
-    # Each of these would compute in fewer bits than float32 has, and a heatmap no longer equal that of automatic
+    # By default these compute with less than float32 precision, and heatmaps would differ from those of automatic
     # differentiation.
     if provider == CUDA:
-        # A stream's shapes never change, so the search for the fastest convolution pays.
+        # The search for the fastest convolution pays, because a stream's shapes never change.
         return {"cudnn_conv_algo_search": "EXHAUSTIVE", "use_tf32": "0"}
     if provider == TENSORRT:
         return {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(_engines())}
     if provider == COREML:
-        return {"ModelFormat": "MLProgram"}  # the format that is the default has half precision on a GPU
+        return {"ModelFormat": "MLProgram"}  # the default format has half precision on a GPU
     if provider == OPENVINO:
         return {"device_type": "CPU", "precision": "FP32"}
     return {}
 
 
 def prepare_tensorrt() -> None:
-    """What TensorRT's options do not cover; to be called before a session of it is opened."""
-    _engines().mkdir(parents=True, exist_ok=True)  # it makes the last folder of a path, none above
+    """Prepare what TensorRT's options do not cover; to be called before its session is opened."""
+    _engines().mkdir(parents=True, exist_ok=True)  # it creates only the last folder of a path
     os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")  # as `use_tf32` for CUDA
 
 
 def _engines() -> Path:
-    """Where TensorRT keeps engines, each of which takes it a minute or more to build."""
+    """The cache folder of TensorRT's engines, each of which takes a minute or more to build."""
     return platformdirs.user_cache_path("whycam", appauthor=False) / "tensorrt"
 
 
 def why_not(device: Device, real: Sequence[str], available: Sequence[str]) -> str | None:
-    """One sentence where the model does not run on what was wanted; None where it does.
+    """One sentence if the model does not run on the requested device; None if it does.
 
     `real` are the session's providers, `available` those that onnxruntime was built with.
     """
@@ -88,7 +88,7 @@ def why_not(device: Device, real: Sequence[str], available: Sequence[str]) -> st
     if first in available:
         return _not_loaded(first, real)
     return (
-        f"The installed onnxruntime has no {first} (it has {', '.join(available)}), so whycam goes on with "
+        f"The installed onnxruntime has no {first} (it has {', '.join(available)}), so whycam continues with "
         f"{_instead(real)}. To have it: pip uninstall onnxruntime, then pip install {_PACKAGES[first]}."
     )
 
@@ -102,7 +102,7 @@ def _not_loaded(provider: str, real: Sequence[str]) -> str:
         advice = "its own libraries (libnvinfer) should be on the library path"
     else:
         advice = "`nvidia-smi` should show a GPU and CUDA 13 or newer"
-    return f"onnxruntime could not load {provider}, so whycam goes on with {_instead(real)}: {advice}."
+    return f"onnxruntime could not load {provider}, so whycam continues with {_instead(real)}: {advice}."
 
 
 def _instead(real: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Whose image is next: requests wait in the order in which they came, and each has one image a turn."""
+"""Schedules the images of requests round-robin: each request gets one image per turn, in order of arrival."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whycam.stream.video.planes import Bytes
 
 
 class InferenceRequest:
-    """Images (N, H, W, 3) with their targets (N, K), and the explanation that is owed."""
+    """Images (N, H, W, 3) with their targets (N, K), and the future of their explanation."""
 
     def __init__(self, images: Bytes, targets: NDArray[np.int64]) -> None:
         self.images = images
@@ -24,14 +24,14 @@ class InferenceRequest:
         self._parts: list[Explanation] = []
 
     def add(self, part: Explanation) -> None:
-        """Take the explanation of the next image; behind the last one the request is answered."""
+        """Add the explanation of the next image; the last one answers the request."""
         self._parts.append(part)
         if len(self._parts) == len(self.images):
             arrays = zip(*((p.scores, p.classes, p.heatmaps, p.evidence) for p in self._parts), strict=True)
             self.answer.set_result(Explanation(*(a[0] if len(a) == 1 else np.concatenate(a) for a in arrays)))
 
     def fail(self, error: Exception) -> None:
-        """Answer with an error; a request that was answered or given up stays as it is."""
+        """Answer with an error; no effect if the request is answered or cancelled."""
         with suppress(InvalidStateError):
             self.answer.set_exception(error)
 
@@ -43,7 +43,7 @@ class InferenceBatch:
         self._shares = shares
         widest = max(request.targets.shape[1] for request, _ in shares)
         self.images: Bytes = np.stack([request.images[index] for request, index in shares])  # (N, H, W, 3)
-        # A run has one K: shorter requests are asked for the best class as well, and that answer is dropped.
+        # A run has one K: shorter rows are padded with the best class, and its maps are dropped.
         self.targets = np.full((len(shares), widest), -1, np.int64)  # (N, K)
         for row, (request, index) in enumerate(shares):
             self.targets[row, : request.targets.shape[1]] = request.targets[index]
@@ -52,7 +52,7 @@ class InferenceBatch:
         return len(self._shares)
 
     def answer(self, found: Explanation) -> None:
-        """Hand each request its part."""
+        """Give each request its part of the explanation."""
         for row, (request, _) in enumerate(self._shares):
             one, own = slice(row, row + 1), slice(request.targets.shape[1])
             request.add(
@@ -68,40 +68,40 @@ class InferenceBatch:
 
 
 class Scheduler:
-    """The requests that wait. A request of many images goes to the back of the line after each of them.
+    """The waiting requests. After each of its images, a request goes to the end of the queue.
 
-    So whoever asks for one image waits for at most one image of each of the others, however many those ask for.
+    A request with one image therefore waits for at most one image of each other request.
     """
 
     def __init__(self) -> None:
-        self._line: deque[tuple[InferenceRequest, int]] = deque()  # each with the number of its next image
+        self._queue: deque[tuple[InferenceRequest, int]] = deque()  # each with the number of its next image
 
     def __len__(self) -> int:
-        return len(self._line)
+        return len(self._queue)
 
     @property
     def images(self) -> int:
-        """How many images wait."""
-        return sum(len(request.images) - index for request, index in self._line)
+        """The number of waiting images."""
+        return sum(len(request.images) - index for request, index in self._queue)
 
     def add(self, request: InferenceRequest) -> None:
-        """Let a request wait behind the others."""
-        self._line.append((request, 0))
+        """Append a request to the queue."""
+        self._queue.append((request, 0))
 
     def take(self, max_size: int) -> InferenceBatch | None:
-        """The next images, at most so many; None where nobody waits."""
+        """The next images, at most `max_size`; None if none wait."""
         shares: list[tuple[InferenceRequest, int]] = []
-        while self._line and len(shares) < max_size:
-            request, index = self._line.popleft()
+        while self._queue and len(shares) < max_size:
+            request, index = self._queue.popleft()
             if request.answer.done() or (index == 0 and not request.answer.set_running_or_notify_cancel()):
-                continue  # given up by who asked
+                continue  # cancelled by the caller
             shares.append((request, index))
             if index + 1 < len(request.images):
-                self._line.append((request, index + 1))
+                self._queue.append((request, index + 1))
         return InferenceBatch(shares) if shares else None
 
     def clear(self) -> list[InferenceRequest]:
-        """Take all requests out of the line."""
-        requests = [request for request, _ in self._line]
-        self._line.clear()
+        """Remove and return all requests."""
+        requests = [request for request, _ in self._queue]
+        self._queue.clear()
         return requests

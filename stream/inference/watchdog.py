@@ -1,4 +1,4 @@
-"""How long work may take, learned from how long it took, and what happens to work that takes longer."""
+"""Learns how long work may take, and calls a function for work that takes longer."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MANY = 10
 
 
 class Pace:
-    """What a kind of work may take: many times what it usually takes, and never less than a floor.
+    """The time limit of one kind of work: `MANY` times its usual time, at least `floor_s`. In seconds.
 
-    `unknown_s` is the limit before it was done for the first time. Seconds.
+    `unknown_s` is the limit of the first time.
     """
 
     def __init__(self, floor_s: float, unknown_s: float) -> None:
@@ -22,24 +22,24 @@ class Pace:
         self._usual_s: float | None = None
 
     def saw(self, seconds: float) -> None:
-        """Learn from work that was done."""
+        """Learn from the time that finished work took."""
         before = seconds if self._usual_s is None else self._usual_s
         self._usual_s = before + 0.2 * (seconds - before)
 
     @property
     def limit_s(self) -> float:
-        """What it may take now."""
+        """The current limit."""
         return self._unknown_s if self._usual_s is None else max(self._floor_s, MANY * self._usual_s)
 
 
 class Watchdog:
-    """Calls `late`, in a thread of its own, while work takes longer than it may.
+    """Calls `late`, in a separate thread, when work exceeds its limit.
 
     `with watchdog.limit(seconds, late): work()`, one piece of work at a time.
     """
 
     def __init__(self) -> None:
-        self._news = threading.Condition()
+        self._condition = threading.Condition()
         self._due: float | None = None
         self._late: Callable[[], None] = lambda: None
         self._sleeps_until = float("inf")
@@ -49,27 +49,27 @@ class Watchdog:
 
     @contextmanager
     def limit(self, seconds: float, late: Callable[[], None]) -> Iterator[None]:
-        """Give the work within so many seconds; `late` is called once, and not after the work is done."""
-        with self._news:
+        """Limit the enclosed work to `seconds`; `late` is called at most once, and not after the work is done."""
+        with self._condition:
             self._due, self._late = time.monotonic() + seconds, late
-            # It sleeps over most pieces of work: waking it for each would cost more than looking at the clock later.
+            # The thread sleeps through most work: waking it for each limit costs more than checking the clock later.
             if self._due < self._sleeps_until:
-                self._news.notify()
+                self._condition.notify()
         try:
             yield
         finally:
-            with self._news:
+            with self._condition:
                 self._due = None
 
     def close(self) -> None:
         """End the thread."""
-        with self._news:
+        with self._condition:
             self._closed = True
-            self._news.notify()
+            self._condition.notify()
         self._thread.join()
 
     def _run(self) -> None:
-        with self._news:
+        with self._condition:
             while not self._closed:
                 left = None if self._due is None else self._due - time.monotonic()
                 if left is not None and left <= 0:
@@ -77,4 +77,4 @@ class Watchdog:
                     self._late()
                     continue
                 self._sleeps_until = float("inf") if self._due is None else self._due
-                self._news.wait(left)
+                self._condition.wait(left)

@@ -1,9 +1,9 @@
-"""One child process that runs a model: the handle that its parent has, and what it does itself.
+"""A child process that runs a model: the parent's handle on it, and the child's own main function.
 
-Parent and child speak pickle over the child's stdin and stdout: an order, the model's description; a request, its
-answer. (An image of 150 KB takes 0.2 ms this way. Shared memory would save 0.1 ms, and needs names, a tracker process
-and care for what a killed process leaves behind.) The child is a fresh interpreter, as with multiprocessing's spawn,
-but it imports nothing of the program that started it: half a second instead of two.
+Parent and child exchange pickles over the child's stdin and stdout: an order and the model's description, then requests
+and answers. (An image of 150 KB takes 0.2 ms this way. Shared memory would save 0.1 ms, but needs names, a tracker
+process and cleanup after a killed process.) The child is a fresh interpreter, as with multiprocessing's spawn, but it
+imports nothing of the program that started it: half a second instead of two.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ from whycam.stream.inference.providers import Device
 NICE = 5
 OOM_SCORE = 500
 END_S = 1.0
-"""Seconds that a child has to end when its parent has no more requests."""
+"""Seconds in which a child has to end after its pipes are closed."""
 
-# Ctrl-C in a terminal, and a service manager's SIGTERM, go to parent and child alike: the parent ends its work first.
+# Ctrl-C in a terminal and a service manager's SIGTERM go to both processes. The child ignores them, so that the parent
+# can finish its work first.
 BOOT = """
 import pickle, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -49,7 +50,7 @@ main()
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Which model to run, where, and with how many threads (see `Explainer`)."""
+    """The arguments of the child's `Explainer`."""
 
     path: Path
     device: Device = "auto"
@@ -58,7 +59,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a child says of its model when it is ready."""
+    """A child's description of its model, sent when it is ready."""
 
     contract: Contract
     sha256: str
@@ -66,22 +67,22 @@ class About:
     """The execution provider that really runs the model."""
     device_problem: str | None
     image_s: float
-    """Seconds for one image."""
+    """Seconds that one image takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last word of a child whose model raised."""
+    """The last message of a child whose model raised."""
 
     reason: str
 
 
 class ModelProcess:
-    """The parent's handle on a child; `about` first, then `ask`, each from one thread, and `end` in any case."""
+    """The parent's handle on a child: call `about` first, then `ask`, from one thread each; always call `end`."""
 
     def __init__(self, order: Order) -> None:
         self._late_s: float | None = None
-        command = [sys.executable, "-P", "-c", BOOT, str(order.path)]  # the path is for people who look at processes
+        command = [sys.executable, "-P", "-c", BOOT, str(order.path)]  # the path is shown in process lists only
         priority = 0
         if sys.platform == "win32":
             priority = subprocess.BELOW_NORMAL_PRIORITY_CLASS
@@ -95,38 +96,38 @@ class ModelProcess:
         self._order = order
 
     def about(self) -> About:
-        """Wait until the model is ready.
+        """The child's description of its model; waits until it is ready.
 
         Raises `ContractError` and `RuntimeMissing` as `Explainer` does, and `EngineDown`.
         """
-        self._say(sys.path)  # so that it finds the packages that this process found
-        self._say(self._order)
-        about = self._hear()
+        self._send(sys.path)  # so that the child finds the same packages
+        self._send(self._order)
+        about = self._receive()
         if not isinstance(about, About):
             raise about
         return about
 
     def ask(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
-        """Explain images (N, H, W, 3) for targets (N, K) that were checked; raises `EngineDown`."""
-        self._say((images, targets))
-        scores, classes, heatmaps, evidence = self._hear()
+        """Explain checked images (N, H, W, 3) for checked targets (N, K); raises `EngineDown`."""
+        self._send((images, targets))
+        scores, classes, heatmaps, evidence = self._receive()
         return Explanation(scores, classes, heatmaps, evidence)
 
     @property
     def has_ended(self) -> bool:
-        """Whether the child is gone."""
+        """Whether the child has exited."""
         return self._process.poll() is not None
 
     def kill(self, *, late_s: float | None = None) -> None:
-        """End the child at once, and whoever waits for it; `late_s`: it did not answer within so many seconds."""
+        """End the child at once, so that waiting calls fail; `late_s` is the limit that it exceeded."""
         self._late_s = late_s
         self._process.kill()
 
     def end(self) -> None:
-        """Free the child: it has a second to end by itself, without requests."""
+        """Close the pipes and reap the child; it is killed if it does not exit within `END_S`."""
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with contextlib.suppress(OSError):  # what was not sent to a dead child
+            with contextlib.suppress(OSError):  # unsent data for a dead child
                 pipe.close()
         try:
             self._process.wait(END_S)
@@ -135,13 +136,13 @@ class ModelProcess:
             self._process.wait()
 
     def down(self) -> EngineDown:
-        """Why the child does not answer."""
+        """The reason why the child does not answer."""
         if self._late_s is not None:
             return EngineDown(f"The model did not answer within {self._late_s:.0f} s.")
         try:
             code = self._process.wait(END_S)
         except subprocess.TimeoutExpired:
-            return EngineDown("The model's process shut its doors.")
+            return EngineDown("The model's process closed its pipes.")
         if code >= 0:
             return EngineDown(f"The model's process ended by itself (exit code {code}).")
         name = {number.value: number.name for number in signal.Signals}.get(-code, f"signal {-code}")
@@ -149,15 +150,15 @@ class ModelProcess:
             f"The model's process was ended by {name}{' (no memory left?)' if name == 'SIGKILL' else ''}."
         )
 
-    def _say(self, message: object) -> None:
+    def _send(self, message: object) -> None:
         assert self._process.stdin is not None
         try:
             pickle.dump(message, self._process.stdin, protocol=5)
             self._process.stdin.flush()
-        except (OSError, ValueError):  # its end of the pipe is closed
+        except (OSError, ValueError):  # the child has closed its end of the pipe
             raise self.down() from None
 
-    def _hear(self) -> Any:
+    def _receive(self) -> Any:
         assert self._process.stdout is not None
         try:
             message = pickle.load(self._process.stdout)  # noqa: S301 - our own child wrote it
@@ -169,40 +170,40 @@ class ModelProcess:
 
 
 def main() -> None:
-    """Be the child: run the model that is ordered, until there are no more requests."""
+    """Run the ordered model in the child until the parent closes the pipe."""
     faulthandler.enable()
-    answers = _answers()
+    answers = _answer_pipe()
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent wrote it
     requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
-    # Reads ahead of the model, so that the parent's end is seen even while the model hangs.
-    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    # This thread reads ahead, so that the end of the parent is noticed even while the model hangs.
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     try:
         explainer, about = _opened(order)
     except (ContractError, RuntimeMissing) as error:
-        _say(error, answers)
+        _send(error, answers)
         os._exit(1)
-    except Exception as error:  # noqa: BLE001 - told to the parent
-        _say(Failure(_in_words(error)), answers)
+    except Exception as error:  # noqa: BLE001 - sent to the parent
+        _send(Failure(_summary(error)), answers)
         os._exit(1)
-    _step_back()
-    _say(about, answers)
+    _lower_priority()
+    _send(about, answers)
     while True:
         images, targets = requests.get()
         try:
             found = explainer.explain(images, targets)
-        except Exception as error:  # noqa: BLE001 - told to the parent
-            # Who knows what it left behind: a GPU that reported an error stays unusable for a process.
-            _say(Failure(_in_words(error)), answers)
+        except Exception as error:  # noqa: BLE001 - sent to the parent
+            # The process may be unusable: after a GPU error, for example, every later run fails.
+            _send(Failure(_summary(error)), answers)
             os._exit(1)
-        _say((found.scores, found.classes, found.heatmaps, found.evidence), answers)
+        _send((found.scores, found.classes, found.heatmaps, found.evidence), answers)
 
 
-def _step_back() -> None:
-    """Image before heatmap: the child yields to its parent, and goes first where memory runs out.
+def _lower_priority() -> None:
+    """Lower the child's priority, because frames matter more than heatmaps; the OOM killer takes it before its parent.
 
-    Only when it is ready: at a start somebody waits for it.
+    This is done when it is ready, because the start itself should be fast.
     """
-    if sys.platform == "linux":  # each thread has a niceness of its own, and onnxruntime has made some
+    if sys.platform == "linux":  # niceness is per thread, and onnxruntime has started some
         for thread in os.listdir("/proc/self/task"):
             os.setpriority(os.PRIO_PROCESS, int(thread), os.getpriority(os.PRIO_PROCESS, int(thread)) + NICE)
         with contextlib.suppress(OSError):
@@ -211,20 +212,20 @@ def _step_back() -> None:
         os.nice(NICE)
 
 
-def _answers() -> IO[bytes]:
-    """The way to the parent; whatever else writes to stdout, such as a library, goes to stderr from here on."""
+def _answer_pipe() -> IO[bytes]:
+    """The pipe to the parent. After this call, other output to stdout, such as a library's, goes to stderr."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return answers
 
 
-def _listen(requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
+def _read_requests(requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
     try:
         while True:
             requests.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - our parent wrote it
-    except EOFError:  # no parent, no model
+    except EOFError:  # the parent has ended
         os._exit(0)
-    except Exception:  # noqa: BLE001 - no memory, say
+    except Exception:  # noqa: BLE001 - out of memory, for example
         traceback.print_exc()
         os._exit(1)
 
@@ -233,8 +234,8 @@ def _opened(order: Order) -> tuple[Explainer, About]:
     explainer = Explainer(order.path, device=order.device, threads=order.threads)
     height, width = explainer.contract.input_size
     image = np.zeros((1, height, width, 3), np.uint8)
-    # Nobody should have to wait for a first run: it allocates, a GPU looks for its fastest convolutions, and TensorRT
-    # builds an engine, for minutes, for as many classes as it has seen asked for; so the most come first.
+    # The first run is slow: it allocates, a GPU searches its fastest convolutions, and TensorRT takes minutes to build
+    # an engine for the largest number of classes so far. So the largest number comes first.
     for count in (len(BEST) + MAX_PINNED, 1):
         explainer.explain(image, [-1] * count)
     start = time.perf_counter()
@@ -244,7 +245,7 @@ def _opened(order: Order) -> tuple[Explainer, About]:
     return explainer, About(explainer.contract, explainer.sha256, provider, explainer.device_problem, seconds)
 
 
-def _say(message: object, answers: IO[bytes]) -> None:
+def _send(message: object, answers: IO[bytes]) -> None:
     try:
         pickle.dump(message, answers, protocol=5)
         answers.flush()
@@ -252,5 +253,5 @@ def _say(message: object, answers: IO[bytes]) -> None:
         os._exit(0)
 
 
-def _in_words(error: Exception) -> str:
+def _summary(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"

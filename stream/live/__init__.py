@@ -1,1 +1,1 @@
-"""One live stream: the newest frame in, a painted packet out."""
+"""One live stream: encoded frames in, painted and encoded frames out."""

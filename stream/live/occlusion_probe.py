@@ -1,4 +1,4 @@
-"""The evidence hidden, live: about once a second the model is asked what it says without the hottest region."""
+"""Live occlusion: about once a second the model scores the image with its hottest region covered."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from whycam.stream.overlay.view import View
 logger = logging.getLogger(__name__)
 
 ASK_EVERY = 90_000
-"""In 1/90000 s, of the camera's time."""
+"""In 1/90000 s of the camera's clock."""
 
 
 class OcclusionProbe:
-    """`ask` when a frame has been shown; `found` is the result of the newest answer. One thread uses it.
+    """Call `ask` after a frame was shown; `found` is the result of the newest answer. One thread uses it.
 
-    The model input is covered, by its own map: both probabilities are of one image. Nothing waits for the answer, and
-    no ordinary request waits for this one: it goes to the engine beside them, after the frame was sent.
+    The model input itself is covered, according to its map, so both probabilities are of one image. Nothing waits for
+    the answer. The request is sent to the engine after the frame, so it does not delay an ordinary request.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -33,7 +33,7 @@ class OcclusionProbe:
         self._found: tuple[int, DrawnMap, float] | None = None
 
     def ask(self, known: Answered | None, view: View, pts: int) -> None:
-        """Ask about what is known of the frame on screen; `pts` is the camera's time."""
+        """Request the scores of the covered image of `known`, if one is due; `pts` is the camera's time."""
         self._collect()
         if not view.occlude:
             self._found = self._asked_at = None
@@ -44,7 +44,7 @@ class OcclusionProbe:
         if self._asked_at is not None and 0 <= pts - self._asked_at < ASK_EVERY:
             return
         if self._found is not None and (self._found[0], self._found[1].class_id) == (known.pts, first.class_id):
-            return  # of a frozen frame
+            return  # a frozen frame that was covered already
         self._asked_at, self._about = pts, (known.pts, first)
         self._answer = self._engine.explain(occlude_image(known.image, first.grid)[None], [])
 
@@ -56,14 +56,14 @@ class OcclusionProbe:
             scores = answer.result().scores
         except (CancelledError, EngineDown):  # the engine's log says why
             return
-        except Exception:  # whatever a model raises must not take the stream with it
-            logger.exception("The model failed on an image that is covered in part.")
+        except Exception:  # no exception of a model may end the stream
+            logger.exception("The model failed on a partly covered image.")
             return
         pts, drawn = self._about
         self._found = pts, drawn, round(float(scores[0, drawn.class_id]), 6)
 
     def found(self, view: View, pts: int) -> OcclusionResult | None:
-        """What is known, and how much older it is than the frame on screen; None before the first answer."""
+        """The newest result, and how much older it is than the frame on screen; None before the first answer."""
         self._collect()
         if self._found is None or not view.occlude:
             return None

@@ -1,4 +1,4 @@
-"""One live stream: the newest frame in, painted and encoded packet out, in one thread beside the event loop."""
+"""One live stream: encoded frames in, painted and encoded frames out, in its own thread."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ logger = logging.getLogger(__name__)
 
 State = Literal["exact", "carried", "none"]
 MAX_WAITING = 60
-"""Encoded frames that may wait to be decoded, two seconds; then all but what follows a keyframe is given up."""
+"""Encoded frames that may wait for the decoder (two seconds); beyond, they are discarded until a keyframe."""
 SHOW_EVERY_S = 0.25
 RESTARTING = "The model is restarting."
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of the frames: received = decoded + lost, decoded = explained + passed + dropped.
+    """Frames by outcome: received = decoded + lost, decoded = explained + passed + dropped.
 
-    The frames that are on their way between two of these are in none of them yet.
+    Frames that are still being processed are not counted yet.
     """
 
     received: int = 0
     lost: int = 0
-    """Given up undecoded, because too many waited, or damaged."""
+    """Not decoded, because too many waited, or because they are damaged."""
     decoded: int = 0
     explained: int = 0
     passed: int = 0
@@ -53,7 +53,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """One frame on its way out, and what is known of it."""
+    """One painted and encoded frame, and its explanation."""
 
     frame: EncodedFrame
     maps: tuple[DrawnMap, ...]
@@ -72,9 +72,9 @@ class LiveStream:
     """Decodes what is received, explains the newest frame, paints and encodes it, and hands it to `send`.
 
     The policy `newest` keeps only the newest decoded frame and never waits for a slow model. `every` draws each frame
-    with its own heatmap, however long that takes (`heatmap_source`). `send` is called from the stream's own thread.
-    `want_keyframe` is called, from any thread, when the camera must begin anew; `on_failure` when the stream ends by a
-    fault of its own.
+    with its own heatmap and waits for it (`heatmap_source`). `send` is called from the stream's own thread.
+    `want_keyframe` is called from any thread when decoding needs a new keyframe, `on_failure` when the stream ends
+    because of an internal error.
     """
 
     def __init__(
@@ -101,17 +101,17 @@ class LiveStream:
         self._policy = policy
         self._keyframe_wanted = threading.Event()
         self._queue: queue.Queue[tuple[EncodedFrame, float] | None] = queue.Queue()
-        self._gave_up = False
+        self._awaiting_keyframe = False
         self._closed = False
         self._shown = time.perf_counter()
         self.view = view or View(scale="steady" if policy == "newest" else "own")
-        self._freeze: object | None = None  # one for each time that it was wished
-        self._granted: object | None = None
-        self._kept: av.VideoFrame | None = None
-        """The frozen frame, as it came."""
+        self._freeze_request: object | None = None  # a new object for each request to freeze
+        self._applied_request: object | None = None
+        self._frozen_frame: av.VideoFrame | None = None
+        """The frozen frame, not painted."""
         self.size: tuple[int, int] | None = None
         """Width and height of the newest frame, in pixels."""
-        self._received = self._given_up = 0  # counted by the thread that receives, all others by the stream's own
+        self._received = self._discarded = 0  # counted by the receiving thread, all others by the stream's
         self._counts = Counts()
         self.recording: Recording | None = None
         self._thread = threading.Thread(target=self._run, name="live")
@@ -124,59 +124,59 @@ class LiveStream:
         if recording is not None:
             recording.camera(frame)
         if self._queue.qsize() >= MAX_WAITING:
-            self._gave_up = True
+            self._awaiting_keyframe = True
             self._want_keyframe()
-        if self._gave_up and not frame.is_keyframe:
-            self._given_up += 1
+        if self._awaiting_keyframe and not frame.is_keyframe:
+            self._discarded += 1
             self._want_keyframe()
             return
-        self._gave_up = False
+        self._awaiting_keyframe = False
         self._queue.put((frame, time.perf_counter()))
 
     @property
     def counts(self) -> Counts:
-        """The frames so far."""
+        """The frame counts so far."""
         counts = self._counts
-        return replace(counts, received=self._received, lost=counts.lost + self._given_up)
+        return replace(counts, received=self._received, lost=counts.lost + self._discarded)
 
     def lost_packets(self) -> None:
-        """What was received last is not whole: nothing is shown until a keyframe, for it would be a mosaic."""
-        self._gave_up = True
+        """Discard frames until a keyframe, because packets are lost and the decoded frames would show artefacts."""
+        self._awaiting_keyframe = True
 
     @property
     def frozen(self) -> bool:
-        """Whether the picture is to be frozen."""
-        return self._freeze is not None
+        """Whether the picture is frozen, or will be with the next frame."""
+        return self._freeze_request is not None
 
     def freeze(self, wanted: bool) -> None:
-        """Freeze the next frame until this is taken back; requests are about that frame then.
+        """Freeze the picture at the next frame, or end that; while frozen, model requests are about that frame.
 
-        The camera's frames go on to be received, recorded, decoded and counted, and each is answered by the frozen
-        frame, with its own time: so viewers and the recording see how long it was frozen.
+        The camera's frames are still received, recorded, decoded and counted. Each is replaced by the frozen frame with
+        its own pts, so viewers and the recording see how long it was frozen.
         """
         if wanted != self.frozen:
-            self._freeze = object() if wanted else None
+            self._freeze_request = object() if wanted else None
 
     def request_keyframe(self) -> None:
-        """Make the next encoded frame one that a decoder can begin with."""
+        """Make the next encoded frame a keyframe."""
         self._keyframe_wanted.set()
 
     def set_bit_rate(self, bit_rate: int) -> None:
-        """What the way to the viewer carries, in bit/s."""
+        """Set the encoder's bit rate, in bit/s."""
         self._encoder.set_bit_rate(bit_rate)
 
     def close(self) -> None:
-        """End the thread; blocks until the frame in hand is done."""
+        """End the thread; blocks until the current frame is done."""
         self._closed = True
         self._queue.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        cv2.setNumThreads(1)  # its pool would take the cores from the model and from other streams
+        cv2.setNumThreads(1)  # its thread pool would take cores from the model and other streams
         try:
             self._loop()
         except Exception:
-            logger.exception("The live stream broke.")
+            logger.exception("The live stream failed.")
             self._on_failure()
 
     def _loop(self) -> None:
@@ -189,10 +189,10 @@ class LiveStream:
                     self._show(decoded, arrived)
 
     def _is_superseded(self) -> bool:
-        """Whether a newer frame waits, for which this one is left out; the only place where frames are dropped."""
+        """Whether to drop this frame for a newer one; the only place where decoded frames are dropped."""
         if self._policy == "every" or self._queue.empty():
             return False
-        # Where even decoding is too slow there is always a newer one: now and then a frame must be shown.
+        # If even decoding is too slow, there is always a newer one; still a frame is shown now and then.
         return time.perf_counter() - self._shown < SHOW_EVERY_S
 
     def _decode(self, frame: EncodedFrame) -> list[av.VideoFrame]:
@@ -214,11 +214,11 @@ class LiveStream:
         assert pts is not None
         self.size = frame.width, frame.height
         self._heatmaps.pace(pts)
-        shown, frozen = self._on_screen(frame), self._kept is not None
+        shown, frozen = self._on_screen(frame), self._frozen_frame is not None
         shown_pts = shown.pts
         assert shown_pts is not None
         view = self.view if self._policy == "newest" else replace(self.view, scale="own")
-        self._heatmaps.ask(shown, view, (time.perf_counter() - arrived) * 1000, stands=frozen)
+        self._heatmaps.ask(shown, view, (time.perf_counter() - arrived) * 1000, frozen=frozen)
         maps, age_ms = self._heatmaps.maps(shown_pts, view)
         engine = self._engine.health.state
         if engine == "restarting" and not maps:
@@ -229,12 +229,12 @@ class LiveStream:
         shown.pts = pts
         self._count(decoded=1, **({"explained": 1} if maps else {"passed": 1}))
         keyframe = self._keyframe_wanted.is_set()
-        if keyframe:  # else a wish that comes between the two would be lost
+        if keyframe:  # clearing it always would lose a request since is_set()
             self._keyframe_wanted.clear()
         encoded = self._encoder.encode(shown, keyframe=keyframe)
         if encoded is None:
             return
-        recording = self.recording  # another thread may take it away
+        recording = self.recording  # another thread may set it to None
         if recording is not None:
             recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden))
         self._shown = time.perf_counter()
@@ -256,12 +256,12 @@ class LiveStream:
         self._probe.ask(self._heatmaps.newest, view, pts)
 
     def _on_screen(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """What is shown when this frame has come: the frame itself, or the frozen one in its place."""
-        wish = self._freeze
-        if wish is not self._granted:
-            self._granted = wish
-            self._kept = None if wish is None else copied(frame)
-        elif self._kept is not None:
-            return copied(self._kept)  # which is painted on, each time anew
+        """The frame to show for a camera frame: itself, or a copy of the frozen one."""
+        request = self._freeze_request
+        if request is not self._applied_request:
+            self._applied_request = request
+            self._frozen_frame = None if request is None else copied(frame)
+        elif self._frozen_frame is not None:
+            return copied(self._frozen_frame)  # a copy, because it is painted on
         self._heatmaps.see(frame)
         return frame

@@ -1,4 +1,4 @@
-"""One scale for the heatmaps of neighbouring frames and of different classes, so that they can be compared."""
+"""Scales heatmaps so that those of neighbouring frames and of different classes can be compared."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from whycam.stream.video.codec import TIME_BASE
 from whycam.stream.video.planes import Bytes
 
 FAST_S = 0.25
-"""Time constant with which a map's heat follows its evidence."""
+"""Time constant with which a map's scale follows its evidence."""
 SLOW_S = 2.0
 """Time constant with which full heat follows the hottest of the maps, as a camera's exposure follows the light."""
 MAX_SCALE = 1.25
-"""With more, the hot places of a map would run together."""
+"""With more, the hot regions of a map would merge."""
 
 
 @dataclass(slots=True)
 class _Follower:
-    """A value that follows another with a time constant, by pts: what was set last holds until it is set again.
+    """A value that approaches a target exponentially. The target stays as it is until it is set again.
 
-    So its course depends on the times at which the other changes, and not on how often it is looked at.
+    The value therefore depends on when the target changes, and not on how often `step` is called.
     """
 
     target: float
@@ -35,21 +35,21 @@ class _Follower:
 
 
 class ScaleSmoother:
-    """The scales by which the maps of a stream's frames are drawn, each frame in its turn.
+    """The scales with which the maps of a stream are drawn, frame by frame.
 
-    A map comes normalised by its own maximum: a class at 0 % is drawn as hot as one at 99 %, and a frame's noise in
-    that one cell makes the whole map flicker. Its `evidence` is that maximum as it was: by how much the hottest cell
-    raises the class's log-odds (`models.contract`, `head.grad_cam`), for every class of a model in the same unit. The
-    factor p(1 − p), which would turn it into probability, is left out on purpose: where p is near 0 or 1 it would make
-    every map cold. So evidence, not probability, is what maps of two classes can be compared by, and all share one
-    reference, the hottest of a frame's maps: what looks half as hot argues half as strongly.
+    A map is normalised by its own maximum: a class at 0 % would be drawn as hot as one at 99 %, and noise in that one
+    cell makes the whole map flicker. Its `evidence` is that maximum before normalisation: by how much the hottest cell
+    raises the class's log-odds (`models.contract`, `head.grad_cam`), in the same unit for every class of a model. The
+    factor p(1 − p), which would turn it into probability, is left out on purpose: with p near 0 or 1 it would make
+    every map cold. Maps of two classes are compared by evidence, not by probability, with the hottest of a frame's maps
+    as the common reference: half the heat means half the evidence.
 
     The scale of class c with the map h (maximum 1) and the evidence e is
 
         scale = E_c / (R · rms(h))    E_c follows e · rms(h) in FAST_S,  R follows the largest e in SLOW_S
 
-    that is e / R, steadied. rms(h) instead of the maximum 1: the root mean square over a map's cells is less noisy.
-    When the camera turns to something that the model hardly knows, the heat fades in FAST_S and comes back in SLOW_S.
+    that is e / R, smoothed. rms(h), the root mean square over a map's cells, is less noisy than the maximum 1.
+    When the evidence of all classes drops, the heat fades in FAST_S and comes back in SLOW_S.
     """
 
     def __init__(self) -> None:
@@ -58,9 +58,9 @@ class ScaleSmoother:
         self._full: _Follower | None = None
 
     def scales(self, pts: int, maps: Sequence[DrawnMap]) -> tuple[float, ...]:
-        """For each map of the frame on screen, as the model made it, its scale; pts in 1/90000 s.
+        """The scale of each map of the frame on screen, as the model returned it; pts in 1/90000 s.
 
-        A class that was not among the maps of the frame before begins with its own evidence.
+        A class that was not among the maps of the frame before starts with its own evidence.
         """
         seconds = float(max(0, pts - self._pts) * TIME_BASE)
         self._pts = pts
@@ -94,5 +94,5 @@ def _rms(grids: Sequence[Bytes]) -> list[float]:
 
 
 def _scale(level: float, full: float) -> float:
-    """Three digits are less than one step of a byte; a map without evidence has nothing to scale."""
+    """At most `MAX_SCALE`, and 1 without evidence. The rounding to three digits is below one step of a byte."""
     return round(min(level / full, MAX_SCALE), 3) if full > 0 else 1.0

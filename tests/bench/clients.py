@@ -1,10 +1,10 @@
 """Several phones at once: frames a second, the server's CPU, and the delay, for 1, 3 and 6 clients.
 
-`python -m tests.bench.clients [SECONDS]`. Each client is a process that sends H.264 encoded beforehand (640x480, 30
-frames a second) and only counts what returns; its CPU is listed apart. The delay is from the moment a frame is handed
-to the client's sender to the arrival of the last packet of the same frame, explained; 'frame' is what the server tells
-of it, from the last packet's arrival to the encoded frame. At the end 20 clients are killed in mid-call, one after the
-other, and the server should be back where it was.
+`python -m tests.bench.clients [SECONDS]`. Each client is a process that sends pre-encoded H.264 (640x480, 30 frames a
+second) and only counts returned frames; its CPU is listed separately. The delay is from the moment a frame is handed to
+the client's sender to the arrival of the last packet of the same frame, explained; 'frame' is the server's part of it,
+from the last packet's arrival to the encoded frame. At the end 20 clients are killed in mid-call, one after the other,
+and the server's resources should be as before.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def row(server: Server, count: int, seconds: float) -> str:
 
 
 def kills(server: Server) -> str:
-    """What is left of clients that are killed in mid-call."""
+    """The server's resources before and after clients are killed in mid-call."""
     process = psutil.Process(server.process.pid)
 
     def held() -> tuple[int, int, int]:
@@ -108,7 +108,7 @@ def _cpu(process: psutil.Process) -> float:
 
 
 async def client(url: str, seconds: float) -> None:
-    """Be one client; print what came of it as JSON."""
+    """Run one client; prints its measurements as JSON."""
     phone = CountingPhone(pre_encoded())
     async with ClientSession() as http:
         response = await phone.call(http, url)
@@ -137,7 +137,7 @@ def pre_encoded() -> list[EncodedFrame]:
 
 
 class CountingPhone(Phone):
-    """Notes when frames left and came, by RTP time stamp; decodes nothing."""
+    """Records when frames were sent and received, by RTP timestamp; decodes nothing."""
 
     def __init__(self, frames: list[EncodedFrame]) -> None:
         super().__init__(frames)
@@ -155,13 +155,13 @@ class CountingPhone(Phone):
         self.camera.recv = noting  # type: ignore[assignment,method-assign]
 
     def forget(self) -> None:
-        """Begin to count anew."""
+        """Reset the measurement."""
         self.left.clear()
         self.came.clear()
         self.reports.clear()
 
     def delays(self) -> list[float]:
-        """Milliseconds on the way, of each frame that came back and that a report names."""
+        """The delay in milliseconds of each frame that came back and has a report."""
         return [
             (self.came[report["rtp_out"]] - self.left[report["rtp_in"]]) * 1000
             for report in self.reports
@@ -169,7 +169,7 @@ class CountingPhone(Phone):
         ]
 
     async def _look(self) -> None:
-        """Nothing is decoded, so nothing is looked at."""
+        """Returned frames are not decoded."""
 
     async def call(self, http: ClientSession, base: str, continues: str = "") -> ClientResponse:
         def deliver(_: int, data: bytes, rtp: int) -> None:

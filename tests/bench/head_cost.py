@@ -1,9 +1,10 @@
-"""What the CAM head costs: a model file against the same graph without its head, on two threads.
+"""The cost of the CAM head: a model file compared with the same graph without its head, on two threads.
 
     python -m tests.bench.head_cost [MODEL ...]
 
 Each pair runs both, one after the other, in an order that alternates; the figure is the median over the pairs of
-time with head / time without, and the quartiles around it. A busy machine widens the quartiles, hardly the median.
+time with head / time without, and the quartiles around it. A busy machine widens the quartiles but hardly changes the
+median.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Cost(NamedTuple):
     median: float
     upper: float
     milliseconds: float
-    """Without head, the median."""
+    """The median without head."""
 
 
 def main() -> None:
@@ -61,16 +62,16 @@ def main() -> None:
 
 
 def measure(path: Path, count: int, *, pairs: int = PAIRS) -> Cost:
-    """The cost of `count` heatmaps a picture."""
+    """The cost of `count` heatmaps per image."""
     explainer = Explainer(path, threads=THREADS)
-    picture = scenes(1, *explainer.contract.input_size)
+    image = scenes(1, *explainer.contract.input_size)
     with without_head(path) as plain:
 
         def bare() -> object:
-            return plain.run(["scores"], {"image": picture})
+            return plain.run(["scores"], {"image": image})
 
         def headed() -> object:
-            return explainer.explain(picture, BEST[:count])
+            return explainer.explain(image, BEST[:count])
 
         for _ in range(WARM_UP):
             bare()

@@ -1,9 +1,9 @@
-"""OcclusionProbe the evidence: how far a probability falls, against hiding as much elsewhere, and by what it is filled.
+"""Hiding the evidence: how far a probability falls, compared with hiding as much elsewhere, for several fills.
 
-    python -m tests.bench.hiding [PICTURE ...]
+    python -m tests.bench.hiding [IMAGE ...]
 
-Without pictures, scikit-image's photographs. For each the best class of the model; elsewhere: the same region moved to
-four other places, and their mean. Figures are sums over all pictures as parts of the sum of the plain probabilities.
+Without images, scikit-image's photographs are used, each with the model's best class. 'Elsewhere' is the mean of the
+same region moved to four other places. Figures are sums over all images, as shares of the summed plain probabilities.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ FILLS: dict[str, Fill] = {
 
 
 def main() -> None:
-    """Print a row for each way to fill."""
+    """Print a row for each fill."""
     explainer = Explainer(catalog.find(), threads=1)
-    pictures = [_read(Path(path)) for path in sys.argv[1:]] or [_photograph(name) for name in PHOTOGRAPHS]
-    measured = [measure(explainer, picture, np.random.default_rng(7)) for picture in pictures]
+    images = [_read(Path(path)) for path in sys.argv[1:]] or [_photograph(name) for name in PHOTOGRAPHS]
+    measured = [measure(explainer, image, np.random.default_rng(7)) for image in images]
     table = Table("fill", "falls by, the hottest", "elsewhere", "hottest lower in", box=None)
     before = sum(plain for plain, _ in measured)
     for name in FILLS:
@@ -72,15 +72,15 @@ def main() -> None:
             f"{np.mean(hottest < elsewhere):.0%}",
         )
     Console(soft_wrap=True).print(table)
-    print(f"{len(pictures)} pictures; mean probability {before / len(pictures):.2f}")
+    print(f"{len(images)} images; mean probability {before / len(images):.2f}")
 
 
 def measure(
-    explainer: Explainer, picture: Bytes, random: np.random.Generator
+    explainer: Explainer, image: Bytes, random: np.random.Generator
 ) -> tuple[float, dict[str, Sequence[float]]]:
-    """The best class's probability, and by fill: with its hottest region covered, then with as much elsewhere."""
+    """The best class's probability, and by fill: with its hottest region covered, and with as much elsewhere."""
     rows, columns = explainer.contract.input_size
-    seen = as_bytes(cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA))
+    seen = as_bytes(cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA))
     found = explainer.explain(seen[None], [-1])
     class_id = int(found.classes[0, 0])
     covered = mask_of(np.rint(found.heatmaps[0, 0] * 255).astype(np.uint8), (columns, rows))
@@ -103,10 +103,10 @@ def _filled(seen: Bytes, covered: Bytes, fill: Fill) -> Bytes:
 
 
 def _read(path: Path) -> Bytes:
-    picture = cv2.imread(str(path))
-    if picture is None:
+    image = cv2.imread(str(path))
+    if image is None:
         raise SystemExit(f"{path} is not an image that can be read.")
-    return as_bytes(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB))
+    return as_bytes(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
 
 def _photograph(name: str) -> Bytes:

@@ -1,6 +1,6 @@
-"""From the camera to the screen: a counter in the fake camera's picture, read off the picture that comes back.
+"""The delay from the camera to the screen, by a counter in the fake camera's frames that is read from returned ones.
 
-`python -m tests.bench.latency [SECONDS]`. Server and headless Chromium run on this machine. Each frame bears its number
+`python -m tests.bench.latency [SECONDS]`. Server and headless Chromium run on this machine. Each frame has its number
 as a row of black and white squares. The page sees it twice: in the camera's own picture, with the time of its capture,
 and in the returned one, with the time of its display. `shown` is what the page itself measures from the encoder on.
 """
@@ -24,8 +24,8 @@ from whycam.stream.video.planes import Bytes, as_bytes
 FRAMES = 300
 BITS = 9
 SQUARE = 32
-"""Pixels; each bit is two squares, of which the left or the right one is white: heat that is drawn on both changes
-nothing."""
+"""Pixels; each bit is two squares, of which the left or the right one is white, so that heat drawn on both does not
+matter."""
 STRIP = 48
 
 WATCH = """(sizes) => {
@@ -66,7 +66,7 @@ WATCH = """(sizes) => {
 
 
 def main() -> None:
-    """Print a row for the picture alone, for the bundled model, and for one that is slow."""
+    """Print a row for the picture alone, for the bundled model, and for a slow one."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         camera = numbered_camera(Path(folder))
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def numbered_camera(folder: Path) -> Path:
-    """A motion JPEG of a moving photograph, each of its frames numbered."""
+    """A motion JPEG of a moving photograph with numbered frames."""
     path = folder / "numbered.mjpeg"
     photo = cv2.resize(skimage.data.coffee(), (WIDTH + 80, HEIGHT + 80), interpolation=cv2.INTER_AREA)
     with path.open("wb") as file:
@@ -100,9 +100,9 @@ def _code(number: int) -> Bytes:
 
 
 def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slowed: object) -> str:
-    """One run: its row of the table."""
+    """Run once; returns the row of the table."""
     browser = start_browser(playwright, camera)
-    with serving(folder, slowed=slowed) as server:  # type: ignore[arg-type] # a row's own
+    with serving(folder, slowed=slowed) as server:  # type: ignore[arg-type] # differs by row
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(server.url)
         page.click("#start")
@@ -128,7 +128,7 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
 
 
 def delays_of(camera: list[tuple[int, float]], screen: list[tuple[int, float]]) -> list[float]:
-    """Milliseconds from a number's capture to its display; the camera counts to 300 again and again."""
+    """Milliseconds from a number's capture to its display; the camera's counter wraps at 300."""
     delays = []
     for number, shown in screen:
         captured = [at for known, at in camera if known == number and 0 <= shown - at < FRAMES / 30 * 500]

@@ -1,7 +1,7 @@
 """The whole live path in one run: server, Chromium and its fake camera on this machine; frames, delay, memory.
 
-The delay's growth is told without a common clock: a returned frame's time stamp says when the camera took it, so the
-time from there to the screen is known up to a constant, and the constant falls out between the run's two ends.
+The delay's growth needs no common clock: a returned frame's timestamp says when the camera took it, so the delay to
+the screen is known up to a constant, which cancels between the start and the end of the run.
 `python -m tests.bench.live [CAMERA.mjpeg [SECONDS]]` takes another camera.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slowed: float | None, query: str) -> str:
-    """One run: its row of the table."""
+    """Run once; returns the row of the table."""
     browser = start_browser(playwright, camera)
     with serving(folder, slowed=slowed) as server:
         page = browser.new_page(viewport={"width": 1280, "height": 800})
@@ -79,17 +79,17 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
 
 
 def cpu_seconds(processes: list[psutil.Process]) -> float:
-    """Of the server and of its model's process."""
+    """CPU seconds of the server and its model's process."""
     return float(sum(times.user + times.system for times in (process.cpu_times() for process in processes)))
 
 
 def resident(processes: list[psutil.Process]) -> int:
-    """Bytes of memory; what they share is counted in each."""
+    """Bytes of resident memory; shared memory is counted in each process."""
     return int(sum(process.memory_info().rss for process in processes))
 
 
 def unwrapped(seen: list[tuple[float, int]]) -> list[tuple[float, int]]:
-    """The RTP time stamps as counts that do not wrap."""
+    """The RTP timestamps, unwrapped."""
     out: list[tuple[float, int]] = []
     for now, rtp in seen:
         step = (rtp - out[-1][1] + (1 << 31)) % (1 << 32) - (1 << 31) if out else 0

@@ -1,14 +1,14 @@
-"""Heatmaps carried along with the picture, and their flicker: how like the model's own map of each frame they are.
+"""Carried heatmaps: their correlation with the model's own map of each frame, and their flicker.
 
     python -m tests.bench.motion [VIDEO ...]
 
-Without a film, cameras are moved over photographs. The first table holds the map of the best class of every n-th
-frame against the map that the model gives the frames after it for that class: held where it was, carried by
-`HeatTracker`, and for a made film moved by the camera's true motion, which is what tracking alone can reach. 'At once'
-draws an answer from its own frame on; 'late' when the next question is asked, as with a model that is busy all the
-time. The figure is the correlation of the two maps as drawn, mean and tenth percentile. 'Cost' is a frame's flow and
-warp on this machine. The second table is the flicker of a still scene for the camera's noise alone: by how many levels
-the painted luma changes from frame to frame, in the mean over the picture, and that as a part of what the heat changes.
+Without a film, cameras are moved over photographs. The first table compares the map of the best class of every n-th
+frame with the maps of that class in the frames after it: not moved, carried by `HeatTracker`, and for a synthetic film
+moved by the camera's true motion, the best that tracking can reach. 'At once' draws an answer from its own frame on;
+'late' from the next request on, as with a model that is always busy. The figure is the correlation of the two maps as
+drawn, mean and tenth percentile. 'Cost' is a frame's flow and warp on this machine. The second table is the flicker of
+a still scene with camera noise: by how many levels the painted luma changes from frame to frame, as a mean over the
+frame, and as a share of the change by the heat.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ from whycam.stream.video.planes import Bytes, planes
 LIVE = (640, 480)
 EVERY = (4, 8, 12)
 SIDE = 56
-"""Of the maps that are compared, in pixels."""
+"""Of the compared maps, in pixels."""
 STILLS, STILL_FRAMES, NOISE = 4, 40, 4.0
 BATCH = 8
 
 PATH = 120
-"""Frames of a made film."""
+"""Frames of a synthetic film."""
 
 Frames = list[av.VideoFrame]
 Affine = NDArray[np.float64]
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def _films(paths: Sequence[Path]) -> Iterator[tuple[str, Frames, Sequence[Affine] | None]]:
-    """Name, frames, and where it is known the place of each frame in the scene."""
+    """Name, frames, and, if known, the place of each frame in the scene."""
     for path in paths:
         yield path.name, _read(path), None
     for name in () if paths else ("coffee", "chelsea", "astronaut", "rocket"):
@@ -86,7 +86,7 @@ def _small(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _place(photograph: Bytes, number: int) -> Affine:
-    """From pixels of the frame to those of the photograph, for a camera that wanders and comes nearer."""
+    """From pixels of the frame to those of the photograph, for a camera that moves around and comes nearer."""
     height, width = photograph.shape[:2]
     zoom = 0.75 + 0.15 * np.cos(number / 25)  # of the photograph
     seen = zoom * min(width / LIVE[0], height / LIVE[1])
@@ -101,7 +101,7 @@ def _view(photograph: Bytes, at: Affine, number: int) -> av.VideoFrame:
 
 
 def _truly_moved(grid: Bytes, made_for: Affine, now: Affine) -> Bytes:
-    """A map moved by the camera's motion between two frames; FINER as a carried one."""
+    """A map moved by the camera's motion between two frames, on a grid finer by `FINER`, as a carried one."""
     rows, columns = grid.shape
     fine = (FINER * columns, FINER * rows)
     cells = np.array(
@@ -113,10 +113,9 @@ def _truly_moved(grid: Bytes, made_for: Affine, now: Affine) -> Bytes:
     return np.asarray(cv2.warpAffine(grid, back[:2], fine, flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
-def _explained(explainer: Explainer, pictures: Sequence[Bytes], targets: Sequence[int]) -> Explanation:
+def _explained(explainer: Explainer, images: Sequence[Bytes], targets: Sequence[int]) -> Explanation:
     parts = [
-        explainer.explain(np.stack(pictures[start : start + BATCH]), targets)
-        for start in range(0, len(pictures), BATCH)
+        explainer.explain(np.stack(images[start : start + BATCH]), targets) for start in range(0, len(images), BATCH)
     ]
     return Explanation(
         *(np.concatenate([getattr(part, name) for part in parts]) for name in Explanation.__dataclass_fields__)
@@ -125,10 +124,10 @@ def _explained(explainer: Explainer, pictures: Sequence[Bytes], targets: Sequenc
 
 def _tracking(explainer: Explainer, frames: Frames, camera: Sequence[Affine] | None) -> Table:
     fit = Fit(explainer.contract.fit, explainer.contract.input_size)
-    pictures = [fit.image(frame) for frame in frames]
-    best = _explained(explainer, pictures, [-1]).classes[:, 0]
+    images = [fit.image(frame) for frame in frames]
+    best = _explained(explainer, images, [-1]).classes[:, 0]
     named = np.unique(best)
-    maps = _explained(explainer, pictures, named.tolist()).heatmaps  # (frames, classes, h, w)
+    maps = _explained(explainer, images, named.tolist()).heatmaps  # (frames, classes, h, w)
     grids = np.rint(255 * maps).astype(np.uint8)
     column = {int(class_id): index for index, class_id in enumerate(named)}
     table = Table("explained", "answer", "held", "tracked", "true motion", "lost", "cost", box=None)
@@ -171,7 +170,7 @@ def _tracking(explainer: Explainer, frames: Frames, camera: Sequence[Affine] | N
 
 
 def _likeness(one: Bytes, other: Bytes) -> float:
-    """The correlation of two maps as drawn; not a number where one is everywhere the same."""
+    """The correlation of two maps as drawn; NaN if one is constant."""
     a, b = (
         np.asarray(cv2.resize(grid, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.float64) for grid in (one, other)
     )
@@ -188,19 +187,19 @@ def _summary(likeness: Sequence[float]) -> str:
 
 
 def _flicker(explainer: Explainer, stills: Frames) -> Table:
-    """The mean over the scenes, for maps drawn by their own maximum and by a steady scale."""
+    """The mean over the scenes, for maps drawn with their own maximum and with a steady scale."""
     fit = Fit(explainer.contract.fit, explainer.contract.input_size)
     random = np.random.default_rng(0)
     lumas: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for still in stills:
-        pictures = [fit.image(_noisy(still, random)) for _ in range(STILL_FRAMES)]
-        first = _explained(explainer, pictures[:1], BEST).classes[0]
-        for who, hold in (("the best class", ()), ("the fifth, held", (int(first[4]),))):
-            explanation = _explained(explainer, pictures, [*BEST, *hold])
+        images = [fit.image(_noisy(still, random)) for _ in range(STILL_FRAMES)]
+        first = _explained(explainer, images[:1], BEST).classes[0]
+        for which, hold in (("the best class", ()), ("the fifth, held", (int(first[4]),))):
+            explanation = _explained(explainer, images, [*BEST, *hold])
             steady = ScaleSmoother()
             seen: dict[str, list[Bytes]] = {"own": [], "steady": []}
             for number in range(STILL_FRAMES):
-                # Without label and score, which are drawn too.
+                # Without label and score, which would be drawn too.
                 unnamed = drawn_maps(explanation, number, [""] * len(explainer.contract.labels))
                 own = without_repeats([replace(each, score=0.0) for each in unnamed])
                 scales = steady.scales(number * media_samples.STEP, own)
@@ -209,11 +208,11 @@ def _flicker(explainer: Explainer, stills: Frames) -> Table:
                 seen["steady"].append(_painted(still, fit, scaled, View(hold)))
             bare = _painted(still, fit, own, View(hold, opacity=0))
             for scale, painted in seen.items():
-                lumas.setdefault((who, scale), []).append((_change(painted), _heat(painted, bare)))
+                lumas.setdefault((which, scale), []).append((_change(painted), _heat(painted, bare)))
     table = Table("flicker of", "scale", "levels", "of the heat", box=None)
-    for (who, scale), values in lumas.items():
+    for (which, scale), values in lumas.items():
         change, heat = np.mean(values, axis=0)
-        table.add_row(who, scale, f"{change:.2f}", f"{change / heat:.0%}")
+        table.add_row(which, scale, f"{change:.2f}", f"{change / heat:.0%}")
     return table
 
 
@@ -235,7 +234,7 @@ def _copy(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _painted(still: av.VideoFrame, fit: Fit, maps: Sequence[DrawnMap], view: View) -> Bytes:
-    """The luma of the scene without its noise, so that what changes is the heat."""
+    """The painted luma of the scene without its noise, so that only the heat changes."""
     frame = _copy(still)
     Painter(fit).paint(frame, maps, view)
     return planes(frame)[0].copy()
@@ -247,7 +246,7 @@ def _change(lumas: Sequence[Bytes]) -> float:
 
 
 def _heat(lumas: Sequence[Bytes], bare: Bytes) -> float:
-    """The mean absolute change that the heat makes, in levels."""
+    """The mean absolute change by the heat, in levels."""
     return float(np.mean([cv2.absdiff(luma, bare).mean() for luma in lumas]))
 
 

@@ -1,4 +1,4 @@
-"""`whycam process` beside `ffmpeg -c:v libx264 -preset veryfast -crf 23` on the same film, and beside the bare model.
+"""`whycam process` compared with `ffmpeg -c:v libx264 -preset veryfast -crf 23`, and with the bare model.
 
 `python -m tests.bench.process [FILM [MODEL]]` takes another film than the one made here (1080p, 5 s), and another model
 for the second part (by the catalogue's name or a file), for which a film of 1280x720 is made.
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def beside_ffmpeg(source: Path, folder: Path) -> None:
-    """The whole command, its start included."""
+    """Compare the whole commands, including their start."""
     if shutil.which("ffmpeg") is None:
         print("ffmpeg is not installed (Debian: apt install ffmpeg)")
         return
@@ -67,26 +67,24 @@ def beside_ffmpeg(source: Path, folder: Path) -> None:
 
 
 def beside_the_model(name: str | None, folder: Path) -> None:
-    """Frames a second of a film, against pictures a second of the bare model; its loading in neither."""
+    """Compare frames per second of a film with images per second of the bare model, both without loading it."""
     explainer = Explainer(catalog.find(name), device="cpu", threads=THREADS)
     count = FRAMES if explainer.path.stat().st_size > 1e8 else 10 * FRAMES
     source = media_samples.write(folder / "720p.mp4", count=count, size=(1280, 720))
-    pictures = seen(source, explainer)
+    images = seen(source, explainer)
     engine = LocalEngine(explainer)
     bare, ours = [], []
     for _ in range(RUNS):
         start = time.perf_counter()
         for first in range(0, count, BATCH):
-            explainer.explain(pictures[first : first + BATCH], BEST)
+            explainer.explain(images[first : first + BATCH], BEST)
         bare.append(count / (time.perf_counter() - start))
         start = time.perf_counter()
         explain_film(source, folder / "out.mp4", ProcessJob(engine))
         ours.append(count / (time.perf_counter() - start))
     engine.close()
     print(f"{explainer.contract.name}, {THREADS} threads, batches of {BATCH}, {count} frames of 1280x720")
-    print(
-        f"bare model {statistics.median(bare):7.2f} pictures/s, whycam process {statistics.median(ours):7.2f} frames/s"
-    )
+    print(f"bare model {statistics.median(bare):7.2f} images/s, whycam process {statistics.median(ours):7.2f} frames/s")
     ratios = [a / b for a, b in zip(ours, bare, strict=True)]
     print(
         f"ratio {statistics.median(ratios):.2f} of {', '.join(f'{ratio:.2f}' for ratio in ratios)} (goal: 0.9, VGG16)"
@@ -94,7 +92,7 @@ def beside_the_model(name: str | None, folder: Path) -> None:
 
 
 def seen(source: Path, explainer: Explainer) -> Bytes:
-    """What the model sees of a film."""
+    """The model inputs of a film."""
     fit = Fit(explainer.contract.fit, explainer.contract.input_size)
     with open_film(source) as opened:
         return np.stack([fit.image(item) for item in opened.read() if isinstance(item, av.VideoFrame)])
@@ -114,13 +112,13 @@ def timed(command: list[str]) -> tuple[float, float]:
 
 
 def inference_ms() -> float:
-    """CPU milliseconds of one picture through the bare model."""
+    """CPU milliseconds of the bare model for one image."""
     explainer = Explainer(catalog.find("efficientnet-lite0"))
-    pictures = np.zeros((4, *explainer.contract.input_size, 3), np.uint8)
-    explainer.explain(pictures, BEST)
+    images = np.zeros((4, *explainer.contract.input_size, 3), np.uint8)
+    explainer.explain(images, BEST)
     before = time.process_time()
     for _ in range(10):
-        explainer.explain(pictures, BEST)
+        explainer.explain(images, BEST)
     return (time.process_time() - before) / 40 * 1000
 
 

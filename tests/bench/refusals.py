@@ -1,4 +1,4 @@
-"""Milliseconds until whoever is refused has the answer, while eight streams go on."""
+"""Milliseconds until a refused client has its answer, while eight streams run."""
 
 from __future__ import annotations
 

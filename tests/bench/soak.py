@@ -1,9 +1,9 @@
-"""Ten minutes with a model of 300 ms, minute by minute: the delay should stay, and so should the memory.
+"""Ten minutes with a model of 300 ms, minute by minute: neither the delay nor the memory should grow.
 
-`python -m tests.bench.soak [MINUTES]`. One client sends H.264 encoded beforehand (640x480, 30 frames a second) and only
-counts what returns; both streams are recorded. The delay is from the moment a frame is handed to the client's sender to
-the arrival of the last packet of the same frame, explained. The slope is that of a straight line through the memory of
-the server and of its model's process, the first minute left out.
+`python -m tests.bench.soak [MINUTES]`. One client sends pre-encoded H.264 (640x480, 30 frames a second) and only counts
+returned frames; both streams are recorded. The delay is from the moment a frame is handed to the client's sender to the
+arrival of the last packet of the same frame, explained. The slope is that of a line fitted to the memory of the server
+and its model's process, without the first minute.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ SLOWED_S = 0.3
 
 
 def main() -> None:
-    """Print a row for each minute, then what grew."""
+    """Print a row for each minute, then the growth of delay and memory."""
     minutes = int(sys.argv[1]) if len(sys.argv) > 1 else 10
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder), slowed=SLOWED_S) as server:
         asyncio.run(watch(server.url, family(server.process.pid), minutes))
 
 
 async def watch(url: str, processes: list[psutil.Process], minutes: int) -> None:
-    """One call of so many minutes."""
+    """Run one call for `minutes` minutes."""
     print("minute  frames/s     p50    p95  carried  heat's age  CPU s/s     memory")
     memory: list[tuple[float, float]] = []  # minutes, MiB
     medians: list[float] = []

@@ -1,9 +1,9 @@
-"""What viewers cost the server: its CPU alone, with one camera and 0, 1 and 10 who watch the explained picture.
+"""The cost of viewers: the server's CPU with one camera and 0, 1 and 10 viewers of the explained stream.
 
     python -m tests.bench.viewers [SECONDS]
 
-The camera and the viewers are processes of their own; they send packets that are encoded already, and count those that
-come. Beside the bundled model a tiny one is measured, so that the network's share is what is left.
+The camera and the viewers are separate processes; they send pre-encoded packets and count received ones. A tiny model
+is measured beside the bundled one, to separate the cost of the network traffic from that of the model.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Results: TypeAlias = "Queue[tuple[int, int]]"
 
 @dataclass(frozen=True)
 class Share:
-    """The server's CPU in seconds a second, and what each viewer got."""
+    """The server's CPU seconds per second, and what each viewer received."""
 
     viewers: int
     cpu: float
@@ -53,7 +53,7 @@ class Share:
 
 
 def main() -> None:
-    """Print a row for each number of viewers, and how much ten of them cost compared with one."""
+    """Print a row for each number of viewers, and the cost of ten compared with one."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -73,15 +73,15 @@ def main() -> None:
 
 
 def measure(server: Server, seconds: float) -> list[Share]:
-    """The server's CPU for each of `COUNTS`, one after the other, with the same camera."""
+    """The server's CPU for each of `COUNTS` viewers in turn, with the same camera."""
     process = psutil.Process(server.process.pid)
-    told: Queue[str] = multiprocessing.Queue()
+    session_ids: Queue[str] = multiprocessing.Queue()
     over = multiprocessing.Event()
-    camera = multiprocessing.Process(target=_run_camera, args=(server.url, told, over))
+    camera = multiprocessing.Process(target=_run_camera, args=(server.url, session_ids, over))
     camera.start()
     shares = []
     try:
-        session_id = told.get(timeout=60)
+        session_id = session_ids.get(timeout=60)
         time.sleep(5)
         for count in COUNTS:
             ready = multiprocessing.Event()
@@ -103,10 +103,10 @@ def measure(server: Server, seconds: float) -> list[Share]:
     return shares
 
 
-def _run_camera(url: str, told: Queue[str], over: Flag) -> None:
+def _run_camera(url: str, session_ids: Queue[str], over: Flag) -> None:
     async def run() -> None:
         async with ClientSession() as http, publishing(http, url, photographed(90)) as publisher:
-            told.put(publisher.session_id)
+            session_ids.put(publisher.session_id)
             await asyncio.to_thread(over.wait)
 
     asyncio.run(run())
@@ -135,7 +135,7 @@ def _run_viewers(
 
 
 def photographed(count: int) -> list[EncodedFrame]:
-    """A photograph that the camera goes to and fro over: as hard to compress as a picture of a kitchen."""
+    """Frames of a camera that pans over a photograph, as hard to compress as a real scene."""
     width, height = SIZE
     photo = cv2.resize(skimage.data.coffee(), (width + 60, height + 60))
     encoder, frames = Encoder(X264), []

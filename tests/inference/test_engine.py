@@ -1,4 +1,4 @@
-"""What holds for every engine: the maps are the explainer's, bad questions are refused, an end is an end."""
+"""Every engine returns the explainer's maps, refuses bad requests, and can be closed."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def test_it_gives_the_maps_of_the_explainer(engine: Engine, model: Path) -> None
         assert got.heatmaps.dtype == np.float32
 
 
-def test_it_says_which_model_it_runs(engine: Engine, model: Path) -> None:
+def test_it_describes_its_model(engine: Engine, model: Path) -> None:
     explainer = Explainer(model)
     assert engine.contract == explainer.contract
     assert engine.sha256 == explainer.sha256
     assert engine.health == Health("running", 0)
 
 
-def test_a_question_that_the_model_does_not_take_is_refused_and_the_next_is_answered(engine: Engine) -> None:
+def test_a_bad_request_is_refused_and_the_next_is_answered(engine: Engine) -> None:
     good = tiny_models.images(1)
     with pytest.raises(ValueError, match=r"classes 0 to 9.*not 10"):
         engine.explain(good, [10]).result(20)
@@ -66,7 +66,7 @@ def test_a_question_that_the_model_does_not_take_is_refused_and_the_next_is_answ
     assert engine.health == Health("running", 0)
 
 
-def test_it_is_asked_from_many_threads(engine: Engine, model: Path) -> None:
+def test_it_answers_many_threads(engine: Engine, model: Path) -> None:
     explainer = Explainer(model, threads=1)
     wrong = list[int]()
 
@@ -86,7 +86,7 @@ def test_it_is_asked_from_many_threads(engine: Engine, model: Path) -> None:
     assert wrong == []
 
 
-def test_the_local_one_ends_the_work_in_hand_and_refuses_what_waits(tmp_path: Path) -> None:
+def test_the_local_engine_finishes_the_running_request_and_refuses_waiting_ones(tmp_path: Path) -> None:
     engine = SlowEngine(tmp_path, 0.2)
     image = tiny_models.images(1)
     first, second = engine.explain(image, [-1]), engine.explain(image, [-1])

@@ -1,4 +1,4 @@
-"""The session of one model: what it accepts, what it answers, and what it says of a file that is no model."""
+"""The session of one model: what it accepts, what it returns, and its errors for a file that is no model."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_class_by_number_and_by_rank_has_one_heatmap(explainer: Explainer) -> 
 
 
 def more(path: Path) -> Path:
-    """The same model with a further output, and its larger weights in a file beside it."""
+    """The same model with another output, and its larger weights in a separate file."""
     model = onnx.load(path)
     model.graph.node.append(helper.make_node("Identity", ["scores"], ["again"]))
     model.graph.output.append(helper.make_tensor_value_info("again", TensorProto.FLOAT, ["N", 10]))
@@ -54,7 +54,7 @@ def more(path: Path) -> Path:
     return path
 
 
-def test_weights_beside_the_file_are_found_when_it_is_cut(
+def test_external_weights_are_found_when_the_graph_is_pruned(
     explainer: Explainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = more(tiny_models.model(tmp_path / "tiny.onnx"))
@@ -65,7 +65,7 @@ def test_weights_beside_the_file_are_found_when_it_is_cut(
     np.testing.assert_array_equal(Explainer(Path(path.name)).explain(tiny_models.images(2), BEST).heatmaps, expected)
 
 
-def test_a_model_that_is_cut_is_open_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pruned_model_is_open_only_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[weakref.ref[Any]] = []
     alive: list[int] = []
     real = explainer_module._open
@@ -81,12 +81,12 @@ def test_a_model_that_is_cut_is_open_once_at_a_time(tmp_path: Path, monkeypatch:
     assert alive == [0, 0]
 
 
-def test_a_file_that_leaves_its_classes_open_is_held_to_its_labels(tmp_path: Path) -> None:
+def test_a_file_with_an_open_number_of_classes_must_fit_its_labels(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     model = onnx.load(path)
     for node in model.graph.node:
         node.output[:] = ["all scores" if name == "scores" else name for name in node.output]
-    chosen = np.arange(10) < 9  # how many classes a Compress leaves is not known before it runs
+    chosen = np.arange(10) < 9  # the number of classes after a Compress is not known before it runs
     model.graph.initializer.append(numpy_helper.from_array(chosen, "chosen"))
     model.graph.node.append(helper.make_node("Compress", ["all scores", "chosen"], ["scores"], axis=1))
     next(each for each in model.graph.output if each.name == "scores").type.tensor_type.shape.dim[1].dim_param = "C"
@@ -96,7 +96,7 @@ def test_a_file_that_leaves_its_classes_open_is_held_to_its_labels(tmp_path: Pat
         opened.explain(tiny_models.images(1), [0])
 
 
-def test_no_classes_asked_for_are_scores_alone(explainer: Explainer) -> None:
+def test_without_targets_there_are_only_scores(explainer: Explainer) -> None:
     found = explainer.explain(tiny_models.images(2), [])
     assert found.scores.shape == (2, 10)
     assert found.heatmaps.shape == (2, 0, 8, 8)
@@ -136,7 +136,7 @@ def test_images_of_another_type_are_refused(explainer: Explainer) -> None:
         explainer.explain(tiny_models.images(1).astype(np.float32), [-1])
 
 
-def test_images_need_not_lie_in_one_piece(explainer: Explainer) -> None:
+def test_images_need_not_be_contiguous(explainer: Explainer) -> None:
     images = tiny_models.images(1)
     mirrored = images[:, :, ::-1]
     np.testing.assert_array_equal(
@@ -144,11 +144,11 @@ def test_images_need_not_lie_in_one_piece(explainer: Explainer) -> None:
     )
 
 
-def test_it_says_what_really_runs_the_model(explainer: Explainer) -> None:
+def test_the_providers_are_those_that_really_run_the_model(explainer: Explainer) -> None:
     assert explainer.providers[-1] == "CPUExecutionProvider"
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=r"no model file .*nowhere\.onnx"):
         Explainer(tmp_path / "nowhere.onnx")
 

@@ -1,4 +1,4 @@
-"""What the network is shown of a frame: the right part of it, in the right colours."""
+"""The network gets the right part of a frame in the right colours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FITTINGS = pytest.mark.parametrize("kind", ["stretch", "crop"])
 
 
 def bars(size: tuple[int, int]) -> Bytes:
-    """A test card (H, W, 3): seven upright bars."""
+    """A test card (H, W, 3): seven vertical bars."""
     width, height = size
     columns = np.array(BARS, np.uint8)[np.arange(width) * len(BARS) // width]
     return np.broadcast_to(columns, (height, width, 3)).copy()
@@ -52,14 +52,14 @@ def test_the_full_range_frames_of_a_camera_are_shown_in_their_colours(kind: Fitt
     assert np.abs(middles(Fit(kind, (56, 56)).image(frame)).astype(int) - BARS).max() <= 3
 
 
-def test_an_image_as_large_as_the_network_is_shown_as_it_is() -> None:
+def test_an_image_of_the_networks_size_is_unchanged() -> None:
     rgb = media_samples.noise((32, 32))
     assert np.array_equal(Fit("stretch", (32, 32)).image(av.VideoFrame.from_ndarray(rgb, "rgb24")), rgb)
 
 
 @FITTINGS
 @pytest.mark.parametrize("size", [(320, 240), (241, 321), (90, 90), (20, 300)])
-def test_planes_and_rgb_show_the_network_the_same(kind: Fitting, size: tuple[int, int]) -> None:
+def test_planes_and_rgb_give_the_same_image(kind: Fitting, size: tuple[int, int]) -> None:
     down, right = np.mgrid[0 : size[1], 0 : size[0]]
     ramps = [200 * right / size[0], 30 + 200 * down / size[1], 220 - 100 * (right / size[0] + down / size[1])]
     smooth = np.stack(ramps, axis=-1).astype(np.uint8)
@@ -93,9 +93,7 @@ def test_crop_shows_the_largest_middle_part_of_the_networks_proportions(
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.sampled_from([(32, 32), (224, 224), (192, 256), (300, 100)]))
 @settings(deadline=None, max_examples=300)
-def test_the_part_that_is_seen_lies_in_the_frame_whatever_its_size(
-    width: int, height: int, network: tuple[int, int]
-) -> None:
+def test_the_visible_part_is_within_a_frame_of_any_size(width: int, height: int, network: tuple[int, int]) -> None:
     x, y, seen_width, seen_height = Fit("crop", network).rectangle(width, height)
     assert x % 2 == y % 2 == 0
     assert x >= 0
@@ -122,7 +120,7 @@ def test_crop_shows_nothing_but_the_middle(size: tuple[int, int], pix_fmt: str) 
 
 
 @FITTINGS
-def test_what_is_right_and_low_in_the_frame_is_right_and_low_in_the_image(kind: Fitting) -> None:
+def test_the_image_is_not_mirrored_or_rotated(kind: Fitting) -> None:
     rgb = np.full((96, 96, 3), media_samples.GREY, np.uint8)
     rgb[72:84, 48:60] = media_samples.BLUE
     image = Fit(kind, (32, 32)).image(media_samples.frame(rgb))
@@ -131,7 +129,7 @@ def test_what_is_right_and_low_in_the_frame_is_right_and_low_in_the_image(kind: 
     assert (rows.mean(), columns.mean()) == pytest.approx((25.5, 17.5), abs=0.6)
 
 
-def test_fine_detail_is_averaged_and_gives_no_pattern() -> None:
+def test_fine_detail_is_averaged_without_aliasing() -> None:
     lines = np.zeros((240, 320, 3), np.uint8)
     lines[:, ::2] = 200
     image = Fit("stretch", (32, 32)).image(media_samples.frame(lines))
@@ -153,7 +151,7 @@ def test_shrinking_keeps_the_brightness_of_detail(pix_fmt: str) -> None:
     assert abs(Fit("stretch", (32, 32)).image(frame).mean() - rgb.mean()) <= 0.3
 
 
-def test_the_frame_itself_is_left_alone() -> None:
+def test_the_frame_itself_is_not_changed() -> None:
     frame = media_samples.frame(media_samples.spot((64, 48)))
     before = media_samples.pixels(frame)
     for kind in ("stretch", "crop"):

@@ -1,4 +1,4 @@
-"""A model that raises, hangs or dies: who asked is told at once, and it is back in a moment."""
+"""When a model raises, hangs or dies, its requests fail at once and it is restarted soon."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from whycam.stream.inference.worker import ModelProcess, Order
 
 WHITE = np.full((1, tiny_models.SIZE, tiny_models.SIZE, 3), 255, np.uint8)
 BACK_S = 5.0
-"""Within this the model answers again, on a machine that starts one in a second."""
+"""Seconds in which the model answers again, on a machine that starts one in a second."""
 
 
 def child(engine: ProcessEngine) -> int:
@@ -40,7 +40,7 @@ def child(engine: ProcessEngine) -> int:
 
 @contextmanager
 def running(model: Path, *, batch: int | None = None) -> Iterator[ProcessEngine]:
-    """An engine that is ready; afterwards nothing of it is left."""
+    """An engine that is ready; on exit its threads, files and processes must be gone."""
     threads, files = set(threading.enumerate()), psutil.Process().num_fds()
     engine = ProcessEngine(Order(model, threads=1), batch=batch)
     try:
@@ -54,12 +54,12 @@ def running(model: Path, *, batch: int | None = None) -> Iterator[ProcessEngine]
 
 
 def said(caplog: pytest.LogCaptureFixture, words: str) -> list[str]:
-    """The lines of the log that hold these words."""
+    """The log lines that contain these words."""
     return [record.getMessage() for record in caplog.records if words in record.getMessage()]
 
 
 def answer_again(engine: ProcessEngine) -> Explanation:
-    """Ask as a live stream does, until the model is back."""
+    """Request until the model is back, as a live stream does."""
     start = time.monotonic()
     while True:
         try:
@@ -91,7 +91,7 @@ def test_a_child_that_dies_fails_the_requests_and_is_replaced(
         for request in (asked, waits):
             with pytest.raises(EngineDown, match=f"ended by {number.name}"):
                 request.result(20)
-        assert engine.health.state == "restarting"  # before who asked hears of it
+        assert engine.health.state == "restarting"  # set before the request fails
         assert len(answer_again(engine)) == 1
         assert time.monotonic() - died < max(BACK_S, 5 * start)
         assert engine.health == Health("running", 1)
@@ -136,12 +136,12 @@ def test_a_model_that_raises_is_replaced(tmp_path: Path) -> None:
 def test_a_model_without_memory_is_replaced(model: Path) -> None:
     with running(model, batch=1024) as engine:
         resource.prlimit(child(engine), resource.RLIMIT_AS, (1, 1))
-        with pytest.raises(EngineDown):  # 3 MB in one run are more than it has in hand
+        with pytest.raises(EngineDown):  # 3 MB in one run are more than it has
             engine.explain(tiny_models.images(1024), [-1]).result(20)
         assert len(answer_again(engine)) == 1
 
 
-def test_a_wrong_question_costs_no_restart(model: Path) -> None:
+def test_a_bad_request_does_not_restart_the_child(model: Path) -> None:
     with running(model) as engine:
         with pytest.raises(ValueError, match=r"classes 0 to 9.*not 10"):
             engine.explain(tiny_models.images(1), [10]).result(20)
@@ -149,8 +149,8 @@ def test_a_wrong_question_costs_no_restart(model: Path) -> None:
         assert engine.health == Health("running", 0)
 
 
-def test_the_end_of_an_idle_child_is_seen_without_a_question(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process_engine, "LOOK_EVERY_S", 0.05)
+def test_the_end_of_an_idle_child_is_noticed_without_a_request(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_engine, "POLL_S", 0.05)
     with running(model) as engine:
         os.kill(child(engine), signal.SIGKILL)
         until(lambda: engine.health == Health("running", 1))
@@ -166,7 +166,7 @@ def test_while_there_is_no_child_requests_fail_at_once(model: Path, monkeypatch:
         assert engine.health.state == "restarting"
 
 
-def test_a_model_file_that_goes_away_is_looked_for_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_deleted_model_file_is_opened_again_when_it_is_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     content = path.read_bytes()
     with running(path) as engine:
@@ -179,7 +179,7 @@ def test_a_model_file_that_goes_away_is_looked_for_again(tmp_path: Path, caplog:
         assert len(answer_again(engine)) == 1
 
 
-def test_another_model_in_its_place_is_not_taken_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_another_model_in_its_place_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     with running(path) as engine:
         tiny_models.model(path, seed=1)  # the same labels, other weights
@@ -188,14 +188,14 @@ def test_another_model_in_its_place_is_not_taken_for_it(tmp_path: Path, caplog: 
         assert engine.health.state == "restarting"
 
 
-def test_the_wait_before_a_restart_doubles_and_a_calm_time_forgives() -> None:
+def test_the_wait_before_a_restart_doubles_and_is_reset_after_a_calm_time() -> None:
     backoff = Backoff(first_s=0.5, most_s=4, calm_s=60)
     assert [backoff.after(1) for _ in range(7)] == [0, 0.5, 1, 2, 4, 4, 4]
     assert backoff.after(61) == 0
     assert [backoff.after(1) for _ in range(3)] == [0.5, 1, 2]
 
 
-def test_a_model_that_dies_again_and_again_is_started_ever_more_rarely(
+def test_a_model_that_dies_repeatedly_is_restarted_after_longer_waits(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running(tiny_models.temperamental(tmp_path / "raises.onnx", "raises")) as engine:
@@ -209,16 +209,16 @@ def test_a_model_that_dies_again_and_again_is_started_ever_more_rarely(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a model"])
-def test_a_first_start_that_fails_is_the_callers(tmp_path: Path, content: bytes | None) -> None:
+def test_a_failed_first_start_raises_as_the_explainer_does(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "model.onnx"
     if content is not None:
         path.write_bytes(content)
     engine = ProcessEngine(Order(path))
-    with pytest.raises(ContractError, match=r"model\.onnx") as told:
+    with pytest.raises(ContractError, match=r"model\.onnx") as from_child:
         assert engine.contract
-    with pytest.raises(ContractError) as here:
+    with pytest.raises(ContractError) as from_explainer:
         Explainer(path)
-    assert str(told.value) == str(here.value)
+    assert str(from_child.value) == str(from_explainer.value)
     engine.close()
     assert psutil.Process().children() == []
 
@@ -232,12 +232,12 @@ def test_a_first_start_that_fails_is_the_callers(tmp_path: Path, content: bytes 
         ("raise KeyError('x')", "KeyError"),
     ],
 )
-def test_a_child_that_fails_while_it_starts_is_said(
+def test_a_child_that_fails_during_its_start_raises(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: str
 ) -> None:
     (tmp_path / "onnxruntime.py").write_text(library)
     monkeypatch.syspath_prepend(tmp_path)
-    if words == "did not answer within":  # the others end by themselves, on a busy machine later
+    if words == "did not answer within":  # the others exit by themselves, later on a busy machine
         monkeypatch.setattr(process_engine, "START_S", 2.0)
     engine = ProcessEngine(Order(model))
     with pytest.raises(EngineDown, match=words):
@@ -245,7 +245,7 @@ def test_a_child_that_fails_while_it_starts_is_said(
     engine.close()
 
 
-def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -> None:
+def test_closing_finishes_the_running_request_and_refuses_waiting_ones(model: Path) -> None:
     with running(model) as engine:
         pid = child(engine)
         closer = threading.Thread(target=engine.close)
@@ -267,7 +267,7 @@ def test_closing_lets_the_work_in_hand_end_and_refuses_what_waits(model: Path) -
 
 def test_closing_kills_a_model_that_hangs(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_engine, "CLOSE_S", 0.3)
-    monkeypatch.setattr(process_engine, "ANSWER_S", 1000)  # the watchdog does not help
+    monkeypatch.setattr(process_engine, "ANSWER_S", 1000)  # so that the watchdog does not act
     with running(model) as engine:
         pid = child(engine)
         with stopped(pid):
@@ -293,11 +293,11 @@ def test_closing_does_not_wait_for_a_restart(model: Path, monkeypatch: pytest.Mo
     with running(model) as engine:
         os.kill(child(engine), signal.SIGKILL)
         until(lambda: engine.health.state == "restarting")
-    # `running` saw that it ended
+    # `running` checks that it ended
 
 
 def asked_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many images each run of a child has, from now on."""
+    """A list to which each run of a child adds its number of images, from now on."""
     sizes: list[int] = []
     real = ModelProcess.ask
 
@@ -309,19 +309,19 @@ def asked_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
-def test_what_waits_goes_in_one_run_and_gets_the_maps_of_single_runs(
+def test_waiting_requests_share_a_run_and_get_the_maps_of_single_runs(
     model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     explainer = Explainer(model, threads=1)
-    wishes = [[-1], [-1, -2, 7], [], [3, 3], [-5]]
+    targets_of_each = [[-1], [-1, -2, 7], [], [3, 3], [-5]]
     sizes = asked_sizes(monkeypatch)
     with running(model, batch=4) as engine:
         with stopped(child(engine)):
             requests: list[Future[Explanation]] = []
-            for seed, targets in enumerate(wishes):
+            for seed, targets in enumerate(targets_of_each):
                 requests.append(engine.explain(tiny_models.images(1, seed=seed), targets))
                 until(requests[0].running)
-        for seed, (targets, request) in enumerate(zip(wishes, requests, strict=True)):
+        for seed, (targets, request) in enumerate(zip(targets_of_each, requests, strict=True)):
             got, alone = request.result(20), explainer.explain(tiny_models.images(1, seed=seed), targets)
             np.testing.assert_array_equal(got.classes, alone.classes)
             np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
@@ -331,21 +331,21 @@ def test_what_waits_goes_in_one_run_and_gets_the_maps_of_single_runs(
 
 
 def test_run_sizes_are_few(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU looks for the fastest convolutions anew for each size."""
+    """A GPU searches the fastest convolutions for each size."""
     sizes = asked_sizes(monkeypatch)
     with running(model, batch=8) as engine:
         assert len(engine.explain(tiny_models.images(23), [-1]).result(20)) == 23
     assert sizes == [8, 8, 4, 2, 1]
 
 
-def test_on_a_processor_images_are_explained_one_by_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_cpu_images_are_explained_one_by_one(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = asked_sizes(monkeypatch)
     with running(model) as engine:
         assert len(engine.explain(tiny_models.images(5), [-1]).result(20)) == 5
     assert sizes == [1] * 5
 
 
-def test_sixteen_images_of_one_client_let_the_others_pass(model: Path) -> None:
+def test_sixteen_images_of_one_client_do_not_delay_the_others(model: Path) -> None:
     order: list[str] = []
     with running(model) as engine:
         with stopped(child(engine)):
@@ -359,7 +359,7 @@ def test_sixteen_images_of_one_client_let_the_others_pass(model: Path) -> None:
     assert order == ["a", "b", "many"]
 
 
-def test_no_more_requests_wait_than_it_says(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_waiting_requests_is_limited(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_engine, "MAX_WAITING", 2)
     with running(model) as engine, stopped(child(engine)):
         hand = engine.explain(tiny_models.images(1), [-1])

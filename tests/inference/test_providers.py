@@ -1,4 +1,4 @@
-"""Which execution providers are asked for, and what is said where a wanted one is missing."""
+"""Which execution providers are requested, and the message if a requested one is missing."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ def names(device: module.Device, available: list[str]) -> list[str]:
     return [name for name, _ in providers(device, available)]
 
 
-def test_auto_takes_the_gpu_where_there_is_one_and_never_tensorrt_unasked() -> None:
+def test_auto_uses_the_gpu_if_there_is_one_but_never_tensorrt() -> None:
     assert names("auto", ALL) == [CUDA, CPU]
     assert names("auto", ["AzureExecutionProvider", CPU]) == [CPU]
     assert names("auto", [COREML, CPU]) == [COREML, CPU]
     assert names("auto", [OPENVINO, CPU]) == [OPENVINO, CPU]
 
 
-def test_tensorrt_falls_to_cuda_and_cuda_to_the_processor() -> None:
+def test_tensorrt_falls_back_to_cuda_and_cuda_to_the_cpu() -> None:
     assert names("tensorrt", ALL) == [TENSORRT, CUDA, CPU]
     assert names("cuda", ALL) == [CUDA, CPU]
     assert names("cpu", ALL) == [CPU]
 
 
-def test_cuda_keeps_float32_whole() -> None:
+def test_cuda_computes_in_full_float32() -> None:
     ((_, options), _) = providers("cuda", ALL)
     assert options["use_tf32"] == "0"
     assert options["cudnn_conv_algo_search"] == "EXHAUSTIVE"
@@ -54,9 +54,9 @@ def test_no_device_computes_in_fewer_bits() -> None:
     assert options[OPENVINO]["precision"] == "FP32"
 
 
-def test_tensorrt_keeps_its_engines_in_a_folder_that_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_tensorrts_engines_is_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name, **_: tmp_path / "not yet" / name)
-    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")  # so that what is set below goes with the test
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "")  # so that monkeypatch restores it
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     prepare_tensorrt()
     ((_, options), *_) = providers("tensorrt", ALL)
@@ -64,7 +64,7 @@ def test_tensorrt_keeps_its_engines_in_a_folder_that_is_there(tmp_path: Path, mo
     assert os.environ["NVIDIA_TF32_OVERRIDE"] == "0"
 
 
-def test_nothing_is_said_where_the_model_runs_as_wanted() -> None:
+def test_there_is_no_message_if_the_model_runs_as_requested() -> None:
     assert why_not("cuda", [CUDA, CPU], ALL) is None
     assert why_not("cpu", [CPU], ALL) is None
     assert why_not("auto", [CUDA, CPU], ALL) is None
@@ -74,28 +74,28 @@ def test_a_device_that_is_missing_or_does_not_load_is_explained(monkeypatch: pyt
     monkeypatch.setattr(module.shutil, "which", lambda _: None)  # type: ignore[attr-defined]
     missing = why_not("cuda", [CPU], [CPU]) or ""
     assert "whycam[gpu]" in missing
-    assert "goes on with the processor" in missing
+    assert "continues with the processor" in missing
     assert "no NVIDIA driver" in (why_not("cuda", [CPU], ALL) or "")
     assert "no NVIDIA driver" in (why_not("auto", [CPU], ALL) or "")
     assert why_not("auto", [CPU], [CPU]) is None
     assert "onnxruntime-openvino" in (why_not("openvino", [CPU], [CPU]) or "")
     for provider in (OPENVINO, COREML):  # not with an NVIDIA driver
         said = why_not("auto", [CPU], [provider, CPU]) or ""
-        assert f"load {provider}, so whycam goes on with the processor: pip install" in said
+        assert f"load {provider}, so whycam continues with the processor: pip install" in said
     monkeypatch.setattr(module.shutil, "which", lambda _: "/usr/bin/nvidia-smi")  # type: ignore[attr-defined]
     assert "not used" in (why_not("auto", [CPU], [CPU]) or "")
     assert "CUDA 13" in (why_not("cuda", [CPU], ALL) or "")
-    assert "goes on with CUDA: its own libraries" in (why_not("tensorrt", [CUDA, CPU], ALL) or "")
+    assert "continues with CUDA: its own libraries" in (why_not("tensorrt", [CUDA, CPU], ALL) or "")
 
 
-def test_an_explainer_runs_on_the_processor_and_says_what_was_wanted(tmp_path: Path) -> None:
+def test_an_explainer_without_a_gpu_runs_on_the_cpu_and_says_why(tmp_path: Path) -> None:
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), device="cuda")
     assert explainer.providers == [CPU]
     assert explainer.device_problem
 
 
 def test_buffers_bound_once_give_the_same_outputs_for_every_shape(tmp_path: Path) -> None:
-    """On a GPU all runs go through them; here the same code binds buffers of the processor."""
+    """On a GPU all runs use them; here the same code binds CPU buffers."""
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"))
     plain, bound = explainer._run, _Bound(explainer._session, "cpu")
     for count, targets in ((1, BEST), (3, (-1,)), (1, BEST), (2, ()), (3, (4,))):

@@ -1,4 +1,4 @@
-"""Whose image is next: nobody starves, and each gets its own answer back."""
+"""The scheduler lets no request starve and returns to each its own explanation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def request(count: int = 1, targets: int = 1) -> InferenceRequest:
 
 
 def answered(batch: InferenceBatch) -> None:
-    """As a model with two classes and maps of one cell would."""
+    """Answer as a model with two classes and maps of one cell would."""
     rows, columns = batch.targets.shape
     batch.answer(
         Explanation(
@@ -30,8 +30,8 @@ def answered(batch: InferenceBatch) -> None:
     )
 
 
-def run(turns: Scheduler, max_size: int = 1) -> bool:
-    batch = turns.take(max_size)
+def run(scheduler: Scheduler, max_size: int = 1) -> bool:
+    batch = scheduler.take(max_size)
     if batch is None:
         return False
     answered(batch)
@@ -39,84 +39,84 @@ def run(turns: Scheduler, max_size: int = 1) -> bool:
 
 
 def test_requests_are_answered_in_the_order_in_which_they_came() -> None:
-    turns, order = Scheduler(), list[int]()
+    scheduler, order = Scheduler(), list[int]()
     asked = [request() for _ in range(4)]
     for number, one in enumerate(asked):
         one.answer.add_done_callback(lambda _, number=number: order.append(number))  # type: ignore[misc]
-        turns.add(one)
-    while run(turns):
+        scheduler.add(one)
+    while run(scheduler):
         pass
     assert order == [0, 1, 2, 3]
-    assert len(turns) == 0
+    assert len(scheduler) == 0
 
 
 @pytest.mark.parametrize("greedy", [1, 16])
 def test_a_client_that_asks_without_pause_leaves_the_others_every_other_image(greedy: int) -> None:
-    """The greedy one has a new request (of 1 or 16 images) waiting before its last one's answer is seen."""
-    turns, runs, seen = Scheduler(), 0, list[int]()
+    """The greedy client adds a new request (of 1 or 16 images) as soon as its last one is answered."""
+    scheduler, runs, seen = Scheduler(), 0, list[int]()
 
     def ask() -> None:
         asked = request(greedy)
         asked.answer.add_done_callback(lambda _: ask())
-        turns.add(asked)
+        scheduler.add(asked)
 
     ask()
     ask()
     for _ in range(20):
         modest = request()
-        turns.add(modest)
+        scheduler.add(modest)
         start = runs
         while not modest.answer.done():
-            assert run(turns)
+            assert run(scheduler)
             runs += 1
         seen.append(runs - start)
-    assert max(seen) <= 3  # one image of each of the two that stood before it, and its own
+    assert max(seen) <= 3  # one image of each of the two requests before it, and its own
 
 
-def test_many_images_let_single_ones_pass() -> None:
-    turns, big, singles = Scheduler(), request(16), [request() for _ in range(3)]
-    turns.add(big)
+def test_many_images_do_not_delay_single_ones() -> None:
+    scheduler, big, singles = Scheduler(), request(16), [request() for _ in range(3)]
+    scheduler.add(big)
     for single in singles:
-        turns.add(single)
+        scheduler.add(single)
     for _ in range(4):
-        run(turns)
+        run(scheduler)
     assert all(single.answer.done() for single in singles)
     assert not big.answer.done()
     for _ in range(15):
-        run(turns)
+        run(scheduler)
     assert len(big.answer.result(0)) == 16
 
 
 def test_a_run_of_several_images_takes_one_of_each_before_it_takes_a_second() -> None:
-    turns, big, singles = Scheduler(), request(16), [request() for _ in range(3)]
-    turns.add(big)
+    scheduler, big, singles = Scheduler(), request(16), [request() for _ in range(3)]
+    scheduler.add(big)
     for single in singles:
-        turns.add(single)
-    assert turns.images == 19
-    batch = turns.take(8)
+        scheduler.add(single)
+    assert scheduler.images == 19
+    batch = scheduler.take(8)
     assert batch is not None
     assert len(batch) == len(batch.images) == 8
     answered(batch)
     assert all(single.answer.done() for single in singles)
-    assert turns.images == 11
-    assert [run(turns, 8), run(turns, 8), run(turns, 8)] == [True, True, False]
+    assert scheduler.images == 11
+    assert [run(scheduler, 8), run(scheduler, 8), run(scheduler, 8)] == [True, True, False]
     assert len(big.answer.result(0)) == 16
 
 
-def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_path: Path) -> None:
+def test_each_request_gets_its_own_maps_from_a_shared_run(tmp_path: Path) -> None:
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), threads=1)
-    wishes = [
+    requests = [
         (tiny_models.images(count, seed=count), targets) for count, targets in ((1, [-1, -2, 7]), (3, []), (2, [4]))
     ]
-    turns, asked = Scheduler(), []
-    for images, targets in wishes:
+    scheduler, asked = Scheduler(), []
+    for images, targets in requests:
         asked.append(
             InferenceRequest(images, np.broadcast_to(np.array(targets, np.int64), (len(images), len(targets))))
         )
-        turns.add(asked[-1])
-    while (batch := turns.take(4)) is not None:
+        scheduler.add(asked[-1])
+    while (batch := scheduler.take(4)) is not None:
         batch.answer(explainer.explain(batch.images, batch.targets))
-    for (images, targets), one in zip(wishes, asked, strict=True):
+    for (images, targets), one in zip(requests, asked, strict=True):
         alone, got = explainer.explain(images, targets), one.answer.result(0)
         np.testing.assert_array_equal(got.classes, alone.classes)
         np.testing.assert_allclose(got.scores, alone.scores, atol=1e-6)
@@ -125,25 +125,25 @@ def test_each_gets_its_own_maps_back_whatever_stands_beside_it_in_the_run(tmp_pa
         assert got.heatmaps.shape == (len(images), len(targets), 8, 8)
 
 
-def test_a_question_that_was_given_up_is_passed_over() -> None:
-    turns, first, second = Scheduler(), request(), request()
-    turns.add(first)
-    turns.add(second)
+def test_a_cancelled_request_is_skipped() -> None:
+    scheduler, first, second = Scheduler(), request(), request()
+    scheduler.add(first)
+    scheduler.add(second)
     assert first.answer.cancel()
-    run(turns)
+    run(scheduler)
     assert second.answer.done()
     with pytest.raises(CancelledError):
         first.answer.result(0)
-    assert turns.take(1) is None
+    assert scheduler.take(1) is None
 
 
-def test_a_question_that_failed_half_way_stays_failed() -> None:
-    turns, big = Scheduler(), request(2)
-    turns.add(big)
-    batch = turns.take(1)
+def test_a_request_that_failed_half_way_stays_failed() -> None:
+    scheduler, big = Scheduler(), request(2)
+    scheduler.add(big)
+    batch = scheduler.take(1)
     assert batch is not None
     big.fail(RuntimeError("gone"))
     answered(batch)
-    assert turns.take(1) is None
+    assert scheduler.take(1) is None
     with pytest.raises(RuntimeError, match="gone"):
         big.answer.result(0)

@@ -1,4 +1,4 @@
-"""Work that takes too long is noticed once; work that does not is left alone."""
+"""Work that exceeds its limit is reported once, other work never."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ def test_the_limit_is_many_times_the_usual_and_never_under_the_floor() -> None:
     assert pace.limit_s < 5.5 * MANY
 
 
-def test_late_work_is_noticed_once() -> None:
+def test_late_work_is_reported_once() -> None:
     watchdog, late = Watchdog(), list[float]()
     noticed = threading.Event()
 
-    def bite() -> None:
+    def report() -> None:
         late.append(time.monotonic())
         noticed.set()
 
     start = time.monotonic()
-    with watchdog.limit(0.1, bite):
+    with watchdog.limit(0.1, report):
         assert noticed.wait(20)
         time.sleep(0.15)  # and not again
     watchdog.close()
@@ -39,7 +39,7 @@ def test_late_work_is_noticed_once() -> None:
     assert late[0] - start >= 0.1
 
 
-def test_work_in_time_is_left_alone_and_the_next_has_a_limit_of_its_own() -> None:
+def test_work_in_time_is_not_reported_and_the_next_has_its_own_limit() -> None:
     watchdog, late = Watchdog(), list[str]()
     noticed = threading.Event()
     with watchdog.limit(0.1, lambda: late.append("zeroth")):
@@ -50,27 +50,27 @@ def test_work_in_time_is_left_alone_and_the_next_has_a_limit_of_its_own() -> Non
     with watchdog.limit(60, lambda: late.append("second")):
         time.sleep(0.4)  # past the first one's limit
 
-    def bite() -> None:
+    def report() -> None:
         late.append("third")
         noticed.set()
 
-    with watchdog.limit(0.1, bite):  # shorter than the one before
+    with watchdog.limit(0.1, report):  # shorter than the one before
         assert noticed.wait(20)
     watchdog.close()
     assert late == ["third"]
 
 
 def test_it_sleeps_while_work_is_done_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thirty questions a second must not wake it thirty times."""
+    """Thirty requests a second must not wake it thirty times."""
     watchdog = Watchdog()
     woken = list[float]()
-    real = watchdog._news.notify
+    real = watchdog._condition.notify
 
     def notify() -> None:
         woken.append(time.monotonic())
         real()
 
-    monkeypatch.setattr(watchdog._news, "notify", notify)
+    monkeypatch.setattr(watchdog._condition, "notify", notify)
     with watchdog.limit(60, lambda: None):
         while watchdog._sleeps_until == float("inf"):
             time.sleep(0.001)

@@ -1,4 +1,4 @@
-"""The child process: what it imports, inherits and heeds, and that it ends with its parent."""
+"""The child process: its imports, what it inherits, its signals, and that it ends with its parent."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def order(tmp_path: Path) -> Order:
 
 
 def test_it_imports_nothing_of_the_program_around_it(order: Order) -> None:
-    """So that it starts in a fraction of a server's time; pytest and whycam stay in the parent too."""
+    """So that it starts in a fraction of a server's time."""
     with child_of(order) as child:
         child.about()
         libraries = " ".join(area.path for area in psutil.Process(child.pid).memory_maps())
@@ -51,10 +51,10 @@ def test_it_imports_nothing_of_the_program_around_it(order: Order) -> None:
         assert name not in libraries, name
 
 
-def test_it_has_explained_as_many_classes_as_a_view_may_hold_before_it_is_ready(
+def test_it_explains_as_many_classes_as_a_view_may_pin_before_it_is_ready(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """TensorRT builds an engine, for minutes, where more are asked for than before: live, a child so slow is ended."""
+    """TensorRT takes minutes to build an engine for more classes than before; such a slow child would be killed."""
     asked: list[int] = []
     explain = Explainer.explain
 
@@ -68,10 +68,10 @@ def test_it_has_explained_as_many_classes_as_a_view_may_hold_before_it_is_ready(
 
 
 def test_it_inherits_nothing(order: Order) -> None:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        door.listen()
-        door.set_inheritable(True)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.set_inheritable(True)
         with child_of(order) as child:
             child.about()
             assert psutil.Process(child.pid).net_connections() == []
@@ -82,7 +82,7 @@ def test_all_its_threads_yield_to_the_parent_once_it_is_ready(order: Order) -> N
         child.about()
         own = os.getpriority(os.PRIO_PROCESS, 0)
         nice = [os.getpriority(os.PRIO_PROCESS, t.id) for t in psutil.Process(child.pid).threads()]
-        assert len(nice) >= 3  # its own, the one that listens, and onnxruntime's
+        assert len(nice) >= 3  # the main thread, the reading one, and onnxruntime's
         assert set(nice) == {own + NICE}
         assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) > int(
             Path("/proc/self/oom_score_adj").read_text()
@@ -90,14 +90,14 @@ def test_all_its_threads_yield_to_the_parent_once_it_is_ready(order: Order) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_that_go_to_the_whole_group_are_left_to_the_parent(order: Order, number: signal.Signals) -> None:
+def test_signals_to_the_whole_process_group_are_ignored(order: Order, number: signal.Signals) -> None:
     with child_of(order) as child:
         child.about()
         os.kill(child.pid, number)
         assert len(child.ask(tiny_models.images(1), TARGET)) == 1
 
 
-def test_what_a_library_prints_does_not_spoil_the_answers(
+def test_the_output_of_a_library_does_not_corrupt_the_answers(
     order: Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     noisy = "import os, sys; os.write(1, b'hello from onnxruntime'); sys.path.pop(0); del sys.modules['onnxruntime']\n"
@@ -112,7 +112,7 @@ def test_what_a_library_prints_does_not_spoil_the_answers(
     assert "hello from onnxruntime" in capfd.readouterr().err
 
 
-def test_a_file_that_is_no_model_is_refused_in_the_explainers_words(tmp_path: Path) -> None:
+def test_a_file_that_is_no_model_raises_as_in_the_explainer(tmp_path: Path) -> None:
     whole = tiny_models.model(tmp_path / "tiny.onnx").read_bytes()
     files = {"cut.onnx": whole[: len(whole) // 2], "empty.onnx": b"", "text.onnx": b"not a model", "none.onnx": None}
     for name, content in files.items():
@@ -136,7 +136,7 @@ def test_a_child_without_onnxruntime_says_what_to_install(
         child.about()
 
 
-def test_a_child_that_cannot_be_started_is_said(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_cannot_be_started_raises(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(EngineDown, match="cannot be started"):
         ModelProcess(order)

@@ -1,4 +1,4 @@
-"""The evidence hidden in a live stream: both probabilities of one picture, and the picture never waits for them."""
+"""Live occlusion: both probabilities are of one image, and no frame waits for them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ HIDE = View(occlude=True)
 
 @pytest.fixture(scope="module")
 def frames() -> list[EncodedFrame]:
-    """A spot of three seconds."""
+    """Three seconds of a spot."""
     return media_samples.encoded("H264", 90, SIZE)
 
 
-class TwoMinds(LocalEngine):
-    """Notes the ordinary questions and those about covered pictures, which ask for no heatmap."""
+class RecordingEngine(LocalEngine):
+    """Records ordinary requests, and those with covered images, which have no targets."""
 
     def __init__(self, folder: Path) -> None:
         self.ordinary: list[Bytes] = []
@@ -53,26 +53,26 @@ class TwoMinds(LocalEngine):
         super().__init__(Explainer(tiny_models.bright_spot(folder / "bright.onnx"), threads=1))
         self.ordinary.clear()
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        (self.ordinary if len(targets) else self.covered).append(pictures[0].copy())
-        return self.answer(pictures, targets)
+    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        (self.ordinary if len(targets) else self.covered).append(images[0].copy())
+        return self.answer(images, targets)
 
-    def answer(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        return super().explain(pictures, targets)
-
-
-class Silent(TwoMinds):
-    """Never answers about a covered picture."""
-
-    def answer(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        return super().answer(pictures, targets) if len(targets) else Future()
+    def answer(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        return super().explain(images, targets)
 
 
-class Failing(TwoMinds):
-    """Fails on covered pictures, each time in another way."""
+class Silent(RecordingEngine):
+    """Never answers a request with a covered image."""
 
-    def answer(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        answer = super().answer(pictures, targets)
+    def answer(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        return super().answer(images, targets) if len(targets) else Future()
+
+
+class Failing(RecordingEngine):
+    """Fails on covered images, with two errors by turns."""
+
+    def answer(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        answer = super().answer(images, targets)
         if not len(targets):
             answer = Future()
             answer.set_exception(RuntimeError("odd") if len(self.covered) % 2 else EngineDown("down"))
@@ -89,14 +89,12 @@ def watched(engine: Engine, view: View = HIDE) -> Iterator[Watched]:
         engine.close()
 
 
-def test_about_once_a_second_the_model_is_asked_and_both_probabilities_are_told(
-    tmp_path: Path, frames: list[EncodedFrame]
-) -> None:
-    engine = TwoMinds(tmp_path)
+def test_about_once_a_second_both_probabilities_are_measured(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    engine = RecordingEngine(tmp_path)
     with watched(engine) as camera:
         painted = [camera.show(frame) for frame in frames]
     assert len(engine.ordinary) == 90
-    assert 2 <= len(engine.covered) <= 3  # of three seconds
+    assert 2 <= len(engine.covered) <= 3  # in three seconds
     first = next(number for number, each in enumerate(painted) if each.hidden is not None)
     assert 1 <= first <= 10
     explainer = Explainer(tmp_path / "bright.onnx", threads=1)
@@ -114,7 +112,7 @@ def test_about_once_a_second_the_model_is_asked_and_both_probabilities_are_told(
         assert each.hidden.age_ms < 1400
 
 
-def test_the_picture_and_the_ordinary_questions_never_wait_for_the_covered_one(
+def test_frames_and_ordinary_requests_never_wait_for_the_covered_one(
     tmp_path: Path, frames: list[EncodedFrame]
 ) -> None:
     engine = Silent(tmp_path)
@@ -126,22 +124,22 @@ def test_the_picture_and_the_ordinary_questions_never_wait_for_the_covered_one(
     assert len(engine.ordinary) == 90
 
 
-def test_a_model_that_fails_on_covered_pictures_takes_nothing_with_it(
+def test_a_model_that_fails_on_covered_images_does_not_affect_the_stream(
     tmp_path: Path, frames: list[EncodedFrame], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Failing(tmp_path)
     with watched(engine) as camera:
         painted = [camera.show(frame) for frame in frames]
-    assert len(engine.covered) == 3  # it is asked again, a second later each time
+    assert len(engine.covered) == 3  # a new request after each second
     assert {each.state for each in painted} == {"exact"}
     assert {each.hidden for each in painted} == {None}
-    assert caplog.text.count("covered in part") == 2  # what the engine says itself is not said again
+    assert caplog.text.count("partly covered") == 2  # errors that the engine logs are not logged again
 
 
-def test_switched_off_nothing_is_covered_asked_or_told(
+def test_switched_off_nothing_is_requested_or_reported(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame]
 ) -> None:
-    engine = TwoMinds(tmp_path)
+    engine = RecordingEngine(tmp_path)
     with watched(engine, View()) as camera:
         off = [camera.show(frame) for frame in frames[:5]]
         camera.stream.view = HIDE
@@ -154,7 +152,7 @@ def test_switched_off_nothing_is_covered_asked_or_told(
     assert {each.hidden for each in off} == {None}
     assert on[-1].hidden is not None
     assert asked == 1
-    assert again.hidden is None  # what was found before is forgotten
+    assert again.hidden is None  # the earlier result is dropped
     for number, picture in zip((*range(5), *range(15, 20)), (*drawn[:5], *drawn[15:20]), strict=True):
         assert pixels(picture) == pixels(
             painted_plainly(frames, number, off[number if number < 5 else number - 10].maps)
@@ -168,10 +166,8 @@ def painted_plainly(frames: Sequence[EncodedFrame], number: int, maps: Sequence[
     return picture
 
 
-def test_of_a_picture_that_stands_the_covered_question_is_asked_once_for_each_class(
-    tmp_path: Path, frames: list[EncodedFrame]
-) -> None:
-    engine = TwoMinds(tmp_path)
+def test_of_a_frozen_frame_each_class_is_covered_once(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    engine = RecordingEngine(tmp_path)
     with watched(engine) as camera:
         camera.stream.freeze(True)
         first = [camera.show(frame) for frame in frames[:60]]
@@ -183,13 +179,13 @@ def test_of_a_picture_that_stands_the_covered_question_is_asked_once_for_each_cl
             hidden = camera.show(frame).hidden
             if hidden is not None and hidden.class_id == 2:
                 break
-            time.sleep(0.02)  # nobody waits for the answer but this test
+            time.sleep(0.02)  # only this test waits for the answer
         assert len(engine.covered) == 2
         assert hidden is not None
         assert (hidden.class_id, hidden.label) == (2, "blue")
 
 
-def test_a_recording_holds_all_that_draws_its_covered_pictures_again(
+def test_a_recording_has_all_data_to_draw_its_covered_frames_again(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame]
 ) -> None:
     folder = tmp_path / "recording"
@@ -208,14 +204,14 @@ def test_a_recording_holds_all_that_draws_its_covered_pictures_again(
         camera.stream.recording = None
         recording.close()
     _, lines = read_sidecar(folder / "predictions.jsonl")
-    told = [line.hidden for line in lines]
-    assert told[9] is None
-    assert told[-1] is not None
+    hidden = [line.hidden for line in lines]
+    assert hidden[9] is None
+    assert hidden[-1] is not None
     for expected, found in zip(drawn, replay(folder), strict=True):
         assert pixels(found) == pixels(expected)
 
 
-def test_in_a_call_the_report_tells_what_hiding_did(tmp_path: Path) -> None:
+def test_in_a_call_the_report_has_the_effect_of_hiding(tmp_path: Path) -> None:
     frames = media_samples.encoded("H264", 60, SIZE)
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:

@@ -1,4 +1,4 @@
-"""`LiveStream` alone: encoded frames in, painted packets out, against engines of every temper."""
+"""`LiveStream` alone: encoded frames in, painted frames out, with fast, slow, failing and hanging engines."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from whycam.stream.video.encoder import X264, Encoder
 
 @dataclass
 class Outcome:
-    """What a stream handed out, and what it asked for."""
+    """The frames that a stream sent, and its requests for keyframes."""
 
     painted: list[Painted] = field(default_factory=list)
     sent_at: list[float] = field(default_factory=list)
@@ -78,7 +78,7 @@ def streaming(engine: Engine, policy: Policy = "newest") -> Iterator[tuple[LiveS
 
 
 def feed(stream: LiveStream, frames: list[EncodedFrame], rate: float) -> None:
-    """Give frames at a camera's pace, on an absolute time table."""
+    """Feed frames at a camera's rate, on an absolute schedule."""
     start = time.perf_counter()
     for number, frame in enumerate(frames):
         time.sleep(max(0.0, start + number / rate - time.perf_counter()))
@@ -86,7 +86,7 @@ def feed(stream: LiveStream, frames: list[EncodedFrame], rate: float) -> None:
 
 
 def settled(stream: LiveStream) -> None:
-    """Wait until every frame received has met its fate."""
+    """Wait until every received frame has its outcome."""
     deadline = time.monotonic() + 20
     while (c := stream.counts).decoded < c.received or c.decoded != c.explained + c.passed + c.dropped:
         assert time.monotonic() < deadline, c
@@ -120,16 +120,15 @@ def test_a_slow_model_never_delays_the_picture(tmp_path: Path, frames: list[Enco
         settled(stream)
         after_the_first_answer = [p for p in outcome.painted if p.age_ms is not None]
         assert len(outcome.painted) >= 50, stream.counts  # of 60; the machine may lose a few
-        assert engine.asked <= 9  # two seconds hold seven questions of 0.3 s: never two at a time, nothing queues
+        assert engine.asked <= 9  # seven requests of 0.3 s fit into two seconds: one at a time, no queue
         assert {p.state for p in after_the_first_answer} <= {"carried", "exact"}
         assert max(p.age_ms or 0 for p in after_the_first_answer) < 1000
-        # What an answer waits for is the next frame, not the model: no frame took a tenth of the model's time
-        # in the median, though each question takes 300 ms.
+        # Frames do not wait for the model: their median time is below 100 ms, although each request takes 300 ms.
         later = sorted(p.frame_ms for p in outcome.painted[5:])
         assert later[len(later) // 2] < 100
 
 
-def test_the_age_of_a_carried_heatmap_is_told_by_time_stamps(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_the_age_of_a_carried_heatmap_is_from_timestamps(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     with streaming(SlowEngine(tmp_path, 0.2)) as (stream, outcome):
         feed(stream, frames[:30], 30)
         settled(stream)
@@ -159,7 +158,7 @@ def test_only_the_newest_of_the_waiting_frames_is_shown(tmp_path: Path, frames: 
     assert outcome.painted[-1].frame.pts == frames[39].pts
 
 
-def test_a_model_that_raises_lets_the_picture_pass_and_is_asked_again(
+def test_a_model_that_raises_lets_frames_pass_and_is_used_again(
     tmp_path: Path, frames: list[EncodedFrame], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = BrokenEngine(tmp_path)
@@ -179,14 +178,14 @@ def test_a_model_that_raises_lets_the_picture_pass_and_is_asked_again(
 
 
 def again(frames: list[EncodedFrame]) -> Iterator[EncodedFrame]:
-    """The frames over and over, as one stream."""
+    """The frames in an endless loop, as one stream."""
     length = frames[-1].pts - frames[0].pts + 3000
     for turn in itertools.count():
         for frame in frames:
             yield EncodedFrame(frame.codec, frame.data, frame.pts + turn * length)
 
 
-def test_while_the_model_restarts_the_picture_goes_on_with_a_banner(
+def test_while_the_model_restarts_frames_pass_with_a_banner(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(process_engine.Backoff, "after", lambda *_: 0.5)
@@ -218,7 +217,7 @@ def test_while_the_model_restarts_the_picture_goes_on_with_a_banner(
     assert counts.received == counts.decoded == counts.explained + counts.passed
     assert counts.passed > 0
     assert outcome.failures == 0
-    assert "Traceback" not in caplog.text  # the engine says it in a line, the stream not at all
+    assert "Traceback" not in caplog.text  # the engine logs one line, the stream none
 
     sent, shown = Decoder("H264"), Decoder("H264")
     cameras = again(frames)
@@ -228,17 +227,17 @@ def test_while_the_model_restarts_the_picture_goes_on_with_a_banner(
         (camera_picture,) = sent.decode(next(cameras))
         plain[painted.frame.pts] = (media_samples.pixels(camera_picture)[0], media_samples.pixels(picture)[0])
     camera_luma, banner = plain[during.frame.pts]
-    box = (slice(4, 12), slice(4, 60))  # there the sentence begins
+    box = (slice(4, 12), slice(4, 60))  # the start of the sentence
     assert banner[box].max() > 180  # white letters
     assert banner[box].min() < camera_luma[box].min() - 20  # on a darkened ground
     lower = (slice(camera_luma.shape[0] // 2, None), slice(None))
-    assert np.abs(banner[lower].astype(int) - camera_luma[lower]).mean() < 4  # and the plain picture
+    assert np.abs(banner[lower].astype(int) - camera_luma[lower]).mean() < 4  # the plain frame
 
 
 def test_no_frame_waits_for_the_answer_of_an_earlier_one(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A model that hangs answers none of them."""
+    """As when the model hangs and answers none of them."""
     monkeypatch.setattr(WaitPolicy, "seconds", lambda *_: 1.0)
     engine = fast(tmp_path)
     monkeypatch.setattr(engine, "explain", lambda *_: Future[Explanation]())
@@ -252,7 +251,7 @@ def test_no_frame_waits_for_the_answer_of_an_earlier_one(
         assert time.monotonic() - start < 5  # ten frames, not ten seconds
 
 
-def test_a_backlog_is_given_up_and_a_keyframe_wanted(
+def test_a_backlog_is_discarded_and_a_keyframe_requested(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_pipeline, "MAX_WAITING", 10)
@@ -271,7 +270,7 @@ def test_a_backlog_is_given_up_and_a_keyframe_wanted(
             time.sleep(0.01)
 
 
-def test_a_machine_too_slow_to_decode_still_shows_a_picture_now_and_then(
+def test_a_machine_too_slow_to_decode_still_shows_frames_now_and_then(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = Decoder.decode
@@ -286,7 +285,7 @@ def test_a_machine_too_slow_to_decode_still_shows_a_picture_now_and_then(
         outcome.wait_for(3)
 
 
-def test_behind_lost_packets_nothing_is_shown_until_a_keyframe(tmp_path: Path) -> None:
+def test_after_lost_packets_nothing_is_shown_until_a_keyframe(tmp_path: Path) -> None:
     frames = media_samples.encoded("H264", 30, keyframes=(20,))
     with streaming(fast(tmp_path)) as (stream, outcome):
         for number, frame in enumerate(frames[:10], 1):
@@ -304,7 +303,7 @@ def test_behind_lost_packets_nothing_is_shown_until_a_keyframe(tmp_path: Path) -
         assert stream.counts.received == stream.counts.decoded + stream.counts.lost
 
 
-def test_what_cannot_be_decoded_makes_us_want_a_keyframe(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_a_frame_that_cannot_be_decoded_requests_a_keyframe(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     with streaming(fast(tmp_path)) as (stream, outcome):
         stream.receive(EncodedFrame("H264", b"\0\0\0\1\x65garbage", 0))
         stream.receive(frames[0])
@@ -324,7 +323,7 @@ def test_a_requested_keyframe_is_the_next_frame(tmp_path: Path, frames: list[Enc
 
 
 def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames: list[EncodedFrame]) -> None:
-    """What refers to itself lives until a collection, with its picture: hundreds of frames' at four cameras."""
+    """A reference cycle keeps its frame until a collection: hundreds of frames with four cameras."""
     with streaming(ProcessEngine(Order(tiny_models.bright_spot(tmp_path / "bright.onnx"), threads=1))) as (
         stream,
         outcome,
@@ -332,7 +331,7 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
         stream.view = View(pinned=(2,))
         try:
             for number, frame in enumerate(frames[:40], 1):
-                if number == 11:  # the first ones made what every stream needs
+                if number == 11:  # the first ones create what every stream needs
                     gc.collect()
                     gc.set_debug(gc.DEBUG_SAVEALL)
                 stream.receive(frame)
@@ -347,7 +346,7 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
     assert max(found.values(), default=0) < 10, found
 
 
-def test_a_held_class_is_explained_beside_the_best(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_a_pinned_class_is_explained_beside_the_best(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     with streaming(fast(tmp_path)) as (stream, outcome):
         stream.view = View(pinned=(2,))
         stream.receive(frames[0])
@@ -358,7 +357,7 @@ def test_a_held_class_is_explained_beside_the_best(tmp_path: Path, frames: list[
         assert len({m.class_id for m in painted.maps}) == len(painted.maps)
 
 
-def test_a_stream_that_breaks_says_so(
+def test_a_stream_that_fails_reports_it(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def explode(*_: object) -> None:

@@ -1,4 +1,4 @@
-"""One scale for neighbouring frames and for all classes: it follows the evidence in the stream's own time."""
+"""The common scale of neighbouring frames and of all classes follows the evidence by the stream's pts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drawn(evidence: float, class_id: int = 0, grid: Bytes | None = None) -> Draw
 
 
 def course(rate: int, evidence: Iterable[tuple[float, float]], seconds: float) -> dict[int, float]:
-    """The scale of the second class by pts, where its evidence is as given from that second on, beside one of 4."""
+    """By pts the scale of the second class, with evidence given as (from second, value), beside a class with 4."""
     steady, scales = ScaleSmoother(), {}
     changes = list(evidence)
     for number in range(round(seconds * rate) + 1):
@@ -36,12 +36,12 @@ def course(rate: int, evidence: Iterable[tuple[float, float]], seconds: float) -
     return scales
 
 
-def test_what_argues_half_as_strongly_looks_half_as_hot() -> None:
+def test_half_the_evidence_has_half_the_scale() -> None:
     steady = ScaleSmoother()
     assert steady.scales(0, [drawn(3), drawn(1.5, 1), drawn(0.003, 2)]) == (1, 0.5, 0.001)
 
 
-def test_the_hottest_map_counts_even_where_its_class_is_not_the_best() -> None:
+def test_the_hottest_map_is_the_reference_even_if_its_class_is_not_the_best() -> None:
     assert ScaleSmoother().scales(0, [drawn(1), drawn(4, 1)]) == (0.25, 1)
 
 
@@ -53,7 +53,7 @@ def test_the_scale_follows_the_evidence_with_a_time_constant() -> None:
 
 
 @pytest.mark.parametrize("rate", [6, 10, 15, 50])
-def test_at_any_frame_rate_the_course_is_the_same(rate: int) -> None:
+def test_the_scale_does_not_depend_on_the_frame_rate(rate: int) -> None:
     fast, slow = (course(each, [(0, 4), (1, 1), (2, 3)], 3) for each in (30, rate))
     both = fast.keys() & slow.keys()
     assert len(both) > 3 * min(rate, 10) / 2
@@ -71,7 +71,7 @@ def test_full_heat_follows_slowly_so_that_weak_evidence_looks_weak_for_a_while()
 
 
 def test_noise_in_one_cell_does_not_move_all_others() -> None:
-    """Evidence that leaps because one cell did: what is drawn in the other cells hardly changes."""
+    """When the evidence jumps because of one cell, the drawn heat of the other cells hardly changes."""
     random = np.random.default_rng(3)
     own, steadied, steady = [], [], ScaleSmoother()
     for number in range(200):
@@ -84,7 +84,7 @@ def test_noise_in_one_cell_does_not_move_all_others() -> None:
     assert np.abs(np.diff(steadied[30:])).mean() < 0.5 * np.abs(np.diff(own[30:])).mean()
 
 
-def test_a_class_that_was_not_there_begins_with_its_own_evidence() -> None:
+def test_a_new_class_starts_with_its_own_evidence() -> None:
     steady = ScaleSmoother()
     for number in range(5):
         steady.scales(number * 3000, [drawn(4), drawn(0.4, 1)])
@@ -92,14 +92,14 @@ def test_a_class_that_was_not_there_begins_with_its_own_evidence() -> None:
     assert steady.scales(6 * 3000, [drawn(4), drawn(4, 1)]) == (1, 1)
 
 
-def test_after_a_frame_without_maps_all_begins_anew() -> None:
+def test_a_frame_without_maps_resets_the_scale() -> None:
     steady = ScaleSmoother()
     steady.scales(0, [drawn(4), drawn(4, 1)])
     assert steady.scales(3000, []) == ()
     assert steady.scales(6000, [drawn(0.4), drawn(0.1, 1)]) == (1, 0.25)
 
 
-def test_after_a_gap_the_scale_is_that_of_what_was_seen_before_it() -> None:
+def test_after_a_gap_the_scale_is_that_of_the_evidence_before_it() -> None:
     steady = ScaleSmoother()
     steady.scales(0, [drawn(4), drawn(4, 1)])
     steady.scales(3000, [drawn(4), drawn(1, 1)])
@@ -119,7 +119,7 @@ def test_time_that_goes_back_changes_nothing() -> None:
         max_size=12,
     )
 )
-def test_whatever_comes_the_scale_is_within_its_bounds(frames: list[tuple[int, float, int, int]]) -> None:
+def test_the_scale_is_always_within_its_bounds(frames: list[tuple[int, float, int, int]]) -> None:
     steady, pts = ScaleSmoother(), 0
     for gap, evidence, level, class_id in frames:
         pts += gap

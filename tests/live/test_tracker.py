@@ -1,4 +1,4 @@
-"""Heatmaps follow what they lie on, through every frame seen since, and are given up where that cannot be told."""
+"""Heatmaps follow the object through every frame seen since, and are dropped when it cannot be followed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LANDSCAPE, PORTRAIT = (320, 240), (240, 320)
 
 
 def view_of(photograph: str, size: tuple[int, int], left: float, top: float) -> Bytes:
-    """A picture (H, W, 3) of a part of a photograph that begins so many pixels from its corner."""
+    """An image (H, W, 3) of a part of a photograph, at this distance in pixels from its corner."""
     seen = np.array([[1, 0, left], [0, 1, top]], np.float32)
     whole = getattr(skimage.data, photograph)()
     if whole.ndim == 2:
@@ -56,14 +56,14 @@ def tracker(kind: Fitting = "stretch") -> HeatTracker:
 
 
 def hot(column: float = 3, row: float = 3) -> DrawnMap:
-    """A map with a warm place around this cell."""
+    """A map with a hot region around this cell."""
     y, x = np.mgrid[:CELLS, :CELLS]
     grid = 255 * np.exp(-((x - column) ** 2 + (y - row) ** 2) / 2)
     return DrawnMap(0, "cup", 0.5, np.rint(grid).astype(np.uint8), 1.0)
 
 
 def middle(drawn: DrawnMap) -> NDArray[np.float64]:
-    """The middle of the heat, as parts of the picture's width and height."""
+    """The centre of the heat, as shares of the frame's width and height."""
     heat = drawn.grid.astype(float)
     y, x = (np.arange(n) + 0.5 for n in heat.shape)
     rows, columns = heat.shape
@@ -92,14 +92,14 @@ def test_a_shifted_photograph_moves_its_map(size: tuple[int, int], step: tuple[i
     tracks.see(shot(size=size))
     tracks.mark(0)
     for number in range(1, 9):
-        # The camera moves one way, what it sees the other.
+        # The camera moves in one direction, the image content in the other.
         assert tracks.see(shot(size=size, left=100 - number * step[0], top=60 - number * step[1]))
     (carried,) = tracks.carry(0, [drawn])
     moved = (middle(carried) - middle(drawn)) * size
     assert moved == pytest.approx(np.array(step) * 8, abs=4)
 
 
-def test_the_answer_to_an_older_frame_is_carried_through_all_that_was_seen_meanwhile() -> None:
+def test_the_answer_to_an_older_frame_is_carried_through_all_frames_since() -> None:
     tracks, drawn = tracker(), hot()
     for number in range(9):
         tracks.see(shot(left=100 - 6 * number))
@@ -119,7 +119,7 @@ def test_frames_left_out_in_between_make_no_difference() -> None:
     assert moved[0] * LANDSCAPE[0] == pytest.approx(40, abs=4)
 
 
-def test_what_comes_nearer_has_a_larger_map() -> None:
+def test_an_object_that_comes_nearer_has_a_larger_map() -> None:
     whole, tracks, drawn = skimage.data.astronaut(), tracker(), hot()
     for number in range(7):
         cut = 8 * number
@@ -133,7 +133,7 @@ def test_what_comes_nearer_has_a_larger_map() -> None:
     assert middle(carried) == pytest.approx(middle(drawn), abs=0.03)
 
 
-def test_what_comes_in_at_an_edge_takes_the_heat_of_that_edge() -> None:
+def test_new_content_at_an_edge_gets_the_heat_of_that_edge() -> None:
     tracks, edge = tracker(), DrawnMap(0, "", 0.0, np.zeros((CELLS, CELLS), np.uint8), 1.0)
     edge.grid[:, 0] = 200
     tracks.see(shot())
@@ -163,7 +163,7 @@ def test_a_cut_loses_the_maps_for_good(following: str) -> None:
     assert tracks.carry(1, [hot()])
 
 
-def test_a_quick_turn_with_noise_is_no_cut() -> None:
+def test_a_quick_pan_with_noise_is_no_cut() -> None:
     tracks, random = tracker(), np.random.default_rng(0)
     for number in range(5):
         rgb = view_of("coffee", LANDSCAPE, 190 - 40 * number, 60) + random.normal(0, 30, (*LANDSCAPE[::-1], 3))
@@ -173,7 +173,7 @@ def test_a_quick_turn_with_noise_is_no_cut() -> None:
     assert tracks.carry(0, [hot()])
 
 
-def test_light_is_no_cut() -> None:
+def test_a_change_of_brightness_is_no_cut() -> None:
     tracks = tracker()
     bright = view_of("astronaut", LANDSCAPE, 100, 60)
     tracks.see(media_samples.frame(bright))
@@ -197,7 +197,7 @@ def test_the_noise_behind_a_covered_lens_is_no_cut(level: int) -> None:
     assert tracks.carry(0, [hot()])
 
 
-def test_a_turned_phone_begins_anew() -> None:
+def test_a_rotated_phone_drops_the_maps() -> None:
     tracks = tracker()
     tracks.see(shot(size=LANDSCAPE))
     tracks.mark(0)
@@ -211,7 +211,7 @@ def test_a_turned_phone_begins_anew() -> None:
 
 
 def test_where_the_network_sees_only_the_middle_only_the_middles_motion_counts() -> None:
-    """A portrait picture whose upper and lower ends stand still."""
+    """A portrait frame with a static top and bottom."""
     tracks, drawn = tracker("crop"), hot()
     still = view_of("astronaut", (160, 400), 100, 60)
     for number in range(7):
@@ -226,7 +226,7 @@ def test_where_the_network_sees_only_the_middle_only_the_middles_motion_counts()
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 40), (40, 1), (3, 5), (16, 9), (2, 300), (1601, 37)])
 @pytest.mark.parametrize("kind", ["stretch", "crop"])
-def test_frames_of_any_size_are_seen(size: tuple[int, int], kind: Fitting) -> None:
+def test_frames_of_any_size_are_accepted(size: tuple[int, int], kind: Fitting) -> None:
     tracks = tracker(kind)
     grey = media_samples.frame(np.full((size[1], size[0], 3), 96, np.uint8))
     tracks.see(grey)
@@ -236,7 +236,7 @@ def test_frames_of_any_size_are_seen(size: tuple[int, int], kind: Fitting) -> No
     assert middle(carried) == pytest.approx(middle(hot()), abs=0.01)
 
 
-def test_ways_are_kept_for_the_drawn_frame_and_the_one_asked_about_only() -> None:
+def test_displacements_are_kept_for_the_last_two_marked_frames_only() -> None:
     tracks = tracker()
     for pts in range(20):
         tracks.see(shot(left=100 - pts))
@@ -247,11 +247,11 @@ def test_ways_are_kept_for_the_drawn_frame_and_the_one_asked_about_only() -> Non
 
 
 def spot_of(number: int) -> tuple[float, float]:
-    """Where the spot's middle is in frame `number`, as parts of width and height."""
+    """The spot's centre in frame `number`, as shares of width and height."""
     return (275 - 190 + 8 * number) / 320, (225 - 120) / 240
 
 
-def test_an_answer_that_comes_late_lies_on_the_spot_where_it_is_now(tmp_path: Path) -> None:
+def test_a_late_answer_is_drawn_where_the_spot_is_now(tmp_path: Path) -> None:
     engine = HeldEngine(tmp_path)
     frames = encoded(moving_spot(16))
     watched = Watched(engine)
@@ -295,7 +295,7 @@ def test_the_heat_of_another_scene_is_never_drawn(tmp_path: Path) -> None:
         engine.close()
 
 
-def test_a_turned_phone_shows_no_heat_until_the_next_answer(tmp_path: Path) -> None:
+def test_a_rotated_phone_shows_no_heat_until_the_next_answer(tmp_path: Path) -> None:
     engine = HeldEngine(tmp_path)
     scene = moving_spot(4)
     turned = [np.ascontiguousarray(rgb.transpose(1, 0, 2)) for rgb in scene]
@@ -315,7 +315,7 @@ def test_a_turned_phone_shows_no_heat_until_the_next_answer(tmp_path: Path) -> N
         engine.close()
 
 
-def test_a_frames_own_heat_is_drawn_as_the_model_gave_it(tmp_path: Path) -> None:
+def test_a_frames_own_map_is_drawn_as_the_model_returned_it(tmp_path: Path) -> None:
     engine = fast(tmp_path)
     watched = Watched(engine)
     fit = Fit("stretch", (tiny_models.SIZE, tiny_models.SIZE))
@@ -332,7 +332,7 @@ def test_a_frames_own_heat_is_drawn_as_the_model_gave_it(tmp_path: Path) -> None
         engine.close()
 
 
-def test_the_scale_is_steady_unless_the_view_wants_each_maps_own(tmp_path: Path) -> None:
+def test_the_scale_is_steady_unless_the_view_has_the_own_scale(tmp_path: Path) -> None:
     engine = fast(tmp_path)
     watched = Watched(engine)
     two = view_of("gravel", LANDSCAPE, 100, 60)
@@ -345,7 +345,7 @@ def test_the_scale_is_steady_unless_the_view_wants_each_maps_own(tmp_path: Path)
         assert {p.view.scale for p in steady} == {"steady"}
         for painted in steady:
             red, green = (next(m for m in painted.maps if m.label == label) for label in ("red", "green"))
-            if painted is not steady[0]:  # the scene was cut behind it, and the scale began anew
+            if painted is not steady[0]:  # a cut followed it and reset the scale
                 assert red.scale == pytest.approx(1, abs=0.01)
                 assert green.scale == pytest.approx(green.evidence / red.evidence, rel=0.02)
                 assert 0.1 < green.scale < 0.5
@@ -357,7 +357,7 @@ def test_the_scale_is_steady_unless_the_view_wants_each_maps_own(tmp_path: Path)
         engine.close()
 
 
-def test_every_frames_own_heat_is_drawn_by_its_own_maximum(tmp_path: Path) -> None:
+def test_with_the_policy_every_maps_have_their_own_scale(tmp_path: Path) -> None:
     engine = fast(tmp_path)
     watched = Watched(engine, "every", View(scale="steady"))
     try:
@@ -371,7 +371,7 @@ def test_every_frames_own_heat_is_drawn_by_its_own_maximum(tmp_path: Path) -> No
         engine.close()
 
 
-def test_carried_and_steadied_maps_give_the_same_pixels_again_from_the_sidecar(
+def test_carried_and_smoothed_maps_give_the_same_pixels_from_the_sidecar(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = HeldEngine(tmp_path)
@@ -412,7 +412,7 @@ def test_carried_and_steadied_maps_give_the_same_pixels_again_from_the_sidecar(
 
 
 class Lines:
-    """Keeps what a recording would write."""
+    """Collects the sidecar lines that a recording would write."""
 
     def __init__(self, lines: list[SidecarFrame]) -> None:
         self._lines = lines

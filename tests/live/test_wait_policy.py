@@ -1,4 +1,4 @@
-"""When a live frame waits for its own heatmap, and when not."""
+"""A live frame waits for its own heatmap only while the model keeps up with the camera."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from whycam.stream.live.wait_policy import DWELL, WAITS_BELOW, WaitPolicy
 
 
-def watching(patience: WaitPolicy, frames: int, inference_ms: float, *, rate: float = 30, first: int = 0) -> list[bool]:
-    """Whether each of so many frames would have waited, all of them answered after so long."""
+def watching(policy: WaitPolicy, frames: int, inference_ms: float, *, rate: float = 30, first: int = 0) -> list[bool]:
+    """Whether each of `frames` frames would have waited, with every request answered after `inference_ms`."""
     waited = []
     for number in range(frames):
-        patience.saw_frame(first + round(number * 90_000 / rate))
-        patience.saw_answer(inference_ms)
-        waited.append(patience.seconds(0) > 0)
+        policy.saw_frame(first + round(number * 90_000 / rate))
+        policy.saw_answer(inference_ms)
+        waited.append(policy.seconds(0) > 0)
     return waited
 
 
@@ -25,46 +25,46 @@ def test_frames_wait_while_the_model_keeps_up_with_the_camera(rate: float, infer
 
 
 def test_a_frame_waits_no_longer_than_what_is_left_of_its_interval() -> None:
-    patience = WaitPolicy()
-    watching(patience, 60, 10)
-    assert patience.seconds(0) == pytest.approx(WAITS_BELOW / 30, rel=0.01)
-    assert patience.seconds(20) == pytest.approx(WAITS_BELOW / 30 - 0.02, abs=1e-4)
-    assert patience.seconds(100) == 0
+    policy = WaitPolicy()
+    watching(policy, 60, 10)
+    assert policy.seconds(0) == pytest.approx(WAITS_BELOW / 30, rel=0.01)
+    assert policy.seconds(20) == pytest.approx(WAITS_BELOW / 30 - 0.02, abs=1e-4)
+    assert policy.seconds(100) == 0
 
 
-def test_between_the_thresholds_it_does_not_change_its_mind() -> None:
-    patient, hurried = WaitPolicy(), WaitPolicy()
+def test_between_the_thresholds_the_decision_does_not_change() -> None:
+    waiting, hurried = WaitPolicy(), WaitPolicy()
     watching(hurried, 10, 300)
-    for patience, waits in ((patient, True), (hurried, False)):
-        assert set(watching(patience, 300, 20, first=10 * 3000)[60:]) == {waits}
+    for policy, waits in ((waiting, True), (hurried, False)):
+        assert set(watching(policy, 300, 20, first=10 * 3000)[60:]) == {waits}
 
 
-def test_it_does_not_flap_where_the_model_does() -> None:
-    patience = WaitPolicy()
+def test_the_decision_changes_seldom_if_the_models_time_alternates() -> None:
+    policy = WaitPolicy()
     waits = []
     for number in count():
         if number == 900:  # half a minute
             break
-        patience.saw_frame(number * 3000)
-        patience.saw_answer(5 if number % 30 < 15 else 120)
-        waits.append(patience.seconds(0) > 0)
+        policy.saw_frame(number * 3000)
+        policy.saw_answer(5 if number % 30 < 15 else 120)
+        waits.append(policy.seconds(0) > 0)
     changes = sum(now != before for before, now in pairwise(waits))
     assert 0 < changes <= 2 * 900 * 3000 / DWELL
 
 
-def test_a_model_that_never_answers_holds_up_a_few_frames_and_no_more() -> None:
-    patience = WaitPolicy()
+def test_a_model_that_never_answers_delays_only_a_few_frames() -> None:
+    policy = WaitPolicy()
     for number in range(4):
-        patience.saw_frame(number * 3000)
-        patience.observe_pending(number * 100 / 3)
-    assert patience.inference_ms is None
-    assert patience.seconds(0) == 0
+        policy.saw_frame(number * 3000)
+        policy.observe_pending(number * 100 / 3)
+    assert policy.inference_ms is None
+    assert policy.seconds(0) == 0
 
 
 def test_one_late_answer_is_an_outlier() -> None:
-    patience = WaitPolicy()
-    watching(patience, 60, 8)
-    patience.saw_frame(60 * 3000)
-    patience.observe_pending(60)
-    patience.saw_answer(66)
-    assert patience.seconds(0) > 0
+    policy = WaitPolicy()
+    watching(policy, 60, 8)
+    policy.saw_frame(60 * 3000)
+    policy.observe_pending(60)
+    policy.saw_answer(66)
+    assert policy.seconds(0) > 0

@@ -1,1 +1,1 @@
-"""Soak, fuzz and fault tests of `make test-long`; the short form of each is in the suite beside."""
+"""Soak, fuzz and fault tests of `make test-long`; `make test` runs the short form of each."""

@@ -1,4 +1,4 @@
-"""Clients that vanish, flood, stop reading, turn or lie: the server and everybody else go on as if nothing were."""
+"""Clients that vanish, flood, stop reading, rotate or send stray packets do not affect the server or other clients."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FRAMES = media_samples.encoded("H264", 60, SIZE)
 
 
 async def vanish(url: str, chance: random.Random) -> None:
-    """Come as far as chance has it, once there is room, and go without a word."""
+    """Call when there is room, get as far as `chance` decides, and vanish without closing."""
     async with ClientSession() as http:
         phone = Phone(FRAMES)
         try:
@@ -48,7 +48,7 @@ async def vanish(url: str, chance: random.Random) -> None:
                 response = await http.post(f"{url}/call", data=offer, headers=SDP)
             assert response.status == 201, await response.text()
             stage = chance.randrange(4)
-            if stage:  # 0: the answer is never taken up
+            if stage:  # 0: the answer is never used
                 await phone.pc.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
                 await asyncio.sleep(chance.uniform(0, 0.2) if stage == 1 else chance.uniform(0.3, 1.0))
             if stage < 3:  # 3: it hangs up
@@ -58,7 +58,7 @@ async def vanish(url: str, chance: random.Random) -> None:
 
 
 def vanishings(server: Server, count: int, seed: int, warm_up: int) -> None:
-    """So many clients that vanish, six at a time; then everything is as it was."""
+    """Let `count` clients vanish, six at a time; afterwards the server's resources must be as before."""
     chance = random.Random(seed)
     came = 0
 
@@ -71,7 +71,7 @@ def vanishings(server: Server, count: int, seed: int, warm_up: int) -> None:
     async def all_of_them() -> None:
         await asyncio.gather(*(come() for _ in range(6)))
 
-    # The first ones let the server import and allocate what every call needs, in each thread's own corner of the heap.
+    # The first calls make the server import and allocate what every call needs, in each thread's heap arena.
     came = count - warm_up
     asyncio.run(all_of_them())
     until_empty(server, 20)
@@ -114,7 +114,7 @@ def test_eight_phones_whose_network_is_gone_are_freed_in_fifteen_seconds(tmp_pat
             for phone in phones:
                 cut(phone)
             await asyncio.to_thread(until_empty, server, 15)
-            async with calling(http, url, FRAMES) as phone:  # there is room again
+            async with calling(http, url, FRAMES) as phone:  # the server has room again
                 await phone.until(lambda: len(phone.reports) >= 3)
             for phone in phones:
                 await phone.close()
@@ -124,7 +124,7 @@ def test_eight_phones_whose_network_is_gone_are_freed_in_fifteen_seconds(tmp_pat
 
 
 def stopped_viewer(server: Server, seconds: float) -> None:
-    """A viewer whose program stands still for so long."""
+    """Stop a viewer's process for `seconds`."""
 
     async def run() -> None:
         async with ClientSession() as http, calling(http, server.url, FRAMES) as phone:
@@ -140,26 +140,26 @@ def stopped_viewer(server: Server, seconds: float) -> None:
             frames, seconds_then = len(phone.reports) - seen, time.monotonic() - start
             grown = held(server).mebibytes - before.mebibytes
             viewer.send_signal(signal.SIGCONT)
-            said = await asyncio.wait_for(viewer.stdout.readline(), 60)
+            printed = await asyncio.wait_for(viewer.stdout.readline(), 60)
             viewer.kill()
             await viewer.wait()
             rate = frames / seconds_then
-            print(f"stopped for {seconds:.0f} s: {rate:.1f} frames/s for the phone, {grown:+.1f} MiB, then {said!r}")
+            print(f"stopped for {seconds:.0f} s: {rate:.1f} frames/s for the phone, {grown:+.1f} MiB, then {printed!r}")
             assert rate >= 0.9 * 30
             assert grown < 10
-            # It sees the picture again; or it was gone for half a minute, and was ended.
-            assert said in ((b"sees\n",) if seconds < 20 else (b"sees\n", b"ended\n"))
+            # It gets frames again; or it was stopped for half a minute and was ended.
+            assert printed in ((b"sees\n",) if seconds < 20 else (b"sees\n", b"ended\n"))
 
     asyncio.run(run())
 
 
 async def watch(url: str, session_id: str) -> None:
-    """Be a viewer that says what it sees."""
+    """Run a viewer that prints its state."""
     async with ClientSession() as http, watching(http, url, session_id) as watcher:
         await watcher.tap.until(30)
         print("watching", flush=True)
         last = time.monotonic()
-        while time.monotonic() - last < 2:  # until this program was stopped
+        while time.monotonic() - last < 2:  # until this process was stopped
             last = time.monotonic()
             await asyncio.sleep(0.1)
         seen = len(watcher.tap.frames)
@@ -169,19 +169,19 @@ async def watch(url: str, session_id: str) -> None:
         print("ended" if ended.done() else "sees", flush=True)
 
 
-def test_a_viewer_that_stops_reading_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_viewer_that_stops_reading_delays_no_other_client(tmp_path: Path) -> None:
     with serving(tmp_path, slowed="blind") as server:
         stopped_viewer(server, 5)
 
 
 @pytest.mark.long
-def test_a_viewer_that_stops_reading_for_a_minute_holds_nobody_up(tmp_path: Path) -> None:
+def test_a_viewer_that_stops_reading_for_a_minute_delays_no_other_client(tmp_path: Path) -> None:
     with serving(tmp_path, slowed="blind") as server:
         stopped_viewer(server, 60)
 
 
 def flooded(folder: Path, seconds: float) -> None:
-    """A viewer that asks for keyframes without end."""
+    """Let a viewer request keyframes all the time."""
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone:
@@ -199,18 +199,18 @@ def flooded(folder: Path, seconds: float) -> None:
                 keyframes = sum(frame.is_keyframe for frame in watcher.tap.frames[frames:]) / elapsed
                 rate = (len(phone.reports) - seen) / elapsed
                 print(f"{asked / elapsed:.0f} PLI/s: {keyframes:.1f} keyframes/s, {rate:.1f} frames/s for the phone")
-                assert keyframes <= 2.3  # two a second, and one of the encoder's own now and then
+                assert keyframes <= 2.3  # two a second, and sometimes one of the encoder
                 assert rate >= 25
 
     served(fast(folder), Settings(), body)
 
 
-def test_a_flood_of_wishes_for_keyframes_is_two_a_second(tmp_path: Path) -> None:
+def test_a_flood_of_keyframe_requests_gives_two_keyframes_a_second(tmp_path: Path) -> None:
     flooded(tmp_path, 3)
 
 
 @pytest.mark.long
-def test_a_minute_of_wishes_for_keyframes_is_two_a_second(tmp_path: Path) -> None:
+def test_a_minute_of_keyframe_requests_gives_two_keyframes_a_second(tmp_path: Path) -> None:
     flooded(tmp_path, 60)
 
 
@@ -237,7 +237,7 @@ def test_a_bye_while_frames_wait_ends_the_call_and_loses_none_of_them(
 
 
 def swaps(folder: Path, count: int, every_s: float, caplog: pytest.LogCaptureFixture) -> None:
-    """A phone that is turned so often: each shape is a file, and comes back as it was sent."""
+    """Rotate a phone `count` times: each frame size begins a new file, and returned frames keep their size."""
     per = round(every_s * 30)
     wide, tall = (media_samples.encoded("H264", per, size) for size in (SIZE, SIZE[::-1]))
     turning: list[EncodedFrame] = [*wide, *tall]
@@ -264,9 +264,7 @@ def swaps(folder: Path, count: int, every_s: float, caplog: pytest.LogCaptureFix
     assert "Traceback" not in caplog.text
 
 
-def test_a_phone_that_turns_again_and_again_begins_a_file_each_time(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_each_rotation_of_a_phone_begins_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     swaps(tmp_path, 6, 0.8, caplog)
 
 
@@ -277,7 +275,7 @@ def test_sixty_turns_every_five_seconds(tmp_path: Path, caplog: pytest.LogCaptur
 
 STRAY = (
     b"\x00\x01\x00\x08\x21\x12\xa4\x42",  # STUN: a binding request
-    b"\x01\x01\x00\x08\x21\x12\xa4\x42",  # STUN: an answer that nobody asked for
+    b"\x01\x01\x00\x08\x21\x12\xa4\x42",  # STUN: an unsolicited answer
     b"\x16\xfe\xff\x00\x00",  # DTLS: a handshake
     b"\x17\xfe\xfd\x00\x01",  # DTLS: data
     b"\x80\xe0\x00\x01",  # RTP
@@ -287,19 +285,19 @@ STRAY = (
 
 
 def stray(ports: list[int], count: int, rate: float | None) -> None:
-    """Send so many packets that belong to no call, so many a second (None: as fast as it goes)."""
+    """Send `count` packets that belong to no call, `rate` per second (None: as fast as possible)."""
     chance = random.Random(count)
     packets = [head + chance.randbytes(chance.choice([0, 4, 12, 20, 100, 1200])) for head in STRAY for _ in range(40)]
     start = time.monotonic()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
         for number in range(count):
-            stranger.sendto(packets[number % len(packets)], ("127.0.0.1", ports[number % len(ports)]))
+            sender.sendto(packets[number % len(packets)], ("127.0.0.1", ports[number % len(ports)]))
             if rate and not number % 32:
                 time.sleep(max(0.0, start + number / rate - time.monotonic()))
 
 
 def strays(server: Server, count: int) -> None:
-    """A call in a storm of packets that are none of its own: first as strong as it gets, then as a bad Wi-Fi is."""
+    """Send stray packets during a call: first as fast as possible, then at 2000 a second, as in a bad Wi-Fi."""
 
     async def run() -> None:
         async with ClientSession() as http, calling(http, server.url, FRAMES) as phone:
@@ -311,14 +309,14 @@ def strays(server: Server, count: int) -> None:
                 "-c",
                 f"from tests.long.test_clients import *; stray({ports}, {count // 2}, None)",
             ]
-            storm = await asyncio.create_subprocess_exec(*program, cwd=ROOT)
-            assert await storm.wait() == 0
+            flood = await asyncio.create_subprocess_exec(*program, cwd=ROOT)
+            assert await flood.wait() == 0
             seen = len(phone.reports)
-            await phone.until(lambda: len(phone.reports) >= seen + 60, 5)  # it is over, and as before
+            await phone.until(lambda: len(phone.reports) >= seen + 60, 5)  # afterwards the rate is as before
             program[-1] = program[-1].replace("None", "2000")
             seen, start = len(phone.reports), time.monotonic()
-            rain = await asyncio.create_subprocess_exec(*program, cwd=ROOT)
-            assert await rain.wait() == 0
+            slow = await asyncio.create_subprocess_exec(*program, cwd=ROOT)
+            assert await slow.wait() == 0
             rate = (len(phone.reports) - seen) / (time.monotonic() - start)
             after, lag = held(server), health(server)["loop_lag_ms"]
             print(
@@ -336,17 +334,17 @@ def strays(server: Server, count: int) -> None:
 
 
 @pytest.mark.parametrize("head", STRAY)
-def test_no_packet_of_a_stranger_ends_a_call(tmp_path: Path, head: bytes) -> None:
+def test_no_stray_packet_ends_a_call(tmp_path: Path, head: bytes) -> None:
     """The empty one did, until it was kept away from aiortc."""
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone:
             await phone.until(lambda: len(phone.reports) >= 5)
             ports = [int(p) for p in re.findall(r"a=candidate:.* (\d+) typ host", phone.pc.remoteDescription.sdp)]
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 for size in (0, 1, 4, 12, 100, 1200):
                     for port in ports:
-                        stranger.sendto(
+                        sender.sendto(
                             (head + bytes(range(256)) * 5)[: len(head) and len(head) + size], (LOOPBACK, port)
                         )
             seen = len(phone.reports)
@@ -355,13 +353,13 @@ def test_no_packet_of_a_stranger_ends_a_call(tmp_path: Path, head: bytes) -> Non
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_call_goes_on_among_stray_packets(tmp_path: Path) -> None:
+def test_a_call_continues_among_stray_packets(tmp_path: Path) -> None:
     with serving(tmp_path, slowed="blind") as server:
         strays(server, 20_000)
 
 
 @pytest.mark.long
-def test_a_call_goes_on_among_a_million_stray_packets(tmp_path: Path) -> None:
+def test_a_call_continues_among_a_million_stray_packets(tmp_path: Path) -> None:
     with serving(tmp_path, slowed="blind") as server:
         strays(server, 1_000_000)
 

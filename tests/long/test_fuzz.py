@@ -1,4 +1,4 @@
-"""Bent commands, sidecars, notes, films, pictures, models and requests: each is taken or refused in words."""
+"""Fuzzed commands, sidecars, notes, films, images, models and requests: each is accepted or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ TEN_MINUTES = 600.0
 
 
 def commands(_: Path) -> list[bytes]:
-    wishes = (
+    fields = (
         *({"hold": [1, 2]}, {"opacity": 0.5}, {"colormap": "jet"}, {"scale": "own"}, {"record": True}),
         {"hold": [], "opacity": 1, "colormap": "viridis", "scale": "steady", "record": None},
     )
-    return [json.dumps(wish).encode() for wish in wishes]
+    return [json.dumps(each).encode() for each in fields]
 
 
 def sidecars(folder: Path) -> list[bytes]:
@@ -118,45 +118,45 @@ def fuzzed(target: str, folder: Path, seconds: float, seed: int) -> None:
 
 
 CRASHES: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
-    "a model whose name is no text": (
+    "a model whose name is not UTF-8": (
         "model",
         lambda data: data.replace(b"bright spot", b"bright \xff\xfe\x80\xc0"),
         "refused",
     ),
-    "a film whose title is no text": ("film", lambda data: data.replace(b"Lavf", b"\xff\xc0\x80f"), "taken"),
-    "a film in a codec that nobody knows": ("film", lambda data: data.replace(b"avc1", b"\0\0\0\0"), "refused"),
+    "a film whose title is not UTF-8": ("film", lambda data: data.replace(b"Lavf", b"\xff\xc0\x80f"), "taken"),
+    "a film in an unknown codec": ("film", lambda data: data.replace(b"avc1", b"\0\0\0\0"), "refused"),
 }
-"""What the fuzz found, each mended since."""
+"""Inputs that the fuzzer found, each fixed since."""
 KEPT = ROOT / "tests" / "data" / "fuzz"
-"""What it found and nobody could bend by hand; a file's name begins with its target."""
+"""Inputs that it found and that cannot be made by hand; a file's name begins with its target."""
 
 
 @pytest.mark.parametrize("name", CRASHES)
-def test_what_the_fuzz_found_is_taken_or_refused_in_words(tmp_path: Path, name: str) -> None:
-    target, bend, said = CRASHES[name]
+def test_inputs_that_the_fuzzer_found_are_accepted_or_refused(tmp_path: Path, name: str) -> None:
+    target, bend, expected = CRASHES[name]
     good = SEEDS[target](tmp_path)[0]
     mutant = bend(good)
     assert mutant != good
     child = Child(target)
-    assert child.try_one(mutant) == said
+    assert child.try_one(mutant) == expected
     child.end()
 
 
 @pytest.mark.parametrize("file", sorted(KEPT.iterdir()), ids=lambda file: file.stem)
-def test_what_the_fuzz_kept_does_no_harm(file: Path) -> None:
+def test_the_stored_inputs_are_accepted_or_refused(file: Path) -> None:
     child = Child(file.name.partition("-")[0])
     assert child.try_one(file.read_bytes()) in ("taken", "refused")
     child.end()
 
 
 @pytest.mark.parametrize("target", SEEDS)
-def test_bent_data_is_taken_or_refused_in_words(tmp_path: Path, target: str) -> None:
+def test_fuzzed_data_is_accepted_or_refused(tmp_path: Path, target: str) -> None:
     fuzzed(target, tmp_path, 4, seed=1)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("target", SEEDS)
-def test_bent_data_for_ten_minutes(tmp_path: Path, target: str) -> None:
+def test_fuzzed_data_for_ten_minutes(tmp_path: Path, target: str) -> None:
     fuzzed(target, tmp_path, TEN_MINUTES, seed=round(time.time()))
 
 
@@ -190,7 +190,7 @@ REQUESTS = (
 
 
 async def answered(port: int, request: bytes) -> int | None:
-    """The status that a request gets; None: none, for it may seem that more of it is to come."""
+    """The status of the response to a request; None if there is none, as for an incomplete request."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         writer.write(request)
@@ -204,7 +204,7 @@ async def answered(port: int, request: bytes) -> int | None:
 
 
 async def seconds_to(port: int, request: bytes) -> float:
-    """How long the answer takes, asked alone and at best: what is slow by itself is slow each time."""
+    """Seconds until the answer without other load, the best of ten: a slow request is slow each time."""
     times = []
     for _ in range(10):
         start = time.monotonic()
@@ -214,7 +214,7 @@ async def seconds_to(port: int, request: bytes) -> float:
 
 
 def requests(folder: Path, seconds: float, seed: int, late_s: float = math.inf) -> Counter[int | None]:
-    """The answers of a running server to as many bent requests as come in so many seconds, none of them later."""
+    """The status counts of fuzzed requests for `seconds`; no answer may take longer than `late_s`."""
     chance = random.Random(seed)
     answers: Counter[int | None] = Counter()
 
@@ -233,14 +233,14 @@ def requests(folder: Path, seconds: float, seed: int, late_s: float = math.inf) 
 
     async def run(port: int) -> None:
         await asyncio.gather(*(ask(port) for _ in range(32)))
-        assert await answered(port, REQUESTS[0]) == 200  # it goes on
+        assert await answered(port, REQUESTS[0]) == 200  # the server still answers
         for mutant in slow[:100]:
             assert await seconds_to(port, mutant) < late_s, keep("request", mutant)
 
     with serving(folder, arguments=["--model", str(tiny_models.bright_spot(folder / "bright.onnx"))]) as server:
         before = held(server)
         asyncio.run(run(int(server.url.rpartition(":")[2])))
-        time.sleep(MAX_IDLE_S + 2)  # who waits for a body waits no longer
+        time.sleep(MAX_IDLE_S + 2)  # until requests without their body have timed out
         after = held(server)
     log = server.log.read_text().partition(READY)[2]
     print(f"{sum(answers.values())} requests: {dict(answers)}")
@@ -249,16 +249,16 @@ def requests(folder: Path, seconds: float, seed: int, late_s: float = math.inf) 
     assert abs(after.descriptors - before.descriptors) <= 2
     assert after.mebibytes - before.mebibytes < 30
     assert "Traceback" not in log
-    assert len(log.splitlines()) < 20  # a stranger must not fill a disk
+    assert len(log.splitlines()) < 20  # an unauthenticated client must not fill the disk
     return answers
 
 
-def test_bent_requests_are_answered_or_refused(tmp_path: Path) -> None:
+def test_fuzzed_requests_are_answered_or_refused(tmp_path: Path) -> None:
     answers = requests(tmp_path, 5, 1)
     assert answers[200]
     assert answers[400] > 50
 
 
 @pytest.mark.long
-def test_bent_requests_for_ten_minutes(tmp_path: Path) -> None:
+def test_fuzzed_requests_for_ten_minutes(tmp_path: Path) -> None:
     requests(tmp_path, TEN_MINUTES, round(time.time()), late_s=0.1)

@@ -1,4 +1,4 @@
-"""The server killed while it records, again and again: at most the last second is lost, and the next one repairs."""
+"""A server that is killed while it records loses at most one second, and the next one repairs the recording."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIZE = (320, 240)
 
 @dataclass
 class Killed:
-    """What a kill cost: seconds of either stream, and seconds until the next server had repaired the recording."""
+    """The cost of a kill: lost seconds of either stream, and seconds until the recording is repaired."""
 
     codec: CodecName
     camera_s: float
@@ -37,7 +37,7 @@ class Killed:
 
 
 async def record_and_kill(folder: Path, frames: Sequence[EncodedFrame], seconds: float) -> int:
-    """The pts that was explained last when the server was killed; the camera's first has pts 0."""
+    """The pts of the last explained frame when the server was killed; the camera's first frame has pts 0."""
     with serving(folder) as server:
         async with ClientSession() as http, calling(http, server.url, frames) as phone:
             await phone.until(lambda: len(phone.reports) >= 30)
@@ -55,7 +55,7 @@ def note_of(folder: Path) -> dict[str, Any]:
 
 
 def kill(folder: Path, codec: CodecName, seconds: float) -> Killed:
-    """Record, kill, start again, and look at every file."""
+    """Record, kill, start again, and check every file."""
     folder.mkdir()
     last = asyncio.run(record_and_kill(folder, media_samples.encoded(codec, 60, SIZE), seconds))
     (recording,) = (folder / "recordings").iterdir()

@@ -1,4 +1,4 @@
-"""Slow loris: hundreds of clients that send a byte a second and never end a request hold nobody up."""
+"""Slowloris: hundreds of clients that send a byte a second and never end a request delay no other client."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ BEGINS = {
     "host": b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
 }
 AGAIN_S = 1.0
-"""Until one who was sent away comes again."""
+"""Seconds until a closed client connects again."""
 
 
-async def besiege(port: int, begins: bytes, count: int, seconds: float) -> None:
-    """So many, each from an address of its own, for so long; prints how often they came."""
-    came = 0
+async def attack(port: int, begins: bytes, count: int, seconds: float) -> None:
+    """Run `count` slow clients, each from its own address, for `seconds`; prints the number of connections."""
+    connected = 0
 
     async def drip(address: str) -> None:
-        nonlocal came
+        nonlocal connected
         reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
-        came += 1
+        connected += 1
         try:
             for place in range(1000):
                 writer.write(begins[place : place + 1] or b"x")
@@ -57,13 +57,13 @@ async def besiege(port: int, begins: bytes, count: int, seconds: float) -> None:
 
     crowd = [asyncio.create_task(come(f"127.9.{n // 250}.{n % 250 + 1}")) for n in range(count)]
     await asyncio.sleep(seconds)
-    print(came, flush=True)
+    print(connected, flush=True)
     for each in crowd:
         each.cancel()
 
 
 async def asked(http: ClientSession, url: str) -> float | None:
-    """Seconds until the answer to somebody who comes anew; None: none came."""
+    """Seconds until the answer to a new connection; None if there is none."""
     start = time.monotonic()
     with suppress(ClientError, TimeoutError):
         async with http.get(url, timeout=ClientTimeout(5), headers={"Connection": "close"}) as answer:
@@ -73,16 +73,19 @@ async def asked(http: ClientSession, url: str) -> float | None:
     return None
 
 
-async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, count: int, seconds: float) -> None:
-    """A server that so many besiege, while a call goes on, the host asks for its health, and a phone wants to join."""
-    port = int((lan if door == "phones" else server.url).rpartition(":")[2])
+async def attacked(
+    server: Server, lan: str, trust: ssl.SSLContext, listener_name: str, count: int, seconds: float
+) -> None:
+    """Attack a server with `count` slow clients during a call, while the host reads its health and a phone joins."""
+    port = int((lan if listener_name == "phones" else server.url).rpartition(":")[2])
     async with (
         ClientSession(connector=TCPConnector(ssl=trust)) as http,
         calling(http, server.url, FRAMES) as phone,
     ):
         await phone.until(lambda: len(phone.reports) >= 30)
         before = held(server)
-        program = f"import asyncio\nfrom tests.long.test_loris import *\nasyncio.run(besiege({port}, BEGINS['{door}'], "
+        program = "import asyncio\nfrom tests.long.test_loris import *\n"
+        program += f"asyncio.run(attack({port}, BEGINS['{listener_name}'], "
         crowd = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", f"{program}{count}, {seconds}))"), cwd=ROOT, stdout=asyncio.subprocess.PIPE
         )
@@ -96,41 +99,42 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
             joins.append(await asked(http, f"{lan}/join"))
             highest = max(highest, psutil.Process(server.process.pid).num_fds())
         rate = (len(phone.reports) - seen) / (time.monotonic() - start)
-        came = int(await crowd.stdout.readline())
+        connected = int(await crowd.stdout.readline())
         assert await crowd.wait() == 0
         await asyncio.sleep(3)
         after = held(server)
     times = sorted(each for each in health if each is not None)
     let_in = sum(each is not None for each in joins)
     print(
-        f"{count} at the {door}' door came {came} times; {highest} descriptors at most; {rate:.1f} frames/s; "
-        f"health {len(times)} of {len(health)} times, in {times[len(times) // 2]:.3f} s, {times[-1]:.3f} s at most; "
-        f"{let_in} of {len(joins)} phones came in\nbefore: {before}\nafter:  {after}"
+        f"{count} at the listener for {listener_name} connected {connected} times; {highest} descriptors at most; "
+        f"{rate:.1f} frames/s; health {len(times)} of {len(health)} times, in {times[len(times) // 2]:.3f} s, "
+        f"{times[-1]:.3f} s at most; "
+        f"{let_in} of {len(joins)} phones were accepted\nbefore: {before}\nafter:  {after}"
     )
-    assert came >= count
+    assert connected >= count
     assert highest < before.descriptors + listener.MAX_CONNECTIONS + listener.MAX_CLOSING + 20
     assert len(times) == len(health)
     assert rate > 10
     assert abs(after.descriptors - before.descriptors) <= 3
     assert abs(after.tasks - before.tasks) <= 3
-    assert after.mebibytes - before.mebibytes < 50  # asyncio reserves 256 KiB for each that begins TLS
+    assert after.mebibytes - before.mebibytes < 50  # asyncio reserves 256 KiB for each TLS handshake
 
 
-def siege(folder: Path, door: str, count: int, seconds: float) -> None:
+def attack_server(folder: Path, listener_name: str, count: int, seconds: float) -> None:
     port = free_port()
     arguments = ["--model", str(tiny_models.bright_spot(folder / "bright.onnx")), *lan_arguments(folder, port)]
     with serving(folder, arguments=arguments) as server:
         trust = ssl.create_default_context(cafile=str(folder / "config" / "authority.crt"))
-        asyncio.run(besieged(server, f"https://127.0.0.1:{port}", trust, door, count, seconds))
+        asyncio.run(attacked(server, f"https://127.0.0.1:{port}", trust, listener_name, count, seconds))
     assert len(server.log.read_text().partition(READY)[2].splitlines()) < 10
 
 
-@pytest.mark.parametrize("door", BEGINS)
-def test_a_slow_loris_holds_nobody_up(tmp_path: Path, door: str) -> None:
-    siege(tmp_path, door, 200, 4)
+@pytest.mark.parametrize("listener_name", BEGINS)
+def test_slow_clients_delay_no_other_client(tmp_path: Path, listener_name: str) -> None:
+    attack_server(tmp_path, listener_name, 200, 4)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("door", BEGINS)
-def test_five_hundred_of_them_hold_nobody_up_for_a_minute(tmp_path: Path, door: str) -> None:
-    siege(tmp_path, door, 500, 60)
+@pytest.mark.parametrize("listener_name", BEGINS)
+def test_five_hundred_slow_clients_delay_no_other_client_for_a_minute(tmp_path: Path, listener_name: str) -> None:
+    attack_server(tmp_path, listener_name, 500, 60)

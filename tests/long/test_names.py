@@ -1,4 +1,4 @@
-"""Names from outside: ten thousand try to leave their folder, and a phone gives odd ones to all that it can name."""
+"""Odd paths stay inside their folder, and no name from an offer or command gets on the disk."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ PARTS = (
     *("2026-11-22_21-03-55_1f3a9c", "$HOME", "`id`", "*", "%0d%0aX-Bad: 1", "%ff%fe", "%E2%80%AE", "%F0%9F%93%B7"),
 )
 SEPARATORS = ("/", "//", "%2f", "%252f", "\\", "%5c", "%c0%af")
-SECRET = "nobody may read this"
+SECRET = "no client may read this"
 PAGES = re.compile(r"GET /static/phone/main\.js.*|GET /recordings")
-"""What is there: an odd way to write the name of a file that the page has is no harm."""
+"""Existing pages; an odd spelling of an existing name is harmless."""
 OURS = re.compile(
     r"bright\.onnx|secret\.txt|recordings(/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]+"
     r"(/((camera|explained)-\d{3}\.(mp4|webm)|predictions\.jsonl|session\.json))?)?"
@@ -51,13 +51,13 @@ OURS = re.compile(
 
 
 def odd(chance: random.Random) -> str:
-    """A path that hopes to lead somewhere else."""
+    """A random path that may lead outside its folder."""
     parts = [chance.choice(PARTS) for _ in range(chance.randint(1, 8))]
     return "".join(part + chance.choice(SEPARATORS) for part in parts).rstrip("/") or "x"
 
 
 async def ask(port: int, request: str) -> tuple[int, bytes]:
-    """The answer to a request that is sent as it is: a client's library would tidy the path up."""
+    """The answer to a request that is sent unchanged: a client library would normalise the path."""
     method, path = request.split(" ", 1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -69,7 +69,7 @@ async def ask(port: int, request: str) -> tuple[int, bytes]:
 
 
 def tried(folder: Path, count: int, seed: int) -> Counter[int]:
-    """How so many odd names were answered."""
+    """The status counts of requests with `count` odd names."""
     chance = random.Random(seed)
     (folder / "secret.txt").write_text(SECRET)
     (folder / "recordings").mkdir()
@@ -78,8 +78,8 @@ def tried(folder: Path, count: int, seed: int) -> Counter[int]:
 
     async def run() -> None:
         app = make_app(Sessions(engine, Settings(recordings=folder / "recordings")))
-        async with running(app) as doors:
-            port = await doors.listen("127.0.0.1", 0, max_per_address=64)
+        async with running(app) as connections:
+            port = await connections.listen("127.0.0.1", 0, max_per_address=64)
             for number in range(count):
                 request = ROUTES[number % len(ROUTES)] + odd(chance)
                 status, answer = await ask(port, request)
@@ -96,13 +96,13 @@ def tried(folder: Path, count: int, seed: int) -> Counter[int]:
     return answers
 
 
-def test_odd_names_lead_nowhere(tmp_path: Path) -> None:
+def test_odd_names_are_not_found(tmp_path: Path) -> None:
     assert tried(tmp_path, 600, seed=1)[404] > 100
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_ten_thousand_odd_names_lead_nowhere(tmp_path: Path) -> None:
+def test_ten_thousand_odd_names_are_not_found(tmp_path: Path) -> None:
     print(tried(tmp_path, 10_000, seed=2))
 
 
@@ -120,13 +120,13 @@ def test_nothing_that_a_phone_names_becomes_a_name_on_the_disk(tmp_path: Path) -
         assert response.status == 201
         await phone.pc.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
         await phone.until(lambda: len(phone.reports) >= 5)
-        wishes: list[dict[str, Any]] = [
+        commands: list[dict[str, Any]] = [
             *({"record": bad}, {"hold": [bad]}, {"colormap": bad}, {"scale": bad}),
             *({bad: True}, {"folder": bad}, {"name": bad}, {"model": bad}),
         ]
-        for wish in wishes:
-            phone.commands.send(json.dumps(wish))
-        await phone.until(lambda: len(phone.replies) == len(wishes))
+        for command in commands:
+            phone.commands.send(json.dumps(command))
+        await phone.until(lambda: len(phone.replies) == len(commands))
         assert all("error" in reply for reply in phone.replies)
         await phone.close()
 

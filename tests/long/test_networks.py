@@ -1,4 +1,4 @@
-"""A phone in a bad network: what is lost is asked for again or begun anew, and the picture comes back at once."""
+"""A phone in a bad network: lost packets are retransmitted or replaced by a keyframe, and the picture recovers soon."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def far(folder: Path, weather: Weather) -> Iterator[tuple[Network, Server]]:
 
 @dataclass
 class Seen:
-    """What came of a call's frames, of the seconds that were looked at."""
+    """The outcome of a call's frames during the measured seconds."""
 
     seconds: float
     sent: int
     whole: int
-    """Frames that the server could decode: they had come whole, and what they build on too."""
+    """Frames that the server could decode, because they and their reference frames were complete."""
     returned: int
-    """Pictures that the phone decoded."""
+    """Returned frames that the phone decoded."""
     asked: int
-    """Keyframes that the phone was asked for."""
+    """Keyframe requests to the phone."""
 
     def __str__(self) -> str:
         return (
@@ -54,7 +54,7 @@ class Seen:
 
 @asynccontextmanager
 async def joined(server: Server) -> AsyncIterator[Phone]:
-    """A phone in a call from the other side."""
+    """A phone in a call from the other side of the network."""
     url, _, token = server.invitation.partition("#")
     headers = {"Authorization": f"Bearer {token}"}
     async with ClientSession(connector=TCPConnector(ssl=False), headers=headers) as http:
@@ -71,19 +71,19 @@ async def joined(server: Server) -> AsyncIterator[Phone]:
 
 
 def decoded(network: Network, server: Server) -> int:
-    """Frames so far, as `/metrics` tells beside the server: reports are lost as well."""
+    """Decoded frames so far, from `/metrics` on the server's side, because reports can be lost too."""
 
     def ask() -> bytes:
         with urllib.request.urlopen(server.url.replace("localhost", "127.0.0.1") + "/metrics", timeout=10) as answer:
-            told: bytes = answer.read()
-            return told
+            text: bytes = answer.read()
+            return text
 
     (line,) = [line for line in network.server.run(ask).splitlines() if b'outcome="decoded"' in line]
     return int(float(line.split()[-1]))
 
 
-async def look(network: Network, server: Server, phone: Phone, seconds: float) -> Seen:
-    """What comes of its frames for so long."""
+async def measure(network: Network, server: Server, phone: Phone, seconds: float) -> Seen:
+    """Measure the outcome of the phone's frames for `seconds`."""
 
     async def counts() -> tuple[int, int, int, int]:
         whole = await asyncio.to_thread(decoded, network, server)
@@ -96,7 +96,7 @@ async def look(network: Network, server: Server, phone: Phone, seconds: float) -
 
 
 def call(folder: Path, weather: Weather, body: Callable[[Network, Server, Phone], Awaitable[None]]) -> None:
-    """Let `body` look at a call in this weather."""
+    """Run `body` with a call in this weather."""
     with far(folder, weather) as (network, server):
 
         async def run() -> None:
@@ -111,7 +111,7 @@ def weathered(folder: Path, loss: float, round_trip_s: float, seconds: float) ->
     found: list[Seen] = []
 
     async def body(network: Network, server: Server, phone: Phone) -> None:
-        found.append(await look(network, server, phone, seconds))
+        found.append(await measure(network, server, phone, seconds))
         print(f"loss {loss:4.0%}, {round_trip_s * 1000:3.0f} ms: {found[0]}")
 
     call(folder, Weather(loss, round_trip_s / 2), body)
@@ -138,7 +138,7 @@ def test_any_loss_and_any_delay(tmp_path: Path, loss: float, round_trip_s: float
 
 def reordered(folder: Path, seconds: float) -> None:
     async def body(network: Network, server: Server, phone: Phone) -> None:
-        seen = await look(network, server, phone, seconds)
+        seen = await measure(network, server, phone, seconds)
         print(f"packets up to 40 ms late, out of order: {seen}")
         assert seen.whole >= 0.8 * seen.sent
         assert seen.asked <= 2 * seen.seconds + 1
@@ -146,30 +146,30 @@ def reordered(folder: Path, seconds: float) -> None:
     call(folder, Weather(delay_s=0.02, jitter_s=0.04), body)
 
 
-def test_packets_that_overtake_each_other_cost_nothing(tmp_path: Path) -> None:
+def test_reordered_packets_cost_nothing(tmp_path: Path) -> None:
     reordered(tmp_path, 5)
 
 
 @pytest.mark.long
-def test_packets_overtake_each_other_for_a_while(tmp_path: Path) -> None:
+def test_reordered_packets_for_a_while(tmp_path: Path) -> None:
     reordered(tmp_path, 30)
 
 
 def blacked_out(folder: Path, seconds: float) -> None:
     async def body(network: Network, server: Server, phone: Phone) -> None:
         fair = network.weather
-        await look(network, server, phone, 2)
+        await measure(network, server, phone, 2)
         network.weather = Weather(loss=1.0)
         await asyncio.sleep(seconds)
         network.weather = fair
-        start, seen, told = time.monotonic(), len(phone.pictures), len(phone.reports)
+        start, seen, reports = time.monotonic(), len(phone.pictures), len(phone.reports)
         await phone.until(lambda: len(phone.pictures) > seen + 5, 10)
         back = time.monotonic() - start
-        await phone.until(lambda: len(phone.reports) > told + 5, 10)
+        await phone.until(lambda: len(phone.reports) > reports + 5, 10)
         reported = time.monotonic() - start
         print(f"{seconds:.0f} s without a packet: the picture is back after {back:.1f} s, the reports {reported:.1f} s")
         assert max(back, reported) <= 3
-        late = await look(network, server, phone, 2)
+        late = await measure(network, server, phone, 2)
         assert late.whole >= 0.8 * late.sent
 
     call(folder, Weather(delay_s=0.01), body)
@@ -185,12 +185,12 @@ def test_the_picture_is_back_after_ten_seconds_without_a_packet(tmp_path: Path) 
 
 
 def slow(folder: Path, seconds: float) -> None:
-    """One megabit a second in each direction; the encoder learns of it from the phone, and needs some seconds."""
+    """One megabit a second in each direction; the encoder learns it from the phone, within some seconds."""
 
     async def body(network: Network, server: Server, phone: Phone) -> None:
-        first = await look(network, server, phone, 10)
+        first = await measure(network, server, phone, 10)
         lost = network.lost
-        seen = await look(network, server, phone, seconds)
+        seen = await measure(network, server, phone, seconds)
         print(f"1 Mbit/s: at first {first}, then {seen}; {(network.lost - lost) / seconds:.0f} packets lost a second")
         assert seen.whole >= 0.8 * seen.sent
         assert seen.asked <= 2 * seen.seconds + 1

@@ -1,4 +1,4 @@
-"""Offers bent in every way: each is answered or refused in words, and nothing is left behind."""
+"""Fuzzed offers: each is answered or refused with a sentence, and no task or thread is left."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ SDP = {"Content-Type": "application/sdp"}
 ROUTES = ("/call", "/whip", "/whep")
 FRAMES = media_samples.encoded("H264", 30)
 LATE_S = 0.1
-"""An answer that takes longer is asked for again, alone and at best: what is slow by itself is slow each time."""
+"""A slower answer is measured again, the best of five: a slow offer is slow each time."""
 
 
-def bent(offer: str, chance: random.Random) -> str:
-    """An offer with one to four things wrong."""
+def fuzzed(offer: str, chance: random.Random) -> str:
+    """The offer with one to four errors."""
     lines = offer.splitlines()
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(lines))
@@ -64,7 +64,7 @@ def bent(offer: str, chance: random.Random) -> str:
 
 
 async def good_offer(route: str) -> str:
-    """What a client of this route offers."""
+    """The offer of a client of this route."""
     clients: dict[str, Callable[[], Phone | Publisher | Watcher]] = {
         "/call": lambda: Phone(FRAMES),
         "/whip": lambda: Publisher(FRAMES, sound=True),
@@ -77,7 +77,7 @@ async def good_offer(route: str) -> str:
 
 
 async def answered(http: ClientSession, url: URL, offer: str) -> tuple[int, float]:
-    """The status of the answer to an offer, and the seconds that it took; what is answered is ended again."""
+    """The status of the answer to an offer, and the seconds that it took; an answered call is ended."""
     start = time.monotonic()
     async with http.post(url, data=offer.encode(), headers=SDP) as response:
         text, seconds = await response.text(), time.monotonic() - start
@@ -89,7 +89,7 @@ async def answered(http: ClientSession, url: URL, offer: str) -> tuple[int, floa
 
 
 def offers(folder: Path, route: str, seconds: float, seed: int) -> Counter[int]:
-    """The answers to as many bent offers as come in so many seconds; none is late by itself."""
+    """The status counts of fuzzed offers for `seconds`; none may be slow."""
     chance = random.Random(seed)
     answers: Counter[int] = Counter()
     engine = fast(folder)
@@ -105,7 +105,7 @@ def offers(folder: Path, route: str, seconds: float, seed: int) -> Counter[int]:
             good = await good_offer(route)
             end = time.monotonic() + seconds
             while time.monotonic() < end:
-                offer = bent(good, chance)
+                offer = fuzzed(good, chance)
                 status, each = await answered(http, url, offer)
                 answers[status] += 1
                 took.append(each)
@@ -122,13 +122,13 @@ def offers(folder: Path, route: str, seconds: float, seed: int) -> Counter[int]:
         engine.close()
     assert not {"live", "recording"} & {thread.name for thread in threading.enumerate()}
     late = sum(each > LATE_S for each in took)
-    told = f"median {statistics.median(took) * 1000:.0f} ms, {late} late, at most {max(took):.2f} s"
-    print(f"{route}: {sum(answers.values())} offers, {dict(answers)}, {told}")
+    times = f"median {statistics.median(took) * 1000:.0f} ms, {late} late, at most {max(took):.2f} s"
+    print(f"{route}: {sum(answers.values())} offers, {dict(answers)}, {times}")
     return answers
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_bent_offers_are_answered_or_refused(tmp_path: Path, route: str) -> None:
+def test_fuzzed_offers_are_answered_or_refused(tmp_path: Path, route: str) -> None:
     answers = offers(tmp_path, route, 5, seed=1)
     assert answers[400] > 5
     assert answers[201] > 5
@@ -136,5 +136,5 @@ def test_bent_offers_are_answered_or_refused(tmp_path: Path, route: str) -> None
 
 @pytest.mark.long
 @pytest.mark.parametrize("route", ROUTES)
-def test_bent_offers_for_ten_minutes(tmp_path: Path, route: str) -> None:
+def test_fuzzed_offers_for_ten_minutes(tmp_path: Path, route: str) -> None:
     offers(tmp_path, route, 600, seed=round(time.time()))

@@ -1,6 +1,6 @@
-"""Long runs: a model ten times slower than the camera, and four cameras at once. Nothing grows, nothing is left.
+"""Long runs: a model ten times slower than the camera, and four cameras at once. No resource grows or is left.
 
-Clients are processes of their own that send frames encoded beforehand and decode nothing; their CPU is told apart.
+Clients are separate processes that send pre-encoded frames and decode nothing; their CPU time is listed separately.
 `python -m tests.long.test_soak URL SECONDS RATE` is one of them.
 """
 
@@ -34,10 +34,10 @@ SIZE = (640, 480)
 
 
 class Sender(Phone):
-    """Looks at reports only."""
+    """A phone that reads reports only."""
 
     async def _look(self) -> None:
-        """The picture that returns is not decoded."""
+        """Returned frames are not decoded."""
 
     async def call(self, http: ClientSession, base: str, continues: str = "") -> Any:
         aiortc_patches.divert_encoded_frames(self._transceiver.receiver, lambda *_: None, lambda: None)
@@ -45,7 +45,7 @@ class Sender(Phone):
 
 
 async def send(url: str, seconds: float, rate: float) -> None:
-    """Be a client; print what it saw as JSON."""
+    """Run a client; prints its measurements as JSON."""
     phone = Sender(media_samples.encoded("H264", 90, SIZE), rate)
     async with ClientSession() as http:
         response = await phone.call(http, url)
@@ -53,12 +53,12 @@ async def send(url: str, seconds: float, rate: float) -> None:
         await phone.until(lambda: len(phone.reports) >= 10)
         own, start, seen = time.process_time(), time.monotonic(), len(phone.reports)
         delays: list[float] = []
-        told = seen
+        read = seen
         while time.monotonic() - start < seconds:
             await asyncio.sleep(0.1)
             now = time.monotonic() * 1000
-            delays.extend(now - report["pts"] / 90 for report in phone.reports[told:])
-            told = len(phone.reports)
+            delays.extend(now - report["pts"] / 90 for report in phone.reports[read:])
+            read = len(phone.reports)
             last = phone.reports[-1]
         cpu, elapsed = time.process_time() - own, time.monotonic() - start
         await http.delete(phone.location)
@@ -66,7 +66,7 @@ async def send(url: str, seconds: float, rate: float) -> None:
     tenth = max(1, len(delays) // 10)
     growth = statistics.median(delays[-tenth:]) - statistics.median(delays[tenth : 2 * tenth])
     print(
-        json.dumps({"fps": (told - seen) / elapsed, "cpu": cpu / elapsed, "growth": growth, "counts": last["counts"]})
+        json.dumps({"fps": (read - seen) / elapsed, "cpu": cpu / elapsed, "growth": growth, "counts": last["counts"]})
     )
 
 
@@ -77,20 +77,20 @@ def client(server: Server, seconds: float, rate: float) -> subprocess.Popen[str]
 
 @dataclass
 class Watched:
-    """What was seen of a server while its clients ran."""
+    """Measurements of a server while its clients ran."""
 
     clients: list[dict[str, Any]]
     cpu: float
-    """Seconds of the server's processes a second."""
+    """CPU seconds of the server's processes per second."""
     memory: list[tuple[float, float]]
-    """Seconds and MiB."""
+    """Pairs of seconds and MiB."""
     slowest_ms: float
     """The longest that `/healthz` took."""
     lag_ms: float
-    """99 % of the loop's last minute, at its worst."""
+    """The largest 99th percentile of the event loop's lag."""
 
     def slope(self, since_s: float) -> float:
-        """MiB a minute that memory grew by."""
+        """The growth of memory in MiB per minute."""
         late = [(s, m) for s, m in self.memory if s >= since_s]
         return float(np.polyfit([s / 60 for s, _ in late], [m for _, m in late], 1)[0])
 
@@ -104,7 +104,7 @@ class Watched:
 
 
 def watch(server: Server, count: int, seconds: float, rate: float) -> Watched:
-    """Let so many clients send, and look at the server meanwhile."""
+    """Run `count` clients and measure the server meanwhile."""
     processes = family(server.process.pid)
     running = [client(server, seconds, rate) for _ in range(count)]
     while health(server)["sessions"] < count:
@@ -119,17 +119,17 @@ def watch(server: Server, count: int, seconds: float, rate: float) -> Watched:
         memory.append((asked - start, resident(processes) / 2**20))
         time.sleep(1)
     used = (cpu_seconds(processes) - cpu) / (time.monotonic() - start)
-    told = [json.loads(each.communicate(timeout=60)[0]) for each in running]
-    return Watched(told, used, memory, slowest * 1000, lag)
+    results = [json.loads(each.communicate(timeout=60)[0]) for each in running]
+    return Watched(results, used, memory, slowest * 1000, lag)
 
 
 def check_counts(counts: dict[str, int]) -> None:
     assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
-    assert 0 <= counts["received"] - counts["decoded"] - counts["lost"] <= 60  # on their way
+    assert 0 <= counts["received"] - counts["decoded"] - counts["lost"] <= 60  # still being processed
 
 
 def overloaded(folder: Path, seconds: float) -> None:
-    """The bundled model, slowed to ten times a camera's frame: a third of a second."""
+    """Run the bundled model, slowed to ten frame intervals: a third of a second."""
     with serving(folder, slowed=0.33) as server:
         seen = watch(server, 1, seconds, 30)
     print(f"model of 330 ms, {seconds:.0f} s: {seen}, the delay grew by {seen.clients[0]['growth']:.0f} ms")
@@ -152,9 +152,9 @@ def test_five_minutes_of_a_model_ten_times_too_slow(tmp_path: Path) -> None:
 
 
 def soaked(folder: Path, count: int, seconds: float) -> Watched:
-    """Cameras of 640x480 at 15 frames a second, explained and recorded; afterwards everything is as it was before."""
+    """Cameras of 640x480 at 15 frames a second, explained and recorded; afterwards resources are as before."""
     with serving(folder) as server:
-        watch(server, count, 3, 15)  # what every call needs is imported and allocated
+        watch(server, count, 3, 15)  # to import and allocate what every call needs
         until_empty(server, 20)
         time.sleep(1)
         before = held(server)
@@ -171,7 +171,7 @@ def soaked(folder: Path, count: int, seconds: float) -> Watched:
     return seen
 
 
-def test_after_two_cameras_everything_is_as_it_was_before(tmp_path: Path) -> None:
+def test_after_two_cameras_the_servers_resources_are_as_before(tmp_path: Path) -> None:
     soaked(tmp_path, 2, 8)
 
 

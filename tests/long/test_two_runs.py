@@ -1,4 +1,4 @@
-"""Two runs on one result: one makes it whole; the other leaves it alone, names the first and ends with 3."""
+"""Two runs with one result: one completes it, the other writes nothing, names the first and exits with 3."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ BUSY = ExitCode.BUSY
 
 
 def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A run that goes on beside the test, with the bundled network, which takes its time."""
+    """Start a run in the background, with the bundled network, which is slow."""
     return subprocess.Popen(
         [sys.executable, "-m", "whycam", *arguments],
         cwd=folder,
@@ -46,7 +46,7 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 @contextmanager
 def at_work(folder: Path, part: str, *arguments: str) -> Iterator[int]:
-    """The number of a run that stands still in the middle of its work; it then goes on, and all is well with it."""
+    """The process id of a run that is stopped in the middle of its work; on exit it continues and must succeed."""
     with begun(folder, *arguments) as process:
         try:
             path = folder / part
@@ -60,20 +60,20 @@ def at_work(folder: Path, part: str, *arguments: str) -> Iterator[int]:
 
 
 def check_whole(output: Path, count: int = COUNT) -> None:
-    """The film has every frame, and its sidecar a line for each."""
+    """Assert that the film has every frame, and its sidecar a line for each."""
     with av.open(output) as opened:
         assert sum(1 for _ in opened.decode(video=0)) == count
     assert output.with_suffix(".jsonl").read_bytes().count(b"\n") == count + 1
 
 
 def left(folder: Path) -> dict[str, bytes]:
-    """All that lies in a folder, but the claims."""
+    """The files in a folder, without claims."""
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".whycam")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def check_refused(folder: Path, pid: int, *arguments: str | Path, path: str) -> None:
-    """A second run ends with its own number, says who is at work on what, and touches nothing."""
+    """Assert that a second run exits with 3, names the process at work and its file, and writes nothing."""
     before = left(folder)
     done = run(*arguments, folder=folder)
     assert done.returncode == BUSY, done.stdout + done.stderr
@@ -82,12 +82,12 @@ def check_refused(folder: Path, pid: int, *arguments: str | Path, path: str) -> 
     assert left(folder) == before
 
 
-def test_while_a_film_is_made_nobody_else_makes_or_reads_it(tmp_path: Path) -> None:
+def test_while_a_film_is_made_no_other_run_makes_or_reads_it(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "kitchen.mov", count=COUNT, size=SIZE, sound="aac")
     shutil.copy(tmp_path / "kitchen.mov", tmp_path / "other.mov")
     here = tmp_path / "here"
     here.symlink_to(tmp_path)
-    (tmp_path / "no-model.onnx").write_text("which is said without a model")
+    (tmp_path / "no-model.onnx").write_text("the refusal needs no model")
     whole = media_samples.write(tmp_path / "whole.mp4", count=9, size=SIZE)
     assert run(
         "process", "whole.mp4", "--model", tiny_models.bright_spot(tmp_path / "tiny.onnx"), folder=tmp_path
@@ -104,12 +104,12 @@ def test_while_a_film_is_made_nobody_else_makes_or_reads_it(tmp_path: Path) -> N
         check_refused(tmp_path, pid, "replay", "kitchen-output.jsonl", "kitchen.mov", path="kitchen-output.jsonl")
         check_refused(tmp_path, pid, "process", result, path=result)
         done = run(*pattern, "--json", folder=tmp_path)
-        told = json.loads(done.stdout)
-        assert (done.returncode, told["status"], told["output"]) == (BUSY, "busy", None)
-        assert (told["at_work"]["command"], told["at_work"]["pid"]) == ("whycam process", pid)
-        assert str(pid) in told["problem"]
+        report = json.loads(done.stdout)
+        assert (done.returncode, report["status"], report["output"]) == (BUSY, "busy", None)
+        assert (report["at_work"]["command"], report["at_work"]["pid"]) == ("whycam process", pid)
+        assert str(pid) in report["problem"]
     check_whole(tmp_path / result)
-    assert run("process", "kitchen.mov", folder=tmp_path).returncode == ExitCode.FAILED  # it is there already
+    assert run("process", "kitchen.mov", folder=tmp_path).returncode == ExitCode.FAILED  # it exists already
     assert not [*tmp_path.glob(".*"), *tmp_path.glob("*.part"), *tmp_path.glob("*.journal")]
 
 
@@ -120,7 +120,7 @@ def test_in_one_folder_each_film_is_made_by_one_run(tmp_path: Path) -> None:
     batch = ("process", "a.mov", "b.mov", "-o", "results")
     with at_work(tmp_path, "results/a-output.jsonl.part", *batch) as pid:
         check_refused(tmp_path, pid, *batch, path="results/a-output.mp4")
-        check_refused(tmp_path, pid, *batch, "--resume", path="results/b-output.mp4")  # which it did not begin yet
+        check_refused(tmp_path, pid, *batch, "--resume", path="results/b-output.mp4")  # which is not begun yet
         done = run("process", "b.mov", "c.mov", "-o", "results", "--model", model, folder=tmp_path)
         assert done.returncode == BUSY
         assert re.search(rf"b\.mov\s+busy\s+results/b-output\.mp4: .*process {pid}.*\nc\.mov\s+done\s+20 ", done.stdout)
@@ -134,7 +134,7 @@ def test_in_one_folder_each_film_is_made_by_one_run(tmp_path: Path) -> None:
     assert len(list((tmp_path / "results").iterdir())) == 6
 
 
-def test_a_film_of_a_batch_that_is_done_may_be_taken(tmp_path: Path) -> None:
+def test_a_finished_film_of_a_batch_may_be_read(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "a.mov", count=9, size=SIZE)
     media_samples.write(tmp_path / "b.mov", count=COUNT, size=SIZE)
     with at_work(tmp_path, "b-output.jsonl.part", "process", "a.mov", "b.mov"):
@@ -142,7 +142,7 @@ def test_a_film_of_a_batch_that_is_done_may_be_taken(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
 
 
-def test_folders_of_pictures_and_assignments_too(tmp_path: Path) -> None:
+def test_folders_of_images_and_assignments_too(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     for number in range(150):
         write_image(tmp_path / "frames" / f"{number}.jpg", media_samples.spot((64, 48), number))
@@ -163,7 +163,7 @@ def test_folders_of_pictures_and_assignments_too(tmp_path: Path) -> None:
     assert len(list((tmp_path / "hand-in" / "kitchen-output").iterdir())) == COUNT * 25 // 30
 
 
-def test_after_kill_9_the_next_run_begins_or_goes_on(tmp_path: Path) -> None:
+def test_after_kill_9_the_next_run_begins_or_resumes(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "kitchen.mov", count=COUNT, size=SIZE)
     part = tmp_path / "kitchen-output.jsonl.part"
     for options in (("--resume",), ()):
@@ -207,7 +207,7 @@ def test_a_recording_that_runs_is_neither_explained_nor_replayed(tmp_path: Path)
 
 
 def pair(folder: Path, apart: float, names: Sequence[str], options: Sequence[str], count: int) -> bool:
-    """Start two equal runs, and look at what both leave; whether the one that was started first made it."""
+    """Start two equal runs and check their results; returns whether the one that was started first made them."""
     folder.mkdir()
     for name in names:
         media_samples.write(folder / f"{name}.mov", count=count, size=SIZE, sound="aac")
@@ -241,7 +241,7 @@ def pairs(folder: Path, count: int, names: Sequence[str]) -> None:
 
 
 def test_runs_that_begin_at_once(tmp_path: Path) -> None:
-    # Long enough that the first is still at work when the second, which a busy machine starts late, looks.
+    # Long enough that the first is still at work when the second checks, which starts late on a busy machine.
     pair(tmp_path / "one", 0, ["kitchen"], (), 6 * COUNT)
     pair(tmp_path / "two", 0, ["kitchen", "hall"], ["--overwrite"], 6 * COUNT)
 
