@@ -1,4 +1,4 @@
-"""Requests that a server has to refuse, and its own."""
+"""Requests that a server has to refuse, with the status and a part of the message."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ REFUSALS: dict[str, tuple[Ask, int, str]] = {
     "no cookie": (post("/call", "v=0", Cookie=""), 401, "has not joined"),
     "a wrong bearer token": (post("/call", "v=0", Authorization="Bearer x", Cookie=""), 401, "not valid"),
     "another host's name": (post("/call", "v=0", Host="evil.example"), 421, "by that name"),
-    "this computer's name at the wrong door": (post("/call", "v=0", Host="192.168.1.9"), 421, "by that name"),
+    "this computer's name at the wrong listener": (post("/call", "v=0", Host="192.168.1.9"), 421, "by that name"),
     "another site's write": (post("/call", "v=0", Origin="https://evil.example"), 403, "another web site"),
     "the same name over http": (post("/call", "v=0", Origin="http://127.0.0.1"), 403, "another web site"),
     "an origin of a file": (post("/join", "{}", Origin="null"), 403, "another web site"),
     "a mebibyte": (post("/call", "v=0\r\n" * 200_000), 413, "at most"),
-    "a mebibyte from a stranger": (post("/call", "v=0\r\n" * 200_000, Cookie=""), 401, "has not joined"),
+    "a mebibyte without a cookie": (post("/call", "v=0\r\n" * 200_000, Cookie=""), 401, "has not joined"),
     "a long header": (post("/call", "v=0", **{f"X-{n}": "y" * 900 for n in range(10)}), 431, "header"),
     "a ninth call": (post("/call", "v=0"), 503, "8 cameras"),
 }
