@@ -78,7 +78,7 @@ class _Estimator:
             self._origin = delay_s
         half = _ABS_SEND_TIME_WRAP_S / 2
         delay_s = (delay_s - self._origin + half) % _ABS_SEND_TIME_WRAP_S - half
-        if len(self._streams) > LIMITS.max_sources:  # the call is about to be ended for it
+        if len(self._streams) > LIMITS.max_sources:  # the call is about to be ended
             return None
         expected = sum(stream.packets_expected for stream in self._streams.values())
         received = sum(stream.packets_received for stream in self._streams.values())

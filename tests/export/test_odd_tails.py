@@ -15,6 +15,7 @@ from onnx import ModelProto, TensorProto, helper
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import Builder
 from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.region import MisplacedMap
 from whycam.export.head.tail import UnsupportedTail, find_feature
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
@@ -180,12 +181,22 @@ def test_a_map_rescaled_between_poolings_is_the_one_after_it(tmp_path: Path) -> 
     checked(plain, tmp_path / "odd.onnx")
 
 
-def test_a_twice_transposed_map_as_wide_as_it_has_channels_is_read_correctly(tmp_path: Path) -> None:
+def transposed_map(*orders: list[int]) -> ModelProto:
     tail = Tail()
     x = tail("Conv", "input", tail.keep(tail.random.normal(0, 0.3, (8, 3, 4, 4))), strides=[4, 4])
-    x = tail("Transpose", tail("Transpose", x, perm=[0, 2, 3, 1]), perm=[0, 2, 1, 3])  # (N, width, height, channels)
+    for order in orders:
+        x = tail("Transpose", x, perm=order)
     x = tail("ReduceMean", tail("Relu", x), axes=[1, 2], keepdims=0)
-    checked(tail.finished(tail.dense(x, 8, 10)), tmp_path / "odd.onnx")
+    return tail.finished(tail.dense(x, 8, 10))
+
+
+def test_a_map_that_is_transposed_thrice_and_as_wide_as_it_has_channels_is_read_correctly(tmp_path: Path) -> None:
+    checked(transposed_map([0, 2, 3, 1], [0, 2, 1, 3], [0, 2, 1, 3]), tmp_path / "odd.onnx")
+
+
+def test_a_map_whose_height_and_width_are_exchanged_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MisplacedMap, match="height and width are exchanged"):
+        checked(transposed_map([0, 2, 3, 1], [0, 2, 1, 3]), tmp_path / "odd.onnx")
 
 
 def test_integers_without_a_zero_point_keep_their_type(tmp_path: Path) -> None:

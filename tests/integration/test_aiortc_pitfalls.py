@@ -1,4 +1,4 @@
-"""What goes wrong with WebRTC in Python, in whole calls, where no single module's test would see it (docs/live.md)."""
+"""Known problems of WebRTC in Python, in whole calls, because no test of one module would show them (docs/live.md)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def h264() -> list[EncodedFrame]:
     return media_samples.encoded("H264", 60, SIZE)
 
 
-def test_nobody_outside_is_asked_for_an_address(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_no_outside_server_is_asked_for_an_address(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, h264) as phone:
             (session,) = sessions._open.values()
@@ -48,31 +48,31 @@ def test_nobody_outside_is_asked_for_an_address(tmp_path: Path, h264: list[Encod
     served(fast(tmp_path), Settings(), body)
 
 
-def test_the_phone_is_told_what_the_way_to_us_carries(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_the_phone_receives_the_uplinks_bit_rate(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         phone = Phone(h264)
-        told: list[int] = []
-        aiortc_patches.send_packed(phone._transceiver.sender, lambda: None, told.append)
+        bit_rates: list[int] = []
+        aiortc_patches.send_packed(phone._transceiver.sender, lambda: None, bit_rates.append)
         response = await phone.call(http, base)
         assert response.status == 201
         await phone.until(lambda: len(phone.reports) >= 60)  # two seconds
         await phone.close()
-        assert len(told) >= 3
-        assert told[0] == bandwidth_estimator.START
-        assert bandwidth_estimator.START < max(told) <= bandwidth_estimator.MAX_BIT_RATE
+        assert len(bit_rates) >= 3
+        assert bit_rates[0] == bandwidth_estimator.START
+        assert bandwidth_estimator.START < max(bit_rates) <= bandwidth_estimator.MAX_BIT_RATE
 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_full_way_to_us_tells_of_the_way_back_until_the_phone_does_and_of_no_publishers() -> None:
-    async def heard(returns: bool) -> list[int]:
-        told: list[int] = []
+def test_a_congested_uplink_limits_the_downlink_until_the_phone_sends_its_own_estimate() -> None:
+    async def reported(returns: bool) -> list[int]:
+        bit_rates: list[int] = []
         events = PeerEvents(
             on_frame=lambda *_: None,
             on_loss=lambda: None,
             on_command=lambda _: None,
             on_keyframe_request=lambda: None,
-            on_bit_rate=told.append,
+            on_bit_rate=bit_rates.append,
             on_end=lambda _: None,
         )
         peer = Peer(new_connection(IceConfig()), events)
@@ -83,13 +83,13 @@ def test_a_full_way_to_us_tells_of_the_way_back_until_the_phone_does_and_of_no_p
         peer._on_remb(2_000_000)
         peer._on_uplink_estimate(300_000)
         await peer.close()
-        return told
+        return bit_rates
 
-    assert asyncio.run(heard(returns=True)) == [800_000, 700_000, 2_000_000]
-    assert asyncio.run(heard(returns=False)) == [2_000_000]
+    assert asyncio.run(reported(returns=True)) == [800_000, 700_000, 2_000_000]
+    assert asyncio.run(reported(returns=False)) == [2_000_000]
 
 
-def test_a_phone_that_is_turned_goes_on_in_its_new_shape(tmp_path: Path) -> None:
+def test_a_phone_that_is_turned_continues_in_its_new_shape(tmp_path: Path) -> None:
     turned = SIZE[::-1]
     upright, across = (media_samples.encoded("H264", 30, size) for size in (turned, SIZE))
 
@@ -112,7 +112,7 @@ def test_a_phone_that_is_turned_goes_on_in_its_new_shape(tmp_path: Path) -> None
         assert all(file_pts(recording / part["file"]) for part in session[stream])
 
 
-def test_a_stream_that_ends_slowly_holds_nobody_up(
+def test_a_stream_that_ends_slowly_delays_no_other_client(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = threading.Event()
@@ -145,13 +145,13 @@ def test_stray_packets_do_no_harm_and_fill_no_log(
         async with calling(http, base, h264) as phone:
             await phone.until(lambda: len(phone.reports) >= 5)
             ports = {int(port) for port in re.findall(r"a=candidate:.* (\d+) typ host", phone.pc.remoteDescription.sdp)}
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outsider:
                 for port in ports:
                     for number in range(200):
-                        # STUN with a PRIORITY of no bytes, over which aioice stumbles; and what falls upon any port
+                        # STUN with an empty PRIORITY, for which aioice raises an error; and arbitrary packets
                         head = b"\x00\x01\x00\x08\x21\x12\xa4\x42" if number % 2 else b"\x80\xff\x16\xfe"
                         tail = b"\x00\x24\x00\x00" + bytes(4)
-                        stranger.sendto(head + bytes([number]) * (20 - len(head)) + tail, (LOOPBACK, port))
+                        outsider.sendto(head + bytes([number]) * (20 - len(head)) + tail, (LOOPBACK, port))
             seen = len(phone.reports)
             await phone.until(lambda: len(phone.reports) >= seen + 20)
 
@@ -160,7 +160,7 @@ def test_stray_packets_do_no_harm_and_fill_no_log(
     assert 1 <= len(caplog.records) < 10
 
 
-def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_time_stamps_that_jump_and_wrap_make_no_gap_of_hours(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, h264) as phone:
             pack, jump = phone.camera._packer, 0
@@ -185,8 +185,8 @@ def test_time_stamps_that_jump_and_wrap_make_no_hole_of_hours(tmp_path: Path, h2
 @pytest.mark.parametrize(
     "url", ["stun:192.0.2.1", "stun:192.0.2.1:3478", "turn:user:secret@192.0.2.1:3478", "turns:u:s@x.org"]
 )
-def test_an_ice_server_that_is_taken_is_one_that_every_call_can_use(url: str) -> None:
-    """aiortc reads it only when somebody calls."""
+def test_an_accepted_ice_server_can_be_used_by_every_call(url: str) -> None:
+    """aiortc reads it only when a call comes."""
     IceConfig(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()
     connection = RTCIceGatherer([ice_server(url)])._connection
     assert connection.stun_server or connection.turn_server

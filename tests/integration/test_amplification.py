@@ -1,4 +1,4 @@
-"""Whoever joined cannot aim the server's packets: what an offer makes leave for others is counted on the wire."""
+"""A joined client cannot direct the server's packets at others: what an offer causes is counted on the wire."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ SOON_S, LATE_S = 1.0, 4.0
 
 
 @dataclass
-class Aimed:
-    """What left for addresses that never asked: packets and bytes of each, IP headers and fragments included."""
+class Sent:
+    """What was sent to uninvolved addresses: packets and bytes of each, including IP headers and fragments."""
 
     packets: Counter[str] = field(default_factory=Counter)
     sizes: Counter[str] = field(default_factory=Counter)
@@ -49,12 +49,12 @@ class Aimed:
             self.sizes[to] += len(packet)
 
 
-def offer(direction: str, addresses: Sequence[str], *, letters: int = 4, port: int = 5000) -> str:
-    """A small offer that is in order, with a candidate at each address."""
+def offer(direction: str, addresses: Sequence[str], *, length: int = 4, port: int = 5000) -> str:
+    """A small valid offer with a candidate at each address."""
     lines = [
         *("v=0", "o=- 1 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "m=video 9 UDP/TLS/RTP/SAVPF 96", "c=IN IP4 0.0.0.0"),
         *("a=mid:0", "a=rtpmap:96 VP8/90000", f"a={direction}", "a=rtcp-mux", "a=setup:active"),
-        *(f"a=ice-ufrag:{'u' * letters}", f"a=ice-pwd:{'p' * 22}", f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}"),
+        *(f"a=ice-ufrag:{'u' * length}", f"a=ice-pwd:{'p' * 22}", f"a=fingerprint:sha-256 {':'.join(['00'] * 32)}"),
         *(f"a=candidate:{n} 1 udp 1 {address} {port} typ host" for n, address in enumerate(addresses)),
     ]
     return "\r\n".join(lines) + "\r\n"
@@ -62,21 +62,21 @@ def offer(direction: str, addresses: Sequence[str], *, letters: int = 4, port: i
 
 @dataclass
 class Attacker:
-    """A device that joined, on the network's other side."""
+    """A device that joined, on the other side of the network."""
 
     http: ClientSession
     base: str
     made: str = ""
 
     async def aim(self, route: str, sdp: str) -> int:
-        """Offer it; returns the status."""
+        """Send the offer; returns the status."""
         async with self.http.post(self.base + route, data=sdp, headers=SDP) as response:
             await response.read()
             self.made = response.headers.get("Location", "")
             return response.status
 
     async def end(self) -> None:
-        """End what was made last: a device has two calls at most."""
+        """End the last call: a device has two calls at most."""
         if self.made:
             await self.http.delete(self.base + self.made)
 
@@ -92,7 +92,7 @@ async def joined(server: Server) -> AsyncIterator[Attacker]:
 
 @contextmanager
 def attacked(folder: Path, arguments: Sequence[str] = ()) -> Iterator[tuple[Network, Server]]:
-    """A server for phones, and the network between it and them."""
+    """A server for phones, and the network between them."""
     port = free_port()
     lan = ["--lan", "--lan-port", str(free_port()), "--config", str(folder / "config"), "--no-record", *arguments]
     with (
@@ -102,14 +102,14 @@ def attacked(folder: Path, arguments: Sequence[str] = ()) -> Iterator[tuple[Netw
         yield network, server
 
 
-def aimed_by(network: Network, server: Server, route: str, sdp: str, seconds: float = SOON_S) -> tuple[int, Aimed]:
-    """The status of such an offer's answer, and what left for others because of it."""
-    aimed = Aimed()
+def sent_by(network: Network, server: Server, route: str, sdp: str, seconds: float = SOON_S) -> tuple[int, Sent]:
+    """The status of the answer to this offer, and what was sent to others because of it."""
+    sent = Sent()
 
     async def attack() -> int:
         async with joined(server) as attacker:
             if route != "/whep":
-                network.watch = aimed.see
+                network.watch = sent.see
                 status = await attacker.aim(route, sdp)
                 await asyncio.sleep(seconds)
                 await attacker.end()
@@ -118,20 +118,20 @@ def aimed_by(network: Network, server: Server, route: str, sdp: str, seconds: fl
             try:
                 assert (await phone.call(attacker.http, attacker.base)).status == 201
                 await phone.until(lambda: phone.pictures)
-                network.watch = aimed.see
+                network.watch = sent.see
                 status = await attacker.aim(f"/whep/{phone.location.rpartition('/')[2]}", sdp)
                 await asyncio.sleep(seconds)
             finally:
                 await phone.close()
             return status
 
-    return network.client.run(lambda: asyncio.run(attack())), aimed
+    return network.client.run(lambda: asyncio.run(attack())), sent
 
 
-def test_what_leaves_for_others_would_be_seen() -> None:
-    aimed = Aimed()
+def test_packets_to_others_would_be_counted() -> None:
+    sent = Sent()
     with bad_network(Weather()) as network:
-        network.watch = aimed.see
+        network.watch = sent.see
 
         def send() -> None:
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -139,53 +139,53 @@ def test_what_leaves_for_others_would_be_seen() -> None:
                     sender.sendto(bytes(size), (to, 5000))
 
         network.server.run(send)
-        until(lambda: aimed.sizes[OUTSIDE[0]] >= 4000)
-    assert (aimed.packets[LAN[0]], aimed.sizes[LAN[0]]) == (1, 38)
-    assert aimed.packets[OUTSIDE[0]] > 1  # in fragments
-    assert aimed.packets.keys() == {LAN[0], OUTSIDE[0]}
+        until(lambda: sent.sizes[OUTSIDE[0]] >= 4000)
+    assert (sent.packets[LAN[0]], sent.sizes[LAN[0]]) == (1, 38)
+    assert sent.packets[OUTSIDE[0]] > 1  # in fragments
+    assert sent.packets.keys() == {LAN[0], OUTSIDE[0]}
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_an_offer_aims_three_times_its_own_bytes_at_a_few_private_addresses_at_most(tmp_path: Path, route: str) -> None:
-    """Of a call, a publisher and a viewer: 4.6 MB, 152 times the offer, and 10 and 15 times, when there was no rule."""
+def test_an_offer_causes_at_most_three_times_its_own_bytes(tmp_path: Path, route: str) -> None:
+    """Without the limit: for a call 4.6 MB or 152 times the offer, for a publisher 10 and for a viewer 15 times."""
     direction = ROUTES[route]
     with attacked(tmp_path) as (network, server):
-        status, aimed = aimed_by(network, server, route, offer(direction, [*LAN, *OUTSIDE], letters=28_000))
-        assert (status, aimed.packets) == (400, {})
-        status, aimed = aimed_by(network, server, route, offer(direction, OUTSIDE))
-        assert (status, aimed.packets) == (201, {})
-        status, aimed = aimed_by(network, server, route, offer(direction, LAN, port=53))
-        assert (status, aimed.packets) == (201, {})
+        status, sent = sent_by(network, server, route, offer(direction, [*LAN, *OUTSIDE], length=28_000))
+        assert (status, sent.packets) == (400, {})
+        status, sent = sent_by(network, server, route, offer(direction, OUTSIDE))
+        assert (status, sent.packets) == (201, {})
+        status, sent = sent_by(network, server, route, offer(direction, LAN, port=53))
+        assert (status, sent.packets) == (201, {})
         small = offer(direction, [*OUTSIDE, *LAN])
-        status, aimed = aimed_by(network, server, route, small)
-        assert (status, len(aimed.packets)) == (201, candidates.MAX_CANDIDATES)
-        assert 0 < aimed.sizes.total() <= amplification_limit.TIMES * len(small)
-        long = offer(direction, LAN[: candidates.MAX_CANDIDATES], letters=256)  # of which each check is large
-        status, aimed = aimed_by(network, server, route, long, LATE_S)
+        status, sent = sent_by(network, server, route, small)
+        assert (status, len(sent.packets)) == (201, candidates.MAX_CANDIDATES)
+        assert 0 < sent.sizes.total() <= amplification_limit.TIMES * len(small)
+        long = offer(direction, LAN[: candidates.MAX_CANDIDATES], length=256)  # whose checks are large
+        status, sent = sent_by(network, server, route, long, LATE_S)
         assert status == 201
-        assert 0 < aimed.sizes.total() <= amplification_limit.TIMES * len(long)
+        assert 0 < sent.sizes.total() <= amplification_limit.TIMES * len(long)
 
 
-def test_an_ice_server_lets_checks_out_and_no_more_of_them(tmp_path: Path) -> None:
-    """Phones come from outside then; the server asks it for its own address."""
+def test_with_an_ice_server_public_addresses_get_checks_but_not_more_of_them(tmp_path: Path) -> None:
+    """Phones may then be outside; the server asks the ICE server for its own address."""
     named = ["--ice-server", "stun:198.51.100.9:3478"]
     with attacked(tmp_path, named) as (network, server):
-        long = offer("sendrecv", OUTSIDE, letters=256)
-        status, aimed = aimed_by(network, server, "/call", long, LATE_S)
+        long = offer("sendrecv", OUTSIDE, length=256)
+        status, sent = sent_by(network, server, "/call", long, LATE_S)
         assert status == 201
-        assert aimed.packets.keys() <= set(OUTSIDE[: candidates.MAX_CANDIDATES])
-        assert 0 < aimed.sizes.total() <= amplification_limit.TIMES * len(long)
+        assert sent.packets.keys() <= set(OUTSIDE[: candidates.MAX_CANDIDATES])
+        assert 0 < sent.sizes.total() <= amplification_limit.TIMES * len(long)
 
 
-def test_who_names_no_address_of_its_own_is_answered_where_it_is(tmp_path: Path) -> None:
-    """As a browser that hides its addresses does, or one that is behind a router."""
-    aimed = Aimed()
+def test_a_client_that_names_no_address_of_its_own_is_answered(tmp_path: Path) -> None:
+    """Like a browser that hides its addresses, or is behind a router."""
+    sent = Sent()
 
     async def call() -> None:
         async with joined(server) as device:
             phone = Elsewhere(FRAMES, address=CLIENT)
             try:
-                network.watch = aimed.see
+                network.watch = sent.see
                 assert (await phone.call(device.http, device.base)).status == 201
                 await phone.until(lambda: len(phone.pictures) >= 10)
             finally:
@@ -193,11 +193,11 @@ def test_who_names_no_address_of_its_own_is_answered_where_it_is(tmp_path: Path)
 
     with attacked(tmp_path) as (network, server):
         network.client.run(lambda: asyncio.run(call()))
-    assert aimed.packets == {}
+    assert sent.packets == {}
 
 
-def test_only_this_computers_own_browser_is_looked_for_on_it(tmp_path: Path) -> None:
-    """Another computer's phone reaches none of the programs that listen here for this computer alone."""
+def test_only_a_browser_on_this_computer_is_checked_on_loopback(tmp_path: Path) -> None:
+    """A phone cannot make the server send packets to programs that listen on loopback."""
 
     def came(to: socket.socket) -> bool:
         try:
@@ -226,7 +226,7 @@ def test_only_this_computers_own_browser_is_looked_for_on_it(tmp_path: Path) -> 
 
 
 class Elsewhere(Phone):
-    """A phone whose offer has a public address in place of its own."""
+    """A phone whose offer names a public address instead of its own."""
 
     async def offer(self, first: CodecName | None = None) -> str:
         return (await super().offer(first)).replace(f" {CLIENT} ", f" {OUTSIDE[0]} ")

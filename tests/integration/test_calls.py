@@ -1,4 +1,4 @@
-"""Whole calls in one process: a client that is not our page, the server, and what lies on the disk afterwards."""
+"""Whole calls in one process: a client other than our page, the server, and the files on disk afterwards."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def messages_keys() -> list[str]:
     return list(json.loads(example))
 
 
-def test_the_server_speaks_the_codec_that_the_offer_names_first(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_the_server_uses_the_codec_that_the_offer_names_first(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         for first in ("VP8", "H264"):
             phone = Phone(h264)
@@ -102,7 +102,7 @@ def test_the_server_speaks_the_codec_that_the_offer_names_first(tmp_path: Path, 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_heat_lies_on_the_object_in_the_returned_picture(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_the_heat_is_on_the_object_in_the_returned_picture(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     still = [h264[0]]  # a keyframe again and again: the spot stays where it is
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -178,7 +178,7 @@ def test_the_record_switch_ends_a_recording_and_begins_another(tmp_path: Path, h
             phone.commands.send('{"record": true}')
             await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "on")
             seen = len(phone.reports)
-            # The camera loops a film of two seconds, whose only keyframe is its first.
+            # The camera repeats two seconds of video, whose only keyframe is the first frame.
             await phone.until(lambda: len(phone.reports) >= seen + 100)
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
@@ -206,7 +206,7 @@ def test_a_full_disk_stops_the_recording_and_not_the_stream(tmp_path: Path, h264
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free_bytes=1 << 60)), body)
 
 
-def test_a_folder_that_cannot_be_made_is_said_and_the_stream_goes_on(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_a_folder_that_cannot_be_made_stops_only_the_recording(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     (tmp_path / "file").write_text("not a folder")
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -219,7 +219,7 @@ def test_a_folder_that_cannot_be_made_is_said_and_the_stream_goes_on(tmp_path: P
     served(fast(tmp_path), Settings(recordings=tmp_path / "file" / "recordings"), body)
 
 
-def test_without_recordings_nothing_lies_on_the_disk(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_without_recordings_nothing_is_on_the_disk(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     engine = fast(tmp_path)
     before = set(tmp_path.rglob("*"))
 
@@ -251,7 +251,7 @@ def test_a_phone_that_vanishes_ends_its_session_and_leaves_whole_files(
     assert len(file_pts(recording / "explained-000.mp4")) >= 10
 
 
-def test_a_call_too_many_is_told_to_come_back(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_a_call_too_many_is_asked_to_retry(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(calling(http, base, h264))
@@ -276,7 +276,7 @@ def test_a_call_can_be_ended_again_and_an_unknown_one_cannot(tmp_path: Path, h26
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_call_that_is_never_taken_up_leaves_nothing(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_a_call_that_never_connects_leaves_nothing(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         phone = Phone(h264)
         response = await http.post(f"{base}/call", data=await phone.offer(), headers=SDP)
@@ -303,7 +303,7 @@ def test_a_call_that_comes_while_the_server_ends_is_refused(tmp_path: Path, h264
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_connection_that_does_not_close_well_ends_all_the_same(
+def test_a_session_ends_even_if_its_connection_fails_to_close(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     real = Peer.close
@@ -347,7 +347,7 @@ def test_a_sender_that_gives_up_ends_the_session(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_picture_of_a_gigabyte_ends_the_session(tmp_path: Path) -> None:
+def test_a_frame_of_a_gigabyte_ends_the_session(tmp_path: Path) -> None:
     small = media_samples.encoded("VP8", 30, SIZE)
     bomb = EncodedFrame("VP8", small[0].data[:6] + b"\xff\x3f\xff\x3f" + small[0].data[10:], 0)
     assert bomb.is_too_large
@@ -407,10 +407,10 @@ def test_a_command_by_http_does_what_one_on_the_channel_does(tmp_path: Path, h26
     served(fast(tmp_path), Settings(), body)
 
 
-def test_who_calls_again_continues_the_recording_and_an_unknown_id_is_as_none(
+def test_a_repeated_call_continues_the_recording_and_an_unknown_id_is_ignored(
     tmp_path: Path, h264: list[EncodedFrame]
 ) -> None:
-    """Also in the same second, when the folder of that name is there already."""
+    """Also in the same second, when a folder of that name exists."""
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         ids: list[str] = []

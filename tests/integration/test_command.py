@@ -1,4 +1,4 @@
-"""The command and the library's face, as a person starts them."""
+"""The command line and the library's public functions, run as a user runs them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_models_lists_the_bundled_one_as_ready(tmp_path: Path) -> None:
     assert re.search(r"efficientnet-lite0\s+yes\s+Apache-2.0", done.stdout)
 
 
-def test_process_explains_a_film_and_says_what_it_left(tmp_path: Path) -> None:
+def test_process_explains_a_film_and_names_its_results(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "kitchen.mov", count=12)
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     done = run("process", "kitchen.mov", "--model", model, folder=tmp_path)
@@ -92,7 +92,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a film for several": (["process", "text.mov", "text.onnx", "-o", "out.mp4"], "the output is a folder"),
     "an assignment of a folder": (["process", ".", "--assignment", "out"], "--assignment takes one film"),
     "a film that is none, as an assignment": (["process", "text.mov", "--assignment", "out"], "cannot be read as a"),
-    # These two are said before TensorFlow is looked for, which takes long to load; it is not here at all.
+    # These two are reported before TensorFlow is imported, which is slow; here it is not installed.
     "weights that are not there": (["export", "vgg16", "--weights", "none.h5"], "There is no file none.h5"),
     "no images to verify with": (["export", "vgg16", "--verify-with", "none"], "There is no folder none"),
 }
@@ -121,8 +121,8 @@ def test_a_bad_call_ends_with_a_sentence(tmp_path: Path, name: str) -> None:
         [],
     ],
 )
-def test_a_call_that_is_not_understood_ends_with_1(tmp_path: Path, arguments: list[str]) -> None:
-    """2 says that a film broke off (docs/process.md)."""
+def test_an_invalid_command_line_ends_with_1(tmp_path: Path, arguments: list[str]) -> None:
+    """2 means that a film broke off (docs/process.md)."""
     done = run(*arguments, folder=tmp_path)
     assert done.returncode == 1
     assert "Usage" in done.stdout + done.stderr
@@ -138,7 +138,7 @@ def test_a_call_that_is_not_understood_ends_with_1(tmp_path: Path, arguments: li
         (["process", "a.mov", "--every", "0"], "'--every': Input should be greater than or equal to 1"),
     ],
 )
-def test_a_number_out_of_range_is_said_with_the_range(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_a_number_out_of_range_is_reported_with_the_range(tmp_path: Path, arguments: list[str], words: str) -> None:
     done = run(*arguments, folder=tmp_path)
     assert done.returncode == 1
     assert words in done.stderr
@@ -152,12 +152,12 @@ def test_an_export_without_its_packages_says_which_to_install(tmp_path: Path) ->
     assert "Traceback" not in done.stderr
 
 
-def test_an_export_without_its_packages_is_said_before_any_is_imported() -> None:
+def test_missing_export_packages_are_reported_before_any_import() -> None:
     with pytest.raises(ExportMissing, match=r"needs no-such-package. Install it with: pip install 'whycam\[export\]'"):
         check_needs("onnx", "no-such-package")
 
 
-def test_a_taken_port_is_said(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -169,7 +169,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
 
 
 def test_a_new_token_is_not_made_where_the_server_cannot_start(tmp_path: Path) -> None:
-    """The one that uses the port may be whycam, whose phones go on with the old one."""
+    """The process that uses the port may be whycam, whose phones still use the old token."""
     before = Credentials.kept(tmp_path / "config")
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -181,7 +181,7 @@ def test_a_new_token_is_not_made_where_the_server_cannot_start(tmp_path: Path) -
     assert Credentials.kept(tmp_path / "config").tokens == before.tokens
 
 
-def test_one_port_for_both_doors_is_said(tmp_path: Path) -> None:
+def test_one_port_for_both_listeners_is_reported(tmp_path: Path) -> None:
     port = free_port()
     done = run("serve", *lan_arguments(tmp_path, port), "--port", str(port), folder=tmp_path)
     assert done.returncode == 1
@@ -200,9 +200,9 @@ def test_serve_answers_on_loopback_only_and_ends_when_asked(tmp_path: Path, numb
         assert server.process.wait(5) == 0
 
 
-def test_the_model_is_loaded_from_wherever_whycam_was_started(tmp_path: Path) -> None:
-    """The child is told where the packages lie, and a script beside it in the current folder hides none of them."""
-    (tmp_path / "pickle.py").write_text("raise SystemExit('I am somebody else')")
+def test_the_model_is_loaded_from_any_working_directory(tmp_path: Path) -> None:
+    """The child process gets the packages' location; a script in the current folder does not shadow them."""
+    (tmp_path / "pickle.py").write_text("raise SystemExit('another module')")
     port = free_port()
     script = tmp_path / "bin" / "whycam"  # as pip writes it
     script.parent.mkdir()
@@ -233,7 +233,7 @@ async def health(http: ClientSession, server: Server) -> dict[str, Any]:
     return value
 
 
-def test_a_model_that_dies_takes_no_call_with_it(tmp_path: Path) -> None:
+def test_a_model_that_dies_ends_no_call(tmp_path: Path) -> None:
     frames = media_samples.encoded("H264", 60, (160, 120))
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
 
@@ -265,7 +265,7 @@ def test_a_model_that_dies_takes_no_call_with_it(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_in_a_terminal_finishes_the_files_first(tmp_path: Path) -> None:
-    """It goes to the server and to the model's process alike."""
+    """The signal goes to the server and to the model's process."""
     frames = media_samples.encoded("H264", 60, (160, 120))
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
 
@@ -292,7 +292,7 @@ def test_ctrl_c_in_a_terminal_finishes_the_files_first(tmp_path: Path) -> None:
     assert len(media_samples.times(recording / "camera-000.mp4")) == session["counts"]["recorded"] > 0
 
 
-def test_a_model_that_kills_its_process_while_it_loads_is_a_sentence(tmp_path: Path) -> None:
+def test_a_model_that_kills_its_process_while_loading_is_reported(tmp_path: Path) -> None:
     (tmp_path / "sick").mkdir()
     (tmp_path / "sick" / "onnxruntime.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{tmp_path / 'sick'}"}
@@ -309,7 +309,7 @@ def test_a_model_that_kills_its_process_while_it_loads_is_a_sentence(tmp_path: P
     assert not (tmp_path / "recordings").exists()
 
 
-def test_with_a_lan_it_listens_where_it_says_and_nowhere_else(tmp_path: Path) -> None:
+def test_with_a_lan_it_listens_only_on_the_printed_addresses(tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, arguments=lan_arguments(tmp_path, port)) as server:
         sockets = psutil.Process(server.process.pid).net_connections()
@@ -330,16 +330,16 @@ def test_without_a_network_it_says_what_to_try(tmp_path: Path, capsys: pytest.Ca
     assert "hotspot" in capsys.readouterr().out
 
 
-def test_the_last_word_on_the_lan_counts(tmp_path: Path) -> None:
+def test_the_last_lan_option_counts(tmp_path: Path) -> None:
     """So that `make serve ARGS=--no-lan` stays on this computer."""
     with serving(tmp_path, arguments=["--lan", "--no-lan", "--config", str(tmp_path / "config")]) as server:
         assert "Phone" not in server.log.read_text()
     assert not (tmp_path / "config").exists()
 
 
-def test_files_with_names_of_its_packages_do_no_harm(tmp_path: Path) -> None:
+def test_files_named_like_its_packages_are_not_imported(tmp_path: Path) -> None:
     for name in ("models", "stream", "export", "web"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit('I am somebody else')")
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('another module')")
     done = run("models", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -356,7 +356,7 @@ def test_explain_names_a_photograph(tmp_path: Path) -> None:
         whycam.explain(skimage.data.coffee(), targets=(1000,))
 
 
-def test_explain_says_what_it_takes(tmp_path: Path) -> None:
+def test_explain_says_which_input_it_accepts(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="There is no target"):
         whycam.explain(skimage.data.coffee(), targets=())
     with pytest.raises(ValueError, match=r"is a folder\. Give an image file"):

@@ -1,4 +1,4 @@
-"""A disk that is full, and then is not: the recording stops and goes on, the stream does not notice."""
+"""A disk that fills up and gets space again: the recording stops and continues, the stream is not affected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs"
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A disk of 16 MiB, of which a recording that stopped wants 4 to go on."""
+    """A disk of 16 MiB; a stopped recording continues when 4 MiB are free."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", str(place)], capture_output=True)
@@ -44,7 +44,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def fill(disk: Path, leave: int) -> Path:
-    """A file of somebody else, which leaves so many bytes."""
+    """A file of another program that leaves `leave` bytes free."""
     ballast = disk / "ballast"
     free = shutil.disk_usage(disk).free
     ballast.write_bytes(bytes(max(0, free - leave)))
@@ -54,7 +54,7 @@ def fill(disk: Path, leave: int) -> Path:
 @pytest.mark.parametrize(
     ("min_free", "leave", "words"), [(0, 300_000, "No space left"), (2 * MIB, MIB, "must stay free")]
 )
-def test_a_recording_goes_on_when_the_disk_has_room_again(disk: Path, min_free: int, leave: int, words: str) -> None:
+def test_a_recording_continues_when_the_disk_has_space_again(disk: Path, min_free: int, leave: int, words: str) -> None:
     folder = new_folder(disk / "recordings")
     frames = media_samples.encoded("H264", 300, SIZE, keyframes=(100, 150, 200))
     session = Session(folder, min_free=min_free)
@@ -74,7 +74,7 @@ def test_a_recording_goes_on_when_the_disk_has_room_again(disk: Path, min_free: 
     assert words in session.recording.status.reason
     assert session.recording.status.code == "disk-full"
     assert session_json(folder)["state"] == "recording"
-    session.feed(frames[100:140])  # the stream goes on
+    session.feed(frames[100:140])  # the stream continues
     ballast.unlink()
     until(lambda: session.recording.status.state == "on", 5)
     again = session.recording.status
@@ -91,13 +91,13 @@ def test_a_recording_goes_on_when_the_disk_has_room_again(disk: Path, min_free: 
     if min_free:
         check_equations(folder, note)
         assert counts["recorded"] == counts["sidecar_lines"] == 200
-    else:  # a full disk cuts the last fragment off, whose lines may have been written
+    else:  # a full disk truncates the last fragment, whose lines may have been written
         recorded = sum(len(media_samples.times(folder / segment["file"])) for segment in note["camera"])
         assert recorded == counts["recorded"]
         assert len(read_lines(folder)) == counts["sidecar_lines"] >= counts["explained_recorded"]
 
 
-def test_the_phone_is_told_within_two_seconds_and_its_picture_goes_on(disk: Path, tmp_path: Path) -> None:
+def test_the_phone_is_informed_within_two_seconds_and_its_video_continues(disk: Path, tmp_path: Path) -> None:
     frames = media_samples.encoded("H264", 60, SIZE)
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -110,7 +110,7 @@ def test_the_phone_is_told_within_two_seconds_and_its_picture_goes_on(disk: Path
             await phone.until(lambda: len(phone.reports) >= had + 60)
             ballast.unlink()
             await phone.until(lambda: phone.reports[-1]["recording"]["state"] == "on", 5)
-            had = len(phone.reports)  # the camera in code sends a keyframe every two seconds, whoever asks
+            had = len(phone.reports)  # the test's camera sends a keyframe every two seconds, regardless of requests
             await phone.until(lambda: len(phone.reports) >= had + 75)
             assert (await http.delete(phone.location)).status == 204
 
@@ -121,7 +121,7 @@ def test_the_phone_is_told_within_two_seconds_and_its_picture_goes_on(disk: Path
     check_equations(folder, note)
 
 
-def test_one_that_was_switched_off_while_it_waited_does_not_go_on(disk: Path, tmp_path: Path) -> None:
+def test_a_recording_that_was_switched_off_while_it_waited_does_not_continue(disk: Path, tmp_path: Path) -> None:
     frames = media_samples.encoded("VP8", 60, SIZE)
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:

@@ -1,4 +1,4 @@
-"""Where the server ends a call, the client is told why before its connection closes, and the log says it too."""
+"""When the server ends a call, the client receives the reason before its connection closes, and the log contains it."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ LARGE = [
     *media_samples.encoded("VP8", 45, (64, 48)),
     *media_samples.encoded("VP8", 10, (2048, 1280), first=45 * media_samples.STEP),
 ]
-Spoil = Callable[[Phone, Sessions], Awaitable[None]]
+Cause = Callable[[Phone, Sessions], Awaitable[None]]
 
 
-async def goes_on(phone: Phone, sessions: Sessions) -> None:
-    """What it sends is too much by itself."""
+async def continues(phone: Phone, sessions: Sessions) -> None:
+    """Its frames alone exceed the limit."""
 
 
-async def begins_ever_anew(phone: Phone, sessions: Sessions) -> None:
-    for number in range(20):  # as a client that starts its camera anew each time
+async def restarts_repeatedly(phone: Phone, sessions: Sessions) -> None:
+    for number in range(20):  # like a client that restarts its camera each time
         phone.pc.getSenders()[0]._ssrc = 1000 + number
         await asyncio.sleep(0.1)
 
@@ -50,32 +50,32 @@ async def server_ends(phone: Phone, sessions: Sessions) -> None:
     await sessions.close()
 
 
-ENDS: dict[Code, tuple[list[EncodedFrame], float, Spoil, str]] = {
-    "too-large": (LARGE, 30, goes_on, "is 2048x1280, larger than 1920x1080"),
-    "too-fast": (FRAMES, 200, goes_on, "more than 60 frames a second"),
-    "too-many-streams": (FRAMES, 30, begins_ever_anew, "more than 8 streams"),
+ENDS: dict[Code, tuple[list[EncodedFrame], float, Cause, str]] = {
+    "too-large": (LARGE, 30, continues, "is 2048x1280, larger than 1920x1080"),
+    "too-fast": (FRAMES, 200, continues, "more than 60 frames a second"),
+    "too-many-streams": (FRAMES, 30, restarts_repeatedly, "more than 8 streams"),
     "silent": (FRAMES, 30, falls_silent, "No picture came from the camera for 2 s"),
     "server-ends": (FRAMES, 30, server_ends, "whycam was stopped on its computer"),
 }
 
 
 def ended(messages: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """The last words among these messages; nothing comes behind them."""
+    """The close message among these messages; it is the last one."""
     words = [message["ended"] for message in messages if "ended" in message]
     assert not words or "ended" in messages[-1]
     return words
 
 
-def test_each_code_is_tried() -> None:
+def test_each_code_is_tested() -> None:
     assert set(ENDS) == set(get_args(Code))
 
 
 @pytest.mark.parametrize("code", ENDS)
-def test_phone_and_viewer_are_told_why_the_server_ends_the_call(
+def test_phone_and_viewer_receive_the_reason_when_the_server_ends_the_call(
     tmp_path: Path, code: Code, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    frames, rate, spoil, words = ENDS[code]
+    frames, rate, cause, words = ENDS[code]
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, frames, rate) as phone:
@@ -86,16 +86,16 @@ def test_phone_and_viewer_are_told_why_the_server_ends_the_call(
                     await asyncio.sleep(0.05)
                     if watcher.reports:
                         break
-                await spoil(phone, sessions)
+                await cause(phone, sessions)
                 await phone.until(lambda: ended(phone.replies))
                 for _ in range(100):
                     await asyncio.sleep(0.05)
                     if len(sessions) == 0:
                         break
                 assert ended(phone.replies) == ended(watcher.reports)
-                (told,) = ended(phone.replies)
-                assert told["code"] == code
-                assert words in told["reason"]
+                (message,) = ended(phone.replies)
+                assert message["code"] == code
+                assert words in message["reason"]
                 assert phone.commands.readyState == "closed"
 
     served(fast(tmp_path), Settings(limits=Limits(max_silent_s=2.0)), body)
@@ -104,7 +104,7 @@ def test_phone_and_viewer_are_told_why_the_server_ends_the_call(
     assert vars(line)["about"]["code"] == code
 
 
-def test_who_hangs_up_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_hangs_up_receives_no_close_message(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -122,26 +122,26 @@ def test_who_hangs_up_is_told_nothing(tmp_path: Path, caplog: pytest.LogCaptureF
     assert "s. The camera is gone: its page or program was closed, or its network was lost. Frames: " in gone
 
 
-def test_last_words_that_are_lost_are_sent_again(tmp_path: Path) -> None:
+def test_a_lost_close_message_is_sent_again(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone:
             await phone.until(lambda: len(phone.reports) >= 10)
             connection = phone.pc.getTransceivers()[0].sender.transport.transport._connection
-            hear, deaf_until = connection.data_received, time.monotonic() + 0.6
+            receive, cut_until = connection.data_received, time.monotonic() + 0.6
 
-            def hear_later(data: bytes, component: int) -> None:
-                if time.monotonic() > deaf_until:
-                    hear(data, component)
+            def receive_later(data: bytes, component: int) -> None:
+                if time.monotonic() > cut_until:
+                    receive(data, component)
 
-            connection.data_received = hear_later
+            connection.data_received = receive_later
             await sessions.close()
-            assert time.monotonic() > deaf_until
-            assert [told["code"] for told in ended(phone.replies)] == ["server-ends"]
+            assert time.monotonic() > cut_until
+            assert [message["code"] for message in ended(phone.replies)] == ["server-ends"]
 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_phone_that_hears_nothing_any_more_holds_up_the_end_for_a_moment_only(tmp_path: Path) -> None:
+def test_an_unreachable_phone_delays_the_end_only_briefly(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone:
             await phone.until(lambda: len(phone.reports) >= 10)
@@ -154,7 +154,7 @@ def test_a_phone_that_hears_nothing_any_more_holds_up_the_end_for_a_moment_only(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_an_ending_without_a_code_has_no_last_words() -> None:
+def test_an_end_without_a_code_has_no_close_message() -> None:
     assert EndReason("It is over.").close_message is None
     words = EndReason("It is over.", "silent").close_message
     assert words is not None

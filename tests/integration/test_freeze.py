@@ -1,4 +1,4 @@
-"""A picture that stands still: for all who watch, on the camera's clock, and one can go on asking about it."""
+"""A frozen picture: frozen for all viewers, on the camera's clock, and further classes can still be explained on it."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def frames() -> list[EncodedFrame]:
 
 
 class CountingEngine(LocalEngine):
-    """Ten classes, and what it was asked about."""
+    """Ten classes; keeps the images that it was asked to explain."""
 
     def __init__(self, folder: Path) -> None:
         self.pictures: list[Bytes] = []
@@ -84,7 +84,7 @@ def show(watched: Watched, frames: Sequence[EncodedFrame]) -> list[Painted]:
 
 
 @pytest.mark.parametrize("policy", ["newest", "every"])
-def test_a_frozen_picture_stands_while_the_cameras_time_goes_on(
+def test_a_frozen_picture_stays_while_the_cameras_time_continues(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame], policy: Policy
 ) -> None:
     with watched(fast(tmp_path), policy) as camera:
@@ -104,7 +104,7 @@ def test_a_frozen_picture_stands_while_the_cameras_time_goes_on(
     assert after[0].state in ("exact", "carried")
 
 
-def test_of_a_frozen_picture_nothing_is_asked_twice(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_a_frozen_picture_is_not_explained_twice_for_one_class(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     engine = CountingEngine(tmp_path)
     with watched(engine) as camera:
         show(camera, frames[:5])
@@ -113,20 +113,20 @@ def test_of_a_frozen_picture_nothing_is_asked_twice(tmp_path: Path, frames: list
         asked = engine.asked
         show(camera, frames[15:30])
         assert engine.asked == asked
-        camera.stream.view = View((min(best),), scale="steady")  # which is known
+        camera.stream.view = View((min(best),), scale="steady")  # already explained
         show(camera, frames[30:35])
         assert engine.asked == asked
         unknown = min({*range(10)} - best)
         camera.stream.view = View((unknown,), scale="steady")
-        held = show(camera, frames[35:45])
+        pinned = show(camera, frames[35:45])
         assert engine.asked == asked + 1
-        assert held[-1].maps[-1].class_id == unknown
+        assert pinned[-1].maps[-1].class_id == unknown
         camera.stream.view = View((), 0.2, "jet", "steady")
         show(camera, frames[45:55])
         assert engine.asked == asked + 1
 
 
-def test_a_class_that_is_held_later_is_explained_on_the_frozen_picture(
+def test_a_class_that_is_pinned_later_is_explained_on_the_frozen_picture(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame]
 ) -> None:
     with watched(fast(tmp_path), "every") as camera:
@@ -159,17 +159,17 @@ def test_with_a_slow_model_the_frozen_pictures_own_heatmap_comes_and_stays(
             states.append(camera.show(frame).state)
             time.sleep(0.02)
     assert set(states[20:]) == {"exact"}
-    assert states == sorted(states)  # carried, and from some frame on exact
+    assert states == sorted(states)  # first carried, then exact
     assert len({pixels(picture) for picture in drawn[40:50]}) == 1
 
 
-def test_freezing_again_keeps_another_picture(
+def test_freezing_again_keeps_a_new_picture(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame]
 ) -> None:
     with watched(fast(tmp_path)) as camera:
         camera.stream.freeze(True)
         show(camera, frames[:3])
-        camera.stream.freeze(True)  # it is frozen already
+        camera.stream.freeze(True)  # already frozen
         show(camera, frames[3:5])
         camera.stream.freeze(False)
         camera.stream.freeze(True)
@@ -178,7 +178,7 @@ def test_freezing_again_keeps_another_picture(
     assert pixels(drawn[0]) != pixels(drawn[5])
 
 
-def test_when_the_phone_turns_the_frozen_picture_stands_in_the_middle(
+def test_when_the_phone_turns_the_frozen_picture_is_centred(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame]
 ) -> None:
     turned = media_samples.encoded("H264", 20, (SIZE[1], SIZE[0]), first=20 * media_samples.STEP)
@@ -198,7 +198,7 @@ def test_when_the_phone_turns_the_frozen_picture_stands_in_the_middle(
     assert after[-1].state == "exact"
 
 
-def test_a_model_that_restarts_while_the_picture_stands_takes_none_of_its_heat(
+def test_a_model_that_restarts_while_the_picture_is_frozen_removes_no_heat(
     tmp_path: Path, frames: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(process_engine.Backoff, "after", lambda *_: 0.5)
@@ -224,11 +224,11 @@ def test_a_model_that_restarts_while_the_picture_stands_takes_none_of_its_heat(
         best = {m.class_id for m in until(camera, lambda painted: painted.state == "exact")[-1].maps}
         unknown = min({*range(10)} - best)
         kill()
-        camera.stream.view = View((unknown,), scale="steady")  # a question that fails
+        camera.stream.view = View((unknown,), scale="steady")  # a request that fails
         during = until(camera, lambda painted: painted.engine == "restarting")
         back = until(camera, lambda painted: any(m.class_id == unknown for m in painted.maps))
         assert {p.state for p in [*during, *back]} == {"exact"}
-        # Frozen while there is no model: the picture passes, and is explained when the model is back.
+        # Frozen while there is no model: the picture is shown plain, and explained when the model is back.
         camera.stream.freeze(False)
         kill()
         until(camera, lambda painted: painted.engine == "restarting" and painted.state == "none")
@@ -238,7 +238,7 @@ def test_a_model_that_restarts_while_the_picture_stands_takes_none_of_its_heat(
 
 
 @pytest.mark.parametrize("policy", ["newest", "every"])
-def test_a_recording_holds_all_that_draws_its_frozen_pictures_again(
+def test_a_recording_contains_all_that_is_needed_to_redraw_its_frozen_pictures(
     tmp_path: Path, frames: list[EncodedFrame], drawn: list[av.VideoFrame], policy: Policy
 ) -> None:
     turned = media_samples.encoded("H264", 30, (SIZE[1], SIZE[0]), first=60 * media_samples.STEP)
@@ -252,7 +252,7 @@ def test_a_recording_holds_all_that_draws_its_frozen_pictures_again(
 
         def shown(some: Sequence[EncodedFrame]) -> None:
             for frame in some:
-                camera.stream.request_keyframe()  # so that each file can begin anywhere
+                camera.stream.request_keyframe()  # so that a file can begin at any frame
                 deadline = time.monotonic() + 10
                 camera.show(frame)
                 while recording._explained.taken < len(drawn):
@@ -284,7 +284,7 @@ def test_a_recording_holds_all_that_draws_its_frozen_pictures_again(
     assert frozen == [None] * 10 + [10 * 3000] * 20 + [None] * 10 + [40 * 3000] * 35 + [None] * 15
 
 
-def test_a_picture_that_stood_before_the_recording_began_has_a_time_before_its_zero(tmp_path: Path) -> None:
+def test_a_picture_frozen_before_the_recording_began_has_a_negative_time(tmp_path: Path) -> None:
     folder = tmp_path / "recording"
     folder.mkdir()
     frames = media_samples.encoded("H264", 10, SIZE, first=900_000)
@@ -296,7 +296,7 @@ def test_a_picture_that_stood_before_the_recording_began_has_a_time_before_its_z
     assert {line.frozen for line in read_sidecar(folder / "predictions.jsonl")[1]} == {-6000}
 
 
-def test_everybody_sees_the_picture_stand_and_the_camera_goes_on(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_all_clients_see_a_frozen_picture_and_the_camera_continues(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with (
             calling(http, base, frames) as phone,
@@ -306,8 +306,8 @@ def test_everybody_sees_the_picture_stand_and_the_camera_goes_on(tmp_path: Path,
             where = f"{base}/api/sessions/{phone.reports[-1]['session']}/command"
             assert (await http.post(where, json={"freeze": True})).status == 204
             await phone.until(lambda: phone.reports[-1]["frozen"])
-            (told,) = await (await http.get(f"{base}/api/sessions")).json()
-            assert told["frozen"] is True
+            (session,) = await (await http.get(f"{base}/api/sessions")).json()
+            assert session["frozen"] is True
             seen, received = len(phone.pictures), phone.reports[-1]["counts"]["received"]
             await phone.until(lambda: len(phone.pictures) >= seen + 30)
             first, last = (media_samples.pixels(picture)[0].astype(int) for picture in phone.pictures[-20::19])
@@ -335,14 +335,14 @@ def test_everybody_sees_the_picture_stand_and_the_camera_goes_on(tmp_path: Path,
     assert kept[0].pts in explained
 
 
-def test_a_camera_that_vanishes_while_the_picture_stands_is_noticed(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_a_camera_that_vanishes_under_a_frozen_picture_is_noticed(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with publishing(http, base, frames) as publisher:
             where = f"{base}/api/sessions/{publisher.session_id}/command"
             await asyncio.sleep(0.5)
             assert (await http.post(where, json={"freeze": True})).status == 204
             await asyncio.sleep(1.5)
-            assert len(sessions) == 1  # it only stands
+            assert len(sessions) == 1  # it is only frozen
             publisher.camera.running.clear()
             for _ in range(100):
                 await asyncio.sleep(0.05)
@@ -353,8 +353,8 @@ def test_a_camera_that_vanishes_while_the_picture_stands_is_noticed(tmp_path: Pa
     served(fast(tmp_path), Settings(limits=Limits(max_silent_s=1.0)), body)
 
 
-def test_all_questions_about_a_frozen_picture_are_about_the_very_same(tmp_path: Path) -> None:
-    """Its copies, which are painted on, have lost where the decoder's chroma samples lie."""
+def test_all_requests_for_a_frozen_picture_use_the_same_image(tmp_path: Path) -> None:
+    """The copies for painting lose the chroma sample location of the decoded frame."""
     size = (178, 134)
     frames = media_samples.encoded("H264", 20, size)
     engine = CountingEngine(tmp_path)

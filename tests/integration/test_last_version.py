@@ -1,4 +1,4 @@
-"""Recordings, sidecars, model files and data-channel clients of the last version go on working."""
+"""Recordings, sidecars, model files and data-channel clients of the last version still work."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def recordings(tmp_path: Path) -> Path:
     return tmp_path / "recordings"
 
 
-def test_a_recording_of_the_last_version_is_on_the_shelf_and_plays(tmp_path: Path, recordings: Path) -> None:
+def test_a_recording_of_the_last_version_is_listed_and_plays(tmp_path: Path, recordings: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         (listed,) = await (await http.get(f"{base}/api/recordings")).json()
         assert (listed["id"], listed["session"], listed["state"]) == (ID, "b069c6136279", "finished")
@@ -71,15 +71,15 @@ def test_a_sidecar_of_the_last_version_is_read_with_all_its_settings() -> None:
     assert (frames[-1].view.pinned, frames[-1].view.occlude, frames[-1].frozen) == ((), False, None)
 
 
-def test_a_recording_of_the_last_version_is_drawn_again_as_it_was_seen(tmp_path: Path, recordings: Path) -> None:
+def test_a_recording_of_the_last_version_is_redrawn_as_it_was_seen(tmp_path: Path, recordings: Path) -> None:
     again = tmp_path / "again.mp4"
-    told = run("replay", recordings / ID, recordings / ID, "--output", again, folder=tmp_path)
-    assert told.returncode == 0, told.stderr
+    done = run("replay", recordings / ID, recordings / ID, "--output", again, folder=tmp_path)
+    assert done.returncode == 0, done.stderr
     seen, drawn = (media_samples.read(path) for path in (recordings / ID / "explained-000.mp4", again))
     assert [round(shot.time * 90_000) for shot in drawn] == [round(shot.time * 90_000) for shot in seen]
-    away = [np.abs(rgb_of(a.frame).astype(int) - rgb_of(b.frame)).max(axis=2) for a, b in zip(seen, drawn, strict=True)]
-    # Both were encoded. In another colormap or with less opacity this is 70 and more.
-    assert max(np.percentile(each, 99) for each in away) < 20
+    diff = [np.abs(rgb_of(a.frame).astype(int) - rgb_of(b.frame)).max(axis=2) for a, b in zip(seen, drawn, strict=True)]
+    # Both are lossy. With another colormap or less opacity the difference is 70 and more.
+    assert max(np.percentile(each, 99) for each in diff) < 20
 
 
 def test_a_model_file_of_the_last_version_explains_as_it_did() -> None:
@@ -115,7 +115,7 @@ def test_a_client_of_the_last_version_sends_its_commands_and_reads_its_reports(t
                 phone.commands.send(json.dumps(command))
             await phone.until(lambda: phone.reports[-1]["frozen"] and phone.reports[-1]["hidden"])
             report = phone.reports[-1]
-            assert lacks(known, report) == []
+            assert missing(known, report) == []
             assert report["view"] == known["view"]
             assert [each["label"] for each in report["held"]] == ["blue", "red"]
             phone.commands.send(json.dumps(sent[3]))
@@ -125,12 +125,12 @@ def test_a_client_of_the_last_version_sends_its_commands_and_reads_its_reports(t
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
 
 
-def lacks(old: dict[str, Any], new: dict[str, Any], inside: str = "") -> list[str]:
-    """Fields of an old message that a new one has not, or as another type; more than it had does not matter."""
+def missing(old: dict[str, Any], new: dict[str, Any], inside: str = "") -> list[str]:
+    """Fields of an old message that are missing in the new one or have another type; new fields are allowed."""
     wrong = []
     for name, value in old.items():
         if name not in new or (value is not None and type(new[name]) is not type(value)):
             wrong.append(inside + name)
         elif isinstance(value, dict):
-            wrong += lacks(value, new[name], f"{inside}{name}.")
+            wrong += missing(value, new[name], f"{inside}{name}.")
     return wrong

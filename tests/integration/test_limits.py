@@ -1,4 +1,4 @@
-"""One place for all limits: each is told in words, each is what the modules use, and over it the others go on."""
+"""All limits are in one place: each has a description, the modules use it, and exceeding it affects no other client."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from whycam.stream.webrtc.ice import aioice_patches, amplification_limit, candid
 FRAMES = media_samples.encoded("VP8", 30, (64, 48))
 
 
-def test_every_limit_is_told_in_words_with_its_number() -> None:
+def test_every_limit_has_a_description_with_its_number() -> None:
     words = list(LIMITS.words())
     assert len(words) == len(fields(Limits))
     assert not any("{" in text for text in words)
@@ -38,7 +38,7 @@ def test_every_limit_is_told_in_words_with_its_number() -> None:
     assert "32,768 bytes of an offer" in words
 
 
-def test_each_module_takes_its_limits_from_there() -> None:
+def test_each_module_uses_these_limits() -> None:
     taken = {
         "max_connections": listener.MAX_CONNECTIONS,
         "max_connections_per_address": listener.MAX_PER_ADDRESS,
@@ -60,7 +60,7 @@ def test_each_module_takes_its_limits_from_there() -> None:
     assert Settings().limits is LIMITS
 
 
-def test_the_ninth_camera_is_refused_in_a_tenth_of_a_second_and_the_eight_go_on(tmp_path: Path) -> None:
+def test_the_ninth_camera_is_refused_in_a_tenth_of_a_second_and_the_eight_continue(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with AsyncExitStack() as stack:
             phones = [await stack.enter_async_context(calling(http, base, FRAMES, 5)) for _ in range(8)]
@@ -82,7 +82,7 @@ def test_the_ninth_camera_is_refused_in_a_tenth_of_a_second_and_the_eight_go_on(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_device_that_calls_without_end_is_told_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_calls_too_often_is_asked_to_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone:
             monkeypatch.setattr(signalling, "_owner", lambda _: Owner("device", "192.0.2.1"))
@@ -122,7 +122,7 @@ EXCESSES: dict[str, tuple[Callable[[], list[EncodedFrame]], float]] = {
 
 
 @pytest.mark.parametrize("words", EXCESSES)
-def test_a_camera_beyond_its_limits_is_ended_and_its_neighbour_goes_on(
+def test_a_camera_beyond_its_limits_is_ended_and_its_neighbour_continues(
     tmp_path: Path, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -139,14 +139,14 @@ def test_a_camera_beyond_its_limits_is_ended_and_its_neighbour_goes_on(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_camera_that_sends_ever_new_streams_is_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_camera_that_keeps_starting_streams_is_ended(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as neighbour, calling(http, base, FRAMES) as phone:
             await phone.until(lambda: len(phone.reports) >= 5)
             sender = phone.pc.getSenders()[0]
-            for number in range(20):  # as a client that starts its camera anew each time
+            for number in range(20):  # like a client that restarts its camera each time
                 sender._ssrc = 1000 + number
                 await asyncio.sleep(0.1)
             await _ends(sessions, caplog, "more than 8 streams")

@@ -1,4 +1,4 @@
-"""No request ever leaves the computer: everything that whycam does is done where the only way out is watched."""
+"""No request leaves the computer: whycam runs in a namespace whose only route out is monitored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.servers.server_process import free_port, serving
 
 HOST = "10.77.0.1"
 ORT_CALLS_S = 12
-"""onnxruntime 1.32 calls its maker ten seconds after it was imported."""
+"""onnxruntime 1.32 contacts its vendor ten seconds after its import."""
 
 
 def send_something(to: str) -> None:
@@ -38,12 +38,12 @@ def command(there: Namespace, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_what_leaves_would_be_seen() -> None:
+def test_outgoing_packets_would_be_seen() -> None:
     with namespace(HOST) as there:
         listener = Listener(there)
         there.run(lambda: send_something(NOWHERE))
         there.run(lambda: send_something("224.0.0.251"))
-        there.run(lambda: send_something(HOST))  # which is itself
+        there.run(lambda: send_something(HOST))  # the namespace itself
         assert [packet[16:20] for packet in listener.close()] == [
             socket.inet_aton(NOWHERE),
             socket.inet_aton("224.0.0.251"),
@@ -78,8 +78,8 @@ def test_a_call_a_viewer_a_recording_and_every_command_send_nothing_outside(tmp_
         assert listener.close() == []
 
 
-def test_what_runs_the_models_calls_nobody(tmp_path: Path) -> None:
-    """Whatever imports it first: the server, which imports it in its model's process, the library, an export."""
+def test_onnxruntime_sends_nothing(tmp_path: Path) -> None:
+    """Whichever imports it first: the server in its model's process, the library, or an export."""
     program = f"import {{}}, time, onnxruntime; time.sleep({ORT_CALLS_S})"
     with namespace(HOST) as there:
         listener = Listener(there)

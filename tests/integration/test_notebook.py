@@ -1,4 +1,4 @@
-"""The example notebook runs as it stands, on a photograph and a film."""
+"""The example notebook runs unchanged, on a photograph and a film."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def test_the_assignments_notebook_runs(tmp_path: Path, monkeypatch: pytest.Monke
     media_samples.write(tmp_path / "kitchen-input.mov", count=30, size=(128, 96), sound="aac")
     notebook: Any = nbformat.read(ROOT / "docs" / "assignment.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
-    said = "".join(
+    printed = "".join(
         str(output.get("text", "")) + str(output.get("data", {}).get("text/plain", ""))
         for cell in notebook.cells
         for output in cell.get("outputs", [])
     )
-    assert "cat" in said  # of the photograph
-    assert "kitchen (25 frames)" in said
-    assert "kitchen-output (25 frames)" in said
-    assert "25 a second" in said
+    assert "cat" in printed  # of the photograph
+    assert "kitchen (25 frames)" in printed
+    assert "kitchen-output (25 frames)" in printed
+    assert "25 a second" in printed
     assert read_image(tmp_path / "book.jpg").shape == skimage.data.chelsea().shape
 
 
-def test_the_notebook_is_kept_without_results() -> None:
+def test_the_notebook_is_stored_without_results() -> None:
     notebook: Any = nbformat.read(ROOT / "docs" / "assignment.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)

@@ -1,4 +1,4 @@
-"""docs/openapi.yaml: it names this application's routes, and a running server answers whatever is asked as it says."""
+"""docs/openapi.yaml lists this application's routes, and a running server answers every request as it describes."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
         return {
             (route.method, route.resource.canonical)
             for route in app.router.routes()
-            if route.resource is not None and route.method != "HEAD"  # wherever there is a GET
+            if route.resource is not None and route.method != "HEAD"  # implied by each GET
         }
 
     try:
@@ -63,7 +63,7 @@ def test_every_route_is_described_and_nothing_else(tmp_path: Path) -> None:
     }
 
 
-def test_each_operation_says_who_may_ask() -> None:
+def test_each_operation_lists_its_roles() -> None:
     operations = [each for item in described()["paths"].values() for each in item.values() if isinstance(each, dict)]
     assert len(operations) > 40
     assert all(set(each["x-roles"]) <= set(ROLES) and "host" in each["x-roles"] for each in operations)
@@ -71,7 +71,7 @@ def test_each_operation_says_who_may_ask() -> None:
 
 @dataclass(frozen=True)
 class Open:
-    """A server that is open to a LAN, with recordings on its shelf, and each role's cookie."""
+    """A server on a LAN, with recordings, and each role's cookie."""
 
     server: Server
     lan: str
@@ -82,7 +82,7 @@ class Open:
     def trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.authority))
 
-    def door(self, role: str) -> str:
+    def url(self, role: str) -> str:
         return self.server.url if role == "host" else self.lan
 
     def join(self, role: str, token: str) -> None:
@@ -102,19 +102,19 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Open]:
     with serving(folder, arguments=[*model, *lan_arguments(folder, port)]) as server:
         running = Open(server, f"https://127.0.0.1:{port}", folder / "config" / "authority.crt", {})
         for role, token in json.loads((folder / "config" / "access.json").read_text())["tokens"].items():
-            running.join(role, token)  # before anybody guesses
+            running.join(role, token)  # before any wrong token is sent
         yield running
     assert "Traceback" not in server.log.read_text()
 
 
 async def make_room(home: Open, http: ClientSession) -> None:
-    """End what offers began before."""
+    """End the sessions of earlier offers."""
     for session in await (await http.get(f"{home.server.url}/api/sessions")).json():
         assert (await http.delete(f"{home.server.url}/call/{session['id']}")).status == 204
 
 
 async def ask(home: Open, role: str, folder: Path, *arguments: str, late_s: float) -> Counter[int]:
-    """Let schemathesis ask as somebody, while a phone is in a call; how often which answer came."""
+    """Run schemathesis in a role while a phone is in a call; the number of answers by status."""
     offering = Phone(FRAMES)
     offer = await offering.offer()
     await offering.close()
@@ -122,8 +122,8 @@ async def ask(home: Open, role: str, folder: Path, *arguments: str, late_s: floa
     own = {"Cookie": home.cookies["phone"]} if role == "phone" else {}
     async with ClientSession(connector=TCPConnector(ssl=home.trust), headers=own) as http:
         await make_room(home, http)
-        # A phone asks for its own call.
-        async with calling(http, home.door("phone" if own else "host"), FRAMES, 10) as phone:
+        # In the role of a phone, requests are for its own call.
+        async with calling(http, home.url("phone" if own else "host"), FRAMES, 10) as phone:
             await phone.until(lambda: phone.reports)
             process = await asyncio.create_subprocess_exec(
                 *(
@@ -133,7 +133,7 @@ async def ask(home: Open, role: str, folder: Path, *arguments: str, late_s: floa
                     "--config-file",
                     str(ROOT / "tests" / "support" / "servers" / "schemathesis.toml"),
                 ),
-                *("run", str(DESCRIPTION), "--url", home.door(role), "--no-color", "--continue-on-failure"),
+                *("run", str(DESCRIPTION), "--url", home.url(role), "--no-color", "--continue-on-failure"),
                 *("--generation-with-security-parameters", "false", "--tls-verify", str(home.authority)),
                 *(("--header", f"Cookie: {home.cookies[role]}") if role in home.cookies else ()),
                 *arguments,
@@ -154,7 +154,7 @@ async def ask(home: Open, role: str, folder: Path, *arguments: str, late_s: floa
             said, _ = await process.communicate()
             assert process.returncode == 0, said.decode()
             seen = len(phone.reports)
-            await phone.until(lambda: len(phone.reports) >= seen + 10)  # whatever was asked, it goes on
+            await phone.until(lambda: len(phone.reports) >= seen + 10)  # the call continues after any request
     answers = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
     slowest = max(answers, key=lambda answer: float(answer["s"]))
     counted = Counter(answer["status"] for answer in answers)

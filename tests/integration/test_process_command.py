@@ -1,4 +1,4 @@
-"""`whycam process` as a person starts it: what it leaves, what it says, and with which number it ends."""
+"""`whycam process` as a user runs it: its results, its output and its exit code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from whycam.stream.recording.sidecar import read_sidecar
 SIZE = (64, 48)
 
 
-def test_a_batch_ends_with_a_table_and_the_worst_number(tmp_path: Path) -> None:
+def test_a_batch_ends_with_a_table_and_the_worst_exit_code(tmp_path: Path) -> None:
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     media_samples.write(tmp_path / "a.mov", count=5, size=SIZE)
     write_image(tmp_path / "dog.jpg", media_samples.spot(SIZE))
@@ -96,7 +96,7 @@ def test_a_pipe_and_an_assignment_go_through(tmp_path: Path) -> None:
     assert len(list((tmp_path / "hand-in" / "kitchen-output").iterdir())) == 25
     thumb = read_image(tmp_path / "hand-in" / "kitchen" / "thumb0001.jpg")
     result = read_image(tmp_path / "hand-in" / "kitchen-output" / "result-0001.jpg")
-    assert result[-2, -2].argmax() == 2  # the book's colours: blue where it is cold
+    assert result[-2, -2].argmax() == 2  # the colours of the book: blue where there is no heat
     assert abs(int(thumb[-2, -2, 2]) - int(thumb[-2, -2, 0])) < 6
 
 
@@ -108,9 +108,9 @@ def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Pa
     command = ("process", "a.mov", "bad.mov", "dog.jpg", "--report", "--json", "--model", model)
     done = run(*command, folder=tmp_path)
     assert done.returncode == 1
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [each["status"] for each in told] == ["done", "failed", "done"]
-    assert [each["kind"] for each in told] == ["film", "film", "picture"]
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [each["status"] for each in lines] == ["done", "failed", "done"]
+    assert [each["kind"] for each in lines] == ["film", "film", "picture"]
     assert {
         "whycam": 1,
         "input": "a.mov",
@@ -121,32 +121,32 @@ def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Pa
         "earlier": 0,
         "seconds": pytest.approx(4 / 30, abs=1e-4),
         "problem": None,
-    }.items() <= told[0].items()
-    assert "cannot be read" in told[1]["problem"]
-    assert (told[1]["output"], told[1]["losses"]) == (None, None)
-    assert told[2]["best"][0]["label"] == "green"
-    assert all(each.keys() == told[0].keys() for each in told)
+    }.items() <= lines[0].items()
+    assert "cannot be read" in lines[1]["problem"]
+    assert (lines[1]["output"], lines[1]["losses"]) == (None, None)
+    assert lines[2]["best"][0]["label"] == "green"
+    assert all(each.keys() == lines[0].keys() for each in lines)
     page = (ROOT / "docs" / "process.md").read_text(encoding="utf-8")
     example = json.loads(page.split("```json")[1].split("```")[0].replace("\n", " "))
-    assert list(example) == list(told[0])
-    assert list(example["losses"]) == list(told[0]["losses"])
-    assert list(example["best"][0]) == list(told[0]["best"][0])
+    assert list(example) == list(lines[0])
+    assert list(example["losses"]) == list(lines[0]["losses"])
+    assert list(example["best"][0]) == list(lines[0]["best"][0])
     again = run(*command, "--resume", folder=tmp_path)
-    told = [json.loads(line) for line in again.stdout.splitlines()]
-    assert [(each["status"], each["frames"], each["earlier"]) for each in told] == [
+    lines = [json.loads(line) for line in again.stdout.splitlines()]
+    assert [(each["status"], each["frames"], each["earlier"]) for each in lines] == [
         ("done", 5, 5),
         ("failed", 0, 0),
         ("done", 1, 1),
     ]
 
 
-def test_each_number_that_it_ends_with_is_documented() -> None:
+def test_each_exit_code_is_documented() -> None:
     page = (ROOT / "docs" / "process.md").read_text(encoding="utf-8")
     table = page.split("| it ends with | when |")[1].split("\n\n")[0]
     assert re.findall(r"^\| (\d+) \|", table, re.MULTILINE) == [str(int(code)) for code in ExitCode]
 
 
-def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
+def test_names_in_square_brackets_are_printed_unchanged(tmp_path: Path) -> None:
     names = ["[red]x.jpg", "dog [1].jpg", "[bold].mov"]
     for name in names[:2]:
         write_image(tmp_path / name, media_samples.spot(SIZE))
@@ -160,7 +160,7 @@ def test_names_in_square_brackets_are_told_as_they_are(tmp_path: Path) -> None:
     assert "rec [bold]" in run("doctor", "--recordings", "rec [bold]", folder=tmp_path).stdout
 
 
-def test_of_a_folder_it_says_what_lies_in_the_result(tmp_path: Path) -> None:
+def test_for_a_folder_it_prints_the_contents_of_the_result(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
     write_image(tmp_path / "frames" / "1.jpg", media_samples.spot(SIZE))
     done = run("process", "frames", folder=tmp_path)
@@ -179,7 +179,7 @@ def test_a_pipe_cannot_be_resumed(tmp_path: Path) -> None:
 def test_ctrl_c_leaves_a_film_that_can_be_played(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "long.mov", count=1500, size=SIZE, sound="aac")
     process = subprocess.Popen(
-        [sys.executable, "-m", "whycam", "process", "long.mov"],  # with the bundled network, which takes its time
+        [sys.executable, "-m", "whycam", "process", "long.mov"],  # with the bundled network, which is slow enough
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"},
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""How the server ends: SIGTERM and Ctrl-C finish everything in five seconds, a second one waits for nothing."""
+"""Shutdown: SIGTERM and Ctrl-C finish all files within five seconds, a second signal ends at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def model(folder: Path) -> list[str]:
 
 
 def linger(server: Server) -> socket.socket:
-    """Somebody who announces an offer and never sends it to its end."""
+    """A client that announces an offer and never completes it."""
     guest = socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2])))
     head = "POST /call HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/sdp\r\nContent-Length: 1000\r\n\r\nv=0"
     guest.sendall(head.encode())
@@ -38,7 +38,7 @@ def linger(server: Server) -> socket.socket:
 
 
 @SIGNALS
-def test_one_signal_finishes_the_files_in_five_seconds_whoever_hangs_on(tmp_path: Path, number: signal.Signals) -> None:
+def test_one_signal_finishes_the_files_in_five_seconds_despite_clients(tmp_path: Path, number: signal.Signals) -> None:
     async def end(server: Server) -> float:
         async with ClientSession() as http, calling(http, server.url, FRAMES) as phone:
             await phone.until(lambda: len(phone.reports) >= 40)
@@ -66,7 +66,7 @@ def test_one_signal_finishes_the_files_in_five_seconds_whoever_hangs_on(tmp_path
     assert "ended after" in server.log.read_text()
 
 
-def test_a_model_that_hangs_holds_up_the_end_for_less_than_five_seconds(tmp_path: Path) -> None:
+def test_a_model_that_hangs_delays_the_end_by_less_than_five_seconds(tmp_path: Path) -> None:
     async def end(server: Server) -> float:
         (child,) = psutil.Process(server.process.pid).children()
         async with ClientSession() as http, calling(http, server.url, FRAMES) as phone:

@@ -1,4 +1,4 @@
-"""Those who watch: all get the same packets, begin with a keyframe, and harm neither each other nor the phone."""
+"""Viewers: all receive the same packets, begin with a keyframe, and affect neither each other nor the phone."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def h264() -> list[EncodedFrame]:
 
 
 def contains(whole: list[bytes], part: list[bytes]) -> bool:
-    """Whether one list is in the other, in one piece."""
+    """Whether `part` is a contiguous part of `whole`."""
     return any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))
 
 
@@ -49,7 +49,7 @@ def units(data: bytes) -> list[bytes]:
 
 
 async def gone(sessions: Sessions, viewers: int) -> None:
-    """Wait until so many viewers are left."""
+    """Wait until `viewers` are left."""
     for _ in range(200):
         if len(sessions._viewers) == viewers:
             return
@@ -58,7 +58,7 @@ async def gone(sessions: Sessions, viewers: int) -> None:
 
 
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
-def test_viewers_get_the_very_packets_that_the_phone_gets(tmp_path: Path, codec: str) -> None:
+def test_viewers_receive_the_same_packets_as_the_phone(tmp_path: Path, codec: str) -> None:
     frames = media_samples.encoded("H264" if codec == "H264" else "VP8", 60, SIZE)
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -83,9 +83,7 @@ def test_viewers_get_the_very_packets_that_the_phone_gets(tmp_path: Path, codec:
 
 
 @pytest.mark.parametrize("published", [False, True])
-def test_the_cameras_stream_is_passed_on_as_it_was_sent(
-    tmp_path: Path, h264: list[EncodedFrame], published: bool
-) -> None:
+def test_the_cameras_stream_is_forwarded_unchanged(tmp_path: Path, h264: list[EncodedFrame], published: bool) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with (publishing if published else calling)(http, base, h264):
             async with watching(http, base, only_session(sessions).id, "camera") as watcher:
@@ -98,7 +96,7 @@ def test_the_cameras_stream_is_passed_on_as_it_was_sent(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_hole_in_the_cameras_stream_is_no_mosaic_for_viewers(
+def test_after_lost_packets_viewers_continue_with_a_keyframe(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -112,7 +110,7 @@ def test_a_hole_in_the_cameras_stream_is_no_mosaic_for_viewers(
                 async def send(data: bytes) -> None:
                     if len(left_out) < 3 and len(data) > 200:
                         left_out.append(data)
-                        sender._RTCRtpSender__rtp_history.clear()  # type: ignore[attr-defined] # nor sent again
+                        sender._RTCRtpSender__rtp_history.clear()  # type: ignore[attr-defined] # so that it is not retransmitted
                         return
                     await real(data)
 
@@ -128,7 +126,7 @@ def test_a_hole_in_the_cameras_stream_is_no_mosaic_for_viewers(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_viewer_that_comes_late_asks_for_a_keyframe_and_gets_nothing_before_it(
+def test_a_late_viewer_requests_a_keyframe_and_receives_nothing_before_it(
     tmp_path: Path, h264: list[EncodedFrame]
 ) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -143,13 +141,13 @@ def test_a_viewer_that_comes_late_asks_for_a_keyframe_and_gets_nothing_before_it
                     if publisher.keyframes_asked > asked:
                         break
                     await asyncio.sleep(0.05)
-                assert publisher.keyframes_asked > asked  # and this camera does not listen
+                assert publisher.keyframes_asked > asked  # and this camera ignores it
                 assert camera.tap.payloads == []
 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_many_lost_pictures_are_one_keyframe_in_half_a_second(
+def test_many_picture_losses_cause_one_keyframe_in_half_a_second(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[EncodedFrame | None] = []
@@ -172,13 +170,13 @@ def test_many_lost_pictures_are_one_keyframe_in_half_a_second(
             while time.monotonic() - begin < 2.2:
                 await asyncio.gather(*(watcher.lose_picture() for watcher in watchers))
                 await asyncio.sleep(0.05)
-            assert 3 <= len(asked) <= 5  # of 100 wishes or so
+            assert 3 <= len(asked) <= 5  # of about 100 requests
             assert all(frame is not None and frame.is_keyframe for frame in asked)
 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_viewer_that_takes_nothing_is_bounded_and_the_others_see_all(
+def test_the_queue_of_a_stuck_viewer_is_bounded_and_the_others_receive_all(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("whycam.stream.webrtc.track.MAX_UNSENT", 30)
@@ -201,7 +199,7 @@ def test_a_viewer_that_takes_nothing_is_bounded_and_the_others_see_all(
                 assert viewer._track._queue.qsize() <= 30
                 assert viewer.dropped > 30
                 assert other.dropped == before
-                # The one that is stuck asks for no keyframes: these are the encoder's own, one in 90.
+                # The stuck viewer requests no keyframes: these are the encoder's own, one in 90.
                 assert sum(frame.is_keyframe for frame in quick.tap.frames[begin:]) <= 2
                 assert len(phone.reports) >= reports + 60
                 stuck.set()
@@ -209,7 +207,7 @@ def test_a_viewer_that_takes_nothing_is_bounded_and_the_others_see_all(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_network_that_takes_no_more_holds_up_nobody_else(
+def test_a_full_socket_delays_no_other_client(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("whycam.stream.webrtc.track.MAX_UNSENT_BYTES", 10_000)
@@ -223,7 +221,7 @@ def test_a_network_that_takes_no_more_holds_up_nobody_else(
                 assert aioice_patches.unsent_bytes(viewer._pc) == 0
                 ice = viewer._pc.getSenders()[0].transport.transport._connection
                 transport = ice._nominated[1].protocol.transport
-                transport.sendto = lambda data, address: transport._buffer.append((data, address))  # it takes no more
+                transport.sendto = lambda data, address: transport._buffer.append((data, address))  # the socket is full
                 transport.get_write_buffer_size = lambda: sum(len(data) for data, _ in transport._buffer)
                 for _ in range(200):
                     await other.tap.until(len(other.tap.frames) + 1)
@@ -236,31 +234,31 @@ def test_a_network_that_takes_no_more_holds_up_nobody_else(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_viewers_estimate_of_the_bit_rate_steers_nothing(
+def test_a_viewers_bit_rate_estimate_is_ignored(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[int] = []
-    monkeypatch.setattr(Encoder, "set_bit_rate", lambda self, bit_rate: told.append(bit_rate))
+    bit_rates: list[int] = []
+    monkeypatch.setattr(Encoder, "set_bit_rate", lambda self, bit_rate: bit_rates.append(bit_rate))
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, h264) as phone:
             async with watching(http, base, only_session(sessions).id) as watcher:
-                await watcher.tap.until(20)  # it says 1 Mbit/s twice a second
-                told.clear()
+                await watcher.tap.until(20)  # it reports 1 Mbit/s twice a second
+                bit_rates.clear()
                 viewer = sessions._viewers[watcher.location.rpartition("/")[2]]
                 sender = viewer._pc.getSenders()[0]
                 sender._RTCRtpSender__encoder.target_bitrate = 50_000  # type: ignore[attr-defined]
-            assert 50_000 not in told
+            assert 50_000 not in bit_rates
             returned = only_session(sessions)._peer._pc.getSenders()[0]
             returned._RTCRtpSender__encoder.target_bitrate = 700_000  # type: ignore[attr-defined]
-            assert 700_000 in told
+            assert 700_000 in bit_rates
             assert phone.reports
 
     served(fast(tmp_path), Settings(), body)
 
 
 @pytest.mark.parametrize("stream", ["explained", "camera"])
-def test_the_sessions_end_is_its_viewers_end(tmp_path: Path, h264: list[EncodedFrame], stream: str) -> None:
+def test_the_end_of_a_session_ends_its_viewers(tmp_path: Path, h264: list[EncodedFrame], stream: str) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with publishing(http, base, h264) as publisher:
             async with watching(http, base, publisher.session_id, stream) as watcher:
@@ -268,7 +266,7 @@ def test_the_sessions_end_is_its_viewers_end(tmp_path: Path, h264: list[EncodedF
                 assert (await http.delete(publisher.location)).status == 200
                 await asyncio.wait_for(watcher.ended.wait(), 5)
             assert len(sessions._viewers) == 0
-            assert (await http.delete(watcher.location)).status == 200  # it is over already
+            assert (await http.delete(watcher.location)).status == 200  # it has already ended
             late = Watcher()
             assert (await late.watch(http, base, publisher.session_id)).status == 404
             await late.close()
@@ -291,14 +289,14 @@ def test_a_viewer_ends_itself_and_only_itself(tmp_path: Path, h264: list[Encoded
             await asyncio.wait_for(one.ended.wait(), 5)
             await other.tap.until(len(other.tap.frames) + 10)
             assert len(sessions._viewers) == len(sessions) == 1
-            await other.pc.close()  # without a word by HTTP
+            await other.pc.close()  # without a DELETE
             await gone(sessions, 0)
             assert len(sessions) == 1
 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_viewer_too_many_is_told_to_come_back(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_a_viewer_too_many_is_asked_to_retry(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with publishing(http, base, h264) as publisher, AsyncExitStack() as stack:
             first = await stack.enter_async_context(watching(http, base, publisher.session_id))
@@ -348,13 +346,13 @@ def test_a_viewer_whose_connection_fails_gives_its_place_back(tmp_path: Path, h2
 
 REFUSED = {
     "another codec": ("VP8", "a=recvonly", "a=recvonly", "codec is H264"),
-    "who does not receive": ("H264", "a=recvonly", "a=sendonly", "should receive the video"),
+    "an offer that does not receive": ("H264", "a=recvonly", "a=sendonly", "should receive the video"),
     "no video": ("H264", "m=video", "m=application", "one video section"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_offer_that_is_no_viewers_is_refused_in_words(tmp_path: Path, h264: list[EncodedFrame], name: str) -> None:
+def test_an_invalid_viewers_offer_is_refused_with_a_reason(tmp_path: Path, h264: list[EncodedFrame], name: str) -> None:
     codec, old, new, words = REFUSED[name]
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -370,7 +368,7 @@ def test_an_offer_that_is_no_viewers_is_refused_in_words(tmp_path: Path, h264: l
     served(fast(tmp_path), Settings(), body)
 
 
-def test_what_cannot_be_watched_is_said(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_an_unknown_session_or_stream_is_reported(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         watcher = Watcher()
         offer = await watcher.offer()
@@ -397,7 +395,7 @@ def test_sound_in_a_viewers_offer_is_answered_as_inactive(tmp_path: Path, h264: 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_viewers_phones_and_the_host_may_watch_and_strangers_may_not(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_only_viewers_phones_and_the_host_may_watch(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with (
             home.joined() as phone,
@@ -413,16 +411,16 @@ def test_viewers_phones_and_the_host_may_watch_and_strangers_may_not(tmp_path: P
                 watching(http, home.local, session.id) as third,
             ):
                 await asyncio.gather(*(each.tap.until(3) for each in (watcher, second, third)))
-                stranger = Watcher()
-                assert (await stranger.watch(http, home.remote, session.id)).status == 401
-                await stranger.close()
+                outsider = Watcher()
+                assert (await outsider.watch(http, home.remote, session.id)).status == 401
+                await outsider.close()
                 assert (await other.delete(watcher.location)).status == 403
                 assert (await http.delete(watcher.location.replace(home.remote, home.local))).status == 200
 
     at_home(tmp_path, body)
 
 
-def test_a_viewer_with_a_channel_gets_the_phones_reports_and_is_not_heard(
+def test_a_viewer_with_a_channel_receives_the_phones_reports_and_cannot_send(
     tmp_path: Path, h264: list[EncodedFrame]
 ) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:

@@ -1,4 +1,4 @@
-"""The wheel: it holds `whycam` alone, and works beside a project that has folders called as ours are."""
+"""The wheel contains only `whycam`, and works in a project with folders of the same names as ours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.wheel, pytest.mark.timeout(600)]
 
 
 class Installed(NamedTuple):
-    """A bare environment with the wheel in it."""
+    """A new environment with the wheel."""
 
     wheel: Path
     bin: Path
@@ -36,7 +36,7 @@ def pip(python: Path, *arguments: str | Path) -> None:
 
 
 def copy_of_the_checkout(target: Path) -> Path:
-    """Every file, but no link of `whycam/`: as an sdist has it, and a system without links."""
+    """All files without the links in `whycam/`, as in an sdist or on a system without links."""
     files = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").stdout.splitlines()
     for name in files:
         if (ROOT / name).is_file():
@@ -47,7 +47,7 @@ def copy_of_the_checkout(target: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """Without onnxruntime, as `pip install whycam` leaves it."""
+    """Without onnxruntime, as after `pip install whycam`."""
     folder = tmp_path_factory.mktemp("wheel")
     source = copy_of_the_checkout(folder / "source")  # so that the build leaves nothing in the checkout
     pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", folder, source)
@@ -60,7 +60,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A course's project: it has a `models/` and an `export/` of its own, and a film."""
+    """A course's project with its own `models/` and `export/`, and a film."""
     for package in ("models", "export"):
         (tmp_path / package).mkdir()
         (tmp_path / package / "__init__.py").write_text(f"WHOSE = 'mine: {package}'\n")
@@ -79,7 +79,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_holds_whycam_alone(bare: Installed) -> None:
+def test_it_contains_only_whycam(bare: Installed) -> None:
     names = zipfile.ZipFile(bare.wheel).namelist()
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if not name.endswith(".dist-info")} == {"whycam"}
@@ -99,7 +99,7 @@ def test_without_onnxruntime_it_says_what_to_install(bare: Installed, project: P
     assert "pip install 'whycam[cpu]'" in without.stderr
 
 
-def test_it_and_a_project_with_folders_of_the_same_names_work_together(bare: Installed, project: Path) -> None:
+def test_it_works_in_a_project_with_folders_of_the_same_names(bare: Installed, project: Path) -> None:
     pip(bare.bin / "python", "install", f"{bare.wheel}[cpu]")
     assert "efficientnet-lite0" in run(project, bare.bin / "whycam", "models").stdout
     done = run(project, bare.bin / "whycam", "process", "kitchen.mov")

@@ -1,4 +1,4 @@
-"""Publishers by RFC 9725: what they are answered, and that their picture is explained and recorded like a phone's."""
+"""Publishers (RFC 9725): how they are answered, and that their video is explained and recorded like a phone's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sections(sdp: str) -> list[list[str]]:
     return [("m=" + part).splitlines() for part in sdp.split("\nm=")[1:]]
 
 
-def test_a_publisher_is_answered_as_the_rfc_says(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_a_publisher_is_answered_according_to_the_rfc(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         publisher = Publisher(h264, sound=True)
         response = await publisher.publish(http, base)
@@ -49,10 +49,10 @@ def test_a_publisher_is_answered_as_the_rfc_says(tmp_path: Path, h264: list[Enco
         assert (tag[0], tag[-1]) == ('"', '"')
         assert len(tag) > 4
         sound, video = sections(publisher.answer)
-        assert sound[0].split()[1] != "0"  # which would tear the bundle that it leads
+        assert sound[0].split()[1] != "0"  # which would break the bundle that it leads
         assert "a=inactive" in sound
         assert "a=recvonly" in video
-        assert "a=setup:passive" in video  # GStreamer's certificate is RSA; aiortc could not be its client
+        assert "a=setup:passive" in video  # GStreamer's certificate is RSA; aiortc cannot be its client
         mids = [
             next(line.removeprefix("a=mid:") for line in part if line.startswith("a=mid:")) for part in (sound, video)
         ]
@@ -78,7 +78,7 @@ def test_a_publisher_is_answered_as_the_rfc_says(tmp_path: Path, h264: list[Enco
 
 
 @pytest.mark.parametrize("sound", [False, True])
-def test_what_is_published_is_explained_and_recorded(tmp_path: Path, h264: list[EncodedFrame], sound: bool) -> None:
+def test_published_video_is_explained_and_recorded(tmp_path: Path, h264: list[EncodedFrame], sound: bool) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with publishing(http, base, h264, sound=sound) as publisher:
             async with watching(http, base, publisher.session_id) as watcher:
@@ -99,26 +99,26 @@ def test_what_is_published_is_explained_and_recorded(tmp_path: Path, h264: list[
     assert [line.maps[0].label for line in lines if line.maps][-1] == "red"
 
 
-def test_a_publisher_with_b_frames_comes_out_in_the_order_of_showing(tmp_path: Path) -> None:
+def test_a_publisher_with_b_frames_is_returned_in_display_order(tmp_path: Path) -> None:
     frames = with_b_frames()
-    told = []
+    listed = []
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         publisher = Publisher(frames)
         publisher.camera.keep_pts(lap=60 * media_samples.STEP)
         response = await publisher.publish(http, base, profile="64001f")
         assert response.status == 201, await response.text()
-        assert "profile-level-id=64001f" in publisher.answer  # as it was offered (RFC 6184, 8.2.2)
+        assert "profile-level-id=64001f" in publisher.answer  # as offered (RFC 6184, 8.2.2)
         async with watching(http, base, publisher.session_id) as watcher:
             await watcher.tap.until(60)
-            told.extend(await (await http.get(f"{base}/api/sessions")).json())
+            listed.extend(await (await http.get(f"{base}/api/sessions")).json())
         stamps = [frame.pts for frame in watcher.tap.frames]
         assert all(0 < (after - before) % (1 << 32) < 1 << 31 for before, after in pairwise(stamps))
         await http.delete(publisher.location)
         await publisher.close()
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
-    assert told[0]["recording"] == {"state": "on", "camera": "encoded anew"}
+    assert listed[0]["recording"] == {"state": "on", "camera": "encoded anew"}
     recording = only_recording(tmp_path / "recordings")
     session = session_of(recording)
     counts = session["counts"]
@@ -126,19 +126,19 @@ def test_a_publisher_with_b_frames_comes_out_in_the_order_of_showing(tmp_path: P
     assert counts["received"] == counts["recorded"] + counts["unrecorded"]
     with av.open(recording / "camera-000.mp4") as file:
         camera = [packet.pts for packet in file.demux(video=0) if packet.pts is not None]
-    # As they lie in the file; the last one may have come before those that are shown before it.
+    # In file order; the last frame may have been received before frames that are shown before it.
     assert camera[:-1] == [number * media_samples.STEP for number in range(len(camera) - 1)]
     assert camera[-1] > camera[-2]
     assert len(camera) == counts["recorded"] >= 60
     explained = media_samples.times(recording / "explained-000.mp4")
     assert set(explained) <= set(camera)
     _, lines = read_sidecar(recording / "predictions.jsonl")
-    assert [line.pts for line in lines] == explained  # the lines come in the order of the file
+    assert [line.pts for line in lines] == explained  # in the order of the file
 
 
 REFUSED = {
     "no video": ("\r\nm=video", "\r\nm=application", "one video section"),
-    "who does not send": ("a=sendonly", "a=recvonly", "should send its video"),
+    "an offer that does not send": ("a=sendonly", "a=recvonly", "should send its video"),
     "an unknown codec": ("H264/90000", "H266/90000", "no codec"),
     "two sections of one name": ("a=mid:1", "a=mid:0", "cannot be answered"),
     "a section without a name": ("a=mid:1", "a=mid", "cannot be answered"),
@@ -147,7 +147,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_an_offer_that_is_no_publishers_is_refused_in_words(
+def test_an_invalid_publishers_offer_is_refused_with_a_reason(
     tmp_path: Path, h264: list[EncodedFrame], name: str
 ) -> None:
     old, new, words = REFUSED[name]
@@ -177,7 +177,7 @@ def test_sound_is_for_publishers_only(tmp_path: Path, h264: list[EncodedFrame]) 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_a_publishers_bearer_token_lets_it_in_and_nothing_else_does(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+def test_only_a_bearer_token_admits_a_publisher(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with home.device() as http, home.joined("viewer") as viewer:
             publisher = Publisher(h264)
@@ -195,16 +195,14 @@ def test_a_publishers_bearer_token_lets_it_in_and_nothing_else_does(tmp_path: Pa
             assert (await http.patch(location)).status == 401
             assert (await http.patch(location, headers=bearer)).status == 405
             assert (await http.delete(location, headers=bearer)).status == 200
-            # What is taken is said to everybody: a browser asks without a token (CORS).
+            # OPTIONS is open to all clients: a browser sends it without a token (CORS).
             assert (await http.options(f"{home.remote}/whip")).status == 200
             await publisher.close()
 
     at_home(tmp_path, body)
 
 
-def test_a_session_in_the_list_tells_what_a_viewer_needs_and_no_secret(
-    tmp_path: Path, h264: list[EncodedFrame]
-) -> None:
+def test_a_session_in_the_list_has_what_a_viewer_needs_and_no_secret(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with home.device() as host, home.joined("viewer") as viewer, home.joined() as phone:
             assert await (await host.get(f"{home.local}/api/sessions")).json() == []
@@ -213,9 +211,9 @@ def test_a_session_in_the_list_tells_what_a_viewer_needs_and_no_secret(
                     await watcher.tap.until(1)
                     for http, base in ((host, home.local), (viewer, home.remote)):
                         text = await (await http.get(f"{base}/api/sessions")).text()
-                        (told,) = json.loads(text)
-                        since = told.pop("since")
-                        assert told == {
+                        (session,) = json.loads(text)
+                        since = session.pop("since")
+                        assert session == {
                             "id": publisher.session_id,
                             "model": "bright spot",
                             "codec": "H264",
@@ -234,21 +232,19 @@ def test_a_session_in_the_list_tells_what_a_viewer_needs_and_no_secret(
                         assert since.startswith("20")
                         assert str(tmp_path) not in text
                     assert (await phone.get(f"{home.remote}/api/sessions")).status == 403
-                    async with home.device() as stranger:
-                        assert (await stranger.get(f"{home.remote}/api/sessions")).status == 401
+                    async with home.device() as outsider:
+                        assert (await outsider.get(f"{home.remote}/api/sessions")).status == 401
                 for _ in range(100):
-                    (told,) = await (await host.get(f"{home.local}/api/sessions")).json()
-                    if told["viewers"]["camera"] == 0:
+                    (session,) = await (await host.get(f"{home.local}/api/sessions")).json()
+                    if session["viewers"]["camera"] == 0:
                         break
                     await asyncio.sleep(0.05)
-                assert told["viewers"]["camera"] == 0
+                assert session["viewers"]["camera"] == 0
 
     at_home(tmp_path, body, Settings(recordings=tmp_path / "recordings"))
 
 
-def test_a_publishers_offer_that_nobody_answers_leaves_no_viewer_behind(
-    tmp_path: Path, h264: list[EncodedFrame]
-) -> None:
+def test_a_viewer_that_never_connects_is_removed_when_the_server_ends(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with publishing(http, base, h264) as publisher:
             watcher = Watcher()

@@ -1,4 +1,4 @@
-"""What several tests need: media, clients, servers and small models made in code."""
+"""Shared test support: media, clients, servers and small models made in code."""
 
 from pathlib import Path
 

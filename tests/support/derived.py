@@ -1,6 +1,6 @@
-"""What the pages and docs repeat of the code's tables: `make derived` writes it anew, `tests/test_derived.py` holds it.
+"""Parts of pages and docs that are generated from tables in the code: `make derived` writes them.
 
-A table of the code is the only place to change; each function here makes a file's text from the text that it has.
+`tests/test_derived.py` checks them. Change only the table; each function here makes a file's new text from its old one.
 """
 
 from __future__ import annotations
@@ -29,39 +29,39 @@ def colormaps_script(_: str) -> str:
     return f"""// @ts-check
 /** Made by `make derived` from stream/overlay/colormaps.py: change it there. */
 
-/** The first is the one that is used where nobody chose. */
+/** The first is the default. */
 export const COLORMAPS = [{names}];
 
-/** Of each colormap red, green and blue of the heat 0…255, as base64. @type {{Record<string, string>}} */
+/** Red, green and blue of each colormap for the heat 0…255, as base64. @type {{Record<string, string>}} */
 export const TABLES = {{
 {table},
 }};
 
-/** Of maps that are drawn at once each has a colour of its own, in the order in which the classes are pinned. */
+/** The colours of maps that are drawn together, in the order in which the classes are pinned. */
 export const PINNED = [{pinned}];
-/** What a cold place has of the brightness of such a colour. */
+/** The brightness of a place without heat, as a fraction of such a colour's. */
 export const DARKEST = {DARKEST};
 """
 
 
 def colormaps_in_openapi(text: str) -> str:
-    """The names in the schema of a view."""
+    """The names in the schema of a view in docs/openapi.yaml."""
     return replaced(text, r"(colormap: &colormap \{enum: )\[[^]]*\]", f"[{', '.join(COLORMAPS)}]")
 
 
 def colormaps_in_api(text: str) -> str:
-    """The names in the table of commands."""
+    """The names in the table of commands in docs/api.md."""
     return replaced(text, r"(\| `colormap` \| )[^|]*(?= \|)", ", ".join(f"`{name}`" for name in COLORMAPS))
 
 
 def limits_in_reliability(text: str) -> str:
-    """All limits with their numbers."""
+    """All limits with their numbers, in docs/reliability.md."""
     lines = "".join(f"- {words}\n" for words in LIMITS.words())
     return replaced(text, r"(<!-- limits: [^\n]*\n)(?:- [^\n]*\n)*(?=<!-- end of limits -->)", lines)
 
 
 def replaced(text: str, pattern: str, by: str) -> str:
-    """`text` with what follows the pattern's first group in its match put anew; raises `ValueError` without a match."""
+    """`text` with `by` in place of what follows the pattern's group; raises `ValueError` unless it matches once."""
     new, count = re.subn(pattern, lambda match: match[1] + by, text)
     if count != 1:
         raise ValueError(f"{pattern} should be found once, found {count} times.")
@@ -74,11 +74,11 @@ DERIVED: Mapping[str, Callable[[str], str]] = {
     "docs/api.md": colormaps_in_api,
     "docs/reliability.md": limits_in_reliability,
 }
-"""By file, relative to the repository."""
+"""By path in the repository."""
 
 
 def outdated() -> list[str]:
-    """The files that are not what the tables make of them."""
+    """The files that differ from their tables."""
     return [name for name, make in DERIVED.items() if make(_text(name)) != _text(name)]
 
 
@@ -88,10 +88,10 @@ def _text(name: str) -> str:
 
 
 def main() -> None:
-    """Write what is outdated, and say so."""
+    """Write the outdated files and print their names."""
     for name in outdated():
         (ROOT / name).write_text(DERIVED[name](_text(name)), encoding="utf-8")
-        print(f"{name} is written anew.")
+        print(f"{name} is updated.")
 
 
 if __name__ == "__main__":

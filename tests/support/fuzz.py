@@ -1,7 +1,7 @@
-"""Fuzzing: good data bent by chance and handed to a target in a process of its own, which may raise what it promised.
+"""Fuzzing: gives random mutants of valid data to a target in a child process, which may raise its documented errors.
 
-`fuzz("sidecar", seeds, seconds, chance)` counts what came of it. A mutant that raises something else, kills the
-process, takes longer than ten seconds or more than a gibibyte is kept in a file and told.
+`fuzz("sidecar", seeds, seconds, chance)` counts the results. A mutant that raises another error, kills the process,
+takes longer than ten seconds or more than a gibibyte is kept in a file and reported.
 `python -m tests.support.fuzz TARGET` is the process: it reads mutants from standard input and answers each with a line.
 """
 
@@ -54,7 +54,7 @@ INTERESTING = (
 
 
 def bent(good: bytes, chance: random.Random) -> bytes:
-    """Some data with one to five things wrong."""
+    """The data with one to five random mutations."""
     data = bytearray(good)
     for _ in range(chance.randint(1, 5)):
         place = chance.randrange(len(data) + 1)
@@ -80,7 +80,7 @@ def bent(good: bytes, chance: random.Random) -> bytes:
 
 
 def keep(target: str, mutant: bytes) -> Path:
-    """Write a mutant that did harm into a file, so that it can be tried again."""
+    """Write a mutant that caused a fault to a file, so that it can be tried again."""
     path = Path(tempfile.gettempdir()) / f"fuzz-{target}-{hashlib.sha256(mutant).hexdigest()[:12]}"
     path.write_bytes(mutant)
     return path
@@ -88,23 +88,23 @@ def keep(target: str, mutant: bytes) -> Path:
 
 @dataclass
 class Outcome:
-    """What came of a fuzz."""
+    """The results of fuzzing one target."""
 
     target: str
     mutants: int = 0
     answers: Counter[str] = field(default_factory=Counter)
     faults: dict[str, str] = field(default_factory=dict)
-    """The file of a mutant, by what it did; one for each kind."""
+    """The file of one mutant by kind of fault."""
     slowest_s: float = 0.0
 
     def __str__(self) -> str:
-        told = ", ".join(f"{count} {what}" for what, count in self.answers.most_common())
+        answers = ", ".join(f"{count} {what}" for what, count in self.answers.most_common())
         faults = self.faults or "no fault"
-        return f"{self.target}: {self.mutants} mutants ({told}), the slowest {self.slowest_s:.2f} s; {faults}"
+        return f"{self.target}: {self.mutants} mutants ({answers}), the slowest {self.slowest_s:.2f} s; {faults}"
 
 
 class Child:
-    """The process that is handed mutants."""
+    """The process that runs the target."""
 
     def __init__(self, target: str) -> None:
         self._process = subprocess.Popen(
@@ -118,7 +118,7 @@ class Child:
         assert self._process.stdout.readline() == b"ready\n"
 
     def try_one(self, mutant: bytes) -> str:
-        """What it says to a mutant; the way it ended, where it did."""
+        """Its answer to a mutant; if it ended, how."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(len(mutant).to_bytes(4, "big") + mutant)
@@ -134,21 +134,21 @@ class Child:
 
 
 def fuzz(target: str, seeds: Sequence[bytes], seconds: float, chance: random.Random) -> Outcome:
-    """Bend the seeds for so long, and hand them to the target."""
+    """Mutate the seeds for `seconds`, and give them to the target."""
     outcome, child = Outcome(target), Child(target)
     for good in seeds:
-        said = child.try_one(good)
-        assert said == "taken", f"{target} does not take the good one: {said}"
+        answer = child.try_one(good)
+        assert answer == "taken", f"{target} does not accept a valid seed: {answer}"
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         mutant = bent(chance.choice(seeds), chance)
         start = time.monotonic()
-        said = child.try_one(mutant)
+        answer = child.try_one(mutant)
         outcome.slowest_s = max(outcome.slowest_s, time.monotonic() - start)
         outcome.mutants += 1
-        outcome.answers[said] += 1
-        if said.startswith("FAULT"):
-            outcome.faults.setdefault(said, str(keep(target, mutant)))
+        outcome.answers[answer] += 1
+        if answer.startswith("FAULT"):
+            outcome.faults.setdefault(answer, str(keep(target, mutant)))
             child.end()
             child = Child(target)
     child.end()
@@ -171,7 +171,7 @@ def _sidecar(data: bytes, folder: Path) -> None:
 
 
 def _note(data: bytes, folder: Path) -> None:
-    """A recording that a crash cut off, with any note at all: it is repaired or left alone."""
+    """A recording that a crash cut off, with an arbitrary note: it is repaired or left unchanged."""
     recording = folder / "2026-11-22_21-03-55_1f3a9c"
     recording.mkdir(exist_ok=True)
     (recording / "session.json").write_bytes(data)
@@ -198,7 +198,7 @@ def _model(data: bytes, folder: Path) -> None:
     path.write_bytes(data)
     explainer = Explainer(path, threads=1)
     height, width = explainer.contract.input_size
-    assert height * width <= 1 << 20, "a model that nobody would make"
+    assert height * width <= 1 << 20, "the model's input is too large for this test"
     LocalEngine(explainer).close()
 
 
@@ -226,7 +226,7 @@ def main(name: str) -> None:
                 said = "taken"
             except promised:
                 said = "refused"
-            except Exception as error:  # noqa: BLE001 - the fault that is looked for
+            except Exception as error:  # noqa: BLE001 - the fault that fuzzing looks for
                 where = traceback.extract_tb(error.__traceback__)[-1]
                 said = (
                     f"FAULT {type(error).__name__} in {Path(where.filename).name}:{where.lineno}: {str(error)[:80]!r}"

@@ -1,4 +1,4 @@
-"""A bad network between two namespaces, carried by this process: loss, delay, jitter, reordering, a rate, a blackout.
+"""Emulates a bad network between two namespaces in this process: loss, delay, jitter, reordering, rate, outage.
 
 `with bad_network(Weather(loss=0.05, delay_s=0.05)) as network:` then a server is started with `network.server.prefix`
 and clients run in `network.client.run(…)`. `network.weather` can be changed at any time.
@@ -20,31 +20,31 @@ from tests.support.network_namespaces import Namespace, namespace
 
 CLIENT, SERVER = "10.77.0.1", "10.77.0.2"
 MAX_WAITING_S = 0.25
-"""What a slow link's router holds back, in seconds of its rate; then it drops."""
+"""The queue of a slow link's router, in seconds of its rate; further packets are dropped."""
 
 
 @dataclass(frozen=True)
 class Weather:
-    """What happens to a packet, in either direction."""
+    """The network's conditions, in both directions."""
 
     loss: float = 0.0
     delay_s: float = 0.0
-    """One way."""
+    """In one direction."""
     jitter_s: float = 0.0
-    """More delay, by chance: packets overtake each other."""
+    """Random additional delay, so packets are reordered."""
     bytes_a_second: float | None = None
 
 
 class Network:
-    """Carries the packets in a thread."""
+    """Forwards the packets in a thread."""
 
     def __init__(self, client: Namespace, server: Namespace, weather: Weather, seed: int) -> None:
         self.client, self.server, self.weather = client, server, weather
         self.carried = self.lost = 0
         self.watch: Callable[[bytes], None] = lambda _: None
-        """Called with each packet that the server sends, wherever to."""
+        """Called with each packet that the server sends, to any address."""
         self._chance = random.Random(seed)
-        self._free_at = {client.way_out: 0.0, server.way_out: 0.0}  # when a link has sent what it was given
+        self._free_at = {client.tun: 0.0, server.tun: 0.0}  # when a link has sent its queue
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="netem")
         self._thread.start()
@@ -54,7 +54,7 @@ class Network:
         self._thread.join()
 
     def _run(self) -> None:
-        ends = {self.client.way_out: self.server.way_out, self.server.way_out: self.client.way_out}
+        ends = {self.client.tun: self.server.tun, self.server.tun: self.client.tun}
         waiting: list[tuple[float, int, int, bytes]] = []
         number = 0
         while not self._closed.is_set():
@@ -63,7 +63,7 @@ class Network:
                 with suppress(BlockingIOError):
                     while True:
                         packet = os.read(source, 65536)
-                        if source == self.server.way_out:
+                        if source == self.server.tun:
                             self.watch(packet)
                         due = self._due(source, len(packet))
                         if due is None:
@@ -92,7 +92,7 @@ class Network:
 
 @contextmanager
 def bad_network(weather: Weather, seed: int = 1) -> Iterator[Network]:
-    """Two hosts with this weather between them; skips the test where the machine refuses them."""
+    """Two hosts with these conditions between them; skips the test if the machine refuses them."""
     with ExitStack() as stack:
         client, server = (stack.enter_context(namespace(address)) for address in (CLIENT, SERVER))
         network = Network(client, server, weather, seed)

@@ -1,7 +1,7 @@
-"""Network namespaces of a test's own. Each has one way out, a TUN device, and what it sends comes to this process.
+"""Network namespaces for tests. The only route out is a TUN device, whose packets this process reads.
 
 `with namespace(address) as there:` then `there.run(function)` works inside, `there.prefix` starts a program inside.
-Needs Linux, root and iproute2; where one is missing, a test that asks for a namespace is skipped and says so.
+Needs Linux, root and iproute2; if one is missing, a test that needs a namespace is skipped with the reason.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _NEW_NET = 0x40000000
 _TUN = struct.pack("16sH", b"out", 0x1001)  # IFF_TUN | IFF_NO_PI
 _SET_TUN = 0x400454CA
 NOWHERE = "198.51.100.53"
-"""An address for documentation (RFC 5737): nobody has it."""
+"""An address for documentation (RFC 5737), which no host has."""
 
 
 @dataclass(frozen=True)
 class Namespace:
-    """One host, as it were."""
+    """A network namespace, used as one host."""
 
     name: str
     address: str
-    way_out: int
-    """The descriptor of its TUN device: a packet is read from it, and written to it, whole."""
+    tun: int
+    """The descriptor of its TUN device: each read or write is one whole packet."""
 
     @property
     def prefix(self) -> list[str]:
-        """What a command begins with that shall run inside."""
+        """The beginning of a command that runs inside."""
         return ["ip", "netns", "exec", self.name]
 
     def run(self, function: Callable[[], T]) -> T:
@@ -68,7 +68,7 @@ def _open_tun() -> int:
 
 @contextmanager
 def namespace(address: str) -> Iterator[Namespace]:
-    """A host with this address; everything that it does not have itself goes out by the device."""
+    """A host with this address; packets to all other addresses leave by the TUN device."""
     if sys.platform != "linux" or shutil.which("ip") is None:
         pytest.skip("needs Linux and iproute2, for network namespaces")
     name = f"whycam-{secrets.token_hex(4)}"
@@ -97,12 +97,12 @@ def namespace(address: str) -> Iterator[Namespace]:
     finally:
         shutil.rmtree(names, ignore_errors=True)
         with suppress(OSError):
-            names.parent.rmdir()  # unless somebody else uses it
+            names.parent.rmdir()  # unless it is in use
         subprocess.run(["ip", "netns", "del", name], check=True)
 
 
 class Listener:
-    """Reads what comes out of a namespace and carries it nowhere."""
+    """Reads the packets that leave a namespace, and forwards none."""
 
     def __init__(self, there: Namespace) -> None:
         self._there = there
@@ -117,10 +117,10 @@ class Listener:
             is_last = self._closed.wait(0.01)
             with suppress(BlockingIOError):
                 while True:
-                    self.packets.append(os.read(self._there.way_out, 65536))
+                    self.packets.append(os.read(self._there.tun, 65536))
 
     def close(self) -> list[bytes]:
-        """The packets that programs sent; what the kernel says of its own accord (ICMPv6) is left out."""
+        """The packets that programs sent, without the kernel's own (ICMPv6)."""
         self._closed.set()
         self._thread.join()
         return [packet for packet in self.packets if packet[0] >> 4 == 4 or packet[6] not in (0, 58)]

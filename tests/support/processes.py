@@ -1,4 +1,4 @@
-"""Child processes, looked at from outside."""
+"""Functions to watch and stop child processes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import psutil
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for something to become true."""
+    """Wait until the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not come true"
+        assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.005)
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended; its entry may stay where nobody collects orphans, as in a container."""
+    """Whether a process has ended; it may stay a zombie where orphans are not reaped, as in a container."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -35,7 +35,7 @@ def family(pid: int) -> list[psutil.Process]:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """A process that does nothing meanwhile; it may have been killed when it is let go."""
+    """Suspend a process; it may be killed before it would be resumed."""
     os.kill(pid, signal.SIGSTOP)
     until(lambda: psutil.Process(pid).status() == psutil.STATUS_STOPPED)
     yield

@@ -10,13 +10,13 @@ HALVES = {" ": (False, False), "▀": (True, False), "▄": (False, True), "█"
 
 
 def as_shown(text: str, scale: int = 6) -> NDArray[np.uint8]:
-    """What a terminal shows: black ink on white, a character twice as high as wide."""
+    """A terminal's text as an image: black on white, characters twice as high as wide."""
     rows = [[HALVES[character] for character in line] for line in text.splitlines()]
     ink = np.array([[pair[half] for pair in row] for row in rows for half in (0, 1)])
     return np.where(ink, 0, 255).astype(np.uint8).repeat(scale, 0).repeat(scale, 1)
 
 
 def decoded(picture: NDArray[np.uint8]) -> str:
-    """The text of the one code in a picture; empty where there is none."""
+    """The text of the one code in an image; empty if there is none."""
     found = zxingcpp.read_barcode(picture)
     return found.text if found else ""

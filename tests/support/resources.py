@@ -1,4 +1,4 @@
-"""What a server holds: memory, threads, descriptors, tasks; looked at from outside, before and after."""
+"""A server's resource use, measured from outside: memory, threads, descriptors, tasks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.servers.server_process import Server
 
 @dataclass(frozen=True)
 class Held:
-    """Of the server's process and its model's; tasks are those of the event loop."""
+    """The resources of the server's and its model's process; tasks are those of the event loop."""
 
     mebibytes: float
     threads: int
@@ -26,15 +26,15 @@ class Held:
 
 
 def health(server: Server) -> dict[str, Any]:
-    """What `/healthz` says."""
+    """The answer of `/healthz`."""
     with urllib.request.urlopen(f"{server.url}/healthz", timeout=10) as answer:
-        told = json.loads(answer.read())
-        assert isinstance(told, dict)
-        return told
+        report = json.loads(answer.read())
+        assert isinstance(report, dict)
+        return report
 
 
 def held(server: Server) -> Held:
-    """What it holds now."""
+    """The server's current resource use."""
     processes = family(server.process.pid)
     return Held(
         sum(process.memory_info().rss for process in processes) / 2**20,
@@ -45,7 +45,7 @@ def held(server: Server) -> Held:
 
 
 def until_empty(server: Server, seconds: float) -> float:
-    """Wait until no session is left; how long it took."""
+    """Wait until no session is left; returns the seconds it took."""
     start = time.monotonic()
     while health(server)["sessions"]:
         assert time.monotonic() - start < seconds, "sessions are left"

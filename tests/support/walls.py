@@ -1,4 +1,4 @@
-"""Which module imports which, also inside functions, and whether that goes down the layers: `make walls` prints it."""
+"""Checks that imports, also inside functions, go only down the layers: `make walls` prints them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import ROOT
 
 LAYERS: Sequence[Sequence[str]] = (
     ("models",),
-    ("stream",),  # its own modules, which all may know: limits, logs, private files
+    ("stream",),  # its top modules, which all may import: limits, logs, private files
     ("stream.video",),
     ("stream.inference", "stream.webrtc", "stream.media"),
     ("stream.overlay",),
@@ -24,18 +24,18 @@ LAYERS: Sequence[Sequence[str]] = (
     ("export",),
     ("whycam",),
 )
-"""Lowest first. A folder may import what stands below it, and nothing beside it."""
+"""Lowest first. A folder may import folders of lower layers, and none of its own layer."""
 ALONE: Mapping[str, frozenset[str]] = {"export": frozenset(("models", "stream.inference", "stream.media"))}
-"""Folders that know less than what stands below them."""
+"""Folders that may import only some of the lower ones."""
 WITHIN_EXPORT: Sequence[Sequence[str]] = (("head",), ("verify",), ("precision",), ("networks",), ("",))
-"""The same inside `export`; '' are its own modules, but for those in `LOW_IN_EXPORT`."""
+"""The same inside `export`; '' is its top modules, except those in `LOW_IN_EXPORT`."""
 LOW_IN_EXPORT = frozenset(("preprocess", "save", "requirements"))
 MAX_MODULES = 14
 MAX_TEST_MODULES = 20
 
 
 class Arrow(NamedTuple):
-    """One import: the module that has it, the module that is imported, and the line."""
+    """One import: the importing module, the imported module, and the line."""
 
     importer: str
     imported: str
@@ -46,7 +46,7 @@ class Arrow(NamedTuple):
 
 
 def path_of(module: str) -> str:
-    """A module's file, from the repository's top."""
+    """A module's file, relative to the repository."""
     path = module.replace(".", "/")
     return f"{path}.py" if (ROOT / f"{path}.py").is_file() else f"{path}/__init__.py"
 
@@ -56,7 +56,7 @@ def modules() -> dict[str, Path]:
     found = {}
     for folder in ("models", "export", "stream", "whycam"):
         for path in sorted((ROOT / folder).rglob("*.py")):
-            if not (folder == "whycam" and len(path.relative_to(ROOT).parts) > 2):  # what its links lead to
+            if not (folder == "whycam" and len(path.relative_to(ROOT).parts) > 2):  # the targets of its links
                 found[".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")] = path
     return found
 
@@ -74,7 +74,7 @@ def _imported(node: ast.AST, known: Mapping[str, Path]) -> Iterator[str]:
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
     elif isinstance(node, ast.ImportFrom) and node.module:
-        # A name may be a module of that package, or something in it.
+        # A name may be a module of that package, or an object in it.
         names = [
             inner if _ours(inner := f"{node.module}.{alias.name}") in known else node.module for alias in node.names
         ]
@@ -97,7 +97,7 @@ def folder_of(module: str, known: Mapping[str, Path]) -> str:
 
 
 def upward(known: Mapping[str, Path]) -> list[str]:
-    """The imports that do not go down, each as its line and the rule that it breaks."""
+    """The imports that do not go down, each with its line and the broken rule."""
     level = {folder: height for height, folders in enumerate(LAYERS) for folder in folders}
     wrong = []
     for arrow in arrows(known):
@@ -105,11 +105,11 @@ def upward(known: Mapping[str, Path]) -> list[str]:
         if source == target:
             continue
         if level[target] >= level[source]:
-            wrong.append(f"{arrow}: {source} may know only what stands below it, and {target} does not")
+            wrong.append(f"{arrow}: {source} may import only lower layers, and {target} is none")
         elif source in ALONE and target not in ALONE[source]:
-            wrong.append(f"{arrow}: {source} may know only {', '.join(sorted(ALONE[source]))}")
+            wrong.append(f"{arrow}: {source} may import only {', '.join(sorted(ALONE[source]))}")
         elif target == "export" and source != "whycam":
-            wrong.append(f"{arrow}: nothing but the command's face may know export")
+            wrong.append(f"{arrow}: only the command line may import export")
     return wrong + [str(each) for each in _upward_in_export(known)]
 
 
@@ -126,11 +126,11 @@ def _upward_in_export(known: Mapping[str, Path]) -> Iterator[str]:
         source, target = place(arrow.importer), place(arrow.imported)
         low = arrow.imported.split(".")[1] in LOW_IN_EXPORT or arrow.importer.split(".")[1] in LOW_IN_EXPORT
         if source != target and not low and level[target] >= level[source]:
-            yield f"{arrow}: {source or 'export'} may not know {target or 'export'}"
+            yield f"{arrow}: {source or 'export'} may not import {target or 'export'}"
 
 
 def circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
-    """Names that import each other, directly or by others (Tarjan's strongly connected components)."""
+    """Names that import each other, directly or through others (Tarjan's strongly connected components)."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -159,7 +159,7 @@ def circles(edges: Mapping[str, set[str]]) -> list[list[str]]:
 
 
 def module_circles(known: Mapping[str, Path]) -> list[list[str]]:
-    """Circles of modules; a package's `__init__` that is passed on the way to its module does not count."""
+    """Circles of modules; importing a module does not count as importing its package's `__init__`."""
     edges: dict[str, set[str]] = defaultdict(set)
     for arrow in arrows(known):
         edges[arrow.importer].add(arrow.imported)
@@ -167,7 +167,7 @@ def module_circles(known: Mapping[str, Path]) -> list[list[str]]:
 
 
 def crowded() -> list[str]:
-    """Folders with more modules than one can hold in mind."""
+    """Folders with more than `MAX_MODULES` modules (`MAX_TEST_MODULES` in tests)."""
     counts: Counter[Path] = Counter()
     for folder in ("models", "export", "stream", "whycam", "tests"):
         for path in (ROOT / folder).rglob("*.py"):
@@ -177,14 +177,14 @@ def crowded() -> list[str]:
                 counts[inside] += 1
     limits = {True: MAX_TEST_MODULES, False: MAX_MODULES}
     return [
-        f"{folder} has {count} modules, at most {limits[folder.parts[0] == 'tests']} is right"
+        f"{folder} has {count} modules, at most {limits[folder.parts[0] == 'tests']} are allowed"
         for folder, count in sorted(counts.items())
         if count > limits[folder.parts[0] == "tests"]
     ]
 
 
 def imports_between_tests() -> list[str]:
-    """Test modules that import another one: what two need belongs into tests/support."""
+    """Test modules that import another one; shared code belongs in tests/support."""
     wrong = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -196,7 +196,7 @@ def imports_between_tests() -> list[str]:
 
 
 def main() -> None:
-    """Print the arrows between folders with the number of imports, and what is wrong."""
+    """Print the imports between folders with their number, and the broken rules."""
     known = modules()
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for arrow in arrows(known):

@@ -50,7 +50,7 @@ class Receiver:
 
 
 def stream(packets_of: Iterable[int], *, sequence: int = 1000, timestamp: int = 50_000) -> list[list[Packet]]:
-    """Frames of so many packets each; frame 3 of two packets holds '3:0;' and '3:1;'."""
+    """Frames of the given numbers of packets; frame 3 with two packets contains '3:0;' and '3:1;'."""
     frames = []
     for number, count in enumerate(packets_of):
         at = timestamp + number * STEP & 0xFFFFFFFF

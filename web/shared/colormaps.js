@@ -1,10 +1,10 @@
 // @ts-check
 /** Made by `make derived` from stream/overlay/colormaps.py: change it there. */
 
-/** The first is the one that is used where nobody chose. */
+/** The first is the default. */
 export const COLORMAPS = ['inferno', 'viridis', 'magma', 'cividis', 'turbo', 'jet'];
 
-/** Of each colormap red, green and blue of the heat 0…255, as base64. @type {Record<string, string>} */
+/** Red, green and blue of each colormap for the heat 0…255, as base64. @type {Record<string, string>} */
 export const TABLES = {
   inferno: ''
     + 'AAAEAQAFAQEGAQEIAgEKAgIMAgIOAwIQBAMSBAMUBQQXBgQZBwUbCAUdCQYfCgciCwckDAgmDQgpDgkrEAktEQowEgoyFAs0FQs3Fgs5GAw8GQw+'
@@ -74,7 +74,7 @@ export const TABLES = {
     + 'jAAAiAAAhAAAgAAA',
 };
 
-/** Of maps that are drawn at once each has a colour of its own, in the order in which the classes are pinned. */
+/** The colours of maps that are drawn together, in the order in which the classes are pinned. */
 export const PINNED = ['#ff9e1b', '#3aa0ff', '#3ddc84', '#ff6fae', '#c79bff'];
-/** What a cold place has of the brightness of such a colour. */
+/** The brightness of a place without heat, as a fraction of such a colour's. */
 export const DARKEST = 0.3;

@@ -41,7 +41,7 @@ class Reach:
     caller: Address | None
     """The address that the offer came from, or that of the proxy that brought it."""
     anywhere: bool
-    """An ICE server is configured: phones may be outside, behind routers that admit only known addresses."""
+    """An ICE server is configured: phones may be outside, behind routers that admit only addresses they sent to."""
 
     @classmethod
     def of(cls, own: Iterable[str], caller: str, *, anywhere: bool = False) -> Reach:

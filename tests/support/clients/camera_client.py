@@ -1,4 +1,4 @@
-"""A phone in code: an aiortc client that is not our page, sends encoded frames and looks at what comes back."""
+"""A phone in code: an aiortc client that sends encoded frames and collects what it receives."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from whycam.stream.webrtc.packetizer import PackedFrame, Packer
 
 
 class Camera(MediaStreamTrack):
-    """Sends encoded frames at a camera's pace, over and over."""
+    """Sends encoded frames at a camera's frame rate, repeatedly."""
 
     kind = "video"
 
@@ -35,27 +35,27 @@ class Camera(MediaStreamTrack):
         self._first = 0
         self.keyframes_asked = 0
         self.obeys = False
-        """Whether it begins anew with a keyframe where it is asked to, as a browser's encoder does."""
+        """Whether it restarts with a keyframe on request, as a browser's encoder does."""
         self._start: float | None = None
         self.running = asyncio.Event()
         self.running.set()
 
     def ask_for_keyframe(self) -> None:
-        """What a PLI comes to."""
+        """Handle a PLI."""
         self.keyframes_asked += 1
         if self.obeys:
             self._first = self._sent
 
     @property
     def sent(self) -> int:
-        """Frames so far."""
+        """Frames sent so far."""
         return self._sent
 
     def keep_pts(self, lap: int) -> None:
-        """Send the frames with their own pts, so much more in each lap, and not with those of the pace."""
+        """Send the frames with their own pts plus `lap` per repetition, and not with pts of the frame rate."""
         self._lap = lap
 
-    async def recv(self) -> PackedFrame:  # type: ignore[override] # aiortc's sender hands it to what packs
+    async def recv(self) -> PackedFrame:  # type: ignore[override] # aiortc's sender passes it to the encoder
         loop = asyncio.get_running_loop()
         if self._start is None:
             self._start = loop.time()
@@ -90,12 +90,12 @@ class Phone:
         aiortc_patches.send_packed(self._transceiver.sender, self.camera.ask_for_keyframe, lambda _: None)
         if channels:
             reports = self.pc.createDataChannel("reports", ordered=False, maxRetransmits=0)
-            reports.on("message", lambda text: self._heard(self.reports, text))
+            reports.on("message", lambda text: self._received(self.reports, text))
             self.commands = self.pc.createDataChannel("commands")
-            self.commands.on("message", lambda text: self._heard(self.replies, text))
+            self.commands.on("message", lambda text: self._received(self.replies, text))
 
     async def offer(self, first: CodecName | None = None) -> str:
-        """The offer, with this codec first (the camera's own, unless told otherwise)."""
+        """The offer, with this codec first (default: the camera's)."""
         codecs = RTCRtpSender.getCapabilities("video").codecs
         wanted = first or self._codec
         self._transceiver.setCodecPreferences(
@@ -106,7 +106,7 @@ class Phone:
         return self.pc.localDescription.sdp
 
     async def call(self, http: ClientSession, base: str, continues: str = "") -> ClientResponse:
-        """Offer and take the answer; `continues` is a recording's id."""
+        """Send the offer and apply the answer; `continues` is a recording's id."""
         query = {"continues": continues} if continues else {}
         headers = {"Content-Type": "application/sdp"}
         response = await http.post(f"{base}/call", params=query, data=await self.offer(), headers=headers)
@@ -127,7 +127,7 @@ class Phone:
             self.pictures.append(picture)
             await self._notify()
 
-    def _heard(self, messages: list[dict[str, Any]], text: str) -> None:
+    def _received(self, messages: list[dict[str, Any]], text: str) -> None:
         messages.append(json.loads(text))
         self._start(self._notify())
 
@@ -141,12 +141,12 @@ class Phone:
             self._news.notify_all()
 
     async def until(self, condition: Any, seconds: float = 20) -> None:
-        """Wait for something to be true of this phone."""
+        """Wait until a condition on this phone is true."""
         async with self._news:
             await asyncio.wait_for(self._news.wait_for(condition), seconds)
 
     async def close(self) -> None:
-        """Hang up without a word to the server."""
+        """Close the connection without informing the server."""
         self.camera.stop()
         self.camera.running.set()
         for task in self._tasks:
@@ -175,7 +175,7 @@ async def calling(
 
 
 def cut(phone: Phone) -> None:
-    """Take the network away from a client: not one more packet comes from it."""
+    """Disconnect a client's network: it sends no more packets."""
     for transceiver in phone.pc.getTransceivers():
         for protocol in transceiver.sender.transport.transport._connection._protocols:
             protocol.transport.abort()

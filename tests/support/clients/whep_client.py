@@ -1,4 +1,4 @@
-"""A viewer in code (WHEP): receives one stream of a session and keeps its RTP payloads and frames, undecoded."""
+"""A viewer in code (WHEP): receives one stream of a session and keeps its RTP payloads and encoded frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SDP = {"Content-Type": "application/sdp"}
 
 
 class Tap:
-    """What a receiver got: its frames, and each packet's payload."""
+    """What a receiver has received: its frames, and each packet's payload."""
 
     def __init__(self, receiver: RTCRtpReceiver, codec: CodecName) -> None:
         self.frames: list[EncodedFrame] = []
@@ -31,18 +31,18 @@ class Tap:
         assembler: FrameAssembler = cast(Any, receiver)._RTCRtpReceiver__jitter_buffer
         add = assembler.add
 
-        def heard(packet: MediaPacket) -> tuple[bool, None]:
+        def received(packet: MediaPacket) -> tuple[bool, None]:
             self.payloads.append(cast(Any, packet).payload)
             return add(packet)
 
-        assembler.add = heard  # type: ignore[method-assign]
+        assembler.add = received  # type: ignore[method-assign]
 
     def _deliver(self, _: int, data: bytes, timestamp: int) -> None:
         self.frames.append(EncodedFrame(self._codec, data, timestamp))
         self._news.set()
 
     async def until(self, frames: int, seconds: float = 20) -> None:
-        """Wait for so many frames."""
+        """Wait until this number of frames has arrived."""
         async with asyncio.timeout(seconds):
             while len(self.frames) < frames:
                 self._news.clear()
@@ -80,7 +80,7 @@ class Watcher:
         return self.pc.localDescription.sdp
 
     async def watch(self, http: ClientSession, base: str, session_id: str, stream: str = "explained") -> ClientResponse:
-        """Offer and take the answer."""
+        """Send the offer and apply the answer."""
         where = f"{base}/whep/{session_id}?stream={stream}"
         response = await http.post(where, data=await self.offer(), headers=SDP)
         if response.status == 201:
@@ -92,11 +92,11 @@ class Watcher:
         return response
 
     async def lose_picture(self) -> None:
-        """Tell the server that the picture is lost (PLI)."""
+        """Send a picture loss indication (PLI)."""
         await aiortc_patches.request_keyframe(self._video.receiver)
 
     async def close(self) -> None:
-        """Go without a word to the server."""
+        """Close the connection without informing the server."""
         await self.pc.close()
 
 

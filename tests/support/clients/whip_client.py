@@ -1,4 +1,4 @@
-"""A publisher in code (RFC 9725): sends encoded frames and nothing else, as OBS does; sound can be on offer too."""
+"""A publisher in code (RFC 9725): sends encoded frames, as OBS does; sound can be offered, too."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Publisher:
         known = RTCRtpSender.getCapabilities("video").codecs
         self._video.setCodecPreferences([c for c in known if c.mimeType == f"video/{frames[0].codec}"])
         self.keyframes_asked = 0
-        aiortc_patches.send_packed(self._video.sender, self._ask, lambda _: None)
+        aiortc_patches.send_packed(self._video.sender, self._on_keyframe_request, lambda _: None)
 
-    def _ask(self) -> None:
+    def _on_keyframe_request(self) -> None:
         self.keyframes_asked += 1
 
     @property
@@ -48,7 +48,7 @@ class Publisher:
     async def publish(
         self, http: ClientSession, base: str, *, headers: Mapping[str, str] = SDP, profile: str | None = None
     ) -> ClientResponse:
-        """Offer and take the answer; with a H.264 `profile-level-id` that aiortc does not know."""
+        """Send the offer and apply the answer; `profile`: an H.264 `profile-level-id` unknown to aiortc."""
         offer = await self.offer()
         if profile is not None:
             offer = offer.replace("42001f", profile).replace("42e01f", profile)
@@ -61,7 +61,7 @@ class Publisher:
         return response
 
     async def close(self) -> None:
-        """Go without a word to the server."""
+        """Close the connection without informing the server."""
         self.camera.stop()
         self.camera.running.set()
         await self.pc.close()

@@ -14,7 +14,7 @@ SIZE = (160, 120)
 
 
 def with_b_frames(count: int = 60, *, bframes: int = 2, profile: str = "high") -> list[EncodedFrame]:
-    """The spot's way as x264 with B-frames makes it: in decoding order, pts in the order of showing."""
+    """The moving spot, encoded by x264 with B-frames: in decoding order, with pts in display order."""
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height = SIZE

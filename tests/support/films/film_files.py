@@ -18,7 +18,7 @@ def frames_of(path: Path) -> list[av.VideoFrame]:
 
 
 def copy(source: Path, target: Path) -> Path:
-    """What `explain_file` does, without explaining."""
+    """Copy a film as `explain_file` does, without explaining it."""
     with open_film(source) as opened:
         writer = FilmWriter(target, opened)
         for item in read_film(opened):

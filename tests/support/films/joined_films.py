@@ -1,4 +1,4 @@
-"""Films of several pieces, each with a flash and a beep, and where these are in a film."""
+"""Films joined from pieces that each have a flash and a beep, and functions that find these in a film."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATE = 30
 COUNT = 60
 """Frames of a piece: two seconds."""
 SIGNAL = range(30, 36)
-"""The frames of a piece that are white, while a tone is heard: from one second on."""
+"""The frames of a piece that are white, with a tone: from one second on."""
 FRAME = 1 / RATE
 SIZE = (64, 48)
 
@@ -38,7 +38,7 @@ def piece(
     quality: int | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A film that shows a signal and lets it be heard, its clock beginning at `begin` seconds."""
+    """A film with a flash and a beep, whose clock begins at `begin` seconds."""
     with av.open(path, "w", options=options or {}) as file:
         video = file.add_stream(codec, RATE, options={} if quality is None else {"crf": str(quality)})
         assert isinstance(video, VideoStream)
@@ -77,7 +77,7 @@ def joined(path: Path, *parts: Path) -> Path:
 
 
 def read(path: Path) -> tuple[list[float], list[float], list[float]]:
-    """The times of a film's frames and of its packets of sound, and where its clock began anew."""
+    """The times of a film's frames and of its sound packets, and where its clock restarted."""
     with open_film(path) as opened:
         items = list(read_film(opened))
         times: tuple[list[float], list[float]] = [], []
@@ -90,7 +90,7 @@ def read(path: Path) -> tuple[list[float], list[float], list[float]]:
 
 
 def signals(path: Path) -> list[list[float]]:
-    """When a film's frames become white, and when its tone begins; found in what a player gets."""
+    """When a film's frames become white, and when its tone begins, from the decoded streams."""
     heard = []
     with av.open(path) as file:
         seen = [picture.time for picture in file.decode(video=0) if picture.to_ndarray(format="gray").mean() > 180]
@@ -112,12 +112,12 @@ def length_of_sound(path: Path) -> float:
 
 
 def copy(source: Path) -> Path:
-    """What `whycam process` does, without explaining."""
+    """Copy a film as `whycam process` does, without explaining it."""
     return film_files.copy(source, source.with_name(f"{source.stem}-output.mp4"))
 
 
 def end_to_end(parts: Sequence[Path]) -> tuple[list[float], list[float], list[float]]:
-    """What `read` should give of pieces joined: each moved by so much that no stream overlaps the piece before."""
+    """The expected result of `read` for joined pieces, each shifted so that no stream overlaps the previous one."""
     seen, heard, joins = read(parts[0])
     for part in parts[1:]:
         frames, sounds, _ = read(part)

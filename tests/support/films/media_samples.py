@@ -1,6 +1,6 @@
-"""Media made in code: a coloured spot that travels over grey, as single frames, encoded frames and whole files.
+"""Media made in code: a coloured spot that moves over grey, as single frames, encoded frames and whole files.
 
-Colours are turned into YUV and back by the standards' own tables, so that tests have a reference beside the product.
+Colours are converted to YUV and back with the standards' tables, so that tests have an independent reference.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ _LIMITED: dict[Matrix, list[list[float]]] = {
     "bt709": [[46.559, 156.629, 15.812], [-25.664, -86.336, 112.0], [112.0, -101.730, -10.270]],
 }
 _NUMBER: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709}
-# What a phone that is held upright writes (ISO/IEC 14496-12, 8.2.2.3): x' = -y, y' = x.
+# The display matrix of a phone held upright (ISO/IEC 14496-12, 8.2.2.3): x' = -y, y' = x.
 _RIGHT = 1 << 16
 TURNS: dict[int, Sequence[int]] = {
     90: (0, _RIGHT, 0, -_RIGHT, 0, 0, 0, 0, 1 << 30),
     180: (-_RIGHT, 0, 0, 0, -_RIGHT, 0, 0, 0, 1 << 30),
     270: (0, -_RIGHT, 0, _RIGHT, 0, 0, 0, 0, 1 << 30),
-    # Mirrored, as selfie cameras write it: left and right exchanged, after a turn by so many degrees.
+    # Mirrored, as selfie cameras write it: left and right exchanged, after a turn by this number of degrees.
     -360: (-_RIGHT, 0, 0, 0, _RIGHT, 0, 0, 0, 1 << 30),
     -90: (0, _RIGHT, 0, _RIGHT, 0, 0, 0, 0, 1 << 30),
     -180: (_RIGHT, 0, 0, 0, -_RIGHT, 0, 0, 0, 1 << 30),
     -270: (0, -_RIGHT, 0, -_RIGHT, 0, 0, 0, 0, 1 << 30),
 }
-"""Display matrices that turn a picture clockwise by so many degrees; negative ones mirror it afterwards."""
+"""Display matrices by clockwise rotation in degrees; negative ones also mirror the picture afterwards."""
 
 
 def yuv_of(rgb: NDArray[Any], matrix: Matrix = "bt601", *, full_range: bool = False) -> NDArray[np.float64]:
@@ -79,7 +79,7 @@ def frame(
     full_range: bool = False,
     pix_fmt: Literal["yuv420p", "yuvj420p"] = "yuv420p",
 ) -> av.VideoFrame:
-    """A picture (H, W, 3) as a frame that says its matrix and range; of odd sizes too."""
+    """An image (H, W, 3) as a frame that specifies its matrix and range; odd sizes are possible."""
     height, width = rgb.shape[:2]
     made = av.VideoFrame(width, height, pix_fmt)
     made.colorspace, made.color_range = _NUMBER[matrix], ColorRange.JPEG if full_range else ColorRange.MPEG
@@ -130,16 +130,16 @@ class Place:
 
 
 def place(size: tuple[int, int], number: int = 0) -> Place:
-    """Where the spot is in frame `number` of this width and height: it goes to and fro in the lower half."""
+    """The spot in frame `number` of this width and height: it moves to and fro in the lower half."""
     width, height = size
     side = min(size) // 4
-    way = width - 2 * side
-    step = number * max(1, width // 32) % (2 * way)
-    return Place(side // 2 + (step if step <= way else 2 * way - step), height - side - side // 2, side)
+    path = width - 2 * side
+    step = number * max(1, width // 32) % (2 * path)
+    return Place(side // 2 + (step if step <= path else 2 * path - step), height - side - side // 2, side)
 
 
 def spot(size: tuple[int, int], number: int = 0, colour: tuple[int, int, int] = RED) -> Bytes:
-    """A grey picture (H, W, 3) with the spot of frame `number`."""
+    """A grey image (H, W, 3) with the spot of frame `number`."""
     width, height = size
     rgb = np.full((height, width, 3), GREY, np.uint8)
     where = place(size, number)
@@ -148,7 +148,7 @@ def spot(size: tuple[int, int], number: int = 0, colour: tuple[int, int, int] = 
 
 
 def noise(size: tuple[int, int], number: int = 0) -> Bytes:
-    """A picture (H, W, 3) that is hard to compress, another one for each number."""
+    """An image (H, W, 3) that is hard to compress, a different one for each number."""
     width, height = size
     return np.random.default_rng(number).integers(0, 256, (height, width, 3), np.uint8)
 
@@ -161,7 +161,7 @@ def encoded(
     first: int = 0,
     keyframes: Sequence[int] = (),
 ) -> list[EncodedFrame]:
-    """The spot's way as a live stream: a keyframe first and at the numbers in `keyframes`."""
+    """The moving spot as a live stream: a keyframe first and at the numbers in `keyframes`."""
     encoder = Encoder(SOFTWARE[codec])
     frames = [
         encoder.encode(frame(spot(size, number), first + number * STEP), keyframe=number in keyframes)
@@ -187,10 +187,10 @@ def write(
     layout: str = "mono",
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """A film of `count` frames at `pts` (30 a second unless said); the container is what the name's ending says.
+    """A film of `count` frames at `pts` (default: 30 a second); the name's suffix selects the container.
 
-    `turn` is the clockwise turn in degrees that a player should apply. `sound` is its codec: silence, and a tone from
-    half of the film on. It begins at `sound_from` seconds.
+    `turn` is the clockwise rotation in degrees that a player should apply. `sound` is the sound's codec: silence, then
+    a tone from half of the film on. The sound begins at `sound_from` seconds.
     """
     times = list(pts or (round(number / 30 / time_base) for number in range(count)))
     seconds = float(times[-1] * time_base) + 1 / 30
@@ -244,7 +244,7 @@ def _tone(seconds: float, begin: float, channels: int, layout: str) -> Iterator[
 
 
 def sound(path: Path) -> tuple[float, float]:
-    """When the film's sound begins, and when the tone sets in; in seconds."""
+    """When the film's sound begins, and when the tone begins; in seconds."""
     with av.open(path) as file:
         frames = list(file.decode(audio=0))
     begins = [float((samples.pts or 0) * (samples.time_base or 0)) for samples in frames]
@@ -266,7 +266,7 @@ def _wave(samples: av.AudioFrame) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One frame read back from a file: when it is shown, in seconds, and its copied picture."""
+    """One frame read from a file, and when it is shown, in seconds."""
 
     time: Fraction
     frame: av.VideoFrame
@@ -286,7 +286,7 @@ def read(path: Path) -> list[Shot]:
 
 
 def times(path: Path) -> list[int]:
-    """The pts of a film's packets in showing order, in 1/90000 s, without decoding."""
+    """The pts of a film's packets in display order, in 1/90000 s, without decoding."""
     with av.open(path) as file:
         return sorted(
             round(packet.pts * packet.time_base / TIME_BASE)

@@ -1,4 +1,4 @@
-"""A bright spot that moves, and an engine whose answers wait for the test."""
+"""A bright spot that moves, and an engine whose answers wait for a test."""
 
 from __future__ import annotations
 
@@ -22,14 +22,12 @@ from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.video.encoder import X264, Encoder
 from whycam.stream.video.planes import Bytes
 
-# In a live stream.
-
 
 class HeldEngine(LocalEngine):
-    """Answers when it is told to."""
+    """Answers only when a test calls `answer`."""
 
     def __init__(self, folder: Path) -> None:
-        self.questions: list[tuple[Future[Explanation], Explanation]] = []
+        self.requests: list[tuple[Future[Explanation], Explanation]] = []
         self._warm = False
         super().__init__(Explainer(tiny_models.bright_spot(folder / "held.onnx"), threads=1))
         self._warm = True
@@ -38,17 +36,17 @@ class HeldEngine(LocalEngine):
         if not self._warm:
             return super().explain(pictures, targets)
         answer: Future[Explanation] = Future()
-        self.questions.append((answer, self._explainer.explain(pictures, targets)))
+        self.requests.append((answer, self._explainer.explain(pictures, targets)))
         return answer
 
     def answer(self) -> None:
-        """Answer what was asked last."""
-        answer, explanation = self.questions[-1]
+        """Answer the last request."""
+        answer, explanation = self.requests[-1]
         answer.set_result(explanation)
 
 
 class Watched:
-    """A live stream to which frames are given one by one; each is painted before the next one comes."""
+    """A live stream that gets frames one by one; each is painted before the next one."""
 
     def __init__(self, engine: Engine, policy: Policy = "newest", view: View | None = None) -> None:
         self._came = threading.Semaphore(0)
@@ -73,7 +71,7 @@ def encoded(pictures: Sequence[Bytes], step: int = media_samples.STEP) -> list[E
 
 
 def moving_spot(count: int) -> list[Bytes]:
-    """A photograph with a red spot, over which the camera moves: the spot goes from left to right."""
+    """A photograph with a red spot, over which the camera moves: the spot moves from left to right."""
     scene = np.repeat(skimage.data.gravel()[..., None], 3, axis=2)
     scene[200:250, 250:300] = media_samples.RED
     return [np.ascontiguousarray(scene[120:360, 190 - 8 * n : 510 - 8 * n]) for n in range(count)]

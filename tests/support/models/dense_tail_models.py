@@ -1,4 +1,4 @@
-"""Small classifiers that end like VGG16, with pooling, flattening and dense layers: as ONNX, and again in NumPy."""
+"""Small classifiers that end like VGG16, with pooling, flattening and dense layers: ONNX, and a NumPy reference."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class DenseTail:
     softmax: bool = True
     dropout: bool = False
     flat_norm: bool = False
-    """Whether a BatchNorm, as Mul and Add, stands between the flattening and the first dense layer."""
+    """Whether a BatchNorm, as Mul and Add, is between the flattening and the first dense layer."""
     flat_relu: bool = False
-    """Whether a subtraction and a ReLU stand there."""
+    """Whether a subtraction and a ReLU are there."""
     classes: int = 10
     sharpness: float = 1.0
     shift: float = 0.0
-    """What is added to the bias of the first dense layer: −1000 closes every gate."""
+    """Added to the bias of the first dense layer: −1000 closes every gate."""
     seed: int = 0
 
     def but(self, **changes: Any) -> DenseTail:
@@ -157,7 +157,7 @@ class DenseTail:
         length = 6 * self.cells
         if self.flattening == "NHWC":
             return build("Reshape", moved, build.store("shape", np.array([-1, length], np.int64)))
-        # tf2onnx: the shape of the transposed map, of which the batch is cut out and put before the length.
+        # tf2onnx: the batch is sliced from the shape of the transposed map and put before the length.
         order = build.store("order", np.array([0, 2, 3, 1], np.int64))
         shape = build("Cast", build("Gather", build("Shape", x), order, axis=0), to=TensorProto.INT32)
         start, end = (build.store(f"{at}", np.array([at], np.int64)) for at in (0, 1))
@@ -223,7 +223,7 @@ def grad_cam(
 ) -> tuple[Floats, Floats]:
     """Grad-CAM by definition: maps before normalisation and heatmaps, (N, K, h, w), by central differences in float64.
 
-    Raising a whole channel adds up the gradients of its cells, of which Grad-CAM takes the mean.
+    Raising a whole channel gives the sum of its cells' gradients; Grad-CAM takes the mean.
     """
     maps = feature.astype(np.float64)
     step = 1e-6

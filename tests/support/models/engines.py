@@ -1,4 +1,4 @@
-"""Engines that answer what a test says."""
+"""Engines with controlled answers: slow, failing, or delayed by a test."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from whycam.stream.video.planes import Bytes
 
 
 def fast(folder: Path) -> LocalEngine:
-    """The bright-spot model: names the colour of a spot and lays its heatmap on it."""
+    """The bright-spot model: names the colour of a spot and places its heatmap on it."""
     return LocalEngine(Explainer(tiny_models.bright_spot(folder / "bright.onnx"), threads=1))
 
 
 class SlowEngine(LocalEngine):
-    """Takes `seconds` for each question, and counts them."""
+    """Takes `seconds` for each request, and counts them."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         super().__init__(Explainer(tiny_models.bright_spot(folder / "slow.onnx"), threads=1))
@@ -40,7 +40,7 @@ class SlowEngine(LocalEngine):
 
 
 class BrokenEngine(LocalEngine):
-    """Raises for every question while `broken`."""
+    """Raises for every request while `broken`."""
 
     def __init__(self, folder: Path) -> None:
         self.broken = False
@@ -56,7 +56,7 @@ class BrokenEngine(LocalEngine):
 
 
 class Engine:
-    """Asks another engine, and remembers or fails as a test wants it."""
+    """Wraps another engine: records its requests, and can fail or wait."""
 
     def __init__(self, engine: LocalEngine, *, fail_at: int | None = None, hold: threading.Event | None = None) -> None:
         self._engine = engine
@@ -87,4 +87,4 @@ class Engine:
         answer.set_result(explanation)
 
     def close(self) -> None:
-        raise AssertionError("an engine is closed by whoever made it")
+        raise AssertionError("an engine is closed by its creator")

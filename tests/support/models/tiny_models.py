@@ -1,4 +1,4 @@
-"""Explainable models small enough to be made in code: for tests that need a model and not a network's knowledge."""
+"""Explainable models small enough to be made in code, for tests that need no trained network."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def model(
 
 
 def bright_spot(path: Path, *, fit: Fitting = "stretch") -> Path:
-    """Write a model that names the colour of an image's bright spot, and whose heatmap lies on that spot.
+    """Write a model that names the colour of an image's bright spot, and whose heatmap is on that spot.
 
-    Class 0 is red, 1 green, 2 blue. A cell of the feature map is how far a colour's level (0…1), averaged over the
-    cell's 4x4 pixels, stands out from the other two colours: a grey image has an empty feature map, so equal scores
-    and a map without evidence.
+    Class 0 is red, 1 green, 2 blue. A cell of the feature map is the excess of a colour's level (0…1), averaged over
+    the cell's 4x4 pixels, over the other two colours: a grey image has an empty feature map, so equal scores and a map
+    without evidence.
     """
     averaged = np.full((3, 3, 4, 4), -0.5 / 16, np.float32)
     averaged[range(3), range(3)] = 1 / 16
@@ -58,7 +58,7 @@ def bright_spot(path: Path, *, fit: Fitting = "stretch") -> Path:
 
 
 def temperamental(path: Path, white: Literal["raises", "hangs"]) -> Path:
-    """The bright-spot model, but an image with a pixel of pure white makes it raise, or compute without end."""
+    """The bright-spot model, but an image with a pure white pixel makes it raise, or compute forever."""
     bright_spot(path)
     spoilt = onnx.load(path)
     graph = spoilt.graph
@@ -75,7 +75,7 @@ def temperamental(path: Path, white: Literal["raises", "hangs"]) -> Path:
         ]
     )
     if white == "raises":
-        graph.node.append(node("Gather", ["one", "is white"], ["factor"], "factor"))  # there is no number 1
+        graph.node.append(node("Gather", ["one", "is white"], ["factor"], "factor"))  # index 1 does not exist
     else:
         constants["endless"] = np.array(2**62, np.int64)
         body = helper.make_graph(

@@ -16,7 +16,7 @@ class Killed(BaseException):
 
 
 def killed_at(count: int, monkeypatch: pytest.MonkeyPatch, run: Callable[[Any], object]) -> None:
-    """Run until `count` frames were told of, and leave on the disk what kill -9 would leave."""
+    """Run until progress reports `count` frames, and leave on disk what kill -9 would leave."""
 
     def progress(done: int, _expected: int) -> None:
         if done == count:

@@ -1,4 +1,4 @@
-"""Recordings made in code, for tests of the shelf on which they lie."""
+"""Recordings made in code, for tests of the recording library."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Best = Callable[[int], Sequence[int]]
 
 
 def line(pts: int, classes: Sequence[int], score: float = 0.6) -> SidecarFrame:
-    """What is known of a frame: each class half as likely as the one before."""
+    """A frame's line in the sidecar: each class has half the score of the one before."""
     grid = np.full((7, 7), 200, np.uint8)
     maps = tuple(DrawnMap(c, LABELS[c], round(score / 2**rank, 6), grid, 1.0) for rank, c in enumerate(classes))
     return SidecarFrame(pts, 0.0 if maps else None, maps, View())
@@ -35,7 +35,7 @@ def record(
     codec: CodecName = "H264",
     end: bool = True,
 ) -> Recording:
-    """A recording of these frames (two seconds of a spot), explained as it was sent; finished unless told otherwise."""
+    """A recording of these frames (default: two seconds of a spot), with the same frames as explained ones."""
     folder.mkdir(mode=0o700, parents=True)
     recording = Recording(folder, {"model": "tiny"}, lambda _: None, min_free=0)
     for number, frame in enumerate(frames or media_samples.encoded(codec, 60)):

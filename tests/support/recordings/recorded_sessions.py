@@ -33,7 +33,7 @@ def line(pts: int) -> SidecarFrame:
 
 @dataclass
 class Session:
-    """A recording of a session, with what it wished for."""
+    """A recording of a session, with the tracks for which it requested keyframes."""
 
     folder: Path
     min_free: int = EVERYTHING_FREE
@@ -44,14 +44,14 @@ class Session:
         self.recording = Recording(self.folder, {"model": "tiny"}, self.wishes.append, min_free=self.min_free)
 
     def feed(self, frames: Sequence[EncodedFrame], *, explained: Sequence[EncodedFrame] | None = None) -> None:
-        """Hand over camera frames, and with each the explained one of the same place in line."""
+        """Record camera frames, each with the explained frame at the same index."""
         for camera, painted in zip(frames, explained or frames, strict=True):
             self.recording.camera(camera)
             self.recording.explained(painted, line(painted.pts))
             self.handed_over += 2
 
     def settle(self) -> None:
-        """Wait until all that was handed over is dealt with."""
+        """Wait until all frames are processed."""
         tracks = (self.recording._camera, self.recording._explained)
         deadline = time.monotonic() + 20
         while sum(track.recorded + track.unrecorded for track in tracks) < self.handed_over:
@@ -70,7 +70,7 @@ def session_json(folder: Path) -> dict[str, Any]:
 
 
 def pts_of(folder: Path, session: dict[str, Any], track: str) -> list[int]:
-    """The pts of a track's frames on the recording's clock, as its files tell them."""
+    """The pts of a track's frames on the recording's clock, from its files."""
     return [
         segment["first_pts"] + pts
         for segment in session[track]
@@ -79,7 +79,7 @@ def pts_of(folder: Path, session: dict[str, Any], track: str) -> list[int]:
 
 
 def check_equations(folder: Path, session: dict[str, Any]) -> None:
-    """What must hold of every recording that was ended."""
+    """Check the counts of a finished recording against its files."""
     counts = session["counts"]
     assert counts["received"] == counts["recorded"] + counts["unrecorded"]
     camera, explained = (pts_of(folder, session, track) for track in ("camera", "explained"))
@@ -116,9 +116,9 @@ def boxes(path: Path) -> list[bytes]:
     return kinds
 
 
-def killed(shelf: Path, codec: CodecName, frames: int = 205) -> Path:
+def killed(recordings: Path, codec: CodecName, frames: int = 205) -> Path:
     """A recording whose program was killed."""
-    folder = new_folder(shelf)
+    folder = new_folder(recordings)
     program = [sys.executable, "-m", "tests.support.recordings.recorder_process", str(folder), codec]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

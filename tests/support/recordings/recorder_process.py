@@ -1,6 +1,6 @@
 """A program that records until it is killed: `python -m tests.support.recordings.recorder_process FOLDER CODEC`.
 
-It records ten times as fast as a camera films, and says after each frame how far it is.
+It records ten times as fast as a camera, and prints the pts of each frame.
 """
 
 from __future__ import annotations

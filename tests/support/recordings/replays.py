@@ -1,4 +1,4 @@
-"""A recorded session, drawn again."""
+"""Redraws recorded sessions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from whycam.stream.video.planes import copied, fitted
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[av.VideoFrame]:
-    """Every frame that goes to an encoder, painted, in its turn."""
+    """Every painted frame that goes to an encoder, in order."""
     seen: list[av.VideoFrame] = []
     encode = Encoder.encode
 

@@ -1,4 +1,4 @@
-"""A server in this process, and what a call to it leaves."""
+"""A server in this process, and readers for the recording of a call."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Body = Callable[[ClientSession, str, Sessions], Awaitable[None]]
 
 
 def served(engine: Engine, settings: Settings, body: Body) -> None:
-    """Run `body` against a server on loopback; afterwards nothing of the server is left."""
+    """Run `body` against a server on loopback; checks that no session or thread is left afterwards."""
 
     async def run() -> None:
         app = make_app(Sessions(engine, settings))
@@ -56,7 +56,7 @@ def session_of(recording: Path) -> dict[str, Any]:
 
 
 def file_pts(path: Path) -> list[int]:
-    """In 1/90000 s."""
+    """The pts of a film's frames, in 1/90000 s."""
     with av.open(path) as container:
         base = container.streams.video[0].time_base
         assert base is not None

@@ -1,7 +1,7 @@
-"""A server with both of its doors in this process, and the devices that come to them.
+"""A server with both of its listeners in this process, and devices that connect to it.
 
 `async with house(folder, settings) as house:` then `house.device()` is a browser without
-a page: a cookie jar of its own.
+a page, with its own cookie jar.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class House:
         return self.lan.credentials.tokens["phone"]
 
     def device(self) -> ClientSession:
-        """Someone with a cookie jar, who trusts whycam's authority and nobody else."""
+        """A client with its own cookie jar that trusts only whycam's authority."""
         return ClientSession(connector=TCPConnector(ssl=self.trust), cookie_jar=CookieJar(unsafe=True))
 
     @asynccontextmanager
@@ -54,15 +54,15 @@ class House:
 
 @asynccontextmanager
 async def house(folder: Path, engine: Engine, settings: Settings | None = None) -> AsyncIterator[House]:
-    """Both doors, on free ports of loopback; closes the engine as well."""
+    """Both listeners, on free ports of loopback; closes the engine as well."""
     lan = Lan.prepared(["127.0.0.1"], 0, folder / "config")
     assert lan.certificate is not None
     sessions = Sessions(engine, settings or Settings())
     app = make_app(sessions, lan)
     try:
-        async with running(app) as doors:
-            local = await doors.listen("127.0.0.1", 0, max_per_address=MAX_CONNECTIONS)
-            remote = await doors.listen("127.0.0.1", 0, lan.certificate.context())
+        async with running(app) as listeners:
+            local = await listeners.listen("127.0.0.1", 0, max_per_address=MAX_CONNECTIONS)
+            remote = await listeners.listen("127.0.0.1", 0, lan.certificate.context())
             trust = ssl.create_default_context(cafile=str(folder / "config" / "authority.crt"))
             yield House(
                 f"http://127.0.0.1:{local}",

@@ -1,4 +1,4 @@
-"""Requests that a server has to refuse, and its own."""
+"""Requests that a server has to refuse, with the status and a part of the message."""
 
 from __future__ import annotations
 
@@ -42,7 +42,11 @@ REFUSALS: dict[str, tuple[Ask, int, str]] = {
     "no cookie": (post("/call", "v=0", Cookie=""), 401, "has not joined"),
     "a wrong bearer token": (post("/call", "v=0", Authorization="Bearer x", Cookie=""), 401, "not valid"),
     "another host's name": (post("/call", "v=0", Host="evil.example"), 421, "does not have that name"),
-    "a name of another listener": (post("/call", "v=0", Host="192.168.1.9"), 421, "does not have that name"),
+    "this computer's name at the wrong listener": (
+        post("/call", "v=0", Host="192.168.1.9"),
+        421,
+        "does not have that name",
+    ),
     "another site's write": (post("/call", "v=0", Origin="https://evil.example"), 403, "another web site"),
     "the same name over http": (post("/call", "v=0", Origin="http://127.0.0.1"), 403, "another web site"),
     "an origin of a file": (post("/join", "{}", Origin="null"), 403, "another web site"),

@@ -1,6 +1,6 @@
-"""What schemathesis has to know of whycam (schemathesis.toml): what an offer is, who may come in, how soon.
+"""Hooks for schemathesis (schemathesis.toml): offers, the roles of an operation, and the time to refuse.
 
-It is imported by schemathesis's own process, which `tests.integration.test_openapi.ask` starts.
+Imported by schemathesis's process, which `tests.integration.test_openapi.ask` starts.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ ANSWERS = Path(os.environ["WHYCAM_ANSWERS"])
 OFFER = Path(os.environ["WHYCAM_OFFER"]).read_bytes()
 LATE_S = float(os.environ["WHYCAM_LATE_S"])
 SESSION = os.environ["WHYCAM_SESSION"]
-"""Of a call that is to go on, whatever is asked."""
+"""Of a call that has to continue during all requests."""
 TRIES = 10
-"""What is slow is slow each time; what waited for a busy machine is not."""
+"""A slow request is slow each time; one that waited for a busy machine is not."""
 
 offers = strategies.one_of(
     strategies.just(OFFER),
@@ -38,27 +38,27 @@ schemathesis.openapi.media_type("application/sdp", offers)
 
 @schemathesis.serializer("application/sdp")
 def as_it_is(_: SerializationContext, value: object) -> bytes:
-    """An offer, or whatever else schemathesis puts in its place."""
+    """An offer, or any other value from schemathesis, as bytes."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "surrogatepass")
 
 
 @schemathesis.hook
 def filter_case(_: HookContext, case: Case[Any]) -> bool:
-    """Leave out what would end that call: the host may."""
+    """Skip requests that would end that call, as the host may."""
     return case.method != "DELETE" or SESSION not in (case.path_parameters or {}).values()
 
 
 @schemathesis.hook
 def after_call(_: HookContext, case: Case[Any], response: Response) -> None:
-    """Note each answer."""
+    """Append each answer to `ANSWERS`."""
     line = {"asked": f"{case.method} {case.operation.path}", "status": response.status_code, "s": response.elapsed}
     with ANSWERS.open("a") as file:
         file.write(json.dumps(line) + "\n")
 
 
 @schemathesis.check
-def lets_in_whom_it_should(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Nobody gets what `x-roles` does not name for them, and nobody whom it names is refused for who they are."""
+def checks_roles(_: CheckContext, response: Response, case: Case[Any]) -> None:
+    """A role outside `x-roles` is refused, and one in it is not refused for lack of credentials."""
     roles = case.operation.definition.raw["x-roles"]
     if ROLE not in roles:
         assert 400 <= response.status_code < 500
@@ -67,17 +67,17 @@ def lets_in_whom_it_should(_: CheckContext, response: Response, case: Case[Any])
 
 
 @schemathesis.check
-def refuses_soon(context: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Whatever is asked, who is refused knows it at once, but for what the plainest answer takes just then."""
+def refuses_quickly(context: CheckContext, response: Response, case: Case[Any]) -> None:
+    """A refusal takes at most `LATE_S` longer than the simplest request at the same time."""
     if response.status_code < 400 or response.elapsed < LATE_S:
         return
     url = urlsplit(response.request.url or "")
     plain = requests.Request("GET", f"{url.scheme}://{url.netloc}/nothing").prepare()
     asked: list[float] = []
-    plainly: list[float] = []
+    simplest: list[float] = []
     with requests.Session() as session:
         for _ in range(TRIES):
-            for times, request in ((plainly, plain), (asked, response.request)):
+            for times, request in ((simplest, plain), (asked, response.request)):
                 times.append(session.send(request, verify=response.verify).elapsed.total_seconds())
-    took, base = min(asked), min(plainly)
-    assert took - base < LATE_S, f"{response.elapsed:.3f} s, then {took:.3f} s at best; the plainest: {base:.3f} s"
+    took, base = min(asked), min(simplest)
+    assert took - base < LATE_S, f"{response.elapsed:.3f} s, then {took:.3f} s at best; the simplest: {base:.3f} s"

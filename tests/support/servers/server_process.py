@@ -1,9 +1,9 @@
-"""The real server in a process of its own: `with serving(folder) as base:`; also a program, for a slowed model.
+"""The real server in a child process: `with serving(folder) as server:`; also a program with a slowed model.
 
 python -m tests.support.servers.server_process PORT RECORDINGS SECONDS [LIMITS]
 
-SECONDS is how long a question takes, or `blind`, for a model that sees nothing; LIMITS, as JSON, are
-other than the usual ones.
+SECONDS is the time of a request to the model, or `blind` for a model that finds nothing; LIMITS, as JSON, replaces
+some of the default limits.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ from whycam.stream.sessions.session import Settings
 from whycam.stream.video.planes import Bytes
 
 READY = "Ctrl-C ends."
-"""The last line that a server prints before it serves."""
+"""The last line that a server prints before it is ready."""
 
 
 class BlindEngine(LocalEngine):
-    """Answers at once, with no heatmap: the camera's picture passes through untouched."""
+    """Answers at once, without heatmaps: the camera's frames pass through unchanged."""
 
     def __init__(self) -> None:
         super().__init__(Explainer(catalog.find(), threads=1))
@@ -58,7 +58,7 @@ class BlindEngine(LocalEngine):
 
 
 class SlowedEngine(ProcessEngine):
-    """The bundled model, at a fixed number of seconds a question."""
+    """The bundled model, with a fixed time per request."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(Order(catalog.find(), threads=1))
@@ -93,7 +93,7 @@ class Server:
 
     @property
     def invitation(self) -> str:
-        """The URL that it printed for phones."""
+        """The URL for phones that it printed."""
         (line,) = [line for line in self.log.read_text().splitlines() if line.startswith("Phone: ")]
         return line.removeprefix("Phone: ")
 
@@ -106,7 +106,7 @@ def free_port() -> int:
 
 
 def lan_arguments(folder: Path, port: int) -> list[str]:
-    """`--lan` on loopback, where tests may listen, with keys of its own."""
+    """`--lan` on loopback, where tests may listen, with separate keys."""
     return ["--lan", "--host", "127.0.0.1", "--lan-port", str(port), "--config", str(folder / "config")]
 
 
@@ -120,10 +120,10 @@ def serving(
     inside: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
 ) -> Iterator[Server]:
-    """`whycam serve` on a free port, or the same with a slowed model, or one that sees nothing.
+    """`whycam serve` on a free port, or a server with a slowed or blind model.
 
-    `inside` is what its command begins with, to run it in a network namespace; `limits` are other than
-    the usual ones, for a slowed model's server.
+    `inside` is the beginning of its command, to run it in a network namespace; `limits` replaces defaults of a server
+    with a slowed model.
     """
     port = port or free_port()
     recordings = folder / "recordings"
