@@ -1,7 +1,7 @@
-"""What a model is: the contract of its ONNX file, and the catalogue of those whycam knows."""
+"""Model files: the contract of an ONNX file, and the catalogue of the models that whycam knows by name."""
 
 import os
 
-# Ten seconds after it was imported, onnxruntime 1.32 calls its maker (mobile.events.data.microsoft.com), unless it is
-# told before not to. Nothing leaves this computer.
+# onnxruntime 1.32 sends telemetry to Microsoft (mobile.events.data.microsoft.com) ten seconds after its import unless
+# this is set first. Nothing leaves this computer.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -1,4 +1,4 @@
-"""The models that whycam knows: where each comes from, under which licence, and where its file lies."""
+"""The models that whycam knows by name: the source, licence and path of each."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ HERE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model that goes by a name; `ready` where its file is on this computer."""
+    """A model with a name; `ready` if its file is on this computer."""
 
     name: str
     source: str
     """Where the weights come from."""
     licence: str
     path: Path
-    """Where its ONNX file lies, or would lie."""
+    """The path of its ONNX file, which may not exist yet."""
     sha256: str | None = None
-    """Of the ONNX file; None for one that is made on the user's computer."""
+    """Of the ONNX file; None if the file is made on the user's computer."""
     make: str | None = None
-    """The command that makes the file; None for one that comes with whycam."""
+    """The command that makes the file; None if it comes with whycam."""
 
     @property
     def ready(self) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.path.is_file()
 
 
@@ -45,7 +45,7 @@ EFFICIENTNET_LITE0 = KnownModel(
 
 
 def vgg16(folder: Path | None = None) -> KnownModel:
-    """VGG16, which everybody makes on their own computer; `folder` as in `known`."""
+    """VGG16, which every user exports locally; `folder` as in `known`."""
     return KnownModel(
         name="vgg16",
         source="Keras Applications, VGG16, ImageNet",
@@ -56,26 +56,26 @@ def vgg16(folder: Path | None = None) -> KnownModel:
 
 
 def user_models() -> Path:
-    """The user's own folder for models that are made on this computer."""
+    """The user's data folder for models made on this computer."""
     return user_data_path("whycam", appauthor=False) / "models"
 
 
 def known(folder: Path | None = None) -> tuple[KnownModel, ...]:
-    """Every model that goes by a name, ready or not; `folder` holds the user's own, `user_models()` unless given."""
+    """Every model with a name, ready or not; `folder` is that of the user's models, `user_models()` by default."""
     return (EFFICIENTNET_LITE0, vgg16(folder))
 
 
 def default(folder: Path | None = None) -> KnownModel:
-    """The model that is taken where none is named: VGG16 from the moment it is made, before that the bundled one."""
+    """The default model: VGG16 if it has been made, otherwise the bundled one."""
     made = vgg16(folder)
     return made if made.ready else EFFICIENTNET_LITE0
 
 
 def find(name_or_path: str | None = None, *, folder: Path | None = None) -> Path:
-    """The file of a model: of the default one, of a known one by name, or a path to an .onnx file.
+    """The path of a model file, from a known name, a path to an .onnx file, or None for the default model.
 
-    Raises `ContractError` with a sentence on what to do: for an unknown name, a missing file, and for a known model
-    whose file is not the one that was made. `folder` as in `known`.
+    Raises `ContractError`, which says what to do, for an unknown name, a missing file, and a known model whose file
+    has another SHA-256. `folder` as in `known`.
     """
     if name_or_path is None:
         return _checked(default(folder))

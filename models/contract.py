@@ -1,6 +1,6 @@
-"""The contract of an explainable ONNX file: its tensors, and the metadata by which it names itself.
+"""The contract of an explainable ONNX file: its tensors, and the metadata that describes it.
 
-Pure Python: the functions are handed what onnxruntime or onnx read. `stream` reads a `Contract`, `export` writes one.
+Pure Python: callers pass in what onnxruntime or onnx read. `stream` reads a `Contract`, `export` writes one.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Tensor(NamedTuple):
     shape: Sequence[int | str | None]
 
 
-# A number is a fixed size; a letter must be the same size wherever it is a number; N and K are free.
+# A number is a fixed size; a letter is the same size in every tensor that fixes it; N and K are dynamic.
 INPUTS: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
     "image": ("tensor(uint8)", ("N", "H", "W", 3)),
     "target": ("tensor(int64)", ("N", "K")),
@@ -42,8 +42,8 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
     "heatmaps": ("tensor(float)", ("N", "K", "h", "w")),
     "evidence": ("tensor(float)", ("N", "K")),
 }
-FREE = {"N", "K"}
-MAY_BE_FREE = {"C"}
+DYNAMIC = {"N", "K"}
+MAY_BE_DYNAMIC = {"C"}
 HEATMAPS = "heatmaps"
 METHOD = "grad-cam"
 WHOLE = (0.0, 0.0, 1.0, 1.0)
@@ -51,22 +51,22 @@ REMEDY = "Make one with `whycam export`, or append a head with whycam.export.hea
 
 
 class MapSpec(NamedTuple):
-    """One of the maps that a model file holds, as its metadata lists it under `whycam.maps`."""
+    """One heatmap output of a model file, as listed in its metadata under `whycam.maps`."""
 
     output: str
     """The graph's output, float [N, K, h, w]."""
     layer: str
-    """The tensor that the map is of."""
+    """The tensor that the map explains."""
     method: str
     grid: tuple[int, int]
-    """Its height and width in cells, h and w."""
+    """Height and width in cells, h and w."""
     region: tuple[float, float, float, float]
     """The part of the network's input that the grid covers: left, top, right and bottom, 0…1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What a model file says of itself; `metadata` and `read_contract` are each other's inverse."""
+    """The description of a model file; `metadata` and `read_contract` are inverses."""
 
     name: str
     labels: tuple[str, ...]
@@ -79,7 +79,7 @@ class Contract:
     made_by: str = ""
     parity: Mapping[str, Any] = field(default_factory=dict)
     maps: tuple[MapSpec, ...] = ()
-    """Empty where the file lists none: then it holds one Grad-CAM map of `feature`, named `heatmaps`."""
+    """Empty if the file lists none; it then has one Grad-CAM map of `feature`, named `heatmaps`."""
     input_size: tuple[int, int] = (0, 0)
     """Height and width of the input, from the graph, in pixels."""
     map_size: tuple[int, int] = (0, 0)
@@ -96,21 +96,21 @@ class Contract:
         }
 
     def listed_maps(self) -> tuple[MapSpec, ...]:
-        """All maps of the file, also where it lists none."""
+        """All maps of the file, with the default one if it lists none."""
         return self.maps or (MapSpec(HEATMAPS, self.feature, METHOD, self.map_size, WHOLE),)
 
     def drawn_map(self) -> MapSpec:
-        """The map that is drawn."""
+        """The map that the overlay shows: the output `heatmaps`."""
         return next(each for each in self.listed_maps() if each.output == HEATMAPS)
 
 
 METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size"))
 REQUIRED = ("name", "labels", "fit", "score")
-"""Metadata that a file cannot do without; for all other there is a default, and what is unknown is ignored."""
+"""Mandatory metadata. All other keys have defaults, and unknown keys are ignored."""
 
 
 def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Contract:
-    """Check a file's metadata and tensors, and return what it says of itself; raises `ContractError`."""
+    """Check a file's metadata and tensors and return its contract; raises `ContractError`."""
     version = metadata.get("whycam.contract")
     if version is None:
         raise ContractError(f"This ONNX file is not explainable: it has no whycam.contract. {REMEDY}")
@@ -174,7 +174,7 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
     if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
         raise ContractError(
             f"'{output}' in whycam.maps covers {reprlib.repr(listed['region'])}: left, top, right and bottom "
-            "lie in 0…1."
+            "should be in 0…1."
         )
     if tuple(listed["grid"]) != size:
         raise ContractError(
@@ -186,7 +186,7 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
 
 
 def _numbers(value: object, count: int, *kinds: type) -> bool:
-    """Whether a value of JSON is a list of that many numbers; true and false are none."""
+    """Whether a JSON value is a list of `count` numbers; true and false do not count as numbers."""
     return isinstance(value, list) and len(value) == count and all(type(each) in kinds for each in value)
 
 
@@ -194,7 +194,7 @@ def _check_inputs(inputs: Sequence[Tensor]) -> dict[str, int]:
     others = sorted({tensor.name for tensor in inputs} - set(INPUTS))
     if others:
         raise ContractError(
-            f"The model's inputs should be {sorted(INPUTS)}; it asks for {others} as well. Give them a default in the "
+            f"The model's inputs should be {sorted(INPUTS)}; it also needs {others}. Give those a default in the "
             "graph, or export it again."
         )
     return _check_tensors("input", INPUTS, inputs)
@@ -203,7 +203,7 @@ def _check_inputs(inputs: Sequence[Tensor]) -> dict[str, int]:
 def _check_tensors(
     kind: str, expected: Mapping[str, tuple[str, tuple[str | int, ...]]], found: Sequence[Tensor]
 ) -> dict[str, int]:
-    """The fixed sizes of these tensors; others may stand beside them."""
+    """The fixed sizes of the expected tensors; further tensors are allowed."""
     by_name = {tensor.name: tensor for tensor in found}
     if not set(expected) <= set(by_name):
         raise ContractError(f"The model's {kind}s should be {sorted(expected)}, they are {sorted(by_name)}. {REMEDY}")
@@ -214,10 +214,10 @@ def _check_tensors(
         if tensor.type != type_ or len(tensor.shape) != len(shape):
             raise ContractError(problem + REMEDY)
         for want, got in zip(shape, tensor.shape, strict=True):
-            if want in FREE:
+            if want in DYNAMIC:
                 if isinstance(got, int):
-                    raise ContractError(f"{problem}{want} must be left open. {REMEDY}")
-            elif want in MAY_BE_FREE and not isinstance(got, int):
+                    raise ContractError(f"{problem}{want} must be dynamic. {REMEDY}")
+            elif want in MAY_BE_DYNAMIC and not isinstance(got, int):
                 continue
             elif not isinstance(got, int) or got < 1 or (isinstance(want, int) and want != got):
                 raise ContractError(problem + REMEDY)
@@ -229,7 +229,7 @@ def _check_tensors(
 def _json(text: Mapping[str, str], name: str, type_: type) -> Any:
     try:
         value = json.loads(text[name])
-    except (ValueError, RecursionError) as error:  # also for an integer too long, and for lists in lists in lists
+    except (ValueError, RecursionError) as error:  # also too long an integer, too deep a nesting
         raise ContractError(f"whycam.{name} is not JSON ({error}). Export the model again.") from error
     if not isinstance(value, type_):
         raise ContractError(f"whycam.{name} should be a JSON {type_.__name__}. Export the model again.")

@@ -1,8 +1,8 @@
-"""Cuts a serialized ONNX model down to some of its outputs, so that onnxruntime computes no more than these need.
+"""Prunes a serialized ONNX model to some of its outputs, so that onnxruntime computes only what these need.
 
-onnxruntime runs every node of a graph, whichever outputs are asked for. The run time does not depend on onnx, and of
-a model's protobuf only this much is read: a graph's nodes, weights and outputs, and the names of what a node reads (in
-the branches of an If and the body of a Loop, too) and makes. All else is copied as it is.
+onnxruntime runs every node of a graph, whichever outputs are requested. The run time does not depend on onnx, so this
+module parses only part of a model's protobuf: a graph's nodes, weights and outputs, and the names of each node's
+inputs (also in the branches of an If and the body of a Loop) and outputs. Everything else is copied unchanged.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ NAME_OF_VALUE = 1  # of an input or an output
 NAME_OF_INITIALIZER = 8
 
 DEEPEST = 100
-"""Graphs inside one another. Protobuf itself reads 100 messages inside one another, of which a graph takes three."""
+"""Nested graphs. Protobuf itself reads 100 nested messages, and a graph takes three."""
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 
 
 class Field(NamedTuple):
-    """A field of a protobuf message: its number, the bytes inside it, and all its bytes with number and length."""
+    """A field of a protobuf message: its number, its payload, and the whole field with number and length."""
 
     number: int
     content: memoryview
@@ -33,9 +33,9 @@ class Field(NamedTuple):
 
 
 def keep_outputs(model: bytes, outputs: Collection[str]) -> bytes:
-    """The model with these outputs, and the nodes and weights that they need; raises `ValueError` for other bytes.
+    """The model with these outputs and the nodes and weights they need; raises `ValueError` for malformed bytes.
 
-    An input goes where it has a default and nothing that is left reads it; an input without one is asked for anyway.
+    An input with a default is removed if no remaining node reads it. An input without one stays.
     """
     view = memoryview(model)
     return b"".join(
@@ -50,7 +50,7 @@ def _pruned(graph: memoryview, outputs: Collection[str]) -> bytes:
     stored = {
         name for field in fields if field.number == INITIALIZER for name in _texts(field.content, NAME_OF_INITIALIZER)
     }
-    # Nodes stand in the order of their evaluation: from the last to the first, each is known to be needed or not.
+    # Nodes are in topological order, so a pass from the last to the first finds every node that is needed.
     for place, field in reversed(list(enumerate(fields))):
         if field.number == NODE and not wanted.isdisjoint(_texts(field.content, NODE_OUTPUT)):
             needed.add(place)
@@ -73,9 +73,9 @@ def _pruned(graph: memoryview, outputs: Collection[str]) -> bytes:
 
 
 def _read_by(node: memoryview, depth: int = 0) -> Iterator[str]:
-    """The tensors that a node reads, also inside its branches and bodies."""
+    """The tensors that a node reads, including those in its subgraphs."""
     if depth > DEEPEST:
-        raise ValueError(f"A protobuf message holds more than {DEEPEST} graphs inside one another.")
+        raise ValueError(f"A protobuf message has more than {DEEPEST} nested graphs.")
     yield from _texts(node, NODE_INPUT)
     for attribute in _fields(node):
         if attribute.number == NODE_ATTRIBUTE:
@@ -93,7 +93,7 @@ def _texts(message: memoryview, number: int) -> list[str]:
 
 
 def _fields(message: memoryview) -> Iterator[Field]:
-    """The fields of a protobuf message one after the other; raises `ValueError` where they do not fit it."""
+    """The fields of a protobuf message in order; raises `ValueError` if the message is malformed."""
     place = 0
     while place < len(message):
         start = place
@@ -106,7 +106,7 @@ def _fields(message: memoryview) -> Iterator[Field]:
         elif kind in (FIXED32, FIXED64):
             length = 4 if kind == FIXED32 else 8
         else:
-            raise ValueError(f"Byte {start} begins no field of a protobuf message.")
+            raise ValueError(f"A protobuf message has no valid field at byte {start}.")
         if place + length > len(message):
             raise ValueError(f"The field at byte {start} of a protobuf message is longer than the message.")
         yield Field(number, message[place : place + length], message[start : place + length])
@@ -114,7 +114,7 @@ def _fields(message: memoryview) -> Iterator[Field]:
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    """A number in protobuf's form, 7 bits a byte, and the place behind it."""
+    """A varint (7 bits a byte) and the offset after it."""
     value = 0
     for shift in range(0, 70, 7):
         if place >= len(message):

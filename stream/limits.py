@@ -1,4 +1,4 @@
-"""What one server takes on, in one place: what is more is refused or ended in words, and everybody else goes on."""
+"""All limits of a server. What exceeds one is refused or ended with a message; other clients are not affected."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 
-def _limit(value: Any, says: str) -> Any:
-    """A field whose value `says` what it is when it is put into it."""
-    return field(default=value, metadata={"says": says})
+def _limit(value: Any, description: str) -> Any:
+    """A field with a description; the value is inserted at `{}`."""
+    return field(default=value, metadata={"description": description})
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,34 +17,34 @@ class Limits:
     """All limits, with their defaults. Sizes in bytes, times in seconds."""
 
     max_sessions: int = _limit(8, "{} cameras at once")
-    max_sessions_per_address: int = _limit(2, "{} cameras of one device; this computer itself is not counted")
-    max_viewers: int = _limit(32, "{} viewers, of all cameras together")
-    max_calls_per_minute: int = _limit(60, "{} calls a minute of one device")
-    max_pixels: int = _limit(1920 * 1088, "1920x1088 pixels of a camera")
-    max_frame_rate: int = _limit(60, "{} frames a second of a camera")
+    max_sessions_per_address: int = _limit(2, "{} cameras per device, except this computer")
+    max_viewers: int = _limit(32, "{} viewers of all cameras together")
+    max_calls_per_minute: int = _limit(60, "{} calls per minute of one device")
+    max_pixels: int = _limit(1920 * 1088, "1920x1088 pixels per frame of a camera")
+    max_frame_rate: int = _limit(60, "{} frames per second of a camera")
     max_sources: int = _limit(8, "{} streams (SSRCs) in one call")
     max_offer_bytes: int = _limit(32 * 1024, "{} bytes of an offer")
     max_offer_sections: int = _limit(4, "{} sections of an offer")
-    max_offer_candidates: int = _limit(8, "{} candidates of an offer; the others are left out")
-    max_ice_letters: int = _limit(256, "{} letters of an ICE user name (ufrag), and of a password")
+    max_offer_candidates: int = _limit(8, "{} candidates of an offer; the others are dropped")
+    max_ice_length: int = _limit(256, "{} characters of an ICE user name (ufrag), and of a password")
     max_offer_sources: int = _limit(64, "{} ssrc lines of an offer")
-    max_amplification: int = _limit(3, "{} bytes to who has not answered a check, for each that came in")
-    max_addresses_per_call: int = _limit(128, "{} addresses that one call comes from")
-    max_command_length: int = _limit(4096, "{} letters of a command on the data channel")
+    max_amplification: int = _limit(3, "{} bytes sent per byte received, to an address that has not answered a check")
+    max_addresses_per_call: int = _limit(128, "{} remote addresses per call")
+    max_command_length: int = _limit(4096, "{} characters of a command on the data channel")
     max_header_bytes: int = _limit(8 * 1024, "{} bytes of a request's header")
     max_connections: int = _limit(64, "{} connections at one address of the server")
-    max_connections_per_address: int = _limit(8, "{} connections of one device")
+    max_connections_per_address: int = _limit(8, "{} connections per device")
     max_idle_s: float = _limit(10.0, "{:g} s for TLS, for a header, for a body, and between two requests")
-    max_connect_s: float = _limit(30.0, "{:g} s until a viewer's connection stands")
-    stalled_after_s: float = _limit(5.0, "{:g} s without a frame until the reports say so")
+    max_connect_s: float = _limit(30.0, "{:g} s until a viewer's connection is established")
+    stalled_after_s: float = _limit(5.0, "{:g} s without a frame until the reports' state is 'stalled'")
     max_silent_s: float = _limit(13.0, "{:g} s without a frame until a call is ended")
-    min_free_bytes: int = _limit(1 << 30, "{} bytes of the disk stay free of recordings")
+    min_free_bytes: int = _limit(1 << 30, "{} bytes of disk space that recordings leave free")
 
     def words(self) -> Iterator[str]:
-        """Each limit as a person is told it."""
+        """The description of each limit, with its number."""
         for each in fields(self):
             value = getattr(self, each.name)
-            yield each.metadata["says"].format(f"{value:,}" if type(value) is int else value)
+            yield each.metadata["description"].format(f"{value:,}" if type(value) is int else value)
 
 
 LIMITS = Limits()

@@ -1,4 +1,4 @@
-"""What a server writes while it runs: lines for a person, or for a program (JSON, one object a line)."""
+"""The server's log: lines of text, or JSON with one object a line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMATS: tuple[LogFormat, ...] = get_args(LogFormat)
 
 
 def start_logging(form: LogFormat) -> None:
-    """Write whycam's log to standard error, and what its libraries warn of."""
+    """Write whycam's log and its libraries' warnings to standard error."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines() if form == "json" else logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -20,13 +20,13 @@ def start_logging(form: LogFormat) -> None:
 
 
 class JsonLines(logging.Formatter):
-    """A line is `{"time", "level", "from", "says"}`, with an `error` where one was caught.
+    """Formats a record as `{"time", "level", "from", "says"}`, with an `error` if it has an exception.
 
-    What is logged with `extra={"about": {…}}` is in it as well, key by key.
+    The keys of `extra={"about": {…}}` are added.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
+        """The record as one line of JSON."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""whycam's own folder, and files in it that only this user may read: keys and tokens."""
+"""whycam's configuration folder, and files in it that only this user may read: keys and tokens."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import platformdirs
 
 
 def config_folder() -> Path:
-    """Where keys and tokens lie, unless another folder is named."""
+    """The default folder of keys and tokens."""
     return platformdirs.user_config_path("whycam")
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Write a file that nobody else may read (0600, its folder 0700); a reader sees the old one or the new one."""
+    """Write a file that only this user may read (0600, its folder 0700), atomically."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:

@@ -39,7 +39,9 @@ def test_no_test_module_imports_another() -> None:
 def test_every_package_is_in_the_wheel(known: dict[str, Path]) -> None:
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
     folders = {name for name, path in known.items() if path.name == "__init__.py"}
-    assert set(setup["packages"]) == {"whycam", "whycam.web", *(f"whycam.{name}" for name in folders - {"whycam"})}
+    pages = {path.relative_to(ROOT).as_posix().replace("/", ".") for path in (ROOT / "web").rglob("*") if path.is_dir()}
+    expected = {f"whycam.{name}" for name in (folders | pages | {"web"}) - {"whycam"}}
+    assert set(setup["packages"]) == expected | {"whycam"}
     for name, folder in setup["package-dir"].items():
         assert (ROOT / name.replace(".", "/")).resolve() == (ROOT / folder).resolve()
 

@@ -93,7 +93,7 @@ class LiveStream:
         self._painter = Painter(fit)
         self._heatmaps = HeatmapSource(engine, fit, policy)
         self._probe = OcclusionProbe(engine)
-        self._encoder = Encoder(encoder, spare=SOFTWARE[encoder.codec])
+        self._encoder = Encoder(encoder, fallback=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
         self._want_keyframe = want_keyframe

@@ -1,4 +1,4 @@
-"""Film files: what may be opened, and upright frames of 8 bits and ordinary range out of it, with the sound between."""
+"""Reads film files: which may be opened, their frames (upright, 8 bits, standard range) and the sound between them."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
 from whycam.stream.media.preparation import MAX_PIXELS, Preparation
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
-"""Containers that are opened, by FFmpeg's names: no playlists, no scripts, nothing that names another file."""
-_ENDINGS = (
+"""Containers that are opened, by FFmpeg's names: no playlists, scripts or formats that refer to other files."""
+_SUFFIXES = (
     ".mov", ".qt", ".mp4", ".m4v", ".3gp", ".3g2", ".mj2", ".mkv", ".webm",
     ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".ogg", ".ogv",
     ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
 )  # fmt: skip
-"""Of files whose names say that they are films."""
-_SAY_HOW_LONG = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
-_A_FRAME_A_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
+"""File name suffixes of films."""
+_STORE_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
+_ONE_FRAME_PER_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
-"""Frames, and part of the file, from which the length of the whole is estimated."""
+"""Frames, and fraction of the file, that must be read before the film's length is estimated."""
 HOLE, HOLE_S = 1 << 16, 1
-"""Bytes or seconds between two frames of an MPEG-TS, from which a piece of other streams may lie between them."""
+"""Gap in bytes or seconds between two frames of an MPEG-TS that may hide a piece with other streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +55,16 @@ class Film:
     losses: Losses = field(default_factory=Losses)
     reached: Reached = field(default_factory=Reached)
     path: Path | None = None
-    """None of a stream that is read onwards only."""
+    """None for a stream that cannot seek."""
     pieces: ExitStack = field(default_factory=ExitStack)
-    """Those of a joined film that are read by themselves, closed with it."""
+    """Separately opened pieces of a joined film, closed with it."""
     end: int | None = None
-    """Where the next of them begins in the file, in bytes, as far as that is known when it is opened."""
+    """Byte offset of the next piece, if known when the film is opened."""
 
     @property
     def frames(self) -> int:
-        """What its header says, or an estimate, or 0 where nobody knows."""
-        # By its clock an MPEG film is as long as its last piece, or it lasts for days.
+        """Number of frames by the header, or an estimate; 0 if unknown."""
+        # A joined MPEG film's duration, by its clock, is that of its last piece, or days.
         if self.reached.frames < ENOUGH or self.reached.part < ENOUGH_PART:
             return self.header_frames
         so_far = self.reached.frames / self.reached.part
@@ -72,23 +72,23 @@ class Film:
 
     @property
     def time_base(self) -> Fraction:
-        """Of the frames' pts."""
+        """Unit of the frames' pts, in seconds."""
         assert self.video.time_base is not None
         return self.video.time_base
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second, on average; 30 where nobody knows."""
+        """Average frames per second; 30 if unknown."""
         return self.video.average_rate or self.video.guessed_rate or Fraction(30)
 
     @property
-    def numbers(self) -> tuple[int, int | None]:
-        """Of picture and sound, as the file has them."""
+    def stream_ids(self) -> tuple[int, int | None]:
+        """Stream ids of video and audio in the file."""
         return self.video.id, self.audio.id if self.audio is not None else None
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """Where and when it was filmed, and with what."""
+        """The container's metadata, such as place, time and device."""
         return self.container.metadata
 
     def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
@@ -110,13 +110,13 @@ class Film:
 
 
 class _Pipe:
-    """A stream that can only be read onwards, such as standard input; it ends where somebody stops it."""
+    """A stream that cannot seek, such as standard input; it ends when `stop` is set."""
 
     def __init__(self, file: BinaryIO, stop: threading.Event | None) -> None:
         self._file = file
         self._stop = stop
         self._descriptor: int | None = None
-        # Windows cannot wait for a pipe: there a stop is seen when the next bytes come.
+        # Windows cannot wait for a pipe: there a stop takes effect when the next bytes arrive.
         if sys.platform != "win32":
             with suppress(OSError):  # a stream in memory has none
                 self._descriptor = file.fileno()
@@ -131,7 +131,7 @@ class _Pipe:
 
 
 def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> Film:
-    """Open a video file, or a stream that is read onwards only, until `stop` is set; raises `MediaError`."""
+    """Open a video file, or a stream without seeking, which ends when `stop` is set; raises `MediaError`."""
     if isinstance(source, Path):
         if source.is_dir():
             raise MediaError(f"{source} is a folder. Give a video file.")
@@ -147,10 +147,10 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
     except PermissionError as error:
         raise MediaError(f"{name} cannot be read ({error.strerror}).") from error
     except (av.FFmpegError, OSError) as error:
-        if isinstance(source, Path) and source.suffix.lower() not in _ENDINGS:
+        if isinstance(source, Path) and source.suffix.lower() not in _SUFFIXES:
             raise MediaError(
-                f"{name} is of a kind that is not known here. Taken are films (MOV, MP4, MKV, WebM, AVI, MPEG-TS and "
-                "more), pictures (JPEG, PNG, WebP, HEIC and more) and folders of pictures."
+                f"{name} is of an unknown kind. Give a film (MOV, MP4, MKV, WebM, AVI, MPEG-TS and more), "
+                "an image (JPEG, PNG, WebP, HEIC and more) or a folder of images."
             ) from error
         raise MediaError(
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
@@ -159,43 +159,43 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
 
 
 def _open_from(path: Path, begin: int) -> Film:
-    """Open a file from a place on; raises `MediaError`, `av.FFmpegError` or `OSError`."""
+    """Open a file from byte `begin`; raises `MediaError`, `av.FFmpegError` or `OSError`."""
     file = Piece(path, begin, None) if begin else None
     film = _film_of(_opened(file or path), path.name, path, file)
     if film.container.format.name != "mpegts":
         return film
-    first, streams = streams_of(path, begin, *film.numbers)
+    first, streams = streams_of(path, begin, *film.stream_ids)
     end = next_piece(path, first, None, streams)
     if end is None:
         return film
-    film.close()  # by the next piece's tables FFmpeg would take this one's streams for others
+    film.close()  # the next piece's tables would make FFmpeg mistake this one's streams
     file = Piece(path, begin, end)
     return replace(_film_of(_opened(file), path.name, path, file), end=end)
 
 
 def _opened(file: Path | _Pipe | Piece) -> InputContainer:
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
-    options["scan_all_pmts"] = "1"  # as ffmpeg has it, else the sound of an MPEG-TS is missed where it begins late
-    # Titles and the like in another encoding, or damaged, are no reason to refuse a film.
+    options["scan_all_pmts"] = "1"  # like the ffmpeg program; otherwise late sound of an MPEG-TS is missed
+    # Metadata in another encoding, or damaged, is no reason to refuse a film.
     return av.open(file, "r", options=options, metadata_errors="replace")
 
 
 def _film_of(container: InputContainer, name: str, path: Path | None, file: Piece | None = None) -> Film:
-    """Choose the streams; raises `MediaError`, the container closed, where there is no picture that can be read."""
+    """Choose the streams; closes the container and raises `MediaError` if no video stream can be read."""
     videos = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     if not videos:
         kinds = ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
         container.close()
         raise MediaError(f"{name} has no video stream (found: {kinds}). Give a file with a picture.")
-    video = next((stream for stream in videos if stream.codec_context), None)  # it is None where FFmpeg has no decoder
+    video = next((stream for stream in videos if stream.codec_context), None)  # None: no decoder in FFmpeg
     if video is None:
         container.close()
-        raise MediaError(f"{name} has a picture in a coding that is not known here. Convert it to H.264.")
+        raise MediaError(f"{name} has video of an unknown codec. Convert it to H.264.")
     if video.codec_context.width * video.codec_context.height > MAX_PIXELS:
         size = f"{video.codec_context.width} x {video.codec_context.height}"
         container.close()
-        raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are taken. Make it smaller.")
-    # On some damaged films FFmpeg's HEVC decoder waits for itself for ever where each thread decodes a frame.
+        raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are allowed. Make it smaller.")
+    # On some damaged films FFmpeg's HEVC decoder deadlocks with frame threading.
     video.thread_type = "SLICE" if video.codec_context.name == "hevc" else "AUTO"
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
@@ -210,20 +210,20 @@ def _film_of(container: InputContainer, name: str, path: Path | None, file: Piec
 
 def _advice(piped: bool) -> str:
     if piped:
-        return "An MP4 from a pipe needs its index in front: give the file itself, or pipe Matroska or MPEG-TS."
-    return "It may be cut off or damaged, or no video at all."
+        return "An MP4 from a pipe needs its index in front. Give the file itself, or pipe Matroska or MPEG-TS."
+    return "It may be cut off or damaged, or not a video."
 
 
 def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
-    """The film in the order of the file: upright yuv420p frames of even size, and the sound's packets between them.
+    """The film in file order: upright yuv420p frames of even size, and the sound's packets between them.
 
-    Each frame's pts is behind the one before. `film.losses` says at the end what could not be read; raises `MediaError`
-    where that is everything.
+    The frames' pts increase. At the end `film.losses` lists what could not be read; raises `MediaError` if no frame
+    could be decoded.
     """
     prepare, prepared = Preparation(film.video.sample_aspect_ratio), film.video
-    whole = film.video.codec_context.codec.canonical_name in _A_FRAME_A_PACKET
+    whole = film.video.codec_context.codec.canonical_name in _ONE_FRAME_PER_PACKET
     timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
-    # An AVI stores no pts; those that FFmpeg makes of them come in disorder where H.264 has B-frames.
+    # An AVI stores no pts; with H.264 B-frames the pts that FFmpeg derives are out of order.
     stored = film.container.format.name != "avi"
     reached, found, cut = 0.0, False, False
     clock = Clock(film.container.format.name, Fraction(film.container.start_time or 0, av.time_base))
@@ -236,7 +236,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
             if kind == "audio":
                 if packet.dts is not None:
                     yield packet
-            elif kind == "video" and (packet.size or packet.dts is None):  # empty: the last frame goes on
+            elif kind == "video" and (packet.size or packet.dts is None):  # empty: the last frame is shown on
                 if not packet.is_discard:
                     timeline.expect(packet.pts if stored else packet.dts)
                 for frame in _decoded(packet, timeline):
@@ -248,7 +248,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                         prepare, prepared = Preparation(packet.stream.sample_aspect_ratio), packet.stream
                     yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
                 if not packet.size and packet.dts is None:
-                    packet.stream.codec_context.flush_buffers()  # another stretch may follow, decoded by itself
+                    packet.stream.codec_context.flush_buffers()  # another segment may follow, decoded separately
         film.losses.missing = _missing(film, reached)
         film.losses.error = film.losses.error or ("its last packet is not whole" if cut else "")
     except av.FFmpegError as error:
@@ -263,7 +263,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
 
 
 def _packets(film: Film) -> Iterator[tuple[Kind, av.Packet[Any]]]:
-    """All packets, and at the end of a piece an empty one of its streams."""
+    """All packets; a piece ends with an empty packet of its streams."""
     size = film.path.stat().st_size if film.path is not None and film.container.format.name in MPEG else 0
     begin: int | None = 0
     piece: Film | None = film
@@ -285,11 +285,11 @@ def _packets(film: Film) -> Iterator[tuple[Kind, av.Packet[Any]]]:
 
 
 def _until_next(piece: Film, begin: int) -> Iterator[tuple[av.Packet[Any], int | None]]:
-    """The packets of a piece; with the last ones, which are empty, where the next begins that FFmpeg leaves out."""
+    """A piece's packets; the last, empty ones carry the offset of the next piece, which FFmpeg would skip."""
     if piece.path is None or piece.container.format.name != "mpegts":
         yield from ((packet, None) for packet in _demuxed(piece.container))
         return
-    _, streams = streams_of(piece.path, begin, *piece.numbers)
+    _, streams = streams_of(piece.path, begin, *piece.stream_ids)
     behind, last = begin, None
     following = piece.end
     for packet in _demuxed(piece.container):
@@ -313,12 +313,12 @@ def _demuxed(container: InputContainer) -> Iterator[av.Packet[Any]]:
     try:
         yield from container.demux()
     except IndexError:
-        # PyAV stumbles over a stream that came up in mid-film; those that it knows have ended by then.
+        # PyAV raises it for a stream that appeared during the film; the known streams have ended by then.
         return
 
 
 def _open_piece(film: Film, begin: int) -> Film | None:
-    """What begins at a place in a film's file; None, and an error of the film, where it cannot be read."""
+    """The piece at byte `begin` of a film's file; if it cannot be read, None, and `losses.error` is set."""
     assert film.path is not None
     try:
         return film.pieces.enter_context(_open_from(film.path, begin))
@@ -337,13 +337,13 @@ def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFra
 
 
 def _missing(film: Film, reached: float) -> float:
-    """Seconds between where the packets end and where the header says that they do."""
+    """Seconds between the packets' end and the end by the header."""
     duration = film.container.duration
-    if film.container.format.name == "avi":  # FFmpeg makes its duration shorter where the file is
+    if film.container.format.name == "avi":  # FFmpeg shortens the duration of a cut-off file
         missing = float(film.video.frames / film.rate) - reached
-    elif duration is not None and film.container.format.name in _SAY_HOW_LONG:
+    elif duration is not None and film.container.format.name in _STORE_DURATION:
         missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
     else:
         return 0.0
-    # Sound and picture seldom end together, and the last frame's length is often a guess.
+    # Sound and video seldom end together, and the last frame's duration is often a guess.
     return missing if missing > 0.25 + 2 / film.rate else 0.0

@@ -1,4 +1,4 @@
-"""Writes a film: frames and the original's sound, in an MP4 that gets its name when it is whole."""
+"""Writes a film: frames and the original's sound, in an MP4 that gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -17,64 +17,64 @@ from av.video.stream import VideoStream
 
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.losses import Losses, MediaError
-from whycam.stream.media.sound import Coding, Levelled, Recoder
+from whycam.stream.media.sound import Coding, Resampler, Transcoder
 from whycam.stream.video.planes import fitted
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
-"""What an MP4 may hold as it is; other sound becomes AAC."""
+"""Codecs that are copied into the MP4; other sound is encoded as AAC."""
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-"""Of the channels that are encoded. Players know no others, and AVI and WMA say only how many there are."""
+"""Layout by number of channels. Players support no others, and AVI and WMA store only the number."""
 MAX_EARLY = 10_000
-"""Packets of sound that are kept until the first frame comes: minutes."""
+"""Sound packets kept until the first frame arrives; some minutes of sound."""
 
 
 X264 = {"preset": "superfast", "crf": "24"}
-"""As good as `veryfast` at 23 by SSIM, in half the time, files a seventh larger (docs/process.md)."""
+"""SSIM as of `veryfast` at 23, in half the time, with files a seventh larger (docs/process.md)."""
 
 
 class Original(Protocol):
-    """What a film's copy takes over from it."""
+    """What a copy takes over from the original film."""
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name in messages."""
 
     @property
     def time_base(self) -> Fraction:
-        """Of the frames' pts."""
+        """Unit of the frames' pts, in seconds."""
 
     @property
     def rate(self) -> Fraction:
-        """Frames a second, on average."""
+        """Average frames per second."""
 
     @property
     def audio(self) -> AudioStream | None:
-        """Its sound."""
+        """Its audio stream; None without sound."""
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """Where and when it was filmed, and with what."""
+        """The container's metadata, such as place, time and device."""
 
     @property
     def losses(self) -> Losses:
-        """What could not be read so far."""
+        """What could not be read so far; sound that cannot be decoded is added to it."""
 
 
 def journal_of(path: Path) -> Path:
-    """Where the journal of a film lies that is being written."""
+    """Path of the journal of a film that is being written."""
     return path.with_name(path.name + ".journal")
 
 
 class FilmWriter:
-    """Writes an MP4 of H.264 and a film's own sound; it gets its name when it is whole.
+    """Writes an MP4 of H.264 and a film's own sound; it gets its name when it is complete.
 
-    Until then `journal_of(path)` keeps what was encoded; `kept` is such a journal, or a film that was stopped, whose
-    first frames are taken over by `skip`.
+    Until then `journal_of(path)` keeps what was encoded; `kept` is such a journal, or a stopped film, whose first
+    frames are taken over by `skip`.
 
-    Time stamps are kept: those of a phone do not begin at 0, and sound and picture are in step only as they are.
-    `rate` says how many frames a second come where they are not those of the film; their pts then count in 1/rate.
-    Location, names and other metadata stay out unless `keep_metadata`. The picture has the first frame's size; others
-    are fitted into it with black beside them. Raises `MediaError` where `path` cannot be written.
+    Time stamps are kept: a phone's do not begin at 0, and sound and video are in sync only with the original ones.
+    `rate` is the frames per second where it differs from the film's; pts then count in 1/rate. Location, names and
+    other metadata are dropped unless `keep_metadata`. The video has the first frame's size; others are fitted into it
+    with black bars. Raises `MediaError` if `path` cannot be written.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class FilmWriter:
         self._part = path.with_name(path.name + ".part")
         self._kept = kept
         self._again = kept.packets() if kept is not None else iter(())
-        self._went_on = kept is not None and kept.path == journal_of(path)
+        self._resumed = kept is not None and kept.path == journal_of(path)
         self._journal: Journal | None = None
         self._last_dts: int | None = None
         self._last_sound: int | None = None
@@ -102,15 +102,15 @@ class FilmWriter:
         self._video: VideoStream | None = None
         self._sound: AudioStream | None = None
         self._encode_sound = False
-        self._levelled = Levelled()
+        self._resampler = Resampler()
         self._coding: Coding | None = None
-        self._recoders: dict[Coding, Recoder] = {}
+        self._transcoders: dict[Coding, Transcoder] = {}
         self._early: list[av.Packet[AudioStream]] = []
         self._container: OutputContainer | None = None
         try:
-            self._part.touch()  # the container opens it with the first frame only
-            go_on_at = kept.end_of(count) if kept is not None and self._went_on else None
-            self._journal = Journal(journal_of(path), go_on_at=go_on_at)
+            self._part.touch()  # the container opens it only with the first frame
+            resume_at = kept.end_of(count) if kept is not None and self._resumed else None
+            self._journal = Journal(journal_of(path), resume_at=resume_at)
             self._container = self._opened(keep_metadata)
             if film.audio is not None:
                 self._sound = self._sound_track(film.audio)
@@ -120,7 +120,7 @@ class FilmWriter:
             raise MediaError(f"{path} cannot be written ({reason}).") from error
 
     def _opened(self, keep_metadata: bool) -> OutputContainer:
-        # A movie begins at its first pts, which is written in the movie's own time scale.
+        # A movie's start, its first pts, is stored in the movie's own time scale.
         options = {
             "movflags": "+faststart+use_metadata_tags" if keep_metadata else "+faststart",
             "movie_timescale": str(self._film.time_base.denominator),
@@ -151,18 +151,18 @@ class FilmWriter:
             frame.colorspace, frame.color_range = Colorspace.ITU709, ColorRange.MPEG
         video = self._video or self._begin(VideoParameters.of(frame))
         frame = fitted(frame, video.width, video.height)
-        frame.pict_type = 0  # the encoder chooses, not the picture's past
+        frame.pict_type = 0  # the encoder chooses, not the original
         self._put(video.encode(frame))
 
     def skip(self) -> None:
-        """The next frame is among those that were kept."""
+        """Take over the next frame from those that were kept."""
         assert self._kept is not None
         video = self._video or self._begin(self._kept.picture)
         coded = next(self._again)
         packet = av.Packet(coded.data)
         packet.stream, packet.time_base = video, self._time_base
         packet.pts, packet.dts, packet.is_keyframe = coded.pts, coded.dts, coded.is_keyframe
-        self._put([packet], new=not self._went_on)
+        self._put([packet], new=not self._resumed)
 
     def _put(self, packets: Iterable[av.Packet[Any]], *, new: bool = True) -> None:
         assert self._container is not None
@@ -171,14 +171,14 @@ class FilmWriter:
             assert packet.pts is not None
             assert packet.dts is not None
             if self._last_dts is not None and packet.dts <= self._last_dts:
-                packet.dts = self._last_dts + 1  # where another encoder began: its first frames are decoded early
+                packet.dts = self._last_dts + 1  # at the start of another encoder, whose first dts are early
             self._last_dts = packet.dts
             if new:
                 self._journal.write(Coded(packet.pts, packet.dts, bytes(packet), packet.is_keyframe))
             self._container.mux_one(packet)
 
     def write_sound(self, packet: av.Packet[AudioStream]) -> None:
-        """Add a packet of the film's sound; one that cannot be read is left out."""
+        """Add a packet of the film's sound; one that cannot be decoded is dropped and counted."""
         if self._sound is None:
             return
         assert self._container is not None
@@ -188,43 +188,43 @@ class FilmWriter:
         elif self._encode_sound:
             try:
                 for frame in packet.decode():
-                    for each in self._levelled(frame):
+                    for each in self._resampler(frame):
                         self._put_sound(self._sound.encode(each))
             except av.InvalidDataError:
-                self._miss(packet)
+                self._count_lost(packet)
         else:
             try:
-                alike = list(self._alike(packet))
+                matched = list(self._matched(packet))
             except av.FFmpegError:
-                self._miss(packet)
+                self._count_lost(packet)
             else:
-                for copied in alike:
+                for copied in matched:
                     self._copy_sound(copied)
 
-    def _miss(self, packet: av.Packet[AudioStream]) -> None:
+    def _count_lost(self, packet: av.Packet[AudioStream]) -> None:
         self._film.losses.unheard += float((packet.duration or 0) * (packet.time_base or 0))
 
-    def _alike(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
-        """A packet as a copied track takes it: as it is, or in the coding of the first."""
+    def _matched(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
+        """A packet for the copied track: unchanged, or transcoded to the first packet's coding."""
         assert self._film.audio is not None
         coding = Coding.of(packet)
         self._coding = self._coding or coding
-        if coding not in self._recoders:
-            yield from self._end_of_recoding()
+        if coding not in self._transcoders:
+            yield from self._flush_transcoders()
         if coding == self._coding or not self._coding.is_known:
             yield packet
             return
-        if coding not in self._recoders:
-            self._recoders[coding] = Recoder(self._coding, self._film.audio)
-        yield from self._recoders[coding].take(packet)
+        if coding not in self._transcoders:
+            self._transcoders[coding] = Transcoder(self._coding, self._film.audio)
+        yield from self._transcoders[coding].take(packet)
 
-    def _end_of_recoding(self) -> Iterator[av.Packet[AudioStream]]:
-        for recoder in self._recoders.values():
-            yield from recoder.rest()
-        self._recoders.clear()
+    def _flush_transcoders(self) -> Iterator[av.Packet[AudioStream]]:
+        for transcoder in self._transcoders.values():
+            yield from transcoder.flush()
+        self._transcoders.clear()
 
     def _put_sound(self, packets: Iterable[av.Packet[AudioStream]]) -> None:
-        """Add what was encoded; the times of the original may overlap a little, where FFmpeg guesses them."""
+        """Add what was encoded; the original's times may overlap a little where FFmpeg guesses them."""
         assert self._container is not None
         for packet in packets:
             assert packet.dts is not None
@@ -241,7 +241,7 @@ class FilmWriter:
             self._container.mux(packet)
 
     def _begin(self, picture: VideoParameters) -> VideoStream:
-        """Make the picture's track; the sound that came before follows it."""
+        """Add the video track, then the sound that arrived before it."""
         assert self._container is not None
         assert self._journal is not None
         self._video = video = self._container.add_stream("libx264", options=X264)
@@ -251,11 +251,13 @@ class FilmWriter:
         context.time_base, context.framerate = self._time_base, self._rate
         context.colorspace, context.color_range = picture.colorspace, picture.color_range
         context.color_trc, context.color_primaries = picture.color_trc, picture.color_primaries
-        context.thread_type = "FRAME"  # PyAV's own choice, slices, keeps no second core busy
+        context.thread_type = "FRAME"  # slices, PyAV's default, keep no second core busy
         context.open()
         if self._kept is not None and self._kept.parameter_sets != parameter_sets(context.extradata):
-            raise MediaError(f"{self._path} was begun by another encoder, so it cannot go on. Begin anew: --overwrite.")
-        if not self._went_on:
+            raise MediaError(
+                f"{self._path} was begun by another encoder and cannot be continued. Start again with --overwrite."
+            )
+        if not self._resumed:
             self._journal.begin(picture, context.extradata)
         for packet in self._early:
             self.write_sound(packet)
@@ -263,17 +265,17 @@ class FilmWriter:
         return video
 
     def close(self) -> None:
-        """Finish the file and give it its name; raises `MediaError` where no frame was written."""
+        """Finish the file and give it its name; raises `MediaError` if no frame was written."""
         assert self._container is not None
         if self._video is None:
             self.discard()
             raise MediaError(f"{self._film.name} has no frame that can be decoded.")
         self._put(self._video.encode(None))
         if self._sound is not None and self._encode_sound:
-            for samples in self._levelled.rest():
+            for samples in self._resampler.flush():
                 self._put_sound(self._sound.encode(samples))
             self._put_sound(self._sound.encode(None))
-        for packet in self._end_of_recoding():
+        for packet in self._flush_transcoders():
             self._copy_sound(packet)
         self._container.close()
         os.replace(self._part, self._path)
@@ -285,10 +287,10 @@ class FilmWriter:
             journal_of(self._path).unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Leave nothing behind but the journal that was there before."""
+        """Remove what was written, except a journal that existed before."""
         if self._journal is not None:
             self._journal.close()
-            if not self._went_on:
+            if not self._resumed:
                 with suppress(OSError):
                     journal_of(self._path).unlink(missing_ok=True)
         if self._container is not None:

@@ -1,4 +1,4 @@
-"""A film's frames at their times: what could not be read is filled with the frame before it, and counted."""
+"""A film's frames at their times; one that could not be read is replaced by the frame before it, and counted."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from whycam.stream.video.planes import copied
 
 
 class Timeline:
-    """Puts the frames of one film in order; it holds one back, to show it again where the next cannot be read.
+    """Orders the frames of one film; it keeps one back, to show it again if the next cannot be read.
 
-    `step` is how far apart frames without a time are put, in the film's time base. Where `whole`, each packet makes a
-    frame, so that a time without one is a gap; else, as with VP8's invisible frames, only after an error.
+    `step` is the distance of frames without a time, in the film's time base. If `whole`, each packet makes a frame, so
+    a time without one is a gap; otherwise, as with VP8's invisible frames, it is one only after an error.
     """
 
     def __init__(self, step: int, *, whole: bool) -> None:
         self._step = max(1, step)
         self._whole = whole
-        self._expected: list[int] = []  # a heap of pts that were sent to the decoder
+        self._expected: list[int] = []  # a heap of pts sent to the decoder
         self._held: av.VideoFrame | None = None
-        self._errors = 0  # for which nothing was shown yet
+        self._errors = 0  # that no repeated frame accounts for yet
         self._skipped = 0  # times before the first frame
         self.concealed = 0
-        """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
+        """Frames that could not be read completely; shown as the one before, or as the decoder repaired them."""
         self.lost = 0
-        """Frames that could not be read and for which nothing is shown."""
+        """Frames that could not be read and have no replacement."""
 
     def expect(self, pts: int | None) -> None:
-        """A frame of this time was sent to the decoder."""
+        """Note that a frame of this time was sent to the decoder."""
         if pts is not None:
             heapq.heappush(self._expected, pts)
 
     def broke(self) -> None:
-        """The decoder could not read something."""
+        """Note a decoder error."""
         self._errors += 1
 
     def place(self, frame: av.VideoFrame, *, mended: bool = False) -> Iterator[av.VideoFrame]:
-        """A frame came, whole or `mended` by the decoder: what can be shown now, each pts behind the one before."""
+        """Take a decoded frame, intact or `mended` by the decoder; yields what can be shown, with increasing pts."""
         last = self._held.pts if self._held is not None else None
         if frame.pts is None:
             frame.pts = 0 if last is None else last + self._step
-        # The two fields of an interlaced frame may come in two packets.
+        # The two fields of an interlaced frame may be in two packets.
         yield from self._fill(frame.pts, whole=self._whole and not frame.interlaced_frame)
         before = self._held.pts if self._held is not None else None
         if before is not None and frame.pts <= before:
-            frame.pts = before + 1  # the encoder takes no time twice
+            frame.pts = before + 1  # the encoder refuses equal times
         self.concealed += mended
         if self._held is not None:
             yield self._held
         self._held = frame
 
     def end(self) -> Iterator[av.VideoFrame]:
-        """The last frames."""
+        """The remaining frames; settles the counts."""
         yield from self._fill(None, whole=self._whole)
         if self._held is not None:
             yield self._held
         self._held = None
-        # An error for which no time is without a frame: the decoder complained, and mended it.
+        # An error although every time has a frame: the decoder repaired it.
         self.lost = min(self._errors, self._skipped)
         self.concealed, self._errors = self.concealed + self._errors - self.lost, 0
 

@@ -1,7 +1,7 @@
 """High dynamic range, as phones film it (PQ and HLG), mapped to the 8 bits of an ordinary screen.
 
-White of an ordinary picture is 203 cd/m² (ITU-R BT.2408). Up to a third of that light everything keeps its brightness;
-above, highlights are rolled off so that those of 1000 cd/m² just reach white. FFmpeg's `lut3d` applies the mapping.
+SDR white is 203 cd/m² (ITU-R BT.2408). Up to a third of that, brightness is kept; above, highlights are rolled off so
+that 1000 cd/m² just reaches white. FFmpeg's `lut3d` applies the mapping.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ Transfer = Literal["pq", "hlg"]
 Floats = NDArray[np.float64]
 
 WHITE = 203.0
-"""An ordinary picture's white, in cd/m² (ITU-R BT.2408)."""
+"""SDR white, in cd/m² (ITU-R BT.2408)."""
 PEAK = 1000.0
-"""The brightest that is told apart, in cd/m²: the nominal peak of HLG, and what phones master PQ for."""
+"""Brighter light is clipped, in cd/m²: the nominal peak of HLG, and what phones master PQ for."""
 KNEE = 1 / 3
-"""Of WHITE, in light: brighter than this is rolled off."""
+"""Fraction of WHITE, in linear light, above which light is rolled off."""
 GRID = 33
-"""Points of the table along each colour."""
+"""Points of the table along each colour axis."""
 
 # Linear light, ITU-R BT.2020 to BT.709 (BT.2087).
 _TO_709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
@@ -35,12 +35,12 @@ _MATRIX_NAMES = {1: "bt709", 5: "bt601", 6: "bt601"}
 
 
 def transfer_of(frame: av.VideoFrame) -> Transfer | None:
-    """How the frame's numbers stand for light, where that is not the ordinary way."""
+    """The frame's HDR transfer function; None for SDR."""
     return {int(ColorTrc.SMPTE2084): "pq", int(ColorTrc.ARIB_STD_B67): "hlg"}.get(frame.color_trc)  # type: ignore[return-value]
 
 
 def light(encoded: Floats, transfer: Transfer) -> Floats:
-    """Light of the screen in cd/m² for R'G'B' (…, 3) in 0…1; SMPTE ST 2084, or ITU-R BT.2100 HLG at 1000 cd/m²."""
+    """Display light in cd/m² for R'G'B' (…, 3) in 0…1; SMPTE ST 2084, or ITU-R BT.2100 HLG at 1000 cd/m²."""
     if transfer == "pq":
         power = np.clip(encoded, 0, 1) ** (1 / 78.84375)
         base = np.maximum(power - 0.8359375, 0) / (18.8515625 - 18.6875 * power)
@@ -52,9 +52,9 @@ def light(encoded: Floats, transfer: Transfer) -> Floats:
 
 
 def roll_off(linear: Floats) -> Floats:
-    """Light (…, 3) in units of WHITE, brought into 0…1; the colour's hue stays, as its largest part is mapped.
+    """Linear light (…, 3) in units of WHITE, mapped to 0…1; the largest component is mapped, which keeps the hue.
 
-    The Möbius curve of FFmpeg's `tonemap`: straight up to KNEE, of the same slope there, 1 at PEAK.
+    The Möbius curve of FFmpeg's `tonemap`: linear up to KNEE, of the same slope there, 1 at PEAK.
     """
     top, knee = PEAK / WHITE, KNEE
     a = -knee * knee * (top - 1) / (knee * knee - 2 * knee + top)
@@ -66,7 +66,7 @@ def roll_off(linear: Floats) -> Floats:
 
 
 def table(transfer: Transfer) -> Floats:
-    """(GRID³, 3): R'G'B' in 0…1 for an ordinary screen (gamma 2.4); the first colour of the input runs fastest."""
+    """(GRID³, 3): R'G'B' in 0…1 for an SDR screen (gamma 2.4); the input's red varies fastest."""
     steps = np.linspace(0, 1, GRID)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     encoded = np.stack([red, green, blue], -1).reshape(-1, 3)
@@ -75,13 +75,13 @@ def table(transfer: Transfer) -> Floats:
 
 
 class ToneMapper:
-    """Maps the frames of one film; each comes out as yuv420p, BT.709, limited range."""
+    """Maps the frames of one film to yuv420p, BT.709, limited range."""
 
     def __init__(self) -> None:
         self._key: object = None
 
     def __call__(self, frame: av.VideoFrame, transfer: Transfer) -> av.VideoFrame:
-        """The frame on an ordinary screen."""
+        """The frame mapped for an SDR screen."""
         key = (transfer, frame.width, frame.height, frame.format.name, frame.colorspace, frame.color_range)
         if key != self._key:
             self._graph, self._key = _graph(frame, transfer), key
@@ -99,7 +99,7 @@ def _graph(frame: av.VideoFrame, transfer: Transfer) -> av.filter.Graph:
     matrix = _MATRIX_NAMES.get(int(frame.colorspace), "bt2020")
     span = "pc" if frame.color_range == ColorRange.JPEG else "tv"
     accurate = "accurate_rnd+full_chroma_int+bicubic"
-    with tempfile.TemporaryDirectory() as folder:  # the filter reads the table once, when it is made
+    with tempfile.TemporaryDirectory() as folder:  # the filter reads the table once, at creation
         cube = Path(folder) / "table.cube"
         with cube.open("w", encoding="ascii") as file:
             file.write(f"LUT_3D_SIZE {GRID}\n")

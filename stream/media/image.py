@@ -1,4 +1,4 @@
-"""One still image: read upright and in the colours of a screen, explained, painted, written."""
+"""Reads image files, upright and in sRGB, and writes them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from whycam.stream.video.planes import Bytes, as_bytes
 ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
 )
-"""Of image files, in small letters."""
+"""Suffixes of image files, in lower case."""
 WRITTEN = frozenset({".jpg", ".jpeg", ".png", ".webp"})
-"""Endings of images that whycam writes."""
+"""Suffixes of images that whycam writes."""
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 MAX_PIXELS = 128_000_000
-"""Of an image; a phone's largest have 50 to 108 million."""
+"""Most pixels of an image; a phone's largest have 50 to 108 million."""
 QUALITY = 95
 _ORIENTATION = 0x0112
 
@@ -31,9 +31,9 @@ class ImageError(ValueError):
 
 
 def read_image(source: str | Path | Bytes) -> Bytes:
-    """RGB (H, W, 3) of an image file, turned as its EXIF says, or of such an array; raises `ImageError`.
+    """RGB (H, W, 3) of an image file, oriented by its EXIF, or such an array itself; raises `ImageError`.
 
-    What is transparent lies on white. A colour profile, such as a phone's Display P3, is turned into sRGB.
+    Transparent images are composited on white. A colour profile, such as a phone's Display P3, is converted to sRGB.
     """
     if isinstance(source, np.ndarray):
         if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
@@ -51,31 +51,31 @@ def read_image(source: str | Path | Bytes) -> Bytes:
     _take_heic()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of large images, which have a limit below, and of odd metadata
+            warnings.simplefilter("ignore")  # about large images, which have a limit below, and odd metadata
             with Image.open(path, formats=_formats()) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise ImageError(
                         f"{path.name} is {image.width} x {image.height}; at most {MAX_PIXELS // 1_000_000} megapixels "
-                        "are taken. Make it smaller."
+                        "are allowed. Make it smaller."
                     )
                 return as_bytes(np.asarray(_on_white(_in_srgb(ImageOps.exif_transpose(image)))))
     except ImageError:
         raise
-    except Image.DecompressionBombError as error:  # Pillow's own limit, which is larger
+    except Image.DecompressionBombError as error:  # Pillow's own, larger limit
         raise ImageError(
-            f"{path.name} is enormous; at most {MAX_PIXELS // 1_000_000} megapixels are taken. Make it smaller."
+            f"{path.name} is enormous; at most {MAX_PIXELS // 1_000_000} megapixels are allowed. Make it smaller."
         ) from error
     except PermissionError as error:
         raise ImageError(f"{path.name} cannot be read ({error.strerror}).") from error
-    # Pillow's readers raise nearly anything for damaged files.
+    # Pillow's readers raise nearly any error for damaged files.
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         heic = path.suffix.lower() in (".heic", ".heif") and not _take_heic()
-        advice = "Install what reads it: pip install 'whycam[heic]'." if heic else "Give a JPEG, PNG or WebP file."
+        advice = "Install the reader: pip install 'whycam[heic]'." if heic else "Give a JPEG, PNG or WebP file."
         raise ImageError(f"{path.name} is not an image that can be read. {advice}") from error
 
 
 def is_image(path: Path) -> bool:
-    """Whether the file's name or its first bytes say that it is an image."""
+    """Whether the file is an image by its suffix or its first bytes."""
     if path.suffix.lower() in ENDINGS:
         return True
     try:
@@ -89,7 +89,7 @@ def is_image(path: Path) -> bool:
 
 
 def exif_of(path: Path) -> bytes:
-    """The image's EXIF without its orientation, which is applied when it is read; empty where there is none."""
+    """The image's EXIF without its orientation, which `read_image` applies; empty if there is none."""
     _take_heic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -100,7 +100,7 @@ def exif_of(path: Path) -> bytes:
 
 
 def write_image(path: Path, rgb: Bytes, exif: bytes = b"") -> None:
-    """Write RGB (H, W, 3) as the name's ending says; the file gets its name when it is whole. Raises `ImageError`."""
+    """Write RGB (H, W, 3) in the format of the suffix; the file gets its name when complete. Raises `ImageError`."""
     part = path.with_name(path.name + ".part")
     kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
     options = {"quality": QUALITY, **({"subsampling": 0} if kind == "JPEG" else {}), **({"exif": exif} if exif else {})}
@@ -119,13 +119,13 @@ def _in_srgb(image: Image.Image) -> Image.Image:
     try:
         srgb = ImageCms.createProfile("sRGB")
         turned = ImageCms.profileToProfile(image, ImageCms.ImageCmsProfile(BytesIO(profile)), srgb)
-    except (ImageCms.PyCMSError, OSError):  # a profile that cannot be read: the colours stay as they are
+    except (ImageCms.PyCMSError, OSError):  # unreadable profile: the colours stay unchanged
         return image
     return turned if turned is not None else image
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # 16 bits a pixel
+    if image.mode.startswith("I"):  # 16 bits per pixel
         return Image.fromarray((np.asarray(image, np.int64) >> 8).clip(0, 255).astype(np.uint8)).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
@@ -141,7 +141,7 @@ def _formats() -> list[str]:
 
 @cache
 def _take_heic() -> bool:
-    """Let Pillow read HEIC where pillow-heif is installed."""
+    """Let Pillow read HEIC; False if pillow-heif is not installed."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:

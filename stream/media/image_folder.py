@@ -1,4 +1,4 @@
-"""Images as the frames of a film: one of them, or a folder in the order that a person counts."""
+"""Images as the frames of a film: a single one, or a folder in natural order (2 before 10)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from whycam.stream.media.losses import Losses, MediaError, listed
 from whycam.stream.video.planes import rgb_frame
 
 RATE = Fraction(25)
-"""Frames a second that a folder's are taken for."""
+"""Assumed frames per second."""
 
 
 class SingleImage:
-    """An image file."""
+    """An image file as a film of one frame."""
 
     frames = 1
     time_base = 1 / RATE
@@ -34,7 +34,7 @@ class SingleImage:
 
 
 class ImageFolder:
-    """The images of a folder; raises `MediaError` where there is none."""
+    """The images of a folder as a film; raises `MediaError` if there is none."""
 
     time_base = 1 / RATE
 
@@ -52,13 +52,13 @@ class ImageFolder:
 
     @property
     def frames(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self.images)
 
     def read(self) -> Iterator[av.VideoFrame]:
-        """Each image as an rgb24 frame; in place of one that cannot be read the one before it.
+        """Each image as an rgb24 frame; one that cannot be read is replaced by the one before it.
 
-        Raises `MediaError` where that is every one.
+        Raises `MediaError` if none can be read.
         """
         last: Path | None = None
         for number, path in enumerate(self.images):
@@ -79,5 +79,5 @@ class ImageFolder:
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:
-    """So that frame 2 comes before frame 10."""
+    """Sort key that puts frame 2 before frame 10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name.lower())]

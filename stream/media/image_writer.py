@@ -1,4 +1,4 @@
-"""Writes frames as image files: one of them, or a folder of numbered ones."""
+"""Writes frames as image files: a single one, or a folder of numbered ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whycam.stream.video.planes import rgb_of
 
 
 class ImageWriter:
-    """Writes the one frame that it is given."""
+    """Writes a single frame."""
 
     def __init__(self, path: Path, exif: bytes = b"") -> None:
         self._path = path
@@ -26,20 +26,20 @@ class ImageWriter:
         write_image(self._path, rgb_of(frame), self._exif)
 
     def skip(self) -> None:
-        """Of one image nothing is kept."""
+        """Does nothing: a single image is never resumed."""
 
     def close(self) -> None:
-        """Nothing is left to do."""
+        """Does nothing: `write` completes the file."""
 
     def discard(self) -> None:
-        """Nothing was left behind."""
+        """Does nothing: `write` leaves no partial file."""
 
 
 class FolderWriter:
-    """Writes frames as `PREFIX0001.jpg`, … into a folder; they move there when all are written.
+    """Writes frames as `PREFIX0001.jpg`, … into a folder; they are moved there when all are written.
 
-    Those of an earlier run go, other files in the folder stay; but the first of them may be taken over by `skip`, from
-    where `kept_images` finds them. Raises `MediaError` where it cannot be written.
+    Images of an earlier run are deleted, other files in the folder stay. `skip` takes over the first of them from
+    `kept`, where `kept_images` found them. Raises `MediaError` if the folder cannot be written.
     """
 
     def __init__(self, folder: Path, prefix: str = "result-", *, kept: Path | None = None) -> None:
@@ -47,12 +47,12 @@ class FolderWriter:
         self._prefix = prefix
         self._kept = kept
         self._part = _part(folder)
-        self._went_on = kept == self._part
+        self._resumed = kept == self._part
         self._count = 0
         if folder.exists() and not folder.is_dir():
             raise MediaError(f"{folder} is a file; the images need a folder. Give another name.")
         try:
-            if not self._went_on:
+            if not self._resumed:
                 shutil.rmtree(self._part, ignore_errors=True)
                 self._part.mkdir(parents=True)
         except OSError as error:
@@ -64,20 +64,20 @@ class FolderWriter:
         write_image(self._part / _name(self._prefix, self._count), rgb_of(frame))
 
     def skip(self) -> None:
-        """The next image is among those that were kept."""
+        """Take over the next image from those that were kept."""
         assert self._kept is not None
         self._count += 1
-        if not self._went_on:
+        if not self._resumed:
             shutil.copy2(self._kept / _name(self._prefix, self._count), self._part)
 
     def keep_first(self, count: int) -> None:
-        """Forget those behind the first `count`."""
+        """Delete all but the first `count` images."""
         for number in range(count + 1, self._count + 1):
             (self._part / _name(self._prefix, number)).unlink()
         self._count = min(self._count, count)
 
     def close(self) -> None:
-        """Give the images their place; raises `MediaError` where there is none."""
+        """Move the images into the folder; raises `MediaError` if there is none."""
         if not self._count:
             self.discard()
             raise MediaError(f"There is no frame for {self._folder}.")
@@ -86,16 +86,16 @@ class FolderWriter:
             old.unlink()
         for number in range(1, self._count + 1):
             os.replace(self._part / _name(self._prefix, number), self._folder / _name(self._prefix, number))
-        shutil.rmtree(self._part)  # with what a run left that was killed in the middle of an image
+        shutil.rmtree(self._part)  # may contain a partial image of a killed run
 
     def discard(self) -> None:
-        """Leave nothing behind but what was there before."""
-        if not self._went_on:
+        """Remove what was written, except images that existed before."""
+        if not self._resumed:
             shutil.rmtree(self._part, ignore_errors=True)
 
 
 def kept_images(folder: Path, prefix: str = "result-") -> tuple[Path, int]:
-    """Where the images of an earlier run lie that was killed, or else stopped, and how many without a gap."""
+    """The folder with the images of an earlier run, killed or stopped, and their number up to the first gap."""
     where = _part(folder) if _part(folder).is_dir() else folder
     count = 0
     while (where / _name(prefix, count + 1)).is_file():

@@ -1,4 +1,4 @@
-"""The encoded picture of a film that is being written, packet by packet on the disk, so that a killed run can go on."""
+"""The encoded video of a film that is being written, packet by packet on disk, so that a killed run can be resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RECORD = struct.Struct("<qqI?")  # pts, dts, bytes that follow, keyframe
 
 @dataclass(frozen=True, slots=True)
 class VideoParameters:
-    """What an encoder has to know before its first frame."""
+    """What an encoder needs before its first frame."""
 
     width: int
     height: int
@@ -32,15 +32,15 @@ class VideoParameters:
 
     @classmethod
     def of(cls, what: Any) -> VideoParameters:
-        """Of a frame or a codec's context: of whatever has these attributes."""
-        # Left out where the original says nothing, or something that is reserved.
+        """The parameters of a frame or codec context."""
+        # 0 is reserved: as good as unspecified.
         trc, primaries = what.color_trc or ColorTrc.UNSPECIFIED, what.color_primaries or ColorPrimaries.UNSPECIFIED
         return cls(what.width, what.height, int(what.colorspace), int(what.color_range), int(trc), int(primaries))
 
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """One frame of H.264 as an Annex B byte stream; pts and dts in the film's time base."""
+    """One frame of H.264, as an Annex B byte stream; pts and dts in the film's time base."""
 
     pts: int
     dts: int
@@ -54,22 +54,22 @@ def parameter_sets(extradata: bytes | None) -> bytes:
 
 
 class Journal:
-    """A file to which packets are appended; each is on its way to the disk when `write` returns."""
+    """A file to which packets are appended; `write` passes each to the operating system at once."""
 
-    def __init__(self, path: Path, *, go_on_at: int | None = None) -> None:
-        """Begin a journal, or go on in the one that is there, at a place in bytes."""
-        self._file = path.open("wb" if go_on_at is None else "r+b", buffering=0)
-        if go_on_at is not None:
-            self._file.truncate(go_on_at)
-            self._file.seek(go_on_at)
+    def __init__(self, path: Path, *, resume_at: int | None = None) -> None:
+        """Begin a journal, or continue the existing one at byte `resume_at`."""
+        self._file = path.open("wb" if resume_at is None else "r+b", buffering=0)
+        if resume_at is not None:
+            self._file.truncate(resume_at)
+            self._file.seek(resume_at)
 
     def begin(self, picture: VideoParameters, extradata: bytes | None) -> None:
-        """Say what is encoded, and how."""
+        """Write the header: the video's parameters and its parameter sets."""
         header = {**asdict(picture), "parameter_sets": parameter_sets(extradata).hex()}
         self._file.write(json.dumps(header).encode() + b"\n")
 
     def write(self, coded: Coded) -> None:
-        """Add a packet."""
+        """Append a packet."""
         self._file.write(_RECORD.pack(coded.pts, coded.dts, len(coded.data), coded.is_keyframe) + coded.data)
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Journal:
 class KeptFilm:
     """The packets of a journal, or of a film that a `FilmWriter` made, in the order of decoding.
 
-    Raises `ValueError`, `OSError` or `av.FFmpegError` for what is neither.
+    Raises `ValueError`, `OSError` or `av.FFmpegError` if the file is neither.
     """
 
     def __init__(self, path: Path, time_base: Fraction) -> None:
@@ -99,11 +99,11 @@ class KeptFilm:
             self.parameter_sets = parameter_sets(next(self.packets()).data)
 
     def packets(self) -> Iterator[Coded]:
-        """Those that are whole."""
+        """The complete packets."""
         return self._of_journal() if self.is_journal else self._of_film()
 
     def end_of(self, count: int) -> int:
-        """The place in a journal behind its first packets, in bytes."""
+        """Byte offset in a journal after its first `count` packets."""
         with self.path.open("rb") as file:
             end = len(file.readline())
         sizes = (_RECORD.size + len(coded.data) for coded in self.packets())
@@ -125,7 +125,7 @@ class KeptFilm:
             for packet in film.demux(video=0):
                 if packet.pts is None or packet.dts is None:
                     continue
-                # An MP4 may count in a part of the time base that was asked for.
+                # An MP4's time base may be finer than the one requested.
                 pts, dts = (round(t * packet.time_base / self._time_base) for t in (packet.pts, packet.dts))
                 is_keyframe = packet.is_keyframe
                 for each in to_annex_b.filter(packet):
@@ -133,15 +133,15 @@ class KeptFilm:
 
 
 def whole(packets: Sequence[int], shown: Sequence[int]) -> int:
-    """How many of the first frames are there and need none behind them.
+    """How many of the first frames are present and depend on no later one.
 
-    `packets` are pts in the order of decoding, `shown` the pts of the frames painted, in the order of showing: a film
-    can only end where the frames decoded so far are the frames shown so far.
+    `packets` are pts in decoding order, `shown` the pts of the painted frames in presentation order. A film can only
+    end where the frames decoded so far are the frames shown so far.
     """
     best = 0
     latest: int | None = None
     for count, (pts, last) in enumerate(zip(packets, shown, strict=False), 1):
         latest = pts if latest is None else max(latest, pts)
-        if latest == last:  # no two are the same: of `count` frames the latest is the `count`-th shown
+        if latest == last:  # pts differ, so of `count` frames the latest is the `count`-th shown
             best = count
     return best

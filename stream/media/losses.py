@@ -1,4 +1,4 @@
-"""What a film or a folder did not give when it was read, and the error where it gave nothing."""
+"""What could not be read of a film or a folder, and the error if nothing could."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ class MediaError(ValueError):
 
 @dataclass(slots=True)
 class Losses:
-    """What a film did not give, or not as it should, known when it was read."""
+    """What was lost or damaged in a film, known after it is read."""
 
     concealed: int = 0
-    """Frames that could not be read (whole), shown as the one before or as the decoder mended them."""
+    """Frames that could not be read completely; shown as the one before, or as the decoder repaired them."""
     lost: int = 0
-    """Frames that could not be read and for which nothing is shown."""
+    """Frames that could not be read and have no replacement."""
     missing: float = 0.0
-    """Seconds that the file promises and does not hold."""
+    """Seconds that the header announces and the file lacks."""
     error: str = ""
-    """What stopped the reading before the file's end."""
+    """What stopped reading before the end of the file."""
     silent: bool = False
-    """Whether it has sound that cannot be read."""
+    """Whether it has sound that cannot be decoded."""
     unheard: float = 0.0
     """Seconds of sound that could not be read."""
     unread: list[str] = field(default_factory=list)
-    """Of a folder: the pictures that could not be read."""
+    """The images of a folder that could not be read."""
     joins: list[float] = field(default_factory=list)
-    """Where its clock went back or leapt, in seconds of the film: what follows was put behind what came before."""
+    """Where its clock jumped, in seconds of the film; what follows was appended to what came before."""
 
 
 def plural(count: int, noun: str) -> str:
@@ -38,7 +38,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], max_names: int = 5) -> str:
-    """The first names, and how many more there are."""
+    """The first names, and the number of further ones."""
     return ", ".join(names[:max_names]) + (f" and {len(names) - max_names} more" if len(names) > max_names else "")
 
 
@@ -48,4 +48,4 @@ class Reached:
 
     frames: int = 0
     part: float = 0.0
-    """Of the file, 0…1; 0 where nobody knows."""
+    """Fraction of the file, 0…1; 0 if unknown."""

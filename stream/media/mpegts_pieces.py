@@ -1,6 +1,6 @@
-"""The pieces of a joined MPEG-TS whose streams have other numbers: FFmpeg leaves them out, here they are found.
+"""Finds the pieces of a joined MPEG-TS whose streams have other PIDs, which FFmpeg skips.
 
-Only the tables at a piece's beginning are read (ISO/IEC 13818-1, 2.4.4); FFmpeg reads the piece, as a file by itself.
+Only the tables at a piece's beginning are read (ISO/IEC 13818-1, 2.4.4); FFmpeg reads the piece as a separate file.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
-FAR = 16 << 20
-"""Bytes that are searched: in a capture the tables come again ten times a second."""
+MAX_SEARCH = 16 << 20
+"""Most bytes that are searched; a capture repeats its tables ten times a second."""
 _SIZES = (188, 192, 204)
-"""Of a packet: plain, with a time before it (M2TS), with a check behind it."""
+"""Packet sizes: plain, with a time stamp in front (M2TS), with a checksum at the end."""
 _SYNC = b"\x47"
 
 
 Streams: TypeAlias = frozenset[tuple[int, int]]
-"""The number and the type of each."""
+"""PID and stream type of each."""
 
 
 def streams_of(path: Path, begin: int, video: int, audio: int | None) -> tuple[int, Streams]:
-    """Where, from a place in a file on, the first tables are that name a picture, and the streams as they name them."""
+    """Offset of the first tables from `begin` on that list the video stream, and the two streams as listed there."""
     for at, programs in _tables(path, begin, None):
         for streams in programs:
             if any(number == video for number, _ in streams):
@@ -32,7 +32,7 @@ def streams_of(path: Path, begin: int, video: int, audio: int | None) -> tuple[i
 
 
 def next_piece(path: Path, behind: int, end: int | None, streams: Streams) -> int | None:
-    """Where, between two places in a file, programs begin of which none has these streams; None where none do."""
+    """Offset between `behind` and `end` of the first tables in which no program has these streams; None without any."""
     if not streams:
         return None
     return next(
@@ -41,8 +41,8 @@ def next_piece(path: Path, behind: int, end: int | None, streams: Streams) -> in
 
 
 def _tables(path: Path, begin: int, end: int | None) -> Iterator[tuple[int, list[Streams]]]:
-    """Where programs begin, and the streams of each; whenever all of them were read."""
-    tables: dict[int, Streams | None] = {}  # of each program, by the number of its table
+    """Offset of the program table, and the streams of each program, each time all of them are known."""
+    tables: dict[int, Streams | None] = {}  # streams of each program, by the PID of its table
     place = None
     for at, number, payload in _payloads(path, begin, end):
         if number == 0 and (body := _section(payload, 0)) is not None:
@@ -59,10 +59,10 @@ def _tables(path: Path, begin: int, end: int | None) -> Iterator[tuple[int, list
 
 
 def _payloads(path: Path, begin: int, end: int | None) -> Iterator[tuple[int, int, bytes]]:
-    """Of each packet in which something begins: its place, its stream's number, and what it carries."""
+    """Offset, PID and payload of each packet in which a payload unit starts."""
     with path.open("rb") as file:
         file.seek(begin)
-        data = file.read(FAR if end is None else max(0, min(FAR, end - begin)))
+        data = file.read(MAX_SEARCH if end is None else max(0, min(MAX_SEARCH, end - begin)))
     size, first = _alignment(data)
     for at in range(first, len(data) - 187, size):
         packet = data[at : at + 188]
@@ -73,7 +73,7 @@ def _payloads(path: Path, begin: int, end: int | None) -> Iterator[tuple[int, in
 
 
 def _alignment(data: bytes) -> tuple[int, int]:
-    """The size of a packet, and where the first begins."""
+    """Packet size, and offset of the first packet."""
     for first in range(_SIZES[-1]):
         for size in _SIZES:
             if all(data[first + n * size : first + n * size + 1] == _SYNC for n in range(5)):
@@ -82,7 +82,7 @@ def _alignment(data: bytes) -> tuple[int, int]:
 
 
 def _section(payload: bytes, table: int) -> bytes | None:
-    """What a table holds behind its length and before its check; None of one that is another, cut off or damaged."""
+    """A table's bytes between its length and its CRC; None if it is another table, cut off or damaged."""
     if not payload:
         return None
     section = payload[1 + payload[0] :]
@@ -92,9 +92,9 @@ def _section(payload: bytes, table: int) -> bytes | None:
     return section[3 : end - 4] if end <= len(section) and not _remainder(section[:end]) else None
 
 
-@lru_cache(64)  # tables come again and again
+@lru_cache(64)  # tables are repeated
 def _remainder(section: bytes) -> int:
-    """0 where a table is as it was sent (annex A)."""
+    """CRC-32 remainder of a table (annex A); 0 if it is intact."""
     value = 0xFFFFFFFF
     for byte in section:
         value ^= byte << 24
@@ -115,7 +115,7 @@ def _number(data: bytes) -> int:
 
 
 class Piece(io.RawIOBase):
-    """A part of a file, as a file."""
+    """A byte range of a file, as a file."""
 
     def __init__(self, path: Path, begin: int, end: int | None) -> None:
         self._begin = begin

@@ -1,4 +1,4 @@
-"""Decoded frames made what every other part takes: yuv420p of 8 bits, ordinary range, upright, square pixels."""
+"""Converts decoded frames to what every other part expects: 8-bit yuv420p, SDR, upright, square pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whycam.stream.media.hdr import ToneMapper, transfer_of
 from whycam.stream.media.rotation import Orientation, upright
 
 MAX_PIXELS = 8192 * 4320
-"""Of a frame: what the largest phones film."""
+"""Most pixels of a frame; the largest that phones film."""
 
 
 class Preparation:
@@ -25,15 +25,15 @@ class Preparation:
 
     def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
         """The frame, upright, of even size and at most `MAX_PIXELS` large."""
-        # Reading a frame's side data makes a reference cycle, and it stays in memory until Python collects those.
+        # Reading a frame's side data makes a reference cycle, which keeps the frame until the garbage collector runs.
         turn = self._orientations.get(frame.rotation)
         if turn is None:
             turn = self._orientations[frame.rotation] = Orientation.of(frame)
         transfer = transfer_of(frame)
         plain = frame if transfer is None else self._tone_mapper(frame, transfer)
-        width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # a header may say anything
+        width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # the header is untrusted
         if plain.format.is_rgb:
-            # Left to itself, FFmpeg would make BT.601 of it and not say so.
+            # By default FFmpeg converts to BT.601 without a label.
             plain = self._reformatter.reformat(
                 plain, width, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )

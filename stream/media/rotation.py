@@ -1,4 +1,4 @@
-"""Turns and mirrors a decoded frame the way its phone was held."""
+"""Rotates and mirrors a decoded frame by its display matrix, which says how the phone was held."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whycam.stream.video.planes import as_bytes, label_as, planes
 
 
 class Orientation(NamedTuple):
-    """What brings a stored picture upright: rows and columns exchanged first, then their order reversed."""
+    """Makes a stored frame upright: transpose first, then flips."""
 
     transpose: bool = False
     flip_rows: bool = False
@@ -23,13 +23,13 @@ class Orientation(NamedTuple):
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
-        """What the frame's display matrix asks for, to the nearest right angle; mirrored ones too."""
-        # Typed as a dictionary; it goes over its values.
+        """The orientation of the frame's display matrix, to the nearest right angle, mirrored or not."""
+        # PyAV types it as a mapping, but it iterates over its values.
         side_data = cast("Iterable[SideData]", frame.side_data)
         matrix = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
         if matrix is None:
             return cls()
-        # ISO/IEC 14496-12, 8.2.2.3: x' = a x + c y, y' = b x + d y; the nine numbers lie as a b u c d v x y w.
+        # ISO/IEC 14496-12, 8.2.2.3: x' = a x + c y, y' = b x + d y; stored in the order a b u c d v x y w.
         a, b, _, c, d, *_ = struct.unpack("=9i", memoryview(matrix))
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, d < 0, a < 0)
@@ -37,7 +37,7 @@ class Orientation(NamedTuple):
 
 
 def upright(frame: av.VideoFrame, turn: Orientation) -> av.VideoFrame:
-    """The yuv420p frame turned; a last odd row or column, which H.264 cannot hold, is left out."""
+    """The oriented yuv420p frame; an odd last row or column, which H.264 cannot store, is dropped."""
     if turn == Orientation() and not frame.width % 2 and not frame.height % 2:
         return frame
     width, height = (frame.height, frame.width) if turn.transpose else (frame.width, frame.height)

@@ -1,4 +1,4 @@
-"""Sound that changes on the way, as from piece to piece of a joined film: made like its beginning, for one track."""
+"""Sound whose coding changes, as between pieces of a joined film, converted to its first coding for a single track."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Coding:
 
     codec: str
     rate: int = 0
-    """Of AAC, which an MP4 says once for all; other codings say such things in each packet."""
+    """Only for AAC, whose rate and layout an MP4 stores once; other codecs store them in each packet."""
     layout: str = ""
 
     @classmethod
     def of(cls, packet: av.Packet[Any]) -> Coding:
-        """Of a packet; of AAC by its ADTS header, where it has one (ISO/IEC 13818-7, 6.2)."""
+        """A packet's coding; for AAC by its ADTS header, if there is one (ISO/IEC 13818-7, 6.2)."""
         name = packet.stream.codec_context.codec.canonical_name
         head = bytes(memoryview(packet)[:4])
         if name != "aac" or len(head) < 4 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
@@ -37,18 +37,18 @@ class Coding:
 
     @property
     def is_known(self) -> bool:
-        """Whether others can be made like it."""
+        """Whether other sound can be transcoded to it."""
         return self.codec != "aac" or bool(self.rate and self.layout)
 
     def adts(self, size: int) -> bytes:
-        """The header of a packet of AAC-LC of so many bytes."""
+        """The ADTS header of an AAC-LC packet of `size` bytes."""
         channels, size = _LAYOUTS.index(self.layout), size + 7
         third = 1 << 6 | _RATES.index(self.rate) << 2 | channels >> 2
         return bytes((0xFF, 0xF1, third, (channels & 3) << 6 | size >> 11, size >> 3 & 255, (size & 7) << 5 | 31, 0xFC))
 
 
-class Levelled:
-    """Gives frames of sound the form of the first one: sample format, layout and rate."""
+class Resampler:
+    """Resamples audio frames to the first one's sample format, layout and rate."""
 
     def __init__(self) -> None:
         self._first: tuple[str, str, int] | None = None
@@ -57,24 +57,24 @@ class Levelled:
         self._time_base: Fraction | None = None
 
     def __call__(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
-        """What can be given by now."""
+        """The frames that are ready."""
         form = (frame.format.name, frame.layout.name, frame.sample_rate)
         if self._first is None:
             self._first, self._time_base = form, frame.time_base
         if form != self._form:
-            yield from self.rest()
+            yield from self.flush()
             self._form = form
             self._resampler = None if form == self._first else av.AudioResampler(*self._first)
         yield from [frame] if self._resampler is None else self._timed(self._resampler.resample(frame))
 
-    def rest(self) -> Iterator[av.AudioFrame]:
-        """What is held back, at the end."""
+    def flush(self) -> Iterator[av.AudioFrame]:
+        """The remaining frames, at the end."""
         if self._resampler is not None:
             yield from self._timed(self._resampler.resample(None))
         self._resampler, self._form = None, None
 
     def _timed(self, frames: Sequence[av.AudioFrame | None]) -> Iterator[av.AudioFrame]:
-        """In the time base of the first, which an encoder's own resampler takes for that of all."""
+        """Frames in the first one's time base, which an encoder's own resampler assumes for all."""
         for frame in frames:
             if frame is None:
                 continue
@@ -84,8 +84,8 @@ class Levelled:
             yield frame
 
 
-class Recoder:
-    """Makes packets of the coding of a copied track out of packets of another one."""
+class Transcoder:
+    """Transcodes packets to the coding of a copied track."""
 
     def __init__(self, coding: Coding, original: AudioStream) -> None:
         self._coding = coding
@@ -95,31 +95,31 @@ class Recoder:
         context.layout = coding.layout or original.layout.name
         context.format = (context.codec.audio_formats or [original.format])[0]
         self._encoder = context
-        self._levelled = Levelled()
+        self._resampler = Resampler()
         self._begin: float | None = None
 
     def take(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
-        """The packets that can be given by now; raises `av.FFmpegError` for what cannot be decoded."""
+        """The packets that are ready; raises `av.FFmpegError` if the sound cannot be decoded."""
         for frame in packet.decode():
             if self._begin is None:
                 self._begin = frame.time
-            for each in self._levelled(frame):
+            for each in self._resampler(frame):
                 yield from self._coded(self._encoder.encode(each))
 
-    def rest(self) -> Iterator[av.Packet[AudioStream]]:
-        """What is held back, at the end."""
+    def flush(self) -> Iterator[av.Packet[AudioStream]]:
+        """The remaining packets, at the end."""
         if self._begin is None:
             return
-        for each in self._levelled.rest():
+        for each in self._resampler.flush():
             yield from self._coded(self._encoder.encode(each))
         yield from self._coded(self._encoder.encode(None))
 
     def _coded(self, packets: Sequence[av.Packet[AudioStream]]) -> Iterator[av.Packet[AudioStream]]:
         for packet in packets:
             if packet.pts is None or packet.time_base is None or self._begin is None:
-                continue  # of damaged sound
+                continue  # from damaged sound
             if packet.pts * packet.time_base < self._begin - 0.001:
-                continue  # an encoder's run-up, in the place of what was there before
+                continue  # encoder priming, which overlaps the sound before
             data = bytes(packet)
             made: av.Packet[Any] = av.Packet(self._coding.adts(len(data)) + data if self._coding.rate else data)
             made.pts, made.dts, made.duration, made.time_base = (

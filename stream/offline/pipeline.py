@@ -1,4 +1,4 @@
-"""The loop that explains what was recorded: a source gives frames, an artist draws them, writers take them."""
+"""The loop that explains what was recorded: a source gives frames, a renderer draws them, writers take them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from whycam.stream.offline.prefetch import Batch, Reader, Source
 from whycam.stream.offline.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import Behind
 from whycam.stream.overlay.heatmap import DrawnMap
-from whycam.stream.overlay.renderer import Artist, Look
+from whycam.stream.overlay.renderer import Look, Renderer
 from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
 from whycam.stream.video.planes import fitted
 
@@ -124,22 +124,22 @@ def explain(
 
     The writers are closed where all went well; who made them discards them otherwise. Raises `MediaError`.
     """
-    artist = Artist.of(work.look, work.engine.contract)
+    renderer = Renderer.of(work.look, work.engine.contract)
     count = earlier.count if earlier is not None else 0
     with ExitStack() as stack:
         lines = _Lines(sidecar, header_of(source, work), earlier) if sidecar is not None else None
         if lines is not None:
             stack.enter_context(lines)
-        reader = Reader(source, work.engine, artist, every=work.every, known=count)
+        reader = Reader(source, work.engine, renderer, every=work.every, known=count)
         last = lines.last if lines is not None else None
-        steps = _answered(source, stack.enter_context(reader), artist, work, earlier, last)
-        return draw(source, steps, artist, writers, output, lines, write_sound, work.progress, work.stop)
+        steps = _answered(source, stack.enter_context(reader), renderer, work, earlier, last)
+        return draw(source, steps, renderer, writers, output, lines, write_sound, work.progress, work.stop)
 
 
 def draw(
     source: Source,
     steps: Steps,
-    artist: Artist,
+    renderer: Renderer,
     writers: Sequence[Writer],
     output: Path,
     lines: _Lines | None,
@@ -163,7 +163,7 @@ def draw(
                 known = step.known
                 first = known.pts if not count else first
                 count, earlier = count + 1, earlier + step.done
-                _hand_over(step, artist, writers, lines, behind)
+                _hand_over(step, renderer, writers, lines, behind)
                 if progress is not None:
                     progress(count, source.frames)
                 # What an earlier run had is taken over whole: it is not lost by another stop.
@@ -185,14 +185,14 @@ def draw(
 
 
 def _hand_over(
-    step: FrameResult, artist: Artist, writers: Sequence[Writer], lines: _Lines | None, behind: Behind
+    step: FrameResult, renderer: Renderer, writers: Sequence[Writer], lines: _Lines | None, behind: Behind
 ) -> None:
     """Paint a frame for the writers and the sidecar, unless an earlier run left it."""
     if step.done:
         for writer in writers:
             behind.do(writer.skip)
         return
-    shown = artist.draw(step.frame, step.known.maps, step.known.view, step.known.hidden)
+    shown = renderer.draw(step.frame, step.known.maps, step.known.view, step.known.hidden)
     if step.size is not None and shown is step.frame:
         shown = fitted(shown, *step.size)
     for writer in writers:
@@ -241,7 +241,7 @@ class _Lines(SidecarWriter):
 def _answered(
     source: Source,
     batches: Iterable[Batch],
-    artist: Artist,
+    renderer: Renderer,
     work: ProcessJob,
     earlier: ResumeState | None,
     last: SidecarFrame | None,
@@ -267,7 +267,7 @@ def _answered(
                 continue
             if has_answer:
                 assert explanation is not None
-                maps, asked = artist.maps(explanation, index), item.pts
+                maps, asked = renderer.maps(explanation, index), item.pts
                 index += 1
             age = 1000 * float((item.pts - asked) * source.time_base)
             yield FrameResult(item, SidecarFrame(item.pts, age, maps, work.look.view))

@@ -16,7 +16,7 @@ import numpy as np
 from whycam.stream.inference.engine import Engine
 from whycam.stream.inference.explainer import Explanation
 from whycam.stream.media.losses import Losses
-from whycam.stream.overlay.renderer import Artist
+from whycam.stream.overlay.renderer import Renderer
 from whycam.stream.video.planes import Bytes
 
 BATCH = 4
@@ -65,10 +65,10 @@ class Batch:
 class Reader:
     """Gives a source's batches; the engine is asked about one of `every` frames, and not about the first `known`."""
 
-    def __init__(self, source: Source, engine: Engine, artist: Artist, *, every: int, known: int = 0) -> None:
+    def __init__(self, source: Source, engine: Engine, renderer: Renderer, *, every: int, known: int = 0) -> None:
         self._source = source
         self._engine = engine
-        self._artist = artist
+        self._renderer = renderer
         self._every = every
         self._known = known
         self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
@@ -107,7 +107,7 @@ class Reader:
                     asked = count >= self._known and count % self._every == 0
                     pixels, count = pixels + item.width * item.height, count + 1
                     if asked:
-                        pictures.append(self._artist.picture(item))
+                        pictures.append(self._renderer.input_image(item))
                 items.append((item, asked))
                 if len(pictures) == BATCH or len(items) >= MAX_ITEMS or pixels >= MAX_PIXELS:
                     self._put(items, pictures)
@@ -118,5 +118,5 @@ class Reader:
         self._queue.put(None)
 
     def _put(self, items: list[tuple[Item, bool]], pictures: list[Bytes]) -> None:
-        answer = self._engine.explain(np.stack(pictures), self._artist.targets) if pictures else None
+        answer = self._engine.explain(np.stack(pictures), self._renderer.targets) if pictures else None
         self._queue.put(Batch(items, answer))

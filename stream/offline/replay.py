@@ -25,7 +25,7 @@ from whycam.stream.offline.pipeline import FrameResult, ProcessResult, Progress,
 from whycam.stream.offline.recording_source import RecordedFilm, is_recording
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.colormaps import Colormap
-from whycam.stream.overlay.renderer import DESCRIBED, Artist, Look
+from whycam.stream.overlay.renderer import DESCRIBED, Look, Renderer
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.paths import SIDECAR
@@ -81,7 +81,7 @@ class Replay:
         self._changes = changes
         self._other_style = self.look.style != header.get("style", "blend")
         self.time_base = Fraction(*header["time_base"])
-        self.artist = Artist(self.look, Fit(header.get("fit", "stretch"), tuple(header.get("size", SQUARE))))
+        self.renderer = Renderer(self.look, Fit(header.get("fit", "stretch"), tuple(header.get("size", SQUARE))))
         self.is_live = "layout" not in header
         """Whether the sidecar is that of a live recording."""
         self.known = self.unknown = self.without = 0
@@ -222,4 +222,4 @@ def _draw(
             writer = film_writer = FilmWriter(output, film, keep_metadata=keep_metadata)
             sound = film_writer.write_sound
         stack.callback(writer.discard)
-        return draw(source, again.steps(source), again.artist, [writer], output, None, sound, progress, stop)
+        return draw(source, again.steps(source), again.renderer, [writer], output, None, sound, progress, stop)

@@ -1,8 +1,8 @@
-"""The picture of the book 'Practical Deep Learning for Cloud, Mobile, and Edge', chapter 2: jet, added to the image.
+"""The drawing of the book 'Practical Deep Learning for Cloud, Mobile, and Edge', chapter 2: jet, added to the image.
 
-What its program does, step by step: the image is squeezed to the network's size by its nearest pixels; the map's 256
-steps get the colours of matplotlib's jet; that small picture is enlarged; 0.4 of it is added to the image, and the sum
-is rescaled to 0…255, for each frame by itself. The book's division by a map of zeros is left out.
+The steps of the book's program: resize the image to the network's size by nearest neighbour; colour the map's 256 steps
+with matplotlib's jet; enlarge the coloured map; add 0.4 of it to the image; rescale the sum to 0…255, per frame. Unlike
+the book, a map of zeros is not divided by.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, layers, rgb_frame, rgb_of
 
 STRENGTH = 0.4
-"""How much of the heat's colours is added, in the book."""
+"""Weight of the heat's colours in the sum, in the book."""
 
-# matplotlib's `jet` (BSD licence): where on 0…1 each colour bends, and how strong it is there.
+# matplotlib's `jet` (BSD licence): breakpoints in 0…1 of R, G and B, and the values there.
 _JET = (
     ((0.0, 0.35, 0.66, 0.89, 1.0), (0.0, 0.0, 1.0, 1.0, 0.5)),
     ((0.0, 0.125, 0.375, 0.64, 0.91, 1.0), (0.0, 0.0, 1.0, 1.0, 0.0, 0.0)),
@@ -40,15 +40,15 @@ class Book:
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
 
-    def picture(self, frame: av.VideoFrame) -> Bytes:
-        """The network's RGB picture (H, W, 3), by nearest pixels."""
+    def input_image(self, frame: av.VideoFrame) -> Bytes:
+        """The network's input (H, W, 3), RGB, by nearest neighbour."""
         part = self._fit.rectangle(frame.width, frame.height)
         seen = rgb_of(frame)[part.y : part.y + part.height, part.x : part.x + part.width]
         rows, columns = self._fit.size
         return np.asarray(Image.fromarray(seen).resize((columns, rows), Image.Resampling.NEAREST))
 
     def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
-        """The maps of one picture, their steps cut off as the book's `np.uint8` does."""
+        """The maps of one image, truncated to integers like the book's `np.uint8`."""
         grids = (explanation.heatmaps[index] * 255).astype(np.uint8)  # (K, h, w)
         maps = drawn_maps(explanation, index, labels)
         return tuple(replace(each, grid=grid) for each, grid in zip(maps, grids, strict=True))
@@ -62,7 +62,7 @@ class Book:
     def paint(
         self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
     ) -> None:
-        """Add the heat of the chosen maps, in place; unless `lines` are given there is no label."""
+        """Add the heat of the chosen maps, in place; there is no label unless `lines` are given."""
         if chosen(maps, view):
             (rgb,) = layers(canvas)
             heat = self._enlarged(canvas, maps, view).astype(np.float32)
@@ -72,17 +72,17 @@ class Book:
     def heat(
         self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
     ) -> None:
-        """Put the heat in the picture's place."""
+        """Replace the image by the heat."""
         drawn = chosen(maps, view)
         layers(canvas)[0][:] = self._enlarged(canvas, maps, view) if drawn else 0
         write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
 
-    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:  # noqa: ARG002 - all have the same
-        """RGB (256, 3) of the heat 0…255; jet is matplotlib's."""
+    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:  # noqa: ARG002 - all maps share them
+        """A table RGB (256, 3) over the heat 0…255; jet is matplotlib's."""
         return [np.rint(_table(colormap) * 255).astype(np.uint8)]
 
     def _enlarged(self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View) -> Bytes:
-        """The heat's colours as large as the frame, black beside the part that the network sees."""
+        """The heat's colours in the frame's size, black outside the part that the network sees."""
         grid = np.max([m.grid * np.float32(m.scale) for m in chosen(maps, view)], axis=0).clip(0, 255).astype(np.uint8)
         part = self._fit.rectangle(canvas.width, canvas.height)
         small = _rescaled(_table(view.colormap)[grid])
@@ -93,7 +93,7 @@ class Book:
 
 
 def _rescaled(picture: NDArray[np.float32]) -> Bytes:
-    """As Keras's `array_to_img`: from the lowest to the highest value, 0…255, fractions cut off."""
+    """Scale lowest…highest to 0…255 and truncate, like Keras's `array_to_img`."""
     picture = picture - picture.min()
     peak = picture.max()
     if peak > 0:

@@ -12,10 +12,10 @@ from whycam.stream.video.planes import Bytes, as_bytes
 Colormap = Literal["inferno", "viridis", "magma", "cividis", "turbo", "jet"]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 PINNED_COLORS = ("#ff9e1b", "#3aa0ff", "#3ddc84", "#ff6fae", "#c79bff")
-"""Colours of classes that are drawn at once, in the order in which they are pinned. The first two, which the page has
-as well, can be told apart by colour-blind eyes (orange and blue)."""
+"""Colours of classes drawn together, in the order in which they are pinned. The first two, orange and blue, which the
+page uses as well, are distinct for colour-blind viewers."""
 DARKEST = 0.3
-"""What a cold place has of the brightness of such a colour."""
+"""Brightness of such a colour at zero heat."""
 
 
 def colours(colormap: Colormap) -> Bytes:
@@ -30,7 +30,7 @@ Shade: TypeAlias = Colormap | int
 
 
 def shades(colormap: Colormap, count: int) -> list[Shade]:
-    """Of each of so many maps that are drawn at once: one has the colormap, of several each has a colour of its own."""
+    """The shade of each of `count` maps drawn together: the colormap for a single one, otherwise a colour for each."""
     return [colormap] if count == 1 else list(range(count))
 
 

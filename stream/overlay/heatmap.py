@@ -1,4 +1,4 @@
-"""What is drawn of a frame: a grid for each class, its scale, and what covering its hottest place showed."""
+"""What is drawn of a frame: each class's grid and scale, and the result of covering its hottest region."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class DrawnMap:
     class_id: int
     label: str
     score: float
-    grid: Bytes  # (h, w) 0…255 for 0…1 of the map's own maximum; of a carried map (2h, 2w)
+    grid: Bytes  # (h, w), 0…255 for 0…1 of the map's own maximum; (2h, 2w) for a carried map
     evidence: float
     scale: float = 1.0
-    """What the grid is multiplied by for display, so that maps can share one scale (`stream.live.scale_smoothing`)."""
+    """Factor for the grid in display, so that maps can share one scale (`stream.live.scale_smoothing`)."""
 
 
 def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
-    """The maps of one picture of a batch, in the order of its targets.
+    """The maps of one image of a batch, in the order of its targets.
 
-    Scores have six digits, so that those of a sidecar are the same.
+    Scores are rounded to six decimals, as a sidecar stores them.
     """
     classes = explanation.classes[index].tolist()
     grids = np.rint(explanation.heatmaps[index] * 255).astype(np.uint8)  # (K, h, w)
@@ -45,25 +45,23 @@ def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> t
 
 
 def without_repeats(maps: Sequence[DrawnMap]) -> tuple[DrawnMap, ...]:
-    """Each class once, at its first place: a pinned class may also be among the best."""
+    """Each class once, at its first position: a pinned class may also be among the best."""
     return tuple({m.class_id: m for m in maps}.values())
 
 
 def chosen(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
-    """Those of a frame's maps (best class first) that the view asks for."""
+    """The maps that the view shows: the pinned ones, or the first, which is the best class."""
     return pinned(maps, view) or tuple(maps[:1])
 
 
 def pinned(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
-    """Those of a frame's maps that are pinned, in the order in which they are."""
+    """The maps of pinned classes, in the order of pinning."""
     known = {m.class_id: m for m in maps}
     return tuple(known[c] for c in view.pinned if c in known)
 
 
 def caption(drawn: Sequence[DrawnMap], hidden: OcclusionResult | None = None) -> str:
-    """What a label says of the maps that are drawn: 'NN% name', and for one of which the evidence is covered 'NN% ->
-    N% name'.
-    """
+    """The label of the drawn maps: 'NN% name', or 'NN% -> N% name' for the class whose evidence is covered."""
     texts = [f"{100 * m.score:.0f}% {m.label}" for m in drawn]
     if hidden is not None and hidden.class_id == drawn[0].class_id:
         texts[0] = f"{100 * hidden.before:.0f}% -> {100 * hidden.after:.0f}% {hidden.label}"
@@ -72,11 +70,11 @@ def caption(drawn: Sequence[DrawnMap], hidden: OcclusionResult | None = None) ->
 
 @dataclass(frozen=True, slots=True)
 class OcclusionResult:
-    """What became of a class's probability when the hottest region of its map was covered."""
+    """A class's probability before and after the hottest region of its map was covered."""
 
     class_id: int
     label: str
     before: float
     after: float
     age_ms: float
-    """How much older than the picture on screen the one is of which these are told."""
+    """How much older the measured frame is than the one on screen."""

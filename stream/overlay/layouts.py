@@ -1,4 +1,4 @@
-"""What a result shows: the picture with its heat, both beside each other, the heat alone, or four classes at once."""
+"""Layouts of a result: the frame with heat, plain and with heat side by side, the heat alone, or four classes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _joined(left: av.VideoFrame, right: av.VideoFrame) -> av.VideoFrame:
 def _grid(
     canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, style: Style, captions: Captions
 ) -> av.VideoFrame:
-    """Two by two, each half as wide and high as the frame: the pinned classes, then the best ones."""
+    """Two by two tiles of half the frame's width and height: the pinned classes, then the best ones."""
     first = [m for m in chosen(maps, view) if m.class_id in view.pinned]
     four = [*first, *(m for m in maps if m not in first)][:4]
     width, height = max(2, canvas.width // 2 & ~1), max(2, canvas.height // 2 & ~1)

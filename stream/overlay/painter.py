@@ -1,4 +1,4 @@
-"""A heatmap and its label, drawn onto a video frame in the frame's own YUV planes."""
+"""Draws a heatmap and its label onto a video frame, in the frame's own YUV planes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, Colour, as_bytes, planes
 
 Layer: TypeAlias = tuple[Bytes, Bytes, Bytes | None]
-"""For Y, U or V: the heat's colour times its alpha, 255 − alpha, and what is covered; as large as the map's part."""
+"""For Y, U or V: the heat's colour times alpha, 255 − alpha, and the cover; in the size of the map's part."""
 
 
 class Painter:
-    """Draws onto frames of one stream; keeps the last picture of a map, which is often drawn again."""
+    """Draws onto frames of one stream; caches the last map's layers, because a map is often drawn again."""
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
@@ -40,14 +40,14 @@ class Painter:
         *,
         hidden: OcclusionResult | None = None,
     ) -> None:
-        """Draw the chosen one of `maps` and its label onto a yuv420p frame, in place; `lines` are another label.
+        """Draw the chosen ones of `maps` and the label onto a yuv420p frame, in place; `lines` replace the label.
 
-        `hidden` is what the label says about evidence that is covered.
+        `hidden` is the occlusion result that the label shows.
         """
         drawn = chosen(maps, view)
         if not drawn:
             return
-        frame.make_writable()  # the decoder may still predict from this picture
+        frame.make_writable()  # the decoder may still predict from this frame
         colour = Colour.of(frame)
         part = self._fit.rectangle(frame.width, frame.height)
         layers = planes(frame)
@@ -57,13 +57,13 @@ class Painter:
             target = plane[y : y + rows, x : x + columns]
             if covered is not None:
                 occlude(target, covered)
-            # plane * (1 - alpha) + colour * alpha, with colour * alpha made beforehand.
+            # plane * (1 - alpha) + colour * alpha, where colour * alpha is precomputed.
             cv2.multiply(target, keep, dst=target, scale=1 / 255)
             cv2.add(target, paint, dst=target)
         write_label(frame, [caption(drawn, hidden)] if lines is None else lines)
 
     def write(self, frame: av.VideoFrame, text: str) -> None:
-        """Write a sentence onto a yuv420p frame, in place, where otherwise the label stands."""
+        """Write a sentence onto a yuv420p frame, in place, at the label's position."""
         frame.make_writable()
         write_label(frame, [text])
 
@@ -84,7 +84,7 @@ def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, vie
         half = mask_of(drawn[0].grid, _half(part))
         whole = _enlarged(half, part)
         covers = whole, half, half
-        # What is covered is shown as it is seen then, without heat.
+        # The covered region is shown as the network sees it, without heat.
         lumas, chromas = (
             [as_bytes(cv2.multiply(heat, 255 - covered, scale=1 / 255)) for heat in heats]
             for heats, covered in ((lumas, whole), (chromas, half))
@@ -96,7 +96,7 @@ def _make_layers(drawn: Sequence[DrawnMap], part: Rectangle, colour: Colour, vie
 
 
 def coloured(heats: Sequence[Bytes], tables: Sequence[Bytes], keep: Bytes) -> tuple[Bytes, Bytes]:
-    """At each place the hottest of these heats, by its own table; and by the table `keep`."""
+    """At each pixel the hottest of these heats, mapped by its own table, and mapped by the table `keep`."""
     hottest = heats[0]
     paint = as_bytes(cv2.LUT(hottest, tables[0]))
     for heat, table in zip(heats[1:], tables[1:], strict=True):
@@ -106,7 +106,7 @@ def coloured(heats: Sequence[Bytes], tables: Sequence[Bytes], keep: Bytes) -> tu
 
 
 def heat_planes(drawn: Sequence[DrawnMap], part: Rectangle) -> tuple[list[Bytes], list[Bytes]]:
-    """The heat 0…255 of each map, as large as the part and as half of it."""
+    """The heat 0…255 of each map, in the part's size and in half of it, for luma and chroma."""
     grids = [np.clip(np.rint(m.grid * np.float32(m.scale)), 0, 255).astype(np.uint8) for m in drawn]
     chromas = [as_bytes(cv2.resize(heat, _half(part), interpolation=cv2.INTER_CUBIC)) for heat in grids]
     return [_enlarged(chroma, part) for chroma in chromas], chromas
@@ -121,15 +121,15 @@ def _enlarged(half: Bytes, part: Rectangle) -> Bytes:
 
 
 def _alpha(opacity: float) -> NDArray[np.float64]:
-    """Over the heat 0…255. It grows with the heat, so that a place without evidence keeps its own colours."""
+    """Alpha over the heat 0…255. It grows with the heat, so that a place without evidence keeps its colours."""
     heat = np.linspace(0, 1, 256)
-    # Rises early: half of the evidence is already well seen.
+    # It rises early, so that half of the evidence is clearly visible.
     return np.asarray(opacity * heat * (2 - heat), np.float64)
 
 
 @lru_cache(maxsize=32)
 def _tables(shade: Shade, opacity: float, colour: Colour) -> list[Bytes]:
-    """Tables over the heat 0…255: Y, U and V of its colour times alpha."""
+    """Tables over the heat 0…255: Y, U and V of the colour, times alpha."""
     premultiplied: NDArray[np.float64] = colour.from_rgb(colours_of(shade)) * _alpha(opacity)[:, None]
     return [np.rint(premultiplied[:, i]).astype(np.uint8) for i in range(3)]
 

@@ -1,4 +1,4 @@
-"""What a person asked a result to look like, and the artist who makes it so."""
+"""The requested look of a result, and the renderer that draws it."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ from whycam.stream.video.planes import Bytes
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Layout, style and label of a result. What nobody sets is drawn as in the live stream."""
+    """Layout, style and label of a result. The defaults are those of the live stream."""
 
     view: View = field(default_factory=View)
     layout: LayoutName = "overlay"
     style: StyleName = "blend"
     fit: Fitting | None = None
-    """None: as the model says."""
+    """None: the model's own."""
     top: int = 1
-    """Best classes that the label names, where none is pinned."""
+    """Number of best classes in the label, if none is pinned."""
     sure: float = 0.0
     """Below this probability the label says 'not sure'."""
     label: bool = True
     legend: bool = False
 
     def described(self) -> dict[str, Any]:
-        """What a sidecar's header says of it, beside the view and the fit."""
+        """The fields that a sidecar's header stores, besides the view and the fit."""
         return {key: getattr(self, key) for key in DESCRIBED}
 
 
 DESCRIBED = ("style", "layout", "top", "sure", "label", "legend")
 
 
-class Artist:
-    """Draws results; one for each thread that asks for pictures, and one for that which draws.
+class Renderer:
+    """Draws results. Each thread that makes input images or draws needs a separate one.
 
-    `labels` are those of the model that is asked, and empty where none is.
+    `labels` are those of the model; empty if no model is used.
     """
 
     def __init__(self, look: Look, fit: Fit, labels: Sequence[str] = ()) -> None:
@@ -56,19 +56,19 @@ class Artist:
         self._style = make_style(look.style, fit)
         best = max(len(BEST), look.top)
         self.targets = [-1 - rank for rank in range(min(best, len(labels)))] + list(look.view.pinned)
-        """Of each question to the engine: the best classes and the pinned ones."""
+        """Targets of each request to the engine: the best classes and the pinned ones."""
 
     @classmethod
-    def of(cls, look: Look, contract: Contract) -> Artist:
-        """For the results of a model."""
+    def of(cls, look: Look, contract: Contract) -> Renderer:
+        """A renderer for the results of a model."""
         return cls(look, Fit(look.fit or contract.fit, contract.input_size), contract.labels)
 
-    def picture(self, frame: av.VideoFrame) -> Bytes:
-        """The network's picture of a frame."""
-        return self._style.picture(frame)
+    def input_image(self, frame: av.VideoFrame) -> Bytes:
+        """The network's input (H, W, 3) for a frame."""
+        return self._style.input_image(frame)
 
     def maps(self, explanation: Explanation, index: int) -> tuple[DrawnMap, ...]:
-        """What is drawn and stored of one picture of a batch."""
+        """The maps of one image of a batch, as they are drawn and stored."""
         return without_repeats(self._style.maps(explanation, index, self._labels))
 
     def draw(
@@ -80,7 +80,7 @@ class Artist:
     ) -> av.VideoFrame:
         """The result for a frame, which may be the frame itself, painted.
 
-        `view` stands in place of the look's own; `hidden` is what the label says about evidence that is covered.
+        `view` replaces the look's own; `hidden` is the occlusion result that the label shows.
         """
         look = self._look
         view = view or look.view
@@ -94,7 +94,7 @@ class Artist:
     def _lines(
         self, maps: Sequence[DrawnMap], view: View, hidden: OcclusionResult | None = None
     ) -> Sequence[str] | None:
-        """The label: of each class 'NN% name'."""
+        """The label's lines, 'NN% name' each; None: the style's own label."""
         look = self._look
         if not look.label or not maps:
             return ()

@@ -1,4 +1,4 @@
-"""How heat is put onto a picture: `blend`, the way of the live stream, or `book`."""
+"""How heat is drawn onto a frame: `blend`, as in the live stream, or `book`."""
 
 from __future__ import annotations
 
@@ -23,40 +23,40 @@ STYLES: tuple[StyleName, ...] = get_args(StyleName)
 
 
 class Style(Protocol):
-    """Everything that differs between the ways to draw."""
+    """Everything that differs between the drawing styles."""
 
-    def picture(self, frame: av.VideoFrame) -> Bytes:
-        """The network's RGB picture (H, W, 3) of a frame."""
+    def input_image(self, frame: av.VideoFrame) -> Bytes:
+        """The network's input (H, W, 3), RGB, for a frame."""
 
     def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
-        """The maps of one picture of a batch, as they are drawn and stored."""
+        """The maps of one image of a batch, as they are drawn and stored."""
 
     def canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame in the format that is drawn on; it may be the frame itself."""
+        """The frame in the format of the style; it may be the frame itself."""
 
     def paint(
         self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
     ) -> None:
-        """Draw the chosen maps onto the canvas, in place, and `lines`, or the style's own label."""
+        """Draw the chosen maps onto the canvas, in place, with `lines` or the style's own label."""
 
     def heat(
         self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
     ) -> None:
-        """Put the heat alone in the canvas's place."""
+        """Replace the canvas by the heat alone, in place."""
 
     def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:
-        """RGB (256, 3) of the heat 0…255, for so many maps that are drawn at once."""
+        """Tables RGB (256, 3) over the heat 0…255, for `count` maps drawn together."""
 
 
 class Blend:
-    """Heat that covers the more, the hotter it is; drawn in the frame's own planes. See `Style`."""
+    """Alpha blending that grows with the heat, in the frame's own planes. See `Style`."""
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self.paint = Painter(fit).paint
 
-    def picture(self, frame: av.VideoFrame) -> Bytes:
-        """See `Style.picture`."""
+    def input_image(self, frame: av.VideoFrame) -> Bytes:
+        """See `Style.input_image`."""
         return self._fit.image(frame)
 
     def maps(self, explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
@@ -64,13 +64,13 @@ class Blend:
         return drawn_maps(explanation, index, labels)
 
     def canvas(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame itself; of a picture its planes."""
+        """The frame itself; an rgb24 frame is converted to planes."""
         return yuv_frame(frame) if frame.format.name == "rgb24" else frame
 
     def heat(
         self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View, lines: Sequence[str] | None = None
     ) -> None:
-        """The heat's colours, and black beside the part that the network sees."""
+        """The heat's colours, black outside the part that the network sees."""
         drawn = chosen(maps, view)
         canvas.make_writable()
         for layer, level in zip(planes(canvas), planes(blank(canvas, 2, 2)), strict=True):
@@ -98,7 +98,7 @@ def make_style(name: StyleName, fit: Fit) -> Style:
 
 
 def usual_view(name: StyleName, pinned: tuple[int, ...], opacity: float | None, colormap: Colormap | None) -> View:
-    """The view that a person asks for, with what the style usually has where they do not say."""
+    """The view with the given options; those that are None have the style's default."""
     usual = View(opacity=STRENGTH, colormap="jet") if name == "book" else View()
     strength = usual.opacity if opacity is None else opacity
     return replace(usual, pinned=pinned, opacity=strength, colormap=colormap or usual.colormap)

@@ -1,4 +1,4 @@
-"""Text on a frame: a dark box with white letters; and the legend, a bar that says what the colours of heat mean."""
+"""Text on a frame: the label, white letters on a dark box, and the legend, a bar of the heat's colours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
 
 
 def write_label(frame: av.VideoFrame, lines: Sequence[str]) -> None:
-    """Write lines into the upper left corner, in place, one capital a twenty-fifth of the short side high."""
+    """Write lines into the upper left corner, in place; a capital is 1/25 of the shorter side high."""
     if not lines:
         return
     luma, *chroma = layers(frame)
@@ -45,15 +45,15 @@ def write_label(frame: av.VideoFrame, lines: Sequence[str]) -> None:
 
 
 def _size(texts: Sequence[str], scale: float) -> tuple[int, int, int]:
-    """Width of the longest, height of a capital, and how far letters go below the line."""
+    """Width of the longest text, height of a capital, and descent below the baseline."""
     sizes = [cv2.getTextSize(text, _FONT, scale, 1) for text in texts]
     return max(size[0] for size, _ in sizes), sizes[0][0][1], sizes[0][1]
 
 
 def draw_legend(frame: av.VideoFrame, colours: Sequence[Bytes]) -> None:
-    """Draw the colours (256, 3) of the heat 0…255 into the lower right corner, in place; on tiny frames nothing.
+    """Draw tables (256, 3) over the heat 0…255 into the lower right corner, in place; tiny frames get none.
 
-    Of several maps each has a stripe of its own.
+    Each of several maps has its own stripe.
     """
     capital = min(frame.width, frame.height) / 40
     scale = capital / _LETTER

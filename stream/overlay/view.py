@@ -1,4 +1,4 @@
-"""How heat is shown: colormap, opacity, scale and classes, as the phone, the host or an option sets them."""
+"""How heat is shown: colormap, opacity, scale and classes, set by the phone, the host or an option."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from whycam.stream.overlay.colormaps import COLORMAPS, Colormap
 Scale = Literal["own", "steady"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 OLD_WORDS = {"pinned": "hold", "occlude": "hide"}
-"""What a setting is called on the wire and on disk, where clients and recordings know it by its first name."""
+"""Names of settings on the wire and on disk, which clients and recordings depend on."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a person chose to see: the classes pinned (none: the best one), how strong, in which colours.
+    """The chosen view: pinned classes (none: the best one), opacity and colours.
 
-    `scale` is what counts as full heat: each map's `own` maximum, or one `steady` scale for neighbouring frames and all
-    classes (`stream.live.scale_smoothing`), which needs a live stream. Raises `ValueError` for what cannot be drawn.
+    `scale` defines full heat: each map's `own` maximum, or one `steady` scale for neighbouring frames and all classes
+    (`stream.live.scale_smoothing`), which needs a live stream. Raises `ValueError` for invalid values.
     """
 
     pinned: tuple[int, ...] = ()
@@ -40,6 +40,6 @@ class View:
             raise ValueError(f"At most {MAX_PINNED} classes can be held, these are {len(self.pinned)}.")
 
     def settings(self) -> dict[str, Any]:
-        """As reports and sidecars have it, which call a pinned class held and occlusion hiding."""
+        """The fields by their names in reports and sidecars (`OLD_WORDS`)."""
         own = asdict(self)
         return {OLD_WORDS.get(name, name): value for name, value in own.items()}

@@ -1,4 +1,4 @@
-"""The HTTP application, from its doors to its end: the page and its files, and the routes of others (docs/api.md)."""
+"""The HTTP application, from start to shutdown: pages, static files, and the routes of other modules (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,19 @@ from aiohttp import web
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.server import health, join, recordings, signalling
-from whycam.stream.server.auth import ACCESS, Access, Handler, add_headers, errors_in_words, own_name_only, require_role
+from whycam.stream.server.auth import (
+    ACCESS,
+    Access,
+    Handler,
+    add_headers,
+    check_request,
+    plain_text_errors,
+    require_role,
+)
 from whycam.stream.server.join import LAN, WEB
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS, Connections
-from whycam.stream.server.memory import keep_giving_back
+from whycam.stream.server.memory import trim_heap_periodically
 from whycam.stream.server.signalling import SESSIONS as SESSIONS
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
@@ -30,16 +38,16 @@ from whycam.stream.webrtc.sdp import MAX_BYTES
 logger = logging.getLogger(__name__)
 
 FILES = web.AppKey("files", dict[str, Path])
-"""The pages' files by name. A client's text never becomes a path; aiohttp's own static routes answer a name that is too
-long with 500."""
-COMPLAIN_EVERY_S = 10.0
+"""The pages' files by name. A client's text never becomes a path. aiohttp's static routes would answer a name that is
+too long with 500."""
+LOG_EVERY_S = 10.0
 SHUTDOWN_S = 1.0
-"""For requests in hand when the server ends: five seconds are for everything."""
+"""For running requests at shutdown, which may take five seconds altogether."""
 
 
 def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
-    """The application, open to a LAN where there is one; it ends the sessions when it is shut down."""
-    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[errors_in_words, own_name_only])
+    """The application, open to `lan` if one is given. It ends all sessions when it is shut down."""
+    app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[plain_text_errors, check_request])
     app.on_response_prepare.append(add_headers)
     app[SESSIONS] = sessions
     app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
@@ -54,8 +62,8 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     join.add_routes(app)
     recordings.add_routes(app)
     health.add_routes(app)
-    app.on_startup.append(_hear_complaints)
-    app.cleanup_ctx.append(_give_memory_back)
+    app.on_startup.append(_log_loop_errors)
+    app.cleanup_ctx.append(_trim_heap)
     app.on_shutdown.append(_close_sessions)
     return app
 
@@ -68,29 +76,29 @@ async def serve_until_stopped(
     lan: Lan | None = None,
     stopping: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve this computer, and a LAN, until SIGINT or SIGTERM.
+    """Serve this computer, and a LAN if one is given, until SIGINT or SIGTERM.
 
-    `ready` is called when the page can be opened, `stopping` when calls begin to be ended and files to be finished.
-    A second signal ends the process where it stands. Raises `OSError` where a port is taken.
+    `ready` is called when the page can be opened, `stopping` before calls are ended and files are finished.
+    A second signal ends the process at once. Raises `OSError` if a port is in use.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
     def end(number: int) -> None:
         if stop.is_set():
-            os._exit(128 + number)  # whatever still waits; the next start repairs what is recorded now
+            os._exit(128 + number)  # the next start repairs recordings that are cut off here
         stop.set()
 
     for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows; there Ctrl-C cancels this task
+        with suppress(NotImplementedError):  # on Windows Ctrl-C cancels this task instead
             loop.add_signal_handler(number, end, number)
     async with running(make_app(Sessions(engine, settings), lan)) as connections:
-        with _sentence("127.0.0.1", port, "--port"):
+        with _explained_bind_error("127.0.0.1", port, "--port"):
             await connections.listen("127.0.0.1", port, max_per_address=MAX_CONNECTIONS)
         if lan is not None and lan.certificate is not None:
             context = lan.certificate.context()
             for address in lan.addresses:
-                with _sentence(address, lan.port, "--lan-port"):
+                with _explained_bind_error(address, lan.port, "--lan-port"):
                     await connections.listen(address, lan.port, context)
         ready()
         try:
@@ -101,7 +109,7 @@ async def serve_until_stopped(
 
 @asynccontextmanager
 async def running(app: web.Application) -> AsyncIterator[Connections]:
-    """Run an application that has no door yet; afterwards its doors are shut and its sessions are over."""
+    """Run an application without listeners; on exit, close those added since and end all sessions."""
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     assert runner.server is not None
@@ -114,45 +122,47 @@ async def running(app: web.Application) -> AsyncIterator[Connections]:
 
 
 def check_ports(port: int, addresses: Sequence[str], lan_port: int) -> None:
-    """Raise `OSError` where a port that will be opened is taken."""
-    doors = [("127.0.0.1", port, "--port"), *((address, lan_port, "--lan-port") for address in addresses)]
-    for address, number, option in doors:
-        with _sentence(address, number, option):
+    """Raise `OSError` if a port that will be opened is in use."""
+    listeners = [("127.0.0.1", port, "--port"), *((address, lan_port, "--lan-port") for address in addresses)]
+    for address, number, option in listeners:
+        with _explained_bind_error(address, number, option):
             socket.create_server((address, number)).close()
 
 
 @contextmanager
-def _sentence(address: str, port: int, option: str) -> Iterator[None]:
-    """A port that cannot be opened is said in a sentence."""
+def _explained_bind_error(address: str, port: int, option: str) -> Iterator[None]:
+    """Re-raise `OSError` with a sentence that names the port and the option to change."""
     try:
         yield
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
-            raise OSError(f"Port {port} is taken. End what uses it, or give another one with {option}.") from error
+            raise OSError(
+                f"Port {port} is in use. Stop the program that uses it, or choose another port with {option}."
+            ) from error
         raise OSError(f"Port {port} of {address} cannot be opened ({error}). Try another {option}.") from error
 
 
-class _Complaints:
-    """Logs what goes wrong in the event loop, each kind at most every ten seconds: stray packets cause some of it."""
+class _LoopErrorLog:
+    """Logs errors of the event loop, each kind at most every ten seconds: stray packets can cause many."""
 
     def __init__(self) -> None:
-        self._said: dict[str, float] = {}
+        self._logged_at: dict[str, float] = {}
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        # A message may end in the arguments of a callback, another one each time.
+        # A message may end in the arguments of a callback, which differ each time.
         kind = f"{str(context.get('message')).partition('(')[0]} {type(context.get('exception')).__name__}"
         now = loop.time()
-        if now - self._said.get(kind, -COMPLAIN_EVERY_S) >= COMPLAIN_EVERY_S:
-            self._said[kind] = now
+        if now - self._logged_at.get(kind, -LOG_EVERY_S) >= LOG_EVERY_S:
+            self._logged_at[kind] = now
             logger.warning("%s: %r", context.get("message"), context.get("exception"))
 
 
-async def _hear_complaints(_: web.Application) -> None:
-    asyncio.get_running_loop().set_exception_handler(_Complaints())
+async def _log_loop_errors(_: web.Application) -> None:
+    asyncio.get_running_loop().set_exception_handler(_LoopErrorLog())
 
 
-async def _give_memory_back(_: web.Application) -> AsyncIterator[None]:
-    task = asyncio.create_task(keep_giving_back())
+async def _trim_heap(_: web.Application) -> AsyncIterator[None]:
+    task = asyncio.create_task(trim_heap_periodically())
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

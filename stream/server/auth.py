@@ -1,4 +1,4 @@
-"""Who is asking: the computer itself, a device that joined, or a stranger; and what each of them may do."""
+"""Authentication and roles: the host, a device that joined, or an unauthenticated client; and what each may do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HEADERS = {
 }
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 MAX_HEADER = LIMITS.max_header_bytes
-"""Bytes of a request's header fields, all of them together."""
+"""Bytes of all header fields of a request together."""
 COOKIE = "__Host-whycam"
 COOKIE_S = 30 * 86400
 FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
@@ -43,17 +43,17 @@ CROSS_SITE = "This request comes from another web site. Open whycam's own page."
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who sent a request. `role` None: a stranger, and `why` says what to do about it."""
+    """The sender of a request. If it is not authenticated, `role` is None and `why` says what to do."""
 
     role: Role | None
     device: str
-    """The owner of what is made: unlike for each device that joined."""
+    """The owner of what the request creates; unique for each device that joined."""
     address: str
     why: str = ""
 
 
 class Access:
-    """What one server knows about who may come in; without credentials there is no LAN, and nobody but the host."""
+    """Access control of one server. Without credentials there is no LAN, and only the host has access."""
 
     def __init__(
         self,
@@ -66,9 +66,9 @@ class Access:
         self._throttle = throttle or Throttle()
 
     def join(self, token: str, request: web.Request) -> tuple[Role, str]:
-        """The role that a token gives, and a cookie for it; raises the HTTP error for a wrong one.
+        """The role that a token gives, and a cookie for it; raises 401 or 429 for a wrong token.
 
-        Who joined before stays the same device: its calls and recordings stay its own.
+        A device that joined before stays the same device and keeps its calls and recordings.
         """
         role = self._role_of(token, request.remote or "")
         assert self._credentials is not None
@@ -79,7 +79,7 @@ class Access:
         return role, self._credentials.cookie(role, device)
 
     def caller(self, request: web.Request) -> Client:
-        """Who sent a request; raises 401 or 429 for a wrong bearer token."""
+        """The sender of a request; raises 401 or 429 for a wrong bearer token."""
         address = request.remote or ""
         if _is_host(request):
             return Client("host", "host", address)
@@ -96,7 +96,7 @@ class Access:
         return Client(role, device, address)
 
     def key_of(self, caller: Client) -> str | None:
-        """By which a device's recordings are known as its own; None: this computer, whose all are."""
+        """The key that marks a device's recordings as its own; None for the host, which owns all recordings."""
         if caller.role == "host" or self._credentials is None:
             return None
         return self._credentials.key_of(caller.device)
@@ -115,13 +115,13 @@ class Access:
         return role
 
     def check(self, request: web.Request) -> None:
-        """Refuse other Host names (DNS rebinding), writes from other web sites (cross-site request forgery), bloat.
+        """Refuse other Host names (DNS rebinding), writes from other web sites (CSRF) and large headers.
 
-        And dates over which aiohttp would stumble, in our log and without an answer.
+        Also refuses dates that aiohttp cannot parse: it would log an error and send no answer.
         """
         name = _name(request)
         if request.secure and not self._is_ours(name):
-            raise web.HTTPMisdirectedRequest(text="This server does not go by that name. Scan its code again.")
+            raise web.HTTPMisdirectedRequest(text="This server does not have that name. Scan its code again.")
         if not request.secure and name not in LOOPBACK_NAMES:
             raise web.HTTPMisdirectedRequest(
                 text="This server answers to localhost only. Open http://localhost instead."
@@ -131,7 +131,7 @@ class Access:
         try:
             _ = request.if_modified_since, request.if_unmodified_since, request.if_range
         except OverflowError as error:
-            raise web.HTTPBadRequest(text="A date in the header is one that no calendar has.") from error
+            raise web.HTTPBadRequest(text="A date in the header is out of range.") from error
         if request.method in ("GET", "HEAD") and not request.path.startswith("/api/"):
             return
         if request.headers.get("Origin") not in (None, f"{request.scheme}://{request.headers.get('Host')}"):
@@ -148,33 +148,33 @@ CALLER = web.RequestKey("caller", Client)
 
 
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Put the security headers on an answer, whoever made it."""
+    """Add the security headers to every response."""
     response.headers.update(HEADERS)
 
 
 @web.middleware
-async def errors_in_words(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """What is not there, and a mistake of ours, is one sentence of plain text, as every error is."""
+async def plain_text_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer unknown addresses and internal errors with one sentence of plain text, as all other errors are."""
     try:
         return await handler(request)
     except web.HTTPException as error:
-        if error.text == f"{error.status}: {error.reason}":  # aiohttp's own words, such as '404: Not Found'
-            error.text = _what_there_is(request, error)
+        if error.text == f"{error.status}: {error.reason}":  # aiohttp's default, such as '404: Not Found'
+            error.text = _error_text(request, error)
         raise
     except Exception as error:
         logger.exception("%s %s failed", request.method, request.path)
-        raise web.HTTPInternalServerError(text="The server made a mistake; its log tells more.") from error
+        raise web.HTTPInternalServerError(text="The server failed; its log has the details.") from error
 
 
 @web.middleware
-async def own_name_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Apply `Access.check` before anything else looks at a request."""
+async def check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Apply `Access.check` before any handler sees a request."""
     request.app[ACCESS].check(request)
     return await handler(request)
 
 
 def require_role(*roles: Role) -> Callable[[Handler], Handler]:
-    """Let these roles through to a handler: 401 for a stranger, 403 for the others; `request[CALLER]` is who asked."""
+    """Admit only these roles to a handler, and set `request[CALLER]`; raises 401 without a role, 403 for others."""
 
     def around(handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
@@ -182,7 +182,7 @@ def require_role(*roles: Role) -> Callable[[Handler], Handler]:
             if caller.role is None:
                 raise _unauthorized(caller.why)
             if caller.role not in roles:
-                raise web.HTTPForbidden(text=f"This is not for a {caller.role}. {_WHO[roles[0]]}")
+                raise web.HTTPForbidden(text=f"This is not for a {caller.role}. {_ADVICE[roles[0]]}")
             request[CALLER] = caller
             return await handler(request)
 
@@ -191,15 +191,15 @@ def require_role(*roles: Role) -> Callable[[Handler], Handler]:
     return around
 
 
-_WHO: dict[Role, str] = {
+_ADVICE: dict[Role, str] = {
     "host": "Open http://localhost on the computer that runs whycam.",
     "phone": "Scan the code for phones.",
-    "viewer": "It takes the code for viewers, which the computer's terminal shows.",
+    "viewer": "Use the code for viewers, which the computer's terminal shows.",
 }
 
 
 def _is_host(request: web.Request) -> bool:
-    """On this computer, by the door for it: a proxy or a tunnel that brings others in says so, or uses https."""
+    """Whether both ends are loopback, over http and without a proxy. A proxy or tunnel adds a header or uses https."""
     if request.secure or _name(request) not in LOOPBACK_NAMES or request.transport is None:
         return False
     if any(name.lower().startswith(FORWARDED) for name in request.headers):
@@ -208,9 +208,9 @@ def _is_host(request: web.Request) -> bool:
     return all(end is not None and ipaddress.ip_address(end[0]).is_loopback for end in ends)
 
 
-def _what_there_is(request: web.Request, error: web.HTTPException) -> str:
+def _error_text(request: web.Request, error: web.HTTPException) -> str:
     if isinstance(error, web.HTTPMethodNotAllowed):
-        return f"{request.method} is not for this address. It takes {', '.join(sorted(error.allowed_methods))}."
+        return f"This address does not accept {request.method}. It accepts {', '.join(sorted(error.allowed_methods))}."
     home = f"{request.scheme}://{request.host}/"
     return f"There is nothing at this address. The camera's page is {home}, the projector's {home}watch."
 
@@ -224,7 +224,7 @@ def _span(seconds: float) -> str:
 
 
 def _name(request: web.Request) -> str:
-    """The Host header's name without the port, in lower case; aiohttp would look a missing one up in the DNS."""
+    """The Host header's name without the port, in lower case; for a missing one aiohttp would ask the DNS."""
     host = request.headers.get(hdrs.HOST, "")
     name, separator, port = host.rpartition(":")
     return (name if separator and port.isdigit() else host).lower()

@@ -1,7 +1,7 @@
-"""The certificate of https in the LAN: made by whycam, renewed when it no longer fits, or a real one that is given.
+"""The certificate for https in the LAN: made by whycam and renewed when it no longer fits, or given by the user.
 
-whycam's own comes from an authority that is made on this computer and can speak for it alone: its name constraints are
-`localhost`, `.local` names and private addresses. Whoever installs the authority on a phone is not asked again when
+whycam's own is signed by an authority that is made on this computer and is valid for it alone: its name constraints are
+`localhost`, `.local` names and private addresses. A phone with the authority installed needs no new confirmation when
 the addresses change, because only the server's certificate is made anew.
 """
 
@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from whycam.stream.private_files import write_private
 
 DAYS = 397
-"""Phones refuse a server's certificate that is valid for longer."""
+"""Phones refuse a server certificate that is valid for longer."""
 AUTHORITY_DAYS = 3650
 RENEW_DAYS = 30
 PRIVATE_NETWORKS = ("10.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -37,15 +37,15 @@ class CertificateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What https is served with."""
+    """A certificate chain and its key, in files."""
 
     chain: Path
     key: Path
     names: tuple[str, ...]
-    """The DNS names and addresses that it is for."""
+    """The DNS names and addresses that it is valid for."""
     until: datetime
     authority: bytes | None
-    """PEM of our own authority, to be installed on a phone; None for a certificate that was given."""
+    """PEM of our own authority, to be installed on a phone; None for a given certificate."""
 
     def context(self) -> ssl.SSLContext:
         """For the server's sockets; raises `CertificateError`."""
@@ -62,7 +62,7 @@ class Certificate:
 
 
 def given_certificate(chain: Path, key: Path) -> Certificate:
-    """A certificate that somebody else made; raises `CertificateError`."""
+    """A certificate that the user gives; raises `CertificateError` if it is unusable or not valid today."""
     leaf = _read(chain)
     certificate = Certificate(chain, key, _names(leaf), leaf.not_valid_after_utc, None)
     certificate.context()
@@ -76,11 +76,11 @@ def given_certificate(chain: Path, key: Path) -> Certificate:
 
 
 def own_certificate(folder: Path, addresses: Iterable[str], now: datetime | None = None) -> Certificate:
-    """The one that lies in a folder, made or renewed where it does not fit these addresses, or the date."""
+    """The certificate in a folder, made or renewed if it does not fit these addresses or the date."""
     now = now or datetime.now(UTC)
     names = tuple(dict.fromkeys(("localhost", local_name(), "127.0.0.1", *addresses)))
     authority = _kept(folder / AUTHORITY, folder / AUTHORITY_KEY)
-    if authority is None or not (_valid(authority[0], now) and _may_speak_for(authority[0], names)):
+    if authority is None or not (_valid(authority[0], now) and _covers(authority[0], names)):
         authority = _new_authority(folder, names, now)
     leaf = _kept(folder / CHAIN, folder / KEY)
     fits = leaf is not None and _valid(leaf[0], now) and set(names) <= set(_names(leaf[0]))
@@ -91,7 +91,7 @@ def own_certificate(folder: Path, addresses: Iterable[str], now: datetime | None
 
 
 def kept_certificate(folder: Path) -> Certificate | None:
-    """The one that lies in a folder, as it is; None where none was made. Raises `CertificateError`."""
+    """The certificate in a folder, unchanged; None if there is none. Raises `CertificateError`."""
     if not (folder / CHAIN).exists():
         return None
     leaf = _read(folder / CHAIN)
@@ -101,7 +101,7 @@ def kept_certificate(folder: Path) -> Certificate | None:
 
 
 def local_name() -> str:
-    """The name that this computer goes by in its network (mDNS)."""
+    """This computer's mDNS name."""
     name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().partition(".")[0].lower()).strip("-")
     return f"{name or 'whycam'}.local"
 
@@ -118,12 +118,12 @@ def _read(path: Path) -> x509.Certificate:
 
 
 def _kept(path: Path, key: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None:
-    """Certificate and key, where both can be read and belong together."""
+    """Certificate and key, or None unless both can be read and belong together."""
     try:
         certificate = _read(path)
         private = serialization.load_pem_private_key(key.read_bytes(), None)
     except (ValueError, TypeError, OSError):
-        return None  # what cannot be read is made anew
+        return None  # an unreadable one is made anew
     if not isinstance(private, ec.EllipticCurvePrivateKey) or private.public_key() != certificate.public_key():
         return None
     return certificate, private
@@ -145,14 +145,14 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 def _networks(names: Sequence[str]) -> list[ipaddress.IPv4Network]:
-    """The private networks, and those of our addresses that lie in none of them (a university's, for example)."""
+    """The private networks, and those of our addresses outside them (a university's, for example)."""
     private = [ipaddress.IPv4Network(text) for text in PRIVATE_NETWORKS]
     addresses = [name.value for name in map(_general_name, names) if isinstance(name, x509.IPAddress)]
     single = [ipaddress.IPv4Network(str(address)) for address in addresses]
     return [*private, *(one for one in single if not any(one.subnet_of(network) for network in private))]
 
 
-def _may_speak_for(authority: x509.Certificate, names: Sequence[str]) -> bool:
+def _covers(authority: x509.Certificate, names: Sequence[str]) -> bool:
     try:
         allowed = authority.extensions.get_extension_for_class(x509.NameConstraints).value.permitted_subtrees or []
     except x509.ExtensionNotFound:

@@ -1,6 +1,6 @@
-"""How a server is, for the computer that runs it: `/healthz` in words, `/metrics` in numbers.
+"""The server's health, for the host only: `/healthz` as JSON, `/metrics` for Prometheus.
 
-Part of it is the event loop's pulse: how late the loop is, which is how long everything that waits for it waits.
+It includes the event loop's lag: how late the loop runs callbacks that are due.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from whycam.stream.sessions.metrics import TYPE
 from whycam.stream.sessions.registry import Sessions
 
 LATE_MS = 50.0
-"""A loop that lags more than that at times is too busy for its sessions."""
+"""A loop whose 99th percentile lags more is too busy for its sessions."""
 
 
 def add_routes(app: web.Application) -> None:
-    """Let the host ask how `app` is, which holds the `Sessions`."""
-    app[PULSE] = Pulse()
-    app.cleanup_ctx.append(_feel)
+    """Add the health routes to `app`, which contains the `Sessions`."""
+    app[LOOP_LAG] = LoopLag()
+    app.cleanup_ctx.append(_measure_lag)
     app.router.add_get("/healthz", require_role("host")(_health))
     app.router.add_get("/metrics", require_role("host")(_metrics))
 
 
-async def _feel(app: web.Application) -> AsyncIterator[None]:
-    app[PULSE].start()
+async def _measure_lag(app: web.Application) -> AsyncIterator[None]:
+    app[LOOP_LAG].start()
     yield
-    await app[PULSE].stop()
+    await app[LOOP_LAG].stop()
 
 
 def free_bytes(sessions: Sessions) -> int | None:
-    """What is free on the disk that recordings lie on; None where nothing is recorded."""
+    """Free bytes on the disk of the recordings folder; None if nothing is recorded."""
     folder = sessions.settings.recordings
     if folder is None:
         return None
@@ -54,8 +54,8 @@ def _problems(sessions: Sessions, lag_ms: float, free: int | None) -> Iterator[s
 
 
 async def _health(request: web.Request) -> web.Response:
-    sessions, pulse = request.app[SESSIONS], request.app[PULSE]
-    health, free, lag = sessions.engine.health, free_bytes(sessions), pulse.lag_ms(0.99)
+    sessions, loop_lag = request.app[SESSIONS], request.app[LOOP_LAG]
+    health, free, lag = sessions.engine.health, free_bytes(sessions), loop_lag.lag_ms(0.99)
     problems = list(_problems(sessions, lag, free))
     return web.json_response(
         {
@@ -66,7 +66,7 @@ async def _health(request: web.Request) -> web.Response:
             "engine_restarts": health.restarts,
             "sessions": len(sessions),
             "viewers": sessions.viewers,
-            "loop_lag_ms": {"p99": round(lag, 1), "worst": round(pulse.lag_ms(1), 1)},
+            "loop_lag_ms": {"p99": round(lag, 1), "worst": round(loop_lag.lag_ms(1), 1)},
             "disk_free": free,
             "tasks": len(asyncio.all_tasks()),
         }
@@ -79,7 +79,7 @@ async def _metrics(request: web.Request) -> web.Response:
         sessions.counts,
         sessions.viewers,
         sessions.engine.health,
-        request.app[PULSE].lag_ms(0.99),
+        request.app[LOOP_LAG].lag_ms(0.99),
         free_bytes(sessions),
     )
     return web.Response(body=text, headers={hdrs.CONTENT_TYPE: TYPE})
@@ -87,11 +87,11 @@ async def _metrics(request: web.Request) -> web.Response:
 
 EVERY_S = 0.05
 REMEMBERED = 1200
-"""Beats, the last minute's."""
+"""Measurements: those of the last minute."""
 
 
-class Pulse:
-    """`pulse.start()` in a running loop; `lag_ms` tells of the last minute; it ends by `stop`."""
+class LoopLag:
+    """Measures the event loop's lag over the last minute, between `start`, called in the loop, and `stop`."""
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
@@ -99,23 +99,23 @@ class Pulse:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to feel."""
-        self._task = asyncio.get_running_loop().create_task(self._beat())
+        """Start the measuring task in the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._measure())
 
     async def stop(self) -> None:
-        """End."""
+        """Cancel the measuring task and wait for its end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def lag_ms(self, share: float) -> float:
-        """What this share of the beats was late at most: 0.99 for the 99th percentile, 1 for the worst."""
+        """The lag that this share of the measurements does not exceed: 0.99 is the 99th percentile, 1 the worst."""
         if not self._lags:
             return 0.0
         ordered = sorted(self._lags)
         return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
-    async def _beat(self) -> None:
+    async def _measure(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + self._every_s
@@ -123,4 +123,4 @@ class Pulse:
             self._lags.append(max(0.0, loop.time() - due))
 
 
-PULSE = web.AppKey("pulse", Pulse)
+LOOP_LAG = web.AppKey("loop_lag", LoopLag)

@@ -1,4 +1,4 @@
-"""The routes by which a device joins: the token for a cookie, the code for the host's page, the certificate, help."""
+"""The routes for joining: a cookie for a token, the QR code for the host's page, the certificate, the help page."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ MAX_BYTES = 1024
 
 
 def add_routes(app: web.Application) -> None:
-    """Let devices join `app`, which holds an `Access`, and a `Lan` where there is one."""
+    """Add the routes for joining to `app`, which contains an `Access`, and a `Lan` if there is one."""
     app.router.add_get("/help", _help)
     app.router.add_get("/certificate", _certificate)
-    app.router.add_get("/join", _who)
+    app.router.add_get("/join", _role)
     app.router.add_post("/join", _join)
     app.router.add_get("/api/join", require_role("host")(_invitation))
-    app.router.add_get("/api/join.svg", require_role("host")(_code))
+    app.router.add_get("/api/join.svg", require_role("host")(_qr_code))
 
 
 async def _help(_: web.Request) -> web.StreamResponse:
@@ -38,16 +38,16 @@ async def _help(_: web.Request) -> web.StreamResponse:
 async def _certificate(request: web.Request) -> web.Response:
     lan = request.app.get(LAN)
     if lan is None or lan.certificate is None or lan.certificate.authority is None:
-        raise web.HTTPNotFound(text="There is no certificate to install: this server has none of its own making.")
+        raise web.HTTPNotFound(text="There is no certificate to install: this server did not make its own.")
     return web.Response(
         body=lan.certificate.authority,
         content_type="application/x-x509-ca-cert",
-        # Inline: an iPhone would keep an attachment as a file, and offers to install only what it opens.
+        # Inline, because an iPhone only stores an attachment; it offers to install what it opens.
         headers={"Content-Disposition": 'inline; filename="whycam.crt"'},
     )
 
 
-async def _who(request: web.Request) -> web.Response:
+async def _role(request: web.Request) -> web.Response:
     caller = request.app[ACCESS].caller(request)
     return web.json_response({"role": caller.role, "says": caller.why})
 
@@ -58,15 +58,15 @@ async def _join(request: web.Request) -> web.Response:
     body = await body_of(request)
     if len(body) > MAX_BYTES:
         raise web.HTTPRequestEntityTooLarge(
-            MAX_BYTES, len(body), text=f"The body is too large; at most {MAX_BYTES} bytes are taken."
+            MAX_BYTES, len(body), text=f"The body is too large; at most {MAX_BYTES} bytes are accepted."
         )
     try:
-        wish = json.loads(body)
+        message = json.loads(body)
     except (ValueError, RecursionError):
-        wish = None
-    token = wish.get("token") if isinstance(wish, dict) else None
+        message = None
+    token = message.get("token") if isinstance(message, dict) else None
     if not isinstance(token, str):
-        raise web.HTTPBadRequest(text='The body should be a JSON object with the token as a text: {"token": …}.')
+        raise web.HTTPBadRequest(text='The body should be a JSON object with the token as a string: {"token": …}.')
     role, cookie = request.app[ACCESS].join(token, request)
     logger.info("%s joined as a %s", request.remote, role)
     response = web.json_response({"role": role})
@@ -82,7 +82,7 @@ async def _invitation(request: web.Request) -> web.Response:
     return web.json_response({"urls": lan.invitations(), "lan": True, "says": says})
 
 
-async def _code(request: web.Request) -> web.Response:
+async def _qr_code(request: web.Request) -> web.Response:
     lan = request.app.get(LAN)
     if lan is None or not lan.addresses:
         raise web.HTTPNotFound(text=NO_LAN if lan is None else NO_NETWORK)

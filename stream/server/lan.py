@@ -1,4 +1,4 @@
-"""This computer's addresses in its local networks, and what phones find there: a door each, and the way in."""
+"""This computer's addresses in its local networks, and the URLs, certificate and tokens by which phones join."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whycam.stream.server.certificate import Certificate, given_certificate, own
 from whycam.stream.server.tokens import Credentials, Role
 
 PORT = 8443
-_NOT_A_NETWORK_OF_PHONES = re.compile(
+_VIRTUAL_ADAPTER = re.compile(
     r"docker|podman|veth|virbr|br-|vmnet|vboxnet|virtualbox|vmware|hyper-v|vethernet|wsl|tun|tap|utun|wg|tailscale|zt|ppp",
     re.IGNORECASE,
 )
@@ -32,7 +32,7 @@ IF_UNREACHABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One address of this computer, and the name of the adapter that has it."""
+    """An address of this computer, and its network adapter's name."""
 
     ip: str
     adapter: str
@@ -40,10 +40,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Lan:
-    """Where phones come in; no addresses: this computer is in no network."""
+    """What phones connect to. Without addresses, this computer is in no network."""
 
     addresses: tuple[str, ...]
-    """The likely one first."""
+    """The most likely one first."""
     port: int
     certificate: Certificate | None
     credentials: Credentials
@@ -58,7 +58,7 @@ class Lan:
         given: tuple[Path, Path] | None = None,
         new_token: bool = False,
     ) -> Lan:
-        """With the keys that lie in a folder, made where they are missing; `given`: a certificate and its key."""
+        """With the keys in a folder, made if they are missing; `given` is a certificate and its key."""
         try:
             credentials = Credentials.kept(folder, new=new_token)
             if not addresses:
@@ -66,18 +66,18 @@ class Lan:
             certificate = given_certificate(*given) if given else own_certificate(folder, addresses)
         except OSError as error:
             raise ValueError(
-                f"Keys and tokens cannot be kept in {folder} ({error.strerror}). Name another folder with --config."
+                f"Keys and tokens cannot be stored in {folder} ({error.strerror}). Name another folder with --config."
             ) from error
         # Two adapters may have the same address.
         return cls(tuple(dict.fromkeys(addresses)), port, certificate, credentials)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a phone may call this computer: the addresses, and the certificate's names."""
+        """The host names that a phone may use: the addresses, and the certificate's names."""
         return (*self.addresses, *(self.certificate.names if self.certificate else ()))
 
     def bases(self) -> tuple[str, ...]:
-        """The page's URLs: addresses that the certificate is for, else its first name, lead."""
+        """The page's URLs: first the addresses in the certificate, or its first name if there are none."""
         certified = self.certificate.names if self.certificate else ()
         hosts = [address for address in self.addresses if address in certified]
         if not hosts:
@@ -85,34 +85,34 @@ class Lan:
         return tuple(f"https://{host}:{self.port}/" for host in dict.fromkeys([*hosts, *self.addresses]))
 
     def invitations(self, role: Role = "phone") -> tuple[str, ...]:
-        """The URLs that let a device join; the token is in the fragment, which a browser sends nowhere."""
+        """The URLs that let a device join; the token is in the fragment, which a browser does not send."""
         return tuple(f"{base}#{self.credentials.tokens[role]}" for base in self.bases())
 
 
 def lan_addresses() -> tuple[Address, ...]:
-    """This computer's IPv4 addresses but loopback, the likely one first."""
+    """This computer's IPv4 addresses without loopback, the most likely one first."""
     found = [
         Address(ip.ip, adapter.nice_name)
         for adapter in ifaddr.get_adapters()
         for ip in adapter.ips
         if isinstance(ip.ip, str) and not ipaddress.ip_address(ip.ip).is_loopback
     ]
-    return likely_first(found, _way_out())
+    return likely_first(found, _outbound_address())
 
 
-def likely_first(addresses: Iterable[Address], way_out: str | None) -> tuple[Address, ...]:
-    """Real adapters before virtual ones, then the one that leads out, then private addresses; link-local last."""
+def likely_first(addresses: Iterable[Address], outbound: str | None) -> tuple[Address, ...]:
+    """Real adapters before virtual ones, then the default route's, then private addresses; link-local last."""
 
     def unlikely(address: Address) -> tuple[bool, bool, bool, bool]:
         ip = ipaddress.ip_address(address.ip)
-        virtual = bool(_NOT_A_NETWORK_OF_PHONES.match(address.adapter))
-        return ip.is_link_local, virtual, address.ip != way_out, not ip.is_private
+        virtual = bool(_VIRTUAL_ADAPTER.match(address.adapter))
+        return ip.is_link_local, virtual, address.ip != outbound, not ip.is_private
 
     return tuple(sorted(addresses, key=unlikely))
 
 
 def own_address(text: str) -> str:
-    """An address that was named for phones; raises `ValueError` with a sentence."""
+    """The address given for phones, checked; raises `ValueError` if it is not an IPv4 address of this computer."""
     if not _is_address(text) or not isinstance(ipaddress.ip_address(text), ipaddress.IPv4Address):
         raise ValueError(f"--host takes an IPv4 address of this computer, such as 192.168.1.5, not '{text}'.")
     if ipaddress.ip_address(text).is_unspecified:
@@ -134,8 +134,8 @@ def _is_address(text: str) -> bool:
     return True
 
 
-def _way_out() -> str | None:
-    """The address that packets to elsewhere would leave from; nothing is sent. None without a route."""
+def _outbound_address() -> str | None:
+    """The source address of the default route, found without sending anything; None without a route."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("203.0.113.1", 9))

@@ -1,4 +1,4 @@
-"""The listeners of the server: one for each address, each with a limit of connections and of the time they may idle."""
+"""The server's listeners, one for each address, with limits on connections and on idle time."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ logger = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = LIMITS.max_connections
 MAX_PER_ADDRESS = LIMITS.max_connections_per_address
-MAX_LEAVING = 8
-"""Connections beyond these while older ones leave; still more are cut off."""
-PATIENCE_S = LIMITS.max_idle_s
-"""For TLS to come about, for a first request's header to come, between two requests, and for a body."""
-GOODBYE_S = 2.0
-"""For the end of TLS, for the rest of a body that nobody reads, and for a last answer where others wait."""
+MAX_CLOSING = 8
+"""Connections accepted beyond the limits while older ones close; further ones are closed at once."""
+MAX_IDLE_S = LIMITS.max_idle_s
+"""For the TLS handshake, the first request's header, the time between two requests, and a body."""
+CLOSE_S = 2.0
+"""For the TLS shutdown, the rest of an unread body, and the last answer of a connection that has to close."""
 _NOT_READ = "The server cannot read this request: it is not HTTP, or a line of its header is too long."
 
 
 class Connections:
     """All connections of an application. `await connections.listen(…)` opens a listener, `close` closes them all."""
 
-    def __init__(self, server: web.Server, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, server: web.Server, max_idle_s: float = MAX_IDLE_S) -> None:
         self._server = server
-        self._patience_s = patience_s
+        self._max_idle_s = max_idle_s
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(
@@ -45,18 +45,18 @@ class Connections:
         *,
         max_per_address: int = MAX_PER_ADDRESS,
     ) -> int:
-        """Open a listener, with TLS where there is a context; returns its port. Raises `OSError` where it is taken.
+        """Open a listener, with TLS if there is a context; returns its port. Raises `OSError` if the port is in use.
 
-        Each listener counts its own connections, so that a crowd at one of them locks nobody out of another.
+        Each listener counts its own connections, so that many at one listener do not block another.
         """
         listener = socket.create_server((address, port))
         listener.setblocking(False)
         bound: int = listener.getsockname()[1]
-        self._start(self._watch(listener, context, max_per_address))
+        self._start(self._accept(listener, context, max_per_address))
         return bound
 
     def close(self) -> None:
-        """Close all listeners; open connections are the application's."""
+        """Close all listeners; the application closes open connections."""
         for task in self._tasks:
             task.cancel()
 
@@ -66,23 +66,23 @@ class Connections:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _watch(self, listener: socket.socket, context: ssl.SSLContext | None, max_per_address: int) -> None:
-        """Take in whoever comes; in a crowd the oldest connection goes, which a browser has most likely done with.
+    async def _accept(self, listener: socket.socket, context: ssl.SSLContext | None, max_per_address: int) -> None:
+        """Accept connections. At a limit the oldest one is closed: a browser has most likely finished with it.
 
-        Sockets are counted, from before TLS until they are closed: asyncio's own servers tell of a connection only when
-        its handshake is over, and one that never ends it would cost a file descriptor that nobody counts.
+        Sockets are counted from before TLS until they are closed. asyncio's own servers report a connection only after
+        its handshake, so a handshake that never ends would use a file descriptor that is not counted.
         """
         loop = asyncio.get_running_loop()
         connections: list[_Connection] = []
         with listener:
             while True:
-                await asyncio.sleep(0)  # many that connect at once must not keep the loop
+                await asyncio.sleep(0)  # many connections at once must not block the loop
                 try:
                     client, (address, *_) = await loop.sock_accept(listener)
-                except ConnectionAbortedError:  # gone already
+                except ConnectionAbortedError:  # closed by the client already
                     continue
-                except OSError as error:  # most likely there are no descriptors left; some come back
-                    logger.warning("A connection could not be taken in: %s", error)
+                except OSError as error:  # most likely out of file descriptors; some are freed later
+                    logger.warning("A connection could not be accepted: %s", error)
                     await asyncio.sleep(1)
                     continue
                 connections = [each for each in connections if each.socket.fileno() >= 0]
@@ -91,60 +91,60 @@ class Connections:
                     (same, max_per_address) if len(same) >= max_per_address else (connections, MAX_CONNECTIONS)
                 )
                 beyond = len(counted) - limit
-                if beyond >= MAX_LEAVING:
+                if beyond >= MAX_CLOSING:
                     client.close()
                     continue
                 if beyond >= 0:
-                    counted[beyond].leave()  # those before it were asked already
+                    counted[beyond].close()  # those before it are closing already
                 handler = self._handler()
                 connections.append(
                     _Connection(client, address, handler, self._start(self._admit(client, context, handler)))
                 )
 
     async def _admit(self, client: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
-        with suppress(OSError):  # TLS did not come about; asyncio has closed the socket
+        with suppress(OSError):  # the TLS handshake failed; asyncio has closed the socket
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: handler,
                 client,
                 ssl=context,
-                ssl_handshake_timeout=self._patience_s if context else None,
-                ssl_shutdown_timeout=GOODBYE_S if context else None,
+                ssl_handshake_timeout=self._max_idle_s if context else None,
+                ssl_shutdown_timeout=CLOSE_S if context else None,
             )
 
     def _handler(self) -> _Handler:
         return _Handler(
             self._server,
             loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type] # aiohttp's word for: no log
-            keepalive_timeout=self._patience_s,
-            lingering_time=GOODBYE_S,
+            access_log=None,  # type: ignore[arg-type] # None means no log
+            keepalive_timeout=self._max_idle_s,
+            lingering_time=CLOSE_S,
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
             max_headers=64,
-            auto_decompress=False,  # 2 MB can be a gigabyte of zeros, and inflating it holds up the loop
+            auto_decompress=False,  # 2 MB can inflate to a gigabyte of zeros, which blocks the loop
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Connection:
-    """A client's connection."""
+    """A client's connection, from before its TLS handshake."""
 
     socket: socket.socket
     address: str
     handler: _Handler
     admission: asyncio.Task[None]
 
-    def leave(self) -> None:
-        """End the connection: behind the answer in hand, and at once where not even TLS has come about."""
+    def close(self) -> None:
+        """Close the connection after the current answer, or at once during the TLS handshake."""
         if self.admission.done():
             self.handler.close()
-            asyncio.get_running_loop().call_later(GOODBYE_S, self.handler.force_close)
+            asyncio.get_running_loop().call_later(CLOSE_S, self.handler.force_close)
         else:
             self.admission.cancel()
 
 
 class _Handler(web.RequestHandler):
-    """aiohttp's; what it cannot read is answered in a sentence and logged nowhere: it may hold a token."""
+    """aiohttp's handler; a malformed request gets one sentence and is not logged, because it may contain a token."""
 
     async def start(self) -> None:
         """Serve this connection; aiohttp's `close` would leave an idle one open and unserved."""
@@ -170,12 +170,12 @@ class _Handler(web.RequestHandler):
 
 
 async def body_of(request: web.Request) -> bytes:
-    """The body, if it comes in time; aiohttp ends it where it is too large."""
+    """The request's body; raises 408 if it is late, 400 if it is incomplete, 413 (from aiohttp) if it is too large."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(MAX_IDLE_S):
             return await request.read()
-    except ConnectionError as error:  # who sends it has gone, and hears of nothing
-        raise web.HTTPBadRequest(text="The request's body did not come to its end.") from error
+    except ConnectionError as error:  # the sender has closed the connection and does not get this
+        raise web.HTTPBadRequest(text="The request's body is incomplete. Send it again.") from error
     except TimeoutError as error:
-        text = f"The request's body did not come within {PATIENCE_S:.0f} s. Send it again."
+        text = f"The request's body did not arrive within {MAX_IDLE_S:.0f} s. Send it again."
         raise web.HTTPRequestTimeout(text=text) from error

@@ -1,4 +1,4 @@
-"""The C library's heap, given back to the system."""
+"""Returns free memory of the C library's heap to the system."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import sys
 
 EVERY_S = 10.0
 
-# musl has none, and needs none.
+# musl has no malloc_trim and does not need it.
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
-def give_back() -> None:
-    """Give memory that nobody uses any more back to the system; milliseconds, in any thread. Only glibc keeps it.
+def trim_heap() -> None:
+    """Return free heap memory to the system; takes milliseconds, in any thread. Only glibc keeps it.
 
-    FFmpeg, OpenCV and NumPy take and free pictures in threads that live as long as a call, and glibc keeps what lies
-    between those that are left: 40 to 80 MiB after some cameras that came and went.
+    FFmpeg, OpenCV and NumPy allocate and free frames in threads that live as long as a call, and glibc keeps the free
+    memory between the remaining allocations: 40 to 80 MiB after some calls.
     """
     if _trim is not None:
         _trim(0)
 
 
-async def keep_giving_back() -> None:
-    """`give_back` now and then, until it is cancelled."""
+async def trim_heap_periodically() -> None:
+    """Call `trim_heap` every `EVERY_S` seconds until cancelled."""
     while True:
         await asyncio.sleep(EVERY_S)
-        await asyncio.to_thread(give_back)
+        await asyncio.to_thread(trim_heap)

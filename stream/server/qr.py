@@ -1,4 +1,4 @@
-"""A text as a QR code: for a terminal, and as a picture for the page."""
+"""A text as a QR code: characters for a terminal, SVG for the page."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import io
 import segno
 
 QUIET = 3
-"""Light modules around the code; scanners need some."""
+"""Light modules around the code, which scanners need."""
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 
 
 def terminal_qr(text: str) -> str:
-    """Two modules a character, dark ones as ink: to be printed black on white."""
+    """Two modules per character, one above the other; to be printed black on white."""
     rows = [[bool(module) for module in row] for row in _code(text).matrix_iter(border=QUIET)]
     if len(rows) % 2:
         rows.append([False] * len(rows[0]))
@@ -21,7 +21,7 @@ def terminal_qr(text: str) -> str:
 
 
 def svg_qr(text: str) -> bytes:
-    """An SVG picture without a size of its own, black on white."""
+    """An SVG image without a fixed size, black on white."""
     out = io.BytesIO()
     _code(text).save(out, kind="svg", border=QUIET, light="#fff", omitsize=True, xmldecl=False)
     return out.getvalue()

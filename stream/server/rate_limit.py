@@ -1,4 +1,4 @@
-"""Slows down who tries too often: so many failures of an address (wrong tokens, say), and it has to wait."""
+"""Rate limits by address: after too many failures (wrong tokens, for example) an address has to wait."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 
 LIMITS = ((60.0, 5), (3600.0, 20))
-"""Seconds, and failures that an address may have in them."""
+"""Each a period in seconds, and the failures that an address may have in it."""
 MAX_ADDRESSES = 4096
 
 
@@ -20,7 +20,7 @@ class Throttle:
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
     def wait(self, address: str) -> float:
-        """Seconds until this address may try again; 0: it may now."""
+        """Seconds until this address may try again; 0 if it may now."""
         now, failures = self._now(), self._failures.get(address, ())
         waits = [0.0]
         for seconds, limit in self._limits:
@@ -30,7 +30,7 @@ class Throttle:
         return max(waits)
 
     def fail(self, address: str) -> None:
-        """Note a failure."""
+        """Count a failure of this address now."""
         longest = max(limit for _, limit in self._limits)
         self._failures.setdefault(address, deque(maxlen=longest)).append(self._now())
         self._failures.move_to_end(address)

@@ -1,4 +1,4 @@
-"""The routes of the recordings: the list, files and pictures of each, all of it as ZIP, set aside and had back."""
+"""The routes of the recordings: list, files, thumbnails and timeline, download as ZIP, delete and restore."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ from whycam.stream.server.signalling import SESSIONS
 T = TypeVar("T")
 TIDY_EVERY_S = 20.0
 WIDTH = 480
-"""Of a picture, in pixels, at most."""
+"""Of a thumbnail, in pixels, at most."""
 THUMBNAILS_KEPT = 128
 THREADS = 2
-"""That work for all who ask. The event loop's own are left free: in them files are finished."""
+"""For all requests together. The event loop's own threads stay free: they finish files."""
 
 
 class RecordingsApi:
-    """The recordings as the event loop sees them: the archive, threads for it, and the newest pictures."""
+    """The recordings for the event loop: the archive, threads that read it, and a cache of thumbnails."""
 
     def __init__(self, archive: RecordingLibrary, sessions: Callable[[], dict[str, str]]) -> None:
         self.archive = archive
         self._sessions = sessions
-        self._pool = ThreadPoolExecutor(THREADS, "shelf")
+        self._pool = ThreadPoolExecutor(THREADS, "recordings")
         self._pictures: OrderedDict[tuple[str, int, str], bytes] = OrderedDict()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Let a thread work."""
+        """Call a function in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     def live(self) -> dict[str, str]:
-        """By recording that is being written now: the session's id."""
+        """The session's id for each recording that is being written."""
         return self._sessions()
 
     async def describe(self) -> list[dict[str, Any]]:
         """All recordings, as JSON."""
         before = self.live()
         recordings = await self.run(self.archive.recordings)
-        # One that began or ended while the disk was read was not cut off.
+        # A recording that began or ended while the disk was read must not seem cut off.
         live = {**before, **self.live()}
         return [each.describe(live.get(each.id)) for each in recordings]
 
     async def find(self, request: web.Request) -> StoredRecording:
-        """The recording that a request names; raises 404."""
+        """The recording that a request names; raises 404 if there is none."""
         recorded = await self.run(self.archive.find, request.match_info["id"])
         if recorded is None:
             raise web.HTTPNotFound(text="There is no such recording, or not any more.")
         return recorded
 
     async def picture(self, recorded: StoredRecording, seconds: str) -> bytes:
-        """The explained frame at a time; raises 404."""
+        """The explained frame at a time, as JPEG; raises 404 if there is none."""
         found = recorded.film_at(float(seconds))
         film = None if found is None else self.archive.path(recorded, found[0])
         if found is None or film is None:
             raise web.HTTPNotFound(text="This recording has no explained film.")
-        key = (recorded.id, recorded.files[film.name], seconds)  # of a film that grew since, another picture
+        key = (recorded.id, recorded.files[film.name], seconds)  # a film that has grown may give another frame
         picture = self._pictures.pop(key, None)
         if picture is None:
             try:
@@ -78,7 +78,7 @@ class RecordingsApi:
         return picture
 
     async def keep_tidy(self) -> None:
-        """Read the shelf once, so that the first who asks need not wait, then delete what was set aside long ago."""
+        """Read the library once, so that the first request is fast, then delete for good what was deleted long ago."""
         with suppress(OSError):
             await self.run(self.archive.recordings)
         while True:
@@ -87,17 +87,17 @@ class RecordingsApi:
             await asyncio.sleep(TIDY_EVERY_S)
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Shut the threads down."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
 
-SHELF = web.AppKey("shelf", RecordingsApi)
+RECORDINGS = web.AppKey("recordings", RecordingsApi)
 
 
 def add_routes(app: web.Application) -> None:
-    """Show the host the recordings of the `Sessions` that `app` holds; without a folder for them there are none."""
+    """Add the recordings' routes to `app`, for the host; without a recordings folder the list is empty."""
     host = require_role("host")
-    one = "/api/recordings/{id:[^{}/.]+}"  # else a DELETE of `….zip` would seem to mean something
+    one = "/api/recordings/{id:[^{}/.]+}"  # no dot, so that a DELETE of `….zip` matches no route
     app.router.add_get("/api/recordings", host(_list))
     app.router.add_get(one + ".zip", host(_bundle))
     app.router.add_get(one, host(_one))
@@ -108,43 +108,43 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get(one + "/timeline", host(_timeline))
     sessions = app[SESSIONS]
     if sessions.settings.recordings is not None:
-        app[SHELF] = RecordingsApi(RecordingLibrary(sessions.settings.recordings), sessions.recordings)
-        app.cleanup_ctx.append(_tidying)
+        app[RECORDINGS] = RecordingsApi(RecordingLibrary(sessions.settings.recordings), sessions.recordings)
+        app.cleanup_ctx.append(_purging)
 
 
-async def _tidying(app: web.Application) -> AsyncIterator[None]:
-    tidying = asyncio.create_task(app[SHELF].keep_tidy())
+async def _purging(app: web.Application) -> AsyncIterator[None]:
+    purging = asyncio.create_task(app[RECORDINGS].keep_tidy())
     yield
-    tidying.cancel()
+    purging.cancel()
     with suppress(asyncio.CancelledError):
-        await tidying
-    app[SHELF].close()
+        await purging
+    app[RECORDINGS].close()
 
 
-def _shelf(request: web.Request) -> RecordingsApi:
-    shelf = request.app.get(SHELF)
-    if shelf is None:
+def _api(request: web.Request) -> RecordingsApi:
+    api = request.app.get(RECORDINGS)
+    if api is None:
         raise web.HTTPNotFound(text="This server does not record. Start it without --no-record.")
-    return shelf
+    return api
 
 
 async def _list(request: web.Request) -> web.Response:
-    shelf = request.app.get(SHELF)
-    return web.json_response([] if shelf is None else await shelf.describe())
+    api = request.app.get(RECORDINGS)
+    return web.json_response([] if api is None else await api.describe())
 
 
 async def _one(request: web.Request) -> web.Response:
-    shelf = _shelf(request)
-    before = shelf.live()
-    recorded = await shelf.find(request)
-    live = {**before, **shelf.live()}
+    api = _api(request)
+    before = api.live()
+    recorded = await api.find(request)
+    live = {**before, **api.live()}
     return web.json_response(recorded.describe(live.get(recorded.id)))
 
 
 async def _file(request: web.Request) -> web.StreamResponse:
-    shelf = _shelf(request)
-    recorded = await shelf.find(request)
-    path = shelf.archive.path(recorded, request.match_info["name"])
+    api = _api(request)
+    recorded = await api.find(request)
+    path = api.archive.path(recorded, request.match_info["name"])
     if path is None:
         raise web.HTTPNotFound(text="This recording has no such file.")
     headers = {hdrs.CONTENT_TYPE: MIME_TYPES[path.suffix]}
@@ -154,33 +154,33 @@ async def _file(request: web.Request) -> web.StreamResponse:
 
 
 async def _picture(request: web.Request) -> web.Response:
-    shelf = _shelf(request)
-    picture = await shelf.picture(await shelf.find(request), request.match_info["seconds"])
+    api = _api(request)
+    picture = await api.picture(await api.find(request), request.match_info["seconds"])
     return web.Response(body=picture, content_type="image/jpeg")
 
 
 async def _timeline(request: web.Request) -> web.Response:
-    shelf = _shelf(request)
-    recorded = await shelf.find(request)
+    api = _api(request)
+    recorded = await api.find(request)
     try:
-        return web.json_response(await shelf.run(shelf.archive.timeline, recorded))
+        return web.json_response(await api.run(api.archive.timeline, recorded))
     except OSError as error:
         raise web.HTTPNotFound(text="This recording has no sidecar.") from error
 
 
 async def _bundle(request: web.Request) -> web.StreamResponse:
-    shelf = _shelf(request)
-    recorded = await shelf.find(request)
+    api = _api(request)
+    recorded = await api.find(request)
     response = web.StreamResponse(
         headers={
             hdrs.CONTENT_TYPE: "application/zip",
             hdrs.CONTENT_DISPOSITION: f'attachment; filename="{recorded.id}.zip"',
         }
     )
-    blocks = bundled(shelf.archive.folder(recorded), recorded.files)
+    blocks = bundled(api.archive.folder(recorded), recorded.files)
     await response.prepare(request)
-    # Each block is asked for when the one before it has gone: a slow client holds up nobody and fills no memory.
-    while (block := await shelf.run(_next, blocks)) is not None:
+    # Each block is read after the one before it is sent, so a slow client delays no other and fills no memory.
+    while (block := await api.run(_next, blocks)) is not None:
         await response.write(block)
     await response.write_eof()
     return response
@@ -191,12 +191,12 @@ def _next(blocks: Iterator[bytes]) -> bytes | None:
 
 
 async def _set_aside(request: web.Request) -> web.Response:
-    shelf = _shelf(request)
-    recorded = await shelf.find(request)
-    if recorded.id in shelf.live():
-        raise web.HTTPConflict(text="This is being recorded. End its recording first.")
+    api = _api(request)
+    recorded = await api.find(request)
+    if recorded.id in api.live():
+        raise web.HTTPConflict(text="This recording is still running. End it first.")
     try:
-        await shelf.run(shelf.archive.set_aside, recorded)
+        await api.run(api.archive.set_aside, recorded)
     except FileNotFoundError as error:
         raise web.HTTPNotFound(text="There is no such recording any more.") from error
     except OSError as error:
@@ -205,11 +205,11 @@ async def _set_aside(request: web.Request) -> web.Response:
 
 
 async def _restore(request: web.Request) -> web.Response:
-    shelf = _shelf(request)
+    api = _api(request)
     try:
-        restored = await shelf.run(shelf.archive.restore, request.match_info["id"])
+        restored = await api.run(api.archive.restore, request.match_info["id"])
     except OSError as error:
         raise web.HTTPConflict(text=f"The recording cannot be moved ({error.strerror}).") from error
     if not restored:
-        raise web.HTTPNotFound(text="There is nothing of this name to have back, or not any more.")
+        raise web.HTTPNotFound(text="There is no deleted recording with this id, or not any more.")
     return web.Response(status=204)

@@ -1,4 +1,4 @@
-"""The routes of whoever sends, takes or steers a stream: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
+"""The routes that start, end and control streams: our page, publishers (WHIP, RFC 9725) and viewers (WHEP)."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ Begin: TypeAlias = Callable[[web.Request, str], Awaitable[Session | Viewer]]
 
 
 def add_routes(app: web.Application) -> None:
-    """Let cameras and viewers call `app`, which holds an `Access` and the `Sessions`."""
+    """Add the routes for cameras and viewers to `app`, which contains an `Access` and the `Sessions`."""
     app[CALLS] = Throttle(limits=((60.0, app[SESSIONS].settings.limits.max_calls_per_minute),))
     senders, viewers = require_role("phone", "host"), require_role("viewer", "phone", "host")
-    # The RFC ends with 200, and its clients look for that.
+    # WHIP ends with 200 (RFC 9725), and its clients check that.
     for path, guard, begin, ended in (
         ("/call", senders, _call, 204),
         ("/whip", senders, _publish, 200),
         ("/whep/{session}", viewers, _watch, 200),
     ):
         app.router.add_post(path, guard(_answering(begin)))
-        app.router.add_get(path, guard(_nothing), allow_head=False)
-        app.router.add_options(path, _what_is_taken)
+        app.router.add_get(path, guard(_no_content), allow_head=False)
+        app.router.add_options(path, _options)
         app.router.add_delete(path + "/{id}", guard(_ending(ended)))
-        app.router.add_get(path + "/{id}", guard(_nothing), allow_head=False)
+        app.router.add_get(path + "/{id}", guard(_no_content), allow_head=False)
         app.router.add_patch(path + "/{id}", guard(_no_trickle))
     app.router.add_get("/api/sessions", require_role("viewer", "host")(_sessions))
     app.router.add_post("/api/sessions/{id}/command", senders(_command))
 
 
 def _answering(begin: Begin) -> Handler:
-    """What takes an offer, lets `begin` answer it, and says where that can be ended."""
+    """A handler that has `begin` answer an offer; `Location` is the URL to end what began."""
 
     async def handle(request: web.Request) -> web.Response:
         if request.content_type != SDP:
@@ -61,8 +61,8 @@ def _answering(begin: Begin) -> Handler:
             raise web.HTTPBadRequest(text="The offer is not UTF-8 text.") from error
         except OfferTooLarge as error:
             raise web.HTTPRequestEntityTooLarge(MAX_BYTES, len(offer), text=str(error)) from error
-        except web.HTTPRequestEntityTooLarge as error:  # aiohttp's own, before the whole body was read
-            error.text = f"The offer is too large; at most {MAX_BYTES} bytes are taken."
+        except web.HTTPRequestEntityTooLarge as error:  # from aiohttp, before the whole body was read
+            error.text = f"The offer is too large; at most {MAX_BYTES} bytes are accepted."
             raise
         except OfferError as error:
             raise web.HTTPBadRequest(text=str(error)) from error
@@ -72,7 +72,7 @@ def _answering(begin: Begin) -> Handler:
             status=201,
             text=begun.answer,
             content_type=SDP,
-            # The tag is the ICE session's (RFC 9725, 4.3.1), of which there is never a second one here.
+            # The tag identifies the ICE session (RFC 9725, 4.3.1); there are no ICE restarts here.
             headers={hdrs.LOCATION: f"{request.path}/{begun.id}", hdrs.ETAG: f'"{begun.id}"'},
         )
 
@@ -80,7 +80,7 @@ def _answering(begin: Begin) -> Handler:
 
 
 def _count_call(request: web.Request) -> None:
-    """Each answer costs keys and a certificate's signature: who asks for them without end waits."""
+    """Limit calls per minute, because each answer costs new keys and a signed certificate; raises 429."""
     address = _owner(request).address
     if address is None:
         return
@@ -95,9 +95,9 @@ def _count_call(request: web.Request) -> None:
 
 async def _call(request: web.Request, offer: str) -> Session:
     sessions, owner = request.app[SESSIONS], _owner(request)
-    wanted, shelf = request.query.get("continues"), sessions.settings.recordings
-    # What reaches the disk is what was found there.
-    known = None if wanted is None or shelf is None else await asyncio.to_thread(continued, shelf, wanted, owner.key)
+    wanted, folder = request.query.get("continues"), sessions.settings.recordings
+    # Only an id found on the disk is used there, never the client's text.
+    known = None if wanted is None or folder is None else await asyncio.to_thread(continued, folder, wanted, owner.key)
     return await sessions.start(offer, owner, continues=known)
 
 
@@ -123,7 +123,7 @@ def _owner(request: web.Request) -> Owner:
 
 
 def _ending(status: int) -> Handler:
-    """What ends a session or a viewer, and says so with this status."""
+    """A handler that ends a session or a viewer and answers with this status."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
@@ -137,7 +137,7 @@ def _ending(status: int) -> Handler:
 
 
 def _check_owner(request: web.Request) -> None:
-    """Raises 403 for a stranger, `KeyError` where nobody knows the id."""
+    """Raise 403 for another device, `KeyError` for an unknown id."""
     owner = request.app[SESSIONS].owner(request.match_info["id"])
     if request[CALLER].role != "host" and owner.device != request[CALLER].device:
         raise web.HTTPForbidden(text="This is for the device that made the call, and for the computer itself.")
@@ -149,7 +149,7 @@ async def _command(request: web.Request) -> web.Response:
     body = await body_of(request)
     if len(body) > MAX_COMMAND:
         raise web.HTTPRequestEntityTooLarge(
-            MAX_COMMAND, len(body), text=f"The command is too large; at most {MAX_COMMAND} bytes are taken."
+            MAX_COMMAND, len(body), text=f"The command is too large; at most {MAX_COMMAND} bytes are accepted."
         )
     try:
         _check_owner(request)
@@ -163,12 +163,12 @@ async def _command(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
-async def _nothing(_: web.Request) -> web.Response:
-    """What a GET gets (RFC 9725, 4.1)."""
+async def _no_content(_: web.Request) -> web.Response:
+    """The answer to GET (RFC 9725, 4.1)."""
     return web.Response(status=204)
 
 
-async def _what_is_taken(_: web.Request) -> web.Response:
+async def _options(_: web.Request) -> web.Response:
     return web.Response(headers={"Accept-Post": SDP, hdrs.ALLOW: "GET, OPTIONS, POST"})
 
 
@@ -176,7 +176,7 @@ async def _no_trickle(request: web.Request) -> web.Response:
     raise web.HTTPMethodNotAllowed(
         request.method,
         ["DELETE", "GET"],
-        text="Neither trickle ICE nor ICE restarts are taken. The offer should hold all candidates that are needed.",
+        text="Trickle ICE and ICE restarts are not supported. Send an offer with all ICE candidates.",
     )
 
 

@@ -1,4 +1,4 @@
-"""The tokens that let a device join, and the signed cookies that it keeps: both survive a restart."""
+"""The tokens with which a device joins, and the signed cookies that it gets; both survive a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 from whycam.stream.private_files import write_private
 
 Role: TypeAlias = Literal["host", "phone", "viewer"]
-"""host: the computer itself; phone: sends its camera; viewer: watches."""
+"""host: this computer; phone: sends its camera; viewer: watches."""
 
 GUEST_ROLES: tuple[Role, ...] = ("phone", "viewer")
 FILE = "access.json"
@@ -23,16 +23,16 @@ COOKIE_DAYS = 30
 
 
 class CredentialsDamaged(ValueError):
-    """The file of tokens cannot be read; says what to do."""
+    """The token file cannot be used; says what to do."""
 
 
 class CookieRefused(ValueError):
-    """A cookie that this server did not sign, or not lately; says what to do."""
+    """A cookie that this server did not sign, or that is too old; says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One token a role, and the key that cookies are signed with."""
+    """One token per role, and the key that signs cookies."""
 
     tokens: dict[Role, str] = field(repr=False)
     key: bytes = field(repr=False)
@@ -40,12 +40,12 @@ class Credentials:
 
     @classmethod
     def made(cls) -> Credentials:
-        """New ones: whoever joined before has to join again."""
+        """New ones; devices that joined before have to join again."""
         return cls({role: secrets.token_urlsafe(16) for role in GUEST_ROLES}, secrets.token_bytes(32))
 
     @classmethod
     def kept(cls, folder: Path, *, new: bool = False) -> Credentials:
-        """Those that lie in a folder; made where there are none, or where new ones are wanted."""
+        """Those in a folder; made if there are none, or if `new`. Raises `CredentialsDamaged`."""
         path = folder / FILE
         if new or not path.exists():
             made = cls.made()
@@ -65,8 +65,8 @@ class Credentials:
         return read
 
     def role_of(self, token: str) -> Role | None:
-        """The role that a token gives; every token is compared, in constant time."""
-        given = token.encode("utf-8", "surrogatepass")  # JSON and headers may hold halves of a character
+        """The role that a token gives, or None; compares every token, in constant time."""
+        given = token.encode("utf-8", "surrogatepass")  # JSON and headers may contain lone surrogates
         found: Role | None = None
         for role, known in self.tokens.items():
             if hmac.compare_digest(known.encode(), given):
@@ -74,12 +74,12 @@ class Credentials:
         return found
 
     def cookie(self, role: Role, device: str | None = None) -> str:
-        """A device's cookie: its role, a name of its own (None: a new one), the day it joined, and our signature."""
+        """A device's cookie: role, device name (new if None), time of joining in Unix seconds, and our signature."""
         text = f"{role}.{device or secrets.token_urlsafe(9)}.{int(self.now())}"
         return f"{text}.{self._signature(text)}"
 
     def read_cookie(self, cookie: str) -> tuple[Role, str]:
-        """Role and device; raises `CookieRefused`."""
+        """The role and device of a cookie; raises `CookieRefused`."""
         text, _, signature = cookie.rpartition(".")
         if not hmac.compare_digest(self._signature(text).encode(), signature.encode("utf-8", "surrogatepass")):
             raise CookieRefused("This device joined with an old code. Scan the code that the computer shows now.")
@@ -92,7 +92,7 @@ class Credentials:
         raise CookieRefused("This device joined with an old code. Scan the code that the computer shows now.")
 
     def key_of(self, device: str) -> str:
-        """What only this server can know of a device, and knows again after a restart (`recording.ownership`)."""
+        """A device's key that only this server can compute, the same after a restart (`recording.ownership`)."""
         return self._signature(f"recordings of {device}")
 
     def _signature(self, text: str) -> str:

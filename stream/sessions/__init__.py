@@ -1,1 +1,1 @@
-"""One call, and all calls of a server."""
+"""Calls: one session each, and the registry of all."""

@@ -1,4 +1,4 @@
-"""What travels on the data channels: reports to the page, commands from it, refusals of those (docs/api.md)."""
+"""The messages on the data channels: reports to the page, commands from it, and refusals (docs/api.md)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TOP = 5
 
 
 CommandCode = Literal["not-a-command", "unknown-key", "wrong-value", "no-recordings", "too-soon"]
-"""What is wrong with a command: the pages say it in their own language."""
+"""What is wrong with a command. The pages translate it."""
 
 
 class CommandError(ValueError):
-    """A command that is refused; says what was expected, and by its code what is wrong."""
+    """A command that is refused; the sentence says what was expected, the code what is wrong."""
 
     def __init__(self, sentence: str, code: CommandCode) -> None:
         super().__init__(sentence)
@@ -30,7 +30,7 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the page asks for: the view from now on; a recording begun or ended, the picture frozen (None: as it is)."""
+    """The view from now on, and whether to record and to freeze the picture (None: no change)."""
 
     view: View
     record: bool | None = None
@@ -65,17 +65,17 @@ def report(
 
 
 def stalled(last: dict[str, Any]) -> dict[str, Any]:
-    """The last report once more, for a camera that sends nothing."""
+    """The last report with the state of a camera that sends nothing."""
     return last | {"state": "stalled"}
 
 
-def for_viewers(told: dict[str, Any]) -> dict[str, Any]:
-    """A report without what is not for viewers: where on this computer the recording lies, or could not; its id."""
-    return told | {"recording": told["recording"] | {"folder": "", "id": "", "reason": ""}}
+def for_viewers(full: dict[str, Any]) -> dict[str, Any]:
+    """A report without the recording's folder, id and reason, which are not for viewers."""
+    return full | {"recording": full["recording"] | {"folder": "", "id": "", "reason": ""}}
 
 
 def refusal(error: CommandError) -> str:
-    """What the sender of a refused command is told, as JSON."""
+    """The answer to a refused command, as JSON."""
     return json.dumps({"error": str(error), "code": error.code})
 
 
@@ -93,38 +93,38 @@ def _rounded(value: float | None) -> float | None:
 def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     """The command in a JSON text, as changes to `view`; raises `CommandError`."""
     try:
-        wish = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"A command is a JSON object; this is not JSON ({error}).", "not-a-command") from error
-    if not isinstance(wish, dict):
+    if not isinstance(fields, dict):
         raise CommandError("A command is a JSON object.", "not-a-command")
-    unknown = sorted(set(wish) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze"})
+    unknown = sorted(set(fields) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze"})
     if unknown:
         raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.", "unknown-key")
     changes: dict[str, Any] = {}
-    if "hold" in wish:
-        changes["pinned"] = _classes(wish["hold"], labels)
-    if "opacity" in wish:
-        changes["opacity"] = _opacity(wish["opacity"])
-    changes |= {key: wish[key] for key in ("colormap", "scale") if key in wish}
-    hide = _switch(wish, "hide")
+    if "hold" in fields:
+        changes["pinned"] = _classes(fields["hold"], labels)
+    if "opacity" in fields:
+        changes["opacity"] = _opacity(fields["opacity"])
+    changes |= {key: fields[key] for key in ("colormap", "scale") if key in fields}
+    hide = _switch(fields, "hide")
     if hide is not None:
         changes["occlude"] = hide
     try:
-        return Command(replace(view, **changes), _switch(wish, "record"), _switch(wish, "freeze"))
+        return Command(replace(view, **changes), _switch(fields, "record"), _switch(fields, "freeze"))
     except ValueError as error:
         raise CommandError(str(error), "wrong-value") from error
 
 
-def _switch(wish: dict[str, Any], key: str) -> bool | None:
-    value = wish.get(key)
+def _switch(fields: dict[str, Any], key: str) -> bool | None:
+    value = fields.get(key)
     if value is not None and not isinstance(value, bool):
         raise CommandError(f"'{key}' should be true or false.", "wrong-value")
     return value
 
 
 def _opacity(value: object) -> float:
-    # A long enough integer is no float.
+    # The bounds keep integers out that are too large for a float.
     if isinstance(value, bool) or not isinstance(value, int | float) or not -1e9 < value < 1e9:
         raise CommandError("'opacity' should be a number from 0 to 1.", "wrong-value")
     return float(value)

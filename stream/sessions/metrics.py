@@ -1,8 +1,8 @@
-"""What a server counts and measures, for Prometheus: frames by fate, times, sessions, the model, the disk."""
+"""A server's metrics for Prometheus: frames by outcome, times, sessions, the model, the disk."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-if TYPE_CHECKING:  # it is handed what they count
+if TYPE_CHECKING:  # for the annotations only
     from whycam.stream.inference.engine import Health
     from whycam.stream.live.pipeline import Counts, Painted
 
@@ -19,10 +19,10 @@ TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class Metrics:
-    """What all sessions of a server did since it started; `text` is what `/metrics` says."""
+    """Counts and times of all sessions since the server started; `text` is the content of `/metrics`."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()  # not the library's global one: two servers may be in one process
+        self._registry = CollectorRegistry()  # not the global one, because a process may have two servers
         self._frame = self._histogram("whycam_frame_seconds", "From a frame's arrival until it is encoded.")
         self._model = self._histogram("whycam_inference_seconds", "For one answer of the model.")
         self._age = self._histogram("whycam_heatmap_age_seconds", "How much older than its frame a heatmap is.")
@@ -33,7 +33,7 @@ class Metrics:
         return Histogram(name, says, buckets=_BUCKETS_S, registry=self._registry)
 
     def saw_frame(self, painted: Painted) -> None:
-        """A frame is on its way out."""
+        """Observe the times of a frame that is sent."""
         self._frame.observe(painted.frame_ms / 1000)
         if painted.inference_ms is not None:
             self._model.observe(painted.inference_ms / 1000)
@@ -41,13 +41,13 @@ class Metrics:
             self._age.observe(painted.age_ms / 1000)
 
     def saw_end(self, counts: Counts) -> None:
-        """A session ended with these counts."""
+        """Add the counts of a session that ended."""
         self._sessions_ended += 1
-        for fate, count in asdict(counts).items():
-            self._ended[fate] = self._ended.get(fate, 0) + count
+        for outcome, count in asdict(counts).items():
+            self._ended[outcome] = self._ended.get(outcome, 0) + count
 
     def text(self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None) -> bytes:
-        """Everything in Prometheus's text format; `free` bytes of the disk, None: nothing is recorded."""
+        """All metrics in Prometheus's text format; `free` is in bytes, None if nothing is recorded."""
         now = CollectorRegistry()
         now.register(_Now(list(self._now(running, viewers, engine, lag_ms, free))))
         return generate_latest(self._registry) + generate_latest(now)
@@ -55,26 +55,34 @@ class Metrics:
     def _now(
         self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None
     ) -> Iterator[Metric]:
-        frames = CounterMetricFamily("whycam_frames", "Frames by what became of them.", labels=["fate"])
         totals = dict(self._ended)
         for counts in running:
-            for fate, count in asdict(counts).items():
-                totals[fate] = totals.get(fate, 0) + count
-        for fate, count in totals.items():
-            frames.add_metric([fate], count)
-        yield frames
-        yield CounterMetricFamily("whycam_sessions_ended", "Sessions that are over.", self._sessions_ended)
-        yield CounterMetricFamily("whycam_engine_restarts", "How often the model was started again.", engine.restarts)
+            for outcome, count in asdict(counts).items():
+                totals[outcome] = totals.get(outcome, 0) + count
+        yield _frames("whycam_frames_by_outcome", "Frames by outcome.", "outcome", totals)
+        # The counter's old name. It stays for one version, so that dashboards can be changed.
+        yield _frames("whycam_frames", "Old name of whycam_frames_by_outcome_total.", "fate", totals)
+        yield CounterMetricFamily("whycam_sessions_ended", "Sessions that have ended.", self._sessions_ended)
+        yield CounterMetricFamily("whycam_engine_restarts", "Restarts of the model.", engine.restarts)
         yield GaugeMetricFamily("whycam_engine_up", "Whether the model answers.", engine.state == "running")
         yield GaugeMetricFamily("whycam_sessions", "Sessions now.", len(running))
         yield GaugeMetricFamily("whycam_viewers", "Viewers now.", viewers)
-        yield GaugeMetricFamily("whycam_loop_lag_seconds", "The loop's lag, 99 % of the last minute.", lag_ms / 1000)
+        yield GaugeMetricFamily(
+            "whycam_loop_lag_seconds", "The event loop's lag, 99th percentile of the last minute.", lag_ms / 1000
+        )
         if free is not None:
-            yield GaugeMetricFamily("whycam_disk_free_bytes", "Free where recordings lie.", free)
+            yield GaugeMetricFamily("whycam_disk_free_bytes", "Free bytes on the recordings' disk.", free)
+
+
+def _frames(name: str, says: str, label: str, totals: Mapping[str, int]) -> Metric:
+    frames = CounterMetricFamily(name, says, labels=[label])
+    for outcome, count in totals.items():
+        frames.add_metric([outcome], count)
+    return frames
 
 
 class _Now(Collector):
-    """What is read at the moment of asking."""
+    """The metrics that are computed at the moment of a request."""
 
     def __init__(self, metrics: Sequence[Metric]) -> None:
         self._metrics = metrics

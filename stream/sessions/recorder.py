@@ -1,4 +1,4 @@
-"""The recordings of one session, one after the other: when they begin and end, and where they lie."""
+"""The recordings of one session, one after the other: when they begin and end, and their folders."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ SWITCH_EVERY_S = 0.5
 
 
 class Recorder:
-    """Records a live stream into folders of `shelf`, from its first frame on; without a shelf it records nothing.
+    """Records a live stream into subfolders of `library`, from its first frame on; None records nothing.
 
-    The first of them goes on with the id `continues`, if there is one; all are the `owner`'s, a device's key, or the
-    computer's own. It lives on the event loop.
-    `want_keyframe("camera" | "explained")` is called from any thread.
+    The first one continues the recording with the id `continues`, if given. All belong to `owner`, a device's key, or
+    to the host if None. Its methods run on the event loop, but `want_keyframe("camera" | "explained")` is called from
+    any thread.
     """
 
     def __init__(
         self,
-        shelf: Path | None,
+        library: Path | None,
         engine: Engine,
         live: LiveStream,
         want_keyframe: Callable[[str], None],
@@ -40,44 +40,44 @@ class Recorder:
         owner: str | None = None,
         continues: str | None = None,
     ) -> None:
-        self._shelf = shelf
+        self._library = library
         self._engine = engine
         self._live = live
         self._want_keyframe = want_keyframe
         self._min_free = min_free
-        # A recording begins with a frame: a call that is never taken up leaves nothing behind.
-        self._wanted = shelf is not None
+        # A recording begins with a frame, so a call that never connects leaves no folder behind.
+        self._wanted = library is not None
         self._owner = owner
         self._continues = continues
         self._recording: Recording | None = None
-        self._unrecorded = RecordingStatus("off")  # said while there is no recording
+        self._unrecorded = RecordingStatus("off")  # while there is no recording
         self._counted_from: dict[str, int] = {}
         self._switched = -SWITCH_EVERY_S
         self._finishing: dict[asyncio.Task[None], Path] = {}
 
     @property
     def status(self) -> RecordingStatus:
-        """Whether the session is being recorded, and where."""
+        """Whether and where the session is being recorded."""
         return self._unrecorded if self._recording is None else self._recording.status
 
     @property
     def folders(self) -> set[Path]:
-        """Where files are open now."""
+        """The folders with open files."""
         running = () if self._recording is None else (self._recording.folder,)
         return {*running, *self._finishing.values()}
 
     def saw_frame(self) -> None:
-        """A frame of the camera has come and is about to be shown: begin, if a recording is wanted."""
+        """Begin a recording if one is wanted; called before a camera frame is processed."""
         if self._wanted:
             self._wanted = False
             self._begin()
 
     def switch(self, wanted: bool) -> None:
-        """Begin a recording with the next frame, or end the one that runs; raises `CommandError`."""
-        if wanted and self._shelf is None:
+        """Begin a recording with the next frame, or end the running one; raises `CommandError`."""
+        if wanted and self._library is None:
             raise CommandError("This server does not record. Start it without --no-record.", "no-recordings")
         running = self._recording is not None and self._recording.status.state == "on"
-        waits = self._recording is not None and not running  # for room on the disk, as a rule
+        waits = self._recording is not None and not running  # usually for disk space
         if wanted == (running or self._wanted) and (wanted or not waits):
             return
         now = time.monotonic()
@@ -89,11 +89,11 @@ class Recorder:
         self._wanted = wanted
 
     def _begin(self) -> None:
-        assert self._shelf is not None
+        assert self._library is not None
         try:
-            folder = new_folder(self._shelf, self._continues)
+            folder = new_folder(self._library, self._continues)
         except OSError as error:
-            reason = f"No recording: {error.filename} cannot be made ({error.strerror})."
+            reason = f"No recording: {error.filename} cannot be created ({error.strerror})."
             self._unrecorded = RecordingStatus("stopped", reason=reason, code="folder")
             logger.warning(reason)
             return
@@ -110,19 +110,19 @@ class Recorder:
         logger.info("Recording to %s", folder)
 
     def _end(self) -> None:
-        """Take the recording away from the stream and finish its files in a thread."""
+        """Detach the recording from the stream and finish its files in a thread."""
         recording, self._recording = self._recording, None
         self._live.recording = None
         if recording is None:
             return
         counts = {name: n - self._counted_from[name] for name, n in asdict(self._live.counts).items()}
-        del counts["received"]  # the recording counts for itself what it was handed
+        del counts["received"]  # the recording counts these itself
         task = asyncio.get_running_loop().create_task(asyncio.to_thread(recording.close, counts))
         self._finishing[task] = recording.folder
         task.add_done_callback(self._finishing.pop)
 
     async def close(self) -> None:
-        """End the recording, and wait until the files of all are finished; the stream has ended before."""
+        """End the recording and wait until all files are finished; the stream must have ended."""
         self._wanted = False
         self._end()
         await asyncio.gather(*self._finishing)

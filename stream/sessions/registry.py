@@ -1,4 +1,4 @@
-"""All sessions of a server and all who watch them: whose each is, how many there may be, and which ended lately."""
+"""All sessions and viewers of a server: their owners, their limits, and which ended recently."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from whycam.stream.webrtc.viewers import Viewer
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 256
-"""Sessions and viewers that ended and whose second DELETE is no mistake."""
+"""Ended sessions and viewers for which a second DELETE is not an error."""
 
 
 class ServerFull(RuntimeError):
-    """All sessions or viewers that the server can serve are taken."""
+    """The server has no room for another session or viewer, or is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a session is: a device, and the address it calls from (None: this computer, which may have them all)."""
+    """The owner of a session: a device and its address (None: the host, which has no limit per address)."""
 
     device: str
     address: str | None = None
     key: str | None = field(default=None, repr=False)
-    """By which its recordings are known as its own (`stream.recording.ownership`); None: this computer."""
+    """The key that marks its recordings (`stream.recording.ownership`); None for the host."""
 
     @property
     def calls_from(self) -> str:
-        """The address that its offers come from."""
+        """The address from which its offers come."""
         return LOOPBACK if self.address is None else self.address
 
 
@@ -44,14 +44,14 @@ HOST = Owner("host")
 
 
 class Sessions:
-    """All sessions of a server, and all who watch them."""
+    """All sessions and viewers of a server; its methods run on the event loop."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
         self._open: dict[str, Session] = {}
         self._viewers: dict[str, Viewer] = {}
-        self._owners: dict[str, Owner] = {}  # of what is open, and of the newest that ended
+        self._owners: dict[str, Owner] = {}  # of open ones, and of those that ended recently
         self._ended: deque[str] = deque()
         self._answering: list[Owner] = []
         self._admitting = 0
@@ -62,22 +62,22 @@ class Sessions:
 
     @property
     def viewers(self) -> int:
-        """How many watch, all sessions together."""
+        """The number of viewers of all sessions."""
         return len(self._viewers)
 
     @property
     def counts(self) -> list[Counts]:
-        """What became of the frames of each session that runs."""
+        """The frame counts of each running session."""
         return [session.counts for session in self._open.values()]
 
     def describe(self) -> list[dict[str, Any]]:
-        """The sessions, the oldest first, as JSON for those who may watch."""
+        """The sessions, oldest first, as JSON for viewers."""
         return [session.describe() for session in self._open.values()]
 
     async def start(
         self, offer: str, owner: Owner = HOST, *, returns: bool = True, continues: str | None = None
     ) -> Session:
-        """Answer an offer with a new session; raises `ServerFull`, and as `Session.answering` does."""
+        """Answer an offer with a new session; raises `ServerFull` and what `Session.answering` raises."""
         self._check_open()
         self._make_room(owner)
         self._answering.append(owner)
@@ -114,7 +114,7 @@ class Sessions:
         limit = limits.max_sessions_per_address
         if owner.address is not None and sum(o.address == owner.address for o in owners) >= limit:
             raise ServerFull(
-                f"The server already serves {limit} cameras of this device, as many as one may have. "
+                f"The server already serves {limit} cameras of this device, the most for one device. "
                 "End one of them, or try again in a moment."
             )
 
@@ -123,7 +123,7 @@ class Sessions:
             raise ServerFull("The server is ending. Start it again, then call again.")
 
     async def watch(self, session_id: str, stream: StreamName, offer: str, owner: Owner = HOST) -> Viewer:
-        """Answer a viewer's offer; raises `KeyError` for no such session, `ServerFull`, and as `Viewer.answering`."""
+        """Answer a viewer's offer; raises `KeyError` for an unknown session, `ServerFull`, as `Viewer.answering`."""
         session = self._open[session_id]
         self._check_open()
         limit = self.settings.limits.max_viewers
@@ -132,7 +132,7 @@ class Sessions:
         self._admitting += 1
         try:
             viewer = await session.admit(offer, stream, self._forget, owner.calls_from)
-        except ConnectionError as error:  # it ended meanwhile
+        except ConnectionError as error:  # the session ended meanwhile
             raise KeyError(session_id) from error
         finally:
             self._admitting -= 1
@@ -150,26 +150,26 @@ class Sessions:
             del self._owners[self._ended.popleft()]
 
     def recordings(self) -> dict[str, str]:
-        """By the folder's name of each recording whose files are open: the session's id."""
+        """The session's id for the folder name of each recording with open files."""
         return {folder.name: session.id for session in self._open.values() for folder in session.recordings}
 
     def command(self, session_id: str, text: str) -> None:
-        """Do what a command asks a session for; raises `KeyError` for no such session, and as `Session.command`."""
+        """Apply a command to a session; raises `KeyError` for an unknown session, and as `Session.command`."""
         self._open[session_id].command(text)
 
     def owner(self, made_id: str) -> Owner:
-        """Whose a session or a viewer is, or was a moment ago; raises `KeyError` for one that is not known."""
+        """The owner of a session or viewer that is open or ended recently; raises `KeyError` for an unknown id."""
         return self._owners[made_id]
 
     async def end(self, made_id: str) -> None:
-        """End a session or a viewer, or nothing where it ended a moment before; raises `KeyError` for a stranger."""
+        """End a session or viewer; no effect if it ended recently. Raises `KeyError` for an unknown id."""
         if made_id in self._ended:
             return
         await (self._viewers.get(made_id) or self._open[made_id]).close()
 
     async def close(self) -> None:
-        """End all sessions, finish their files, and take no new ones."""
+        """Refuse new sessions, end all open ones and finish their files."""
         self._closing = True
         ends = await asyncio.gather(*(s.close(SERVER_ENDS) for s in list(self._open.values())), return_exceptions=True)
         for error in filter(None, ends):
-            logger.error("A session did not end well: %r", error)
+            logger.error("A session ended with an error: %r", error)

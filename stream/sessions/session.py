@@ -1,4 +1,4 @@
-"""One camera: its peer, its live stream, viewers, view and recorder, from the offer to the end."""
+"""One camera's call, from the offer to the end: its peer, live stream, viewers, view and recorder."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ from whycam.stream.webrtc.viewers import Audience, Viewer
 logger = logging.getLogger(__name__)
 
 CLOSE_S = 3.0
-"""Seconds that a connection may take to close; the files are finished all the same."""
+"""Seconds that a connection may take to close; the files are finished in any case."""
 
 
 StreamName: TypeAlias = Literal["explained", "camera"]
-"""What can be watched: the picture with its heatmap, or as the camera sent it."""
+"""What a viewer can watch: the frames with heatmaps, or as the camera sent them."""
 STREAMS: tuple[StreamName, ...] = get_args(StreamName)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every session of a server shares."""
+    """Settings that all sessions of a server share."""
 
     media: IceConfig = field(default_factory=IceConfig)
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
-    """The folder for recordings; None: nothing is recorded."""
+    """The folder for recordings; None records nothing."""
     limits: Limits = LIMITS
     metrics: Metrics = field(default_factory=Metrics)
 
 
 class Session:
-    """One call. `session = await Session.answering(...)`; it ends by `close`, or when its phone goes."""
+    """One call. `session = await Session.answering(...)`; it ends by `close`, or when the phone disconnects."""
 
     _peer: Peer
     _live: LiveStream
@@ -71,9 +71,9 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
         self._began = time.monotonic()
-        # The phone and all viewers have one wish for a keyframe in common.
+        # The phone and all viewers share one rate-limited keyframe request.
         self._want_explained = RateLimitedRequest(lambda: self._live.request_keyframe())
-        self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP time stamp of the newest camera frames
+        self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP timestamp of the newest camera frames
         self._inflow = Inflow(settings.limits)
         self._closing: asyncio.Task[None] | None = None
 
@@ -90,14 +90,15 @@ class Session:
         owner: str | None = None,
         continues: str | None = None,
     ) -> Session:
-        """Answer an offer, of a publisher unless the picture `returns`; raises as `Peer.answering` does.
+        """Answer an offer; raises as `Peer.answering` does.
 
-        Its recording has the id `continues`, if there is one, and is its `owner`'s (`stream.recording.ownership`).
+        `returns` is False for a publisher, which gets no picture back. The recording has the id `continues`, if given,
+        and belongs to `owner` (`stream.recording.ownership`).
         """
         session = cls(engine, settings, on_end)
         events = PeerEvents(
             on_frame=session._receive,
-            on_loss=session._lose,
+            on_loss=session._packets_lost,
             on_command=session._command,
             on_keyframe_request=session._want_explained,
             on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),
@@ -130,21 +131,21 @@ class Session:
 
     @property
     def answer(self) -> str:
-        """The answer's SDP."""
+        """The SDP of the answer."""
         return self._peer.answer
 
     @property
     def recordings(self) -> set[Path]:
-        """The folders in which this session's files are open now."""
+        """The folders with open files of this session."""
         return self._recorder.folders
 
     @property
     def counts(self) -> Counts:
-        """What became of its frames so far."""
+        """The frame counts so far."""
         return self._live.counts
 
     def describe(self) -> dict[str, Any]:
-        """What anybody who may watch is told, as JSON."""
+        """The session as JSON, without anything that is not for viewers."""
         recording = self._recorder.status
         return {
             "id": self.id,
@@ -161,9 +162,9 @@ class Session:
     async def admit(
         self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None], caller: str = LOOPBACK
     ) -> Viewer:
-        """Answer the offer of a viewer at this address; raises as `Audience.admit` does."""
+        """Answer a viewer's offer from the address `caller`; raises as `Audience.admit` does."""
         viewer = await self._audiences[stream].admit(offer, on_end, caller)
-        logger.info("Session %s has one more viewer of the %s stream", self.id, stream)
+        logger.info("Session %s has a new viewer of the %s stream", self.id, stream)
         return viewer
 
     def _from_thread(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -184,8 +185,8 @@ class Session:
         if watching:
             watching.send(self._packers["camera"](frame))
 
-    def _lose(self) -> None:
-        """Packets of the camera are lost for good."""
+    def _packets_lost(self) -> None:
+        """Handle packets of the camera that are lost for good."""
         self._live.lost_packets()
         self._audiences["camera"].interrupt()
 
@@ -209,16 +210,16 @@ class Session:
         )
         self._report(self._reported)
 
-    def _report(self, told: dict[str, Any]) -> None:
-        self._peer.report(json.dumps(told))
+    def _report(self, content: dict[str, Any]) -> None:
+        self._peer.report(json.dumps(content))
         watching = [audience for audience in self._audiences.values() if audience]
         if watching:
-            text = json.dumps(for_viewers(told))
+            text = json.dumps(for_viewers(content))
             for audience in watching:
                 audience.report(text)
 
     def command(self, text: str) -> None:
-        """Do what a command asks for; raises `CommandError`, and changes nothing then."""
+        """Apply a command; raises `CommandError` without changing anything."""
         command = parse_command(text, self._live.view, self._engine.contract.labels)
         if command.record is not None:
             self._recorder.switch(command.record)
@@ -252,45 +253,45 @@ class Session:
                 self._report(stalled(self._reported))
             await asyncio.sleep(min(1.0, max(0.0, limits.max_silent_s - silent)))
 
-    def _end(self, ending: EndReason) -> None:
+    def _end(self, end: EndReason) -> None:
         if self._closing is None:
-            self._closing = self._loop.create_task(self._close(ending))
+            self._closing = self._loop.create_task(self._close(end))
 
-    async def _close(self, ending: EndReason) -> None:
+    async def _close(self, end: EndReason) -> None:
         self._watchdog.cancel()
         self._want_explained.satisfied()
-        hanging_up = self._loop.create_task(self._hang_up(ending.close_message))
-        try:  # a connection that does not close must not keep the files open
+        closing = self._loop.create_task(self._close_connections(end.close_message))
+        try:  # even if a connection does not close, the files must be
             await asyncio.to_thread(self._live.close)
             await self._recorder.close()
         finally:
-            await hanging_up
-            self._tell(ending)
+            await closing
+            self._log_end(end)
             self._on_end(self)
 
-    async def _hang_up(self, close_message: str | None) -> None:
-        """End all connections."""
+    async def _close_connections(self, close_message: str | None) -> None:
+        """Close all connections, each within `CLOSE_S`."""
         closes = [self._peer.close(close_message), *(each.close(close_message) for each in self._audiences.values())]
         closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
         for error in await asyncio.gather(*closed, return_exceptions=True):
             if error is not None:
                 logger.error("Session %s: a connection did not close", self.id, exc_info=error)
 
-    def _tell(self, ending: EndReason) -> None:
-        """One line of the log for all of it."""
+    def _log_end(self, end: EndReason) -> None:
+        """Log one line about the whole session."""
         seconds, counts = time.monotonic() - self._began, asdict(self.counts)
-        why = {"why": ending.reason, "code": ending.code}
+        why = {"why": end.reason, "code": end.code}
         logger.info(
             "Session %s ended after %.1f s. %s Frames: %s.",
             self.id,
             seconds,
-            ending.reason,
-            ", ".join(f"{count} {fate}" for fate, count in counts.items()),
+            end.reason,
+            ", ".join(f"{count} {outcome}" for outcome, count in counts.items()),
             extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
         )
 
-    async def close(self, ending: EndReason = HUNG_UP) -> None:
+    async def close(self, end: EndReason = HUNG_UP) -> None:
         """End the call and finish the recording's files."""
-        self._end(ending)
+        self._end(end)
         assert self._closing is not None
         await asyncio.shield(self._closing)

@@ -1,4 +1,4 @@
-"""B-frames: H.264 pictures that come behind one that is shown after them. Seeing them, and putting them in order."""
+"""B-frames: H.264 frames that follow, in decoding order, one that is shown later. Detects and reorders them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from whycam.stream.video.codec import Decoder, EncodedFrame
 from whycam.stream.video.encoder import X264, Encoder
 
 BIT_RATE = 8_000_000
-"""In bit/s, of what is encoded a second time: high, for the loss should not be seen."""
+"""In bit/s, of a re-encoded stream: high, so that the loss is not visible."""
 _SLICE = 1  # nal_unit_type of a slice that is not of an IDR picture (ITU-T H.264, table 7-1)
 
 
@@ -25,14 +25,14 @@ def is_b_picture(data: bytes) -> bool:
 
 
 class DisplayOrder:
-    """Encodes a stream anew, its frames in the order in which they are shown; from a keyframe on."""
+    """Re-encodes a stream in display order, from its first keyframe on."""
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
         self._encoder = Encoder(X264, bit_rate=BIT_RATE)
 
     def take(self, frame: EncodedFrame) -> list[EncodedFrame]:
-        """The frames that can be shown now; raises `av.FFmpegError` for what cannot be decoded."""
+        """The frames that are next in display order; raises `av.FFmpegError` for a frame that cannot be decoded."""
         if self._decoder is None:
             if not frame.is_keyframe:
                 return []
@@ -40,7 +40,7 @@ class DisplayOrder:
         return self._encoded(self._decoder.decode(frame))
 
     def rest(self) -> list[EncodedFrame]:
-        """The frames that waited for others, at the stream's end."""
+        """The frames that are still buffered at the stream's end."""
         return [] if self._decoder is None else self._encoded(self._decoder.rest())
 
     def _encoded(self, pictures: list[av.VideoFrame]) -> list[EncodedFrame]:

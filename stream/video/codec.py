@@ -1,4 +1,4 @@
-"""Encoded video, H.264 and VP8: one frame of it, what its keyframes say of the stream, and the live decoder."""
+"""Encoded video, H.264 and VP8: an encoded frame, the stream parameters in its keyframes, and the live decoder."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _VP8_START = b"\x9d\x01\x2a"
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One frame as it travels: complete, in decoding order, H.264 as an Annex B byte stream.
+    """One complete encoded frame, in decoding order; H.264 as an Annex B byte stream.
 
-    What its bytes say is read once, however often it is asked for.
+    What is read from its bytes is cached.
     """
 
     codec: CodecName
@@ -46,14 +46,14 @@ class EncodedFrame:
 
     @cached_property
     def header(self) -> bytes:
-        """Of a keyframe: what a change of means that a file cannot go on (H.264: the SPS and PPS; VP8: the size)."""
+        """Of a keyframe: the part whose change requires a new file (H.264: the SPS and PPS; VP8: the size)."""
         if self.codec == "VP8":
             return self.data[6:10]
         return b"".join(unit for unit in self._nal_units if unit[0] & 31 in (_H264_SPS, _H264_PPS))
 
     @property
     def _nal_units(self) -> list[bytes]:
-        """The units of H.264, without start codes."""
+        """The NAL units of an H.264 frame, without start codes."""
         return [unit.rstrip(b"\0") for unit in self.data.split(b"\0\0\1")[1:] if unit.rstrip(b"\0")]
 
     @property
@@ -63,7 +63,7 @@ class EncodedFrame:
 
     @property
     def is_too_large(self) -> bool:
-        """Whether this is a VP8 keyframe above `MAX_PIXELS`, for which libvpx would reserve a gigabyte unasked.
+        """Whether this is a VP8 keyframe above `MAX_PIXELS`, for which libvpx would allocate a gigabyte.
 
         FFmpeg itself refuses such H.264.
         """
@@ -79,22 +79,22 @@ class Decoder:
     def __init__(self, codec: CodecName) -> None:
         context = av.CodecContext.create("h264" if codec == "H264" else "libvpx", "r")
         assert isinstance(context, VideoCodecContext)
-        context.thread_count = 1  # more would hold frames back
+        context.thread_count = 1  # more would delay frames
         context.options = {"max_pixels": str(MAX_PIXELS)}
         self._context = context
         self.codec = codec
 
     def decode(self, frame: EncodedFrame) -> list[av.VideoFrame]:
-        """The pictures in yuv420p; raises `av.FFmpegError` for what cannot be decoded."""
+        """The decoded frames in yuv420p; raises `av.FFmpegError` for one that cannot be decoded."""
         if frame.is_too_large:
-            raise av.InvalidDataError(1, f"a picture of {frame.vp8_size} is larger than {MAX_PIXELS} pixels")
+            raise av.InvalidDataError(1, f"a frame of {frame.vp8_size} is larger than {MAX_PIXELS} pixels")
         packet = av.Packet(frame.data)
         packet.pts = packet.dts = frame.pts
         packet.time_base = TIME_BASE
         return self._decode(packet)
 
     def rest(self) -> list[av.VideoFrame]:
-        """At the stream's end: the pictures that waited for others to be shown before them."""
+        """The frames that are still buffered at the stream's end."""
         return self._decode(None)
 
     def _decode(self, packet: av.Packet[Any] | None) -> list[av.VideoFrame]:
@@ -103,21 +103,21 @@ class Decoder:
 
 
 class DamagedKeyframe(ValueError):
-    """A keyframe that does not say how large its picture is; no file can begin with it."""
+    """A keyframe without a readable frame size; no file can begin with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """How a stream goes on from a keyframe."""
+    """The parameters of a stream from a keyframe on."""
 
     size: tuple[int, int]
     """Width and height, in pixels."""
     reorders: bool
-    """Whether its frames may come in another order than they are shown (H.264: as its SPS says)."""
+    """Whether decoding order may differ from display order (H.264: from its SPS)."""
 
 
 def read_keyframe(keyframe: EncodedFrame) -> Opening:
-    """What the keyframe says; raises `DamagedKeyframe`."""
+    """The stream parameters in a keyframe; raises `DamagedKeyframe`."""
     with opened(keyframe) as container:
         if container is None:
             opening = Opening(keyframe.vp8_size, reorders=False)
@@ -131,7 +131,7 @@ def read_keyframe(keyframe: EncodedFrame) -> Opening:
 
 @contextmanager
 def opened(keyframe: EncodedFrame) -> Iterator[InputContainer | None]:
-    """A keyframe as a file of its own; None for VP8, which FFmpeg does not read without a container.
+    """A keyframe as an open file; None for VP8, which FFmpeg does not read without a container.
 
     Raises `DamagedKeyframe`.
     """

@@ -1,4 +1,4 @@
-"""The live encoder: each frame gives its packet at once, by the best of FFmpeg's encoders that really opens here."""
+"""The live encoder: encodes each frame without delay, with the first of FFmpeg's encoders that works here."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from whycam.stream.video.codec import TIME_BASE, CodecName, Decoder, EncodedFram
 
 logger = logging.getLogger(__name__)
 
-KEYFRAME_EVERY = 90  # frames: a recording can be sought, and a lost packet heals, within 3 s
+KEYFRAME_EVERY = 90  # frames: seeking in a recording, and recovery from a lost packet, take at most 3 s
 MIN_BIT_RATE = 100_000
-"""Below, a picture is not worth sending; a receiver may ask for any number."""
+"""Below, the video is useless; a receiver may request any number."""
 BIT_RATE = 2_500_000
-"""Of 640x480, in bit/s. A larger picture has more, but less than in proportion: up to 4 Mbit/s at 1280x720."""
-_LARGER = 1.6
-_REOPEN_AT = 1.5
-_PROBED = (320, 240)
-"""Width and height of the frames that an encoder is tried with; some do not take smaller ones."""
+"""At 640x480, in bit/s. It rises with the square root of the frame's area, up to 4 Mbit/s at 1280x720."""
+_MAX_SIZE_FACTOR = 1.6
+_REOPEN_RATIO = 1.5
+_PROBE_SIZE = (320, 240)
+"""Width and height of the frames for testing an encoder; some do not accept smaller ones."""
 
 Options = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One of FFmpeg's encoders, and how it is opened so that no frame waits for another."""
+    """One of FFmpeg's encoders, with the options for encoding without delay."""
 
     name: str
-    """FFmpeg's, which is also what `--encoder` takes."""
+    """FFmpeg's name, also the value of `--encoder`."""
     codec: CodecName
     options: Callable[[int], Options]
-    """From a bit rate in bit/s."""
-    follows: bool = False
-    """Takes another bit rate while it runs, without a keyframe, up to the one that it was opened with."""
+    """FFmpeg's options for a bit rate in bit/s."""
+    adaptive: bool = False
+    """Can change its bit rate without reopening, up to the one with which it was opened."""
     pixels: str = "yuv420p"
     quantizers: tuple[int, int] | None = None
-    """The least and the most, where FFmpeg's own limits serve no live picture."""
+    """Minimum and maximum, where FFmpeg's defaults are unsuitable for live video."""
 
 
 def _x264(bit_rate: int) -> Options:
-    # A buffer of half a second keeps a keyframe from delaying the frames behind it.
+    # A buffer of half a second keeps a keyframe from delaying the frames after it.
     return {
         "preset": "ultrafast",
         "tune": "zerolatency",
@@ -106,39 +106,39 @@ def _vaapi(bit_rate: int) -> Options:
     return {"profile": "constrained_baseline", "async_depth": "1", "rc_mode": "CBR", "maxrate": str(bit_rate)}
 
 
-X264 = Backend("libx264", "H264", _x264, follows=True)
+X264 = Backend("libx264", "H264", _x264, adaptive=True)
 LIBVPX = Backend("libvpx", "VP8", _libvpx, quantizers=(2, 56))
 SOFTWARE: Mapping[CodecName, Backend] = {"H264": X264, "VP8": LIBVPX}
 HARDWARE = (
-    Backend("h264_nvenc", "H264", _nvenc, follows=True),
+    Backend("h264_nvenc", "H264", _nvenc, adaptive=True),
     Backend("h264_videotoolbox", "H264", _videotoolbox),
     Backend("h264_qsv", "H264", _qsv, pixels="nv12"),
     Backend("h264_vaapi", "H264", _vaapi, pixels="nv12"),
 )
-"""For H.264 alone; in the order in which they are tried."""
+"""For H.264 only, in the order in which they are tried."""
 EncoderChoice = Literal["auto", "libx264", "h264_nvenc", "h264_videotoolbox", "h264_qsv", "h264_vaapi"]
 ENCODERS: tuple[EncoderChoice, ...] = get_args(EncoderChoice)
-"""All that encode H.264, and `auto`: the first that works here."""
+"""All encoders for H.264, and `auto`: the first that works here."""
 
 
 @cache
 def problem_of(backend: Backend) -> str:
-    """Why an encoder cannot be used here; empty where it can: it was opened, and its frames were decoded."""
+    """Why an encoder cannot be used here; empty if it can. It is tested by encoding four frames and decoding them."""
     decoder = Decoder(backend.codec)
     try:
         encoder = Encoder(backend)
         for number in range(4):
-            frame = av.VideoFrame(*_PROBED, "yuv420p")
+            frame = av.VideoFrame(*_PROBE_SIZE, "yuv420p")
             for plane in frame.planes:
                 plane.update(bytes([64 + 32 * number]) * plane.buffer_size)
             frame.pts = number * 3000
             encoded = encoder.encode(frame, keyframe=number == 2)
             if encoded is None:
-                return "it holds frames back"
+                return "it delays frames"
             if encoded.is_keyframe != (number in (0, 2)):
-                return "it gives keyframes when it likes"
+                return "it chooses keyframes itself"
             if len(decoder.decode(encoded)) != 1:
-                return "its frames cannot be shown at once"
+                return "it produces frames that cannot be decoded without delay"
     except UnknownCodecError:
         return "it is not part of this FFmpeg"
     except (av.FFmpegError, ValueError) as error:
@@ -148,7 +148,7 @@ def problem_of(backend: Backend) -> str:
 
 
 def backends(choice: EncoderChoice = "auto") -> dict[CodecName, Backend]:
-    """The encoder for each codec; `choice` is one of `ENCODERS`, `auto` the first hardware that works, else software.
+    """The encoder for each codec; `auto` is the first hardware encoder that works, otherwise software.
 
     Raises `ValueError` for an encoder that does not work here.
     """
@@ -156,63 +156,63 @@ def backends(choice: EncoderChoice = "auto") -> dict[CodecName, Backend]:
         return {**SOFTWARE, "H264": next((backend for backend in HARDWARE if not problem_of(backend)), X264)}
     (chosen,) = (backend for backend in (X264, *HARDWARE) if backend.name == choice)
     if problem := problem_of(chosen):
-        raise ValueError(f"The encoder {choice} does not work here ({problem}). Leave --encoder away, or take libx264.")
+        raise ValueError(f"The encoder {choice} does not work here ({problem}). Omit --encoder, or use libx264.")
     return {**SOFTWARE, "H264": chosen}
 
 
 class Encoder:
-    """Encodes one live stream, as its `Backend` does.
+    """Encodes one live stream with a `Backend`.
 
-    A frame of another size than the one before opens a new encoder, whose first frame is a keyframe. Where the backend
-    fails (hardware may open only so many streams) the `spare` one goes on, if there is one; else `av.FFmpegError`.
+    A frame of a new size opens a new encoder, whose first frame is a keyframe. If the backend fails (hardware limits
+    the number of streams), the `fallback` takes over; without one, `av.FFmpegError` is raised.
     """
 
-    def __init__(self, backend: Backend, *, spare: Backend | None = None, bit_rate: int = BIT_RATE) -> None:
+    def __init__(self, backend: Backend, *, fallback: Backend | None = None, bit_rate: int = BIT_RATE) -> None:
         self._backend = backend
-        self._spare = spare if spare is not backend else None
+        self._fallback = fallback if fallback is not backend else None
         self._max_bit_rate = bit_rate
-        self._carried: int | None = None
+        self._network_bit_rate: int | None = None
         self._opened_with = 0
         self._context: VideoCodecContext | None = None
 
     @property
     def codec(self) -> CodecName:
-        """What comes out."""
+        """The codec of the encoded frames."""
         return self._backend.codec
 
     @property
     def name(self) -> str:
-        """FFmpeg's name of the encoder that is used."""
+        """FFmpeg's name of the encoder in use."""
         return self._backend.name
 
     def set_bit_rate(self, bit_rate: int) -> None:
-        """What the network carries, in bit/s; more than a picture of its size needs is not used.
+        """Set the bit rate that the network carries, in bit/s; the limit for the frame size still applies.
 
-        x264 follows without a keyframe, but not above the rate it was opened with, and others not at all: they are
-        opened anew when the rate has moved by half.
+        An adaptive backend changes its rate without a keyframe, but not above the one with which it was opened, and
+        others not at all: the encoder is reopened when the rate has changed by half.
         """
-        self._carried = max(bit_rate, MIN_BIT_RATE)
+        self._network_bit_rate = max(bit_rate, MIN_BIT_RATE)
         context = self._context
-        if context is not None and self._backend.follows:
+        if context is not None and self._backend.adaptive:
             rate = self._bit_rate(context.width, context.height)
             if abs((context.bit_rate or 0) - rate) > rate // 20:
                 context.bit_rate = rate
 
     def encode(self, frame: av.VideoFrame, *, keyframe: bool = False) -> EncodedFrame | None:
-        """The encoded frame; `None` where the encoder chose to skip it (VP8, to keep the bit rate)."""
+        """The encoded frame; `None` if the encoder skipped it (VP8, to keep the bit rate)."""
         try:
             return self._encode(frame, keyframe=keyframe)
         except av.FFmpegError as error:
-            spare, self._spare = self._spare, None
-            if spare is None:
+            fallback, self._fallback = self._fallback, None
+            if fallback is None:
                 raise
-            logger.warning("The encoder %s failed (%s); %s goes on.", self.name, error.strerror, spare.name)
-            self._backend, self._context = spare, None
+            logger.warning("The encoder %s failed (%s); %s takes over.", self.name, error.strerror, fallback.name)
+            self._backend, self._context = fallback, None
             return self._encode(frame, keyframe=True)
 
     def _encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame | None:
         context = self._context
-        if context is None or (context.width, context.height) != (frame.width, frame.height) or self._outgrown(context):
+        if context is None or (context.width, context.height) != (frame.width, frame.height) or self._is_stale(context):
             context = self._context = self._open(frame)
         pts = frame.pts
         assert pts is not None
@@ -223,13 +223,13 @@ class Encoder:
         return EncodedFrame(self.codec, data, pts) if data else None
 
     def _bit_rate(self, width: int, height: int) -> int:
-        limit: int = round(self._max_bit_rate * min(max((width * height / (640 * 480)) ** 0.5, 1), _LARGER))
-        return limit if self._carried is None else min(self._carried, limit)
+        limit: int = round(self._max_bit_rate * min(max((width * height / (640 * 480)) ** 0.5, 1), _MAX_SIZE_FACTOR))
+        return limit if self._network_bit_rate is None else min(self._network_bit_rate, limit)
 
-    def _outgrown(self, context: VideoCodecContext) -> bool:
-        """Whether the encoder cannot follow the bit rate."""
+    def _is_stale(self, context: VideoCodecContext) -> bool:
+        """Whether the encoder must be reopened for the current bit rate."""
         change = self._bit_rate(context.width, context.height) / self._opened_with
-        return change > _REOPEN_AT or (not self._backend.follows and change < 1 / _REOPEN_AT)
+        return change > _REOPEN_RATIO or (not self._backend.adaptive and change < 1 / _REOPEN_RATIO)
 
     def _open(self, frame: av.VideoFrame) -> VideoCodecContext:
         context = av.CodecContext.create(self._backend.name, "w")

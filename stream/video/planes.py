@@ -1,6 +1,6 @@
-"""The pixels of a video frame as typed arrays, and what their numbers mean: colour matrix and range.
+"""The pixels of a video frame as typed arrays, and their colour matrix and range.
 
-The one place that casts between av, OpenCV and NumPy.
+The only module that casts between av, OpenCV and NumPy.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ WEIGHTS: dict[Matrix, tuple[float, float]] = {
 }
 HD_LINES = 720
 PLANAR = ("yuv420p", "yuvj420p", "yuv444p")
-# The numbers of ITU-T H.273; PyAV 18 names only some of them, and some wrongly (its SMPTE170M is 5, which is BT.470BG).
+# Code points of ITU-T H.273; PyAV 18 names only some of them, and some wrongly (its SMPTE170M is 5, which is BT.470BG).
 _BT601_MATRICES = (5, 6)
 _BT2020_MATRICES = (9, 10)
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """How Y, U and V stand for red, green and blue."""
+    """How Y, U and V encode red, green and blue."""
 
     matrix: Matrix
     full_range: bool
 
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Colour:
-        """The frame's own matrix and range; unspecified means limited, BT.601 below 720 lines and BT.709 from there."""
+        """The frame's matrix and range; unspecified: limited range, BT.601 below 720 lines, BT.709 from there."""
         full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
         number = int(frame.colorspace)
         if number == int(Colorspace.ITU709):
@@ -58,7 +58,7 @@ class Colour:
         return np.clip(np.rint(rgb @ matrix.T + offset), 0, 255).astype(np.uint8)
 
     def to_rgb(self, yuv: Bytes) -> Bytes:
-        """A picture of Y, U, V (H, W, 3) as RGB (H, W, 3)."""
+        """An image of Y, U, V (H, W, 3) as RGB (H, W, 3)."""
         matrix, offset = _rgb_to_yuv(self)
         back = np.linalg.inv(matrix)
         affine = np.hstack([back, (-back @ offset)[:, None]]).astype(np.float32)  # (3, 4)
@@ -78,9 +78,9 @@ def _rgb_to_yuv(colour: Colour) -> tuple[NDArray[np.float64], NDArray[np.float64
 def planes(frame: av.VideoFrame) -> tuple[Bytes, Bytes, Bytes]:
     """Y (H, W), U and V (half of each, rounded up) of a yuv420p frame, as views: writing to them changes the frame.
 
-    Of a yuv444p frame U and V are as large as Y.
+    U and V of a yuv444p frame are as large as Y.
 
-    A decoded frame may be a picture that the decoder still predicts from: call `frame.make_writable()` before writing.
+    The decoder may still use a decoded frame as a reference: call `frame.make_writable()` before writing.
     """
     if frame.format.name not in PLANAR:
         raise ValueError(f"planes() takes {' or '.join(PLANAR)} frames, this one is {frame.format.name}.")
@@ -100,14 +100,14 @@ def layers(frame: av.VideoFrame) -> tuple[Bytes, ...]:
 
 
 def label_as(made: av.VideoFrame, like: av.VideoFrame) -> None:
-    """Give a frame the time of another one, and what its numbers mean."""
+    """Copy the time stamps and colour properties of another frame."""
     made.pts, made.time_base, made.duration = like.pts, like.time_base, like.duration
     made.colorspace, made.color_range = like.colorspace, like.color_range
     made.color_trc, made.color_primaries = like.color_trc, like.color_primaries
 
 
 def blank(like: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    """A black frame of another size; for all else like that one."""
+    """A black frame of another size with the format, time stamps and colour properties of `like`."""
     made = av.VideoFrame(width, height, like.format.name)
     label_as(made, like)
     for layer, level in zip(layers(made), (0 if _full(like) else 16, 128, 128), strict=False):
@@ -120,7 +120,7 @@ def _full(frame: av.VideoFrame) -> bool:
 
 
 def copied(frame: av.VideoFrame) -> av.VideoFrame:
-    """The same picture in memory of its own."""
+    """A deep copy of the frame."""
     made = blank(frame, frame.width, frame.height)
     for to, layer in zip(layers(made), layers(frame), strict=True):
         to[:] = layer
@@ -128,7 +128,7 @@ def copied(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def fitted(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    """A yuv420p frame in the middle of one of this even size, as large as it can be, with black beside it."""
+    """A yuv420p frame scaled to fit into one of this even size, centred, with black bars."""
     if (frame.width, frame.height) == (width, height):
         return frame
     made = blank(frame, width, height)
@@ -143,7 +143,7 @@ def fitted(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
 
 
 def rgb_of(frame: av.VideoFrame) -> Bytes:
-    """The whole frame as RGB (H, W, 3), by its own matrix and range; a copy of an rgb24 frame's."""
+    """The frame as RGB (H, W, 3), with its own matrix and range; of an rgb24 frame a copy."""
     if frame.format.name == "rgb24":
         return layers(frame)[0].copy()
     y, u, v = planes(frame)
@@ -153,21 +153,21 @@ def rgb_of(frame: av.VideoFrame) -> Bytes:
 
 
 def as_bytes(array: object) -> Bytes:
-    """What OpenCV returns, with the type that it has."""
+    """An array from OpenCV with its type, which is asserted to be uint8."""
     assert isinstance(array, np.ndarray)
     assert array.dtype == np.uint8
     return array
 
 
 def rgb_frame(rgb: Bytes, pts: int = 0, time_base: Fraction = Fraction(1)) -> av.VideoFrame:
-    """A picture (H, W, 3) as a frame, rgb24."""
+    """An RGB image (H, W, 3) as an rgb24 frame."""
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), "rgb24")
     frame.pts, frame.time_base = pts, time_base
     return frame
 
 
 def yuv_frame(rgb: av.VideoFrame) -> av.VideoFrame:
-    """An rgb24 frame as `Painter` takes it: yuv420p of full range, so that little is lost on the way back."""
+    """An rgb24 frame as `Painter` takes it: yuv420p, in full range to lose little when converted back."""
     frame = rgb.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG)
     frame.colorspace, frame.color_range = Colorspace.ITU601, ColorRange.JPEG
     frame.pts, frame.time_base = rgb.pts, rgb.time_base

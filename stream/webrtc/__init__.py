@@ -1,1 +1,1 @@
-"""WebRTC by aiortc: peers, packets, viewers, congestion control."""
+"""WebRTC with aiortc: peers, packets, viewers, congestion control."""

@@ -1,4 +1,4 @@
-"""Every reach into private parts of aiortc and aioice, which is why both are pinned; a test holds each of them."""
+"""All access to private parts of aiortc, which is pinned for this reason; a test checks each of them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
 
 
 def negotiated_codec(transceiver: RTCRtpTransceiver) -> CodecName:
-    """The codec that both sides send: the first of those in common, in the offer's order."""
+    """The codec that both sides send: the first common one in the offer's order."""
     name = transceiver._codecs[0].name
     return "H264" if name == "H264" else "VP8"
 
 
 def payload_codecs(receiver: RTCRtpReceiver) -> dict[int, str]:
-    """The codec's name for each payload type that may be received."""
+    """The codec name of each payload type that may be received."""
     codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
     return {number: codec.name for number, codec in codecs.items()}
 
@@ -37,10 +37,10 @@ def divert_encoded_frames(
 ) -> None:
     """Hand complete encoded frames to `deliver(payload_type, data, rtp_timestamp)`, on the event loop.
 
-    `on_loss` is called before the first frame behind packets that are lost for good, `on_bit_rate` with what the sender
-    is told that the network carries, in bit/s.
+    `on_loss` is called before the first frame after packets that are lost for good, `on_bit_rate` with each estimate of
+    the network's bit rate that is sent to the sender, in bit/s.
 
-    aiortc then decodes nothing (its thread sleeps), and the sender is told what an `Uplink` finds.
+    aiortc then decodes nothing (its thread sleeps), and the sender receives the estimates of an `Uplink`.
     """
     receiver._RTCRtpReceiver__jitter_buffer = _Assembler(deliver, on_loss)  # type: ignore[attr-defined]
     streams = receiver._RTCRtpReceiver__remote_streams  # type: ignore[attr-defined]
@@ -48,7 +48,7 @@ def divert_encoded_frames(
 
 
 class _Assembler(FrameAssembler):
-    """Its wish for a keyframe ends here: aiortc would ask for one with each lost packet, a session has its own pace."""
+    """Drops the keyframe requests: aiortc would send one for each lost packet, a session limits their rate."""
 
     def add(self, packet: MediaPacket) -> tuple[bool, None]:
         super().add(packet)
@@ -56,7 +56,7 @@ class _Assembler(FrameAssembler):
 
 
 class _Estimator:
-    """Stands in for aiortc's RemoteBitrateEstimator."""
+    """Replaces aiortc's RemoteBitrateEstimator."""
 
     def __init__(self, streams: Mapping[int, Any], on_bit_rate: Callable[[int], None]) -> None:
         self._streams = streams
@@ -67,7 +67,7 @@ class _Estimator:
     def add(
         self,
         *,
-        arrival_time_ms: int,  # noqa: ARG002 - by a clock that somebody may set
+        arrival_time_ms: int,  # noqa: ARG002 - a wall clock, which may be set
         abs_send_time: int,
         payload_size: int,
         ssrc: int,
@@ -78,19 +78,19 @@ class _Estimator:
             self._origin = delay_s
         half = _ABS_SEND_TIME_WRAP_S / 2
         delay_s = (delay_s - self._origin + half) % _ABS_SEND_TIME_WRAP_S - half
-        if len(self._streams) > LIMITS.max_sources:  # the call is about to end for it
+        if len(self._streams) > LIMITS.max_sources:  # the call is about to be ended for it
             return None
         expected = sum(stream.packets_expected for stream in self._streams.values())
         received = sum(stream.packets_received for stream in self._streams.values())
-        told = self._uplink.add(arrival_s, delay_s, payload_size, expected, received)
-        if told is None:
+        bit_rate = self._uplink.add(arrival_s, delay_s, payload_size, expected, received)
+        if bit_rate is None:
             return None
-        self._on_bit_rate(told)
-        return told, [ssrc]
+        self._on_bit_rate(bit_rate)
+        return bit_rate, [ssrc]
 
 
 def source_count(receiver: RTCRtpReceiver) -> int:
-    """How many streams (SSRCs) have come so far; aiortc keeps something of each, for as long as it receives."""
+    """How many streams (SSRCs) were received so far; aiortc keeps state for each until the receiver stops."""
     return len(receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
 
 
@@ -101,7 +101,7 @@ async def request_keyframe(receiver: RTCRtpReceiver) -> None:
 
 
 class _Packed:
-    """Stands in for aiortc's encoder where frames are packed already; what the viewer asks for is passed on."""
+    """Replaces aiortc's encoder: frames are already packed. Passes on the bit rate that the receiver requests."""
 
     def __init__(self, on_bit_rate: Callable[[int], None]) -> None:
         self._on_bit_rate = on_bit_rate
@@ -123,13 +123,13 @@ class _Packed:
 def send_packed(
     sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_bit_rate: Callable[[int], None]
 ) -> None:
-    """Let a sender's track give packed frames; its viewer's wishes for keyframes and bit rates go to the callbacks."""
+    """Let a sender's track supply packed frames; the receiver's keyframe and bit rate requests go to the callbacks."""
     sender._RTCRtpSender__encoder = _Packed(on_bit_rate)  # type: ignore[attr-defined]
     sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
 
 
-def name_formats(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[str, str]]) -> None:
-    """Before the answer is made: it names these payload types' format parameters, and not aiortc's."""
+def set_format_parameters(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[str, str]]) -> None:
+    """Replace aiortc's format parameters of these payload types; call it before the answer is made."""
     for codec in transceiver._codecs:
         offered = formats.get(codec.payloadType or 0)
         if offered is not None:
@@ -137,18 +137,18 @@ def name_formats(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[s
 
 
 def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
-    """The RTP time stamp that a frame of this pts is sent with; None before the first packet left."""
+    """The RTP time stamp with which a frame of this pts is sent; None before the first packet is sent."""
     sent = sender._RTCRtpSender__rtp_timestamp  # type: ignore[attr-defined]
     packer: _Packed | None = sender._RTCRtpSender__encoder  # type: ignore[attr-defined]
     if packer is None or not sender._RTCRtpSender__packet_count:  # type: ignore[attr-defined]
-        return None  # the first is taken away when the sender stops
+        return None  # aiortc sets the encoder to None when the sender stops
     return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
 
 
 def force_dtls_server(pc: RTCPeerConnection) -> None:
-    """Before the answer is made: it leaves the other side to begin the DTLS handshake (`setup:passive`).
+    """Let the other side begin the DTLS handshake (`setup:passive`); call it before the answer is made.
 
-    aiortc's ciphers are for our own kind of certificate, ECDSA; GStreamer's is RSA, which can be a client's only.
+    aiortc's ciphers require an ECDSA certificate of the server. GStreamer's is RSA, so it can only be the client.
     """
     for transceiver in pc.getTransceivers():
         transceiver.receiver.transport._set_role("server")

@@ -1,4 +1,4 @@
-"""The data channels to one client: its reports, and the last words before the connection closes."""
+"""The data channels to one client: its reports, and the close message."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from contextlib import suppress
 from aiortc import RTCDataChannel
 
 MAX_UNSENT_BYTES = 64 * 1024
-"""Of reports that wait for the network: beyond, they are left out, for a late one is worth nothing."""
-PARTING_S = 1.5
-"""For the last words to arrive: SCTP sends a lost packet again after a second."""
+"""Of reports waiting for the network. Above this, reports are dropped, because a late one is useless."""
+CLOSE_TIMEOUT_S = 1.5
+"""Time for the close message to arrive: SCTP retransmits a lost packet after a second."""
 
 
 class Reports:
-    """Sends reports to one client, from when it has opened a channel for them, if it ever does."""
+    """Sends reports to one client, if and when it opens a channel for them."""
 
     def __init__(self) -> None:
         self._channel: RTCDataChannel | None = None
 
     def take(self, channel: RTCDataChannel) -> None:
-        """Look at a channel that the client opened: `reports` is the one."""
+        """Use a channel that the client opened, if its label is `reports`."""
         if channel.label == "reports":
             self._channel = channel
 
     @property
     def channel(self) -> RTCDataChannel | None:
-        """The channel, once the client has opened it."""
+        """The channel; None until the client opens it."""
         return self._channel
 
     def send(self, text: str) -> None:
-        """Send a report, if there is somebody to read it and room for it; never blocks."""
+        """Send a report if the channel is open and has room; never blocks."""
         channel = self._channel
         if channel is not None and channel.readyState == "open" and channel.bufferedAmount < MAX_UNSENT_BYTES:
             channel.send(text)
 
 
 async def close_with_message(channel: RTCDataChannel | None, close_message: str | None) -> None:
-    """Send the last words on a channel and close it; returns when the client has them, or has had time for them.
+    """Send the message and close the channel; returns when the client has it, or after `CLOSE_TIMEOUT_S`.
 
-    The client closes its side behind the last message (RFC 8831, 6.7): that is the acknowledgement.
+    The client closes its side after the last message (RFC 8831, 6.7), which acknowledges it.
     """
     if channel is None or channel.readyState != "open" or close_message is None:
         return
@@ -48,5 +48,5 @@ async def close_with_message(channel: RTCDataChannel | None, close_message: str 
     channel.send(close_message)
     channel.close()
     with suppress(TimeoutError):
-        async with asyncio.timeout(PARTING_S):
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await closed.wait()

@@ -1,4 +1,4 @@
-"""Watches what a camera sends: a picture that is too large, or frames that come too fast, are more than it may."""
+"""Limits on what a camera sends: frame size and frame rate."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from whycam.stream.video.codec import DamagedKeyframe, EncodedFrame, read_keyfra
 from whycam.stream.webrtc.end_reason import EndReason
 
 TOLERANCE = 1.1
-"""A camera's clock and ours differ a little, for hours."""
+"""A camera's clock and the server's differ slightly, for hours."""
 
 
 class Inflow:
-    """`excess` says what is too much about a frame, so that the call ends; None: nothing is.
+    """Checks one camera's frames with `excess`, a token bucket for the frame rate.
 
-    What a network holds back for as long as a call may be silent, it may hand over at once.
+    The burst is as long as a call may be silent, because a network may deliver what it held back all at once.
     """
 
     def __init__(self, limits: Limits = LIMITS, now: Callable[[], float] = time.monotonic) -> None:
@@ -27,7 +27,7 @@ class Inflow:
         self._allowance = self._remaining = limits.max_frame_rate * limits.max_silent_s
 
     def excess(self, frame: EncodedFrame) -> EndReason | None:
-        """Take a frame into account."""
+        """Count a frame; the reason to end the call if it exceeds a limit, otherwise None."""
         size = self._new_size(frame)
         if size is not None and size[0] * size[1] > self._limits.max_pixels:
             return EndReason(
@@ -47,8 +47,8 @@ class Inflow:
         return None
 
     def _new_size(self, frame: EncodedFrame) -> tuple[int, int] | None:
-        """Width and height, where this frame begins another size; None also where it cannot be read."""
-        if not frame.is_keyframe or frame.header == self._header:  # FFmpeg takes some milliseconds to read H.264's
+        """Width and height if this keyframe changes them; None also if they cannot be read."""
+        if not frame.is_keyframe or frame.header == self._header:  # reading H.264's takes milliseconds
             return None
         self._header = frame.header
         try:

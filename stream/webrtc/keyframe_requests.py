@@ -1,4 +1,4 @@
-"""Wishes that many have and one grants: passed on at once, then so often and no more."""
+"""Limits keyframe requests to two a second: the first is sent at once, later ones are combined."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import asyncio
 from collections.abc import Callable
 
 KEYFRAME_EVERY_S = 0.5
-"""All who see a stream may together ask for a keyframe so often."""
+"""The least time between keyframe requests, for all receivers of a stream together."""
 
 
 class RateLimitedRequest:
-    """Calls `grant` when somebody wishes, at most every `every_s`; a wish in between waits for its turn."""
+    """Calls `send` when it is called, at most every `every_s`; calls in between are combined into a delayed one."""
 
-    def __init__(self, grant: Callable[[], None], every_s: float = KEYFRAME_EVERY_S) -> None:
-        self._grant = grant
+    def __init__(self, send: Callable[[], None], every_s: float = KEYFRAME_EVERY_S) -> None:
+        self._send = send
         self._every_s = every_s
         self._loop = asyncio.get_running_loop()
         self._next = self._loop.time()
         self._waiting: asyncio.TimerHandle | None = None
 
     def __call__(self) -> None:
-        """Wish for it."""
+        """Request it, now or as soon as the rate allows."""
         if self._waiting is not None:
             return
         wait = self._next - self._loop.time()
@@ -30,7 +30,7 @@ class RateLimitedRequest:
             self._now()
 
     def satisfied(self) -> None:
-        """What was wished for has come; whoever still waits has it too."""
+        """What was requested has arrived: cancel the delayed request."""
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -38,4 +38,4 @@ class RateLimitedRequest:
     def _now(self) -> None:
         self._waiting = None
         self._next = self._loop.time() + self._every_s
-        self._grant()
+        self._send()

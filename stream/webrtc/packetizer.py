@@ -1,4 +1,4 @@
-"""Packs an encoded frame into RTP payloads once, whoever they go to."""
+"""Packs an encoded frame into RTP payloads once, for all receivers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from whycam.stream.video.codec import TIME_BASE, CodecName, EncodedFrame
 
 @dataclass(frozen=True, slots=True)
 class PackedFrame:
-    """An encoded frame as RTP payloads; one such object serves all who receive the stream."""
+    """An encoded frame as RTP payloads, shared by all receivers of the stream."""
 
     payloads: Sequence[bytes]
     pts: int
@@ -24,7 +24,7 @@ class PackedFrame:
 
 
 class Packer:
-    """Cuts the frames of one stream into RTP payloads, as aiortc's encoders do."""
+    """Splits the frames of one stream into RTP payloads, as aiortc's encoders do."""
 
     def __init__(self, codec: CodecName) -> None:
         self._pack = (H264Encoder() if codec == "H264" else Vp8Encoder()).pack

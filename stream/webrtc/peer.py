@@ -1,4 +1,4 @@
-"""The WebRTC peer that a camera is: its offer answered, encoded frames out of it, packets and reports into it."""
+"""The WebRTC peer of a camera: answers its offer, receives its frames, and sends it packets and reports."""
 
 from __future__ import annotations
 
@@ -32,32 +32,32 @@ from whycam.stream.webrtc.ice.amplification_limit import Allowance
 from whycam.stream.webrtc.ice.candidates import Reach
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.sdp import OfferError, check_offer, take_any_h264
+from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 
 LOOPBACK = "127.0.0.1"
 MAX_GAP = 60 * 90_000
-"""The longest gap in the camera's time stamps, one minute; beyond, the camera began anew."""
+"""The longest gap in the camera's time stamps, one minute; a longer one means that the camera restarted."""
 MAX_BACK = 90_000
-"""How far a frame may be shown before the one that came before it, one second."""
+"""By how much a frame's display time may precede that of the frame received before it, one second."""
 MAX_COMMAND = LIMITS.max_command_length
-"""Letters of a command on the data channel."""
+"""Characters of a command on the data channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class IceConfig:
-    """Where media may flow: local addresses, UDP ports (None: any), STUN or TURN servers (none: nothing leaves)."""
+    """Media addresses: local addresses, UDP ports (None: any), STUN or TURN servers (none: none is contacted)."""
 
     addresses: Sequence[str] = (LOOPBACK,)
     ports: range | None = None
     ice_servers: Sequence[str] = ()
 
     def reach(self, caller: str) -> Reach:
-        """Where checks may go for who calls from this address."""
+        """The addresses to which checks may be sent for a caller at this address."""
         return Reach.of(self.addresses, caller, anywhere=bool(self.ice_servers))
 
     def check(self) -> None:
-        """Raises `ValueError` for what no call could use; without a port yet, so before anybody calls."""
+        """Raises `ValueError` for a setting that no call could use; opens no media port, so it can run before calls."""
         for url in self.ice_servers:
             ice_server(url)
         if self.ice_servers and set(self.addresses) <= {LOOPBACK}:
@@ -77,41 +77,41 @@ class IceConfig:
 
 @dataclass(frozen=True, slots=True)
 class PeerEvents:
-    """What a peer tells its session; all are called on the event loop."""
+    """Callbacks from a peer to its session; all are called on the event loop."""
 
     on_frame: Callable[[EncodedFrame, int], None]
     """A camera frame and its RTP time stamp."""
     on_loss: Callable[[], None]
     """Packets were lost for good; frames up to the next keyframe are damaged."""
     on_command: Callable[[str], str | None]
-    """A command; what is returned is sent back."""
+    """A command; the return value is sent back."""
     on_keyframe_request: Callable[[], None]
     on_bit_rate: Callable[[int], None]
     on_end: Callable[[EndReason], None]
-    """The connection is over, and why."""
+    """The connection has ended, with the reason."""
 
 
 def new_connection(media: IceConfig) -> RTCPeerConnection:
-    """A connection that nobody has offered anything to."""
+    """A connection without an offer yet."""
     return RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
 
 
 async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
-    """Let a connection read an offer; raises `OfferError`."""
+    """Apply an offer to a connection; raises `OfferError`."""
     try:
         _check_bundle(SessionDescription.parse(offer))
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        await pc.createAnswer()  # it too stumbles; made again by `give_answer`, with what is added
+        await pc.createAnswer()  # it raises for some offers, too; `give_answer` makes the real one
     except OfferError:
         raise
     except OperationError as error:
-        raise OfferError("The offer has a section in no codec that the server speaks.") from error
-    except Exception as error:  # the parser raises whatever the text makes it stumble over
+        raise OfferError("The offer has a section with no codec that the server supports.") from error
+    except Exception as error:  # the parser raises many kinds of errors for invalid text
         raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
 
 
 def _check_bundle(offer: SessionDescription) -> None:
-    """Refuse a bundle whose leader is missing: aiortc leaves its other sections without a transport."""
+    """Refuse a bundle whose first section is missing: aiortc leaves the others without a transport."""
     names = {media.rtp.muxId for media in offer.media if media.kind in ("audio", "video", "application")}
     for group in offer.group:
         if group.semantic == "BUNDLE" and group.items and group.items[0] not in names:
@@ -119,33 +119,33 @@ def _check_bundle(offer: SessionDescription) -> None:
 
 
 async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> None:
-    """Make the answer to so many bytes, with its candidates.
+    """Make the answer, with its candidates, to an offer of `offered` bytes.
 
-    Raises `OfferError`, or `OSError` where no UDP port is free.
+    Raises `OfferError`, or `OSError` if no UDP port is free.
     """
     aiortc_patches.force_dtls_server(pc)
     aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered))
     try:
         await pc.setLocalDescription(await pc.createAnswer())
-    except ValueError as error:  # aiortc holds its answer against the offer, whose sections may share a name
+    except ValueError as error:  # aiortc compares its answer with the offer, whose sections may share a name
         raise OfferError(f"The offer's sections cannot be answered ({error}).") from error
 
 
 class Peer:
-    """An answered camera: `peer = await Peer.answering(offer, media, events)`, then `peer.answer` goes back to it."""
+    """An answered camera: `peer = await Peer.answering(offer, media, events)`, then `peer.answer` is sent back."""
 
     def __init__(self, pc: RTCPeerConnection, events: PeerEvents) -> None:
         self._pc = pc
         self._events = events
         self._clock = _Unwrap()
-        self._carried = 0  # by the way to us, in bit/s
-        self._remb_received = False  # what the way back carries
+        self._uplink_bit_rate = 0  # bit/s
+        self._remb_received = False  # the camera's estimate for the downlink
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._returned: Callable[[int], int | None] = lambda _: None
-        self.request_keyframe = RateLimitedRequest(self._ask)
+        self._return_timestamp: Callable[[int], int | None] = lambda _: None
+        self.request_keyframe = RateLimitedRequest(self._send_keyframe_request)
         """Asks the camera for a keyframe."""
         self.codec: CodecName = "VP8"
         self.last_frame = time.monotonic()
@@ -154,17 +154,17 @@ class Peer:
     async def answering(
         cls, offer: str, media: IceConfig, events: PeerEvents, *, returns: bool = True, caller: str = LOOPBACK
     ) -> Peer:
-        """Answer an offer from a caller's address; raises `OfferError`, or `OSError` where no UDP port is free.
+        """Answer an offer from a caller's address; raises `OfferError`, or `OSError` if no UDP port is free.
 
-        Where the picture `returns`, the offer has one section for video and none for sound. Else it is a publisher's
-        (RFC 9725), whose sound is answered as inactive.
+        If the explained video `returns`, the offer has one section for video and none for sound. Otherwise it is a
+        publisher's (RFC 9725), whose sound is answered as inactive.
         """
         checked = check_offer(offer, media.reach(caller))
         peer = cls(new_connection(media), events)
         try:
             await peer._answer(checked, media, returns, len(offer.encode()))
         except BaseException:
-            with suppress(Exception):  # aiortc stumbles over what the offer left half built
+            with suppress(Exception):  # aiortc may fail to close a half-built connection
                 await peer.close()
             raise
         return peer
@@ -175,7 +175,7 @@ class Peer:
         pc.on("connectionstatechange", self._on_state)
         formats: dict[int, dict[str, str]] = {}
         if not returns:
-            offer, formats = take_any_h264(offer)
+            offer, formats = accept_any_h264(offer)
         await take_offer(pc, offer)
         videos = [t for t in pc.getTransceivers() if t.kind == "video"]
         if len(videos) != 1:
@@ -183,20 +183,20 @@ class Peer:
         (video,) = videos
         self.codec = aiortc_patches.negotiated_codec(video)
         self._receiver = video.receiver
-        aiortc_patches.divert_encoded_frames(self._receiver, self._deliver, self._lose, self._on_uplink_estimate)
+        aiortc_patches.divert_encoded_frames(self._receiver, self._deliver, self._on_loss, self._on_uplink_estimate)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
-            self._return(pc)
+            self._add_return_track(pc)
         else:
-            aiortc_patches.name_formats(video, formats)
-            silence(pc)
+            aiortc_patches.set_format_parameters(video, formats)
+            deactivate_audio(pc)
         await give_answer(pc, media, offered)
         if video.currentDirection not in ("recvonly", "sendrecv"):
             raise OfferError("The offer should send its video (sendonly or sendrecv).")
 
-    def _return(self, pc: RTCPeerConnection) -> None:
-        """Send the explained picture back."""
+    def _add_return_track(self, pc: RTCPeerConnection) -> None:
+        """Add the track that sends the explained video back."""
         events = self._events
         self._track = PacketTrack(
             events.on_keyframe_request,
@@ -205,7 +205,7 @@ class Peer:
         )
         sender = pc.addTrack(self._track)
         aiortc_patches.send_packed(sender, events.on_keyframe_request, self._on_remb)
-        self._returned = lambda pts: aiortc_patches.rtp_timestamp(sender, pts)
+        self._return_timestamp = lambda pts: aiortc_patches.rtp_timestamp(sender, pts)
 
     @property
     def answer(self) -> str:
@@ -213,7 +213,7 @@ class Peer:
         return self._pc.localDescription.sdp
 
     def send(self, frame: PackedFrame) -> None:
-        """Send an encoded frame back, if the picture returns; never blocks."""
+        """Send an encoded frame back, if there is a return track; never blocks."""
         if self._track is not None:
             self._track.put(frame)
 
@@ -223,21 +223,21 @@ class Peer:
         return aiortc_patches.source_count(self._receiver)
 
     def returned_rtp(self, pts: int) -> int | None:
-        """The RTP time stamp that a frame of this pts goes back with; None before the first packet left."""
-        return self._returned(pts)
+        """The RTP time stamp with which a frame of this pts is sent back; None before the first packet is sent."""
+        return self._return_timestamp(pts)
 
     def report(self, text: str) -> None:
-        """Send a report, if there is somebody to read it and room for it."""
+        """Send a report if its channel is open and has room; never blocks."""
         self._reports.send(text)
 
-    def _ask(self) -> None:
+    def _send_keyframe_request(self) -> None:
         task = asyncio.get_running_loop().create_task(aiortc_patches.request_keyframe(self._receiver))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self, close_message: str | None = None) -> None:
-        """End the connection; the client gets the last words first, if it takes them soon."""
-        self._events = _SILENT
+        """End the connection; the client is sent the close message first, with a short timeout."""
+        self._events = _NO_EVENTS
         self.request_keyframe.satisfied()
         if self._track is not None:
             self._track.stop()
@@ -245,24 +245,24 @@ class Peer:
         await self._pc.close()
 
     def _on_uplink_estimate(self, bit_rate: int) -> None:
-        """The way to us carries that: where it turns out to be full, the way back is supposed to carry no more, until
-        the camera tells of it, which takes a browser five seconds."""
-        full, self._carried = bit_rate < self._carried, bit_rate
-        if full and not self._remb_received and self._track is not None:
+        """Take the uplink's bit rate. When it falls, the downlink is assumed to carry no more, until the camera sends
+        its own estimate, for which a browser needs five seconds."""
+        fell, self._uplink_bit_rate = bit_rate < self._uplink_bit_rate, bit_rate
+        if fell and not self._remb_received and self._track is not None:
             self._events.on_bit_rate(bit_rate)
 
     def _on_remb(self, bit_rate: int) -> None:
         self._remb_received = True
         self._events.on_bit_rate(bit_rate)
 
-    def _lose(self) -> None:
+    def _on_loss(self) -> None:
         self.request_keyframe()
         self._events.on_loss()
 
     def _deliver(self, payload_type: int, data: bytes, timestamp: int) -> None:
         codec = aiortc_patches.payload_codecs(self._receiver).get(payload_type)
         if codec != self.codec:
-            return  # the answer named it as a second choice; nobody switches in mid-stream
+            return  # the answer lists it as a second choice; clients do not switch during a call
         self.last_frame = time.monotonic()
         pts = self._clock(timestamp, back=self.codec == "H264" and is_b_picture(data))
         frame = EncodedFrame(self.codec, data, pts)
@@ -277,7 +277,7 @@ class Peer:
 
         def on_message(message: str | bytes) -> None:
             if isinstance(message, bytes) or len(message) > MAX_COMMAND:
-                reply: str | None = _NO_COMMAND
+                reply: str | None = _NOT_A_COMMAND
             else:
                 reply = self._events.on_command(message)
             if reply is not None and channel.readyState == "open":
@@ -290,8 +290,8 @@ class Peer:
             self._events.on_end(GONE)
 
 
-def silence(pc: RTCPeerConnection) -> None:
-    """Let the answer take no sound: its sections stay in the bundle, and nothing flows in them."""
+def deactivate_audio(pc: RTCPeerConnection) -> None:
+    """Answer audio sections as inactive: they stay in the bundle, without packets."""
     for transceiver in pc.getTransceivers():
         if transceiver.kind == "audio":
             transceiver.direction = "inactive"
@@ -301,32 +301,32 @@ def ice_server(url: str) -> RTCIceServer:
     """A STUN or TURN server: `stun:HOST[:PORT]` or `turn:USER:SECRET@HOST[:PORT]`; raises `ValueError`."""
     parts = re.fullmatch(r"(?:(stun):|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
     if parts is None:
-        raise ValueError(f"An ICE server is written stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
+        raise ValueError(f"An ICE server should be stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
     stun, turn, user, secret, host = parts.groups()
     return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
 
 
-_NO_COMMAND = json.dumps(
+_NOT_A_COMMAND = json.dumps(
     {"error": f"A command is a JSON text of at most {MAX_COMMAND} characters.", "code": "not-a-command"}
 )
 
 
 def _ignore(*_: object) -> None:
-    """What a peer that was closed still has to tell interests nobody."""
+    """Drop the events of a closed peer."""
 
 
-_SILENT = PeerEvents(_ignore, _ignore, _ignore, _ignore, _ignore, _ignore)
+_NO_EVENTS = PeerEvents(_ignore, _ignore, _ignore, _ignore, _ignore, _ignore)
 
 
 class _Unwrap:
-    """RTP time stamps, 32 bits that wrap, as a count that starts at 0 and goes on where the sender begins anew."""
+    """Unwraps 32-bit RTP time stamps into a count that starts at 0 and continues when the sender restarts."""
 
     def __init__(self) -> None:
         self._last: int | None = None
         self._pts = self._newest = 0
 
     def __call__(self, timestamp: int, *, back: bool = False) -> int:
-        """The pts of a time stamp; `back`: it may be of a frame that is shown before the one that came before it."""
+        """The pts of a time stamp; `back`: the frame may be shown before the one received before it."""
         if self._last is not None:
             step = (timestamp - self._last + (1 << 31) & 0xFFFFFFFF) - (1 << 31)
             if 0 < step < MAX_GAP or (back and -MAX_BACK < step < 0):

@@ -1,4 +1,4 @@
-"""What an offer may be, counted before anything parses it: aiortc's parser is quadratic in some of its lines."""
+"""Limits on an offer, checked before it is parsed: aiortc's parser is quadratic in some of its lines."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from whycam.stream.webrtc.ice.candidates import START, CandidateError, Reach
 
 MAX_BYTES = LIMITS.max_offer_bytes
 MAX_LINES = {"m=": LIMITS.max_offer_sections, "a=ssrc": LIMITS.max_offer_sources}
-MAX_LETTERS = LIMITS.max_ice_letters
-MIN_LETTERS = {"ice-ufrag": 4, "ice-pwd": 22}
-"""Of both checks are made, so their length is that of what is sent to whom an offer names (RFC 8839, 5.4)."""
+MAX_ICE_LENGTH = LIMITS.max_ice_length
+MIN_ICE_LENGTH = {"ice-ufrag": 4, "ice-pwd": 22}
+"""Checks contain both, so their length is part of what is sent to the addresses in an offer (RFC 8839, 5.4)."""
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/=#_-]*")
-"""Those of the RFC, and the others that libwebrtc takes as well."""
-H264_TAKEN = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
-"""The format parameters of H.264 that aiortc takes an offer for."""
+"""Those of the RFC, and the others that libwebrtc accepts."""
+H264_ACCEPTED = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
+"""The H.264 format parameters with which aiortc accepts an offer."""
 
 
 class OfferError(ValueError):
-    """An offer that cannot be answered; says why."""
+    """An offer cannot be answered; the text says why."""
 
 
 class OfferTooLarge(OfferError):
@@ -27,47 +27,50 @@ class OfferTooLarge(OfferError):
 
 
 def check_offer(sdp: str, reach: Reach) -> str:
-    """The offer with those candidates only that are within reach."""
+    """The offer without the candidates that are out of reach; raises `OfferError`."""
     if len(sdp.encode()) > MAX_BYTES:
-        raise OfferTooLarge(f"The offer has {len(sdp.encode())} bytes, at most {MAX_BYTES} are taken.")
+        raise OfferTooLarge(f"The offer has {len(sdp.encode())} bytes, at most {MAX_BYTES} are accepted.")
     lines = sdp.splitlines()
     if not lines or lines[0] != "v=0":
         raise OfferError("The body should be an SDP offer; it should begin with 'v=0'.")
     for start, limit in MAX_LINES.items():
         count = sum(line.startswith(start) for line in lines)
         if count > limit:
-            raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {limit} are taken.")
+            raise OfferTooLarge(f"The offer has {count} lines '{start}', at most {limit} are accepted.")
     for line in lines:
-        _check_letters(line)
+        _check_credentials(line)
     try:
         tried = reach.tried(line for line in lines if line.startswith(START))
     except CandidateError as error:
         raise OfferError(str(error)) from error
     kept = [line for line in lines if line in tried or not line.startswith(START)]
-    if len(kept) < len(lines):  # the others are still to come, by the packets that they send
+    if len(kept) < len(lines):  # the others are learned from the checks that they send
         kept = [line for line in kept if line != "a=end-of-candidates"]
     return "\r\n".join(kept) + "\r\n"
 
 
-def _check_letters(line: str) -> None:
-    """Refuse a line that names a user or a password that no client makes."""
+def _check_credentials(line: str) -> None:
+    """Refuse a ufrag or a password that no client generates."""
     name, _, value = line.removeprefix("a=").partition(":")
-    min_letters = MIN_LETTERS.get(name)
-    if min_letters is None or not line.startswith("a="):
+    min_length = MIN_ICE_LENGTH.get(name)
+    if min_length is None or not line.startswith("a="):
         return
-    if not min_letters <= len(value) <= MAX_LETTERS:
-        raise OfferError(f"The offer's {name} has {len(value)} letters; it should have {min_letters} to {MAX_LETTERS}.")
+    if not min_length <= len(value) <= MAX_ICE_LENGTH:
+        raise OfferError(
+            f"The offer's {name} has {len(value)} characters; it should have {min_length} to {MAX_ICE_LENGTH}."
+        )
     if not _ICE_CHARS.fullmatch(value):
         raise OfferError(f"The offer's {name} should have letters, digits, + and / only.")
 
 
-def take_any_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:
-    """An offer with all its H.264 named as `H264_TAKEN`; and, by payload type, what the answer has to name instead.
+def accept_any_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:
+    """The offer with all H.264 formats as `H264_ACCEPTED`, and the parameters for the answer by payload type.
 
-    For who only sends: every profile can be decoded here, and an answer repeats the offered one (RFC 6184, 8.2.2).
+    For clients that only send: every profile can be decoded here, and an answer repeats the offered one (RFC 6184,
+    8.2.2).
     """
     lines = [line.rstrip() for line in sdp.splitlines()]
-    known = {part.partition("=")[0] for part in H264_TAKEN.split(";")}
+    known = {part.partition("=")[0] for part in H264_ACCEPTED.split(";")}
     formats: dict[int, dict[str, str]] = {}
     for line in lines:
         number, _, name = line.removeprefix("a=rtpmap:").partition(" ")
@@ -80,7 +83,7 @@ def take_any_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:
         if kind not in ("a=rtpmap", "a=fmtp") or not number.isdecimal() or int(number) not in formats:
             taken.append(line)
         elif kind == "a=rtpmap":
-            taken += [line, f"a=fmtp:{number} {H264_TAKEN}"]
+            taken += [line, f"a=fmtp:{number} {H264_ACCEPTED}"]
         else:
             pairs = (pair.strip().partition("=") for pair in text.split(";"))
             formats[int(number)] = {name: value for name, _, value in pairs if name in known}

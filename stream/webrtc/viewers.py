@@ -1,6 +1,6 @@
-"""The viewers of one session: each is a WebRTC peer that is sent an encoded stream and its reports, and sends nothing.
+"""The viewers of one session: WebRTC peers that receive an encoded stream and its reports, and send nothing.
 
-A frame is packed once and goes to all who watch its stream.
+A frame is packed once for all viewers of its stream.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, give_answer, new_connection, silence, take_offer
+from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.sdp import OfferError, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 
 logger = logging.getLogger(__name__)
 
 CONNECT_S = LIMITS.max_connect_s
-"""Seconds that a viewer has to take the answer up; then its place is free again."""
+"""Seconds that a viewer has to connect after the answer; then its place becomes free."""
 
 
 class Viewer:
-    """An answered viewer: `viewer = await Viewer.answering(…)`, then `viewer.answer` goes back to it.
+    """An answered viewer: `viewer = await Viewer.answering(…)`, then `viewer.answer` is sent back.
 
-    Its receiver's estimate of the bit rate is not listened to: one stream serves all, and the phone steers it.
+    Its bit rate estimate is ignored: all viewers share one stream, whose bit rate follows the phone's network.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Viewer:
         self._closing: asyncio.Task[None] | None = None
         self._reports = Reports()
         self._track = PacketTrack(want_keyframe, self._end, lambda: aioice_patches.unsent_bytes(pc))
-        self._wait_policy = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
+        self._connect_timer = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
 
     @classmethod
     async def answering(
@@ -56,21 +56,21 @@ class Viewer:
         on_end: Callable[[Viewer], None],
         caller: str = LOOPBACK,
     ) -> Viewer:
-        """Answer an offer of who wants to receive, at a caller's address.
+        """Answer a receiver's offer from a caller's address.
 
-        Raises `OfferError`, or `OSError` where no UDP port is free.
+        Raises `OfferError`, or `OSError` if no UDP port is free.
 
-        `want_keyframe` is called where the viewer needs one to begin or to go on; `on_end` once, when it is gone.
+        `want_keyframe` is called when the viewer needs one to begin or to continue; `on_end` once, when it has left.
         """
         checked = check_offer(offer, media.reach(caller))
         if f" {codec}/90000" not in checked.upper():
-            raise OfferError(f"This session's codec is {codec}, which the offer does not take.")
+            raise OfferError(f"This session's codec is {codec}, which the offer does not include.")
         viewer = cls(new_connection(media), want_keyframe, on_end)
         try:
             await viewer._answer(checked, codec, media, want_keyframe, len(offer.encode()))
         except BaseException:
-            viewer._on_end = lambda _: None  # nobody has heard of it
-            with suppress(Exception):  # aiortc stumbles over what the offer left half built
+            viewer._on_end = lambda _: None  # the caller does not know it yet
+            with suppress(Exception):  # aiortc may fail to close a half-built connection
                 await viewer.close()
             raise
         return viewer
@@ -80,7 +80,7 @@ class Viewer:
     ) -> None:
         pc = self._pc
         pc.on("connectionstatechange", self._on_state)
-        pc.on("datachannel", self._reports.take)  # what a viewer says on it is heard by nobody
+        pc.on("datachannel", self._reports.take)  # messages from a viewer are ignored
         video = pc.addTransceiver(self._track, "sendonly")
         known = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([c for c in known if c.mimeType in (f"video/{codec}", "video/rtx")])
@@ -88,7 +88,7 @@ class Viewer:
         await take_offer(pc, offer)
         if [t.mid is not None for t in pc.getTransceivers() if t.kind == "video"] != [True]:
             raise OfferError("The offer should have one video section.")
-        silence(pc)
+        deactivate_audio(pc)
         await give_answer(pc, media, offered)
         if video.currentDirection != "sendonly":
             raise OfferError("The offer should receive the video (recvonly).")
@@ -100,11 +100,11 @@ class Viewer:
 
     @property
     def dropped(self) -> int:
-        """Frames that were left out for this viewer."""
+        """Frames that were dropped for this viewer."""
         return self._track.dropped
 
     def send(self, frame: PackedFrame) -> None:
-        """Send an encoded frame; never blocks."""
+        """Queue an encoded frame, or drop it; never blocks."""
         self._track.put(frame)
 
     def report(self, text: str) -> None:
@@ -112,7 +112,7 @@ class Viewer:
         self._reports.send(text)
 
     def interrupt(self) -> None:
-        """Frames are missing in the stream: go on with a keyframe."""
+        """Frames are missing in the stream: continue with a keyframe."""
         self._track.interrupt()
 
     def _on_state(self) -> None:
@@ -128,27 +128,27 @@ class Viewer:
             self._closing = asyncio.get_running_loop().create_task(self._close(close_message))
 
     async def _close(self, close_message: str | None) -> None:
-        self._wait_policy.cancel()
+        self._connect_timer.cancel()
         self._track.stop()
         try:
             await close_with_message(self._reports.channel, close_message)
             await self._pc.close()
         except Exception:
-            logger.exception("The connection of a viewer did not close.")
+            logger.exception("A viewer's connection could not be closed.")
         finally:
             self._on_end(self)
 
     async def close(self, close_message: str | None = None) -> None:
-        """End the connection; the viewer gets the last words first, if it takes them soon."""
+        """End the connection; the viewer is sent the close message first, with a short timeout."""
         self._end(close_message)
         assert self._closing is not None
         await asyncio.shield(self._closing)
 
 
 class Audience:
-    """`viewer = await audience.admit(offer, …)`; `send` reaches all; it ends by `close`.
+    """All viewers of one stream: `viewer = await audience.admit(offer, …)`; `send` reaches all; `close` ends all.
 
-    `want_keyframe` is what a viewer's wish for one comes to; it should be a `Wish`, for they come from all viewers.
+    `want_keyframe` is called for the requests of all viewers, so it should be a `RateLimitedRequest`.
     """
 
     def __init__(self, codec: CodecName, media: IceConfig, want_keyframe: Callable[[], None]) -> None:
@@ -164,9 +164,9 @@ class Audience:
     async def admit(self, offer: str, on_end: Callable[[Viewer], None], caller: str = LOOPBACK) -> Viewer:
         """Answer the offer of a viewer at this address.
 
-        Raises as `Viewer.answering` does, and `ConnectionError` where the stream is over.
+        Raises as `Viewer.answering` does, and `ConnectionError` if the stream has ended.
 
-        `on_end` is called when the viewer is gone.
+        `on_end` is called when the viewer has left.
         """
 
         def leave(viewer: Viewer) -> None:
@@ -177,7 +177,7 @@ class Audience:
         self._viewers.add(viewer)
         if self._closed:
             await viewer.close()
-            raise ConnectionError("This session is over.")
+            raise ConnectionError("This session has ended.")
         return viewer
 
     def send(self, frame: PackedFrame) -> None:
@@ -191,11 +191,11 @@ class Audience:
             viewer.report(text)
 
     def interrupt(self) -> None:
-        """Frames are missing in the stream: all go on with a keyframe."""
+        """Frames are missing in the stream: all continue with a keyframe."""
         for viewer in self._viewers:
             viewer.interrupt()
 
     async def close(self, close_message: str | None = None) -> None:
-        """The stream is over: end all connections, with these words."""
+        """End all connections, with this close message."""
         self._closed = True
         await asyncio.gather(*(viewer.close(close_message) for viewer in list(self._viewers)))

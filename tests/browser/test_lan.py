@@ -109,7 +109,7 @@ def test_a_full_server_is_said_in_words(page: Page, phone: BrowserContext, tmp_p
             each.goto(server.invitation.partition("#")[0])
         goes_live(pages[1])
         pages[2].click("#start")
-        expect(pages[2].locator("#error")).to_contain_text("all that one may have")
+        expect(pages[2].locator("#error")).to_contain_text("the limit of the server or of this device is reached")
         expect(pages[2].locator("#start")).to_be_visible()
 
 

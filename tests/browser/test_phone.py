@@ -324,7 +324,7 @@ def test_a_server_that_is_gone_is_not_called_a_slow_network(phone: Page, tmp_pat
         begin(phone, server)
         expect(phone.locator("#recording")).to_be_visible()
         server.process.kill()
-        nothing = "No picture comes back. If it stays away, the page calls again by itself."
+        nothing = "No picture comes back. If this lasts, the page connects again by itself."
         expect(phone.locator("#bad-day")).to_have_text(nothing, timeout=4_500)
         expect(phone.locator("#headline")).to_have_text(nothing)
         # The names stay, but nothing is said of now.

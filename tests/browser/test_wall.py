@@ -78,7 +78,7 @@ def test_without_a_lan_it_says_what_to_do(beamer: Browser, tmp_path: Path) -> No
     page = beamer.new_context(locale="de-DE").new_page()
     with serving(tmp_path, arguments=["--no-record"]) as server:
         page.goto(f"{server.url}/watch")
-        expect(page.locator("#empty")).to_contain_text("Niemand ist live.")
+        expect(page.locator("#empty")).to_contain_text("Keine Kamera ist live.")
         expect(page.locator("#empty-how")).to_contain_text("whycam serve --lan")
         expect(page.locator("#empty .code")).to_be_hidden()
         expect(page.locator("#qr")).to_be_hidden()
@@ -243,7 +243,7 @@ def test_who_only_watches_is_told_so(beamer: Browser, tmp_path: Path) -> None:
         assert_accessible(page)
         token = json.loads((tmp_path / "config" / "access.json").read_text())["tokens"]["viewer"]
         page.goto(f"{door}#{token}")
-        expect(page.locator("#empty-headline")).to_have_text("Nobody is live.", timeout=10_000)
+        expect(page.locator("#empty-headline")).to_have_text("No camera is live.", timeout=10_000)
         assert page.url == door
         with published(server):
             expect(page.locator(LARGE)).to_be_visible(timeout=20_000)

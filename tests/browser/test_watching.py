@@ -79,5 +79,5 @@ def test_a_browser_that_takes_another_codec_is_told(tmp_path: Path, bare_page: P
         page.evaluate(WATCH, [f"/whep/{session_id}", "VP8"])
         assert page.evaluate("() => [window.watching.status, window.watching.says]") == [
             400,
-            "This session's codec is H264, which the offer does not take.",
+            "This session's codec is H264, which the offer does not include.",
         ]

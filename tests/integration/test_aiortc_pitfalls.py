@@ -77,7 +77,7 @@ def test_a_full_way_to_us_tells_of_the_way_back_until_the_phone_does_and_of_no_p
         )
         peer = Peer(new_connection(IceConfig()), events)
         if returns:
-            peer._return(peer._pc)
+            peer._add_return_track(peer._pc)
         for bit_rate in (1_000_000, 1_500_000, 800_000, 840_000, 700_000):
             peer._on_uplink_estimate(bit_rate)
         peer._on_remb(2_000_000)

@@ -164,7 +164,7 @@ def test_a_taken_port_is_said(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         done = run("serve", "--port", str(port), folder=tmp_path)
     assert done.returncode == 1
-    assert f"Port {port} is taken" in done.stderr
+    assert f"Port {port} is in use" in done.stderr
     assert not (tmp_path / "recordings").exists()
 
 
@@ -177,7 +177,7 @@ def test_a_new_token_is_not_made_where_the_server_cannot_start(tmp_path: Path) -
         arguments = [*lan_arguments(tmp_path, taken.getsockname()[1]), "--port", str(free_port()), "--new-token"]
         done = run("serve", *arguments, folder=tmp_path)
     assert done.returncode == 1
-    assert "is taken. End what uses it, or give another one with --lan-port" in done.stderr
+    assert "is in use. Stop the program that uses it, or choose another port with --lan-port" in done.stderr
     assert Credentials.kept(tmp_path / "config").tokens == before.tokens
 
 

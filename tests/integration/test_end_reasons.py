@@ -21,7 +21,7 @@ from whycam.stream.limits import Limits
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
-from whycam.stream.webrtc.data_channel import PARTING_S
+from whycam.stream.webrtc.data_channel import CLOSE_TIMEOUT_S
 from whycam.stream.webrtc.end_reason import Code, EndReason
 
 FRAMES = media_samples.encoded("VP8", 30, (64, 48))
@@ -55,7 +55,7 @@ ENDS: dict[Code, tuple[list[EncodedFrame], float, Spoil, str]] = {
     "too-fast": (FRAMES, 200, goes_on, "more than 60 frames a second"),
     "too-many-streams": (FRAMES, 30, begins_ever_anew, "more than 8 streams"),
     "silent": (FRAMES, 30, falls_silent, "No picture came from the camera for 2 s"),
-    "server-ends": (FRAMES, 30, server_ends, "whycam was ended on its computer"),
+    "server-ends": (FRAMES, 30, server_ends, "whycam was stopped on its computer"),
 }
 
 
@@ -148,7 +148,7 @@ def test_a_phone_that_hears_nothing_any_more_holds_up_the_end_for_a_moment_only(
             cut(phone)
             start = time.monotonic()
             await sessions.close()
-            assert PARTING_S <= time.monotonic() - start < PARTING_S + 1
+            assert CLOSE_TIMEOUT_S <= time.monotonic() - start < CLOSE_TIMEOUT_S + 1
             assert phone.replies == []
 
     served(fast(tmp_path), Settings(), body)

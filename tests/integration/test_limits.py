@@ -42,11 +42,11 @@ def test_each_module_takes_its_limits_from_there() -> None:
     taken = {
         "max_connections": listener.MAX_CONNECTIONS,
         "max_connections_per_address": listener.MAX_PER_ADDRESS,
-        "max_idle_s": listener.PATIENCE_S,
+        "max_idle_s": listener.MAX_IDLE_S,
         "max_offer_bytes": sdp.MAX_BYTES,
         "max_offer_sections": sdp.MAX_LINES["m="],
         "max_offer_candidates": candidates.MAX_CANDIDATES,
-        "max_ice_letters": sdp.MAX_LETTERS,
+        "max_ice_length": sdp.MAX_ICE_LENGTH,
         "max_amplification": amplification_limit.TIMES,
         "max_addresses_per_call": aioice_patches.MAX_ADDRESSES,
         "max_offer_sources": sdp.MAX_LINES["a=ssrc"],

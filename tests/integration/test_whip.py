@@ -61,7 +61,7 @@ def test_a_publisher_is_answered_as_the_rfc_says(tmp_path: Path, h264: list[Enco
         assert refused.status == 405
         assert "DELETE" in refused.headers["Allow"]
         assert "PATCH" not in refused.headers["Allow"]
-        assert "trickle" in await refused.text()
+        assert "Trickle ICE" in await refused.text()
         for path in (f"{base}/whip", publisher.location):
             got = await http.get(path)
             assert (got.status, await got.read()) == (204, b"")

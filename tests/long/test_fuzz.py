@@ -27,7 +27,7 @@ from tests.support.servers.server_process import READY, serving
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter
-from whycam.stream.server.listener import PATIENCE_S
+from whycam.stream.server.listener import MAX_IDLE_S
 
 pytestmark = pytest.mark.timeout(900)
 TEN_MINUTES = 600.0
@@ -240,7 +240,7 @@ def requests(folder: Path, seconds: float, seed: int, late_s: float = math.inf) 
     with serving(folder, arguments=["--model", str(tiny_models.bright_spot(folder / "bright.onnx"))]) as server:
         before = held(server)
         asyncio.run(run(int(server.url.rpartition(":")[2])))
-        time.sleep(PATIENCE_S + 2)  # who waits for a body waits no longer
+        time.sleep(MAX_IDLE_S + 2)  # who waits for a body waits no longer
         after = held(server)
     log = server.log.read_text().partition(READY)[2]
     print(f"{sum(answers.values())} requests: {dict(answers)}")

@@ -108,7 +108,7 @@ async def besieged(server: Server, lan: str, trust: ssl.SSLContext, door: str, c
         f"{let_in} of {len(joins)} phones came in\nbefore: {before}\nafter:  {after}"
     )
     assert came >= count
-    assert highest < before.descriptors + listener.MAX_CONNECTIONS + listener.MAX_LEAVING + 20
+    assert highest < before.descriptors + listener.MAX_CONNECTIONS + listener.MAX_CLOSING + 20
     assert len(times) == len(health)
     assert rate > 10
     assert abs(after.descriptors - before.descriptors) <= 3

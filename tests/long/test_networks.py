@@ -78,7 +78,7 @@ def decoded(network: Network, server: Server) -> int:
             told: bytes = answer.read()
             return told
 
-    (line,) = [line for line in network.server.run(ask).splitlines() if b'fate="decoded"' in line]
+    (line,) = [line for line in network.server.run(ask).splitlines() if b'outcome="decoded"' in line]
     return int(float(line.split()[-1]))
 
 

@@ -1,4 +1,4 @@
-"""Films whose clock goes back or leaps: every frame and all of the sound, one piece behind the other and in step."""
+"""Films whose clock jumps: every frame and all sound is kept, piece after piece and in sync."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from whycam.stream.video.codec import TIME_BASE
 
 KINDS: dict[str, Kind] = {"v": "video", "a": "audio"}
 BEFORE_WRAP = 95_442.7
-"""Seconds on an MPEG clock, one before it begins at 0 again."""
+"""Seconds on an MPEG clock, one before it wraps to 0."""
 
 
 MPEG = [
@@ -59,7 +59,7 @@ BEGINS = {
 
 @pytest.mark.parametrize("begins", BEGINS.values(), ids=BEGINS.keys())
 @pytest.mark.parametrize(("suffix", "codec", "sound"), MPEG)
-def test_pieces_are_read_one_behind_the_other(
+def test_pieces_are_read_one_after_the_other(
     tmp_path: Path, suffix: str, codec: str, sound: str, begins: Sequence[float]
 ) -> None:
     parts = [
@@ -78,7 +78,7 @@ def test_pieces_are_read_one_behind_the_other(
 
 
 @pytest.mark.parametrize("suffix", [".ts", ".mpg", ".vob"])
-def test_picture_and_sound_stay_in_step_behind_a_join(tmp_path: Path, suffix: str) -> None:
+def test_picture_and_sound_stay_in_sync_after_a_join(tmp_path: Path, suffix: str) -> None:
     _, codec, sound = next(each for each in reversed(MPEG) if each[0] == suffix)
     parts = [piece(tmp_path / f"{n}{suffix}", begin, codec=codec, sound=sound) for n, begin in enumerate((9, 0, 7200))]
     written = copy(joined(tmp_path / f"joined{suffix}", *parts))
@@ -86,13 +86,13 @@ def test_picture_and_sound_stay_in_step_behind_a_join(tmp_path: Path, suffix: st
     assert len(seen) == len(heard) == 3
     assert heard == pytest.approx(seen, abs=0.005)
     assert np.diff(seen) == pytest.approx([2, 2], abs=2 * FRAME)
-    # An encoder of its own adds what it holds back: a frame or two.
+    # A separate encoder adds the frame or two that it holds back.
     assert length_of_sound(written) == pytest.approx(sum(map(length_of_sound, parts)), abs=0.08)
     assert len(media_samples.times(written)) == 3 * COUNT
 
 
 @pytest.mark.parametrize(("suffix", "codec", "sound"), [(".mkv", "libx264", "aac"), (".webm", "libvpx", "libopus")])
-def test_a_clock_that_goes_back_begins_a_stretch_in_other_containers_too(
+def test_a_clock_that_jumps_back_begins_a_segment_in_other_containers_too(
     tmp_path: Path, suffix: str, codec: str, sound: str
 ) -> None:
     part = piece(tmp_path / f"a{suffix}", codec=codec, sound=sound)
@@ -117,9 +117,7 @@ PLAIN = [
 
 @pytest.mark.parametrize("begin", [0, 36_000, BEFORE_WRAP])
 @pytest.mark.parametrize(("suffix", "codec", "sound"), PLAIN)
-def test_the_times_of_a_film_of_one_piece_are_its_own(
-    tmp_path: Path, suffix: str, codec: str, sound: str, begin: float
-) -> None:
+def test_a_film_of_one_piece_keeps_its_times(tmp_path: Path, suffix: str, codec: str, sound: str, begin: float) -> None:
     path = piece(tmp_path / f"a{suffix}", begin, codec=codec, sound=sound)
     with av.open(path) as file:
         mpeg = suffix in (".ts", ".mpg", ".vob")
@@ -133,7 +131,7 @@ def test_the_times_of_a_film_of_one_piece_are_its_own(
     assert not joins
 
 
-def test_a_slide_may_stand_for_long(tmp_path: Path) -> None:
+def test_a_slide_may_be_shown_for_long(tmp_path: Path) -> None:
     slides = [round(n * 20 / TIME_BASE) for n in range(6)]
     path = media_samples.write(tmp_path / "slides.ts", pts=slides)
     seen, _, joins = read(path)
@@ -141,13 +139,13 @@ def test_a_slide_may_stand_for_long(tmp_path: Path) -> None:
     assert not joins
 
 
-def test_hours_between_two_frames_are_a_leap_of_an_mpeg_clock_only(tmp_path: Path) -> None:
+def test_hours_between_two_frames_are_a_jump_of_an_mpeg_clock_only(tmp_path: Path) -> None:
     pts = [round((n + (3600 if n >= 5 else 0)) / RATE / TIME_BASE) + (n >= 5) * 324_000_000 for n in range(10)]
     for suffix in (".mkv", ".mp4"):
         seen, _, joins = read(media_samples.write(tmp_path / f"lapse{suffix}", pts=pts))
         assert seen[5] > 3600
         assert not joins
-    # The encoder's reordering goes across the leap: a frame more or less.
+    # The encoder's reordering crosses the jump: a frame more or less.
     with open_film(media_samples.write(tmp_path / "lapse.ts", pts=pts)) as opened:
         seen = [item.time for item in read_film(opened) if isinstance(item, av.VideoFrame)]
         assert len(opened.losses.joins) == 1
@@ -184,13 +182,13 @@ def test_pieces_may_differ_in_size(tmp_path: Path) -> None:
 
 
 def test_a_piece_that_begins_between_keyframes_shows_nothing_wrong(tmp_path: Path) -> None:
-    """As a capture does: until its first keyframe, the picture of the piece before is kept, and that is counted."""
+    """Like a capture: until its first keyframe the last frame of the piece before is repeated, and counted."""
     whole = piece(tmp_path / "a.ts", key=25, sound=None)
     with av.open(whole) as file:
         cut = [packet.pos for packet in file.demux(video=0) if packet.size][10]
     assert cut is not None
     data = whole.read_bytes()
-    tables = data[: 188 * 3]  # without which nobody knows what is in it
+    tables = data[: 188 * 3]  # without which the streams are unknown
     path = tmp_path / "joined.ts"
     path.write_bytes(data + tables + data[cut:])
     with open_film(path) as opened:
@@ -209,7 +207,7 @@ def streams() -> Iterator[dict[str, Stream]]:
 
 
 def line(streams: dict[str, Stream], given: Sequence[tuple[str, float]], name: str = "mpegts") -> Line:
-    """The times, in seconds, that a clock makes of those of some packets, and where a new stretch begins."""
+    """The times, in seconds, that a clock makes of some packets' times, and where new segments begin."""
 
     def packets() -> Iterator[tuple[Kind, av.Packet[Any]]]:
         for kind, time in given:
@@ -231,7 +229,7 @@ Line = tuple[dict[str, list[float]], list[float]]
 
 
 def both(begin: float, seconds: float, sound_from: float = 0.0) -> list[tuple[str, float]]:
-    """Picture and sound ten times a second, the sound lying so much later in the file."""
+    """Video and sound packets ten times a second; the sound is `sound_from` seconds later in the file."""
     times = [begin + n / 10 for n in range(round(seconds * 10))]
     return [
         each
@@ -244,9 +242,9 @@ def steady(times: Sequence[float], count: int) -> bool:
 
 
 @pytest.mark.parametrize("late", [0, 0.3, 0.9])
-def test_the_sound_may_lie_behind_the_picture_in_the_file(streams: dict[str, Stream], late: float) -> None:
+def test_the_sound_may_be_later_in_the_file_than_the_picture(streams: dict[str, Stream], late: float) -> None:
     first, second = both(100, 5, late), both(20, 5, late)
-    # What is left of the first piece's sound comes when the second's picture has begun.
+    # The rest of the first piece's sound comes after the second's video has begun.
     tail = [each for each in first if each[0] == "a"][-3:]
     ahead = [each for each in second if each[0] == "v"][:3]
     given = [each for each in first if each not in tail] + ahead + tail + [each for each in second if each not in ahead]
@@ -256,14 +254,14 @@ def test_the_sound_may_lie_behind_the_picture_in_the_file(streams: dict[str, Str
     assert joins == pytest.approx([105])
 
 
-def test_short_pieces_are_all_told_apart(streams: dict[str, Stream]) -> None:
+def test_short_pieces_are_all_distinguished(streams: dict[str, Stream]) -> None:
     made, joins = line(streams, both(50, 0.6, 0.2) * 5)
     assert steady(made["v"], 30)
     assert steady(made["a"], 30)
     assert joins == pytest.approx([50.6, 51.2, 51.8, 52.4])
 
 
-def test_a_little_disorder_begins_nothing(streams: dict[str, Stream]) -> None:
+def test_a_little_disorder_begins_no_segment(streams: dict[str, Stream]) -> None:
     given = [(kind, at - 0.08 * (n % 3)) for n, (kind, at) in enumerate(both(0.2, 5))]
     made, joins = line(streams, given)
     for kind in ("v", "a"):
@@ -271,17 +269,17 @@ def test_a_little_disorder_begins_nothing(streams: dict[str, Stream]) -> None:
     assert not joins
 
 
-def test_one_time_that_is_astray_does_not_put_picture_and_sound_out_of_step(streams: dict[str, Stream]) -> None:
-    for astray in (8.0, LEAP_S - 1):
+def test_one_outlier_does_not_put_picture_and_sound_out_of_sync(streams: dict[str, Stream]) -> None:
+    for offset in (8.0, LEAP_S - 1):
         given = both(0, 10)
-        given[60] = (given[60][0], given[60][1] + astray)
+        given[60] = (given[60][0], given[60][1] + offset)
         made, joins = line(streams, given)
         assert not joins
         assert made["v"][-1] == pytest.approx(9.9)
         assert made["a"][-1] == pytest.approx(9.9)
-    for astray in (LEAP_S + 100, 40_000, -5):
+    for offset in (LEAP_S + 100, 40_000, -5):
         given = both(10, 10)
-        given[60] = (given[60][0], given[60][1] + astray)
+        given[60] = (given[60][0], given[60][1] + offset)
         made, joins = line(streams, given)
         assert steady(made["v"], 100)
         assert steady(made["a"], 100)
@@ -289,8 +287,8 @@ def test_one_time_that_is_astray_does_not_put_picture_and_sound_out_of_step(stre
 
 
 @pytest.mark.parametrize("kind", ["v", "a"])
-def test_a_disorder_of_one_stream_does_not_put_it_out_of_step(streams: dict[str, Stream], kind: str) -> None:
-    """As where a broadcaster cuts the sound: the clock of the other stream goes on."""
+def test_a_disorder_of_one_stream_does_not_put_it_out_of_sync(streams: dict[str, Stream], kind: str) -> None:
+    """As where a broadcaster cuts the sound: the other stream's clock continues."""
     given = both(0, 60)
     for at in (10, 20, 30, 40):
         place = given.index((kind, at))
@@ -301,7 +299,7 @@ def test_a_disorder_of_one_stream_does_not_put_it_out_of_step(streams: dict[str,
         assert made[each] == pytest.approx([time for which, time in given if which == each], abs=1e-4)
 
 
-def test_a_sound_that_was_away_comes_back_to_its_place(streams: dict[str, Stream]) -> None:
+def test_sound_that_was_missing_returns_at_its_time(streams: dict[str, Stream]) -> None:
     given = [(kind, at) for kind, at in both(0, 100) if kind == "v" or not 10 <= at < 80]
     made, joins = line(streams, given)
     assert steady(made["v"], 1000)
@@ -309,7 +307,7 @@ def test_a_sound_that_was_away_comes_back_to_its_place(streams: dict[str, Stream
     assert not joins
 
 
-def test_a_leap_of_one_stream_alone_lets_the_other_go_on(streams: dict[str, Stream]) -> None:
+def test_after_a_jump_of_one_stream_the_other_continues(streams: dict[str, Stream]) -> None:
     given = [(kind, at + (5000 if kind == "a" and at >= 10 else 0)) for kind, at in both(0, 30)]
     made, joins = line(streams, given)
     assert steady(made["v"], 300)
@@ -317,8 +315,8 @@ def test_a_leap_of_one_stream_alone_lets_the_other_go_on(streams: dict[str, Stre
     assert joins == pytest.approx([10])
 
 
-def test_a_clock_that_wraps_again_and_again_goes_on(streams: dict[str, Stream]) -> None:
-    """FFmpeg mends the first wrap; a film of days has more."""
+def test_a_clock_may_wrap_repeatedly(streams: dict[str, Stream]) -> None:
+    """FFmpeg corrects the first wrap; a film of days has more."""
     period = float(PERIOD)
     given = [each for day in range(4) for each in both(day * 25, 25)]
     made, joins = line(streams, [(kind, (at + period - 30) % (2 * period) % period) for kind, at in given])
@@ -327,7 +325,7 @@ def test_a_clock_that_wraps_again_and_again_goes_on(streams: dict[str, Stream]) 
     assert not joins
 
 
-def test_a_wrap_may_lie_between_the_two_times_of_a_packet(streams: dict[str, Stream]) -> None:
+def test_a_wrap_may_be_between_the_two_times_of_a_packet(streams: dict[str, Stream]) -> None:
     """FFmpeg adds a wrap to each of them that is more than a minute before the film's first."""
     ticks = round(PERIOD / TIME_BASE)
     delays = [2, 5, 1, 0, 3, 6, 2, 1, 4, 5]

@@ -1,4 +1,4 @@
-"""Films in: every frame upright and at its time, in its colours, as far as the file can be read."""
+"""Reading films: every frame upright, at its time and in its colours, as far as the file can be read."""
 
 from __future__ import annotations
 
@@ -114,14 +114,14 @@ def test_a_file_that_is_no_film_is_refused(tmp_path: Path, content: bytes) -> No
         open_film(tmp_path / "notes.mp4")
 
 
-def test_what_is_empty_or_forbidden_or_of_another_kind_is_said_to_be_so(
+def test_the_error_says_that_a_file_is_empty_or_forbidden_or_of_another_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, content in (("empty.mp4", b""), ("text.txt", b"words"), ("kitchen.mov", b"a film")):
         (tmp_path / name).write_bytes(content)
     with pytest.raises(MediaError, match=r"empty\.mp4 is empty"):
         open_film(tmp_path / "empty.mp4")
-    with pytest.raises(MediaError, match=r"text\.txt is of a kind that is not known here\. Taken are films \(MOV"):
+    with pytest.raises(MediaError, match=r"text\.txt is of an unknown kind\. Give a film \(MOV"):
         open_film(tmp_path / "text.txt")
 
     def refuse(*_: object, **__: object) -> None:
@@ -152,7 +152,7 @@ def test_sound_alone_is_refused(tmp_path: Path) -> None:
 
 
 def damaged(path: Path, number: int) -> Path:
-    """The film with noise in place of the packet that is `number` in the file."""
+    """The film with noise in place of packet `number`."""
     with av.open(path) as file:
         packets = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
     pos, size = packets[number]
@@ -217,7 +217,7 @@ def test_a_film_that_was_cut_off_gives_what_it_has(tmp_path: Path, suffix: str, 
 
 def test_an_mp4_with_its_index_in_front_gives_what_it_has(tmp_path: Path) -> None:
     source = media_samples.write(tmp_path / "kitchen.mp4", count=90, size=SIZE, sound="aac")
-    path = copy(source, tmp_path / "copy.mp4")  # which is written with its index in front
+    path = copy(source, tmp_path / "copy.mp4")  # written with its index in front
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     with open_film(path) as opened:
         count = sum(isinstance(item, av.VideoFrame) for item in read_film(opened))
@@ -225,7 +225,7 @@ def test_an_mp4_with_its_index_in_front_gives_what_it_has(tmp_path: Path) -> Non
         assert opened.losses.missing > 0.5
 
 
-def test_a_film_that_does_not_say_how_long_it_is_breaks_off_within_a_packet(tmp_path: Path) -> None:
+def test_a_film_without_a_duration_breaks_off_within_a_packet(tmp_path: Path) -> None:
     source = media_samples.write(tmp_path / "kitchen.mp4", count=90, size=SIZE)
     path = tmp_path / "live.mp4"
     with av.open(source) as whole, av.open(path, "w", options={"movflags": "frag_keyframe+empty_moov"}) as file:
@@ -271,7 +271,7 @@ def test_older_containers_are_read(tmp_path: Path, suffix: str, codec: str) -> N
 
 def test_an_avi_whose_frames_are_reordered_keeps_their_pace(tmp_path: Path) -> None:
     path = media_samples.write(tmp_path / "kitchen.avi", count=40, size=SIZE, time_base=Fraction(1, 30))
-    with av.open(path) as file:  # else there is nothing to try
+    with av.open(path) as file:  # otherwise there is nothing to test
         assert any(frame.pict_type == PictureType.B for frame in file.decode(video=0))
     with open_film(path) as opened:
         frames = [item for item in read_film(opened) if isinstance(item, av.VideoFrame)]
@@ -301,7 +301,7 @@ def test_an_empty_packet_is_no_loss(tmp_path: Path) -> None:
     with av.open(source) as whole, av.open(path, "w") as file:
         stream = file.add_stream_from_template(whole.streams.video[0])
         for number, packet in enumerate(packet for packet in whole.demux(video=0) if packet.size):
-            kept = packet if number != 4 else av.Packet(b"")  # as Theora says 'the same again'
+            kept = packet if number != 4 else av.Packet(b"")  # Theora's 'repeat the last frame'
             kept.pts, kept.dts, kept.time_base = packet.pts, packet.dts, packet.time_base
             kept.stream = stream
             file.mux(kept)
@@ -311,7 +311,7 @@ def test_an_empty_packet_is_no_loss(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "codec"), [(".ts", "libx264"), (".mpg", "mpeg2video")])
-def test_a_container_with_a_clock_of_its_own_begins_at_0(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_a_container_with_an_mpeg_clock_begins_at_0(tmp_path: Path, suffix: str, codec: str) -> None:
     pts = [5 * 30 + 15 + n for n in range(20)]  # half a second behind the sound
     path = media_samples.write(
         tmp_path / f"a{suffix}",
@@ -377,7 +377,7 @@ def test_pixels_of_an_absurd_shape_make_no_enormous_frame(tmp_path: Path, monkey
 def test_a_file_that_names_another_one_is_not_followed(tmp_path: Path, name: str, content: bytes) -> None:
     media_samples.write(tmp_path / "kitchen.mp4", size=SIZE)
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(MediaError, match=r"cannot be read as a video|has no video stream|kind that is not known"):
+    with pytest.raises(MediaError, match=r"cannot be read as a video|has no video stream|of an unknown kind"):
         open_film(tmp_path / name)
 
 
@@ -420,10 +420,10 @@ class Pipe(io.RawIOBase):
         self._file.close()
 
 
-def test_a_frame_leaves_memory_when_it_is_done_with(tmp_path: Path) -> None:
+def test_a_frame_is_freed_without_the_garbage_collector(tmp_path: Path) -> None:
     path = media_samples.write(tmp_path / "kitchen.mov", count=60, size=SIZE, turn=90)
     gc.collect()
-    gc.disable()  # which comes by seldom: a few objects hold a great deal of memory
+    gc.disable()  # it runs seldom, and a few objects hold much memory
     try:
         with open_film(path) as opened:
             for _ in read_film(opened):
@@ -434,7 +434,7 @@ def test_a_frame_leaves_memory_when_it_is_done_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".webm"])
-def test_a_stream_is_read_as_it_comes(tmp_path: Path, suffix: str) -> None:
+def test_a_stream_is_read_without_seeking(tmp_path: Path, suffix: str) -> None:
     path = media_samples.write(
         tmp_path / f"kitchen{suffix}", count=25, size=SIZE, codec="libvpx" if suffix == ".webm" else "libx264"
     )
@@ -443,8 +443,8 @@ def test_a_stream_is_read_as_it_comes(tmp_path: Path, suffix: str) -> None:
         assert not opened.losses.missing
 
 
-def test_a_stream_that_has_its_index_at_the_end_says_what_to_do(tmp_path: Path) -> None:
-    path = tmp_path / "kitchen.mp4"  # larger than what FFmpeg keeps
+def test_the_error_for_a_stream_with_its_index_at_the_end_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "kitchen.mp4"  # larger than FFmpeg's buffer
     with av.open(path, "w") as file:
         stream = file.add_stream("libx264", 30, options={"crf": "5"})
         stream.width, stream.height = 320, 240
@@ -461,7 +461,7 @@ def test_a_stream_that_has_its_index_at_the_end_says_what_to_do(tmp_path: Path) 
         list(read_film(opened))
 
 
-def test_a_stream_that_gives_nothing_more_ends_when_it_is_stopped(tmp_path: Path) -> None:
+def test_a_stream_that_stalls_ends_when_it_is_stopped(tmp_path: Path) -> None:
     path = media_samples.write(tmp_path / "kitchen.ts", count=30, size=SIZE)
     stop = threading.Event()
     read, write = os.pipe()
@@ -473,7 +473,7 @@ def test_a_stream_that_gives_nothing_more_ends_when_it_is_stopped(tmp_path: Path
             assert sum(isinstance(item, av.VideoFrame) for item in read_film(opened)) == 30
 
 
-def test_a_stream_that_never_gives_anything_can_be_stopped() -> None:
+def test_a_stream_without_any_data_can_be_stopped() -> None:
     stop = threading.Event()
     read, write = os.pipe()
     with open(write, "wb"), open(read, "rb") as taker:

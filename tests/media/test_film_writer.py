@@ -1,4 +1,4 @@
-"""Films out: every frame at its time, the sound beside it, nothing of the place it was filmed at."""
+"""Writing films: every frame at its time, with the sound, without the place where it was filmed."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_frames_that_come_irregularly_or_begin_late_keep_their_times(
         (".mkv", "libmp3lame", "mp3float"),
         (".mkv", "flac", "aac"),
         (".webm", "libopus", "opus"),
-        (".avi", "pcm_s16le", "aac"),  # says how many channels, not which
+        (".avi", "pcm_s16le", "aac"),  # which stores the number of channels only
     ],
 )
 def test_the_sound_is_kept_in_step_with_the_picture(tmp_path: Path, suffix: str, sound: str, kept: str) -> None:
@@ -88,10 +88,10 @@ def test_a_film_without_sound_stays_without(tmp_path: Path) -> None:
         assert not file.streams.audio
 
 
-def test_nothing_tells_where_the_film_was_made(tmp_path: Path) -> None:
+def test_the_place_where_the_film_was_made_is_dropped(tmp_path: Path) -> None:
     place = "+52.0116+004.3571/"
-    told = {"location": place, "title": "At home", "com.apple.quicktime.location.ISO6709": place}
-    source = media_samples.write(tmp_path / "kitchen.mov", size=SIZE, sound="aac", metadata=told)
+    metadata = {"location": place, "title": "At home", "com.apple.quicktime.location.ISO6709": place}
+    source = media_samples.write(tmp_path / "kitchen.mov", size=SIZE, sound="aac", metadata=metadata)
     assert b"52.0116" in source.read_bytes()
     copied = copy(source, tmp_path / "copy.mp4")
     data = copied.read_bytes()
@@ -101,7 +101,7 @@ def test_nothing_tells_where_the_film_was_made(tmp_path: Path) -> None:
         assert not any("location" in key for stream in file.streams for key in {**file.metadata, **stream.metadata})
 
 
-def test_there_is_no_file_until_the_film_is_whole(tmp_path: Path) -> None:
+def test_the_file_gets_its_name_when_the_film_is_complete(tmp_path: Path) -> None:
     source, target = media_samples.write(tmp_path / "kitchen.mp4", size=SIZE), tmp_path / "copy.mp4"
     target.write_bytes(b"an older one")
     with open_film(source) as opened:
@@ -114,7 +114,7 @@ def test_there_is_no_file_until_the_film_is_whole(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"kitchen.mp4", "copy.mp4"}
 
 
-def test_a_film_given_up_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_discarded_film_leaves_nothing_behind(tmp_path: Path) -> None:
     source = media_samples.write(tmp_path / "kitchen.mp4", size=SIZE)
     with open_film(source) as opened:
         for frames in ([], frames_of(source)):
@@ -125,7 +125,7 @@ def test_a_film_given_up_leaves_nothing_behind(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["kitchen.mp4"]
 
 
-def test_a_film_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_film_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     with (
         open_film(media_samples.write(tmp_path / "kitchen.mp4", size=SIZE)) as opened,
         pytest.raises(MediaError, match=r"copy\.mp4 cannot be written \(No such file"),

@@ -1,4 +1,4 @@
-"""Frames at their times, and what is said of those that could not be read."""
+"""Frames at their times, and the count of those that could not be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from whycam.stream.media.frame_timing import Timeline
         ([3], 1, 0),
         ([5], 1, 0),
         ([0, 3], 1, 1),
-        ([], 1, 0),  # the decoder complained, and gave every frame all the same
+        ([], 1, 0),  # the decoder reported an error, and returned every frame
     ],
 )
 def test_an_error_counts_as_lost_only_where_there_was_no_frame_before(

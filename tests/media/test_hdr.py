@@ -1,4 +1,4 @@
-"""High dynamic range: what a phone films in PQ or HLG looks as it did, and its highlights are told apart."""
+"""High dynamic range: PQ and HLG films keep their look, and their highlights stay distinct."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.media.hdr import Transfer
 from whycam.stream.video.planes import Colour
 
-# An independent way there: constants as SMPTE ST 2084 and ITU-R BT.2100 print them, in their encoding direction.
+# An independent reference: the constants of SMPTE ST 2084 and ITU-R BT.2100, in the encoding direction.
 _M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 4096 * 128, 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
 _BT709_TO_2020 = np.array([[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]])
 _WEIGHTS = np.array([0.2627, 0.6780, 0.0593])
@@ -44,7 +44,7 @@ def encoded(nits: NDArray[np.float64], transfer: Transfer) -> NDArray[np.float64
 
 
 def write(path: Path, rgb709: NDArray[np.float64], transfer: Transfer) -> Path:
-    """A film of light (H, W, 3) in units of an ordinary white, as a phone writes it: HEVC of 10 bits, BT.2020."""
+    """A film of light (H, W, 3) in units of SDR white, as a phone writes it: 10-bit HEVC, BT.2020."""
     signal = np.clip(encoded(rgb709 @ _BT709_TO_2020.T * 203, transfer), 0, 1)
     y = signal @ _WEIGHTS
     u, v = (signal[..., 2] - y) / 1.8814, (signal[..., 0] - y) / 1.4746
@@ -88,14 +88,14 @@ def test_a_photograph_filmed_in_hdr_looks_as_it_did(tmp_path: Path, transfer: Tr
     found = rgb(frame)
     dim = linear.max(-1) < hdr.KNEE
     error = np.abs(found - photograph)[dim]
-    assert error.mean() < 5  # chroma of a quarter of the points, and the encoder
+    assert error.mean() < 5  # subsampled chroma, and the encoder
     assert np.abs((found - photograph)[dim].mean(0)).max() < 2.5
     colourful = np.ptp(found, axis=-1).mean() / np.ptp(photograph.astype(float), axis=-1).mean()
-    assert 0.85 < colourful < 1.05  # left as it is, HDR looks grey: 0.3
+    assert 0.85 < colourful < 1.05  # unmapped HDR looks grey: 0.3
 
 
 @pytest.mark.parametrize("transfer", ["pq", "hlg"])
-def test_greys_stay_grey_and_highlights_are_told_apart(tmp_path: Path, transfer: Transfer) -> None:
+def test_greys_stay_grey_and_highlights_distinct(tmp_path: Path, transfer: Transfer) -> None:
     levels = (0.0, 0.02, 0.1, 0.2, 0.32, 0.6, 1.0, 2.0, 4.0)
     patches = np.repeat(np.repeat(np.array(levels)[None, :, None], 32, 0), 32, 1).repeat(3, 2)
     found = rgb(first(write(tmp_path / "greys.mov", patches, transfer)))[16, 16::32]
@@ -105,17 +105,17 @@ def test_greys_stay_grey_and_highlights_are_told_apart(tmp_path: Path, transfer:
         if level <= hdr.KNEE:
             assert grey == pytest.approx(255 * level ** (1 / 2.4), abs=3)
     assert (np.diff(greys) > 4).all()
-    assert 195 < greys[6] < 240  # ordinary white leaves room for what is brighter
+    assert 195 < greys[6] < 240  # SDR white leaves room for brighter light
     assert greys[-1] > 248
 
 
-def test_a_mapped_film_says_that_it_is_ordinary(tmp_path: Path) -> None:
+def test_a_mapped_film_is_labelled_as_sdr(tmp_path: Path) -> None:
     path = write(tmp_path / "grey.mov", np.full((32, 64, 3), 0.1), "hlg")
     copied = media_samples.read(copy(path, tmp_path / "copy.mp4"))[0].frame
     assert (copied.colorspace, copied.color_trc, copied.color_primaries) == (1, 1, 1)
 
 
-def test_films_of_ordinary_range_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sdr_films_are_not_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdr, "table", lambda transfer: pytest.fail("was mapped"))
     first(media_samples.write(tmp_path / "kitchen.mp4", count=2, size=(64, 48), pix_fmt="yuv420p10le"))
 

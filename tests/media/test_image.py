@@ -1,4 +1,4 @@
-"""One still image: read upright, its heat on the spot, its colours kept."""
+"""A single image: read upright, with the heat on the spot and its colours kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def spots(tmp_path_factory: pytest.TempPathFactory) -> Explainer:
 
 
 def save(path: Path, rgb: Bytes, orientation: int | None = None) -> Path:
-    """An image file; in a JPEG, `orientation` is what EXIF says of how the camera was held."""
+    """An image file; `orientation` is a JPEG's EXIF orientation."""
     done, data = cv2.imencode(path.suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 95])
     assert done
     content = data.tobytes()
@@ -50,14 +50,14 @@ def test_an_image_file_is_read_in_its_colours(tmp_path: Path, suffix: str) -> No
     assert np.abs(rgb[2, 2].astype(int) - media_samples.GREY).max() <= 4
 
 
-def test_a_name_will_do_for_a_path(tmp_path: Path) -> None:
+def test_a_path_may_be_a_string(tmp_path: Path) -> None:
     path = save(tmp_path / "Tasse Käse.png", media_samples.spot(SIZE))
     assert np.array_equal(read_image(str(path)), media_samples.spot(SIZE))
 
 
 @pytest.mark.parametrize(
     ("orientation", "turns"),
-    [(1, 0), (3, 2), (6, 3), (8, 1)],  # of np.rot90, which turns counterclockwise
+    [(1, 0), (3, 2), (6, 3), (8, 1)],  # number of counterclockwise turns by np.rot90
 )
 def test_a_photograph_is_read_upright(tmp_path: Path, orientation: int, turns: int) -> None:
     stored = media_samples.spot(SIZE)
@@ -75,7 +75,7 @@ def test_grey_images_are_read_as_rgb(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".webp"])
-def test_what_is_transparent_lies_on_white(tmp_path: Path, suffix: str) -> None:
+def test_transparent_images_are_composited_on_white(tmp_path: Path, suffix: str) -> None:
     rgba = np.full((8, 8, 4), 80, np.uint8)
     rgba[:, :4, 3], rgba[:, 4:, 3] = 0, 255
     path = tmp_path / f"cup{suffix}"
@@ -97,7 +97,7 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
     assert np.abs(rgb.astype(int) - upright).mean() < 3
 
 
-def test_without_its_reader_a_heic_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_heic_says_which_reader_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_take_heic", lambda: False)
     monkeypatch.setattr(images, "FORMATS", ("JPEG",))
     (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
@@ -105,8 +105,8 @@ def test_without_its_reader_a_heic_says_what_to_install(tmp_path: Path, monkeypa
         read_image(tmp_path / "IMG_1.HEIC")
 
 
-def test_a_wide_colour_space_becomes_that_of_a_screen(tmp_path: Path) -> None:
-    # A profile of exchanged primaries is easily told from none.
+def test_a_wide_colour_space_becomes_srgb(tmp_path: Path) -> None:
+    # A profile with swapped primaries differs clearly from none.
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     swapped = srgb.replace(b"rXYZ", b"tmpX").replace(b"bXYZ", b"rXYZ").replace(b"tmpX", b"bXYZ")
@@ -184,7 +184,7 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes) -> N
         read_image(tmp_path / "cup.jpg")
 
 
-def test_an_image_that_is_empty_or_forbidden_is_said_to_be_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_that_an_image_is_empty_or_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "cup.jpg").write_bytes(b"")
     with pytest.raises(ImageError, match=r"cup\.jpg is empty"):
         read_image(tmp_path / "cup.jpg")
@@ -198,11 +198,11 @@ def test_an_image_that_is_empty_or_forbidden_is_said_to_be_so(tmp_path: Path, mo
         read_image(tmp_path / "cup.jpg")
 
 
-def test_an_image_that_says_it_is_enormous_is_refused(tmp_path: Path) -> None:
+def test_an_image_of_enormous_size_by_its_header_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "bomb.png", media_samples.spot(SIZE))
     data = bytearray(path.read_bytes())
     data[16:24] = struct.pack(">II", 1 << 20, 1 << 20)
-    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))  # of the header, else that is what is wrong with it
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))  # the header's checksum must be right
     path.write_bytes(bytes(data))
     with pytest.raises(ImageError, match=r"bomb\.png is enormous; at most 128 megapixels"):
         read_image(path)

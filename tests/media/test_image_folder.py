@@ -1,4 +1,4 @@
-"""Images as frames: in the order that a person counts, and on past one that cannot be read."""
+"""Images as frames: in natural order, and beyond one that cannot be read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def filled(folder: Path, *names: str) -> Path:
     return folder
 
 
-def test_frames_come_in_the_order_that_a_person_counts(tmp_path: Path) -> None:
+def test_frames_come_in_natural_order(tmp_path: Path) -> None:
     folder = ImageFolder(filled(tmp_path / "kitchen", "f1.jpg", "f2.PNG", "f10.jpg", "f9.webp", ".hidden.jpg"))
     assert [path.name for path in folder.images] == ["f1.jpg", "f2.PNG", "f9.webp", "f10.jpg"]
     frames = list(folder.read())
@@ -32,7 +32,7 @@ def test_frames_come_in_the_order_that_a_person_counts(tmp_path: Path) -> None:
     assert frames[1].time_base == folder.time_base
 
 
-def test_in_place_of_an_image_that_cannot_be_read_comes_the_one_before(tmp_path: Path) -> None:
+def test_an_image_that_cannot_be_read_is_replaced_by_the_one_before(tmp_path: Path) -> None:
     folder = ImageFolder(filled(tmp_path / "kitchen", "1.jpg", "2.jpg", "3.jpg", "4.jpg"))
     for name in ("1.jpg", "3.jpg"):
         (folder.images[0].parent / name).write_bytes(b"no image")
@@ -44,7 +44,7 @@ def test_in_place_of_an_image_that_cannot_be_read_comes_the_one_before(tmp_path:
     assert not np.array_equal(rgb_of(frames[1]), rgb_of(frames[2]))
 
 
-def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_readable_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "1.jpg").write_bytes(b"no image")
     with pytest.raises(MediaError, match=r"has no image that can be read: 1\.jpg\."):
         list(ImageFolder(tmp_path).read())

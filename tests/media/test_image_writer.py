@@ -1,4 +1,4 @@
-"""Frames as image files: numbered, whole, and only ours are replaced."""
+"""Frames as image files: numbered and complete; other files are not replaced."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_frames_are_numbered_from_one(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_frames_of_an_earlier_run_go_and_other_files_stay(tmp_path: Path) -> None:
+def test_frames_of_an_earlier_run_are_deleted_and_other_files_stay(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir()
     for name in ("result-0001.jpg", "result-0009.jpg", "result-final.jpg", "notes.txt"):
@@ -41,7 +41,7 @@ def test_frames_of_an_earlier_run_go_and_other_files_stay(tmp_path: Path) -> Non
     assert len(numbered(folder)) == 1
 
 
-def test_frames_given_up_leave_nothing_behind(tmp_path: Path) -> None:
+def test_discarded_frames_leave_nothing_behind(tmp_path: Path) -> None:
     for count in (0, 3):
         writer = FolderWriter(tmp_path / "out")
         for _ in range(count):
@@ -52,7 +52,7 @@ def test_frames_given_up_leave_nothing_behind(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_those_behind_the_first_can_be_forgotten(tmp_path: Path) -> None:
+def test_all_but_the_first_can_be_deleted(tmp_path: Path) -> None:
     writer = FolderWriter(tmp_path / "in", "thumb")
     for number in range(5):
         writer.write(rgb_frame(media_samples.spot(SIZE, number)))
@@ -62,7 +62,7 @@ def test_those_behind_the_first_can_be_forgotten(tmp_path: Path) -> None:
     assert len(numbered(tmp_path / "in", "thumb")) == 3
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MediaError, match="cannot be written"):
         FolderWriter(tmp_path / "file" / "out")
@@ -70,6 +70,6 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         FolderWriter(tmp_path / "file")
 
 
-def test_one_image_is_written_as_its_name_says(tmp_path: Path) -> None:
+def test_one_image_is_written_in_the_format_of_its_suffix(tmp_path: Path) -> None:
     ImageWriter(tmp_path / "cup.png").write(rgb_frame(media_samples.spot(SIZE)))
     assert np.array_equal(read_image(tmp_path / "cup.png"), media_samples.spot(SIZE))

@@ -1,4 +1,4 @@
-"""Pieces of a joined MPEG-TS whose streams have other numbers, other programs or other codings."""
+"""Pieces of a joined MPEG-TS with other PIDs, programs or codecs."""
 
 from __future__ import annotations
 
@@ -50,29 +50,29 @@ def check(path: Path, parts: list[Path], *, step: float = 1.5 * FRAME) -> None:
 
 @pytest.mark.parametrize("options", [NUMBERS, PROGRAM], ids=["numbers", "program"])
 @pytest.mark.parametrize("begin", [0, 3600])
-def test_streams_of_other_numbers_are_read_too(tmp_path: Path, options: dict[str, str], begin: float) -> None:
+def test_streams_of_other_pids_are_read_too(tmp_path: Path, options: dict[str, str], begin: float) -> None:
     plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", begin, options=options)
     check(joined(tmp_path / "joined.ts", plain, other, plain), [plain, other, plain], step=0.01)
 
 
 @pytest.mark.parametrize("options", [{}, NUMBERS], ids=["same", "other"])
-def test_pieces_may_differ_in_their_codings(tmp_path: Path, options: dict[str, str]) -> None:
+def test_pieces_may_differ_in_their_codecs(tmp_path: Path, options: dict[str, str]) -> None:
     plain = piece(tmp_path / "a.ts")
     other = piece(tmp_path / "b.ts", codec="mpeg2video", sound="mp2", size=(96, 64), options=options)
     check(joined(tmp_path / "ab.ts", plain, other), [plain, other])
     check(joined(tmp_path / "bab.ts", other, plain, other), [other, plain, other])
 
 
-def test_a_piece_is_found_behind_what_is_probed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FFmpeg looks at the first 5 MB; of what comes up later PyAV gives nothing."""
-    monkeypatch.setattr("whycam.stream.media.mpegts_pieces.FAR", 20_000)
+def test_a_piece_is_found_beyond_the_probed_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg probes the first 5 MB; PyAV returns nothing of streams that appear later."""
+    monkeypatch.setattr("whycam.stream.media.mpegts_pieces.MAX_SEARCH", 20_000)
     plain = piece(tmp_path / "a.ts", quality=1)
     other = piece(tmp_path / "b.ts", options=PROGRAM)
     assert plain.stat().st_size > 40_000
     check(joined(tmp_path / "joined.ts", plain, other, plain), [plain, other, plain], step=0.01)
 
 
-def test_packets_with_a_time_before_them_are_read_too(tmp_path: Path) -> None:
+def test_packets_with_a_time_stamp_in_front_are_read_too(tmp_path: Path) -> None:
     """M2TS, as camcorders write it."""
     m2ts = {"mpegts_m2ts_mode": "1"}
     plain = piece(tmp_path / "a.ts", options=m2ts)
@@ -80,7 +80,7 @@ def test_packets_with_a_time_before_them_are_read_too(tmp_path: Path) -> None:
     check(joined(tmp_path / "joined.m2ts", plain, other), [plain, other])
 
 
-def test_sound_that_begins_with_a_later_piece_is_missed_and_said(tmp_path: Path) -> None:
+def test_sound_that_begins_with_a_later_piece_is_dropped_and_counted(tmp_path: Path) -> None:
     silent, other = piece(tmp_path / "a.ts", sound=None), piece(tmp_path / "b.ts", options=NUMBERS)
     with open_film(joined(tmp_path / "joined.ts", silent, other)) as opened:
         frames = [item for item in opened.read() if isinstance(item, av.VideoFrame)]
@@ -88,7 +88,7 @@ def test_sound_that_begins_with_a_later_piece_is_missed_and_said(tmp_path: Path)
         assert opened.losses.unheard == pytest.approx(2, abs=0.1)
 
 
-def test_a_piece_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+def test_a_piece_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", options=NUMBERS)
     path = tmp_path / "joined.ts"
     packets = [each for each in _packets(other) if _pid(each) != 0x131]
@@ -112,7 +112,7 @@ def test_sound_alone_may_come_before(tmp_path: Path) -> None:
 
 
 def _without_picture(packet: bytes) -> bytes:
-    at = packet.find(b"\x1b\xe1\x31")  # H.264, number 0x131
+    at = packet.find(b"\x1b\xe1\x31")  # H.264, PID 0x131
     if at < 0:
         return packet
     section = packet[5:at] + b"\x7f\xe1\x31" + packet[at + 3 : 8 + packet[7] - 4]
@@ -155,7 +155,7 @@ def test_a_film_of_one_piece_is_opened_once(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_two_programs_side_by_side_are_no_pieces(tmp_path: Path) -> None:
-    """A broadcast: what belongs to the first is read, however long the second goes on."""
+    """A broadcast: the first program is read, however long the second continues."""
     first = [each for each in _packets(piece(tmp_path / "a.ts")) if _pid(each)]
     second = [each for each in _packets(piece(tmp_path / "b.ts", count=3 * COUNT, options=PROGRAM)) if _pid(each)]
     section = bytes.fromhex("00 b0 11 00 01 c1 00 00 00 01 f0 00 00 07 f0 07")  # programs 1 and 7, at 0x1000 and 0x1007
@@ -165,7 +165,7 @@ def test_two_programs_side_by_side_are_no_pieces(tmp_path: Path) -> None:
         for number in range(max(len(first), len(second))):
             file.writelines([table] if number % 20 == 0 else [])
             file.writelines(first[number : number + 1] + second[number : number + 1])
-            # The first program's own table goes on, as it does where its picture pauses.
+            # The first program's table is still repeated, as when its video pauses.
             file.writelines(
                 each for each in first[:2] if number > len(first) and number % 20 == 0 and _pid(each) == 0x1000
             )
@@ -183,7 +183,7 @@ def test_the_files_are_closed_with_the_film(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_tables_are_read_from_any_place(tmp_path: Path) -> None:
+def test_tables_are_read_from_any_offset(tmp_path: Path) -> None:
     plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", options=PROGRAM)
     path = joined(tmp_path / "joined.ts", plain, other)
     size = plain.stat().st_size
@@ -199,7 +199,7 @@ def test_tables_are_read_from_any_place(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_tables_that_are_damaged_are_passed_over(tmp_path: Path, seed: int) -> None:
+def test_damaged_tables_are_skipped(tmp_path: Path, seed: int) -> None:
     path = piece(tmp_path / "a.ts")
     _, own = streams_of(path, 0, 0x100, 0x101)
     random = np.random.default_rng(seed)

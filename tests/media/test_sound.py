@@ -1,4 +1,4 @@
-"""Sound that changes from piece to piece of a film: all of it in one track, in step with the picture."""
+"""Sound that changes between the pieces of a film: all of it in one track, in sync with the video."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.films import media_samples
 from tests.support.films.joined_films import COUNT, FRAME, copy, joined, length_of_sound, piece, signals
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.film_writer import FilmWriter
-from whycam.stream.media.sound import Coding, Levelled
+from whycam.stream.media.sound import Coding, Resampler
 
 FORMS = [(44_100, "mono"), (48_000, "mono"), (32_000, "stereo"), (44_100, "5.1")]
 
@@ -32,7 +32,7 @@ def test_pieces_may_differ_in_their_sound(
     written = copy(joined(tmp_path / f"joined{suffix}", plain, other, plain))
     assert len(media_samples.read(written)) == 3 * COUNT
     seen, heard = signals(written)
-    # Until the next time that is stored, FFmpeg counts the packets in those of the first piece.
+    # Until the next stored time stamp, FFmpeg counts packets of the first piece's duration.
     assert heard == pytest.approx(seen, abs=1.5 * FRAME)
     assert length_of_sound(written) == pytest.approx(3 * length_of_sound(plain), abs=0.15)
     with av.open(written) as file:
@@ -40,7 +40,7 @@ def test_pieces_may_differ_in_their_sound(
     assert len(forms) == 1
 
 
-def test_the_copied_sound_of_the_other_pieces_is_as_it_was(tmp_path: Path) -> None:
+def test_the_copied_sound_of_the_other_pieces_is_unchanged(tmp_path: Path) -> None:
     plain, other = piece(tmp_path / "a.ts"), piece(tmp_path / "b.ts", rate=44_100, layout="mono")
 
     def packets(path: Path) -> list[bytes]:
@@ -51,7 +51,7 @@ def test_the_copied_sound_of_the_other_pieces_is_as_it_was(tmp_path: Path) -> No
     made = packets(copy(joined(tmp_path / "joined.ts", plain, other, plain)))
     assert made[: len(single)] == single
     assert made[-len(single) :] == single
-    # The other one's in packets of the same length: as many as its two seconds need.
+    # The other piece's two seconds, in packets of the same duration.
     assert len(made) - 2 * len(single) == pytest.approx(2 * media_samples.RATE / 1024, abs=3)
 
 
@@ -71,12 +71,12 @@ def test_the_header_of_a_packet_is_read_and_made(tmp_path: Path, rate: int, layo
 
 
 def test_sound_of_one_form_passes_as_it_is() -> None:
-    levelled = Levelled()
+    resampler = Resampler()
     frames = [av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.int16), "s16", "mono") for _ in range(3)]
     for frame in frames:
         frame.sample_rate = media_samples.RATE
-    assert [each for frame in frames for each in levelled(frame)] == frames
-    assert not list(levelled.rest())
+    assert [each for frame in frames for each in resampler(frame)] == frames
+    assert not list(resampler.flush())
 
 
 def test_sound_that_cannot_be_read_is_counted_and_the_rest_is_kept(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_sound_that_cannot_be_read_is_counted_and_the_rest_is_kept(tmp_path: Pat
     with av.open(other) as file:
         places = [packet.pos for packet in file.demux(audio=0) if packet.pos is not None]
     data = bytearray(other.read_bytes())
-    for place in places[1:]:  # where a PES packet of sound begins: its payload, but for the headers
+    for place in places[1:]:  # at the start of each PES packet of sound: its payload without the headers
         start = place + 188 - 100
         data[start : start + 90] = np.random.default_rng(place).bytes(90)
     other.write_bytes(data)

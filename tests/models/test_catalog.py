@@ -1,4 +1,4 @@
-"""The models that go by a name."""
+"""Finding a model by name or path."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from whycam.models import catalog
 from whycam.models.contract import ContractError
 
 
-def test_without_a_name_it_is_the_bundled_model_until_vgg16_is_made(tmp_path: Path) -> None:
+def test_the_default_is_the_bundled_model_until_vgg16_is_made(tmp_path: Path) -> None:
     assert catalog.find(folder=tmp_path) == catalog.EFFICIENTNET_LITE0.path
     tiny_models.model(tmp_path / "elsewhere.onnx", name="vgg16")
     assert catalog.find(folder=tmp_path) == catalog.EFFICIENTNET_LITE0.path
@@ -23,13 +23,13 @@ def test_without_a_name_it_is_the_bundled_model_until_vgg16_is_made(tmp_path: Pa
     assert catalog.find("efficientnet-lite0", folder=tmp_path) == catalog.EFFICIENTNET_LITE0.path
 
 
-def test_before_it_is_made_vgg16_says_how(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_vgg16_names_the_command(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="Make it: whycam export vgg16"):
         catalog.find("vgg16", folder=tmp_path)
     assert "vgg16" in [model.name for model in catalog.known(tmp_path)]
 
 
-def test_what_the_user_makes_lies_in_the_users_data_folder() -> None:
+def test_an_exported_vgg16_is_in_the_users_data_folder() -> None:
     assert catalog.vgg16().path == user_data_path("whycam", appauthor=False) / "models" / "vgg16.onnx"
     assert catalog.vgg16() in catalog.known()
 
@@ -39,7 +39,7 @@ def test_a_known_model_is_found_by_name(name: str) -> None:
     assert catalog.find(name) == catalog.EFFICIENTNET_LITE0.path
 
 
-def test_all_that_is_known_says_where_it_comes_from() -> None:
+def test_every_known_model_has_a_source_and_a_licence() -> None:
     names = [model.name for model in catalog.known()]
     assert len(set(names)) == len(names)
     for model in catalog.known():
@@ -59,18 +59,18 @@ def test_a_file_is_found_by_its_path(tmp_path: Path) -> None:
     assert catalog.find(str(path)) == path
 
 
-def test_a_name_with_a_slip_is_corrected() -> None:
+def test_a_misspelt_name_gets_a_suggestion() -> None:
     with pytest.raises(ContractError, match=r"no model called 'eficientnet-lite'\. Did you mean efficientnet-lite0\?"):
         catalog.find("eficientnet-lite")
 
 
-def test_an_unknown_name_is_answered_with_those_there_are() -> None:
+def test_the_error_for_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ContractError, match=r"no model called 'xyz'.*efficientnet-lite0.*path to an \.onnx file"):
         catalog.find("xyz")
 
 
 @pytest.mark.parametrize("path", ["nowhere.onnx", "some/folder/model"])
-def test_a_path_that_leads_nowhere_is_told(path: str) -> None:
+def test_the_error_for_a_missing_file_names_its_path(path: str) -> None:
     with pytest.raises(ContractError, match=f"no model file {path}"):
         catalog.find(path)
 

@@ -1,4 +1,4 @@
-"""What a model file must say of itself."""
+"""The contract of a model file: metadata, tensors, and the errors for each violation."""
 
 from __future__ import annotations
 
@@ -48,16 +48,16 @@ def test_every_value_of_the_metadata_is_text_under_one_prefix() -> None:
     assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA if name != "maps")}
 
 
-def test_free_sizes_may_have_any_name_or_none() -> None:
+def test_dynamic_sizes_may_have_any_name_or_none() -> None:
     inputs = changed(INPUTS, target=[None, "unk__7"])
     assert read_contract(CONTRACT.metadata(), inputs, OUTPUTS) == CONTRACT
 
 
-def test_metadata_of_others_does_no_harm() -> None:
+def test_metadata_of_other_tools_is_ignored() -> None:
     assert read_contract(CONTRACT.metadata() | {"author": "someone"}, INPUTS, OUTPUTS) == CONTRACT
 
 
-def test_a_file_without_contract_is_told_how_to_get_one() -> None:
+def test_the_error_for_a_file_without_contract_says_how_to_get_one() -> None:
     with pytest.raises(ContractError, match=r"not explainable.*whycam export"):
         read_contract({}, INPUTS, OUTPUTS)
 
@@ -68,7 +68,7 @@ def test_another_version_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", REQUIRED)
-def test_a_missing_key_that_a_file_cannot_do_without_is_named(name: str) -> None:
+def test_a_missing_mandatory_key_is_named(name: str) -> None:
     metadata = CONTRACT.metadata()
     del metadata[f"whycam.{name}"]
     with pytest.raises(ContractError, match=f"lacks {name}"):
@@ -76,20 +76,20 @@ def test_a_missing_key_that_a_file_cannot_do_without_is_named(name: str) -> None
 
 
 @pytest.mark.parametrize("name", sorted(set(METADATA) - set(REQUIRED)))
-def test_for_every_other_key_there_is_a_default(name: str) -> None:
+def test_every_other_key_has_a_default(name: str) -> None:
     metadata = CONTRACT.metadata()
     metadata.pop(f"whycam.{name}", None)
     default: Any = {"parity": {}, "maps": ()}.get(name, "")
     assert read_contract(metadata, INPUTS, OUTPUTS) == replace(CONTRACT, **{name: default})
 
 
-def test_keys_and_outputs_that_are_not_known_yet_are_ignored() -> None:
+def test_unknown_keys_and_outputs_are_ignored() -> None:
     metadata = CONTRACT.metadata() | {"whycam.task": "multi-label", "whycam.embedding": "flattened"}
     more = [*OUTPUTS, Tensor("embedding", "tensor(float)", ["N", 512])]
     assert read_contract(metadata, INPUTS, more) == CONTRACT
 
 
-def test_the_number_of_classes_may_be_open() -> None:
+def test_the_number_of_classes_may_be_dynamic() -> None:
     assert read_contract(CONTRACT.metadata(), INPUTS, changed(OUTPUTS, scores=["N", "C"])) == CONTRACT
     with pytest.raises(ContractError, match="2 or more"):
         read_contract(replace(CONTRACT, labels=("cat",)).metadata(), INPUTS, changed(OUTPUTS, scores=["N", None]))
@@ -104,10 +104,10 @@ def listing(*maps: object) -> dict[str, str]:
 
 def test_a_file_that_lists_no_maps_holds_one_of_its_feature_map() -> None:
     assert CONTRACT.listed_maps() == (MapSpec("heatmaps", "feature", "grad-cam", (4, 6), (0, 0, 1, 1)),)
-    assert "whycam.maps" not in CONTRACT.metadata(), "so that files of before are made as they were"
+    assert "whycam.maps" not in CONTRACT.metadata(), "or the files of older versions would change"
 
 
-def test_a_file_may_list_more_maps_than_one() -> None:
+def test_a_file_may_list_several_maps() -> None:
     early = {"output": "early", "layer": "conv2", "method": "layer-cam", "grid": [8, 12], "region": [0.1, 0, 1, 0.9]}
     found = read_contract(listing({"output": "heatmaps", "note": "?"}, early), INPUTS, [*OUTPUTS, EARLY])
     assert found.listed_maps() == (
@@ -118,7 +118,7 @@ def test_a_file_may_list_more_maps_than_one() -> None:
     assert again == found
 
 
-def test_what_a_map_leaves_empty_has_its_default() -> None:
+def test_a_null_in_a_map_means_the_default() -> None:
     given = {"output": "heatmaps", "layer": None, "method": None, "grid": None, "region": None}
     assert read_contract(listing(given), INPUTS, OUTPUTS).maps == CONTRACT.listed_maps()
 
@@ -141,18 +141,18 @@ def test_what_a_map_leaves_empty_has_its_default() -> None:
         ([{"output": "heatmaps", "region": [0, 0, 1]}], "a region 4"),
         ([{"output": "heatmaps", "region": "0011"}], "a region 4"),
         ([{"output": "heatmaps", "region": {"0": 0, "1": 0, "2": 1, "3": 1}}], "a region 4"),
-        ([{"output": "heatmaps", "region": [0, 0, 1, 10**400]}], "left, top, right and bottom lie in 0…1"),
-        ([{"output": "heatmaps", "region": [float("nan"), 0, 1, 1]}], "left, top, right and bottom lie in 0…1"),
-        ([{"output": "heatmaps", "region": [0, 0, 1, float("inf")]}], "left, top, right and bottom lie in 0…1"),
-        ([{"output": "heatmaps", "region": [-0.1, 0, 1, 1]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [0, 0, 1, 10**400]}], "left, top, right and bottom should be in 0…1"),
+        ([{"output": "heatmaps", "region": [float("nan"), 0, 1, 1]}], "left, top, right and bottom should be in 0…1"),
+        ([{"output": "heatmaps", "region": [0, 0, 1, float("inf")]}], "left, top, right and bottom should be in 0…1"),
+        ([{"output": "heatmaps", "region": [-0.1, 0, 1, 1]}], "left, top, right and bottom should be in 0…1"),
         ([{"output": "heatmaps", "layer": 5}], "a layer and a method are names"),
         ([{"output": "heatmaps", "method": ["cam"]}], "a layer and a method are names"),
         ([{"output": "heatmaps"}, {"output": "heatmaps"}], r"list an output once.*\['heatmaps', 'heatmaps'\]"),
-        ([{"output": "heatmaps", "region": [0.5, 0, 0.5, 1]}], "left, top, right and bottom lie in 0…1"),
+        ([{"output": "heatmaps", "region": [0.5, 0, 0.5, 1]}], "left, top, right and bottom should be in 0…1"),
         ([{"output": "heatmaps", "region": [0.1, 0.1, 0.9, 0.9]}], "would draw them shifted"),
     ],
 )
-def test_a_list_of_maps_that_makes_no_sense_is_refused(maps: list[object], complaint: str) -> None:
+def test_an_invalid_list_of_maps_is_refused(maps: list[object], complaint: str) -> None:
     with pytest.raises(ContractError, match=complaint):
         read_contract(listing(*maps), INPUTS, [*OUTPUTS, EARLY])
 
@@ -175,7 +175,7 @@ def test_a_list_of_maps_that_makes_no_sense_is_refused(maps: list[object], compl
         ("score", "softmax", "one of probability, logit"),
     ],
 )
-def test_a_value_that_makes_no_sense_is_named(key: str, value: str, complaint: str) -> None:
+def test_an_invalid_value_is_named(key: str, value: str, complaint: str) -> None:
     with pytest.raises(ContractError, match=complaint):
         read_contract(CONTRACT.metadata() | {f"whycam.{key}": value}, INPUTS, OUTPUTS)
 
@@ -185,7 +185,7 @@ def test_a_model_of_one_class_is_refused() -> None:
         read_contract(replace(CONTRACT, labels=("cat",)).metadata(), INPUTS, changed(OUTPUTS, scores=["N", 1]))
 
 
-def test_a_missing_tensor_and_an_input_that_nobody_feeds_are_refused() -> None:
+def test_a_missing_tensor_and_a_surplus_input_are_refused() -> None:
     with pytest.raises(ContractError, match=r"outputs should be .*'evidence'.* they are"):
         read_contract(CONTRACT.metadata(), INPUTS, OUTPUTS[:-1])
     with pytest.raises(ContractError, match="'mask'"):
@@ -217,5 +217,5 @@ def test_a_wrong_type_is_shown() -> None:
         read_contract(CONTRACT.metadata(), inputs, OUTPUTS)
 
 
-def test_labels_keep_their_letters() -> None:
+def test_labels_keep_non_ascii_letters() -> None:
     assert json.loads(CONTRACT.metadata()["whycam.labels"])[2] == "größe"

@@ -1,4 +1,4 @@
-"""A model cut down to some of its outputs, read back by onnx itself."""
+"""A model pruned to some of its outputs, read back by onnx itself."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DAMAGED = [
 
 
 def with_more(model: ModelProto) -> ModelProto:
-    """The model with an output that raises when it is computed, and one that reads a tensor inside a branch only."""
+    """The model with an output that raises when computed, and one that reads a tensor only inside a branch."""
     constants = {"one": np.array([1.0], np.float32), "yes": np.array(True), "aside": np.ones((2000,), np.float32)}
     branch = helper.make_graph(
         [helper.make_node("Mul", ["probabilities of all", "one"], ["chosen"])],
@@ -57,11 +57,11 @@ def path(tmp_path: Path) -> Path:
     return found
 
 
-def test_what_nobody_asks_for_is_not_computed(path: Path, tmp_path: Path) -> None:
+def test_an_output_that_is_not_requested_is_not_computed(path: Path, tmp_path: Path) -> None:
     plain = tiny_models.model(tmp_path / "plain.onnx")
     feeds = {"image": tiny_models.images(1), "target": np.array([[-1]])}
     with pytest.raises(Exception, match="Gather"):
-        evaluate(path.read_bytes(), feeds, list(OUTPUTS))  # onnxruntime computes all, whatever it is asked for
+        evaluate(path.read_bytes(), feeds, list(OUTPUTS))  # onnxruntime computes all outputs, requested or not
     found, expected = (Explainer(each).explain(tiny_models.images(2), BEST) for each in (path, plain))
     for ours, theirs in zip(
         (found.scores, found.classes, found.heatmaps, found.evidence),
@@ -71,7 +71,7 @@ def test_what_nobody_asks_for_is_not_computed(path: Path, tmp_path: Path) -> Non
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_only_what_the_outputs_need_is_left(path: Path, tmp_path: Path) -> None:
+def test_only_nodes_and_weights_that_the_outputs_need_remain(path: Path, tmp_path: Path) -> None:
     cut = onnx.load_model_from_string(keep_outputs(path.read_bytes(), OUTPUTS))
     onnx.checker.check_model(cut, full_check=True)
     plain = onnx.load(tiny_models.model(tmp_path / "plain.onnx"))
@@ -93,7 +93,7 @@ def test_what_a_branch_reads_is_kept(path: Path) -> None:
 
 
 def with_gain(model: ModelProto) -> ModelProto:
-    """The model with an input that has a default, which only a further output reads."""
+    """The model with an additional output, and an input with a default that only this output reads."""
     model.graph.input.append(helper.make_tensor_value_info("gain", TensorProto.FLOAT, [1]))
     model.graph.initializer.append(numpy_helper.from_array(np.ones(1, np.float32), "gain"))
     model.graph.node.append(helper.make_node("Mul", ["scores", "gain"], ["more"]))
@@ -101,7 +101,7 @@ def with_gain(model: ModelProto) -> ModelProto:
     return model
 
 
-def test_an_input_that_only_a_further_output_reads_is_not_asked_for(tmp_path: Path) -> None:
+def test_an_input_that_only_a_removed_output_reads_is_removed(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     expected = Explainer(path).explain(tiny_models.images(2), BEST)
     onnx.save(with_gain(onnx.load(path)), path)
@@ -112,7 +112,7 @@ def test_an_input_that_only_a_further_output_reads_is_not_asked_for(tmp_path: Pa
     assert "gain" in {each.name for each in cut.graph.initializer}
 
 
-def test_what_a_branch_hands_out_is_kept(tmp_path: Path) -> None:
+def test_an_outer_tensor_that_a_branch_returns_is_kept(tmp_path: Path) -> None:
     model = onnx.load(tiny_models.model(tmp_path / "tiny.onnx"))
     branch = helper.make_graph([], "branch", [], [helper.make_tensor_value_info("scores", TensorProto.FLOAT, None)])
     model.graph.initializer.append(numpy_helper.from_array(np.array(True), "yes"))
@@ -122,7 +122,7 @@ def test_what_a_branch_hands_out_is_kept(tmp_path: Path) -> None:
     assert "scores" in {name for node in cut.graph.node for name in node.output}
 
 
-def test_what_one_of_many_graphs_reads_is_kept() -> None:
+def test_tensors_read_by_each_of_several_subgraphs_are_kept() -> None:
     reads = [helper.make_graph([helper.make_node("Neg", [name], ["y"])], name, [], []) for name in ("first", "second")]
     node = helper.make_node("Choose", [], ["out"], domain="com.example", graphs=reads)
     makers = [helper.make_node("Neg", ["x"], [name]) for name in ("first", "second", "third")]
@@ -132,7 +132,7 @@ def test_what_one_of_many_graphs_reads_is_kept() -> None:
     assert [node.output[0] for node in cut.graph.node] == ["first", "second", "out"]
 
 
-def test_graphs_inside_one_another_without_end_are_refused() -> None:
+def test_too_deeply_nested_graphs_are_refused() -> None:
     def message(number: int, content: bytes) -> bytes:
         return pruning._message(number, content)
 
@@ -144,22 +144,22 @@ def test_graphs_inside_one_another_without_end_are_refused() -> None:
 
     assert keep_outputs(nested(30), OUTPUTS) == nested(30)
     for depth in (200, 3000):
-        with pytest.raises(ValueError, match="100 graphs inside one another"):
+        with pytest.raises(ValueError, match="100 nested graphs"):
             keep_outputs(nested(depth), OUTPUTS)
 
 
-def test_fields_of_every_kind_are_stepped_over(tmp_path: Path) -> None:
+def test_fields_of_every_wire_type_are_copied(tmp_path: Path) -> None:
     whole = tiny_models.model(tmp_path / "tiny.onnx").read_bytes()
     others = b"\x99\x06" + b"\xff" * 8 + b"\x9d\x06" + b"\xff" * 4 + b"\x98\x06" + b"\xff" * 9 + b"\x01"
     assert keep_outputs(others + whole, OUTPUTS).startswith(others)
 
 
-def test_a_model_of_which_all_is_kept_stays_the_same(tmp_path: Path) -> None:
+def test_keeping_all_outputs_changes_nothing(tmp_path: Path) -> None:
     whole = tiny_models.model(tmp_path / "tiny.onnx").read_bytes()
     assert onnx.load_model_from_string(keep_outputs(whole, OUTPUTS)) == onnx.load_model_from_string(whole)
 
 
 @pytest.mark.parametrize("model", DAMAGED)
-def test_bytes_that_are_no_model_are_refused(model: bytes) -> None:
+def test_malformed_bytes_are_refused(model: bytes) -> None:
     with pytest.raises(ValueError, match="protobuf message"):
         keep_outputs(model, OUTPUTS)

@@ -1,4 +1,4 @@
-"""The book's picture, beside a few lines that do what its program does, with its own libraries."""
+"""The book's drawing, compared with a few lines that repeat its program with its own libraries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.overlay.book_style import Book
 from whycam.stream.overlay.heatmap import drawn_maps
-from whycam.stream.overlay.renderer import Artist, Look
+from whycam.stream.overlay.renderer import Look, Renderer
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of
@@ -48,9 +48,9 @@ def as_in_the_book(rgb: Bytes, explainer: Explainer) -> Bytes:
 
 
 def ours(frame: av.VideoFrame, explainer: Explainer) -> Bytes:
-    artist = Artist.of(Look(VIEW, style="book", label=False), explainer.contract)
-    maps = artist.maps(explainer.explain(artist.picture(frame)[None], artist.targets), 0)
-    return rgb_of(artist.draw(frame, maps))
+    renderer = Renderer.of(Look(VIEW, style="book", label=False), explainer.contract)
+    maps = renderer.maps(explainer.explain(renderer.input_image(frame)[None], renderer.targets), 0)
+    return rgb_of(renderer.draw(frame, maps))
 
 
 def photographs() -> dict[str, Bytes]:
@@ -66,26 +66,26 @@ def photographs() -> dict[str, Bytes]:
 
 
 @pytest.mark.parametrize("name", photographs())
-def test_a_picture_is_that_of_the_book(ten_classes: Explainer, name: str) -> None:
+def test_an_image_is_drawn_like_the_book(ten_classes: Explainer, name: str) -> None:
     rgb = np.ascontiguousarray(photographs()[name])
     found = ours(rgb_frame(rgb), ten_classes)
     assert np.abs(found.astype(int) - as_in_the_book(rgb, ten_classes)).max() <= 2
     assert name == "black" or not np.array_equal(found, rgb)
 
 
-def test_a_picture_is_that_of_the_book_with_the_bundled_network() -> None:
+def test_an_image_is_drawn_like_the_book_with_the_bundled_network() -> None:
     explainer = Explainer(catalog.find("efficientnet-lite0"))
     rgb = skimage.data.coffee()
     assert np.abs(ours(rgb_frame(rgb), explainer).astype(int) - as_in_the_book(rgb, explainer)).max() <= 2
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
-def test_a_frame_of_a_film_is_that_of_the_book(ten_classes: Explainer, matrix: media_samples.Matrix) -> None:
+def test_a_frame_of_a_film_is_drawn_like_the_book(ten_classes: Explainer, matrix: media_samples.Matrix) -> None:
     frame = media_samples.frame(skimage.data.coffee(), matrix=matrix)
     rgb = rgb_of(frame)
     found = ours(frame, ten_classes)
     assert np.abs(found.astype(int) - as_in_the_book(rgb, ten_classes)).max() <= 2
-    assert np.array_equal(rgb_of(frame), rgb)  # the film's own frame is left alone
+    assert np.array_equal(rgb_of(frame), rgb)  # the film's own frame is unchanged
 
 
 def test_a_map_without_evidence_draws_no_nan(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_heat_is_added_where_the_network_looks(kind: Fitting, ten_classes: Expla
     assert (np.ptp(beside.reshape(-1, 3), axis=0).max() == 0) == (kind == "crop")
 
 
-def test_the_steps_of_a_map_are_cut_off_as_in_the_book(ten_classes: Explainer) -> None:
+def test_the_steps_of_a_map_are_truncated_as_in_the_book(ten_classes: Explainer) -> None:
     explanation = ten_classes.explain(tiny_models.images(2), [-1, -2])
     labels = ten_classes.contract.labels
     book = Book(Fit("stretch", (tiny_models.SIZE, tiny_models.SIZE)))
@@ -118,7 +118,7 @@ def test_the_steps_of_a_map_are_cut_off_as_in_the_book(ten_classes: Explainer) -
         assert set(np.unique(other.grid.astype(int) - each.grid)) <= {0, 1}
 
 
-def test_other_colours_and_strengths_can_be_had(ten_classes: Explainer) -> None:
+def test_colours_and_strength_can_be_changed(ten_classes: Explainer) -> None:
     rgb = skimage.data.coffee()
     explanation = ten_classes.explain(tiny_models.images(1), [-1])
     book = Book(Fit("stretch", (tiny_models.SIZE, tiny_models.SIZE)))

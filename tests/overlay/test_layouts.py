@@ -1,4 +1,4 @@
-"""What a result shows: each layout in each style, where it lies and what it says."""
+"""Each layout in each style: size, position of the heat, and label."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whycam.stream.overlay.colormaps import colours
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.layouts import LAYOUTS, LayoutName
 from whycam.stream.overlay.painter import Painter
-from whycam.stream.overlay.renderer import Artist, Look
+from whycam.stream.overlay.renderer import Look, Renderer
 from whycam.stream.overlay.styles import STYLES, StyleName, usual_view
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of
@@ -50,17 +50,17 @@ def look(style: StyleName = "blend", layout: LayoutName = "overlay") -> Look:
 
 def drawn(contract: Explainer, wanted: Look, size: tuple[int, int] = SIZE, *maps: DrawnMap) -> av.VideoFrame:
     frame = media_samples.frame(media_samples.noise(size) // 8 + 90, 7)
-    return Artist.of(wanted, contract.contract).draw(frame, maps or MAPS)
+    return Renderer.of(wanted, contract.contract).draw(frame, maps or MAPS)
 
 
 def background(size: tuple[int, int] = SIZE) -> Bytes:
     return rgb_of(media_samples.frame(media_samples.noise(size) // 8 + 90))
 
 
-def test_by_default_the_pixels_are_those_of_the_painter(contract: Explainer) -> None:
+def test_by_default_the_pixels_equal_the_painters(contract: Explainer) -> None:
     frame, expected = (media_samples.frame(media_samples.noise(SIZE), 7) for _ in range(2))
     Painter(Fit("stretch", (tiny_models.SIZE, tiny_models.SIZE))).paint(expected, MAPS, View())
-    shown = Artist.of(Look(), contract.contract).draw(frame, MAPS)
+    shown = Renderer.of(Look(), contract.contract).draw(frame, MAPS)
     assert shown is frame
     assert all(
         np.array_equal(a, b) for a, b in zip(media_samples.pixels(shown), media_samples.pixels(expected), strict=True)
@@ -122,7 +122,7 @@ def test_a_grid_has_the_four_best_each_with_its_own_heat(contract: Explainer, st
         assert abs(int(column) * 8 // (SIZE[0] // 2) - int(where[1])) <= 1
 
 
-def test_in_a_grid_the_held_class_comes_first(contract: Explainer) -> None:
+def test_in_a_grid_the_pinned_class_comes_first(contract: Explainer) -> None:
     held = replace(look(layout="grid"), view=View(pinned=(4,)))
     ordered = drawn(contract, look(layout="grid"), SIZE, MAPS[4], *MAPS[:4])
     assert np.array_equal(rgb_of(drawn(contract, held)), rgb_of(ordered))
@@ -149,7 +149,7 @@ def test_outside_the_crop_nothing_is_painted(contract: Explainer, layout: Layout
     if layout == "heatmap":
         assert edge.max() <= 3
     else:
-        assert np.abs(edge.mean((0, 1)) - edge.mean()).max() < 12  # grey as it was
+        assert np.abs(edge.mean((0, 1)) - edge.mean()).max() < 12  # still grey
     assert np.abs(middle.mean((0, 1)) - edge.mean((0, 1))).max() > 40
 
 
@@ -159,7 +159,7 @@ def label_height(frame: av.VideoFrame, plain: av.VideoFrame) -> int:
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_the_label_names_as_many_classes_as_are_wanted(contract: Explainer, style: StyleName) -> None:
+def test_the_label_names_the_requested_number_of_classes(contract: Explainer, style: StyleName) -> None:
     flat = [replace(each, grid=np.zeros_like(each.grid)) for each in MAPS]
     none = drawn(contract, replace(look(style), label=False), SIZE, *flat)
     heights = [label_height(drawn(contract, replace(look(style), top=top), SIZE, *flat), none) for top in (1, 2, 3, 5)]
@@ -170,11 +170,11 @@ def test_the_label_names_as_many_classes_as_are_wanted(contract: Explainer, styl
 
 
 def test_below_the_threshold_the_label_says_not_sure(contract: Explainer) -> None:
-    artist = Artist.of(replace(look(), sure=0.45), contract.contract)
-    assert artist._lines(MAPS, View()) == ["50% class 0"]
-    assert artist._lines(MAPS[2:], View()) == ["not sure: 30% class 2"]
-    assert artist._lines(MAPS, View(pinned=(3,))) == ["not sure: 20% class 3"]
-    several = Artist.of(replace(look(), sure=0.6, top=2), contract.contract)
+    renderer = Renderer.of(replace(look(), sure=0.45), contract.contract)
+    assert renderer._lines(MAPS, View()) == ["50% class 0"]
+    assert renderer._lines(MAPS[2:], View()) == ["not sure: 30% class 2"]
+    assert renderer._lines(MAPS, View(pinned=(3,))) == ["not sure: 20% class 3"]
+    several = Renderer.of(replace(look(), sure=0.6, top=2), contract.contract)
     assert several._lines(MAPS, View()) == ["not sure: 50% class 0", "40% class 1"]
 
 
@@ -187,7 +187,7 @@ def test_the_legend_goes_from_the_coldest_to_the_hottest_colour(contract: Explai
     assert rows.min() > 0.9 * size[1]
     assert columns.min() > 0.7 * size[0]
     line = with_legend[(int(rows.min()) + size[1]) // 2]
-    table = Artist.of(look(style), contract.contract)._style.colours(look(style).view.colormap, 1)[0].astype(int)
+    table = Renderer.of(look(style), contract.contract)._style.colours(look(style).view.colormap, 1)[0].astype(int)
     nearest = [int(np.abs(line - colour).sum(1).argmin()) for colour in table[32::32]]
     assert nearest == sorted(nearest)
     assert nearest[0] > columns.min()
@@ -196,26 +196,26 @@ def test_the_legend_goes_from_the_coldest_to_the_hottest_colour(contract: Explai
 def test_an_rgb_frame_can_be_drawn_in_either_style(contract: Explainer) -> None:
     for style in STYLES:
         frame = rgb_frame(media_samples.noise((65, 49)), 3)
-        shown = Artist.of(look(style), contract.contract).draw(frame, MAPS)
+        shown = Renderer.of(look(style), contract.contract).draw(frame, MAPS)
         assert (shown.width, shown.height, shown.pts) == (65, 49, 3)
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop"])
 def test_the_network_sees_what_the_fit_says(contract: Explainer, fit: Fitting) -> None:
     for style in STYLES:
-        picture = Artist.of(replace(look(style), fit=fit), contract.contract).picture(
+        picture = Renderer.of(replace(look(style), fit=fit), contract.contract).input_image(
             media_samples.frame(media_samples.spot(SIZE))
         )
         assert picture.shape == (tiny_models.SIZE, tiny_models.SIZE, 3)
     assert len(colours("inferno")) == 256
 
 
-def test_more_classes_are_asked_for_where_more_are_named(contract: Explainer) -> None:
-    assert Artist.of(Look(top=8), contract.contract).targets == [-1, -2, -3, -4, -5, -6, -7, -8]
-    assert Artist.of(Look(View(pinned=(3,)), top=20), contract.contract).targets == [*range(-1, -11, -1), 3]
+def test_more_classes_are_requested_if_the_label_names_more(contract: Explainer) -> None:
+    assert Renderer.of(Look(top=8), contract.contract).targets == [-1, -2, -3, -4, -5, -6, -7, -8]
+    assert Renderer.of(Look(View(pinned=(3,)), top=20), contract.contract).targets == [*range(-1, -11, -1), 3]
 
 
-def test_the_usual_view_of_a_style_can_be_changed(tmp_path: Path) -> None:
+def test_the_default_view_of_a_style_can_be_changed(tmp_path: Path) -> None:
     assert usual_view("blend", (), None, None) == View()
     assert usual_view("book", (2,), None, None) == View((2,), 0.4, "jet")
     assert usual_view("book", (), 0.5, "viridis") == View((), 0.5, "viridis")

@@ -1,4 +1,4 @@
-"""What is covered of a picture, and with what: the hottest region, by what is around it."""
+"""Covering evidence: the hottest region is filled from its surroundings."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def hot(row: int, column: int, *, heat: int = 255) -> Bytes:
 
 
 def gradient(size: tuple[int, int] = SIZE) -> Bytes:
-    """Brighter from left to right."""
+    """A layer that is brighter from left to right."""
     return np.tile(np.linspace(40, 200, size[0]).astype(np.uint8), (size[1], 1))
 
 
-def test_what_is_hotter_than_half_of_the_maximum_is_covered_and_the_cold_is_not() -> None:
+def test_places_hotter_than_half_of_the_maximum_are_covered_and_cold_ones_are_not() -> None:
     grid = np.tile(np.linspace(0, 200, CELLS).astype(np.uint8), (CELLS, 1))
     covered = mask_of(grid, (CELLS, CELLS))  # each place is a cell
     assert covered[grid >= 100].min() == 255
@@ -40,7 +40,7 @@ def test_what_is_hotter_than_half_of_the_maximum_is_covered_and_the_cold_is_not(
 
 
 @pytest.mark.parametrize("heat", [1, 40, 255])
-def test_how_hot_the_map_is_in_all_does_not_matter(heat: int) -> None:
+def test_the_maximum_of_the_map_does_not_matter(heat: int) -> None:
     strong, weak = mask_of(hot(3, 5), SIZE), mask_of(hot(3, 5, heat=heat), SIZE)
     assert np.abs(strong.astype(int) - weak).mean() < (60 if heat == 1 else 2)
     assert weak[3 * 15 + 7, 5 * 20 + 10] == 255
@@ -55,7 +55,7 @@ def test_without_evidence_nothing_is_covered() -> None:
     assert np.array_equal(layer, before)
 
 
-def test_what_is_not_covered_keeps_its_pixels_exactly() -> None:
+def test_uncovered_pixels_are_unchanged() -> None:
     covered = mask_of(hot(4, 4), SIZE)
     layer = media_samples.noise(SIZE)[..., 0].copy()
     before = layer.copy()
@@ -64,9 +64,9 @@ def test_what_is_not_covered_keeps_its_pixels_exactly() -> None:
     assert (covered == 255).mean() > 0.01
 
 
-def test_of_what_lay_below_the_cover_nothing_is_left() -> None:
+def test_nothing_below_the_cover_remains() -> None:
     covered = mask_of(hot(4, 4), SIZE)
-    one, other = (  # two pictures that differ under the cover alone, its soft edge included
+    one, other = (  # two images that differ only under the cover, including its soft edge
         np.ascontiguousarray(
             np.where(covered > 0, media_samples.noise(SIZE, number)[..., 0], media_samples.noise(SIZE, 0)[..., 0])
         )
@@ -79,7 +79,7 @@ def test_of_what_lay_below_the_cover_nothing_is_left() -> None:
     assert np.array_equal(one[~soft], other[~soft])
 
 
-def test_the_fill_goes_on_smoothly_from_what_is_around_it() -> None:
+def test_the_fill_continues_the_surroundings_smoothly() -> None:
     layer, covered = gradient(), mask_of(hot(4, 4), SIZE)
     layer[covered > 0] = 255  # a bright thing on a gradient
     occlude(layer, covered)
@@ -89,13 +89,13 @@ def test_the_fill_goes_on_smoothly_from_what_is_around_it() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 1), (1, 40), (3, 5), (640, 480), (97, 400)])
-def test_pictures_of_any_size_can_be_covered_in_part_or_whole(size: tuple[int, int]) -> None:
+def test_images_of_any_size_can_be_covered_partly_or_completely(size: tuple[int, int]) -> None:
     for grid in (hot(0, 0), np.full((CELLS, CELLS), 255, np.uint8)):
         layer = gradient(size)
         mean = layer.mean()
         occlude(layer, mask_of(grid, size))
         assert layer.shape == size[::-1]
-        if grid.all():  # nothing is around it: its mean
+        if grid.all():  # without surroundings the fill is the mean
             assert np.abs(layer - mean).max() <= 1
 
 
@@ -103,7 +103,7 @@ def drawn(grid: Bytes, class_id: int = 0) -> DrawnMap:
     return DrawnMap(class_id, "cup", 0.74, grid, 1.0)
 
 
-def test_on_the_frame_the_same_region_is_covered_as_in_the_networks_picture() -> None:
+def test_the_same_region_is_covered_on_the_frame_as_in_the_networks_input() -> None:
     rgb = media_samples.noise((40, 30)).repeat(4, axis=0).repeat(4, axis=1)
     frame = media_samples.frame(rgb)
     fit = Fit("stretch", (32, 32))
@@ -127,16 +127,16 @@ def test_a_covered_region_is_shown_without_heat_and_the_rest_with_it() -> None:
     painter.paint(plain, [drawn(grid)], View(opacity=1), ())
     assert (
         np.abs(media_samples.colour_at(frame, 130, 50) - media_samples.GREY).max() < 8
-    )  # the wall behind, where it is hottest
+    )  # the background, where it is hottest
     assert np.abs(media_samples.colour_at(plain, 130, 50) - media_samples.GREY).max() > 100
     assert np.abs(media_samples.colour_at(frame, 20, 20) - media_samples.colour_at(plain, 20, 20)).max() < 3
 
 
-def test_only_the_first_of_two_held_classes_is_covered() -> None:
+def test_only_the_first_of_two_pinned_classes_is_covered() -> None:
     one, other = drawn(hot(6, 1), 0), drawn(hot(4, 6), 1)
     frames = [media_samples.frame(media_samples.noise(SIZE)) for _ in range(2)]
-    for frame, hold in zip(frames, ((0, 1), (1, 0)), strict=True):
-        Painter(Fit("stretch", (32, 32))).paint(frame, [one, other], View(hold, 0, occlude=True), ())
+    for frame, pinned in zip(frames, ((0, 1), (1, 0)), strict=True):
+        Painter(Fit("stretch", (32, 32))).paint(frame, [one, other], View(pinned, 0, occlude=True), ())
     before = media_samples.pixels(media_samples.frame(media_samples.noise(SIZE)))[0]
     changed = [media_samples.pixels(frame)[0] != before for frame in frames]
     assert changed[0][97, 30]
@@ -145,13 +145,13 @@ def test_only_the_first_of_two_held_classes_is_covered() -> None:
     assert not changed[1][97, 30]
 
 
-def test_a_label_tells_both_probabilities_of_the_class_that_is_covered() -> None:
+def test_a_label_has_both_probabilities_of_the_covered_class() -> None:
     hidden = OcclusionResult(0, "cup", 0.74, 0.09, 0.0)
     assert caption([drawn(hot(1, 1))], hidden) == "74% -> 9% cup"
     assert caption([drawn(hot(1, 1), 3)], hidden) == "74% cup"  # of another class
 
 
-def test_covering_the_evidence_tells_more_than_covering_as_much_elsewhere() -> None:
+def test_covering_the_evidence_costs_more_than_covering_as_much_elsewhere() -> None:
     """On photographs, with the bundled model; `tests/bench/hiding.py` has the kitchen too."""
     explainer = Explainer(catalog.find("efficientnet-lite0"), threads=1)
     fit = Fit("stretch", explainer.contract.input_size)
@@ -167,4 +167,4 @@ def test_covering_the_evidence_tells_more_than_covering_as_much_elsewhere() -> N
         hottest.append(float(scores[0]))
         elsewhere.append(float(scores[1:].mean()))
     assert np.mean(hottest) < 0.6 * np.mean(elsewhere), (hottest, elsewhere)
-    assert np.mean(np.array(hottest) < elsewhere) >= 0.75, (hottest, elsewhere)  # a cat that fills the picture is hard
+    assert np.mean(np.array(hottest) < elsewhere) >= 0.75, (hottest, elsewhere)  # a cat that fills the image is hard

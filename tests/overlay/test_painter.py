@@ -1,4 +1,4 @@
-"""Heat and label on a frame: at the right place, in the right colours, and nowhere else."""
+"""Heat and label on a frame: in the right place and colours, and nowhere else."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from whycam.stream.video.planes import Bytes
 
 SIZE = (192, 144)
 CELLS = 8
-# The hottest colour of each map, as its authors publish it.
+# The hottest colour of each colormap, as published by its authors.
 HOTTEST: dict[Colormap, tuple[int, int, int]] = {
     "inferno": (252, 255, 164),
     "viridis": (253, 231, 37),
@@ -43,7 +43,7 @@ def drawn(grid: NDArray[Any], class_id: int = 0, label: str = "cup", *, score: f
 
 
 def cell(row: int, column: int, heat: int = 255) -> Bytes:
-    """A map (8, 8) that is hot in one cell."""
+    """A map (8, 8) with heat in one cell."""
     grid = np.zeros((CELLS, CELLS), np.uint8)
     grid[row, column] = heat
     return grid
@@ -68,7 +68,7 @@ def painted(frame: av.VideoFrame, *maps: DrawnMap, view: View | None = None, kin
 
 
 def label_box(size: tuple[int, int] = SIZE, label: str = "cup") -> tuple[int, int]:
-    """Width and height of what a label alone changes, in pixels."""
+    """Width and height in pixels of the area that a label alone changes."""
     frame = grey(size)
     changed = (
         painted(frame, drawn(everywhere(255), label=label), view=View(opacity=0)) != media_samples.pixels(grey(size))[0]
@@ -78,7 +78,7 @@ def label_box(size: tuple[int, int] = SIZE, label: str = "cup") -> tuple[int, in
 
 
 @pytest.mark.parametrize(("row", "column"), [(2, 5), (6, 1), (4, 4), (7, 7), (3, 0)])
-def test_heat_lies_where_the_map_is_hot(row: int, column: int) -> None:
+def test_heat_is_drawn_where_the_map_is_hot(row: int, column: int) -> None:
     luma = painted(grey(), drawn(cell(row, column))).astype(int)
     changed = np.abs(luma - media_samples.pixels(grey())[0])
     box_width, box_height = label_box()
@@ -165,14 +165,14 @@ def test_more_heat_covers_more() -> None:
     assert background > 0
 
 
-def test_the_scale_is_the_heat_of_the_whole_map() -> None:
+def test_the_scale_multiplies_the_whole_map() -> None:
     half = replace(drawn(everywhere(200)), scale=0.5)
     assert np.array_equal(painted(grey(), half), painted(grey(), drawn(everywhere(100))))
     too_much = replace(drawn(everywhere(200)), scale=9.0)
     assert np.array_equal(painted(grey(), too_much), painted(grey(), drawn(everywhere(255))))
 
 
-def test_the_best_class_is_drawn_unless_others_are_held() -> None:
+def test_the_best_class_is_drawn_unless_others_are_pinned() -> None:
     best, second, third = (drawn(cell(0, 0), class_id) for class_id in (7, 3, 9))
     maps = (best, second, third)
     assert chosen(maps, View()) == (best,)
@@ -182,22 +182,22 @@ def test_the_best_class_is_drawn_unless_others_are_held() -> None:
     assert chosen((), View(pinned=(4,))) == ()
 
 
-def test_a_held_class_is_drawn_in_place_of_the_best() -> None:
-    best, held = drawn(cell(6, 1), 0, "cup"), drawn(cell(4, 6), 1, "jug", score=0.1)
-    assert np.array_equal(painted(grey(), best, held, view=View(pinned=(1,))), painted(grey(), held))
-    assert not np.array_equal(painted(grey(), best, held), painted(grey(), held))
+def test_a_pinned_class_is_drawn_instead_of_the_best() -> None:
+    best, pinned = drawn(cell(6, 1), 0, "cup"), drawn(cell(4, 6), 1, "jug", score=0.1)
+    assert np.array_equal(painted(grey(), best, pinned, view=View(pinned=(1,))), painted(grey(), pinned))
+    assert not np.array_equal(painted(grey(), best, pinned), painted(grey(), pinned))
 
 
 ORANGE, BLUE = (255, 158, 27), (58, 160, 255)
 
 
-def test_of_two_held_classes_the_first_is_orange_and_the_second_blue() -> None:
+def test_of_two_pinned_classes_the_first_is_orange_and_the_second_blue() -> None:
     left, right = everywhere(0), everywhere(0)
     left[:, :3] = right[:, 5:] = 255
     maps = drawn(left, 0), drawn(right, 1)
-    for hold, colours in (((0, 1), (ORANGE, BLUE)), ((1, 0), (BLUE, ORANGE))):
+    for pinned, colours in (((0, 1), (ORANGE, BLUE)), ((1, 0), (BLUE, ORANGE))):
         frame = grey()
-        painter().paint(frame, maps, View(hold, opacity=1))
+        painter().paint(frame, maps, View(pinned, opacity=1))
         for x, expected in ((20, colours[0]), (170, colours[1])):
             assert np.abs(media_samples.colour_at(frame, x, 120) - expected).max() <= 3
 
@@ -221,12 +221,12 @@ def test_each_place_has_the_colour_of_the_class_that_is_hottest_there() -> None:
     painter().paint(alone, [drawn(one, 0), drawn(everywhere(0), 1)], View((0, 1), opacity=1))
     cold, hot = media_samples.colour_at(frame, 20, 120), media_samples.colour_at(frame, 170, 120)
     assert np.abs(cold - media_samples.colour_at(alone, 20, 120)).max() <= 2
-    assert hot[2] > hot[0] + 60  # blue, though there is orange below it
+    assert hot[2] > hot[0] + 60  # blue, although the other class is orange there
     assert cold[0] > cold[2] + 10
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
-def test_of_several_held_classes_each_has_a_colour_of_its_own(count: int) -> None:
+def test_several_pinned_classes_have_different_colours(count: int) -> None:
     frame = grey()
     grids = [everywhere(0) for _ in range(count)]
     for number, grid in enumerate(grids):
@@ -237,11 +237,11 @@ def test_of_several_held_classes_each_has_a_colour_of_its_own(count: int) -> Non
     assert min(apart) > 40
 
 
-def test_there_is_a_colour_for_each_class_that_may_be_held() -> None:
+def test_there_is_a_colour_for_each_class_that_may_be_pinned() -> None:
     assert len(set(PINNED_COLORS)) == MAX_PINNED
 
 
-def test_one_held_class_has_the_colormap() -> None:
+def test_one_pinned_class_has_the_colormap() -> None:
     frame, best = grey(), grey()
     painter().paint(frame, [drawn(everywhere(200), 0)], View((0,)))
     painter().paint(best, [drawn(everywhere(200), 0)], View())
@@ -258,7 +258,7 @@ def test_one_held_class_has_the_colormap() -> None:
     ],
     ids=["heat", "a sentence"],
 )
-def test_painting_decoded_frames_leaves_the_frames_behind_them_alone(draw: Callable[[av.VideoFrame], None]) -> None:
+def test_painting_decoded_frames_does_not_change_later_frames(draw: Callable[[av.VideoFrame], None]) -> None:
     stored = io.BytesIO()
     with av.open(stored, "w", format="h264") as file:
         stream = file.add_stream("libx264", 30, options={"preset": "medium", "bf": "3", "refs": "4"})
@@ -285,7 +285,7 @@ def test_painting_decoded_frames_leaves_the_frames_behind_them_alone(draw: Calla
 
 
 @pytest.mark.parametrize("size", [(192, 144), (193, 145), (144, 192), (150, 85)])
-def test_where_the_network_sees_only_the_middle_only_the_middle_is_painted(size: tuple[int, int]) -> None:
+def test_only_the_part_that_the_network_sees_is_painted(size: tuple[int, int]) -> None:
     x, y, width, height = Fit("crop", (32, 32)).rectangle(*size)
     frame, before = (
         media_samples.frame(media_samples.noise(size)),
@@ -305,7 +305,7 @@ def test_where_the_network_sees_only_the_middle_only_the_middle_is_painted(size:
 
 
 @pytest.mark.parametrize("background", [0, 96, 255])
-def test_the_label_can_be_read_on_any_background(background: int) -> None:
+def test_the_label_is_readable_on_any_background(background: int) -> None:
     size = (640, 480)
     box_width, box_height = label_box(size)
     luma = painted(grey(size, background), drawn(everywhere(0)))[: box_height - 1, : box_width - 1]
@@ -316,7 +316,7 @@ def test_the_label_can_be_read_on_any_background(background: int) -> None:
     assert box_height >= 480 // 25
 
 
-def test_a_sentence_is_written_where_the_label_stands_and_nowhere_else() -> None:
+def test_a_sentence_is_written_at_the_labels_position_and_nowhere_else() -> None:
     frame, before = (
         media_samples.frame(media_samples.noise(SIZE)),
         media_samples.pixels(media_samples.frame(media_samples.noise(SIZE))),
@@ -330,7 +330,7 @@ def test_a_sentence_is_written_where_the_label_stands_and_nowhere_else() -> None
     assert luma[:box_height, :box_width].max() > 200
 
 
-def test_another_label_looks_another_way() -> None:
+def test_another_label_looks_different() -> None:
     cup = painted(grey(), drawn(everywhere(0), label="cup"))
     assert not np.array_equal(cup, painted(grey(), drawn(everywhere(0), label="cap")))
     assert not np.array_equal(cup, painted(grey(), drawn(everywhere(0), label="cup", score=0.9)))
@@ -338,7 +338,7 @@ def test_another_label_looks_another_way() -> None:
 
 
 @pytest.mark.parametrize("size", [(640, 480), (480, 640), (192, 144), (96, 400)])
-def test_a_long_label_shrinks_until_its_end_can_be_seen(size: tuple[int, int]) -> None:
+def test_a_long_label_shrinks_until_its_end_is_visible(size: tuple[int, int]) -> None:
     long = "black-and-tan coonhound with a very long name "
     width, height = label_box(size, long)
     assert width < size[0]
@@ -369,7 +369,7 @@ def test_a_new_map_in_the_memory_of_an_old_one_is_drawn_anew() -> None:
         used.paint(frame, [heat], View())
         painter().paint(expected, [heat], View())
         assert np.array_equal(media_samples.pixels(frame)[0], media_samples.pixels(expected)[0])
-        del heat  # the next one takes its place
+        del heat  # so that the next one may reuse its memory
 
 
 def test_a_painter_never_shows_what_it_drew_before() -> None:
@@ -410,7 +410,7 @@ def test_an_explanation_is_drawn_with_its_labels_scores_and_maps(tmp_path: Path)
         assert each.evidence == pytest.approx(float(explanation.evidence[2, index]))
 
 
-def test_a_held_class_that_is_among_the_best_is_there_once_and_in_its_place() -> None:
+def test_a_pinned_class_that_is_among_the_best_is_there_once_at_its_first_position() -> None:
     maps = [drawn(cell(row, 2), class_id) for row, class_id in enumerate((7, 3, 9, 3, 4))]
     assert [m.class_id for m in without_repeats(maps)] == [7, 3, 9, 4]
 
@@ -438,8 +438,8 @@ def test_a_view_that_cannot_be_drawn_is_refused_with_a_sentence(choice: dict[str
         View(**choice)
 
 
-def test_on_the_wire_and_on_disk_a_view_keeps_its_first_words() -> None:
-    """Clients and recordings of every version know them, in this order."""
+def test_a_view_keeps_its_old_names_on_the_wire_and_on_disk() -> None:
+    """Clients and recordings of every version depend on them, in this order."""
     settings = View(pinned=(3,), opacity=0.4, colormap="magma", scale="steady", occlude=True).settings()
     assert list(settings.items()) == [
         ("hold", (3,)),

@@ -1,4 +1,4 @@
-"""The HTTP side: each bad request gets its code and a sentence, and every answer its headers."""
+"""The HTTP application: each bad request gets its code and a sentence, and every response the headers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Ask = Callable[[ClientSession, str], Awaitable[ClientResponse]]
 
 
 def answer(folder: Path, ask: Ask) -> tuple[int, str, dict[str, str]]:
-    """Status, text and headers of what the server says to one request."""
+    """Status, text and headers of the response to one request."""
     engine = fast(folder)
 
     async def run() -> tuple[int, str, dict[str, str]]:
@@ -48,7 +48,7 @@ def post(body: bytes | str, **headers: str) -> Ask:
 
 
 async def _cut_offer(http: ClientSession, base: str) -> ClientResponse:
-    """A good offer without its attributes of the transport, over which aiortc stumbles while it answers."""
+    """A good offer without its transport attributes; aiortc fails while it answers."""
     phone = Phone(media_samples.encoded("H264", 2))
     offer = await phone.offer()
     await phone.close()
@@ -59,7 +59,7 @@ async def _cut_offer(http: ClientSession, base: str) -> ClientResponse:
 BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "not an offer": (post("hello"), 400, "v=0"),
     "an empty body": (post(""), 400, "v=0"),
-    "an offer that the parser stumbles over": (post("v=0\r\nm=video x\r\n"), 400, "cannot be read"),
+    "an offer that the parser cannot read": (post("v=0\r\nm=video x\r\n"), 400, "cannot be read"),
     "an offer without media": (post("v=0\r\n"), 400, "video"),
     "a bundle of nothing": (post("v=0\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"), 400, ""),
     "an offer cut short": (lambda http, base: _cut_offer(http, base), 400, ""),
@@ -75,15 +75,15 @@ BAD_REQUESTS: dict[str, tuple[Ask, int, str]] = {
     "a file outside": (lambda http, base: http.get(f"{base}/static/..%2fpyproject.toml"), 404, ""),
     "an unknown page": (lambda http, base: http.get(f"{base}/nothing"), 404, "nothing at this address"),
     **{
-        f"a date that no calendar has, in {field}": (
+        f"a date out of range, in {field}": (
             get("/static/phone/main.js", Range="bytes=0-9", **{field: f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT"}),
             400,
-            "no calendar",
+            "out of range",
         )
         for field in ("If-Modified-Since", "If-Unmodified-Since", "If-Range")
     },
     "an odd expectation": (get("/", Expect="a miracle"), 417, "miracle"),
-    "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, "It takes GET, OPTIONS, POST."),
+    "a wrong method": (lambda http, base: http.put(f"{base}/call"), 405, "It accepts GET, OPTIONS, POST."),
 }
 
 
@@ -97,7 +97,7 @@ def test_a_bad_request_gets_its_code_and_a_sentence(tmp_path: Path, name: str) -
     assert auth.HEADERS.items() <= headers.items()
 
 
-def test_who_is_lost_is_told_where_the_pages_are(tmp_path: Path) -> None:
+def test_an_unknown_address_names_the_pages(tmp_path: Path) -> None:
     async def ask(http: ClientSession, base: str) -> ClientResponse:
         response = await http.get(f"{base}/nothing")
         assert f"The camera's page is {base}/, the projector's {base}/watch." in await response.text()
@@ -115,7 +115,7 @@ def test_the_page_and_its_files_come_with_the_headers(tmp_path: Path, path: str)
 
 
 @pytest.mark.parametrize("page", ["/watch", "/recordings"])
-def test_a_page_that_is_not_there_is_said(tmp_path: Path, page: str) -> None:
+def test_a_missing_page_is_a_404_with_a_sentence(tmp_path: Path, page: str) -> None:
     status, text, headers = answer(tmp_path, get(page))
     if (Path(__file__).parents[2] / "web" / f"{page[1:]}.html").is_file():
         assert (status, headers["Content-Type"]) == (200, "text/html")
@@ -123,13 +123,13 @@ def test_a_page_that_is_not_there_is_said(tmp_path: Path, page: str) -> None:
         assert (status, text) == (404, "This page is not part of this version of whycam.")
 
 
-def test_the_host_is_told_how_the_server_is(tmp_path: Path) -> None:
+def test_the_host_gets_the_servers_health(tmp_path: Path) -> None:
     status, text, _ = answer(tmp_path, get("/healthz"))
     assert status == 200
-    told = json.loads(text)
-    assert told.pop("tasks") > 0
-    assert told.pop("loop_lag_ms").keys() == {"p99", "worst"}
-    assert told == {
+    health = json.loads(text)
+    assert health.pop("tasks") > 0
+    assert health.pop("loop_lag_ms").keys() == {"p99", "worst"}
+    assert health == {
         "status": "ok",
         "problems": [],
         "model": "bright spot",
@@ -141,7 +141,7 @@ def test_the_host_is_told_how_the_server_is(tmp_path: Path) -> None:
     }
 
 
-def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
+def test_without_a_lan_the_host_reads_how_to_open_one(tmp_path: Path) -> None:
     status, text, _ = answer(tmp_path, get("/api/join"))
     assert status == 200
     assert json.loads(text)["urls"] == []
@@ -150,7 +150,7 @@ def test_without_a_lan_the_host_is_told_how_to_open_it(tmp_path: Path) -> None:
         assert answer(tmp_path, get(path))[0] == 404
 
 
-def test_the_models_classes_are_told_by_name(tmp_path: Path) -> None:
+def test_the_models_classes_are_listed_by_name(tmp_path: Path) -> None:
     status, text, _ = answer(tmp_path, get("/api/labels"))
     assert status == 200
     assert json.loads(text) == ["red", "green", "blue"]
@@ -164,7 +164,7 @@ def test_every_file_that_the_page_names_is_served(tmp_path: Path) -> None:
         assert status == 200, name
 
 
-def test_a_mistake_of_ours_is_a_500_in_words(
+def test_an_internal_error_is_a_500_with_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def broken(*_: object, **_kept: object) -> None:
@@ -172,12 +172,12 @@ def test_a_mistake_of_ours_is_a_500_in_words(
 
     monkeypatch.setattr(Sessions, "start", broken)
     status, text, headers = answer(tmp_path, post("v=0"))
-    assert (status, text) == (500, "The server made a mistake; its log tells more.")
+    assert (status, text) == (500, "The server failed; its log has the details.")
     assert auth.HEADERS.items() <= headers.items()
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_local_names_in_an_offer_do_not_hold_up_the_answer(tmp_path: Path) -> None:
+def test_local_names_in_an_offer_do_not_delay_the_answer(tmp_path: Path) -> None:
     async def ask(http: ClientSession, base: str) -> ClientResponse:
         phone = Phone(media_samples.encoded("H264", 2))
         offer = await phone.offer()

@@ -1,4 +1,4 @@
-"""Who may do what: strangers nothing, each device its own, the computer itself everything."""
+"""Access: unauthenticated clients have none, each device to its own, the host to everything."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_cookie_outlives_the_server_until_there_is_a_new_token(tmp_path: Path)
             response = await http.get(f"{home.remote}/join", headers={"Cookie": f"{COOKIE}={cookies[0]}"})
             assert (await response.json())["role"] == "phone"
 
-    async def is_a_stranger(home: House) -> None:
+    async def is_refused(home: House) -> None:
         async with home.device() as http:
             headers = {"Cookie": f"{COOKIE}={cookies[0]}"}
             response = await http.get(f"{home.remote}/join", headers=headers)
@@ -70,7 +70,7 @@ def test_a_cookie_outlives_the_server_until_there_is_a_new_token(tmp_path: Path)
     at_home(tmp_path, joins)
     at_home(tmp_path, comes_back)
     Credentials.kept(tmp_path / "config", new=True)
-    at_home(tmp_path, is_a_stranger)
+    at_home(tmp_path, is_refused)
 
 
 def test_guesses_are_slowed_down_and_a_right_token_has_to_wait_too(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_guesses_are_slowed_down_and_a_right_token_has_to_wait_too(tmp_path: Pat
                 assert 0 < int(response.headers["Retry-After"]) <= 60
             bearer = {"Authorization": f"Bearer {home.token}"}
             assert (await http.post(f"{home.remote}/call", data="v=0", headers=SDP | bearer)).status == 429
-            # Who joined before goes on, from the same address.
+            # A device that joined before is still served, from the same address.
             assert (await friend.post(f"{home.remote}/call", data="hello", headers=SDP)).status == 400
 
     at_home(tmp_path, body)
@@ -94,7 +94,7 @@ def test_guesses_are_slowed_down_and_a_right_token_has_to_wait_too(tmp_path: Pat
 STRANGE_BODIES = ["", "{", "[]", "{}", '{"token": 1}', '{"token": null}', '"token"']
 
 
-def test_a_join_that_is_none_is_said_and_is_no_guess(tmp_path: Path) -> None:
+def test_a_malformed_join_is_refused_and_does_not_count_as_a_guess(tmp_path: Path) -> None:
     async def body(home: House) -> None:
         async with home.device() as http:
             for text in STRANGE_BODIES:
@@ -104,7 +104,10 @@ def test_a_join_that_is_none_is_said_and_is_no_guess(tmp_path: Path) -> None:
             form = await http.post(f"{home.remote}/join", data={"token": home.token})
             assert form.status == 415
             large = await http.post(f"{home.remote}/join", json={"token": home.token, "more": "a" * 1024})
-            assert (large.status, await large.text()) == (413, "The body is too large; at most 1024 bytes are taken.")
+            assert (large.status, await large.text()) == (
+                413,
+                "The body is too large; at most 1024 bytes are accepted.",
+            )
             odd = await http.post(f"{home.remote}/join", data='{"token": "\\udcff"}', headers=headers)
             assert odd.status == 401
             assert (await http.post(f"{home.remote}/join", json={"token": home.token})).status == 200
@@ -123,7 +126,7 @@ def test_a_bearer_token_calls_without_a_cookie(tmp_path: Path, frames: list[Enco
     at_home(tmp_path, body)
 
 
-def test_a_session_is_steered_by_its_owner_and_the_host_alone(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_only_its_owner_and_the_host_control_a_session(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with (
             home.joined() as one,
@@ -157,16 +160,16 @@ def test_a_viewer_may_not_call_and_a_phone_is_not_the_host(tmp_path: Path) -> No
             assert "viewer" in await response.text()
             for path in ("/healthz", "/api/join", "/api/join.svg"):
                 assert (await phone.get(home.remote + path)).status == 403, path
-        async with home.device() as stranger:
+        async with home.device() as client:
             for path in ("/healthz", "/api/join", "/api/join.svg"):
-                assert (await stranger.get(home.remote + path)).status == 401, path
-                assert (await stranger.get(home.local + path)).status == 200, path
+                assert (await client.get(home.remote + path)).status == 401, path
+                assert (await client.get(home.local + path)).status == 200, path
 
     at_home(tmp_path, body)
 
 
 @pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Real-IP"])
-def test_what_a_proxy_forwards_does_not_come_from_this_computer(tmp_path: Path, name: str) -> None:
+def test_a_forwarded_request_is_not_the_hosts(tmp_path: Path, name: str) -> None:
     async def body(home: House) -> None:
         async with home.device() as http:
             assert (await http.get(f"{home.local}/healthz", headers={name: "127.0.0.1"})).status == 401
@@ -174,12 +177,12 @@ def test_what_a_proxy_forwards_does_not_come_from_this_computer(tmp_path: Path, 
     at_home(tmp_path, body)
 
 
-def test_the_host_is_told_how_phones_come_in(tmp_path: Path) -> None:
+def test_the_host_gets_the_urls_for_phones(tmp_path: Path) -> None:
     async def body(home: House) -> None:
         async with home.device() as http:
-            told = await (await http.get(f"{home.local}/api/join")).json()
-            assert told["urls"][0].endswith(f"#{home.token}")
-            assert "hotspot" in told["says"]
+            invitation = await (await http.get(f"{home.local}/api/join")).json()
+            assert invitation["urls"][0].endswith(f"#{home.token}")
+            assert "hotspot" in invitation["says"]
             code = await http.get(f"{home.local}/api/join.svg")
             assert code.content_type == "image/svg+xml"
             elsewhere = {"Sec-Fetch-Site": "cross-site"}
@@ -188,15 +191,15 @@ def test_the_host_is_told_how_phones_come_in(tmp_path: Path) -> None:
     at_home(tmp_path, body)
 
 
-def test_help_and_the_authoritys_certificate_are_for_everybody(tmp_path: Path) -> None:
+def test_help_and_the_authoritys_certificate_need_no_token(tmp_path: Path) -> None:
     async def body(home: House) -> None:
         async with home.device() as http:
             page = await http.get(f"{home.remote}/help")
             assert page.status == 200
-            assert "help.limits" in await page.text()  # its words come with its module
+            assert "help.limits" in await page.text()  # its text is filled in by its module
             certificate = await http.get(f"{home.remote}/certificate")
             assert certificate.content_type == "application/x-x509-ca-cert"
-            # An iPhone offers to install what it opens; an attachment, or a link that says `download`, it only stores.
+            # An iPhone offers to install what it opens; it only stores an attachment or a `download` link.
             assert certificate.headers["Content-Disposition"].startswith("inline")
             assert " download" not in (await page.text()).partition("/certificate")[2].partition(">")[0]
             assert await certificate.read() == (tmp_path / "config" / "authority.crt").read_bytes()
@@ -231,7 +234,7 @@ async def recorded(http: ClientSession, base: str, frames: list[EncodedFrame], c
 
 
 def test_only_its_owner_and_the_host_continue_a_recording(tmp_path: Path, frames: list[EncodedFrame]) -> None:
-    """Another device's id is as none: its call stands, and has a recording of its own."""
+    """For another device the id is ignored: its call is accepted and gets a separate recording."""
 
     async def body(home: House) -> None:
         async with home.joined() as owner, home.joined() as other, home.device() as bearer, home.device() as host:
@@ -250,10 +253,8 @@ def test_only_its_owner_and_the_host_continue_a_recording(tmp_path: Path, frames
     at_home(tmp_path, body, Settings(recordings=tmp_path / "recordings"))
 
 
-def test_its_owner_continues_a_recording_when_the_server_starts_anew(
-    tmp_path: Path, frames: list[EncodedFrame]
-) -> None:
-    """Until there is a new token: then every device is another one, and the host alone continues it."""
+def test_its_owner_continues_a_recording_after_a_restart(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    """Until there is a new token: then every device is a new one, and only the host continues it."""
     settings = Settings(recordings=tmp_path / "recordings")
     cookies: dict[str, str] = {}
     made: list[str] = []
@@ -283,8 +284,8 @@ def test_its_owner_continues_a_recording_when_the_server_starts_anew(
     assert [each == made[0] for each in made] == [True, False, True, False, True]
 
 
-def test_a_recording_tells_nobody_which_device_made_it(tmp_path: Path, frames: list[EncodedFrame]) -> None:
-    shelf = tmp_path / "recordings"
+def test_a_recording_does_not_reveal_its_device(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+    folder = tmp_path / "recordings"
     devices: list[str] = []
 
     async def body(home: House) -> None:
@@ -295,17 +296,17 @@ def test_a_recording_tells_nobody_which_device_made_it(tmp_path: Path, frames: l
             cookie = next(each.value for each in http.cookie_jar if each.key == COOKIE)
             devices.append(home.lan.credentials.read_cookie(cookie)[1])
 
-    at_home(tmp_path, body, Settings(recordings=shelf))
-    notes = [json.loads((folder / "session.json").read_bytes()) for folder in sorted(shelf.iterdir())]
+    at_home(tmp_path, body, Settings(recordings=folder))
+    notes = [json.loads((each / "session.json").read_bytes()) for each in sorted(folder.iterdir())]
     marks = [note.get(FIELD) for note in notes]
-    assert marks.count(None) == 1  # the computer's own
+    assert marks.count(None) == 1  # the host's own
     assert len(set(marks)) == 3
-    assert not any(devices[0] in path.read_text() for path in shelf.rglob("*.json*"))
-    assert not any(FIELD in path.read_text().partition("\n")[0] for path in shelf.rglob("*.jsonl"))
+    assert not any(devices[0] in path.read_text() for path in folder.rglob("*.json*"))
+    assert not any(FIELD in path.read_text().partition("\n")[0] for path in folder.rglob("*.jsonl"))
 
 
 def test_a_device_that_joins_once_more_stays_the_same(tmp_path: Path, frames: list[EncodedFrame]) -> None:
-    """As when its code is scanned again while it calls: the call stays its own."""
+    """As when its code is scanned again during a call: the call stays its own."""
 
     async def body(home: House) -> None:
         async with home.joined() as http, home.joined() as other, calling(http, home.remote, frames) as phone:
@@ -331,9 +332,7 @@ def test_a_viewers_reports_do_not_name_the_recording(tmp_path: Path, frames: lis
     at_home(tmp_path, body, Settings(recordings=tmp_path / "recordings"))
 
 
-def test_a_device_has_two_calls_and_the_computer_itself_all_that_are_left(
-    tmp_path: Path, frames: list[EncodedFrame]
-) -> None:
+def test_a_device_has_two_calls_and_the_host_all_that_are_left(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with home.joined() as http, home.device() as host, AsyncExitStack() as stack:
             for _ in range(2):
@@ -351,7 +350,7 @@ def test_a_device_has_two_calls_and_the_computer_itself_all_that_are_left(
     at_home(tmp_path, body)
 
 
-def test_whoever_is_refused_is_told_at_once_while_a_stream_goes_on(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_refusals_are_immediate_and_do_not_interrupt_a_stream(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with home.device() as host, AsyncExitStack() as stack:
             running = await stack.enter_async_context(calling(host, home.local, frames))
@@ -368,14 +367,14 @@ def test_whoever_is_refused_is_told_at_once_while_a_stream_goes_on(tmp_path: Pat
                 assert (response.status, name) == (status, name), text
                 assert words in text, name
                 assert HEADERS.items() <= response.headers.items(), name
-                assert elapsed < 2, name  # a machine with other work to do; `make bench` says how long it takes
+                assert elapsed < 2, name  # a busy machine; `make bench` measures it
                 await running.until(lambda seen=seen: len(running.pictures) > seen + 2)
             assert len(home.sessions) == 8
 
     at_home(tmp_path, body)
 
 
-def test_a_camera_that_sends_nothing_is_said_to_stall(tmp_path: Path, frames: list[EncodedFrame]) -> None:
+def test_a_camera_that_sends_nothing_is_reported_as_stalled(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     async def body(home: House) -> None:
         async with home.joined() as http, calling(http, home.remote, frames) as phone:
             await phone.until(lambda: len(phone.reports) >= 5)

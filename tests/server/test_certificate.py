@@ -1,4 +1,4 @@
-"""The certificate of https: a client that knows whycam's authority accepts it, and nothing beyond it."""
+"""The https certificate: a client that trusts whycam's authority accepts it, and no other names."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOME = ["192.168.1.5"]
 
 
 def accepts(certificate: Certificate, authority: Path, name: str) -> bool:
-    """Whether a TLS client that trusts only `authority` talks to a server of this name."""
+    """Whether a TLS client that trusts only `authority` accepts a server of this name."""
     server, client = socket.socketpair()
 
     def serve() -> None:
@@ -56,7 +56,7 @@ def accepts(certificate: Certificate, authority: Path, name: str) -> bool:
 
 
 @pytest.mark.parametrize("address", ["192.168.1.5", "10.0.0.7", "203.0.113.9"])
-def test_a_client_that_knows_the_authority_accepts_all_its_names(tmp_path: Path, address: str) -> None:
+def test_a_client_that_trusts_the_authority_accepts_all_its_names(tmp_path: Path, address: str) -> None:
     made = own_certificate(tmp_path, [address])
     assert set(made.names) == {"localhost", local_name(), "127.0.0.1", address}
     for name in made.names:
@@ -65,7 +65,7 @@ def test_a_client_that_knows_the_authority_accepts_all_its_names(tmp_path: Path,
     assert made.authority == (tmp_path / AUTHORITY).read_bytes()
 
 
-def test_the_authority_cannot_speak_for_the_internet(tmp_path: Path) -> None:
+def test_the_authority_cannot_sign_for_the_internet(tmp_path: Path) -> None:
     own_certificate(tmp_path, HOME)
     (authority,) = x509.load_pem_x509_certificates((tmp_path / AUTHORITY).read_bytes())
     limits = authority.extensions.get_extension_for_class(x509.NameConstraints)
@@ -122,7 +122,7 @@ def test_another_address_or_a_later_date_renews_it_under_the_same_authority(tmp_
     assert (tmp_path / AUTHORITY).read_bytes() == authority
 
 
-def test_an_address_that_the_authority_may_not_speak_for_makes_a_new_authority(tmp_path: Path) -> None:
+def test_an_address_outside_the_name_constraints_makes_a_new_authority(tmp_path: Path) -> None:
     own_certificate(tmp_path, HOME)
     authority = (tmp_path / AUTHORITY).read_bytes()
     public = own_certificate(tmp_path, ["203.0.113.9"])
@@ -146,7 +146,7 @@ def test_a_given_certificate_is_used_as_it_is(tmp_path: Path) -> None:
     assert accepts(given, tmp_path / AUTHORITY, "localhost")
 
 
-def test_a_given_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None:
+def test_a_given_certificate_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     own_certificate(tmp_path, HOME)
     (tmp_path / "text").write_text("not a certificate")
     for chain, key, words in (
@@ -165,7 +165,7 @@ def test_a_given_certificate_that_cannot_be_used_is_said(tmp_path: Path) -> None
             given_certificate(folder / CHAIN, folder / KEY)
 
 
-def test_looking_at_it_makes_nothing(tmp_path: Path) -> None:
+def test_reading_the_certificate_writes_nothing(tmp_path: Path) -> None:
     assert kept_certificate(tmp_path / "none") is None
     assert not (tmp_path / "none").exists()
     made = own_certificate(tmp_path, HOME)

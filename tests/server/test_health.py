@@ -1,4 +1,4 @@
-"""How the server is, seen from outside: health in words, numbers for Prometheus, one line for a session."""
+"""The server's health from outside: `/healthz`, metrics for Prometheus, one log line per session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.support.servers.calls import served
 from tests.support.servers.server_process import serving
 from whycam.stream.limits import Limits
 from whycam.stream.logs import JsonLines
-from whycam.stream.server.health import Pulse
+from whycam.stream.server.health import LoopLag
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 
@@ -33,9 +33,9 @@ FRAMES = media_samples.encoded("VP8", 60, (64, 48))
 async def health(http: ClientSession, base: str) -> dict[str, Any]:
     async with http.get(f"{base}/healthz") as answer:
         assert answer.status == 200
-        told = await answer.json()
-        assert isinstance(told, dict)
-        return told
+        found = await answer.json()
+        assert isinstance(found, dict)
+        return found
 
 
 async def numbers(http: ClientSession, base: str) -> dict[str, float]:
@@ -48,7 +48,7 @@ async def numbers(http: ClientSession, base: str) -> dict[str, float]:
     return {sample.name + "".join(f"/{value}" for value in sample.labels.values()): sample.value for sample in samples}
 
 
-def test_the_numbers_are_what_the_phone_saw(tmp_path: Path) -> None:
+def test_the_metrics_are_what_the_phone_counted(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         before = await numbers(http, base)
         assert (before["whycam_sessions"], before["whycam_frame_seconds_count"]) == (0, 0)
@@ -63,8 +63,8 @@ def test_the_numbers_are_what_the_phone_saw(tmp_path: Path) -> None:
             counts = phone.reports[-1]["counts"]
             assert (await http.delete(phone.location)).status == 204
         after = await numbers(http, base)
-        for fate, count in counts.items():
-            assert after[f"whycam_frames_total/{fate}"] == count
+        for outcome, count in counts.items():
+            assert after[f"whycam_frames_by_outcome_total/{outcome}"] == count
         assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
         assert after["whycam_frame_seconds_count"] == counts["explained"] + counts["passed"]
         assert after["whycam_frame_seconds_bucket/5.0"] == after["whycam_frame_seconds_count"]
@@ -72,6 +72,23 @@ def test_the_numbers_are_what_the_phone_saw(tmp_path: Path) -> None:
         assert (after["whycam_sessions"], after["whycam_sessions_ended_total"]) == (0, 1)
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+
+
+def test_the_old_frame_counter_has_the_values_of_the_new_one(tmp_path: Path) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, FRAMES) as phone:
+            await phone.until(lambda: len(phone.reports) >= 10)
+            await http.delete(phone.location)
+        found = await numbers(http, base)
+        new, old = (
+            {key.removeprefix(name): value for key, value in found.items() if key.startswith(name)}
+            for name in ("whycam_frames_by_outcome_total/", "whycam_frames_total/")
+        )
+        assert new.keys() == {"received", "lost", "decoded", "explained", "passed", "dropped"}
+        assert new["received"] >= 10
+        assert old == new
+
+    served(fast(tmp_path), Settings(), body)
 
 
 def test_two_calls_are_added_up_and_a_second_server_counts_for_itself(tmp_path: Path) -> None:
@@ -83,7 +100,7 @@ def test_two_calls_are_added_up_and_a_second_server_counts_for_itself(tmp_path: 
                 seen += 10
                 await http.delete(phone.location)
         found = await numbers(http, base)
-        assert found["whycam_frames_total/received"] >= seen
+        assert found["whycam_frames_by_outcome_total/received"] >= seen
         assert found["whycam_sessions_ended_total"] == 2
 
     served(fast(tmp_path), Settings(), body)
@@ -92,24 +109,24 @@ def test_two_calls_are_added_up_and_a_second_server_counts_for_itself(tmp_path: 
 
 def test_health_says_what_is_wrong(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
-        told = await health(http, base)
-        assert told["status"] == "degraded"
-        assert told["problems"] == ["The disk has too little room for recordings."]
-        assert told["disk_free"] > 0
+        found = await health(http, base)
+        assert found["status"] == "degraded"
+        assert found["problems"] == ["The disk has too little room for recordings."]
+        assert found["disk_free"] > 0
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings", limits=Limits(min_free_bytes=1 << 60)), body)
 
 
-def test_without_recordings_there_is_no_disk_to_tell_of(tmp_path: Path) -> None:
+def test_without_recordings_no_disk_is_reported(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
-        told = await health(http, base)
-        assert (told["status"], told["disk_free"]) == ("ok", None)
+        found = await health(http, base)
+        assert (found["status"], found["disk_free"]) == ("ok", None)
         assert "whycam_disk_free_bytes" not in await numbers(http, base)
 
     served(fast(tmp_path), Settings(), body)
 
 
-def test_only_the_computer_itself_is_told(tmp_path: Path) -> None:
+def test_health_and_metrics_are_for_the_host_only(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         for path in ("/healthz", "/metrics"):
             answer = await http.get(base + path, headers={"X-Forwarded-For": "192.0.2.1"})
@@ -118,19 +135,19 @@ def test_only_the_computer_itself_is_told(tmp_path: Path) -> None:
     served(fast(tmp_path), Settings(), body)
 
 
-def test_the_pulse_tells_how_late_the_loop_is() -> None:
-    async def feel() -> tuple[float, float, float]:
-        pulse = Pulse(0.01)
-        assert pulse.lag_ms(1) == 0
-        pulse.start()
+def test_the_loop_lag_is_how_late_the_loop_is() -> None:
+    async def measured() -> tuple[float, float, float]:
+        loop_lag = LoopLag(0.01)
+        assert loop_lag.lag_ms(1) == 0
+        loop_lag.start()
         await asyncio.sleep(0.3)
-        calm = pulse.lag_ms(0.5)
-        time.sleep(0.2)  # noqa: ASYNC251 - somebody holds the loop up
+        calm = loop_lag.lag_ms(0.5)
+        time.sleep(0.2)  # noqa: ASYNC251 - something blocks the loop
         await asyncio.sleep(0.05)
-        await pulse.stop()
-        return calm, pulse.lag_ms(0.5), pulse.lag_ms(1)
+        await loop_lag.stop()
+        return calm, loop_lag.lag_ms(0.5), loop_lag.lag_ms(1)
 
-    calm, median, worst = asyncio.run(feel())
+    calm, median, worst = asyncio.run(measured())
     assert calm < 100
     assert median < 100
     assert 150 < worst < 1000

@@ -1,4 +1,4 @@
-"""The code says the URL, in a terminal and as a picture."""
+"""The QR code encodes the URL, in a terminal and as an image."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from whycam.stream.server.tokens import Credentials
 URL = "https://192.168.178.123:8443/#aDM5yayTjIpEjaFqu2tsWQ"
 
 
-def test_the_terminals_code_says_the_url() -> None:
+def test_the_terminals_code_encodes_the_url() -> None:
     assert decoded(as_shown(terminal_qr(URL))) == URL
 
 
 def drawn(lines: list[str]) -> NDArray[np.uint8]:
-    """What xterm makes of these lines: its font's blocks leave the top of each cell (9 x 19 pixels) to the paper."""
+    """These lines as xterm draws them: the font's blocks leave the top pixel row of each cell (9 x 19) unfilled."""
     console, rows = Console(), []
     for line in map(Text.from_ansi, lines):
         cells = []
@@ -56,7 +56,7 @@ def test_it_fits_a_small_terminal() -> None:
     assert len(lines[0]) <= 40
 
 
-def test_the_picture_runs_no_script_and_asks_for_nothing() -> None:
+def test_the_svg_has_no_script_and_loads_nothing() -> None:
     svg = svg_qr(URL)
     assert svg.startswith(b"<svg")
     assert b"viewBox" in svg

@@ -1,4 +1,4 @@
-"""The recordings by HTTP: for the host alone, in ranges and pictures, and never a name from outside on the disk."""
+"""The recordings by HTTP: for the host only, with ranges and thumbnails, and no client's text as a path."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ def h264() -> list[EncodedFrame]:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Path:
+def folder(tmp_path: Path) -> Path:
     record(tmp_path / "recordings" / OLDER)
     record(tmp_path / "recordings" / ID)
     return tmp_path / "recordings"
 
 
-def asked(shelf: Path, body: Body) -> None:
+def asked(folder: Path, body: Body) -> None:
     """Run `body` against a server with these recordings."""
-    engine = fast(shelf.parent)
+    engine = fast(folder.parent)
 
     async def run() -> None:
-        app = make_app(Sessions(engine, Settings(recordings=shelf)))
+        app = make_app(Sessions(engine, Settings(recordings=folder)))
         async with TestServer(app) as server, ClientSession() as http:
             await body(http, str(server.make_url("")).rstrip("/") + "/api/recordings")
 
@@ -63,19 +63,19 @@ def asked(shelf: Path, body: Body) -> None:
         engine.close()
 
 
-def test_the_list_and_one_of_it_are_the_same(shelf: Path) -> None:
+def test_the_list_and_one_of_it_are_the_same(folder: Path) -> None:
     async def body(http: ClientSession, base: str) -> None:
         listed = await (await http.get(base)).json()
         assert [each["id"] for each in listed] == [ID, OLDER]
         assert await (await http.get(f"{base}/{ID}")).json() == listed[0]
         assert listed[0]["state"] == "finished"
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_a_file_comes_whole_or_in_ranges_with_its_type(shelf: Path) -> None:
+def test_a_file_comes_whole_or_in_ranges_with_its_type(folder: Path) -> None:
     async def body(http: ClientSession, base: str) -> None:
-        whole = (shelf / ID / "camera-000.mp4").read_bytes()
+        whole = (folder / ID / "camera-000.mp4").read_bytes()
         where = f"{base}/{ID}/files/camera-000.mp4"
         response = await http.get(where)
         assert (response.status, await response.read()) == (200, whole)
@@ -95,52 +95,54 @@ def test_a_file_comes_whole_or_in_ranges_with_its_type(shelf: Path) -> None:
         for name, kind in types.items():
             assert (await http.get(f"{base}/{ID}/files/{name}")).headers["Content-Type"] == kind
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_a_picture_is_a_jpeg_of_the_explained_film(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thumbnail_is_a_jpeg_of_the_explained_film(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(http: ClientSession, base: str) -> None:
         response = await http.get(f"{base}/{ID}/pictures/1.2.jpg")
         assert (response.status, response.headers["Content-Type"]) == (200, "image/jpeg")
         data = await response.read()
         assert data.startswith(b"\xff\xd8")
-        (shelf / ID / "explained-000.mp4").rename(shelf / ID / "elsewhere.bin")
+        (folder / ID / "explained-000.mp4").rename(folder / ID / "elsewhere.bin")
         assert (await http.get(f"{base}/{ID}/pictures/1.2.jpg")).status == 404
         for seconds in ("-1", "1e3", "nan", "x", "1" * 20, "1.", ".5", "1.2.3", "%2e%2e"):
             assert (await http.get(f"{base}/{ID}/pictures/{seconds}.jpg")).status == 404
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_the_timeline_is_that_of_the_sidecar(shelf: Path) -> None:
+def test_the_timeline_is_that_of_the_sidecar(folder: Path) -> None:
     async def body(http: ClientSession, base: str) -> None:
-        told = await (await http.get(f"{base}/{ID}/timeline")).json()
-        assert len(told["times"]) == 60
-        assert [each["label"] for each in told["classes"]] == ["banana"]
-        assert len(told["classes"][0]["scores"]) == 60
-        (shelf / ID / "predictions.jsonl").unlink()
+        timeline = await (await http.get(f"{base}/{ID}/timeline")).json()
+        assert len(timeline["times"]) == 60
+        assert [each["label"] for each in timeline["classes"]] == ["banana"]
+        assert len(timeline["classes"][0]["scores"]) == 60
+        (folder / ID / "predictions.jsonl").unlink()
         response = await http.get(f"{base}/{ID}/timeline")
         assert (response.status, await response.text()) == (404, "This recording has no sidecar.")
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_all_of_it_comes_as_a_zip(shelf: Path) -> None:
+def test_all_of_it_comes_as_a_zip(folder: Path) -> None:
     async def body(http: ClientSession, base: str) -> None:
         response = await http.get(f"{base}/{ID}.zip")
         assert response.headers["Content-Disposition"] == f'attachment; filename="{ID}.zip"'
         with zipfile.ZipFile(io.BytesIO(await response.read())) as bundle:
             assert bundle.testzip() is None
-            for path in (shelf / ID).iterdir():
+            for path in (folder / ID).iterdir():
                 assert bundle.read(f"{ID}/{path.name}") == path.read_bytes()
         assert (await http.get(f"{base}/none.zip")).status == 404
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_a_zip_that_nobody_takes_waits_and_fills_no_memory(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with (shelf / ID / "camera-000.mp4").open("ab") as film_file:
-        film_file.truncate(200 << 20)  # with a hole: it takes no room
+def test_a_zip_that_the_client_does_not_read_waits_and_fills_no_memory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (folder / ID / "camera-000.mp4").open("ab") as film_file:
+        film_file.truncate(200 << 20)  # sparse: it uses no disk space
     made = []
 
     def counting(blocks: Iterator[bytes]) -> bytes | None:
@@ -157,12 +159,12 @@ def test_a_zip_that_nobody_takes_waits_and_fills_no_memory(shelf: Path, monkeypa
             assert stopped < 100  # of 800 blocks
             await asyncio.sleep(0.5)
             assert len(made) <= stopped + 2
-            assert (await http.get(base)).status == 200  # nobody else waits
+            assert (await http.get(base)).status == 200  # no other client waits
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_what_was_deleted_can_be_had_back(shelf: Path) -> None:
+def test_a_deleted_recording_can_be_restored(folder: Path) -> None:
     async def body(http: ClientSession, base: str) -> None:
         assert (await http.delete(f"{base}/{ID}")).status == 204
         assert [each["id"] for each in await (await http.get(base)).json()] == [OLDER]
@@ -172,14 +174,14 @@ def test_what_was_deleted_can_be_had_back(shelf: Path) -> None:
         assert (await http.post(f"{base}/{ID}/restore")).status == 404
         assert (await http.get(f"{base}/{ID}/files/session.json")).status == 200
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
-def test_a_server_deletes_for_good_what_was_set_aside_before_it_started(shelf: Path) -> None:
-    aside = shelf / ".set-aside"
+def test_a_server_deletes_for_good_what_was_deleted_before_it_started(folder: Path) -> None:
+    aside = folder / ".set-aside"
     aside.mkdir()
     for name, age in ((ID, 0), (OLDER, 1e6)):
-        (shelf / name).rename(aside / name)
+        (folder / name).rename(aside / name)
         if age:
             os.utime(aside / name, (0, 0))
 
@@ -191,7 +193,7 @@ def test_a_server_deletes_for_good_what_was_set_aside_before_it_started(shelf: P
         assert [path.name for path in aside.iterdir()] == [ID]
         assert (await http.post(f"{base}/{ID}/restore")).status == 204
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
 NAMES = [
@@ -207,9 +209,9 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_that_is_not_in_the_index_is_nothing(shelf: Path, name: str) -> None:
-    (shelf / ID / ".hidden").write_text("secret")
-    (shelf / "session.json").write_text("secret")
+def test_a_name_that_is_not_in_the_index_is_not_found(folder: Path, name: str) -> None:
+    (folder / ID / ".hidden").write_text("secret")
+    (folder / "session.json").write_text("secret")
 
     async def body(http: ClientSession, base: str) -> None:
         for path in (f"{ID}/files/{name}", f"{name}/files/session.json", name, f"{name}/timeline", f"{name}.zip"):
@@ -219,7 +221,7 @@ def test_a_name_that_is_not_in_the_index_is_nothing(shelf: Path, name: str) -> N
         assert (await http.delete(URL(f"{base}/{name}", encoded=True))).status in (404, 405, 403)
         assert (await http.post(URL(f"{base}/{name}/restore", encoded=True))).status in (404, 405, 403)
 
-    asked(shelf, body)
+    asked(folder, body)
 
 
 def test_a_session_that_is_being_recorded_can_be_watched_and_not_deleted(
@@ -229,26 +231,26 @@ def test_a_session_that_is_being_recorded_can_be_watched_and_not_deleted(
         where = f"{base}/api/recordings"
         async with calling(http, base, h264) as phone:
             await phone.until(lambda: len(phone.reports) >= 60)
-            (told,) = await (await http.get(where)).json()
-            assert (told["state"], told["live"]) == ("recording", phone.reports[-1]["session"])
-            assert told["session"] == phone.reports[-1]["recording"]["id"]
-            assert told["id"] == Path(phone.reports[-1]["recording"]["folder"]).name
-            assert told["labels"][0]["label"] == "red"
-            film_so_far = await (await http.get(f"{where}/{told['id']}/files/explained-000.mp4")).read()
+            (listed,) = await (await http.get(where)).json()
+            assert (listed["state"], listed["live"]) == ("recording", phone.reports[-1]["session"])
+            assert listed["session"] == phone.reports[-1]["recording"]["id"]
+            assert listed["id"] == Path(phone.reports[-1]["recording"]["folder"]).name
+            assert listed["labels"][0]["label"] == "red"
+            film_so_far = await (await http.get(f"{where}/{listed['id']}/files/explained-000.mp4")).read()
             (tmp_path / "so far.mp4").write_bytes(film_so_far)
             assert len(media_samples.read(tmp_path / "so far.mp4")) >= 20
-            assert (await http.get(f"{where}/{told['id']}/pictures/0.5.jpg")).status == 200
-            refused = await http.delete(f"{where}/{told['id']}")
-            assert (refused.status, "being recorded" in await refused.text()) == (409, True)
+            assert (await http.get(f"{where}/{listed['id']}/pictures/0.5.jpg")).status == 200
+            refused = await http.delete(f"{where}/{listed['id']}")
+            assert (refused.status, "still running" in await refused.text()) == (409, True)
             assert (await http.delete(phone.location)).status == 204
-        (told,) = await (await http.get(where)).json()
-        assert (told["state"], told["live"]) == ("finished", None)
-        assert (await http.delete(f"{where}/{told['id']}")).status == 204
+        (listed,) = await (await http.get(where)).json()
+        assert (listed["state"], listed["live"]) == ("finished", None)
+        assert (await http.delete(f"{where}/{listed['id']}")).status == 204
 
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
 
 
-def test_a_recording_is_never_said_to_be_cut_off_while_it_begins_or_ends(
+def test_a_recording_is_never_reported_as_cut_off_while_it_begins_or_ends(
     tmp_path: Path, h264: list[EncodedFrame]
 ) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -271,15 +273,15 @@ def test_a_recording_is_never_said_to_be_cut_off_while_it_begins_or_ends(
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
 
 
-def test_recordings_are_for_the_host_alone(tmp_path: Path, shelf: Path) -> None:
+def test_recordings_are_for_the_host_alone(tmp_path: Path, folder: Path) -> None:
     async def body(home: House) -> None:
         paths = ["", f"/{ID}", f"/{ID}.zip", f"/{ID}/files/session.json", f"/{ID}/pictures/1.jpg", f"/{ID}/timeline"]
-        async with home.joined() as phone, home.joined("viewer") as viewer, home.device() as stranger:
+        async with home.joined() as phone, home.joined("viewer") as viewer, home.device() as client:
             for http, base, status in (
                 (phone, home.remote, 403),
                 (viewer, home.remote, 403),
-                (stranger, home.remote, 401),
-                (stranger, home.local, 200),
+                (client, home.remote, 401),
+                (client, home.local, 200),
             ):
                 for path in paths:
                     assert (await http.get(f"{base}/api/recordings{path}")).status == status, path
@@ -287,12 +289,12 @@ def test_recordings_are_for_the_host_alone(tmp_path: Path, shelf: Path) -> None:
                     assert (await http.delete(f"{base}/api/recordings/{ID}")).status == status
                     assert (await http.post(f"{base}/api/recordings/{ID}/restore")).status == status
             evil = {"Origin": "https://evil.example"}
-            assert (await stranger.delete(f"{home.local}/api/recordings/{ID}", headers=evil)).status == 403
+            assert (await client.delete(f"{home.local}/api/recordings/{ID}", headers=evil)).status == 403
 
-    at_home(tmp_path, body, Settings(recordings=shelf))
+    at_home(tmp_path, body, Settings(recordings=folder))
 
 
-def test_a_server_that_does_not_record_has_no_shelf(tmp_path: Path) -> None:
+def test_a_server_that_does_not_record_has_no_recordings(tmp_path: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         assert await (await http.get(f"{base}/api/recordings")).json() == []
         response = await http.get(f"{base}/api/recordings/{ID}")
@@ -301,7 +303,7 @@ def test_a_server_that_does_not_record_has_no_shelf(tmp_path: Path) -> None:
     served(fast(tmp_path), Settings(), body)
 
 
-def test_the_event_loop_does_not_read_the_shelf(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_event_loop_does_not_read_the_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here: list[str] = []
 
     def noting(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -330,6 +332,6 @@ def test_the_event_loop_does_not_read_the_shelf(shelf: Path, monkeypatch: pytest
         assert (await http.delete(f"{base}/{ID}")).status == 204
         assert (await http.post(f"{base}/{ID}/restore")).status == 204
 
-    asked(shelf, body)
+    asked(folder, body)
     assert len(here) > 20
-    assert {name.partition("_")[0] for name in here} == {"shelf"}
+    assert {name.partition("_")[0] for name in here} == {"recordings"}

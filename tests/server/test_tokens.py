@@ -1,4 +1,4 @@
-"""Tokens and cookies: they survive a restart, and nothing but them lets anybody in."""
+"""Tokens and cookies survive a restart, and nothing else gives access."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_token_gives_its_role_and_nothing_else_gives_one() -> None:
         assert ours.role_of(wrong) is None
 
 
-def test_each_device_is_told_apart_by_its_cookie() -> None:
+def test_each_devices_cookie_is_different() -> None:
     ours = Credentials.made()
     assert ours.read_cookie(ours.cookie("phone"))[1] != ours.read_cookie(ours.cookie("phone"))[1]
 
@@ -65,7 +65,7 @@ def test_a_cookie_ends_after_its_days() -> None:
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"tokens": {"phone": "", "viewer": ""}, "key": ""}', '{"tokens": 1, "key": "00"}']
 )
-def test_a_damaged_file_is_said_and_lets_nobody_in(tmp_path: Path, text: str) -> None:
+def test_a_damaged_file_is_refused_with_advice(tmp_path: Path, text: str) -> None:
     (tmp_path / FILE).write_text(text)
     with pytest.raises(CredentialsDamaged, match="--new-token"):
         Credentials.kept(tmp_path)
@@ -73,6 +73,6 @@ def test_a_damaged_file_is_said_and_lets_nobody_in(tmp_path: Path, text: str) ->
     Credentials.kept(tmp_path)
 
 
-def test_what_is_printed_of_them_holds_no_secret() -> None:
+def test_the_repr_contains_no_secret() -> None:
     ours = Credentials.made()
     assert not any(secret in repr(ours) for secret in (*ours.tokens.values(), ours.key.hex(), repr(ours.key)))

@@ -1,4 +1,4 @@
-"""Reports and commands: what docs/api.md promises, and a sentence for everything else."""
+"""Reports and commands follow docs/api.md, and all other messages are refused with a sentence."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def made(
     )
 
 
-def told(painted: Painted, recording: RecordingStatus | None = None, *, rtp_out: int | None = 8) -> dict[str, Any]:
-    """The report of a frame, read again."""
+def reported(painted: Painted, recording: RecordingStatus | None = None, *, rtp_out: int | None = 8) -> dict[str, Any]:
+    """The report of a frame, as JSON and back."""
     value = report(
         painted,
         session="iDr9",
@@ -93,7 +93,7 @@ def told(painted: Painted, recording: RecordingStatus | None = None, *, rtp_out:
 
 
 def shape(value: object) -> object:
-    """A JSON value with the kinds of its parts in their place; of a list, its first member."""
+    """A JSON value with types in place of values, and lists cut to their first member."""
     if isinstance(value, dict):
         return {key: shape(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -105,31 +105,31 @@ def test_a_report_has_exactly_the_keys_that_are_documented() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
     covered = OcclusionResult(0, LABELS[0], 0.9, 0.1, 400.0)
     painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149, hidden=covered)
-    assert shape(told(painted, RecordingStatus("on", "recordings/now", "1f3a"))) == shape(documented("Report"))
+    assert shape(reported(painted, RecordingStatus("on", "recordings/now", "1f3a"))) == shape(documented("Report"))
 
 
-def test_a_report_tells_the_five_best_classes_and_the_held_ones() -> None:
+def test_a_report_has_the_five_best_classes_and_the_pinned_ones() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
     painted = made(maps=maps, age_ms=33.333, state="carried", inference_ms=14.149)
-    said = told(painted)
-    assert said["session"] == "iDr9"
-    assert said["classes"] == [0, 1, 2, 4, 5]
-    assert len(said["classes"]) == TOP
-    assert said["labels"] == [LABELS[c] for c in said["classes"]]
-    assert said["scores"] == [0.9, 0.8, 0.7, 0.5, 0.4]
-    assert said["held"] == [{"class": 3, "label": "class 3", "score": 0.6}]
-    assert (said["pts"], said["rtp_in"], said["rtp_out"]) == (181_500, 7, 8)
-    assert (said["age_ms"], said["state"], said["frozen"]) == (33.3, "carried", False)
-    assert said["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
-    assert said["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
-    assert said["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady", "hide": False}
-    assert said["hidden"] is None
+    found = reported(painted)
+    assert found["session"] == "iDr9"
+    assert found["classes"] == [0, 1, 2, 4, 5]
+    assert len(found["classes"]) == TOP
+    assert found["labels"] == [LABELS[c] for c in found["classes"]]
+    assert found["scores"] == [0.9, 0.8, 0.7, 0.5, 0.4]
+    assert found["held"] == [{"class": 3, "label": "class 3", "score": 0.6}]
+    assert (found["pts"], found["rtp_in"], found["rtp_out"]) == (181_500, 7, 8)
+    assert (found["age_ms"], found["state"], found["frozen"]) == (33.3, "carried", False)
+    assert found["times"] == {"inference_ms": 14.1, "frame_ms": 19.8}
+    assert found["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
+    assert found["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady", "hide": False}
+    assert found["hidden"] is None
 
 
-def test_hidden_evidence_is_told_with_both_probabilities() -> None:
+def test_hidden_evidence_is_reported_with_both_probabilities() -> None:
     covered = OcclusionResult(0, LABELS[0], 0.912345, 0.0876543, 433.3333)
     painted = made(maps=(drawn(0, 0.9),), age_ms=0, state="exact", inference_ms=14, hidden=covered)
-    assert told(painted)["hidden"] == {
+    assert reported(painted)["hidden"] == {
         "class": 0,
         "label": "class 0",
         "before": 0.9123,
@@ -138,33 +138,33 @@ def test_hidden_evidence_is_told_with_both_probabilities() -> None:
     }
 
 
-def test_viewers_are_told_the_same_but_for_the_place_on_the_disk() -> None:
+def test_viewers_get_the_report_without_the_place_on_the_disk() -> None:
     status = RecordingStatus("stopped", "/home/me/r", "1f3a", "/home/me/r cannot be written.", "failed")
-    said = told(made(maps=(), age_ms=None, state="none", inference_ms=None), status)
-    seen = for_viewers(said)
+    found = reported(made(maps=(), age_ms=None, state="none", inference_ms=None), status)
+    seen = for_viewers(found)
     assert "/home/me" not in json.dumps(seen)
-    assert said["recording"].pop("folder") == "/home/me/r"
-    assert said["recording"].pop("reason")
-    assert said["recording"].pop("id")
+    assert found["recording"].pop("folder") == "/home/me/r"
+    assert found["recording"].pop("reason")
+    assert found["recording"].pop("id")
     assert [seen["recording"].pop(key) for key in ("folder", "reason", "id")] == ["", "", ""]
-    assert seen == said
+    assert seen == found
 
 
-def test_held_classes_are_told_in_the_order_in_which_they_are_held() -> None:
+def test_pinned_classes_are_reported_in_the_order_in_which_they_are_pinned() -> None:
     maps = tuple(drawn(class_id, 0.9 - class_id / 10) for class_id in (0, 1, 2, 4, 5, 3))
-    for hold in ((3, 0), (0, 3), (4, 9, 1)):  # of the last, one is not explained yet
+    for hold in ((3, 0), (0, 3), (4, 9, 1)):  # class 9 is not explained yet
         painted = made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View(hold))
-        assert [held["class"] for held in told(painted)["held"]] == [c for c in hold if c != 9]
-    assert told(made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View((9,))))["held"] == []
+        assert [held["class"] for held in reported(painted)["held"]] == [c for c in hold if c != 9]
+    assert reported(made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View((9,))))["held"] == []
 
 
 def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None:
     painted = made(maps=(), age_ms=None, state="none", inference_ms=None)
     stopped = RecordingStatus("stopped", "there", "1f3a", "The disk is full.", "disk-full")
-    said = told(painted, stopped, rtp_out=None)
-    assert (said["classes"], said["labels"], said["scores"], said["held"]) == ([], [], [], [])
-    assert (said["age_ms"], said["rtp_out"], said["times"]["inference_ms"]) == (None, None, None)
-    assert said["recording"] == {
+    found = reported(painted, stopped, rtp_out=None)
+    assert (found["classes"], found["labels"], found["scores"], found["held"]) == ([], [], [], [])
+    assert (found["age_ms"], found["rtp_out"], found["times"]["inference_ms"]) == (None, None, None)
+    assert found["recording"] == {
         "state": "stopped",
         "folder": "there",
         "id": "1f3a",
@@ -175,7 +175,7 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
 
 
 @pytest.mark.parametrize(
-    ("wish", "expected"),
+    ("fields", "expected"),
     [
         ({}, Command(NOW, None)),
         ({"hold": [4, 0, 4]}, Command(View((4, 0), 0.5, "viridis", "steady"), None)),
@@ -199,8 +199,8 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
         ),
     ],
 )
-def test_a_command_changes_what_it_names_and_nothing_else(wish: dict[str, Any], expected: Command) -> None:
-    assert parse_command(json.dumps(wish), NOW, LABELS) == expected
+def test_a_command_changes_what_it_names_and_nothing_else(fields: dict[str, Any], expected: Command) -> None:
+    assert parse_command(json.dumps(fields), NOW, LABELS) == expected
 
 
 def test_the_documented_command_is_understood() -> None:

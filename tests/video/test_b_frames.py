@@ -1,4 +1,4 @@
-"""B-frames are seen in the bitstream, and a stream with them is recorded in the order in which it is shown."""
+"""B-frames are detected in the bitstream, and a stream with them is recorded in display order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whycam.stream.webrtc.peer import _Unwrap
 
 
 @pytest.mark.parametrize("bframes", [0, 1, 2, 3])
-def test_b_pictures_are_those_that_are_shown_before_what_came_before_them(bframes: int) -> None:
+def test_b_pictures_are_those_shown_before_an_earlier_received_frame(bframes: int) -> None:
     frames = with_b_frames(bframes=bframes)
     newest, early = -1, []
     for frame in frames:
@@ -33,7 +33,7 @@ def test_a_live_stream_has_no_b_pictures_and_its_keyframe_says_so() -> None:
     assert not read_keyframe(frames[0]).reorders
 
 
-def test_a_keyframe_tells_size_and_order() -> None:
+def test_a_keyframe_contains_size_and_order() -> None:
     opening = read_keyframe(with_b_frames(4)[0])
     assert (opening.size, opening.reorders) == (SIZE, True)
     assert not read_keyframe(with_b_frames(4, bframes=0)[0]).reorders
@@ -44,7 +44,7 @@ def test_a_keyframe_tells_size_and_order() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\1", b"\0\0\1\x41", b"\0\0\1\x41\x9a", b"\x41\xa0" * 20])
-def test_what_is_no_b_picture_is_none(data: bytes) -> None:
+def test_data_without_a_b_slice_is_not_a_b_picture(data: bytes) -> None:
     assert not is_b_picture(data)
 
 
@@ -53,11 +53,11 @@ def test_time_stamps_go_back_for_b_pictures_only() -> None:
     start = (1 << 32) - 4000  # it wraps
     stamps = [(0, False), (9000, False), (3000, True), (6000, True), (18000, False)]
     assert [clock((start + at) % (1 << 32), back=back) for at, back in stamps] == [0, 9000, 3000, 6000, 18000]
-    assert clock(start, back=False) == 21000  # the sender began anew
+    assert clock(start, back=False) == 21000  # the sender restarted
     assert clock((start - (1 << 30)) % (1 << 32), back=True) == 24000
 
 
-def test_the_order_of_showing_is_restored() -> None:
+def test_display_order_is_restored() -> None:
     frames = with_b_frames()
     order = DisplayOrder()
     out = [each for frame in frames for each in order.take(frame)] + order.rest()
@@ -65,7 +65,7 @@ def test_the_order_of_showing_is_restored() -> None:
     assert not any(is_b_picture(frame.data) for frame in out)
 
 
-def test_it_begins_with_a_keyframe() -> None:
+def test_the_reordered_stream_begins_with_a_keyframe() -> None:
     frames = with_b_frames()
     order = DisplayOrder()
     out = [each for frame in frames[5:] for each in order.take(frame)] + order.rest()
@@ -75,15 +75,15 @@ def test_it_begins_with_a_keyframe() -> None:
 
 def recorded(folder: Path, frames: list[EncodedFrame]) -> tuple[Recording, list[str]]:
     folder.mkdir()
-    wishes: list[str] = []
-    recording = Recording(folder, {"model": "tiny"}, wishes.append, min_free=0)
+    requests: list[str] = []
+    recording = Recording(folder, {"model": "tiny"}, requests.append, min_free=0)
     for frame in frames:
         recording.camera(frame)
     recording.close()
-    return recording, wishes
+    return recording, requests
 
 
-def test_a_camera_with_b_frames_is_encoded_anew_and_loses_no_frame(
+def test_a_camera_with_b_frames_is_re_encoded_and_loses_no_frame(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     frames = with_b_frames()
@@ -106,15 +106,15 @@ def test_a_camera_without_them_is_copied(tmp_path: Path) -> None:
     assert recording.status.camera == "copied"
 
 
-def test_b_frames_that_nobody_announced_begin_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_b_frames_without_notice_in_the_sps_begin_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "whycam.stream.recording.writer.read_keyframe",
         lambda frame: read_keyframe(media_samples.encoded("H264", 1, SIZE)[0]),
     )
     frames = with_b_frames()
-    recording, wishes = recorded(tmp_path / "r", frames)
+    recording, requests = recorded(tmp_path / "r", frames)
     assert recording.status.camera == "encoded anew"
-    assert wishes.count("camera") >= 2
+    assert requests.count("camera") >= 2
     assert media_samples.times(tmp_path / "r" / "camera-000.mp4") == [0, 3 * media_samples.STEP]
     rest = media_samples.times(tmp_path / "r" / "camera-001.mp4")
     assert rest == [number * media_samples.STEP for number in range(30)]

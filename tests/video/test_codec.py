@@ -1,4 +1,4 @@
-"""Encoded frames: what can be told of their bytes, and the live decoder."""
+"""Encoded frames: what is read from their bytes, and the live decoder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CODECS = pytest.mark.parametrize("codec", get_args(CodecName))
 
 
 @CODECS
-def test_a_decoder_shows_each_frame_at_once(codec: CodecName) -> None:
+def test_a_decoder_returns_each_frame_at_once(codec: CodecName) -> None:
     decoder = Decoder(codec)
     for number, encoded in enumerate(media_samples.encoded(codec, 20, first=90_000)):
         (frame,) = decoder.decode(encoded)
@@ -29,7 +29,7 @@ def test_a_decoder_shows_each_frame_at_once(codec: CodecName) -> None:
 
 
 @CODECS
-def test_a_keyframe_that_is_asked_for_comes_at_once_and_a_decoder_can_begin_with_it(codec: CodecName) -> None:
+def test_a_requested_keyframe_comes_at_once_and_a_decoder_can_begin_with_it(codec: CodecName) -> None:
     frames = media_samples.encoded(codec, 20, keyframes=(7,))
     assert [n for n, frame in enumerate(frames) if frame.is_keyframe] == [0, 7]
     decoder = Decoder(codec)
@@ -46,11 +46,11 @@ def test_the_header_is_the_same_until_the_size_changes(codec: CodecName) -> None
 
 
 @pytest.mark.parametrize("size", [(64, 48), (1280, 720), (16, 400)])
-def test_a_vp8_keyframe_tells_its_size(size: tuple[int, int]) -> None:
+def test_a_vp8_keyframe_contains_its_size(size: tuple[int, int]) -> None:
     assert media_samples.encoded("VP8", 1, size)[0].vp8_size == size
 
 
-def test_the_upscaling_bits_of_vp8_are_no_part_of_its_size() -> None:
+def test_the_upscaling_bits_of_vp8_are_not_part_of_its_size() -> None:
     frame = media_samples.encoded("VP8", 1, (64, 48))[0]
     data = bytearray(frame.data)
     data[7] |= 0x40
@@ -63,7 +63,7 @@ def test_the_upscaling_bits_of_vp8_are_no_part_of_its_size() -> None:
     [
         ([b"\x67\x42", b"\x68\xce", b"\x65\x88"], True),
         ([b"\x09\x10", b"\x67\x42", b"\x68\xce", b"\x06\x05", b"\x25\x88"], True),
-        ([b"\x65\x88"], False),  # nobody could begin with it: its parameter sets are elsewhere
+        ([b"\x65\x88"], False),  # no decoder can begin with it: its parameter sets are missing
         ([b"\x67\x42", b"\x68\xce", b"\x41\x9a"], False),
         ([b"\x41\x9a\x65"], False),
         ([], False),
@@ -81,7 +81,7 @@ def test_bytes_that_only_begin_like_vp8_are_no_keyframe(data: bytes) -> None:
     assert not EncodedFrame("VP8", data, 0).is_keyframe
 
 
-def test_the_length_of_a_start_code_is_no_part_of_the_header() -> None:
+def test_the_length_of_a_start_code_is_not_part_of_the_header() -> None:
     units = b"\x67\x42", b"\x68\xce", b"\x65\x88"
     short, long = (
         EncodedFrame("H264", b"".join(start + unit for unit in units), 0) for start in (b"\0\0\1", b"\0\0\0\1")
@@ -109,7 +109,7 @@ def test_garbage_is_refused(codec: CodecName) -> None:
 
 
 @CODECS
-def test_a_decoder_goes_on_after_garbage(codec: CodecName) -> None:
+def test_a_decoder_continues_after_garbage(codec: CodecName) -> None:
     decoder = Decoder(codec)
     frames = media_samples.encoded(codec, 6, keyframes=(3,))
     decoder.decode(frames[0])

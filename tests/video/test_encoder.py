@@ -1,4 +1,4 @@
-"""The live encoder, and which of FFmpeg's it takes."""
+"""The live encoder, and which of FFmpeg's encoders it chooses."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def hard(count: int, size: tuple[int, int] = (64, 48), first: int = 0) -> list[a
 
 
 def sizes(encoder: Encoder, frames: list[av.VideoFrame]) -> list[int]:
-    """Bytes of each frame; none where the encoder left it out."""
+    """Bytes of each frame; 0 where the encoder skipped it."""
     return [len(found.data) if (found := encoder.encode(frame)) else 0 for frame in frames]
 
 
@@ -73,13 +73,13 @@ def test_a_frame_of_another_size_begins_anew_with_a_keyframe(codec: CodecName) -
 
 
 @CODECS
-def test_the_bit_rate_is_held(codec: CodecName) -> None:
+def test_the_bit_rate_is_kept(codec: CodecName) -> None:
     encoder = Encoder(SOFTWARE[codec], bit_rate=400_000)
     total = sum(sizes(encoder, hard(90))[30:])
     assert total * 8 / 2 == pytest.approx(400_000, rel=0.35)  # 60 frames are two seconds
 
 
-def test_a_new_bit_rate_is_followed_without_a_keyframe() -> None:
+def test_the_bit_rate_changes_without_a_keyframe() -> None:
     encoder = Encoder(X264, bit_rate=800_000)
     keyframes = 0
     totals: list[int] = []
@@ -95,7 +95,7 @@ def test_a_new_bit_rate_is_followed_without_a_keyframe() -> None:
 
 
 @CODECS
-def test_an_encoder_opened_while_the_network_was_slow_speeds_up_with_it(codec: CodecName) -> None:
+def test_an_encoder_opened_on_a_slow_network_speeds_up_with_it(codec: CodecName) -> None:
     encoder = Encoder(SOFTWARE[codec], bit_rate=800_000)
     encoder.set_bit_rate(150_000)
     low = sum(sizes(encoder, hard(40))[20:])
@@ -104,7 +104,7 @@ def test_an_encoder_opened_while_the_network_was_slow_speeds_up_with_it(codec: C
 
 
 @CODECS
-def test_the_network_carries_no_more_than_it_can_or_we_want(codec: CodecName) -> None:
+def test_the_bit_rate_exceeds_neither_the_networks_nor_the_encoders_limit(codec: CodecName) -> None:
     fast, slow = Encoder(SOFTWARE[codec], bit_rate=400_000), Encoder(SOFTWARE[codec], bit_rate=400_000)
     plain = sum(sizes(fast, hard(60))[30:])
     fast.set_bit_rate(80_000_000)
@@ -124,7 +124,7 @@ def test_frames_at_the_same_time_are_both_encoded(codec: CodecName) -> None:
     assert all(encoder.encode(frame) is not None for frame in frames)
 
 
-# VP8 says nothing of its range: whoever decodes it takes it as limited.
+# VP8 does not signal its range: decoders assume limited.
 @pytest.mark.parametrize(("codec", "full_range"), [("H264", False), ("H264", True), ("VP8", False)])
 def test_colours_survive_the_encoder(codec: CodecName, full_range: bool) -> None:
     flat = np.full((48, 64, 3), (200, 120, 40), np.uint8)
@@ -135,7 +135,7 @@ def test_colours_survive_the_encoder(codec: CodecName, full_range: bool) -> None
         assert np.abs(media_samples.colour_at(frame, 20, 20, full_range=full_range) - (200, 120, 40)).max() <= 5
 
 
-def test_a_larger_picture_has_more_bits() -> None:
+def test_a_larger_frame_has_a_higher_bit_rate() -> None:
     middle, large = (
         sum(sizes(Encoder(X264, bit_rate=2_000_000), hard(40, size))[20:]) for size in ((640, 480), (1280, 720))
     )
@@ -179,16 +179,19 @@ def test_hardware_works_or_says_why_not(backend: Backend) -> None:
     ("changes", "problem"),
     [
         ({"name": "h264_of_tomorrow"}, "not part of this FFmpeg"),
-        ({"options": lambda _: {"preset": "ultrafast", "forced-idr": "1"}}, "holds frames back"),
-        ({"options": lambda rate: {**X264.options(rate), "x264-params": "keyint=1"}}, "keyframes when it likes"),
+        ({"options": lambda _: {"preset": "ultrafast", "forced-idr": "1"}}, "delays frames"),
+        (
+            {"options": lambda rate: {**X264.options(rate), "x264-params": "keyint=1"}},
+            "chooses keyframes itself",
+        ),
     ],
 )
-def test_an_encoder_that_serves_no_live_stream_is_found_out(changes: dict[str, object], problem: str) -> None:
+def test_an_encoder_unsuitable_for_live_video_is_detected(changes: dict[str, object], problem: str) -> None:
     assert problem in problem_of(replace(X264, **changes))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("spare", [X264, None])
-def test_where_hardware_fails_in_mid_stream_software_goes_on(spare: Backend | None) -> None:
+@pytest.mark.parametrize("fallback", [X264, None])
+def test_software_takes_over_when_hardware_fails_in_mid_stream(fallback: Backend | None) -> None:
     opened = 0
 
     def options(bit_rate: int) -> dict[str, str]:
@@ -196,11 +199,11 @@ def test_where_hardware_fails_in_mid_stream_software_goes_on(spare: Backend | No
         opened += 1
         return dict(X264.options(bit_rate)) | ({"profile": "nonsense"} if opened > 1 else {})
 
-    encoder, decoder = Encoder(replace(X264, name="libx264", options=options), spare=spare), Decoder("H264")
+    encoder, decoder = Encoder(replace(X264, name="libx264", options=options), fallback=fallback), Decoder("H264")
     first = encoder.encode(media_samples.frame(media_samples.spot((64, 48), 0)))
     assert first is not None
     turned = media_samples.frame(media_samples.spot((48, 64), 1), media_samples.STEP)
-    if spare is None:
+    if fallback is None:
         with pytest.raises(av.FFmpegError):
             encoder.encode(turned)
         return

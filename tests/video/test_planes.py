@@ -1,4 +1,4 @@
-"""The planes of a frame, and the colours that their numbers stand for, against the standards' own tables."""
+"""The planes of a frame, and the colours of their values, against the standards' tables."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_numbers_become_the_colours_of_the_standard(matrix: media_samples.Matrix
 
 @MATRICES
 @RANGES
-def test_a_colour_survives_the_way_there_and_back(matrix: media_samples.Matrix, full_range: bool) -> None:
+def test_a_colour_survives_the_round_trip(matrix: media_samples.Matrix, full_range: bool) -> None:
     rgb = media_samples.noise((64, 64))
     colour = Colour(matrix, full_range)
     back = colour.to_rgb(colour.from_rgb(rgb.reshape(-1, 3)).reshape(rgb.shape))
@@ -56,7 +56,7 @@ def test_a_colour_survives_the_way_there_and_back(matrix: media_samples.Matrix, 
 @MATRICES
 @RANGES
 @pytest.mark.parametrize("size", [(64, 48), (63, 47), (48, 64)])
-def test_a_frame_is_seen_in_its_own_colours(
+def test_a_frame_is_converted_with_its_own_matrix_and_range(
     matrix: media_samples.Matrix, full_range: bool, size: tuple[int, int]
 ) -> None:
     picture = media_samples.spot(size)
@@ -78,7 +78,7 @@ def test_a_frame_is_seen_in_its_own_colours(
         ((1920, 1080), "bt709"),
     ],
 )
-def test_a_frame_that_does_not_say_is_bt601_below_720_lines_and_bt709_from_there(
+def test_a_frame_without_a_matrix_is_bt601_below_720_lines_and_bt709_from_there(
     size: tuple[int, int], matrix: media_samples.Matrix
 ) -> None:
     frame = av.VideoFrame(*size, "yuv420p")
@@ -89,14 +89,14 @@ def test_a_frame_that_does_not_say_is_bt601_below_720_lines_and_bt709_from_there
 @pytest.mark.parametrize(
     ("number", "matrix"), [(1, "bt709"), (5, "bt601"), (6, "bt601"), (9, "bt2020"), (10, "bt2020")]
 )
-def test_what_a_frame_says_counts_whatever_its_size(number: int, matrix: str) -> None:
+def test_the_matrix_of_a_frame_applies_at_every_size(number: int, matrix: str) -> None:
     for size in ((64, 48), (1280, 720)):
         frame = av.VideoFrame(*size, "yuv420p")
         frame.colorspace, frame.color_range = number, ColorRange.JPEG
         assert (Colour.of(frame).matrix, Colour.of(frame).full_range) == (matrix, True)
 
 
-def test_the_format_of_a_camera_that_says_nothing_else_means_full_range() -> None:
+def test_the_format_yuvj420p_means_full_range() -> None:
     assert Colour.of(av.VideoFrame(64, 48, "yuvj420p")).full_range
 
 

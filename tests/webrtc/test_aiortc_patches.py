@@ -1,4 +1,4 @@
-"""Each reach into private parts of aiortc and aioice still finds what it expects in the pinned versions."""
+"""Each private part of aiortc and aioice that whycam uses exists as expected in the pinned versions."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from whycam.stream.webrtc.ice.amplification_limit import Allowance
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler
 
 
-def test_the_versions_are_those_that_the_hooks_were_written_for() -> None:
+def test_the_versions_are_those_that_the_patches_were_written_for() -> None:
     assert version("aiortc") == "1.16.0"
     assert version("aioice") == "0.13.0"
     assert version("av").split(".")[0] == "18"
@@ -82,27 +82,27 @@ def test_the_sender_uses_what_we_put_in_place_of_its_parts() -> None:
     assert "self.__encoder.target_bitrate = bitrate" in rtcp
 
 
-def test_the_bit_rate_is_told_in_place_of_aiortcs_estimate(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the clocks' origins, and although the sender's wraps every 64 seconds."""
+def test_our_estimate_replaces_aiortcs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For any origin of the clocks, and although the sender's wraps every 64 seconds."""
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     streams: dict[int, StreamStatistics] = {}
-    heard: list[int] = []
-    estimator = aiortc_patches._Estimator(streams, heard.append)
-    told = []
+    reported: list[int] = []
+    estimator = aiortc_patches._Estimator(streams, reported.append)
+    answers = []
     for number in range(8 * 70):
         stamp = int((now + 61.0) * 2**18) & 0xFFFFFF
         answer = estimator.add(arrival_time_ms=0, abs_send_time=stamp, payload_size=1200, ssrc=7)
         streams.setdefault(7, StreamStatistics(90_000)).add(RtpPacket(sequence_number=number, timestamp=0))
-        told += [answer] if answer else []
+        answers += [answer] if answer else []
         now += 0.125
-    assert heard == [rate for rate, _ in told]
-    assert told[0] == (bandwidth_estimator.START, [7])
-    assert len(told) == 140
-    assert {rate for rate, _ in told[-100:]} == {bandwidth_estimator.MAX_BIT_RATE}
+    assert reported == [rate for rate, _ in answers]
+    assert answers[0] == (bandwidth_estimator.START, [7])
+    assert len(answers) == 140
+    assert {rate for rate, _ in answers[-100:]} == {bandwidth_estimator.MAX_BIT_RATE}
 
 
-def test_the_parts_have_the_names_that_we_reach_for() -> None:
+def test_the_private_attributes_exist() -> None:
     async def reach() -> None:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         transceiver = pc.addTransceiver("video")
@@ -150,12 +150,12 @@ def test_media_uses_the_given_ports_and_says_when_all_are_taken() -> None:
     assert int(candidate.split()[5]) == port
 
 
-def test_an_address_that_is_not_ours_is_said() -> None:
+def test_an_address_of_another_computer_is_reported() -> None:
     with pytest.raises(aioice_patches.NoFreePort, match=r"203\.0\.113\.5"):
         asyncio.run(_candidates(["203.0.113.5"], None))
 
 
-def test_the_loop_is_wrapped_once_however_many_calls_there_are() -> None:
+def test_the_loop_is_patched_once_for_any_number_of_calls() -> None:
     async def many() -> None:
         for _ in range(5):
             await _candidates(["127.0.0.1"], range(20_000, 30_000))
@@ -166,7 +166,7 @@ def test_the_loop_is_wrapped_once_however_many_calls_there_are() -> None:
     asyncio.run(many())
 
 
-def test_all_datagrams_that_are_there_are_taken_in_one_turn_of_the_loop() -> None:
+def test_all_waiting_datagrams_are_read_in_one_turn_of_the_loop() -> None:
     async def turns() -> int:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         receiver = pc.addTransceiver("video").receiver
@@ -189,13 +189,13 @@ def test_all_datagrams_that_are_there_are_taken_in_one_turn_of_the_loop() -> Non
     assert asyncio.run(turns()) <= 2
 
 
-def test_all_that_leaves_before_a_pair_is_nominated_is_stun_and_passes_our_gate() -> None:
+def test_only_stun_is_sent_before_a_pair_is_nominated_and_it_passes_the_allowance() -> None:
     assert "self.__protocol.send_stun(self.__request, self.__addr)" in inspect.getsource(stun.Transaction)
     assert list(inspect.signature(StunProtocol.send_stun).parameters) == ["self", "message", "addr"]
     assert list(inspect.signature(StunProtocol.datagram_received).parameters) == ["self", "data", "addr"]
-    reach = re.compile(r"\.(send_stun|send_data|sendto)\(")
+    sending = re.compile(r"\.(send_stun|send_data|sendto)\(")
     senders = [
-        name for name, f in vars(Connection).items() if inspect.isfunction(f) and reach.search(inspect.getsource(f))
+        name for name, f in vars(Connection).items() if inspect.isfunction(f) and sending.search(inspect.getsource(f))
     ]
     assert senders == ["send", "sendto", "request_received", "respond_error"]
     for answers in (Connection.request_received, Connection.respond_error):
@@ -204,8 +204,8 @@ def test_all_that_leaves_before_a_pair_is_nominated_is_stun_and_passes_our_gate(
     assert inspect.getsource(StunProtocol).count("self.transport.sendto") == 2  # send_stun's, and sendto's by send_data
 
 
-def test_a_pair_is_nominated_only_when_its_other_end_has_answered() -> None:
-    """By its state `SUCCEEDED` we tell who has answered; it never loses it."""
+def test_a_pair_is_nominated_only_after_an_answer() -> None:
+    """The state `SUCCEEDED` marks an answered pair, which keeps it."""
     check = inspect.getsource(Connection.check_start)
     assert check.index("await pair.protocol.request(") < check.index("if addr != pair.remote_addr:")
     assert check.index("if addr != pair.remote_addr:") < check.index("pair.nominated = True")
@@ -222,7 +222,7 @@ def test_a_pair_is_nominated_only_when_its_other_end_has_answered() -> None:
 
 
 async def _checks(allowance: Allowance | None, seconds: float) -> list[bytes]:
-    """What comes to a candidate's socket, which never answers."""
+    """The datagrams received by a candidate's socket that never answers."""
     pc, caller = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -251,7 +251,7 @@ async def _checks(allowance: Allowance | None, seconds: float) -> list[bytes]:
                 return came
 
 
-def test_checks_that_nobody_answers_leave_only_as_the_allowance_has_it() -> None:
+def test_unanswered_checks_are_limited_by_the_allowance() -> None:
     """They are sent at 0, 0.5 and 1.5 s."""
     all_of_them = asyncio.run(_checks(None, 2))
     assert len(all_of_them) == 3
@@ -261,8 +261,8 @@ def test_checks_that_nobody_answers_leave_only_as_the_allowance_has_it() -> None
     assert asyncio.run(_checks(Allowance((size - 1) // 3), 2)) == []
 
 
-def test_who_answers_is_sent_whatever_there_is() -> None:
-    """Nothing is left over of the offer; each check is answered, and answers one of ours, for what itself brought."""
+def test_a_client_that_answers_is_not_limited() -> None:
+    """Although the offer gives no allowance: each check that arrives pays for its own answer."""
 
     async def connect() -> str:
         pc, caller = (RTCPeerConnection(RTCConfiguration(iceServers=[])) for _ in range(2))
@@ -288,8 +288,8 @@ def test_who_answers_is_sent_whatever_there_is() -> None:
     assert asyncio.run(connect()) == "connected"
 
 
-def test_one_call_comes_from_so_many_addresses_and_no_more() -> None:
-    """Who was answered can send checks with anybody's address as the sender's; aioice remembers each."""
+def test_the_remote_addresses_of_a_call_are_limited() -> None:
+    """A client that was answered can send checks with forged source addresses; aioice remembers each."""
 
     async def known() -> int:
         pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -328,8 +328,8 @@ def test_a_sender_that_stopped_has_no_time_stamp() -> None:
     assert asyncio.run(ask()) is None
 
 
-def test_aiortc_asks_for_no_keyframe_of_its_own_accord() -> None:
-    """It would with each lost packet; the session asks, and so often as it likes."""
+def test_aiortc_requests_no_keyframes_itself() -> None:
+    """It would request one for each lost packet; the session requests them at its own rate."""
     lost: list[bool] = []
 
     async def tap() -> None:

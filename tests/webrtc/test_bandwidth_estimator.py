@@ -1,4 +1,4 @@
-"""A camera is told to send what the network carries: less where it is full, more where it is not."""
+"""The bit rate follows what the network carries: it falls on congestion and rises otherwise."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from whycam.stream.webrtc.bandwidth_estimator import MAX_BIT_RATE, MIN_BIT_RATE,
 
 PACKET = 1200
 REACTION_S = 0.5
-"""From the packet that tells something to the camera that sends less."""
+"""From the packet that shows congestion to the camera's lower bit rate."""
 
 
 @dataclass
 class Link:
-    """A camera that sends what it was told half a second ago, over a link of a rate in bit/s."""
+    """A camera that follows the bit rate of half a second ago, over a link of a rate in bit/s."""
 
     carries: Callable[[float], float]
     loss: Callable[[float], float] = lambda _: 0.0
-    """By chance."""
+    """Probability of a random loss."""
     jitter: Callable[[random.Random], float] = lambda _: 0.0
     far_s: Callable[[float], float] = lambda _: 0.02
-    """How long a packet takes where nothing waits."""
+    """Delay of a packet when the queue is empty."""
     router_s: float = 0.25
-    """What a router holds back before it drops, in seconds of its rate."""
+    """The router's queue before it drops packets, in seconds of the link's rate."""
     camera: float = MAX_BIT_RATE
-    """The most that the camera has to send, in bit/s."""
-    told: list[tuple[float, int]] = field(default_factory=list)
+    """The camera's maximum, in bit/s."""
+    estimates: list[tuple[float, int]] = field(default_factory=list)
     waits: list[tuple[float, float]] = field(default_factory=list)
     lost: list[float] = field(default_factory=list)
 
     def run(self, seconds: float, seed: int = 1) -> Link:
         chance, uplink = random.Random(seed), Uplink()
         now = free_at = 0.0
-        sent = seen = received = 0  # of which the server has `seen` as many numbers before the packet in hand
+        sent = seen = received = 0  # `seen`: sequence numbers that the server expects before this packet
         rate = START
         while now < seconds:
-            rate = next((rate for at, rate in reversed(self.told) if at < now - REACTION_S), rate)
+            rate = next((rate for at, rate in reversed(self.estimates) if at < now - REACTION_S), rate)
             now += PACKET * 8 / min(rate, self.camera)
             sent += 1
             free_at = max(now, free_at)
@@ -53,24 +53,24 @@ class Link:
             answer = uplink.add(arrival, arrival - now + 5000, PACKET, seen, received)
             seen, received = sent, received + 1
             if answer is not None:
-                self.told.append((now, answer))
+                self.estimates.append((now, answer))
         return self
 
     def rates(self, since: float, until: float = math.inf) -> list[int]:
-        return [rate for at, rate in self.told if since <= at < until]
+        return [rate for at, rate in self.estimates if since <= at < until]
 
     def late(self, since: float, until: float = math.inf) -> list[float]:
         return sorted(wait for at, wait in self.waits if since <= at < until)
 
 
-def test_on_a_wide_link_the_camera_soon_sends_all_it_may() -> None:
+def test_on_a_wide_link_the_camera_soon_sends_its_maximum() -> None:
     link = Link(lambda _: 50e6).run(60)
     assert set(link.rates(2.5)) == {MAX_BIT_RATE}
     assert not link.lost
 
 
 @pytest.mark.parametrize("carries", [0.6e6, 1e6, 2e6])
-def test_a_narrow_link_is_used_and_seldom_full(carries: float) -> None:
+def test_a_narrow_link_is_used_and_seldom_congested(carries: float) -> None:
     link = Link(lambda _: carries).run(60)
     rates, late = link.rates(5), link.late(5)
     assert 0.7 * carries < sum(rates) / len(rates) < 1.05 * carries
@@ -80,53 +80,53 @@ def test_a_narrow_link_is_used_and_seldom_full(carries: float) -> None:
 
 
 @pytest.mark.parametrize("carries", [0.3e6, 1e6])
-def test_a_router_that_holds_back_three_seconds_is_not_kept_full(carries: float) -> None:
+def test_a_router_with_a_queue_of_three_seconds_is_not_kept_full(carries: float) -> None:
     late = Link(lambda _: carries, router_s=3.0).run(60).late(20)
     assert late[len(late) // 2] < 0.25
 
 
-def test_a_link_that_becomes_narrow_is_followed_and_back() -> None:
+def test_a_link_that_becomes_narrow_and_wide_again_is_followed() -> None:
     link = Link(lambda at: 1e6 if 10 < at < 30 else 8e6).run(70)
     assert link.rates(9)[0] == MAX_BIT_RATE
     assert max(link.rates(13, 30)) <= 1.25e6
     assert link.rates(65)[0] == MAX_BIT_RATE
 
 
-def test_a_stumbling_processor_is_no_narrow_link() -> None:
-    # Half of all packets are looked at up to 200 ms late.
+def test_a_processor_with_jitter_is_not_taken_for_congestion() -> None:
+    # Half of all packets are processed up to 200 ms late.
     link = Link(lambda _: 50e6, jitter=lambda chance: max(0.0, chance.uniform(-0.2, 0.2))).run(60)
     assert set(link.rates(2.5)) == {MAX_BIT_RATE}
 
 
-def test_a_longer_way_is_no_full_one() -> None:
+def test_a_longer_route_is_not_taken_for_congestion() -> None:
     # The phone changes to another access point: from then on each packet takes 120 ms more.
     link = Link(lambda _: 50e6, far_s=lambda at: 0.02 if at < 30 else 0.14).run(60)
     assert min(link.rates(30)) > START
     assert set(link.rates(40)) == {MAX_BIT_RATE}
 
 
-def test_a_gap_that_announces_itself_costs_little() -> None:
+def test_a_gap_after_losses_costs_little() -> None:
     def loss(at: float) -> float:
         return 0.4 if 20 < at < 20.6 else 1.0 if 20.6 <= at < 23.6 else 0.0
 
     assert min(Link(lambda _: 50e6, loss=loss).run(40).rates(20)) >= START
 
 
-def test_losses_of_a_radio_do_not_slow_it_down() -> None:
+def test_radio_losses_do_not_lower_the_bit_rate() -> None:
     assert min(Link(lambda _: 50e6, loss=lambda _: 0.02).run(60).rates(10)) == MAX_BIT_RATE
     assert min(Link(lambda _: 50e6, loss=lambda _: 0.05).run(60).rates(10)) >= START
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_behind_heavy_losses_it_comes_back_where_seven_percent_are_left(seed: int) -> None:
+def test_after_heavy_losses_the_bit_rate_recovers_at_seven_percent(seed: int) -> None:
     link = Link(lambda _: 50e6, loss=lambda at: 0.4 if at < 10 else 0.07).run(240, seed)
     assert max(link.rates(200)) > START
 
 
-def test_where_a_fifth_is_lost_little_is_sent_but_something() -> None:
+def test_at_a_loss_of_a_fifth_the_bit_rate_is_low_but_above_the_minimum() -> None:
     rates = Link(lambda _: 50e6, loss=lambda _: 0.2).run(60).rates(10)
     assert MIN_BIT_RATE <= max(rates) < START
 
 
-def test_a_camera_with_little_to_send_is_not_slowed_down_for_it() -> None:
+def test_a_camera_with_little_to_send_is_not_limited() -> None:
     assert set(Link(lambda _: 50e6, camera=200_000).run(60).rates(10)) == {MAX_BIT_RATE}

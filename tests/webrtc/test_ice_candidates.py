@@ -1,4 +1,4 @@
-"""Which candidates are sent checks: the caller's own, private ones, few of them, and nobody's who cannot be a phone."""
+"""Which candidates are sent checks: the caller's own and private ones, a few, and only those that can be a phone's."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_a_public_address_is_tried_where_it_is_the_callers_own_or_an_ice_server_
         ),
     ],
 )
-def test_what_is_no_phones_address_is_never_tried(address: str) -> None:
-    """Groups, everybody, this computer itself, another version of IP than ours, and names, which nobody looks up."""
+def test_an_address_that_cannot_be_a_phones_is_never_tried(address: str) -> None:
+    """Multicast, broadcast, this computer, the other IP version, and names, which are not resolved."""
     for caller in (PHONE, OUTSIDER, "", "a proxy"):
         assert not is_tried(line(address), caller)
         assert not is_tried(line(address), caller, anywhere=True)
@@ -78,7 +78,7 @@ def test_a_port_of_a_service_is_never_tried(port: int) -> None:
     assert not is_tried(line(OUTSIDER, port), OUTSIDER, anywhere=True)
 
 
-def test_what_cannot_be_spoken_with_is_left_out() -> None:
+def test_unsupported_candidates_are_dropped() -> None:
     assert is_tried(line(PHONE, 1024))
     assert is_tried(line(PHONE, 65535))
     assert not is_tried(line(PHONE, transport="tcp") + " tcptype passive")
@@ -88,12 +88,12 @@ def test_what_cannot_be_spoken_with_is_left_out() -> None:
 @pytest.mark.parametrize(
     "text", ["a=candidate:", "a=candidate:x", "a=candidate:1 1 udp 1", line(PHONE, "x"), line(PHONE, component="one")]
 )
-def test_one_that_cannot_be_read_is_said(text: str) -> None:
+def test_a_candidate_that_cannot_be_parsed_is_an_error(text: str) -> None:
     with pytest.raises(CandidateError, match="cannot be read: 'a=candidate:"):
         Reach.of(OWN, PHONE).tried([text])
 
 
-def test_of_too_many_the_callers_own_are_tried_then_the_first() -> None:
+def test_if_there_are_too_many_the_callers_own_are_tried_then_the_first() -> None:
     others = [line(f"10.0.0.{number}") for number in range(1, 40)]
     reach = Reach.of(OWN, PHONE)
     assert reach.tried(others) == set(others[:MAX_CANDIDATES])
@@ -136,5 +136,5 @@ GSTREAMER = [
         (GSTREAMER, GSTREAMER[:1]),
     ],
 )
-def test_of_what_clients_list_that_is_tried_which_can_reach_us(lines: list[str], tried: list[str]) -> None:
+def test_of_real_clients_candidates_those_that_can_reach_us_are_tried(lines: list[str], tried: list[str]) -> None:
     assert Reach.of(OWN, PHONE).tried(lines) == set(tried)

@@ -1,4 +1,4 @@
-"""A camera that sends too large a picture or too many frames is told from one that merely stumbles."""
+"""A camera that sends too large or too many frames is distinguished from one with jitter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Clock:
 
 
 def keyframe(size: tuple[int, int]) -> EncodedFrame:
-    """A grey H.264 keyframe of any size, also of one that whycam's own encoder refuses."""
+    """A grey H.264 keyframe of any size, including sizes that whycam's own encoder refuses."""
     context = av.CodecContext.create("libx264", "w")
     assert isinstance(context, VideoCodecContext)
     context.width, context.height = size
@@ -48,12 +48,12 @@ def excesses(inflow: Inflow, clock: Clock, frame: EncodedFrame, gaps: list[float
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920), (640, 480)])
-def test_every_picture_up_to_1080p_is_taken(size: tuple[int, int]) -> None:
+def test_frames_up_to_1080p_are_accepted(size: tuple[int, int]) -> None:
     assert Inflow().excess(keyframe(size)) is None
 
 
 @pytest.mark.parametrize("size", [(2048, 1280), (1280, 2048), (4096, 2304)])
-def test_a_larger_one_is_too_much(size: tuple[int, int]) -> None:
+def test_a_larger_frame_is_reported(size: tuple[int, int]) -> None:
     inflow = Inflow()
     assert inflow.excess(keyframe((640, 480))) is None
     excess = inflow.excess(keyframe(size))
@@ -62,7 +62,7 @@ def test_a_larger_one_is_too_much(size: tuple[int, int]) -> None:
     assert f"{size[0]}x{size[1]}, larger than 1920x1080" in excess.reason
 
 
-def test_a_keyframe_that_says_no_size_is_not_judged_by_it() -> None:
+def test_a_keyframe_without_a_size_is_accepted() -> None:
     assert (
         Inflow().excess(EncodedFrame("H264", b"".join(b"\0\0\0\1" + u for u in (b"\x67", b"\x68", b"\x65")), 0)) is None
     )
@@ -73,7 +73,7 @@ def test_sixty_frames_a_second_may_come_for_an_hour() -> None:
     assert not excesses(Inflow(now=clock), clock, frame, [1 / 60.5] * 60 * 3600)
 
 
-def test_what_waited_in_the_network_may_come_at_once() -> None:
+def test_frames_that_waited_in_the_network_may_arrive_at_once() -> None:
     clock, (frame, *_) = Clock(), media_samples.encoded("VP8", 1, SIZE)
     assert not excesses(Inflow(now=clock), clock, frame, [*[1 / 60] * 600, 12.5, *[0.0] * 750, *[1 / 60] * 600])
 

@@ -1,4 +1,4 @@
-"""Wishes are passed on at once, and then so often and no more."""
+"""Keyframe requests are sent at once, and then at a limited rate."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EVERY_S = 0.5
 
 
 class Clock:
-    """An event loop's clock that a test sets; timers go off when it has come to them."""
+    """An event loop's clock that a test advances; timers fire accordingly."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         loop = asyncio.get_running_loop()
@@ -26,37 +26,37 @@ class Clock:
             await asyncio.sleep(0)
 
 
-def test_the_first_wish_is_granted_at_once_and_many_more_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_request_is_sent_at_once_and_later_ones_are_combined(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        clock, granted = Clock(monkeypatch), []
-        wish = RateLimitedRequest(lambda: granted.append(1), every_s=EVERY_S)
-        wish()
-        assert len(granted) == 1
+        clock, sent = Clock(monkeypatch), []
+        request = RateLimitedRequest(lambda: sent.append(1), every_s=EVERY_S)
+        request()
+        assert len(sent) == 1
         for _ in range(100):
-            wish()
-        assert len(granted) == 1
+            request()
+        assert len(sent) == 1
         await clock.forward(EVERY_S)
-        assert len(granted) == 2
+        assert len(sent) == 2
         await clock.forward(10 * EVERY_S)
-        assert len(granted) == 2
-        wish()
-        assert len(granted) == 3
+        assert len(sent) == 2
+        request()
+        assert len(sent) == 3
 
     asyncio.run(run())
 
 
-def test_a_wish_that_waits_is_over_when_what_was_wished_for_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delayed_request_is_cancelled_when_a_keyframe_has_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
     async def run() -> None:
-        clock, granted = Clock(monkeypatch), []
-        wish = RateLimitedRequest(lambda: granted.append(1), every_s=EVERY_S)
-        wish()
-        wish()
-        wish.satisfied()
+        clock, sent = Clock(monkeypatch), []
+        request = RateLimitedRequest(lambda: sent.append(1), every_s=EVERY_S)
+        request()
+        request()
+        request.satisfied()
         await clock.forward(10 * EVERY_S)
-        assert len(granted) == 1
-        wish()
-        wish()
+        assert len(sent) == 1
+        request()
+        request()
         await clock.forward(EVERY_S)
-        assert len(granted) == 3
+        assert len(sent) == 3
 
     asyncio.run(run())

@@ -1,4 +1,4 @@
-"""A receiver begins with a keyframe, and what it does not take is left out."""
+"""A receiver's stream begins with a keyframe, and frames that it does not take are dropped."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def frame(number: int, *, key: bool = False) -> PackedFrame:
 
 
 class Receiver:
-    """A track, whose frames are taken one by one."""
+    """Reads the frames of a track one by one."""
 
     def __init__(self) -> None:
-        self.wishes = self.stops = self.unsent = 0
-        self.track = PacketTrack(self._wish, self._stop, lambda: self.unsent)
+        self.requests = self.stops = self.unsent = 0
+        self.track = PacketTrack(self._request, self._stop, lambda: self.unsent)
 
-    def _wish(self) -> None:
-        self.wishes += 1
+    def _request(self) -> None:
+        self.requests += 1
 
     def _stop(self) -> None:
         self.stops += 1
@@ -46,13 +46,13 @@ def run(body: Callable[[Receiver], Awaitable[None]]) -> None:
     asyncio.run(whole())
 
 
-def test_nothing_is_kept_before_the_connection_stands() -> None:
+def test_nothing_is_queued_before_the_connection_is_established() -> None:
     async def body(receiver: Receiver) -> None:
         for number in range(1000):
             receiver.track.put(frame(number, key=True))
-        assert receiver.wishes == 0
+        assert receiver.requests == 0
         taking = await receiver.connect()
-        assert receiver.wishes == 1
+        assert receiver.requests == 1
         receiver.track.put(frame(1000, key=True))
         assert await taking == [1000]
 
@@ -64,58 +64,58 @@ def test_a_receiver_begins_with_a_keyframe() -> None:
         taking = await receiver.connect()
         for number in (1, 2, 3):
             receiver.track.put(frame(number))
-        assert receiver.wishes == 4
+        assert receiver.requests == 4
         receiver.track.put(frame(4, key=True))
         receiver.track.put(frame(5))
         assert await taking == [4]
         assert await receiver.take() == [5]
         assert receiver.track.dropped == 3
-        assert receiver.wishes == 4
+        assert receiver.requests == 4
 
     run(body)
 
 
-def test_what_waits_is_bounded_and_goes_on_with_a_keyframe() -> None:
+def test_the_queue_is_bounded_and_continues_with_a_keyframe() -> None:
     async def body(receiver: Receiver) -> None:
         taking = await receiver.connect()
         receiver.track.put(frame(0, key=True))
         await taking
-        before = receiver.wishes
+        before = receiver.requests
         for number in range(1, 10 * MAX_UNSENT):
             receiver.track.put(frame(number))
             assert receiver.track._queue.qsize() <= MAX_UNSENT
         assert receiver.track.dropped >= 9 * MAX_UNSENT
-        assert receiver.wishes == before  # for it takes nothing
+        assert receiver.requests == before  # because it reads nothing
         taking = await receiver.connect()
         receiver.track.put(frame(5000))
-        assert receiver.wishes == before + 1
+        assert receiver.requests == before + 1
         receiver.track.put(frame(5001, key=True))
         assert await taking == [5001]
 
     run(body)
 
 
-def test_a_network_that_takes_no_more_is_given_no_more() -> None:
+def test_frames_are_dropped_while_the_socket_is_full() -> None:
     async def body(receiver: Receiver) -> None:
         taking = await receiver.connect()
         receiver.track.put(frame(0, key=True))
         await taking
         taking = await receiver.connect()
-        receiver.unsent, before = MAX_UNSENT_BYTES + 1, receiver.wishes
+        receiver.unsent, before = MAX_UNSENT_BYTES + 1, receiver.requests
         for number in range(1, 10):
             receiver.track.put(frame(number, key=number == 5))
         assert receiver.track._queue.qsize() == 0
-        assert receiver.wishes == before
+        assert receiver.requests == before
         receiver.unsent = 0
         receiver.track.put(frame(10))
-        assert receiver.wishes == before + 1
+        assert receiver.requests == before + 1
         receiver.track.put(frame(11, key=True))
         assert await taking == [11]
 
     run(body)
 
 
-def test_an_interrupted_stream_goes_on_with_a_keyframe() -> None:
+def test_an_interrupted_stream_continues_with_a_keyframe() -> None:
     async def body(receiver: Receiver) -> None:
         taking = await receiver.connect()
         receiver.track.put(frame(0, key=True))

@@ -1,5 +1,5 @@
 // @ts-check
-/** The help page: nothing but words. */
+/** The help page: text only. */
 
 import { fillIn } from '../shared/i18n.js';
 

@@ -8,52 +8,52 @@ const common = {
   brand: 'whycam',
   cancel: 'Abbrechen',
   labelsAreEnglish: 'Die Namen sind die von ImageNet, auf Englisch.',
-  pinned: 'gehalten',
+  pinned: 'angeheftet',
   opacity: 'Stärke',
   colormap: 'Farben',
 
   problems: {
     serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
       + 'versuch es dann noch einmal.',
-    notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist ein alter. Scanne den Code, den der Computer '
+    notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist alt. Scanne den Code, den der Computer '
       + 'jetzt zeigt.',
-    insecure: 'Browser geben die Kamera nur sicheren Seiten. Öffne diese Seite mit https:// oder, auf dem Computer, '
+    insecure: 'Browser erlauben die Kamera nur auf sicheren Seiten. Öffne diese Seite mit https:// oder, auf dem Computer, '
       + 'der sie anbietet, als http://localhost.',
     noCalls: 'Dieser Browser kann keine Live-Verbindung aufbauen (WebRTC fehlt oder ist abgeschaltet). Nimm einen '
       + 'aktuellen Chrome, Edge, Firefox oder Safari.',
     badAnswer: 'Die Antwort des Servers ist unverständlich. Lade die Seite neu und versuch es dann noch einmal.',
     noPath: 'Der Server hat geantwortet, aber es kam keine Verbindung zustande. Sieh nach, ob eine Firewall oder ein '
       + 'VPN zwischen diesem Gerät und dem Server UDP aufhält, und versuch es dann noch einmal.',
-    noPicture: 'Die Verbindung steht, aber es kam kein Bild zurück. Sieh in das Protokoll des Servers und versuch es '
+    noPicture: 'Dieses Gerät ist verbunden, aber es kam kein Bild zurück. Sieh in das Protokoll des Servers und versuch es '
       + 'dann noch einmal.',
     connectionLost: 'Die Verbindung ist abgebrochen. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz '
       + 'ist, und starte dann neu.',
     serverClosed: 'Der Server hat die Verbindung beendet. Sieh nach, ob er noch läuft, und starte dann neu.',
     refusals: {
       400: 'Der Server hat diese Seite nicht verstanden. Lade sie neu und versuch es dann noch einmal.',
-      'call 400': 'Dieser Browser und der Server kennen kein gemeinsames Videoformat (H.264 oder VP8). Nimm einen '
+      'call 400': 'Dieser Browser und der Server haben kein gemeinsames Videoformat (H.264 oder VP8). Nimm einen '
         + 'aktuellen Chrome, Edge, Firefox oder Safari.',
-      'watch 400': 'Dieser Browser kennt das Format des Bildes dieser Kamera nicht. Nimm einen aktuellen Chrome, Edge, '
+      'watch 400': 'Dieser Browser kann das Videoformat dieser Kamera nicht abspielen. Nimm einen aktuellen Chrome, Edge, '
         + 'Firefox oder Safari.',
       401: 'Das ist ein alter Code. Scanne den, den der Computer jetzt zeigt.',
-      403: 'Der Code dieses Geräts ist für etwas anderes. Scanne den richtigen, den der Computer zeigt.',
-      404: 'Das kennt der Server nicht oder nicht mehr. Lade die Seite neu.',
+      403: 'Der Code dieses Geräts erlaubt das nicht. Scanne den Code, den der Computer zeigt.',
+      404: 'Das hat der Server nicht oder nicht mehr. Lade die Seite neu.',
       'watch 404': 'Diese Kamera ist nicht mehr live.',
       'command 404': 'Diese Kamera ist nicht mehr live.',
-      408: 'Das Netz war dafür zu langsam. Geh näher an den WLAN-Router und versuch es dann noch einmal.',
-      409: 'Die Aufnahme lässt sich gerade nicht löschen oder zurückholen: Sie wird noch geschrieben, oder ein anderes Programm benutzt ihre '
-        + 'Dateien. Versuch es später noch einmal.',
-      413: 'Dieser Browser bietet mehr Wege für die Verbindung an, als der Server annimmt. Schalte auf diesem Gerät VPNs und '
+      408: 'Das Netz war zu langsam. Geh näher an den WLAN-Router und versuch es dann noch einmal.',
+      409: 'Die Aufnahme lässt sich gerade nicht löschen oder zurückholen: Sie wird noch geschrieben, oder ein '
+        + 'anderes Programm benutzt ihre Dateien. Versuch es später noch einmal.',
+      413: 'Dieser Browser bietet mehr Netzadressen an, als der Server annimmt. Schalte auf diesem Gerät VPNs und '
         + 'virtuelle Netze ab und versuch es dann noch einmal.',
-      421: 'Der Server hat diesen Namen nicht. Scanne den Code, den der Computer jetzt zeigt.',
-      429: 'Dieses Gerät ruft zu oft an. Warte eine Minute und versuch es dann noch einmal.',
+      421: 'Das ist keine Adresse des Servers. Scanne den Code, den der Computer jetzt zeigt.',
+      429: 'Dieses Gerät verbindet sich zu oft. Warte eine Minute und versuch es dann noch einmal.',
       'join 429': 'Von diesem Gerät kamen zu viele falsche Codes. Warte eine Minute und scanne dann den Code, den der '
         + 'Computer jetzt zeigt.',
       431: 'Dieser Browser schickt mit jeder Anfrage mehr, als der Server annimmt. Lösche die Cookies dieser Seite und '
         + 'scanne den Code dann noch einmal.',
-      500: 'Der Server hat einen Fehler gemacht; sein Protokoll sagt mehr. Versuch es gleich noch einmal.',
-      503: 'Der Server nimmt jetzt keine Kamera mehr an: Er hat so viele, wie er bedienen kann, oder dieses Gerät so '
-        + 'viele, wie eines haben darf. Beende eine davon und versuch es dann noch einmal.',
+      500: 'Im Server gab es einen Fehler; sein Protokoll sagt mehr. Versuch es gleich noch einmal.',
+      503: 'Jetzt kann keine Kamera mehr starten: Das Limit des Servers oder dieses Geräts ist erreicht. Beende eine und '
+        + 'versuch es dann noch einmal.',
       'watch 503': 'Dem Server sehen schon so viele zu, wie er bedienen kann. Versuch es später noch einmal.',
     },
     serverSays: (sentence, status) => (sentence
@@ -67,10 +67,10 @@ const common = {
 const phone = {
   picture: 'Das erklärte Bild',
   panel: 'Was das Netz sieht',
-  labels: 'Die fünf wahrscheinlichsten Klassen; auf eine tippen hält die Heatmap bei ihr',
+  labels: 'Die fünf wahrscheinlichsten Klassen; tippe auf eine, um sie anzuheften',
   headline: 'Sieh, worauf ein neuronales Netz schaut.',
   pitch: 'Richte die Kamera auf etwas. Die warmen Stellen entscheiden, wie es das Netz nennt.',
-  promise: 'Das Video geht an den Computer, der diese Seite anbietet, und sonst nirgendwohin. Er darf es aufnehmen.',
+  promise: 'Das Video geht an den Computer, der diese Seite anbietet, und sonst nirgendwohin. Er kann es aufnehmen.',
   start: 'Kamera starten',
   startAgain: 'Neu starten',
   openFile: 'Videodatei öffnen',
@@ -81,24 +81,24 @@ const phone = {
   unrecorded: 'Keine Aufnahme',
   freeze: 'Einfrieren',
   hide: 'Beleg verdecken',
-  hideTitle: 'Verdeckt die heißeste Stelle und fragt das Modell noch einmal',
+  hideTitle: 'Verdeckt die heißeste Stelle und lässt das Modell noch einmal rechnen',
   save: 'Sichern',
   more: 'Mehr',
   share: 'Bild teilen',
   helpShort: 'Hilfe',
-  hint: 'Tippe auf einen Namen, damit die Heatmap bei ihm bleibt, auf zwei, um sie zu vergleichen.',
-  hintPinned: 'Noch einmal tippen gibt ihn frei.',
-  tip: 'Tippe auf einen Namen: Er bleibt. Auf das Bild: nur die Kamera.',
-  peek: 'Nur das Bild der Kamera',
+  hint: 'Tippe auf einen Namen, um ihn anzuheften, auf zwei, um sie zu vergleichen.',
+  hintPinned: 'Noch einmal tippen löst ihn.',
+  tip: 'Tippe auf einen Namen zum Anheften, aufs Bild für die Kamera.',
+  peek: 'Nur die Kamera zeigen',
   peeking: 'Kamera, ohne Heatmap',
-  frozen: 'Eingefroren. Du kannst weiterfragen.',
+  frozen: 'Eingefroren. Du kannst noch anheften.',
   flip: 'Zur anderen Kamera wechseln',
   torch: 'Licht',
   zoom: 'Zoom',
   zoomBy: (factor) => `${factor}×`,
-  cameras: 'Welche Kamera',
+  cameras: 'Kamera wählen',
   cameraNumber: (number) => `Kamera ${number}`,
-  search: 'Eine Klasse nach Namen halten (Englisch)',
+  search: 'Eine Klasse nach Namen anheften (Englisch)',
   searchExample: 'Wo ist … „banana“?',
   hiding: 'Der Beleg wird verdeckt …',
   ago: (seconds) => `vor ${seconds} s`,
@@ -109,10 +109,10 @@ const phone = {
 
   phones: 'Mit dem Handy',
   phonesHow: 'Scanne das mit der Kamera des Handys.',
-  phonesMore: 'Das Handy kommt nicht hierher?',
+  phonesMore: 'Die Seite öffnet sich nicht?',
   phonesUnreachable: (port) => 'Ist das Handy im selben Netz? Ein Gast- oder Schul-WLAN trennt seine Geräte vielleicht '
-    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet) und starte whycam neu: Seine Adresse ist '
-    + `dann eine andere. Eine Firewall muss TCP ${port} und UDP durchlassen (--udp-ports grenzt ein, welche Ports).`,
+    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet) und starte whycam neu: Seine Adresse '
+    + `ändert sich. Eine Firewall muss TCP ${port} und UDP durchlassen (--udp-ports grenzt ein, welche Ports).`,
   noLan: 'Handys können mitmachen, wenn whycam mit `whycam serve --lan` gestartet wird.',
   noNetwork: 'Dieser Computer ist in keinem Netz, also erreicht ihn kein Handy. Verbinde ihn mit einem WLAN oder mit '
     + 'dem Hotspot des Handys (er braucht kein Internet) und starte whycam dann neu.',
@@ -126,13 +126,13 @@ const phone = {
     asking: 'Darf die Seite die Kamera benutzen?',
     calling: 'Verbinde …',
     live: 'Live.',
-    frozen: 'Eingefroren. Du kannst weiterfragen.',
+    frozen: 'Eingefroren. Du kannst noch anheften.',
     reconnecting: 'Verbinde wieder …',
-    lost: 'Die Verbindung ist verloren.',
+    lost: 'Die Verbindung ist abgebrochen.',
     ended: 'Beendet.',
   },
   stateMore: {
-    asking: 'Der Browser fragt dich. Erlaube es, und das Bild geht an den Computer, der diese Seite anbietet.',
+    asking: 'Der Browser fragt dich. Wenn du es erlaubst, geht das Bild an den Computer, der diese Seite anbietet.',
     calling: 'Das erste Bild ist unterwegs.',
   },
 
@@ -144,7 +144,7 @@ const phone = {
     'too-many-streams': ['Diese Seite hat mehr gesendet, als eine Verbindung haben darf.', 'Lade sie neu und starte dann neu.'],
     silent: ['Von der Kamera dieses Geräts kam eine Weile kein Bild, also hat der Server die Verbindung beendet.',
       'Sieh nach, ob eine andere App die Kamera benutzt, und starte dann neu.'],
-    'server-ends': ['Der Server wurde beendet.', 'Starte whycam dort wieder, dann hier neu.'],
+    'server-ends': ['Der Server wurde beendet.', 'Starte whycam auf dem Computer, dann hier neu.'],
   },
   again: (why) => `${why || 'Die Verbindung ist abgebrochen.'} Die Seite versucht es von selbst wieder, auch wenn der Server `
     + 'neu startet.',
@@ -171,7 +171,7 @@ const phone = {
   badDay: {
     silent: 'Es kommt kein Bild zurück. Bleibt es weg, verbindet sich die Seite von selbst neu.',
     stalled: 'Von der Kamera dieses Geräts kommt kein Bild. Benutzt sie eine andere App, oder ist das Netz weg?',
-    restarting: 'Das Modell startet neu; bis dahin geht das Bild ohne Heatmap weiter.',
+    restarting: 'Das Modell startet neu. Bis dahin hat das Bild keine Heatmap.',
     slowModel: (time) => `Das Modell braucht ${time} für ein Bild; die Heatmap folgt solange dem Gegenstand.`,
     losing: (frames) => `Das Netz hat gerade ${frames} Bilder verloren. Geh näher an den WLAN-Router.`,
     fewFrames: (fps) => `Nur ${fps} Bilder in der Sekunde kommen zurück: Der Computer oder das Netz hat zu viel zu tun.`,
@@ -182,8 +182,9 @@ const phone = {
   notRecording: 'Es wird nichts aufgenommen.',
   recordingStopped: {
     'disk-full': 'Die Aufnahme hat angehalten: Der Datenträger des Computers ist voll. Was aufgenommen ist, ist '
-      + 'vollständig, und sie geht weiter, wenn wieder Platz ist.',
-    folder: 'Es wird nichts aufgenommen: Der Ordner dafür lässt sich nicht anlegen. Das Protokoll des Computers sagt, warum.',
+      + 'vollständig. Sie geht weiter, wenn wieder Platz ist.',
+    folder: 'Es wird nichts aufgenommen: Der Ordner für Aufnahmen lässt sich nicht anlegen. Das '
+      + 'Protokoll des Computers sagt, warum.',
     failed: 'Die Aufnahme hat aufgehört: Die Dateien lassen sich nicht schreiben. Das Protokoll des Computers sagt, warum.',
   },
 
@@ -192,7 +193,7 @@ const phone = {
       + 'den Knopf dann noch einmal.',
     noCamera: 'Der Browser findet keine Kamera. Schließe eine an und drücke den Knopf noch einmal, oder öffne eine '
       + 'Videodatei.',
-    inUse: 'Die Kamera ist belegt, wahrscheinlich von einer anderen App oder einem anderen Tab. Schließe dort und drücke '
+    inUse: 'Die Kamera ist belegt, wahrscheinlich von einer anderen App oder einem anderen Tab. Schließe sie dort und drücke '
       + 'den Knopf dann noch einmal.',
     cameraStopped: 'Die Kamera sendet keine Bilder mehr. Sieh nach, ob sie noch angeschlossen und erlaubt ist, und '
       + 'starte dann neu.',
@@ -201,7 +202,7 @@ const phone = {
       + 'Chrome, Edge oder Firefox, oder nimm die Kamera.',
     unreadableFile: (name) => `Der Browser kann ${name} nicht abspielen. Nimm eine MP4- (H.264) oder WebM-Datei, oder `
       + `lass sie auf dem Computer erklären: whycam process ${name}`,
-    wrongRole: 'Dieses Gerät ist zum Zuschauen angemeldet. Scanne den Code für Handys, den der Computer zeigt.',
+    wrongRole: 'Dieses Gerät ist nur zum Zuschauen angemeldet. Scanne den Code für Handys, den der Computer zeigt.',
     unknownName: (name) => `Keine Klasse heißt „${name}“. Versuch einen englischen Namen, etwa banana oder cup.`,
     noOtherCamera: 'Die andere Kamera ist nicht gestartet. Wähle eine in der Liste unter „Mehr“.',
     noPictureYet: 'Es gibt noch kein Bild zum Sichern. Warte auf das erste.',
@@ -222,13 +223,13 @@ const wall = {
   join: 'Mach mit deinem Handy mit',
   scan: 'Scannen.\nZeigen.\nSehen.',
   scanHow: 'Scanne den Code mit der Kamera eines Handys, richte sie auf etwas und sieh hier, wohin das Netz schaut.',
-  nobody: 'Niemand ist live.',
-  nobodyHow: 'Sobald eine Kamera startet, erscheint ihr Bild hier von selbst.',
+  nobody: 'Keine Kamera ist live.',
+  nobodyHow: 'Sobald eine Kamera startet, erscheint ihr Bild hier.',
   ownCamera: 'Die Kamera dieses Computers nehmen',
   recordings: 'Aufnahmen',
   explainedPicture: 'Das erklärte Bild',
   cameraPicture: 'Das Bild der Kamera',
-  labels: 'Die fünf wahrscheinlichsten Klassen; die Tasten 1 bis 5 halten die Heatmap bei einer',
+  labels: 'Die fünf wahrscheinlichsten Klassen; die Tasten 1 bis 5 heften eine an',
   enlarge: (labels) => (labels ? `Vergrößern: ${labels}` : 'Dieses Bild vergrößern'),
   without: (before, after) => `${before} → ${after}`,
   signs: {
@@ -250,11 +251,11 @@ const wall = {
   help: 'Tasten',
   helpTitle: 'Tasten',
   helpKeys: [
-    ['1 … 5', 'die Heatmap bei dieser Klasse halten; noch einmal gibt sie frei; zwei lassen sich halten'],
-    ['0', 'zurück zur besten Klasse'],
-    ['f', 'das Bild einfrieren und wieder laufen lassen'],
-    ['e', 'den Beleg verdecken: die heißeste Stelle abdecken und sehen, was aus dem Namen wird'],
-    ['s', 'das Bild der Kamera neben dem erklärten'],
+    ['1 … 5', 'diese Klasse anheften oder lösen; höchstens zwei'],
+    ['0', 'alle lösen: zurück zur besten Klasse'],
+    ['f', 'das Bild einfrieren oder weiterlaufen lassen'],
+    ['e', 'den Beleg verdecken: die heißeste Stelle abdecken und sehen, wie sich die Wahrscheinlichkeit ändert'],
+    ['s', 'die Kamera neben dem erklärten Bild zeigen'],
     ['q', 'der Code für Handys'],
     ['← →', 'das nächste Handy'],
     ['Esc', 'alle Handys'],
@@ -263,10 +264,10 @@ const wall = {
   ],
   keysOn: 'Tastenkürzel',
   close: 'Schließen',
-  onlyHost: 'Du schaust zu. Das Bild ändern nur der Computer, auf dem whycam läuft, und das Handy selbst.',
-  phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf jener Seite.',
-  whichOne: 'Mehrere Handys sind live. Klicke zuerst das an, das gemeint ist.',
-  noFullScreen: 'Der Browser lässt die Seite den Bildschirm nicht füllen. Versuch es mit seiner eigenen Taste, meist F11.',
+  onlyHost: 'Du schaust zu. Nur der Computer, auf dem whycam läuft, und das Handy selbst können das Bild ändern.',
+  phonesSend: 'Dieses Gerät ist mit dem Code für Handys angemeldet: Es sendet seine Kamera und sieht sein Bild auf der Kameraseite.',
+  whichOne: 'Mehrere Handys sind live. Klicke zuerst eines davon an.',
+  noFullScreen: 'Der Browser erlaubt hier kein Vollbild. Versuch es mit seiner eigenen Taste, meist F11.',
   silent: 'Es kommt kein Bild. Die Seite versucht es von selbst wieder.',
   serverGone: 'Der Server antwortet nicht. Die Seite versucht es von selbst wieder.',
 };
@@ -278,17 +279,17 @@ const recordings = {
   toCamera: 'Kamera',
   toWall: 'Projektor',
   nothing: 'Noch ist nichts aufgenommen.',
-  nothingHow: 'Jede Sitzung wird aufgenommen, solange sie läuft, wenn ihr roter Knopf nicht ausgeschaltet ist. Dann steht '
-    + 'sie hier.',
+  nothingHow: 'Jede Sitzung wird aufgenommen, solange sie läuft, wenn ihr roter Knopf nicht ausgeschaltet ist. Dann '
+    + 'erscheint sie hier.',
   live: 'Live',
-  liveHow: 'Diese Sitzung wird gerade aufgenommen. Wenn sie endet, öffnen sich ihre Filme hier von selbst.',
+  liveHow: 'Diese Sitzung wird gerade aufgenommen. Wenn sie endet, öffnen sich ihre Filme hier.',
   parts: (count) => `${count} Teile`,
   partsLabel: 'Teile dieser Sitzung',
   part: (number, time, length) => `Teil ${number} · ${time} · ${length}`,
   cutOff: 'abgeschnitten',
   early: 'vorzeitig beendet',
   ended: {
-    'cut-off': 'abgeschnitten: Computer oder Server blieben stehen, die Filme reichen bis dorthin',
+    'cut-off': 'abgeschnitten: Der Computer oder der Server hielt an; die Filme enden dort',
     'disk-full': 'vorzeitig beendet: Der Datenträger war voll',
     failed: 'vorzeitig beendet: Die Dateien ließen sich nicht schreiben',
   },
@@ -298,31 +299,31 @@ const recordings = {
   removed: (time) => `Die Aufnahme von ${time} ist gelöscht. Zehn Minuten lang lässt sie sich zurückholen.`,
   undo: 'Zurückholen',
   tooLate: 'Es ist zu spät: Die Aufnahme ist endgültig weg.',
-  gone: 'Diese Aufnahme gibt es nicht oder nicht mehr. Hier sind die, die es gibt.',
-  onlyHost: 'Die Aufnahmen zeigt der Computer, auf dem whycam läuft: Öffne diese Seite dort.',
+  gone: 'Diese Aufnahme gibt es nicht, oder sie wurde gelöscht. Hier sind alle Aufnahmen.',
+  onlyHost: 'Aufnahmen zeigt nur der Computer, auf dem whycam läuft. Öffne diese Seite dort.',
 
   cameraFilm: 'Der Film der Kamera',
   explainedFilm: 'Der erklärte Film',
-  drawnNow: 'Kamera, die Heatmap hier gezeichnet:',
+  drawnNow: 'Kamera, Heatmap hier gezeichnet:',
   drawnThen: 'So wurde es damals erklärt',
   play: 'Abspielen',
   pause: 'Anhalten',
   rate: 'Tempo',
-  timeline: 'Zeitpunkt; die Linien sind die Wahrscheinlichkeiten der Klassen',
+  timeline: 'Stelle; die Linien sind die Wahrscheinlichkeiten der Klassen',
   moment: (time, whole, best) => `${time} von ${whole}${best ? `, ${best}` : ''}`,
   ask: 'Wo ist …?',
-  askHow: 'Drück auf eine Klasse: Die Heatmap antwortet dann für sie, ohne das Modell; drück auf zwei, um sie zu '
-    + 'vergleichen. Die Begleitdatei hat die fünf besten Klassen jedes Bildes und die gehaltenen.',
+  askHow: 'Drück auf eine Klasse, um ihre Heatmap zu sehen, auf zwei, um sie zu vergleichen. Das Modell rechnet nicht '
+    + 'noch einmal: Die Begleitdatei hat die fünf besten Klassen jedes Bildes und die angehefteten.',
   look: 'Aussehen',
   asThen: 'Wie damals',
-  own: 'Auch schwache Klassen: volle Hitze ist das Maximum jeder Karte',
+  own: 'Auch schwache Klassen: Volle Stärke ist das Maximum jeder Karte',
   keys: 'Die Leertaste spielt ab, ← und → springen eine Sekunde, Komma und Punkt ein Bild, Esc geht zurück.',
   keep: 'Dateien',
   all: 'Alles (ZIP)',
 
   reading: (frames) => `die Heatmaps werden gelesen, bisher ${frames} Bilder…`,
-  noFrames: 'keine Heatmap aufbewahrt',
-  noneYet: 'in diesem Augenblick keine',
+  noFrames: 'keine Heatmap gespeichert',
+  noneYet: 'hier keine Heatmap',
   noSidecar: 'die Begleitdatei mit den Heatmaps fehlt',
   notKept: (label) => `${label} ist hier nicht unter den fünf besten`,
   sidecarDamaged: (why) => `Die Begleitdatei mit den Heatmaps lässt sich nicht lesen (${why}). Die Filme laufen trotzdem.`,
@@ -336,9 +337,9 @@ const help = {
   title: 'Hilfe für Handys',
   back: 'Zurück zur Kamera',
   warnTitle: 'Warum der Browser warnt',
-  warn: 'Ein Browser gibt die Kamera nur verschlüsselten Seiten. Der Computer, auf dem whycam läuft, hat keinen Namen im '
-    + 'Internet; deshalb hat er sein Zertifikat selbst geschrieben, und der Browser weiß nicht, wem es gehört. Übergehe '
-    + 'die Warnung einmal, oder installiere das Zertifikat.',
+  warn: 'Browser erlauben die Kamera nur auf verschlüsselten Seiten. Der Computer, auf dem whycam läuft, hat keinen Namen '
+    + 'im Internet; deshalb hat er sein Zertifikat selbst erzeugt, und der Browser kann nicht prüfen, wem es gehört. '
+    + 'Akzeptiere die Warnung einmal, oder installiere das Zertifikat.',
   iphoneSafari: 'iPhone und iPad (Safari)',
   passIphone: [
     '„Diese Verbindung ist nicht privat“: Tippe auf *Details einblenden*.',
@@ -352,10 +353,10 @@ const help = {
     'Wenn die Seite nach der Kamera fragt, tippe auf *Bei Nutzung der App* oder *Zulassen*.',
   ],
   notJoined: 'Wenn die Seite dann sagt, dass dieses Gerät nicht angemeldet ist, scanne den Code noch einmal.',
-  limitsTitle: 'Wovor eine übergangene Warnung nicht schützt',
-  limits: 'Das Video ist verschlüsselt, im selben WLAN kann also niemand mithören. Aber wenn du die Warnung übergehst, '
-    + 'prüft niemand, *wer* am anderen Ende ist: Jemand im selben Netz, der sich aktiv als dieser Computer ausgibt, '
-    + 'könnte dir dieselbe Warnung zeigen, den Code an sich nehmen und deine Kamera sehen. Zu Hause ist das '
+  limitsTitle: 'Wovor eine akzeptierte Warnung nicht schützt',
+  limits: 'Das Video ist verschlüsselt, andere im selben WLAN können es also nicht sehen. Aber wenn du die Warnung '
+    + 'akzeptierst, prüft der Browser nicht, *wer* am anderen Ende ist: Wer sich im selben Netz als dieser Computer ausgibt, '
+    + 'könnte dir dieselbe Warnung zeigen, den Code nehmen und deine Kamera sehen. Zu Hause ist das '
     + 'unwahrscheinlich. In einem Netz, dem du nicht traust, nimm den Hotspot des Handys, installiere das Zertifikat '
     + 'in einem Netz, dem du traust, oder starte whycam mit einem Zertifikat, das die Browser kennen (`--cert` und '
     + '`--key`).',
@@ -375,13 +376,13 @@ const help = {
   installAndroid: [
     'Lade es herunter.',
     'Einstellungen › Sicherheit & Datenschutz › Weitere › Verschlüsselung & Anmeldedaten › Zertifikat installieren › '
-      + '*CA-Zertifikat* (such in den Einstellungen nach „CA-Zertifikat“; der Weg ist nicht überall gleich).',
-    'Wähle *whycam.crt*. Android wird sagen, dass das Netzwerk vielleicht überwacht wird; es meint dieses Zertifikat. '
-      + 'Chrome benutzt es von da an; Firefox führt eine eigene Liste.',
+      + '*CA-Zertifikat* (such in den Einstellungen nach „CA-Zertifikat“; der Weg ist je nach Handy anders).',
+    'Wähle *whycam.crt*. Android sagt dann, dass das Netzwerk vielleicht überwacht wird; es meint dieses Zertifikat. '
+      + 'Chrome benutzt es von da an; Firefox hat eine eigene Liste.',
   ],
   troubleTitle: 'Die Seite öffnet sich nicht, oder es kommt kein Bild',
   trouble: [
-    '*Ein anderes Netz.* Handy und Computer müssen im selben sein. Mobile Daten zählen nicht.',
+    '*Ein anderes Netz.* Das Handy und der Computer müssen im selben sein. Mobile Daten zählen nicht.',
     '*Ein WLAN, das seine Geräte voneinander trennt*, wie es Gast- und Schulnetze oft tun. Schalte den Hotspot des '
       + 'Handys ein, verbinde den Computer damit, starte whycam neu und scanne den neuen Code. Das braucht kein '
       + 'Internet: Das Video bleibt zwischen den beiden. (Andere Programme des Computers nutzen vielleicht mobile '

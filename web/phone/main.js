@@ -1,5 +1,5 @@
 // @ts-check
-/** Wires the page: the buttons, the states, one try at a time. */
+/** Wires the page: buttons, states, and one call attempt at a time. */
 
 import { find } from '../shared/dom.js';
 import { evidenceOf } from '../shared/evidence.js';
@@ -30,9 +30,9 @@ import { showJoinCode } from './welcome/join-code.js';
 /** @typedef {import('./camera/camera.js').Source} Source */
 /** @typedef {import('./page-state.js').State} State */
 
-/** A sign that is read twice a second is calm. */
+/** Two updates a second are readable. */
 const CHIP_MS = 500;
-/** A server that sends neither a picture nor a report for so long is gone, or the way to it. */
+/** Without a frame or a report for this long, the server or the path to it is lost. */
 const SILENT_MS = 2500;
 const TOAST_MS = 6000;
 const TIP_MS = 7000;
@@ -57,9 +57,9 @@ let current = null;
 let report = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
-let told = false;
-/** When the last picture or report came. */
-let heard = 0;
+let tipShown = false;
+/** When the last frame or report arrived. */
+let receivedAt = 0;
 /** @type {number | undefined} */
 let toast;
 
@@ -71,7 +71,7 @@ const latency = new Latency();
 const chip = new QualityChip();
 const badges = new StatusBadges();
 const announcer = new Announcer(find('said', HTMLElement));
-const meter = new FrameMeter(video, firstPicture, (metadata) => { heard = performance.now(); latency.shown(metadata); });
+const meter = new FrameMeter(video, firstPicture, (metadata) => { receivedAt = performance.now(); latency.shown(metadata); });
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 new ClassSearch((number) => { pin(number); openMore(false); }, complain);
@@ -81,8 +81,8 @@ const cameraControls = new CameraControls(async () => {
 }, complain);
 const peek = new Peek(peeking, camera, (on) => {
   document.body.dataset.seen = on ? 'camera' : 'explained';
-  if (on) tipped();
-  tell();
+  if (on) dismissTip();
+  showView();
 });
 const snapshot = new Snapshot(() => (peek.on ? camera : video), () => report?.labels[0] ?? '');
 
@@ -92,7 +92,7 @@ const size = asked.get('size') === '720p' ? SIZES['720p'] : SIZES['480p'];
 start.addEventListener('click', () => begin('asking', () => Camera.open(size)));
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
-  file.value = ''; // choosing the same file again is a change as well
+  file.value = ''; // so that choosing the same file again is a change
   if (chosen) begin('calling', () => openFile(chosen));
 });
 find('stop', HTMLButtonElement).addEventListener('click', () => finish());
@@ -104,9 +104,9 @@ settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
 find('hide', HTMLButtonElement).addEventListener('click', () => badges.evidence(controls.hide.on, null));
-find('panel', HTMLElement).addEventListener('click', tipped); // who has found the controls needs no tip
+find('panel', HTMLElement).addEventListener('click', dismissTip); // a person who found the controls needs no tip
 window.addEventListener('pagehide', () => finish());
-// A phone turned in mid-stream turns its picture.
+// A phone that is turned during a call turns its video.
 video.addEventListener('resize', () => {
   document.body.style.setProperty('--aspect', String(video.videoWidth / Math.max(1, video.videoHeight)));
 });
@@ -117,7 +117,7 @@ openMore(false);
 show('joining');
 void enter();
 
-/** Learns what this device is to the server: only one that joined gets the buttons. */
+/** Fetches this device's role: only a device that has joined gets the buttons. */
 async function enter() {
   if (pageState.now !== 'joining') pageState.go('joining');
   complain('');
@@ -136,7 +136,7 @@ async function enter() {
 }
 
 /**
- * Asks for pictures, calls, and waits for the first one to come back.
+ * Opens a source, calls, and waits for the first returned frame.
  *
  * @param {State} state
  * @param {() => Promise<Source>} openSource
@@ -165,7 +165,7 @@ function begin(state, openSource) {
       latency.clear();
       pageState.go('reconnecting');
       detail.textContent = words.phone.again(problem.why);
-      return controls.wishes();
+      return controls.settings();
     },
     ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
     failed: fail,
@@ -184,7 +184,7 @@ function begin(state, openSource) {
 function firstPicture() {
   if (pageState.now !== 'calling' && pageState.now !== 'reconnecting') return;
   current?.settled();
-  heard = performance.now();
+  receivedAt = performance.now();
   pageState.go('live');
 }
 
@@ -192,65 +192,65 @@ function firstPicture() {
 function take(newest) {
   const before = report?.recording.state;
   report = newest;
-  heard = performance.now();
+  receivedAt = performance.now();
   latency.report(newest);
   folder = newest.recording.folder || folder;
   controls.show(newest);
   labels.show(newest, controls.pinned);
-  announcer.hear(newest);
+  announcer.announce(newest);
   badges.recording(newest.recording);
   badges.evidence(controls.hide.on, evidenceOf(newest));
   if (newest.recording.state === 'stopped' && before === 'on') complain(stopped(newest.recording));
   if (pictured() && newest.frozen !== (pageState.now === 'frozen')) pageState.go(newest.frozen ? 'frozen' : 'live');
 }
 
-/** @param {number} number a class to pin or to free */
+/** @param {number} number a class to pin or to release */
 function pin(number) {
   controls.toggle(number);
   labels.hurry();
 }
 
-/** Whether the explained picture is on the screen. */
+/** Whether the explained picture is on screen. */
 function pictured() {
   return pageState.now === 'live' || pageState.now === 'frozen';
 }
 
-/** How good the picture is, or that there is none. */
+/** Shows the picture's quality, or that no picture arrives. */
 function look() {
   if (!pictured()) return;
-  const silent = performance.now() - heard > SILENT_MS;
+  const silent = performance.now() - receivedAt > SILENT_MS;
   if (silent) {
     chip.silent();
-    badges.doubt();
-    labels.doubt();
+    badges.markStale();
+    labels.markStale();
   } else chip.show(report, meter.fps, latency.now);
   const sentence = silent ? words.phone.badDay.silent : words.phone.states[pageState.now];
   if (headline.textContent !== sentence) headline.textContent = sentence;
 }
 
-/** What is seen, where it is not simply the live picture. */
-function tell() {
+/** Says what is on screen if it is not the live picture. */
+function showView() {
   badges.say(peek.on ? words.phone.peeking : pageState.now === 'frozen' ? words.phone.frozen : '');
 }
 
-/** What a tap on the picture does is said once. */
-function tipped() {
-  told = tip.hidden = true;
+/** The tip about tapping the picture is shown once. */
+function dismissTip() {
+  tipShown = tip.hidden = true;
 }
 
-/** On a phone the settings take the place of the labels. @param {boolean} open */
+/** On a phone the settings replace the labels. @param {boolean} open */
 function openMore(open) {
   more.setAttribute('aria-expanded', String(open));
   document.body.dataset.more = String(open);
   fade();
 }
 
-/** Settings that do not fit fade at their lower end: there is more below. */
+/** Settings that do not fit fade at the lower edge, to show that they scroll. */
 function fade() {
   settings.dataset.below = String(settings.scrollHeight - settings.scrollTop - settings.clientHeight > 4);
 }
 
-/** Does it and says what came of it. @param {() => Promise<string>} task */
+/** Runs a task and shows its result. @param {() => Promise<string>} task */
 async function said(task) {
   try {
     complain(await task(), true);
@@ -260,10 +260,10 @@ async function said(task) {
 }
 
 /**
- * The person, the end of the file or the page's end ends the call.
+ * Ends the call, after a button, the end of the file or the end of the page.
  *
- * @param {string} problem a sentence to show with it
- * @param {boolean} played whether a file came to its end
+ * @param {string} problem a sentence to show, or none
+ * @param {boolean} played whether a file played to its end
  */
 function finish(problem = '', played = false) {
   if (!current) return;
@@ -298,7 +298,7 @@ function close() {
   openMore(false);
 }
 
-/** @param {string} sentence shown until the next try, or for a few seconds over a picture @param {boolean} good news */
+/** @param {string} sentence shown until the next attempt, or for a few seconds over a picture @param {boolean} good news */
 function complain(sentence, good = false) {
   clearTimeout(toast);
   error.textContent = sentence;
@@ -319,19 +319,19 @@ function show(state) {
   ambient.run(pictured());
   wakeLock.keep(pictured() || state === 'reconnecting');
   peek.freeze(state === 'frozen');
-  tell();
+  showView();
   if (pictured()) chip.show(report, meter.fps, latency.now);
   else badges.clear();
-  if (state === 'live' && !told) setTimeout(tipped, TIP_MS);
-  tip.hidden = state !== 'live' || told;
-  // The button that was pressed is hidden now: the keyboard goes on at the next one.
+  if (state === 'live' && !tipShown) setTimeout(dismissTip, TIP_MS);
+  tip.hidden = state !== 'live' || tipShown;
+  // The pressed button is hidden now, so the keyboard focus moves to the next one.
   if (state === 'live' && (document.activeElement ?? document.body) === document.body) {
     peeking.focus({ preventScroll: true });
   }
   if (state === 'lost' || state === 'ended') start.focus({ preventScroll: true });
 }
 
-/** What the tests look at. */
+/** For the tests. */
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return pageState.now; },

@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * What the page is doing, and what may follow.
+ * The states of the page and the allowed transitions.
  *
  *   joining -> idle -> asking -> calling -> live <-> frozen -> lost | ended
  *           -> outside             live, frozen -> reconnecting -> live
  *
- * A device that has not joined stays `outside`, until it comes with a new code. A file needs no permission, so it skips
- * `asking`. A try that fails or is cancelled before it was live returns to `idle`. A call that breaks off is made again
- * while the server may come back; from `lost` and `ended` the person starts again.
+ * A device that has not joined stays `outside` until it has a new code. A file needs no permission, so it skips
+ * `asking`. An attempt that fails or is cancelled before it is live returns to `idle`. A broken call reconnects while
+ * the server may come back; from `lost` and `ended` the person starts again.
  *
  * @typedef {'joining' | 'outside' | 'idle' | 'asking' | 'calling' | 'live' | 'frozen' | 'reconnecting' | 'lost'
  *   | 'ended'} State

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * One recording, opened: its films, the time line, and the heat drawn anew over the camera's film.
+ * One recording: its films, the timeline, and the heatmap drawn again over the camera's film.
  *
- * A recording that still runs is watched live instead.
+ * A recording that is still running is watched live instead.
  */
 
 import { COLORMAPS, PINNED } from '../shared/colormaps.js';
@@ -16,7 +16,7 @@ import { WhepViewer } from '../shared/whep.js';
 import { HeatmapPainter } from './heatmap.js';
 import { Player } from './player.js';
 import { course, fileOf, zipOf } from './recordings-api.js';
-import { Sidecar, UNTOLD } from './sidecar.js';
+import { DEFAULT_SETTINGS, Sidecar } from './sidecar.js';
 import { Timeline } from './timeline.js';
 
 /** @typedef {import('./recordings-api.js').Recording} Recording */
@@ -37,9 +37,9 @@ export class RecordingDetail {
     this.sidecar = null;
     /** @type {WhepViewer[]} */
     this.viewers = [];
-    /** The classes whose heat is drawn; none: what was drawn then. @type {number[]} */
+    /** The classes whose heat is drawn; empty: those drawn at the time. @type {number[]} */
     this.chosen = [];
-    /** What the person set; absent: as it was then. @type {Look} */
+    /** What the person set; absent keys: as it was at the time. @type {Look} */
     this.look = {};
     this.counted = 0;
 
@@ -119,12 +119,12 @@ export class RecordingDetail {
     this.player.seek(this.player.time + seconds);
   }
 
-  /** To the next explained frame, or the one before. @param {1 | -1} way */
-  step(way) {
+  /** Seeks to the next or the previous explained frame. @param {1 | -1} direction */
+  step(direction) {
     this.player.pause();
     const { before, after } = this.sidecar?.around(this.player.time) ?? { before: null, after: null };
-    const time = way > 0 ? after : before;
-    if (time !== null) this.player.seek(time + 0.001); // a film's own time stamps are rounded
+    const time = direction > 0 ? after : before;
+    if (time !== null) this.player.seek(time + 0.001); // a film's time stamps are rounded
   }
 
   /** @param {string} session */
@@ -136,7 +136,7 @@ export class RecordingDetail {
       const viewer = new WhepViewer(film, session, stream, {
         report: () => {},
         seen: () => this.complain(''),
-        over: () => {}, // the recording is looked at again soon, and is finished then
+        over: () => {}, // the list is polled, and the recording is finished then
       });
       this.viewers.push(viewer);
       viewer.open().catch((error) => this.complain(UserError.of(error).message));
@@ -179,7 +179,7 @@ export class RecordingDetail {
     this.#draw();
   }
 
-  /** @param {number[]} chosen two have a colour each, as live */
+  /** @param {number[]} chosen two have one colour each, as in live video */
   #choose(chosen) {
     this.chosen = chosen;
     for (const button of this.classes.querySelectorAll('button')) {
@@ -211,14 +211,14 @@ export class RecordingDetail {
     this.timeline.at(time, best ? { label: this.sidecar?.labels.get(best.class) ?? '', score: best.score } : null);
     find('clock', HTMLElement).textContent = `${clock(time)} / ${clock(seconds)}`;
     this.timeline.scores().forEach(({ class: number, score }, i) => {
-      // The chart has 600 moments, the sidecar every frame, but only of the classes that were among its best.
+      // The chart has 600 points; the sidecar has every frame, but only its best classes.
       const known = frame ? frame.maps.find((map) => map.class === number)?.score ?? null : score;
       const text = this.classes.children[i]?.querySelector('.score');
       if (text) text.textContent = known === null ? '–' : percent(known);
     });
   }
 
-  /** The heat of the frame on the screen. */
+  /** Draws the heatmap of the frame on screen. */
   #draw() {
     const { segment } = this.player;
     const frame = this.sidecar?.at(this.player.frameTime) ?? null;
@@ -229,9 +229,9 @@ export class RecordingDetail {
     this.heat.draw(this.#maps(frame), look, { width, height }, this.sidecar.fit);
   }
 
-  /** What the person set, for the rest what was set then. @param {Frame | null} frame */
+  /** The person's settings, completed by those of the time. @param {Frame | null} frame */
   #showLook(frame) {
-    const look = { ...(frame?.settings ?? UNTOLD), ...this.look };
+    const look = { ...(frame?.settings ?? DEFAULT_SETTINGS), ...this.look };
     if (this.colormap.value !== look.colormap) this.colormap.value = look.colormap;
     if (Number(this.opacity.value) !== look.opacity) this.opacity.value = String(look.opacity);
     this.own.checked = this.look.own ?? false;
@@ -248,7 +248,7 @@ export class RecordingDetail {
     return this.look.own ? shown.map((map) => ({ ...map, scale: 1 })) : shown;
   }
 
-  /** What is drawn, or why nothing is. @param {Frame | null} frame */
+  /** Names what is drawn, or why nothing is. @param {Frame | null} frame */
   #says(frame) {
     const says = find('heat-says', HTMLElement);
     const { sidecar } = this;

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Draws maps of a sidecar over a film as the server's painter does (stream/overlay/painter.py): the same enlargement, colours
- * and strength. tests/browser/test_heat.py compares the two.
+ * Draws a sidecar's maps over a film like the server's painter (stream/overlay/painter.py), with the same upsampling,
+ * colours and opacity. tests/browser/test_heat.py compares the two.
  */
 
 import { coloursOf, shadesOf } from '../shared/heat-colours.js';
@@ -9,11 +9,11 @@ import { coloursOf, shadesOf } from '../shared/heat-colours.js';
 /** @typedef {import('./sidecar.js').Heatmap} Heatmap */
 /** @typedef {{x: number, y: number, width: number, height: number}} Part */
 
-/** Of OpenCV's bicubic kernel. */
+/** The parameter of OpenCV's bicubic kernel. */
 const A = -0.75;
 
 export class HeatmapPainter {
-  /** @param {HTMLCanvasElement} canvas lies over the film, as large as that */
+  /** @param {HTMLCanvasElement} canvas covers the film */
   constructor(canvas) {
     this.canvas = canvas;
     this.drawn = '';
@@ -22,7 +22,7 @@ export class HeatmapPainter {
   }
 
   /**
-   * @param {Heatmap[]} maps one in the colormap; of several each in a colour of its own, the hottest at each place
+   * @param {Heatmap[]} maps one in the colormap; several in one colour each, the hottest at each pixel
    * @param {{colormap: string, opacity: number}} look
    * @param {{width: number, height: number}} film
    * @param {'stretch' | 'crop'} fit
@@ -32,7 +32,7 @@ export class HeatmapPainter {
     if (key === this.drawn && this.grids === maps[0]?.grid.buffer) return;
     this.drawn = key;
     this.grids = maps[0]?.grid.buffer;
-    // The painter enlarges to the chroma planes, half as large, and from there evenly; the browser does the latter.
+    // The painter upsamples to the chroma planes, which have half the size; the browser then enlarges to the full size.
     this.canvas.width = half(film.width);
     this.canvas.height = half(film.height);
     const context = this.canvas.getContext('2d');
@@ -55,7 +55,7 @@ export class HeatmapPainter {
 
   clear() {
     this.drawn = '';
-    this.canvas.width = this.canvas.width; // eslint-disable-line no-self-assign -- empties it
+    this.canvas.width = this.canvas.width; // eslint-disable-line no-self-assign -- clears it
   }
 }
 
@@ -67,7 +67,7 @@ const half = (pixels) => (pixels + 1) >> 1;
  *
  * @param {{width: number, height: number}} film
  * @param {'stretch' | 'crop'} fit
- * @param {{rows: number, columns: number}} grid of the network's picture's proportions
+ * @param {{rows: number, columns: number}} grid in the proportions of the network's input
  * @returns {Part}
  */
 export function partOf({ width, height }, fit, { rows, columns }) {
@@ -81,7 +81,7 @@ export function partOf({ width, height }, fit, { rows, columns }) {
  * @param {Pick<Heatmap, 'grid' | 'scale' | 'rows' | 'columns'>} map
  * @param {number} width
  * @param {number} height
- * @returns {Uint8ClampedArray} the heat 0…255, enlarged bicubically
+ * @returns {Uint8ClampedArray} (height, width) the heat 0…255, upsampled bicubically
  */
 export function heatPlane({ grid: own, scale, rows, columns }, width, height) {
   const grid = Uint8ClampedArray.from(own, (value) => value * scale); // clamps and rounds
@@ -110,7 +110,7 @@ export function heatPlane({ grid: own, scale, rows, columns }, width, height) {
 /**
  * @param {number} from cells
  * @param {number} to pixels
- * @returns {{places: number[], weights: number[]}[]} for each pixel the four cells that it is made of
+ * @returns {{places: number[], weights: number[]}[]} for each pixel its four cells and their weights
  */
 function taps(from, to) {
   return Array.from({ length: to }, (_, pixel) => {
@@ -127,16 +127,16 @@ function taps(from, to) {
   });
 }
 
-/** The newest tables: a slider makes many. @type {Map<string, Uint32Array>} */
+/** A cache of the newest tables, because a slider makes many. @type {Map<string, Uint32Array>} */
 const tables = new Map();
 const MOST_TABLES = 8;
 
 /**
- * Alpha grows with the heat, so that a place without evidence keeps its own colours.
+ * Alpha grows with the heat, so that a pixel without evidence keeps its colours.
  *
- * @param {string | number} shade a colormap, or a place among the pinned ones
+ * @param {string | number} shade a colormap, or an index in `PINNED`
  * @param {number} opacity
- * @returns {Uint32Array} RGBA of the heat 0…255
+ * @returns {Uint32Array} (256,) RGBA by heat
  */
 function tableOf(shade, opacity) {
   const key = `${shade} ${opacity}`;

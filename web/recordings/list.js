@@ -1,5 +1,5 @@
 // @ts-check
-/** The list: a card for each session, newest first; the parts of one that was called again lie on one card. */
+/** The list of recordings: a card per session, newest first. The parts of a session that reconnected share a card. */
 
 import { made } from '../shared/dom.js';
 import { bytes, clock, dayOf, timeOf } from '../shared/format.js';
@@ -19,9 +19,9 @@ export class RecordingList {
   constructor(element, listener) {
     this.element = element;
     this.listener = listener;
-    /** By session: what was set aside here and can be had back. @type {Map<string, Recording[]>} */
+    /** By session: the deleted recordings that can be restored. @type {Map<string, Recording[]>} */
     this.aside = new Map();
-    /** By session: the card that is shown, and what it tells. @type {Map<string, {text: string, card: HTMLElement}>} */
+    /** By session: the card that is shown, and its content. @type {Map<string, {text: string, card: HTMLElement}>} */
     this.cards = new Map();
   }
 
@@ -48,14 +48,14 @@ export class RecordingList {
     if (focused && !document.activeElement?.closest('.card')) this.focus(focused);
   }
 
-  /** Puts the keyboard at a session's card. @param {string} session */
+  /** Focuses a session's card. @param {string} session */
   focus(session) {
     /** @type {HTMLElement | null} */ (
       this.element.querySelector(`.card[data-session="${CSS.escape(session)}"] :is(.open, .undo)`)
     )?.focus();
   }
 
-  /** A card that tells the same stays as it is: its pictures do not flicker. @param {Recording[]} parts newest first */
+  /** Reuses an unchanged card, so that its images do not flicker. @param {Recording[]} parts newest first */
   #kept(parts) {
     const { session } = parts[0];
     const gone = this.aside.has(session);
@@ -83,7 +83,7 @@ export class RecordingList {
       picture.src = source;
       picture.alt = '';
       picture.loading = 'lazy';
-      // Of a film that is still written a picture may not be there yet.
+      // A film that is still being written may not have this image yet.
       picture.addEventListener('error', () => { picture.remove(); strip.dataset.count = String(strip.childElementCount); });
       strip.append(picture);
     }
@@ -119,7 +119,7 @@ export class RecordingList {
     return card;
   }
 
-  /** @param {Recording[]} parts that were set aside */
+  /** @param {Recording[]} parts that were deleted and can be restored */
   #gone(parts) {
     const card = this.#item(parts);
     card.classList.add('gone');
@@ -138,14 +138,14 @@ export class RecordingList {
   }
 }
 
-/** That not all of a session was recorded. @param {Recording[]} parts */
+/** A note that not all of a session was recorded, or an empty text. @param {Recording[]} parts */
 function early(parts) {
   if (parts.some(({ state }) => state === 'cut off')) return made('span', 'cut', words.recordings.cutOff);
   return parts.some(({ reason }) => reason) ? made('span', 'cut', words.recordings.early) : '';
 }
 
 /**
- * The labels of all parts, by how long each was the best.
+ * The labels of all parts, sorted by how long each was the best.
  *
  * @param {Recording[]} parts
  */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Wires the page of recordings: the list, or the one whose id is in the address. */
+/** Wires the recordings page: the list, or the recording whose id is in the address. */
 
 import { find, made } from '../shared/dom.js';
 import { bytes, clock, dayOf, timeOf } from '../shared/format.js';
@@ -19,7 +19,7 @@ import { recording, recordings, remove, restore } from './recordings-api.js';
  * @typedef {'joining' | 'outside' | 'list' | 'empty' | 'detail'} State
  */
 
-/** A recording that begins, or ends, is seen within this. */
+/** A recording that starts or ends appears within this time. */
 const LOOK_MS = 4000;
 
 fillIn();
@@ -29,13 +29,13 @@ const title = find('title', HTMLElement);
 let state = 'joining';
 /** @type {Recording[]} */
 let all = [];
-/** Counts what was asked for, so that a late answer to an older wish is left alone. */
-let wish = 0;
-/** The server did not answer the last time. */
+/** Counts the requests, so that a late answer to an older one is ignored. */
+let request = 0;
+/** Whether the server did not answer the last request. */
 let lost = false;
 
 const detail = new RecordingDetail(complain);
-const list = new RecordingList(find('list', HTMLElement), { remove: setAside, restore: haveBack });
+const list = new RecordingList(find('list', HTMLElement), { remove: setAside, restore: restoreParts });
 const shortcuts = new Shortcuts({
   ' ': () => detail.toggle(),
   k: () => detail.toggle(),
@@ -71,17 +71,17 @@ async function enter() {
   }
 }
 
-/** To what the address names. */
+/** Shows what the address names. */
 async function go() {
   if (state === 'outside') return;
-  const mine = ++wish;
+  const mine = ++request;
   const id = decodeURIComponent(location.hash.slice(1));
   const from = detail.recording;
   complain('');
   try {
     all = await recordings();
     lose(false);
-    if (mine !== wish) return;
+    if (mine !== request) return;
     if (!id) {
       detail.close();
       showList();
@@ -89,9 +89,9 @@ async function go() {
       return;
     }
     const one = all.find((each) => each.id === id) ?? await recording(id);
-    if (mine === wish) show(one);
+    if (mine === request) show(one);
   } catch (reason) {
-    if (mine !== wish) return;
+    if (mine !== request) return;
     lose(reason instanceof UserError && reason.passes);
     detail.close();
     showList();
@@ -99,13 +99,13 @@ async function go() {
   }
 }
 
-/** Looks what has changed: a recording that runs grows, and ends. */
+/** Polls for changes: a running recording grows and ends. */
 async function look() {
-  const mine = wish;
+  const mine = request;
   if (state !== 'list' && state !== 'empty' && !(state === 'detail' && detail.recording?.live)) return;
   try {
     const found = await recordings();
-    if (mine !== wish) return;
+    if (mine !== request) return;
     if (lost) complain('');
     lose(false);
     all = found;
@@ -119,23 +119,23 @@ async function look() {
   }
 }
 
-/** Whether anything is live is not known while the server does not answer. @param {boolean} now */
+/** Without the server it is unknown whether anything is live. @param {boolean} now */
 function lose(now) {
   if (now === lost) return;
   lost = now;
   document.body.dataset.server = now ? 'gone' : 'here';
-  if (state === 'detail' && detail.recording) tellFacts(detail.recording);
+  if (state === 'detail' && detail.recording) showFacts(detail.recording);
 }
 
 /** @param {Recording} one */
-function tellFacts(one) {
+function showFacts(one) {
   const length = one.live ? (lost ? '' : words.recordings.live) : clock(one.seconds);
   find('facts', HTMLElement).textContent = [
     length, one.model, bytes(one.bytes), one.live ? '' : whyEarly(one),
   ].filter(Boolean).join(' · ');
 }
 
-/** Why it ended before its session did, if it did. @param {Recording} one */
+/** Why it ended before its session did, or an empty text. @param {Recording} one */
 function whyEarly({ state: how, code, reason }) {
   const { ended } = words.recordings;
   if (how === 'cut off') return ended['cut-off'];
@@ -161,7 +161,7 @@ function show(one) {
   detail.open(one);
   title.textContent = `${dayOf(one.began)}, ${timeOf(one.began)}`;
   document.title = `${timeOf(one.began)} · ${words.recordings.title} · whycam`;
-  tellFacts(one);
+  showFacts(one);
   find('remove', HTMLElement).hidden = one.live !== null;
   const parts = partsOf(one).reverse();
   const nav = find('parts', HTMLElement);
@@ -191,7 +191,7 @@ async function setAside(parts) {
 }
 
 /** @param {Recording[]} parts */
-async function haveBack(parts) {
+async function restoreParts(parts) {
   const { session } = parts[0];
   let problem = '';
   try {
@@ -221,7 +221,7 @@ function complain(sentence) {
   error.hidden = !sentence;
 }
 
-/** What the tests look at. */
+/** For the tests. */
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return state; },

@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * Both films of a recording, played as one: the camera's leads, the explained one follows it.
+ * Plays both films of a recording in step: the camera's film leads, the explained one follows.
  *
- * The clock is the recording's. A recording has several segments where the camera was turned; each has files of its own
- * that count from its beginning.
+ * Times are on the recording's clock. A recording whose camera was turned has several segments; each has its own files,
+ * whose times start at 0.
  */
 
 /** @typedef {import('./recordings-api.js').Segment} Segment */
 
-/** Beyond this the follower jumps, below it hurries or waits a little; what is less cannot be seen. */
+/** A drift above `JUMP_S` makes the follower seek, one above `SEEN_S` changes its speed; less is invisible. */
 const JUMP_S = 0.3;
 const SEEN_S = 0.03;
 const HURRY = 0.08;
@@ -16,8 +16,8 @@ const COMPARE_MS = 150;
 
 /**
  * @typedef {object} Watching
- * @property {() => void} moved another moment is on the screen
- * @property {() => void} changed it plays or stands, or has other films
+ * @property {() => void} moved another frame is on screen
+ * @property {() => void} changed it plays or is paused, or has other films
  * @property {(film: string) => void} unplayable the browser cannot play this file
  */
 
@@ -36,7 +36,7 @@ export class Player {
     this.index = -1;
     this.rate = 1;
     this.playing = false;
-    /** The newest picture of the camera's film that was shown, in its segment's seconds. */
+    /** The time of the newest frame of the camera's film that was shown, in its segment's seconds. */
     this.pictured = 0;
     /** @type {(name: string) => string} */
     this.urlOf = (name) => name;
@@ -77,15 +77,15 @@ export class Player {
     return this.segments[this.index] ?? null;
   }
 
-  /** On the recording's clock, in seconds. */
+  /** The position on the recording's clock, in seconds. */
   get time() {
     return this.segment ? this.segment.begins + this.#leader.currentTime : 0;
   }
 
-  /** Of the frame that is on the screen; while films play, their clock is a little ahead of it. */
+  /** The time of the frame on screen; while films play, their clock is slightly ahead of it. */
   get frameTime() {
-    const told = this.playing && this.segment?.camera && 'requestVideoFrameCallback' in this.camera;
-    return this.segment && told ? this.segment.begins + this.pictured : this.time;
+    const reported = this.playing && this.segment?.camera && 'requestVideoFrameCallback' in this.camera;
+    return this.segment && reported ? this.segment.begins + this.pictured : this.time;
   }
 
   get seconds() {
@@ -128,7 +128,7 @@ export class Player {
     this.camera.playbackRate = this.explained.playbackRate = rate;
   }
 
-  /** The camera's film, where there is one. */
+  /** The camera's film, or the explained one if there is none. */
   get #leader() {
     return this.segment?.camera ? this.camera : this.explained;
   }
@@ -150,7 +150,7 @@ export class Player {
 
   #start() {
     for (const film of [this.camera, this.explained]) {
-      // A pause or another film in the meantime is no failure; one that cannot be played has said so by itself.
+      // A pause or another film in the meantime is no failure; an unplayable film fires an error event.
       if (film.getAttribute('src')) film.play().catch((error) => { if (error.name !== 'AbortError') console.info(error.message); });
     }
   }
@@ -164,7 +164,7 @@ export class Player {
     if (this.segment) this.listener.moved();
   }
 
-  /** Each picture of the camera's film, as it is shown. */
+  /** Follows each frame of the camera's film as it is shown. */
   #watch() {
     if (!('requestVideoFrameCallback' in this.camera)) return;
     /** @type {VideoFrameRequestCallback} */

@@ -1,11 +1,11 @@
 // @ts-check
-/** What the server says of recordings (docs/api.md), and where their files are. */
+/** The server's recordings API (docs/api.md), and the URLs of files. */
 
 import { words } from '../shared/i18n.js';
 import { UserError } from '../shared/user-error.js';
 
 /**
- * @typedef {object} Segment of both films, between two changes of their size
+ * @typedef {object} Segment part of both films, between two changes of size
  * @property {string | null} camera
  * @property {string | null} explained
  * @property {number} begins s, on the recording's clock
@@ -18,8 +18,8 @@ import { UserError } from '../shared/user-error.js';
  * @property {string} began ISO 8601
  * @property {number} seconds
  * @property {'recording' | 'finished' | 'cut off'} state
- * @property {string | null} live the session that can be watched
- * @property {string} model empty where it is not known
+ * @property {string | null} live the running session, which can be watched
+ * @property {string} model empty if unknown
  * @property {string} reason why it stopped before its session did, or empty
  * @property {string | null} code of the reason
  * @property {{label: string, share: number}[]} labels share of the frames in which each was the best
@@ -28,10 +28,10 @@ import { UserError } from '../shared/user-error.js';
  * @property {{name: string, bytes: number}[]} files
  * @property {number[]} pictures times of key frames
  *
- * @typedef {object} Course of the probabilities through a recording
+ * @typedef {object} Course the probabilities over a recording's time
  * @property {number[]} times s
  * @property {{class: number, label: string, scores: (number | null)[]}[]} classes null where a class was not among those
- *   that the sidecar names of the frame
+ *   that the sidecar lists for the frame
  */
 
 /** @returns {Promise<Recording[]>} newest first */
@@ -49,7 +49,7 @@ export async function course(id) {
   return (await ask(`${pathOf(id)}/timeline`)).json();
 }
 
-/** Sets a recording aside; for ten minutes it can be had back. @param {string} id */
+/** Deletes a recording; it can be restored for ten minutes. @param {string} id */
 export async function remove(id) {
   await ask(pathOf(id), { method: 'DELETE' });
 }

@@ -1,15 +1,15 @@
 // @ts-check
 /**
- * A worker that reads a sidecar (docs/sidecar.md) as it comes and packs its frames: ten minutes are tens of megabytes of
- * text, which would hold up a page for seconds.
+ * A worker that reads a sidecar (docs/sidecar.md) as it arrives and packs its frames: ten minutes are tens of megabytes
+ * of text, which would block the page for seconds.
  */
 
 /**
- * How the film was drawn.
+ * The settings with which the film was drawn.
  *
  * @typedef {{hold: number[], opacity: number, colormap: string}} Settings
  *
- * @typedef {object} Batch some frames, packed; frame i has the maps firsts[i] to firsts[i + 1]
+ * @typedef {object} Batch packed frames; frame i has the maps firsts[i] to firsts[i + 1]
  * @property {Float64Array} times s
  * @property {Uint32Array} firsts
  * @property {Int32Array} classes
@@ -19,11 +19,11 @@
  * @property {Uint16Array} columns
  * @property {Uint32Array} starts
  * @property {Uint8Array} grids
- * @property {{frame: number, settings: Settings}[]} settings from these frames on
- * @property {[number, string][]} labels of classes not met before
+ * @property {{frame: number, settings: Settings}[]} settings that apply from these frames on
+ * @property {[number, string][]} labels of classes not in earlier batches
  */
 
-export {}; // for tsc: a module, whose types sidecar.js reads
+export {}; // makes this a module for tsc, so that sidecar.js can import its types
 
 const FRAMES = 300;
 
@@ -38,7 +38,7 @@ addEventListener('message', async ({ data: url }) => {
       const { value, done } = await text.read();
       if (done) break;
       const lines = (rest + value).split('\n');
-      rest = /** @type {string} */ (lines.pop()); // at the end it is what a crash cut off
+      rest = /** @type {string} */ (lines.pop()); // after the last chunk this is a line that a crash cut off
       for (const line of lines) packer.read(JSON.parse(line));
     }
     packer.send();

@@ -1,5 +1,5 @@
 // @ts-check
-/** A recording's sidecar: what was known of each frame, found by the frame's time while the rest is still being read. */
+/** A recording's sidecar: the results for each frame, found by its time, also while the rest is still being read. */
 
 import { COLORMAPS } from '../shared/colormaps.js';
 
@@ -10,7 +10,7 @@ import { COLORMAPS } from '../shared/colormaps.js';
  * @typedef {{time: number, maps: Heatmap[], settings: Settings}} Frame
  */
 
-export const UNTOLD = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: COLORMAPS[0] });
+export const DEFAULT_SETTINGS = /** @type {Settings} */ ({ hold: [], opacity: 0.7, colormap: COLORMAPS[0] });
 /** A film's time stamps are rounded: a frame counts as shown this much before its time. */
 const EARLY_S = 0.004;
 
@@ -28,7 +28,7 @@ export class Sidecar {
     this.complete = false;
     /** @type {Batch[]} */
     this.batches = [];
-    /** With the time of the frame they begin at. @type {{time: number, settings: Settings}[]} */
+    /** With the time of the first frame that they apply to. @type {{time: number, settings: Settings}[]} */
     this.settings = [];
     this.worker = new Worker(new URL('./sidecar-worker.js', import.meta.url), { type: 'module' });
     this.worker.addEventListener('message', ({ data }) => {
@@ -41,7 +41,7 @@ export class Sidecar {
     this.worker.postMessage(new URL(url, location.href).href);
   }
 
-  /** @param {number} time @returns {Frame | null} the frame that is on the screen then; null where it is not read yet */
+  /** @param {number} time @returns {Frame | null} the frame on screen at that time; null if it is not read yet */
   at(time) {
     const batch = this.batches[before(this.batches.length, time, (i) => this.batches[i].times[0])];
     if (!batch) return null;
@@ -60,11 +60,11 @@ export class Sidecar {
         grid: batch.grids.subarray(start, start + rows * columns),
       });
     }
-    const { settings } = this.settings[before(this.settings.length, batch.times[i], (one) => this.settings[one].time)] ?? { settings: UNTOLD };
+    const { settings } = this.settings[before(this.settings.length, batch.times[i], (one) => this.settings[one].time)] ?? { settings: DEFAULT_SETTINGS };
     return { time: batch.times[i], maps, settings };
   }
 
-  /** The times of the frames before and behind one; null where there is none. @param {number} time */
+  /** The times of the previous and the next frame; null if there is none. @param {number} time */
   around(time) {
     const all = [this.at(time - 2 * EARLY_S)?.time ?? null, this.#next(time)];
     return { before: all[0], after: all[1] };
@@ -86,7 +86,7 @@ export class Sidecar {
   /** @param {{fit: 'stretch' | 'crop', settings?: Settings}} header */
   #begin({ fit, settings }) {
     this.fit = fit;
-    this.settings.push({ time: -Infinity, settings: settings ?? UNTOLD });
+    this.settings.push({ time: -Infinity, settings: settings ?? DEFAULT_SETTINGS });
   }
 
   /** @param {Batch} batch */
@@ -101,8 +101,8 @@ export class Sidecar {
 /**
  * @param {number} count
  * @param {number} time
- * @param {(i: number) => number} timeOf rising
- * @returns {number} the last one that is not later; the first, where all are; -1 where there are none
+ * @param {(i: number) => number} timeOf ascending
+ * @returns {number} the last index that is not later; 0 if all are later; -1 if there are none
  */
 function before(count, time, timeOf) {
   let low = 0;

@@ -1,8 +1,7 @@
 // @ts-check
 /**
- * The probabilities of a recording's classes through its time, to click in and to move along with the arrow keys.
- *
- * It is a slider whose value is the moment on the screen.
+ * A chart of the class probabilities over a recording's time. It is a slider for pointer and keys, whose value is the
+ * time on screen.
  */
 
 import { clock } from '../shared/format.js';
@@ -71,8 +70,8 @@ export class Timeline {
   }
 
   /**
-   * @param {number} time that is on the screen
-   * @param {{label: string, score: number} | null} best class then, where it is known better than by the chart
+   * @param {number} time that is on screen
+   * @param {{label: string, score: number} | null} best class then; null: taken from the chart
    */
   at(time, best = null) {
     this.time = time;
@@ -91,7 +90,7 @@ export class Timeline {
     return best;
   }
 
-  /** The classes with their probabilities now, in the order of the chart. */
+  /** The classes with their probabilities at the current time, in the order of the chart. */
   scores() {
     const { times, classes } = this.course;
     let at = times.length - 1;
@@ -99,7 +98,7 @@ export class Timeline {
     return classes.map(({ class: number, label, scores }) => ({ class: number, label, score: scores[at] ?? null }));
   }
 
-  /** @param {number[]} chosen classes whose lines stand out */
+  /** @param {number[]} chosen classes whose lines are highlighted */
   mark(chosen) {
     for (const line of /** @type {NodeListOf<SVGPathElement>} */ (this.chart.querySelectorAll('.line'))) {
       line.classList.toggle('chosen', chosen.includes(Number(line.dataset.class)));

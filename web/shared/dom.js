@@ -1,5 +1,5 @@
 // @ts-check
-/** Elements of the page: found by their ids, or made. */
+/** Finds elements by id and creates new ones. */
 
 /**
  * @template {HTMLElement} T

@@ -1,15 +1,15 @@
 // @ts-check
-/** What the model said without the evidence, and how long ago where that is no longer now. */
+/** The probability without the evidence, and its age if it is not current. */
 
 /** @typedef {import('./protocol.js').Hidden} Hidden */
 /** @typedef {import('./protocol.js').Report} Report */
 /**
- * `ago`: whole seconds, 0 where it speaks of the picture on the screen; `drawn`: it is of the class that is drawn now.
+ * `ago`: whole seconds, 0 if it belongs to the picture on screen; `drawn`: its class is the one drawn now.
  *
  * @typedef {Hidden & {ago: number, drawn: boolean}} Evidence
  */
 
-/** The model is asked about once a second; a slow one answers later than that. */
+/** The model runs without the evidence about once a second; a slow one takes longer. */
 const NOW_MS = 1500;
 
 /** @param {Report} report @returns {Evidence | null} the newest answer, null before the first */

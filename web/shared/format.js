@@ -1,9 +1,9 @@
 // @ts-check
-/** Lengths, sizes and dates as the person's language writes them. */
+/** Durations, sizes and dates in the person's language. */
 
 import { language } from './i18n.js';
 
-/** Of those who share a language some write dates in another way. */
+/** The full tag (en-GB, en-US), because date formats differ within a language. */
 const locale = navigator.languages.find((tag) => tag.toLowerCase().startsWith(language)) ?? language;
 
 const day = new Intl.DateTimeFormat(locale, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });
@@ -26,12 +26,12 @@ export function bytes(count) {
 
 const tenths = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 
-/** @param {number} ms @returns {string} short to read: 120 ms, 1.1 s */
+/** @param {number} ms @returns {string} 120 ms, 1.1 s */
 export function span(ms) {
   return ms < 995 ? `${Math.round(ms)} ms` : `${tenths.format(ms / 1000)} s`;
 }
 
-/** @param {number} seconds as on a player: 1:03 */
+/** @param {number} seconds @returns {string} 1:03, as on a player */
 export function clock(seconds) {
   const whole = Math.floor(seconds + 0.05);
   const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60];

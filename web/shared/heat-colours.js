@@ -1,11 +1,11 @@
 // @ts-check
-/** Colours of heat: whole tables for drawing, and the gradients that the style sheets paint with (`--map`). */
+/** Heatmap colours: full tables for drawing, and the gradient of the style sheets (`--map`). */
 import { COLORMAPS, DARKEST, PINNED, TABLES } from './colormaps.js';
 
-/** Places of a gradient's five colours in the table. The coldest ones would be too dark to see. */
+/** Table indices of a gradient's five colours. The coldest colours would be too dark to see. */
 const STOPS = [64, 108, 152, 196, 240];
 
-/** @param {number} place in `PINNED` @returns {Uint8ClampedArray} (256, 3) shades of it, the hottest is the colour itself */
+/** @param {number} place in `PINNED` @returns {Uint8ClampedArray} (256, 3) shades; the hottest is the colour itself */
 export function shadesOf(place) {
   const full = [1, 3, 5].map((at) => parseInt(PINNED[place].slice(at, at + 2), 16));
   return Uint8ClampedArray.from({ length: 768 }, (_, i) => full[i % 3] * (DARKEST + ((1 - DARKEST) * Math.floor(i / 3)) / 255));
@@ -29,12 +29,12 @@ function colourAt(colormap, heat) {
   return `rgb(${coloursOf(colormap).subarray(3 * heat, 3 * heat + 3).join(' ')})`;
 }
 
-/** Paint an element, and what is in it, in this colormap. @param {HTMLElement} element @param {string} colormap */
+/** Sets the colormap of an element and its children. @param {HTMLElement} element @param {string} colormap */
 export function setColormap(element, colormap) {
   element.style.setProperty('--map', STOPS.map((heat) => colourAt(colormap, heat)).join(', '));
 }
 
-/** How a colormap is called, in every language. @param {string} colormap */
+/** A colormap's name, the same in every language. @param {string} colormap */
 export function nameOf(colormap) {
   return colormap[0].toUpperCase() + colormap.slice(1);
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** The texts in the browser's language, numbers as it writes them, and how both get into a page. */
+/** The texts and percentages in the browser's language, and how they get into a page. */
 
 import { german } from '../locales/de.js';
 import { english } from '../locales/en.js';
@@ -9,7 +9,7 @@ import { english } from '../locales/en.js';
 /** @type {Record<string, Words>} */
 const LANGUAGES = { en: english, de: german };
 
-/** The first of the person's languages that there is. */
+/** The first of the person's languages that is available. */
 export const language = navigator.languages
   .map((tag) => tag.slice(0, 2).toLowerCase())
   .find((tag) => tag in LANGUAGES) ?? 'en';
@@ -25,7 +25,7 @@ export function percent(score) {
 }
 
 /**
- * The text for one of the server's codes (docs/api.md); what stands in for it where this page does not know the code.
+ * The text for one of the server's codes (docs/api.md), or `otherwise` for a code that this page does not know.
  *
  * @template T
  * @param {Record<string, T>} texts
@@ -36,14 +36,14 @@ export function coded(texts, code, otherwise) {
   return code && Object.hasOwn(texts, code) ? texts[code] : otherwise;
 }
 
-/** What is filled in: an element's attribute that names a text, and where the text goes. */
+/** From the attribute that names a text to the attribute that gets it. */
 const PLACES = {
   'data-words-label': 'aria-label', 'data-words-title': 'title', 'data-words-alt': 'alt', 'data-words-placeholder': 'placeholder',
 };
 
 /**
- * Puts the texts into the elements that name them, `data-words="phone.start"`; until then base.css shows nothing, so
- * nothing jumps. A list of texts becomes a list's items.
+ * Puts the texts into the elements that name them, `data-words="phone.start"`. Until then base.css hides everything, so
+ * that nothing jumps. An array of texts becomes list items.
  *
  * @param {ParentNode} root
  */
@@ -63,7 +63,7 @@ export function fillIn(root = document) {
 }
 
 /**
- * A text with its *strong* and `code` parts.
+ * Writes a text into an element, with its *strong* and `code` parts.
  *
  * @template {Element} E
  * @param {E} element

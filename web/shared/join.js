@@ -1,18 +1,18 @@
 // @ts-check
-/** What this device is to the server: the code in the page's address is changed for a cookie, once. */
+/** This device's role: the code in the page's address is exchanged once for a cookie. */
 
 import { words } from './i18n.js';
 import { UserError } from './user-error.js';
 
-/** @typedef {{role: 'host' | 'phone' | 'viewer' | null, says: string}} Standing `says`: what a stranger is to do */
-/** @typedef {{urls: string[], lan: boolean}} Invitation `lan`: whether phones may come at all */
+/** @typedef {{role: 'host' | 'phone' | 'viewer' | null, says: string}} Membership `says`: what to do without a role */
+/** @typedef {{urls: string[], lan: boolean}} Invitation `lan`: whether phones can join at all */
 
-/** @returns {Promise<Standing>} */
+/** @returns {Promise<Membership>} */
 export async function join() {
   const token = location.hash.slice(1);
   let refusal = '';
   if (token) {
-    // What stays in the address would be in the history and in every screenshot.
+    // In the address the token would get into the history and into screenshots.
     history.replaceState(null, '', location.pathname + location.search);
     const response = await ask('/join', {
       method: 'POST',
@@ -21,23 +21,23 @@ export async function join() {
     });
     if (!response.ok) refusal = UserError.answered('join', response.status, await response.text()).message;
   }
-  // A device that joined before needs no code, so an old one does it no harm.
-  const role = await standing();
+  // A device that has already joined needs no code, so an old code is no problem.
+  const role = await roleNow();
   return { role, says: role ? '' : refusal || words.common.problems.notJoined };
 }
 
-/** As `join`, for a page whose address may name something else than a code: only a stranger's is taken. */
+/** Like `join`, for a page whose address may hold something other than a code: used only if this device has no role. */
 export async function joinOnce() {
-  const role = await standing();
+  const role = await roleNow();
   return role ? { role, says: '' } : join();
 }
 
-/** @returns {Promise<Standing['role']>} what this device is already */
-async function standing() {
+/** @returns {Promise<Membership['role']>} the role that this device already has */
+async function roleNow() {
   return (await (await ask('/join')).json()).role;
 }
 
-/** For the host's page only. @returns {Promise<Invitation>} */
+/** For the host only. @returns {Promise<Invitation>} */
 export async function invitation() {
   return (await ask('/api/join')).json();
 }

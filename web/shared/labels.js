@@ -1,12 +1,12 @@
 // @ts-check
 /**
- * The five best classes as bars; a pinned one that left the five takes the last row.
+ * The five best classes as bars; a pinned class that left the five takes the last row.
  *
- * The rows stay where they are; classes move between them, calmly: at most once a second, and not under a mouse that
- * moves over the list, as long as the best class is in it; the best is always first, the others change places only where
- * the difference can be seen. Numbers change more often, and each is one that the model gave: of a class that left the
- * five nothing is known, and nothing is said. In a numbered list numbers wait for the order rather than contradict it.
- * A press pins the class that its person saw: the one that stood there a moment before.
+ * The rows are fixed and classes move between them: at most once a second, and not under a mouse that moves over the
+ * list while the best class is in it. The best is always first; the others swap only when the difference is visible.
+ * Scores change more often, and each is one that the model gave: a class that left the five has no score. In a ranked
+ * list, scores wait for the order instead of contradicting it. A press pins the class that the person saw, which is the
+ * one that was in the row a moment before.
  */
 
 import './heat-colours.js'; // the bars' gradient
@@ -14,21 +14,21 @@ import { percent, words } from './i18n.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
 /** @typedef {{class: number, label: string, score: number | null, pinned: Place, explained: boolean}} Answer */
-/** Which of the pinned classes: it is drawn in the first colour or in the second. @typedef {'' | 'only' | 'first' | 'second'} Place */
+/** A class's place among the pinned ones, which sets its colour. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
 const ROWS = 5;
-/** Numbers that change faster cannot be read, in a hand and from far. */
+/** Numbers that change faster cannot be read: on a phone, and from a distance. */
 const BETWEEN_MS = 120;
 const BETWEEN_FAR_MS = 300;
-/** A class overtakes its neighbour in the list when it is this much more probable. */
+/** A class overtakes its neighbour when it is more probable by this factor. */
 const OVERTAKES = 1.15;
 /** A name that changes faster cannot be tapped. */
 const BETWEEN_MOVES_MS = 1000;
-/** A mouse that was left lying on the list is not pointing at it. */
+/** A mouse that has not moved for this long is not pointing at the list. */
 const POINTS_MS = 3000;
-/** From seeing a name to the finger on the glass. */
+/** From seeing a name to touching the screen. */
 const REACTION_MS = 300;
-/** A finger that never comes up again does not stop the list for ever. */
+/** A press without a release stops the list for at most this long. */
 const LONGEST_PRESS_MS = 1500;
 
 export class Labels {
@@ -36,7 +36,7 @@ export class Labels {
    * @param {HTMLElement} list
    * @param {HTMLElement} hint the line below it
    * @param {(classNumber: number) => void} pressed
-   * @param {boolean} ranked for a wall: the rows are numbered, so their order is that of the numbers that stand in them
+   * @param {boolean} ranked for a wall: the rows are numbered, so they are in the order of the scores shown
    */
   constructor(list, hint, pressed, ranked = false) {
     this.list = list;
@@ -63,22 +63,22 @@ export class Labels {
     this.clear();
   }
 
-  /** Five empty rows, so that the layout stands before the first report. */
+  /** Five empty rows, so that the layout is fixed before the first report. */
   clear() {
     this.order = [];
     this.drawn = this.moved = 0;
     this.rows.forEach((row) => row.show(null));
   }
 
-  /** Nothing is known of now: the names stay, with no numbers. */
-  doubt() {
+  /** No current report: the names stay, without scores. */
+  markStale() {
     this.rows.forEach((row) => row.show(row.answer && { ...row.answer, score: null, explained: false }));
   }
 
   /**
    * @param {Report} report
-   * @param {number[]} pinned the classes pinned now, which a report confirms a little later
-   * @returns {boolean} whether the rows tell of this report
+   * @param {number[]} pinned the classes pinned now, which a later report confirms
+   * @returns {boolean} whether the rows now show this report
    */
   show(report, pinned) {
     const now = performance.now();
@@ -87,7 +87,7 @@ export class Labels {
     const hint = pinned.length ? words.phone.hintPinned : words.phone.hint;
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
     const answers = answersOf(report, pinned);
-    const known = this.order.includes(report.classes[0]); // else the scene has changed, and the names with it
+    const known = this.order.includes(report.classes[0]); // if not, the scene has changed
     const complete = this.order.length === ROWS && pinned.every((number) => this.order.includes(number));
     const pointed = now - this.pointedAt < POINTS_MS;
     const stays = complete && known && (pointed || now - this.moved < BETWEEN_MOVES_MS);
@@ -104,7 +104,7 @@ export class Labels {
     return true;
   }
 
-  /** The next report is drawn at once: the person has just changed something. */
+  /** Draws the next report at once, because the person has just changed something. */
   hurry() {
     this.drawn = 0;
   }
@@ -113,7 +113,7 @@ export class Labels {
 /**
  * @param {Report} report
  * @param {number[]} pinned
- * @returns {Map<number, Answer>} all classes that the report tells of, best first
+ * @returns {Map<number, Answer>} all classes in the report, best first
  */
 function answersOf(report, pinned) {
   const explained = pinned.length ? pinned : report.classes.slice(0, 1);
@@ -134,7 +134,7 @@ function answersOf(report, pinned) {
  * @param {Report} report
  * @param {Map<number, Answer>} answers
  * @param {number[]} pinned
- * @returns {Answer[]} those that get a row: the pinned ones and the best of the others, best first
+ * @returns {Answer[]} the classes that get a row: the pinned ones and the best of the others, best first
  */
 function chosen(report, answers, pinned) {
   const sure = pinned.filter((number) => answers.has(number));
@@ -154,20 +154,20 @@ class Row {
     this.tag.textContent = words.common.pinned;
     /** @type {Answer | null} */
     this.answer = null;
-    /** @type {Answer | null} the one that stood here before, and until when */
+    /** @type {Answer | null} what the row showed before `changed` */
     this.former = null;
     this.changed = -Infinity;
 
-    /** @type {number | undefined} the class that the finger or the key meant when it went down */
-    let meant;
+    /** @type {number | undefined} the class in the row when the finger or the key went down */
+    let target;
     this.button.addEventListener('pointerdown', () => {
       const tooNew = performance.now() - this.changed < REACTION_MS && this.former;
-      meant = (tooNew || this.answer)?.class;
+      target = (tooNew || this.answer)?.class;
     });
-    this.button.addEventListener('keydown', () => { meant = this.answer?.class; });
+    this.button.addEventListener('keydown', () => { target = this.answer?.class; });
     this.button.addEventListener('click', () => {
-      const number = meant ?? this.answer?.class;
-      meant = undefined;
+      const number = target ?? this.answer?.class;
+      target = undefined;
       if (number !== undefined) pressed(number);
     });
   }
@@ -203,11 +203,11 @@ function part(name) {
 }
 
 /**
- * The classes in the order of the rows: best first, the others as near to where they stood as their scores allow.
+ * The classes in row order: the best first, the others as close to their former rows as their scores allow.
  *
  * @param {number[]} before
  * @param {Answer[]} answers best first
- * @param {number} overtakes by which factor one has to be more probable to change places
+ * @param {number} overtakes the factor by which a class must be more probable to swap
  */
 function calmOrder(before, answers, overtakes) {
   const score = new Map(answers.map((answer) => [answer.class, answer.score]));

@@ -1,14 +1,14 @@
 // @ts-check
 /**
- * The shapes of what the server and the page say to each other over the data channels (docs/api.md). A pinned class is
- * `held` there, and `hold` pins it.
+ * Types of the messages between server and page on the data channels (docs/api.md). On the wire, `hold` pins classes and
+ * `held` lists the pinned ones.
  *
  * @typedef {{class: number, label: string, score: number}} Pinned
  * @typedef {{hold: number[], opacity: number, colormap: string, scale: 'own' | 'steady', hide: boolean}} View
  * @typedef {{id: string, state: 'on' | 'off' | 'stopped', folder: string, reason: string, code: string | null}} Recording
  * @typedef {{class: number, label: string, before: number, after: number, age_ms: number}} Hidden
  * @typedef {{received: number, lost: number, decoded: number, explained: number, passed: number, dropped: number}} Counts
- * @typedef {{code: string, reason: string}} Ended the server's last word in a call, as `{"ended": …}`
+ * @typedef {{code: string, reason: string}} Ended the server's last message in a call, as `{"ended": …}`
  *
  * @typedef {object} Report one a frame, server to page
  * @property {string} session
@@ -19,7 +19,7 @@
  * @property {number[]} classes best first
  * @property {string[]} labels
  * @property {number[]} scores probabilities
- * @property {Pinned[]} held in the order in which they are pinned
+ * @property {Pinned[]} held in the order of pinning
  * @property {number | null} age_ms null before the first explanation
  * @property {'exact' | 'carried' | 'none' | 'stalled'} state
  * @property {'running' | 'restarting'} engine
@@ -33,11 +33,11 @@
  * @typedef {Partial<View & {record: boolean, freeze: boolean}>} Command page to server; absent keys stay as they are
  */
 
-/** How many classes the page pins at once: so many colours can be told apart on a picture. */
+/** How many classes the page pins at once: two colours can be told apart on a picture. */
 export const MAX_PINNED = 2;
 
 /**
- * With this class pinned, or freed where it was; one too many takes the place of the last.
+ * Pins a class, or releases it if it is pinned; one too many replaces the last.
  *
  * @param {number[]} pinned
  * @param {number} number

@@ -1,5 +1,5 @@
 // @ts-check
-/** Single keys that do what buttons do. They rest while something is typed, and can be switched off (WCAG 2.1.4). */
+/** Single-key shortcuts. They are ignored while text is typed, and can be switched off (WCAG 2.1.4). */
 
 const STORED = 'whycam.keys';
 
@@ -11,13 +11,13 @@ export class Shortcuts {
     document.addEventListener('keydown', (event) => this.#pressed(event));
   }
 
-  /** @param {boolean} on kept for this browser's next visit too */
+  /** @param {boolean} on stored for the next visit */
   switch(on) {
     this.on = on;
     try {
       localStorage.setItem(STORED, on ? 'on' : 'off');
     } catch {
-      // A browser may keep nothing; then it holds until the page is closed.
+      // Without storage, the setting lasts until the page is closed.
     }
   }
 

@@ -1,5 +1,5 @@
 // @ts-check
-/** One POST makes a call or a viewer: the offer is complete, so its candidates are waited for first (docs/api.md). */
+/** Signalling is one POST with a complete offer, so ICE candidates are gathered first (docs/api.md). */
 
 import { words } from './i18n.js';
 import { UserError } from './user-error.js';
@@ -7,19 +7,19 @@ import { UserError } from './user-error.js';
 const GATHERING_MS = 2000;
 const ANSWER_MS = 15000;
 
-/** Makes the offer complete. @param {RTCPeerConnection} connection with all that is to be in it */
+/** Creates the offer and gathers candidates. @param {RTCPeerConnection} connection with its tracks and channels */
 export async function prepare(connection) {
   await connection.setLocalDescription(await connection.createOffer());
   await gathered(connection);
 }
 
 /**
- * Offers a prepared connection to the server.
+ * Sends a prepared connection's offer to the server.
  *
  * @param {RTCPeerConnection} connection
  * @param {string} path
  * @param {'call' | 'watch'} asked
- * @returns {Promise<{location: string, answer: string}>} where it can be ended, and the server's answer
+ * @returns {Promise<{location: string, answer: string}>} the URL that ends it, and the SDP answer
  */
 export async function offer(connection, path, asked) {
   const response = await fetch(path, {
@@ -39,15 +39,15 @@ export async function take(connection, answer) {
     .catch((error) => { throw new UserError(words.common.problems.badAnswer, { cause: error }); });
 }
 
-/** Ends what a location names. @param {string} location */
+/** Ends the call or viewer at a location. @param {string} location */
 export function hangUp(location) {
-  // keepalive lets the request outlive the page; a server that is gone needs no goodbye.
+  // keepalive lets the request outlive the page; errors of an unreachable server do not matter.
   fetch(location, { method: 'DELETE', keepalive: true }).catch(() => {});
 }
 
 /**
  * @param {RTCPeerConnection} connection
- * @returns {Promise<void>} when all candidates are in the offer, or after two seconds with those there are
+ * @returns {Promise<void>} when gathering is complete, or after two seconds with the candidates so far
  */
 function gathered(connection) {
   return new Promise((resolve) => {

@@ -1,17 +1,17 @@
 // @ts-check
-/** A failure that a person can do something about: its message is the sentence to show. */
+/** An error with a message to show, which says what to do. */
 
 import { coded, words } from './i18n.js';
 
 /** @typedef {'join' | 'call' | 'watch' | 'command' | 'recordings'} Asked what a request was for */
 
-/** Why the server ended a call that would end again in the same way. */
+/** End codes after which a new call would end the same way. */
 const FINAL = ['too-large', 'too-fast', 'too-many-streams'];
 
 export class UserError extends Error {
   /**
    * @param {string} sentence
-   * @param {ErrorOptions & {status?: number, code?: string}} [options] the server's answer; why it ended a call
+   * @param {ErrorOptions & {status?: number, code?: string}} [options] HTTP status; code of a call that the server ended
    */
   constructor(sentence, options) {
     super(sentence, options);
@@ -20,7 +20,7 @@ export class UserError extends Error {
   }
 
   /**
-   * The sentence for an answer that is none.
+   * The error for a refused request.
    *
    * @param {Asked} asked
    * @param {number} status
@@ -32,13 +32,13 @@ export class UserError extends Error {
     return new UserError(coded(refusals, `${asked} ${status}`, general), { status });
   }
 
-  /** The sentence for the server's last word in a call. @param {import('./protocol.js').Ended} ended */
+  /** The error for the server's last message in a call. @param {import('./protocol.js').Ended} ended */
   static ended({ code, reason }) {
     const { ended } = words.phone;
     return new UserError(coded(ended, code, [words.common.problems.serverSays(reason)]).join(' '), { code });
   }
 
-  /** @param {unknown} reason whatever was thrown */
+  /** @param {unknown} reason anything that was thrown */
   static of(reason) {
     return reason instanceof UserError ? reason : new UserError(words.common.problems.unexpected(String(reason)));
   }
@@ -46,11 +46,11 @@ export class UserError extends Error {
   /** The device has to join first. */
   get outside() { return this.status === 401; }
 
-  /** Whether the same may go well a little later. */
+  /** Whether a retry may succeed. */
   get passes() {
     return !FINAL.includes(this.code) && (this.status === 0 || this.status === 429 || this.status >= 500);
   }
 
-  /** What happened, without what to do about it, where the server ended a call. */
+  /** Why the server ended the call, without the advice; empty if it did not. */
   get why() { return this.code ? coded(words.phone.ended, this.code, [words.phone.serverEnded])[0] : ''; }
 }

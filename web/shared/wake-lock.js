@@ -1,5 +1,5 @@
 // @ts-check
-/** Keeps the screen awake while a picture is live; the browser lets go whenever the page is hidden. */
+/** Keeps the screen awake during a call; the browser releases the lock whenever the page is hidden. */
 
 export class ScreenWakeLock {
   constructor() {
@@ -27,7 +27,7 @@ export class ScreenWakeLock {
       if (!this.wanted || this.lock?.released === false) return lock.release();
       this.lock = lock;
     } catch (error) {
-      console.info('wake lock:', error); // a low battery refuses it; the picture goes on
+      console.info('wake lock:', error); // refused on a low battery, for instance; the call continues
     }
     return undefined;
   }

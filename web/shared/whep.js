@@ -1,5 +1,5 @@
 // @ts-check
-/** One who watches a stream of a session, by WHEP: pictures and reports come in, nothing goes out. */
+/** A WHEP viewer of one stream of a session: receives video and reports, sends nothing. */
 
 import { words } from './i18n.js';
 import { hangUp, offer, prepare, take } from './signalling.js';
@@ -7,16 +7,16 @@ import { UserError } from './user-error.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
 
-/** From the answer to the first picture; a viewer begins with a keyframe. */
+/** From the answer to the first frame; a viewer starts with a keyframe. */
 const FIRST_PICTURE_MS = 15000;
-/** Wi-Fi often comes back within this. */
+/** Wi-Fi often recovers within this time. */
 const DISCONNECTED_MS = 3000;
 
 /**
  * @typedef {object} Watching
  * @property {(report: Report) => void} report
- * @property {() => void} seen the first picture is on the screen
- * @property {(problem: UserError) => void} over no more pictures come
+ * @property {() => void} seen the first frame is on screen
+ * @property {(problem: UserError) => void} over no more frames arrive
  */
 
 export class WhepViewer {
@@ -34,13 +34,13 @@ export class WhepViewer {
     this.closed = false;
     this.location = '';
     /** @type {number | undefined} */
-    this.patience = undefined;
+    this.timeout = undefined;
 
     this.connection = new RTCPeerConnection();
     this.connection.addTransceiver('video', { direction: 'recvonly' });
     this.connection.addEventListener('track', ({ track, receiver }) => {
       video.srcObject = new MediaStream([track]);
-      // The server closes a session's connections with it: this state says so at once, the connection's only later.
+      // The server closes a session's connections when it ends. The transport's state shows that first.
       receiver.transport?.addEventListener('statechange', () => {
         if (receiver.transport?.state === 'closed') this.#lose(words.common.problems.serverClosed);
       });
@@ -49,15 +49,15 @@ export class WhepViewer {
     // Reports are the same for both streams.
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
     this.reports.addEventListener('message', ({ data }) => {
-      const told = JSON.parse(data);
-      if (!this.closed && !told.ended) listener.report(told);
+      const message = JSON.parse(data);
+      if (!this.closed && !message.ended) listener.report(message);
     });
     this.reports.addEventListener('close', () => this.#lose(words.common.problems.serverClosed));
-    this.first = () => { clearTimeout(this.patience); if (!this.closed) listener.seen(); };
+    this.first = () => { clearTimeout(this.timeout); if (!this.closed) listener.seen(); };
     video.addEventListener('playing', this.first, { once: true });
   }
 
-  /** Rejects with a `UserError` where the server does not take the viewer. */
+  /** Rejects with a `UserError` if the server refuses the viewer. */
   async open() {
     try {
       await prepare(this.connection);
@@ -75,7 +75,7 @@ export class WhepViewer {
   close() {
     if (this.closed) return;
     this.closed = true;
-    clearTimeout(this.patience);
+    clearTimeout(this.timeout);
     this.video.removeEventListener('playing', this.first);
     this.connection.close();
     if (this.location) hangUp(this.location);
@@ -84,7 +84,7 @@ export class WhepViewer {
   #connectionChanged() {
     switch (this.connection.connectionState) {
       case 'connected':
-        if (!this.video.paused && this.video.videoWidth) clearTimeout(this.patience); // it came back by itself
+        if (!this.video.paused && this.video.videoWidth) clearTimeout(this.timeout); // it recovered by itself
         break;
       case 'disconnected':
         this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
@@ -97,8 +97,8 @@ export class WhepViewer {
 
   /** @param {string} sentence @param {number} ms */
   #expect(sentence, ms) {
-    clearTimeout(this.patience);
-    this.patience = setTimeout(() => this.#lose(sentence), ms);
+    clearTimeout(this.timeout);
+    this.timeout = setTimeout(() => this.#lose(sentence), ms);
   }
 
   /** @param {string} sentence */

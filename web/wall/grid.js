@@ -1,5 +1,5 @@
 // @ts-check
-/** How many pictures of one shape lie on a wall so that each is as large as can be; how one lies on it with its words. */
+/** Layout of the wall: the grid with the largest pictures, and the placement of one picture and its text. */
 
 /** @typedef {{columns: number, rows: number}} Mosaic */
 
@@ -20,30 +20,30 @@ export function grid(count, aspect, wall) {
 }
 
 /**
- * Where the words go: into the free room beside or below the picture, and over its foot where there is none.
+ * Where the text goes: into the free room beside or below the picture, or over its lower edge if there is none.
  *
  * @typedef {object} Placing
  * @property {number} width of all pictures together, as large as they can be
  * @property {number} height
- * @property {'row' | 'column'} pair how two of them stand
+ * @property {'row' | 'column'} pair how two pictures are arranged
  * @property {'beside' | 'below' | 'over'} words
  */
 
-/** Where this much of the wall is free, words take it. */
+/** If at least this share of the wall is free, the text goes there. */
 const FREE = 0.1;
-/** What words are given then, be it that the picture gets a little smaller: the last row shall read them. */
+/** The share that the text then gets, even if the picture becomes a little smaller, so that the last row can read it. */
 const ROOM = 0.24;
 
 /**
  * @param {number} aspect of one picture
- * @param {boolean} two whether the camera's picture stands with the explained one
+ * @param {boolean} two whether the camera's picture is shown too
  * @param {{width: number, height: number}} wall
  * @returns {Placing}
  */
 export function placing(aspect, two, wall) {
   const row = fitted(two ? 2 * aspect : aspect, wall);
   const column = fitted(two ? aspect / 2 : aspect, wall);
-  // Of one picture: two in a row are half as wide each, two in a column are as wide as both.
+  // Width of one picture: half of a row, the whole of a column.
   const pair = two && column.width > row.width / 2 ? 'column' : 'row';
   const shape = two ? (pair === 'row' ? 2 * aspect : aspect / 2) : aspect;
   const most = fitted(shape, wall);

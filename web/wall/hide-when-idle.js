@@ -1,5 +1,5 @@
 // @ts-check
-/** The controls go when nothing has moved for a while, and the pointer with them. */
+/** Hides the controls and the pointer when nothing has moved for a while. */
 
 const REST_MS = 2800;
 
@@ -8,7 +8,7 @@ export function hideWhenIdle(body) {
   /** @type {number | undefined} */
   let timer;
   const rest = () => {
-    // Whoever is at a control with the keyboard is not at rest.
+    // A control with keyboard focus keeps the controls visible.
     if (document.activeElement?.closest('[data-stays]')?.matches(':has(:focus-visible)')) return wake();
     body.dataset.resting = 'true';
   };

@@ -1,5 +1,5 @@
 // @ts-check
-/** Wires the projector's page: who this is, what is live, and the keys. */
+/** Wires the projector's page: joining, the live sessions, and the keys. */
 
 import { find } from '../shared/dom.js';
 import { fillIn, words, write } from '../shared/i18n.js';
@@ -21,9 +21,9 @@ import { Wall } from './wall.js';
  * @typedef {'joining' | 'outside' | 'empty' | 'live'} State
  */
 
-/** A phone that starts is on the wall within this and the time of a handshake. */
+/** A new session appears within this time and a handshake. */
 const LOOK_MS = 1500;
-/** A session that ends is often followed by the same phone's next one. */
+/** A session that ends is often followed by the next one of the same phone. */
 const EMPTY_AFTER_MS = 2500;
 const NOTE_MS = 5000;
 
@@ -77,7 +77,7 @@ window.addEventListener('pagehide', () => wall.update([]));
 fillHelp();
 void enter();
 
-/** Learns what this device is to the server. A code in the address belongs to a stranger, else it names a session. */
+/** Fetches this device's role. Without a role the address holds a code, otherwise a session's id. */
 async function enter() {
   try {
     const { role, says } = await joinOnce();
@@ -95,7 +95,7 @@ async function enter() {
   }
 }
 
-/** Looks what is live, again and again. */
+/** Polls the live sessions. */
 async function look() {
   for (;;) {
     try {
@@ -124,31 +124,31 @@ function pin(tile, classNumber) {
 /** @param {number} place */
 function pinPlace(place) {
   if (help.open) return;
-  const tile = meant();
+  const tile = target();
   const classNumber = tile?.classAt(place);
   if (tile && classNumber !== undefined) pin(tile, classNumber);
 }
 
-/** @param {(tile: Tile) => Command} wish */
-function change(wish) {
+/** @param {(tile: Tile) => Command} commandFor */
+function change(commandFor) {
   if (help.open) return;
-  const tile = meant();
-  if (tile) void send(tile, wish(tile));
+  const tile = target();
+  if (tile) void send(tile, commandFor(tile));
 }
 
-/** @returns {Tile | null} the one that a key is for; says why there is none */
-function meant() {
+/** @returns {Tile | null} the tile that a key applies to; shows a note if that is ambiguous */
+function target() {
   if (!wall.tiles.length) return null;
-  const tile = wall.meant;
+  const tile = wall.target;
   if (!tile) note(words.wall.whichOne);
   return tile;
 }
 
-/** @param {Tile} tile @param {Command} wish */
-async function send(tile, wish) {
+/** @param {Tile} tile @param {Command} wanted */
+async function send(tile, wanted) {
   if (!host) return note(words.wall.onlyHost);
   try {
-    await command(tile.session.id, wish);
+    await command(tile.session.id, wanted);
     tile.labels.hurry();
   } catch (reason) {
     note(UserError.of(reason).message);
@@ -173,7 +173,7 @@ async function showInvitation() {
   }
   find('empty-headline', HTMLElement).textContent = code ? words.wall.scan : words.wall.nobody;
   write(find('empty-how', HTMLElement), code ? words.wall.scanHow : lan ? words.phone.noNetwork : words.phone.noLan);
-  // The token belongs to the picture; without it an address can be shown, and read aloud.
+  // The token is only in the QR code, so that the address can be shown and read aloud.
   find('empty-address', HTMLElement).textContent = urls.map((url) => url.split('#')[0]).join('  ');
   find('qr', HTMLElement).hidden = !code;
   showCode(code);
@@ -213,7 +213,7 @@ function toggleHelp() {
   find('help-viewer', HTMLElement).hidden = host;
   find('help-viewer', HTMLElement).textContent = words.wall.onlyHost;
   help.showModal();
-  help.scrollTop = 0; // the button that has the keyboard now is at its end
+  help.scrollTop = 0; // the focused button is at the end
 }
 
 function fillHelp() {
@@ -250,7 +250,7 @@ function refuse(text) {
   complain(text);
 }
 
-/** @param {string} text stays until something else is so */
+/** @param {string} text stays until it no longer applies */
 function complain(text) {
   const error = find('error', HTMLElement);
   if (error.textContent !== text) error.textContent = text;
@@ -265,13 +265,13 @@ function note(text) {
   noteTimer = setTimeout(() => { place.textContent = ''; }, NOTE_MS);
 }
 
-// Reports come with each frame; buttons that follow them need not.
+// Reports arrive with each frame; four updates a second are enough for the buttons.
 setInterval(() => {
   wall.tiles.forEach((tile) => tile.look());
   showControls();
 }, 250);
 
-/** What the tests look at. */
+/** For the tests. */
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return state; },

@@ -1,5 +1,5 @@
 // @ts-check
-/** What is live: the list of sessions, and commands to one of them. */
+/** The live sessions: their list, and commands to one of them. */
 
 import { words } from '../shared/i18n.js';
 import { UserError } from '../shared/user-error.js';
@@ -9,7 +9,7 @@ import { UserError } from '../shared/user-error.js';
 /**
  * @typedef {object} Session
  * @property {string} id
- * @property {[number, number] | null} size of its picture, null before the first
+ * @property {[number, number] | null} size of its video, null before the first frame
  * @property {{state: 'on' | 'off' | 'stopped'}} recording
  */
 
@@ -18,7 +18,7 @@ export async function sessions() {
   return (await ask('/api/sessions')).json();
 }
 
-/** @param {string} id @param {Command} change of the session's view, for all who watch it */
+/** @param {string} id @param {Command} change of the session's view, for all viewers */
 export async function command(id, change) {
   await ask(`/api/sessions/${encodeURIComponent(id)}/command`, {
     method: 'POST',

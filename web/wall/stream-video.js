@@ -1,5 +1,5 @@
 // @ts-check
-/** A video element and the viewer behind it, which is made again when it breaks off. */
+/** A video element and its viewer, which reconnects when it breaks. */
 
 import { made } from '../shared/dom.js';
 import { UserError } from '../shared/user-error.js';
@@ -59,10 +59,10 @@ export class StreamVideo {
     this.#become('resting', '');
   }
 
-  /** Lets the picture stand still, or go on. @param {boolean} stands */
-  freeze(stands) {
-    if (stands === this.video.paused || this.state !== 'seen') return;
-    if (stands) this.video.pause();
+  /** Freezes the picture, or continues. @param {boolean} frozen */
+  freeze(frozen) {
+    if (frozen === this.video.paused || this.state !== 'seen') return;
+    if (frozen) this.video.pause();
     else void this.video.play();
   }
 
@@ -84,7 +84,7 @@ export class StreamVideo {
   /** @param {UserError} problem */
   #again(problem) {
     this.viewer = null;
-    // At once a session has ended or a network stuttered; only what lasts is said.
+    // The first failure may be a session's end or a short network problem; only a lasting problem is shown.
     this.#become('broken', this.tries ? problem.message : '');
     this.timer = setTimeout(() => void this.#dial(), AGAIN_MS[Math.min(this.tries, AGAIN_MS.length - 1)]);
     this.tries += 1;

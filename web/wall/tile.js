@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * One session on the wall: its explained picture, on wish the camera's beside it, and what the network says.
+ * One session on the wall: its explained picture, optionally the camera's beside it, and the network's answer.
  *
- * It keeps its connections: one that breaks off is made again until the wall takes the tile away.
+ * A connection that breaks is made again until the wall removes the tile.
  */
 
 import { made } from '../shared/dom.js';
@@ -16,9 +16,9 @@ import { StreamVideo } from './stream-video.js';
 /** @typedef {import('../shared/protocol.js').Report} Report */
 /** @typedef {import('./sessions-api.js').Session} Session */
 
-/** A heatmap older than this is seen to lag behind a hand that moves. */
+/** A heatmap older than this visibly lags behind a moving hand. */
 const LATE_MS = 200;
-/** What was said of a picture longer ago than this is not said of what is so now. */
+/** A report older than this is out of date. */
 const SILENT_MS = 2500;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
@@ -33,8 +33,8 @@ export class Tile {
     /** @type {Report | null} */
     this.report = null;
     this.closed = false;
-    /** When the last report came; a tile that never had one has said nothing yet. */
-    this.heard = Infinity;
+    /** When the last report arrived; Infinity before the first. */
+    this.receivedAt = Infinity;
     this.silent = false;
     this.sideBySide = false;
     this.small = false;
@@ -81,14 +81,14 @@ export class Tile {
     this.#place();
   }
 
-  /** The class in a row of the list, the best first. @param {number} place from 0 */
+  /** The class in a row of the list. @param {number} place from 0, the best */
   classAt(place) {
     return this.labels.rows[place]?.answer?.class;
   }
 
-  /** Whether the session still tells of itself; if not, what it told goes. */
+  /** Checks whether reports still arrive; if not, the old ones are hidden. */
   look() {
-    const silent = performance.now() - this.heard > SILENT_MS;
+    const silent = performance.now() - this.receivedAt > SILENT_MS;
     if (silent === this.silent) return;
     this.silent = silent;
     this.#changed();
@@ -109,20 +109,20 @@ export class Tile {
   /** @param {Report} report */
   #take(report) {
     this.report = report;
-    this.heard = performance.now();
-    // All that is said of the picture is of one report.
+    this.receivedAt = performance.now();
+    // Everything that is shown belongs to one report.
     if (!this.labels.show(report, report.view.hold)) return;
     this.#answer(report);
     this.#signs(report);
   }
 
-  /** The classes whose heat is drawn, large: the pinned ones, else the best. @param {Report} report */
+  /** The classes whose heat is drawn, in large type: the pinned ones, or the best one. @param {Report} report */
   #answer(report) {
     const { view, held: pinned } = report;
     const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
     const shown = view.hold.length ? pinned : best;
-    // Of a new scene nothing is known for a moment: the former answer pales.
+    // A new scene has no result for a moment: the former answer is dimmed.
     this.answer.dataset.former = String(!shown.length);
     if (!shown.length) return;
     while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
@@ -168,7 +168,7 @@ export class Tile {
       }));
     }
     this.element.dataset.frozen = String(Boolean(frozen));
-    this.camera.freeze(Boolean(frozen)); // or one could not compare the two
+    this.camera.freeze(Boolean(frozen)); // so that the two can be compared
   }
 
   #changed() {
@@ -192,13 +192,13 @@ export class Tile {
   }
 }
 
-/** What stands large may be of another class by now. @param {import('../shared/evidence.js').Evidence | null} evidence */
+/** Names the class if another one is shown in large type now. @param {import('../shared/evidence.js').Evidence | null} evidence */
 function hiding(evidence) {
   const { signs, without } = words.wall;
   if (!evidence) return signs.hiding;
   const { label, before, after, ago, drawn } = evidence;
-  const told = drawn ? '' : `: ${label} ${without(percent(before), percent(after))}`;
-  return `${signs.hidden}${told}${ago ? `, ${words.phone.ago(ago)}` : ''}`;
+  const result = drawn ? '' : `: ${label} ${without(percent(before), percent(after))}`;
+  return `${signs.hidden}${result}${ago ? `, ${words.phone.ago(ago)}` : ''}`;
 }
 
 /** @param {Element} element @param {string} text */

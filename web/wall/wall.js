@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * All sessions that are live, as tiles: one fills the wall, several stand in a grid, of which one can be enlarged.
+ * All live sessions as tiles: one fills the wall, several form a grid in which one can be enlarged.
  *
  * A tile stays as long as the server lists its session.
  */
@@ -14,7 +14,7 @@ export class Wall {
   /**
    * @param {HTMLElement} element
    * @param {(tile: Tile, classNumber: number) => void} pressed a label of a tile
-   * @param {() => void} changed another tile is the large one, or none
+   * @param {() => void} changed called when another tile, or none, is the large one
    */
   constructor(element, pressed, changed) {
     this.element = element;
@@ -22,7 +22,7 @@ export class Wall {
     this.changed = changed;
     /** @type {Tile[]} */
     this.tiles = [];
-    /** The session that was asked for, whether it is live or not. */
+    /** The requested session, live or not. */
     this.wanted = '';
     this.sideBySide = false;
     new ResizeObserver(() => this.#lay()).observe(element);
@@ -33,8 +33,8 @@ export class Wall {
     return this.tiles.find(({ session }) => session.id === this.wanted) ?? (this.tiles.length === 1 ? this.tiles[0] : null);
   }
 
-  /** The tile that a key is for: the large one, or the one that the keyboard is at. @returns {Tile | null} */
-  get meant() {
+  /** The tile that a key applies to: the large one, or the focused or hovered one. @returns {Tile | null} */
+  get target() {
     return this.large ?? this.tiles.find(({ element }) => element.matches(':focus-within, :hover')) ?? null;
   }
 
@@ -57,11 +57,11 @@ export class Wall {
     const from = this.large;
     this.wanted = id;
     this.#show();
-    // Back in the grid the keyboard is where it was.
+    // Back in the grid the focus returns to the tile.
     if (!this.large && from) from.opens.focus({ preventScroll: true });
   }
 
-  /** Enlarges the next one. @param {1 | -1} step */
+  /** Enlarges the next or the previous tile. @param {1 | -1} step */
   turn(step) {
     const at = this.tiles.findIndex((tile) => tile === this.large);
     if (at < 0 || this.tiles.length < 2) return;

@@ -1,1 +1,1 @@
-"""ICE by aioice: where checks go, and how much leaves before somebody answers."""
+"""ICE with aioice: which candidates are checked, and how much is sent before an address is validated."""

@@ -1,4 +1,4 @@
-"""Reaches into the private parts of aioice, which is pinned: own addresses, UDP ports, batches of datagrams, limits."""
+"""All access to private parts of aioice, which is pinned: local addresses, UDP ports, batched reads, limits."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from whycam.stream.webrtc.ice.amplification_limit import Allowance
 
 MAX_ADDRESSES = LIMITS.max_addresses_per_call
 MAX_PER_TURN = 64
-"""Datagrams of one socket that a turn of the event loop takes."""
+"""Datagrams that one turn of the event loop reads from a socket."""
 MAX_DATAGRAMS = 2048
-"""That may wait for a busy event loop, about two seconds of 8 Mbit/s; UDP may lose the others."""
+"""That may wait for a busy event loop, about two seconds of 8 Mbit/s; further ones are dropped, as UDP allows."""
 
 
 class NoFreePort(OSError):
-    """All UDP ports that media may use are taken."""
+    """All UDP ports that media may use are in use."""
 
 
 def unsent_bytes(pc: RTCPeerConnection) -> int:
-    """What waits in the event loop for a socket that takes no more: there aiortc and aioice know no bound."""
+    """Bytes buffered in the event loop for a socket that is full; aiortc and aioice do not bound them."""
     pair = pc.getTransceivers()[0].receiver.transport.transport._connection._nominated.get(1)
-    # A TURN server's transport does not tell.
-    tell: Callable[[], int] | None = getattr(pair and pair.protocol.transport, "get_write_buffer_size", None)
-    return 0 if tell is None else tell()
+    # A TURN server's transport has no such method.
+    buffered: Callable[[], int] | None = getattr(pair and pair.protocol.transport, "get_write_buffer_size", None)
+    return 0 if buffered is None else buffered()
 
 
 def bind_media(
     pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None, allowance: Allowance | None = None
 ) -> None:
-    """Before the answer is made: media uses these local addresses only, and UDP ports of the range, if one is given.
+    """Let media use only these local addresses and UDP ports (None: any); call it before the answer is made.
 
-    Datagrams that would do harm are kept away from it, and what leaves for who has not answered is in the allowance.
+    Harmful datagrams are dropped, and what is sent to an address that has not answered is limited by the allowance.
 
-    Gathering raises `NoFreePort` where all of them are taken.
+    Gathering raises `NoFreePort` if all ports are in use.
     """
     gatherers = {t.receiver.transport.transport.iceGatherer for t in pc.getTransceivers()}
     if pc.sctp is not None:
@@ -49,17 +49,17 @@ def bind_media(
         connection = gatherer._connection
         gather = connection.get_component_candidates
         connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports, allowance)
-        connection.data_received = partial(_take, connection, connection.data_received)
-        connection.check_incoming = partial(_admit, connection, connection.check_incoming)
+        connection.data_received = partial(_data_received, connection, connection.data_received)
+        connection.check_incoming = partial(_check_incoming, connection, connection.check_incoming)
 
 
-def _take(connection: Any, take: Callable[[bytes, int], None], data: bytes, component: int) -> None:
-    """Pass a datagram on, unless it is one that nobody can use.
+def _data_received(connection: Any, real: Callable[[bytes, int], None], data: bytes, component: int) -> None:
+    """Pass a datagram on unless it is empty or the queue is full.
 
-    aiortc's DTLS transport ends with an IndexError on an empty one, whoever sent it, and aioice's queue has no bound.
+    An empty one, from any sender, ends aiortc's DTLS transport with an IndexError, and aioice's queue has no bound.
     """
     if data and connection._queue.qsize() < MAX_DATAGRAMS:
-        take(data, component)
+        real(data, component)
 
 
 async def _gather(
@@ -75,32 +75,34 @@ async def _gather(
     if ports is not None:
         _limit_ports(asyncio.get_running_loop(), ports)
     candidates = await gather(component, own_addresses, timeout)
-    if not candidates:  # aioice logs a failed bind and goes on
+    if not candidates:  # aioice logs a failed bind and continues
         where = f"UDP ports {ports[0]}-{ports[-1]}" if ports else "UDP ports"
-        raise NoFreePort(f"No free {where} on {' or '.join(own_addresses)}: too many calls, or not an address of ours.")
-    _take_all_at_once(connection)
+        raise NoFreePort(
+            f"No free {where} on {' or '.join(own_addresses)}: too many calls, or not an address of this computer."
+        )
+    _read_in_batches(connection)
     if allowance is not None:
         for protocol in connection._protocols:
-            protocol.datagram_received = partial(_hear, protocol.datagram_received, allowance)
+            protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance)
             protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance)
     return candidates
 
 
-def _take_all_at_once(connection: Any) -> None:
-    """From now on each turn of the event loop takes all datagrams there are, and not one a socket as asyncio does.
+def _read_in_batches(connection: Any) -> None:
+    """Let each turn of the event loop read all waiting datagrams; asyncio reads one per socket and turn.
 
-    Where turns are long, with many cameras, the kernel else keeps a second of them, and nobody could drop what is late.
+    With many cameras turns are long. The kernel would then buffer a second of datagrams, which cannot be dropped there.
     """
     loop = asyncio.get_running_loop()
     if not isinstance(loop, asyncio.SelectorEventLoop):
-        return  # Windows' own loop has no turns of this kind
+        return  # Windows' proactor loop has no readers
     for protocol in connection._protocols:
         transport = protocol.transport
         if hasattr(transport, "_sock_fd"):  # a TURN server's has none
-            loop._add_reader(transport._sock_fd, partial(_take_all, transport))  # type: ignore[attr-defined]
+            loop._add_reader(transport._sock_fd, partial(_read_batch, transport))  # type: ignore[attr-defined]
 
 
-def _take_all(transport: Any) -> None:
+def _read_batch(transport: Any) -> None:
     for _ in range(MAX_PER_TURN):
         if transport._conn_lost:
             return
@@ -115,7 +117,7 @@ def _take_all(transport: Any) -> None:
 
 
 class _InRange:
-    """Stands in for a loop's `create_datagram_endpoint`: where any port would do, it takes one of a range."""
+    """Replaces a loop's `create_datagram_endpoint`: port 0 becomes a free port of a range."""
 
     def __init__(self, real: Callable[..., Awaitable[Any]], ports: range) -> None:
         self._real = real
@@ -131,7 +133,7 @@ class _InRange:
 
 
 def _limit_ports(loop: asyncio.AbstractEventLoop, ports: range) -> None:
-    """From now on every UDP socket of this loop is opened in the range: aioice asks for port 0 and cannot be told."""
+    """Open every later UDP socket of this loop in the range: aioice always asks for port 0."""
     opener: Any = loop.create_datagram_endpoint
     if isinstance(opener, _InRange):
         opener.ports = ports
@@ -139,30 +141,34 @@ def _limit_ports(loop: asyncio.AbstractEventLoop, ports: range) -> None:
         loop.create_datagram_endpoint = _InRange(opener, ports)  # type: ignore[method-assign, assignment]
 
 
-def _admit(connection: Any, check: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any) -> None:
-    """Pass a check on, unless it is from one more address than a call has: aioice keeps something of each."""
+def _check_incoming(
+    connection: Any, real: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any
+) -> None:
+    """Pass a check on unless its address is one too many for a call: aioice keeps state for each."""
     known = connection._remote_candidates
     if len(known) < MAX_ADDRESSES or any((each._network_host, each.port) == address for each in known):
-        check(message, address, protocol)
+        real(message, address, protocol)
 
 
-def _hear(take: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]) -> None:
-    """Pass a datagram on; one of STUN (RFC 7983) may be answered."""
+def _datagram_received(
+    real: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]
+) -> None:
+    """Pass a datagram on; one of STUN (first byte below 4, RFC 7983) increases the allowance of its sender."""
     if data and data[0] < 4:
-        allowance.hear(address[:2], len(data))
-    take(data, address)
+        allowance.receive(address[:2], len(data))
+    real(data, address)
 
 
 def _send_stun(
-    connection: Any, send: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
+    connection: Any, real: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
 ) -> None:
-    """Send a check, or the answer to one, if it may be; else it is as lost on its way.
+    """Send a check, or the answer to one, if the allowance permits; otherwise drop it, as the network might.
 
-    The answer to a check of ours comes from an address that it has reached: nobody else knows its transaction's id.
-    Only a pair of addresses that was answered so is nominated, and gets more than STUN.
+    An answer to our check validates its address, because only a receiver of the check knows its transaction ID. Only a
+    pair of addresses validated in this way is nominated, and is sent more than STUN.
     """
     answered = any(
         pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
     )
-    if answered or allowance.taken(address, len(bytes(message))):
-        send(message, address)
+    if answered or allowance.spend(address, len(bytes(message))):
+        real(message, address)

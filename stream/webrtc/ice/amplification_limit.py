@@ -1,7 +1,7 @@
-"""What may leave for addresses where nobody has answered: three times what came in, as QUIC has it (RFC 9000, 8.1).
+"""Limits what is sent to unvalidated addresses to three times what was received, as in QUIC (RFC 9000, 8.1).
 
-An offer can name anybody's address, and whoever was answered can send packets with anybody's as their sender's. What an
-address sent is for that address; what the offer brought is for all of them together.
+An offer can name any address, and a client that was answered can send packets with a forged source address. Bytes
+received from an address count for that address; the bytes of the offer count for all addresses together.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ IPV4_HEADERS, IPV6_HEADERS = 28, 48
 
 
 class Allowance:
-    """One call's: `hear` what came, and send what may be `taken`."""
+    """The allowance of one call: `receive` increases it, `spend` takes from it."""
 
     def __init__(self, offered: int) -> None:
         """`offered`: the bytes of the offer."""
         self._offered = TIMES * offered
-        self._heard: OrderedDict[Address, int] = OrderedDict()
+        self._received: OrderedDict[Address, int] = OrderedDict()
 
-    def hear(self, address: Address, size: int) -> None:
-        """A datagram of so many bytes came from this address, as it says."""
-        self._heard[address] = self._heard.get(address, 0) + TIMES * _on_the_wire(address, size)
-        self._heard.move_to_end(address)
-        if len(self._heard) > MAX_ADDRESSES:
-            self._heard.popitem(last=False)
+    def receive(self, address: Address, size: int) -> None:
+        """Count a datagram of `size` bytes that names this source address."""
+        self._received[address] = self._received.get(address, 0) + TIMES * _on_the_wire(address, size)
+        self._received.move_to_end(address)
+        if len(self._received) > MAX_ADDRESSES:
+            self._received.popitem(last=False)
 
-    def taken(self, address: Address, size: int) -> bool:
-        """Whether a datagram of so many bytes may leave for this address, which it then does."""
+    def spend(self, address: Address, size: int) -> bool:
+        """Whether a datagram of `size` bytes may be sent to this address; if so, it is deducted."""
         size = _on_the_wire(address, size)
-        if self._heard.get(address, 0) >= size:
-            self._heard[address] -= size
+        if self._received.get(address, 0) >= size:
+            self._received[address] -= size
         elif self._offered >= size:
             self._offered -= size
         else:

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * One call: the source's track goes out, the explained picture and the reports come back, commands go out.
+ * One call: sends the source's track and commands, receives the explained video and reports.
  *
- * Signalling is one POST (docs/api.md): the offer is complete, so the page waits for its candidates first.
+ * Signalling is one POST with a complete offer, so ICE candidates are gathered first (docs/api.md).
  */
 
 import { coded, words } from '../../shared/i18n.js';
@@ -13,9 +13,9 @@ import { UserError } from '../../shared/user-error.js';
 /** @typedef {import('../../shared/protocol.js').Report} Report */
 /** @typedef {import('../camera/camera.js').Source} Source */
 
-/** From the answer to the connection, and from there to the first picture. */
+/** From the answer to the connection, and from the connection to the first frame. */
 const CONNECTING_MS = 15000;
-/** Wi-Fi often comes back within this. */
+/** Wi-Fi often recovers within this time. */
 const DISCONNECTED_MS = 3000;
 
 /**
@@ -32,8 +32,8 @@ export class Call {
   /**
    * @param {Source} source
    * @param {Listener} listener
-   * @param {'h264' | 'vp8'} codec the one to prefer
-   * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing sees to it that the sent frames can be seen
+   * @param {'h264' | 'vp8'} codec the preferred one
+   * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing attaches a transform to the sent frames
    */
   constructor(source, listener, codec, passing) {
     if (!('RTCPeerConnection' in window)) throw new UserError(words.common.problems.noCalls);
@@ -44,9 +44,9 @@ export class Call {
     this.location = null;
     this.pictured = false;
     /** @type {number | undefined} */
-    this.patience = undefined;
+    this.timeout = undefined;
 
-    // No ICE servers: nothing outside is asked. Chromium wants to be told beforehand that frames will be looked at.
+    // No ICE servers, so no outside traffic. Chromium needs this flag before a transform can be attached.
     this.connection = new RTCPeerConnection(/** @type {RTCConfiguration} */ ({ encodedInsertableStreams: !!passing }));
     this.connection.addEventListener('track', ({ track }) => listener.picture(new MediaStream([track])));
     this.connection.addEventListener('connectionstatechange', () => this.#connectionChanged());
@@ -54,14 +54,14 @@ export class Call {
     this.transceiver = this.#addTrack(codec);
     passing?.(this.transceiver);
     this.reports = this.connection.createDataChannel('reports', { ordered: false, maxRetransmits: 0 });
-    this.reports.addEventListener('message', ({ data }) => this.#hear(JSON.parse(data)));
+    this.reports.addEventListener('message', ({ data }) => this.#receive(JSON.parse(data)));
     this.reports.addEventListener('close', () => this.#lose(new UserError(words.common.problems.serverClosed)));
     this.commands = this.connection.createDataChannel('commands');
     this.commands.addEventListener('open', () => { if (!this.closed) listener.ready(); });
-    this.commands.addEventListener('message', ({ data }) => this.#hear(JSON.parse(data)));
+    this.commands.addEventListener('message', ({ data }) => this.#receive(JSON.parse(data)));
   }
 
-  /** Offers, and takes the server's answer. @param {string} recording the id of the one to go on with, or none */
+  /** Sends the offer and applies the answer. @param {string} recording the id of the one to continue, or none */
   async open(recording) {
     await prepare(this.connection);
     await this.#keepResolution();
@@ -74,13 +74,13 @@ export class Call {
     await take(this.connection, answer);
   }
 
-  /** The first picture has come: from now on only a broken connection ends the call. */
+  /** The first frame has arrived: from now on only a broken connection ends the call. */
   settled() {
     this.pictured = true;
-    clearTimeout(this.patience);
+    clearTimeout(this.timeout);
   }
 
-  /** The source has another track: it goes where the former one went. */
+  /** Sends the source's new track in place of the former one. */
   async replace() {
     const { sender } = this.transceiver;
     await sender.replaceTrack(this.source.track);
@@ -94,11 +94,11 @@ export class Call {
     if (this.commands.readyState === 'open') this.commands.send(JSON.stringify(command));
   }
 
-  /** Ends the call here and at the server; may be called while the page goes away. */
+  /** Ends the call here and at the server; may be called while the page unloads. */
   close() {
     if (this.closed) return;
     this.closed = true;
-    clearTimeout(this.patience);
+    clearTimeout(this.timeout);
     this.connection.close();
     if (this.location) hangUp(this.location);
   }
@@ -111,27 +111,27 @@ export class Call {
       direction: 'sendrecv',
       sendEncodings: [{ scaleResolutionDownBy: scaling(this.source) }],
     });
-    // The codec is settled by the order of the offer.
+    // The order of codecs in the offer decides which one is used.
     const codecs = RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? [];
     const preferred = inOrder(codecs, codec);
     if (preferred.length && transceiver.setCodecPreferences) transceiver.setCodecPreferences(preferred);
     return transceiver;
   }
 
-  /** A new size would begin a new file of the recording, so a slow network costs frames instead. */
+  /** A new size would start a new recording file, so a slow network drops frames instead. */
   async #keepResolution() {
     const { sender } = this.transceiver;
     const parameters = sender.getParameters();
     parameters.degradationPreference = 'maintain-resolution';
-    // Firefox and Safari may refuse it; the call goes on without.
+    // Firefox and Safari may refuse it; the call continues without.
     await sender.setParameters(parameters).catch((error) => console.info('maintain-resolution:', error.message));
   }
 
   #connectionChanged() {
     switch (this.connection.connectionState) {
       case 'connected':
-        clearTimeout(this.patience);
-        if (this.pictured) break; // it came back by itself
+        clearTimeout(this.timeout);
+        if (this.pictured) break; // it recovered by itself
         this.#expect(words.common.problems.noPicture);
         this.listener.connected();
         break;
@@ -145,27 +145,27 @@ export class Call {
   }
 
   /**
-   * The call is lost unless something better happens in time.
+   * The call is lost unless the state improves in time.
    *
    * @param {string} sentence
    * @param {number} ms
    */
   #expect(sentence, ms = CONNECTING_MS) {
-    clearTimeout(this.patience);
-    this.patience = setTimeout(() => this.#lose(new UserError(sentence)), ms);
+    clearTimeout(this.timeout);
+    this.timeout = setTimeout(() => this.#lose(new UserError(sentence)), ms);
   }
 
   /**
-   * What the server says on a channel: a report, what is wrong with a command, or why it ends the call.
+   * Handles a message on a data channel: a report, a refused command, or the end of the call.
    *
-   * @param {Report & {error?: string, code?: string, ended?: import('../../shared/protocol.js').Ended}} told
+   * @param {Report & {error?: string, code?: string, ended?: import('../../shared/protocol.js').Ended}} message
    */
-  #hear(told) {
+  #receive(message) {
     if (this.closed) return;
-    if (told.ended) this.#lose(UserError.ended(told.ended));
-    else if (told.error) {
-      this.listener.refused(coded(words.phone.problems.commands, told.code, words.common.problems.serverSays(told.error)));
-    } else this.listener.report(told);
+    if (message.ended) this.#lose(UserError.ended(message.ended));
+    else if (message.error) {
+      this.listener.refused(coded(words.phone.problems.commands, message.code, words.common.problems.serverSays(message.error)));
+    } else this.listener.report(message);
   }
 
   /** @param {UserError} problem */
@@ -176,13 +176,13 @@ export class Call {
   }
 }
 
-/** @param {Source} source @returns {number} by how much its picture is made smaller */
+/** @param {Source} source @returns {number} the factor by which its frames are scaled down */
 function scaling({ size, most }) {
   return Math.max(1, Math.sqrt((size.width * size.height) / most));
 }
 
 /**
- * The codecs that the server speaks, the wanted one first; `rtx` is what resends lost packets.
+ * The codecs that the server supports, the wanted one first; `rtx` retransmits lost packets.
  *
  * @param {RTCRtpCodec[]} codecs
  * @param {'h264' | 'vp8'} wanted

@@ -1,14 +1,14 @@
 // @ts-check
-/** Sees the returned frames as they are shown, and counts them. */
+/** Counts the returned frames as they are shown. */
 
-/** The rate is that of the last second. */
+/** The frame rate is measured over the last second. */
 const WINDOW_MS = 1000;
 
 export class FrameMeter {
   /**
    * @param {HTMLVideoElement} video
-   * @param {() => void} first called at the first picture of each stream
-   * @param {(metadata: VideoFrameCallbackMetadata) => void} each called for each picture, where the browser tells of it
+   * @param {() => void} first called at the first frame of each stream
+   * @param {(metadata: VideoFrameCallbackMetadata) => void} each called for each frame, if the browser reports it
    */
   constructor(video, first, each) {
     this.video = video;
@@ -21,7 +21,7 @@ export class FrameMeter {
     this.watching = 0;
   }
 
-  /** @param {RTCPeerConnection} connection whose statistics count where the browser does not call back for each frame */
+  /** @param {RTCPeerConnection} connection its statistics are used if the browser has no callback for each frame */
   watch(connection) {
     this.stop();
     this.frames = 0;
@@ -32,7 +32,7 @@ export class FrameMeter {
       /** @param {number} now @param {VideoFrameCallbackMetadata} metadata */
       const shown = (now, metadata) => {
         if (watching !== this.watching) return;
-        offset ??= metadata.presentedFrames - 1; // the element counts on from one stream to the next
+        offset ??= metadata.presentedFrames - 1; // the element's count continues from one stream to the next
         this.#count(now, metadata.presentedFrames - offset);
         this.each(metadata);
         this.video.requestVideoFrameCallback(shown);
@@ -52,7 +52,7 @@ export class FrameMeter {
     this.watching += 1;
   }
 
-  /** Frames a second, over the last second. */
+  /** Frames per second, over the last second. */
   get fps() {
     const now = performance.now();
     this.past = this.past.filter(({ at }) => now - at <= WINDOW_MS);

@@ -1,20 +1,20 @@
 // @ts-check
 /**
- * A worker that the camera's encoded frames pass on their way out: it tells the page when each of them went.
+ * A worker that the camera's encoded frames pass through: it reports to the page when each frame was sent.
  *
- * The frames themselves are not touched.
+ * The frames are unchanged.
  */
 
 addEventListener('rtctransform', (event) => {
   const { readable, writable, options } = /** @type {any} */ (event).transformer;
-  if (!options.tell) return void readable.pipeTo(writable);
-  const tell = new TransformStream({
+  if (!options.report) return void readable.pipeTo(writable);
+  const reporting = new TransformStream({
     transform(frame, controller) {
       controller.enqueue(frame);
       const { rtpTimestamp } = frame.getMetadata();
       postMessage({ rtp: rtpTimestamp ?? frame.timestamp, at: performance.timeOrigin + performance.now() });
     },
   });
-  readable.pipeThrough(tell).pipeTo(writable);
+  readable.pipeThrough(reporting).pipeTo(writable);
 });
 postMessage('ready');

@@ -1,18 +1,18 @@
 // @ts-check
 /**
- * How long a picture takes from the phone to the server and back onto its screen.
+ * The latency from the phone to the server and back onto its screen.
  *
- * Measured where the browser lets encoded frames be seen on their way out: a report ties the RTP time stamp that a frame
- * went with to the one that it came back with, and the video element tells which one it shows, and when. Elsewhere
- * estimated, from what the browser counts: the way there and back, the server's work, the wait for a smooth picture.
+ * Measured if the browser supports transforms of encoded frames: a report maps a frame's outgoing RTP time stamp to the
+ * returned one, and the video element reports which one it shows, and when. Otherwise estimated from the browser's
+ * statistics: round trip, server time and jitter buffer.
  */
 
 /** @typedef {import('../../shared/protocol.js').Report} Report */
 
-/** The median of so many pictures, a second, is calm. */
+/** The median of this many frames, a second, does not flicker. */
 const PICTURES = 30;
-/** Frames on their way; what is older was lost. */
-const MOST_ON_THE_WAY = 300;
+/** Frames in flight; older ones were lost. */
+const MOST_IN_FLIGHT = 300;
 const READY_MS = 2000;
 const ESTIMATE_MS = 1000;
 
@@ -20,15 +20,15 @@ export class Latency {
   constructor() {
     /** @type {Worker | null} */
     this.worker = null;
-    /** A call whose frames passed the worker brought no picture: from now on they are left alone. */
+    /** Set after a call through the worker returned no frame: later calls do not use it. */
     this.distrusted = false;
     this.clear();
   }
 
   /**
-   * Starts the worker that the next call's frames pass on their way out.
+   * Starts the worker that the next call's frames pass through.
    *
-   * @returns {Promise<boolean>} whether it runs: one that does not would swallow the frames
+   * @returns {Promise<boolean>} whether it runs: a worker that does not run would swallow the frames
    */
   async prepare() {
     if (!('RTCRtpScriptTransform' in window) || !('Worker' in window) || this.distrusted) return false;
@@ -45,13 +45,13 @@ export class Latency {
     return runs;
   }
 
-  /** Lets the frames pass the worker; to be called before any do. @param {RTCRtpTransceiver} transceiver */
+  /** Attaches the worker; call this before any frame is sent. @param {RTCRtpTransceiver} transceiver */
   attach({ sender, receiver }) {
     if (!this.worker) return;
-    /** @type {any} */ (sender).transform = new RTCRtpScriptTransform(this.worker, { tell: true });
-    // Chromium shows nothing of a connection that was told of transforms and has none for what it receives.
+    /** @type {any} */ (sender).transform = new RTCRtpScriptTransform(this.worker, { report: true });
+    // Chromium shows no video if a connection was set up for transforms and its receiver has none.
     if (!('createEncodedStreams' in RTCRtpReceiver.prototype)) return;
-    /** @type {any} */ (receiver).transform = new RTCRtpScriptTransform(this.worker, { tell: false });
+    /** @type {any} */ (receiver).transform = new RTCRtpScriptTransform(this.worker, { report: false });
   }
 
   /** @param {RTCPeerConnection} connection */
@@ -62,15 +62,15 @@ export class Latency {
 
   clear() {
     clearInterval(this.estimating);
-    /** By the RTP time stamp it went with: when each frame left. @type {Map<number, number>} */
+    /** From the outgoing RTP time stamp to the time of sending. @type {Map<number, number>} */
     this.left = new Map();
-    /** From the RTP time stamp a frame comes back with to the one it went with. @type {Map<number, number>} */
+    /** From the returned RTP time stamp to the outgoing one. @type {Map<number, number>} */
     this.went = new Map();
     /** @type {number[]} */
     this.measured = [];
     /** @type {number | null} */
     this.estimate = null;
-    /** The server's own part. @type {number} */
+    /** The server's share, in ms. @type {number} */
     this.frameMs = 0;
   }
 
@@ -80,7 +80,7 @@ export class Latency {
     if (went !== null && comes !== null) keep(this.went, comes, went);
   }
 
-  /** A picture is on the screen. @param {VideoFrameCallbackMetadata} metadata */
+  /** A frame is on screen. @param {VideoFrameCallbackMetadata} metadata */
   shown({ rtpTimestamp, expectedDisplayTime }) {
     const went = this.went.get(rtpTimestamp ?? NaN);
     const left = went === undefined ? undefined : this.left.get(went);
@@ -89,7 +89,7 @@ export class Latency {
     if (this.measured.length > PICTURES) this.measured.shift();
   }
 
-  /** @returns {{ms: number, measured: boolean} | null} the median of the last second, null before the first picture */
+  /** @returns {{ms: number, measured: boolean} | null} the median of the last second, null before the first frame */
   get now() {
     if (this.measured.length) {
       const sorted = [...this.measured].sort((a, b) => a - b);
@@ -107,12 +107,12 @@ export class Latency {
  */
 function keep(map, key, value) {
   map.set(key, value);
-  if (map.size > MOST_ON_THE_WAY) map.delete(/** @type {number} */ (map.keys().next().value));
+  if (map.size > MOST_IN_FLIGHT) map.delete(/** @type {number} */ (map.keys().next().value));
 }
 
 /**
  * @param {RTCPeerConnection} connection
- * @param {number} frameMs the server's work on a frame
+ * @param {number} frameMs the server's time for a frame
  * @returns {Promise<number | null>}
  */
 async function estimated(connection, frameMs) {

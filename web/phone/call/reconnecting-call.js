@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * One try, from the button to its end: opens a source, calls, and calls again when the call breaks off.
+ * One attempt, from the button to its end: opens a source, calls, and reconnects when the call breaks.
  *
- * A call that is made again goes on in the same session's recording.
+ * A new call continues the same session's recording.
  */
 
 import { UserError } from '../../shared/user-error.js';
@@ -13,7 +13,7 @@ import { Call } from './call.js';
 /** @typedef {import('../camera/camera.js').Source} Source */
 /** @typedef {import('./latency.js').Latency} Latency */
 
-/** Before each new call of a try that broke off: a server is started again in seconds, a router in a minute. */
+/** The wait before each reconnection: a server restarts in seconds, a router in a minute. */
 const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
 
 /**
@@ -22,9 +22,9 @@ const AGAIN_MS = [500, 1000, 2000, 3000, ...Array(11).fill(5000)];
  * @property {(call: Call, stream: MediaStream) => void} picture
  * @property {(report: Report) => void} report
  * @property {(sentence: string) => void} refused a command
- * @property {(problem: UserError) => Command} interrupted the call broke off, another one follows; answers what it shall
- *   begin with
- * @property {(how: 'done' | 'broken') => void} ended the source has no more pictures
+ * @property {(problem: UserError) => Command} interrupted the call broke and another follows; returns the command that it
+ *   starts with
+ * @property {(how: 'done' | 'broken') => void} ended the source has no more frames
  * @property {(problem: UserError) => void} failed
  */
 
@@ -41,8 +41,8 @@ export class ReconnectingCall {
     this.live = this.over = false;
     this.tries = 0;
     /** @type {Command | null} */
-    this.wishes = null;
-    /** The recording's id, once there is one. */
+    this.settings = null;
+    /** The recording's id, empty before it exists. */
     this.recording = '';
   }
 
@@ -60,7 +60,7 @@ export class ReconnectingCall {
     }
   }
 
-  /** The first picture of a call has come back. */
+  /** The first frame of a call has returned. */
   settled() {
     this.live = true;
     this.tries = 0;
@@ -85,7 +85,7 @@ export class ReconnectingCall {
     const call = new Call(source, {
       picture: (stream) => this.listener.picture(call, stream),
       connected: () => source.start(),
-      ready: () => { if (this.wishes) call.send(this.wishes); },
+      ready: () => { if (this.settings) call.send(this.settings); },
       report: (report) => {
         this.recording = report.recording.id || this.recording;
         this.listener.report(report);
@@ -94,7 +94,7 @@ export class ReconnectingCall {
       lost: (problem) => {
         if (this.over || this.call !== call) return;
         this.latency.distrusted ||= !call.pictured;
-        if (this.wishes || this.live) void this.#again(problem);
+        if (this.settings || this.live) void this.#again(problem);
         else this.#fail(problem);
       },
     }, this.codec, passing);
@@ -103,19 +103,19 @@ export class ReconnectingCall {
   }
 
   /**
-   * The same pictures in a new call, for as long as the server may come back.
+   * Sends the same source in a new call, while the server may come back.
    *
    * @param {UserError} problem
    */
   async #again(problem) {
     if (this.live) {
       this.live = false;
-      this.wishes = this.listener.interrupted(problem);
+      this.settings = this.listener.interrupted(problem);
     }
     this.call?.close();
     if (!problem.passes || this.tries >= AGAIN_MS.length || !this.source) return this.#fail(problem);
     await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS[this.tries]); });
-    await seen(); // a phone in a pocket sends no picture
+    await visible(); // a phone in a pocket sends no frames
     this.tries += 1;
     if (this.over) return;
     try {
@@ -133,8 +133,8 @@ export class ReconnectingCall {
   }
 }
 
-/** @returns {Promise<void>} when somebody looks at the page */
-async function seen() {
+/** @returns {Promise<void>} when the page is visible */
+async function visible() {
   while (document.hidden) {
     await new Promise((resolve) => { document.addEventListener('visibilitychange', resolve, { once: true }); });
   }

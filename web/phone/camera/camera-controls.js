@@ -1,5 +1,5 @@
 // @ts-check
-/** The buttons of the camera itself, each there only where the camera offers it: the other one, the light, the zoom. */
+/** Camera controls (switch, torch, zoom), each shown only if the camera supports it. */
 
 import { find } from '../../shared/dom.js';
 import { language, words } from '../../shared/i18n.js';
@@ -78,7 +78,7 @@ export class CameraControls {
     this.picker.value = camera?.id ?? '';
     const { torch, zoom } = camera?.optics ?? {};
     this.torch.hidden = !torch;
-    this.torch.setAttribute('aria-pressed', 'false'); // a camera begins in the dark
+    this.torch.setAttribute('aria-pressed', 'false'); // a newly opened camera has its torch off
     this.zoom.hidden = !zoom || zoom.max <= zoom.min;
     if (zoom) {
       Object.assign(this.zoomBy, { min: zoom.min, max: zoom.max, step: zoom.step || 0.1 });

@@ -1,25 +1,25 @@
 // @ts-check
-/** The camera as a source of a call, and what can be done with it meanwhile; file-source.js is the other source. */
+/** The camera as a call's source, and its controls during the call; file-source.js is the other source. */
 
 import { words } from '../../shared/i18n.js';
 import { UserError } from '../../shared/user-error.js';
 
 /**
- * Where a call's pictures come from.
+ * The source of a call's frames.
  *
  * @typedef {object} Source
  * @property {MediaStreamTrack} track
- * @property {{width: number, height: number}} size of the track's pictures now
- * @property {number} most pixels that are sent of a picture; a larger one is scaled down
- * @property {Promise<'done' | 'broken'>} over settles when no more pictures come: a file's end, an unplugged camera
- * @property {() => void} start called once the call stands; a file begins to play
+ * @property {{width: number, height: number}} size of the track's frames now
+ * @property {number} most pixels sent per frame; larger frames are scaled down
+ * @property {Promise<'done' | 'broken'>} over settles when no more frames arrive: a file's end, an unplugged camera
+ * @property {() => void} start called when the call is connected; a file then plays
  * @property {() => void} close
  */
 
-/** What a camera can be asked for. Baseline H.264 at level 3.1, the most that the server answers, ends at 1280x720. */
+/** Sizes to request. The server answers at most Baseline H.264 level 3.1, whose limit is 1280x720. */
 export const SIZES = { '480p': { width: 640, height: 480 }, '720p': { width: 1280, height: 720 } };
 
-/** A live picture need not be as large as a film. */
+/** Live video can be smaller than a film. */
 export const MOST_PIXELS = 960 * 640;
 
 /** The parts of a camera track that TypeScript does not know. @typedef {{torch?: boolean, zoom?: Zoom}} Optics */
@@ -53,19 +53,19 @@ export class Camera {
 
   get id() { return this.track.getSettings().deviceId ?? ''; }
 
-  /** What the lens and the lamp of this camera can do. @returns {Optics} */
+  /** The zoom range and whether there is a torch. @returns {Optics} */
   get optics() {
     return /** @type {Optics} */ (this.track.getCapabilities?.() ?? {}); // Firefox has none
   }
 
-  /** All cameras, once one was allowed. @returns {Promise<{id: string, name: string}[]>} */
+  /** All cameras; available after the person has allowed one. @returns {Promise<{id: string, name: string}[]>} */
   async all() {
     const devices = await navigator.mediaDevices.enumerateDevices();
     return devices.filter(({ kind, deviceId }) => kind === 'videoinput' && deviceId)
       .map(({ deviceId, label }, i) => ({ id: deviceId, name: label || words.phone.cameraNumber(i + 1) }));
   }
 
-  /** The one on the other side, where the phone tells sides apart; else the next one. */
+  /** Switches to the camera on the other side, or to the next one if sides are unknown. */
   async turn() {
     const { facingMode } = this.track.getSettings();
     if (facingMode === 'environment' || facingMode === 'user') {
@@ -98,9 +98,9 @@ export class Camera {
     this.track?.stop();
   }
 
-  /** @param {Record<string, unknown>} wish */
-  async #adjust(wish) {
-    await this.track.applyConstraints(/** @type {MediaTrackConstraints} */ ({ advanced: [wish] }));
+  /** @param {Record<string, unknown>} constraint */
+  async #adjust(constraint) {
+    await this.track.applyConstraints(/** @type {MediaTrackConstraints} */ ({ advanced: [constraint] }));
   }
 
   /** @param {MediaTrackConstraints} which */
@@ -110,7 +110,7 @@ export class Camera {
     try {
       await this.#use(which);
     } catch (error) {
-      // The one that worked a moment ago, so that the call goes on.
+      // Back to the former camera, so that the call continues.
       await this.#use({ deviceId: { exact: id } }).catch(() => this.broke('broken'));
       throw error;
     }
@@ -118,7 +118,7 @@ export class Camera {
 
   /** @param {MediaTrackConstraints} which */
   async #use(which) {
-    // Browsers hide mediaDevices from pages that are not secure.
+    // Browsers hide mediaDevices from insecure pages.
     const { noCalls, insecure } = words.common.problems;
     if (!navigator.mediaDevices) throw new UserError(window.isSecureContext ? noCalls : insecure);
     const stream = await navigator.mediaDevices

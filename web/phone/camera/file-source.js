@@ -1,5 +1,5 @@
 // @ts-check
-/** A video file as a source of a call: it plays once, unseen, and its pictures go where a camera's would go. */
+/** A video file as a call's source: it plays once, hidden, and its frames are sent like a camera's. */
 
 import { words } from '../../shared/i18n.js';
 import { UserError } from '../../shared/user-error.js';
@@ -9,7 +9,7 @@ import { MOST_PIXELS } from './camera.js';
 /** @typedef {() => MediaStream} Capture */
 /** @typedef {HTMLVideoElement & {captureStream?: Capture, mozCaptureStream?: Capture}} Capturable */
 
-/** The explained last frames are still on their way when the file ends. */
+/** The last explained frames are still in flight when the file ends. */
 const LAST_FRAMES_MS = 500;
 
 /**
@@ -30,7 +30,7 @@ export async function openFile(file) {
     URL.revokeObjectURL(url);
   };
   try {
-    video.className = 'film'; // in the page, though unseen: browsers slow a detached video down
+    video.className = 'film'; // in the page, though hidden: browsers throttle a detached video
     video.muted = true;
     video.playsInline = true;
     video.src = url;
@@ -62,14 +62,14 @@ export async function openFile(file) {
 function readable(video, name) {
   return new Promise((resolve, reject) => {
     const fail = () => reject(new UserError(words.phone.problems.unreadableFile(name)));
-    // A file with sound only loads as well, with no size.
+    // An audio-only file loads too, with no size.
     video.addEventListener('loadeddata', () => (video.videoWidth ? resolve() : fail()), { once: true });
     video.addEventListener('error', fail, { once: true });
   });
 }
 
 /**
- * Chromium's stream has its track at once, Firefox's when the video plays.
+ * Chromium's stream has its track immediately, Firefox's only when the video plays.
  *
  * @param {MediaStream} stream
  * @param {HTMLVideoElement} video

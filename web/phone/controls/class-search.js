@@ -13,7 +13,7 @@ export class ClassSearch {
     /** @type {string[]} by class number */
     this.names = [];
     this.input.addEventListener('focus', () => void this.#load());
-    // A name chosen from the list is complete; a typed one is with Enter.
+    // A name chosen from the list is complete; a typed one needs Enter.
     this.input.addEventListener('input', (event) => {
       const typed = event instanceof InputEvent && event.inputType !== 'insertReplacementText';
       if (!typed && this.#is(this.input.value) >= 0) this.#take();

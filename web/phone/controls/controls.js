@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * What the person can set of the session: pinned classes, heat, colours, recording, freezing, covering.
+ * The session's controls: pinned classes, heat, colours, recording, freezing, hiding the evidence.
  *
- * The view belongs to the session at the server. What is pressed here shows at once and is sent; after a moment the
- * reports are believed again, so that a refused command and a change made elsewhere become visible.
+ * The view belongs to the session at the server. A change here is shown and sent immediately. For `ROUND_TRIP_MS` reports
+ * are ignored, then they apply again, so that a refused command and a change made elsewhere become visible.
  */
 
 import { COLORMAPS } from '../../shared/colormaps.js';
@@ -45,7 +45,7 @@ export class Controls {
     });
   }
 
-  /** Pins a class, or frees it. @param {number} number */
+  /** Pins a class, or releases it. @param {number} number */
   toggle(number) {
     this.pinned = toggled(this.pinned, number);
     this.#command({ hold: this.pinned });
@@ -62,13 +62,13 @@ export class Controls {
     this.hide.show(view.hide);
   }
 
-  /** The server refused: believe its next report. */
+  /** The server refused a command: its next report applies. */
   refused() {
     this.changed = -Infinity;
   }
 
-  /** What the person set, as one command: for the next session of the same try. @returns {Command} */
-  wishes() {
+  /** All settings as one command, for the next session of the same attempt. @returns {Command} */
+  settings() {
     const view = {
       hold: this.pinned, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
     };
@@ -91,7 +91,7 @@ export class Controls {
     this.send(command);
   }
 
-  /** A slider fires faster than anything can be drawn: one command a frame. */
+  /** A slider fires faster than frames are drawn, so at most one command per frame is sent. */
   #sendSoon() {
     this.changed = performance.now();
     if (this.sending) return;
@@ -114,7 +114,7 @@ export class Controls {
   }
 }
 
-/** A button that is on or off. */
+/** A toggle button. */
 class Toggle {
   /** @param {string} id @param {'aria-pressed' | 'aria-checked'} state @param {(on: boolean) => void} pressed */
   constructor(id, state, pressed) {
@@ -134,7 +134,7 @@ class Toggle {
   }
 }
 
-/** One choice of colours, as a person sees it. @param {string} name */
+/** A radio button for one colormap. @param {string} name */
 function colours(name) {
   const label = document.createElement('label');
   const input = document.createElement('input');

@@ -1,14 +1,14 @@
 // @ts-check
-/** What of the picture is around it, a dozen enlarged pixels that follow slowly, and what stays of it when it is gone. */
+/** The glow around the picture, a few enlarged pixels that follow it slowly, and the last picture of a broken call. */
 
 const BETWEEN_MS = 250;
-/** Of the newest picture in each step; less is slower. */
+/** The newest picture's share in each step; a smaller share follows more slowly. */
 const SHARE = 0.3;
 
 export class Ambient {
   /**
    * @param {HTMLVideoElement} video
-   * @param {HTMLCanvasElement} around as large as the page, of few pixels
+   * @param {HTMLCanvasElement} around covers the page with few pixels
    * @param {HTMLCanvasElement} last
    */
   constructor(video, around, last) {
@@ -29,7 +29,7 @@ export class Ambient {
   #draw() {
     const { video, around, last } = this;
     const { videoWidth: width, videoHeight: height, currentTime } = video;
-    // A stream that has ended shows black at the same time: what was seen before is kept.
+    // A stream that has ended shows black with an unchanged time, so the former picture is kept.
     if (document.hidden || !width || currentTime === this.shown) return;
     this.shown = currentTime;
     if (last.width !== width || last.height !== height) Object.assign(last, { width, height });

@@ -1,8 +1,8 @@
 // @ts-check
-/** The camera's picture in the place of the explained one: a tap changes between them, a held finger compares. */
+/** The camera's picture in place of the explained one: a tap switches, a long press compares. */
 
-/** A finger that rests this long wants to compare. */
-const HOLD_MS = 220;
+/** A press of at least this length is a long press. */
+const LONG_PRESS_MS = 220;
 
 export class Peek {
   /**
@@ -21,14 +21,14 @@ export class Peek {
       timer = setTimeout(() => {
         this.holding = true;
         this.#show(true);
-      }, HOLD_MS);
+      }, LONG_PRESS_MS);
     });
     for (const event of ['pointerup', 'pointercancel', 'pointerleave']) {
       button.addEventListener(event, () => {
         clearTimeout(timer);
         if (!this.holding) return;
         this.#show(false);
-        // the click that follows belongs to the hold
+        // the click that follows belongs to the long press
         setTimeout(() => { this.holding = false; });
       });
     }
@@ -38,14 +38,14 @@ export class Peek {
 
   get on() { return this.button.getAttribute('aria-pressed') === 'true'; }
 
-  /** @param {MediaStreamTrack | null} track what the camera sees, without the way to the server */
+  /** @param {MediaStreamTrack | null} track the camera's own track, without the server's latency */
   watch(track) {
     this.camera.srcObject = track && new MediaStream([track]);
-    if (track) void this.camera.play().catch(() => {}); // a page that goes away plays no more
+    if (track) void this.camera.play().catch(() => {}); // play() rejects while the page unloads
     this.#show(false);
   }
 
-  /** A frozen picture is compared with the camera's of that moment. @param {boolean} frozen */
+  /** Pauses the camera's picture with the explained one, so that the two can be compared. @param {boolean} frozen */
   freeze(frozen) {
     if (frozen) this.camera.pause();
     else if (this.camera.srcObject) void this.camera.play().catch(() => {});

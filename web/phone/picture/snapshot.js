@@ -1,5 +1,5 @@
 // @ts-check
-/** The picture on the screen as a file: saved here, or shared with another app. */
+/** The picture on screen as a JPEG file: saved, or shared with another app. */
 
 import { words } from '../../shared/i18n.js';
 import { UserError } from '../../shared/user-error.js';
@@ -7,13 +7,13 @@ import { UserError } from '../../shared/user-error.js';
 const QUALITY = 0.92;
 
 export class Snapshot {
-  /** @param {() => HTMLVideoElement} seen which picture is on the screen @param {() => string} label the best class */
+  /** @param {() => HTMLVideoElement} seen the video that is on screen @param {() => string} label the best class */
   constructor(seen, label) {
     this.seen = seen;
     this.label = label;
   }
 
-  /** Whether this browser shares pictures. */
+  /** Whether this browser can share images. */
   static get canShare() {
     const probe = new File([''], 'picture.jpg', { type: 'image/jpeg' });
     return navigator.canShare?.({ files: [probe] }) ?? false;
@@ -33,7 +33,7 @@ export class Snapshot {
   async share() {
     const file = await this.#take();
     await navigator.share({ files: [file], title: this.label() })
-      .catch((error) => { if (error.name !== 'AbortError') throw error; }); // the person chose no app
+      .catch((error) => { if (error.name !== 'AbortError') throw error; }); // cancelled by the person
   }
 
   /** @returns {Promise<File>} */
@@ -50,7 +50,7 @@ export class Snapshot {
   }
 }
 
-/** The clock on the wall, as a part of a file's name. */
+/** The local date and time, for a file name. */
 function moment() {
   const now = new Date();
   const local = new Date(now.getTime() - now.getTimezoneOffset() * 60_000);

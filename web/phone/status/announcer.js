@@ -1,5 +1,5 @@
 // @ts-check
-/** Says the best class to a screen reader, no more often than can be listened to. */
+/** Announces the best class to screen readers, at most once in `BETWEEN_MS`. */
 
 import { percent, words } from '../../shared/i18n.js';
 
@@ -14,14 +14,14 @@ export class Announcer {
     this.last = undefined;
   }
 
-  /** Of a call that is over nothing is said any more. */
+  /** Stops announcing when a call is over. */
   clear() {
     this.last = undefined;
     this.line.textContent = '';
   }
 
   /** @param {import('../../shared/protocol.js').Report} report */
-  hear({ classes, labels, scores }) {
+  announce({ classes, labels, scores }) {
     const now = performance.now();
     if (!classes.length || classes[0] === this.last || now - this.said < BETWEEN_MS) return;
     this.said = now;

@@ -1,5 +1,5 @@
 // @ts-check
-/** The chip that says how good the picture is; pressed, it tells more. On a bad day a sentence stands below it. */
+/** The chip that shows the picture's quality. A press opens details; a problem is explained in a sentence below it. */
 
 import { find } from '../../shared/dom.js';
 import { span } from '../../shared/format.js';
@@ -9,7 +9,7 @@ import { stopped } from './status-badges.js';
 
 /** @typedef {import('../../shared/protocol.js').Report} Report */
 
-/** A heatmap older than this is seen to lag behind a hand that moves. */
+/** A heatmap older than this visibly lags behind a moving hand. */
 const LATE_MS = 200;
 
 export class QualityChip {
@@ -18,7 +18,7 @@ export class QualityChip {
     this.details = find('details', HTMLElement);
     this.quality = new Quality();
     /** @type {() => void} fills the details with the newest numbers */
-    this.tell = () => {};
+    this.refresh = () => {};
     this.chip.addEventListener('click', () => this.#open(!!this.details.hidden));
   }
 
@@ -47,11 +47,11 @@ export class QualityChip {
     const sentence = this.quality.look({ report, fps, latency: latency?.ms ?? null }, performance.now());
     find('bad-day', HTMLElement).hidden = !sentence;
     write('bad-day', sentence);
-    this.tell = () => { if (report) this.#tell(report, latency); };
-    if (!this.details.hidden) this.tell();
+    this.refresh = () => { if (report) this.#showDetails(report, latency); };
+    if (!this.details.hidden) this.refresh();
   }
 
-  /** Nothing has come from the server for a while: what it said last is not so any more. */
+  /** Nothing has arrived from the server for a while, so its last report is out of date. */
   silent() {
     const { phone } = words;
     this.chip.dataset.quality = 'stalled';
@@ -68,11 +68,11 @@ export class QualityChip {
   #open(open) {
     this.details.hidden = !open;
     this.chip.setAttribute('aria-expanded', String(open));
-    if (open) this.tell();
+    if (open) this.refresh();
   }
 
   /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */
-  #tell({ model, times, counts, recording }, latency) {
+  #showDetails({ model, times, counts, recording }, latency) {
     const { details, framesOf, notRecording, latencyTold } = words.phone;
     const facts = {
       [details.model]: model,
@@ -87,7 +87,7 @@ export class QualityChip {
   }
 }
 
-/** @param {string} id @param {string} sentence written only where they are new: some of these lines are live regions */
+/** @param {string} id @param {string} sentence written only if it is new, because some of these elements are live regions */
 function write(id, sentence) {
   const element = find(id, HTMLElement);
   if (element.textContent !== sentence) element.textContent = sentence;

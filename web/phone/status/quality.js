@@ -1,5 +1,5 @@
 // @ts-check
-/** Whether it is a bad day, and why, in plain words: not at the first sign, and not gone with the first better one. */
+/** Explains a lasting problem with the picture. It appears and disappears with a delay, so that it does not flicker. */
 
 import { span } from '../../shared/format.js';
 import { words } from '../../shared/i18n.js';
@@ -23,7 +23,7 @@ export class Quality {
   }
 
   clear() {
-    /** The trouble that is told of. @type {{kind: string, sentence: string}} */
+    /** The problem that is shown. @type {{kind: string, sentence: string}} */
     this.telling = NOTHING;
     /** When each kind was first and last seen. @type {Map<string, {since: number, last: number}>} */
     this.seen = new Map();
@@ -34,7 +34,7 @@ export class Quality {
   /**
    * @param {Readings} readings of this moment
    * @param {number} now ms
-   * @returns {string} the sentence to show, or none
+   * @returns {string} the sentence to show, or an empty one
    */
   look(readings, now) {
     const troubles = this.#troubles(readings, now);
@@ -51,7 +51,7 @@ export class Quality {
     return this.telling.sentence;
   }
 
-  /** @param {Readings} readings @param {number} now @returns {Map<string, string>} by kind, the most telling first */
+  /** @param {Readings} readings @param {number} now @returns {Map<string, string>} by kind, the most important first */
   #troubles({ report, fps, latency }, now) {
     const { badDay } = words.phone;
     /** @type {Map<string, string>} */
@@ -60,7 +60,7 @@ export class Quality {
     const lost = this.#lost(report.counts.lost, now);
     if (report.state === 'stalled') troubles.set('stalled', badDay.stalled);
     if (report.engine === 'restarting') troubles.set('restarting', badDay.restarting);
-    if (report.frozen) return troubles; // a picture that stands is not slow
+    if (report.frozen) return troubles; // a frozen picture is not slow
     if (report.state === 'carried' && report.times.inference_ms > SLOW_MODEL_MS) {
       troubles.set('slowModel', badDay.slowModel(span(rounded(report.times.inference_ms))));
     }
@@ -78,7 +78,7 @@ export class Quality {
   }
 }
 
-/** A number that does not flicker. @param {number} ms */
+/** Rounds to 10 ms, so that the number does not flicker. @param {number} ms */
 function rounded(ms) {
   return Math.round(ms / 10) * 10;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** What lies on the picture: that it is recorded, that its evidence is covered, that it is frozen. */
+/** The badges on the picture: recording, hidden evidence, frozen. */
 
 import { find, made as part } from '../../shared/dom.js';
 import { coded, percent, words } from '../../shared/i18n.js';
@@ -15,7 +15,7 @@ export class StatusBadges {
     this.kept = find('kept', HTMLElement);
     this.hidden = find('hidden', HTMLElement);
     this.seen = find('seen', HTMLElement);
-    /** What is recorded to, and since when. */
+    /** The folder that is recorded to, and since when. */
     this.folder = '';
     this.since = 0;
   }
@@ -27,8 +27,8 @@ export class StatusBadges {
     this.say('');
   }
 
-  /** Nothing is known of it now: no word from the server for a while. */
-  doubt() {
+  /** Hides what may be out of date: the server has sent nothing for a while. */
+  markStale() {
     this.sign.hidden = this.hidden.hidden = true;
   }
 
@@ -43,7 +43,7 @@ export class StatusBadges {
     const { recordingTo, notRecording } = words.phone;
     this.sign.hidden = state === 'off';
     this.sign.dataset.recording = state;
-    // While it runs its dot and the time say so; that it does not is said in words.
+    // A running recording shows a dot and its time; a stopped one shows words.
     this.is.className = state === 'on' ? 'hidden' : '';
     write(this.is, state === 'on' ? words.phone.recorded : words.phone.unrecorded);
     write(this.time, state === 'on' ? clock(performance.now() - this.since) : '');
@@ -52,7 +52,7 @@ export class StatusBadges {
 
   /**
    * @param {boolean} wanted
-   * @param {Evidence | null} evidence once the model was asked without it
+   * @param {Evidence | null} evidence null until the model has run without the evidence
    */
   evidence(wanted, evidence) {
     this.hidden.hidden = !wanted;
@@ -64,19 +64,19 @@ export class StatusBadges {
     return this.hidden.textContent === text ? undefined : this.hidden.replaceChildren(...parts);
   }
 
-  /** @param {string} sentence about the picture that is seen, or none */
+  /** @param {string} sentence about the picture on screen, or an empty one */
   say(sentence) {
     this.seen.hidden = !sentence;
     write(this.seen, sentence);
   }
 }
 
-/** Why nothing is recorded any more. @param {Recording} recording */
+/** Why the recording stopped. @param {Recording} recording */
 export function stopped({ code, reason }) {
   return coded(words.phone.recordingStopped, code, words.common.problems.serverSays(reason));
 }
 
-/** @param {HTMLElement} element @param {string} text written only where it is new: some are live regions */
+/** @param {HTMLElement} element @param {string} text written only if it is new, because some are live regions */
 function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The picture behind the first page: a coarse heatmap whose warm place wanders, as the network's would.
+ * The background of the start page: a coarse heatmap with a wandering warm spot.
  *
  * One canvas pixel is one cell; the style sheet enlarges it without smoothing.
  */
@@ -10,16 +10,16 @@ import { coloursOf } from '../../shared/heat-colours.js';
 /** Cells along the shorter side, as many as the last feature map of a small network has. */
 const CELLS = 7;
 const BETWEEN_MS = 90;
-/** Cells beside the words; in less room it would be a stain. */
+/** Least cells beside the text; with less room nothing is drawn. */
 const LEAST = 3;
 
-/** The usual colormap from where it begins to glow, as [r, g, b]. */
+/** The default colormap's brighter part, as [r, g, b]. */
 const GLOW = [51, 82, 113, 144, 175, 206, 237].map((heat) => [...coloursOf(COLORMAPS[0]).subarray(3 * heat, 3 * heat + 3)]);
 
 export class IdleHeatmap {
   /**
    * @param {HTMLCanvasElement} canvas
-   * @param {HTMLElement} words on it, which the warm place keeps away from
+   * @param {HTMLElement} words the text on it, which the warm spot avoids
    */
   constructor(canvas, words) {
     this.canvas = canvas;
@@ -36,7 +36,7 @@ export class IdleHeatmap {
     this.running = running;
     clearInterval(this.timer);
     if (!running) return;
-    this.#draw(); // also where nothing moves: the words may have
+    this.#draw(); // also with reduced motion, because the text may have moved
     this.timer = setInterval(() => { if (!this.still.matches && !document.hidden) this.#draw(); }, BETWEEN_MS);
   }
 
