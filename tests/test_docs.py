@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from tests.support import ROOT
+from tests.support.walls import LAYERS
 from whycam.__main__ import app
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -28,9 +29,9 @@ PATH = re.compile(r"(?<![\w/.:-])((?:stream|models|export|web|tests|whycam|docs)
 VERB = re.compile(r"^([a-z-]+):.*##", re.MULTILINE)
 
 
-def options(command: Any, name: str) -> Iterator[tuple[str, set[str]]]:
-    """Of a command and of each of its verbs: its name, and the options that it takes."""
-    yield name, {"--help", *(name for each in command.params for name in (*each.opts, *each.secondary_opts))}
+def options(command: Any, name: str) -> Iterator[tuple[str, list[set[str]]]]:
+    """Of a command and of each of its verbs: its name, and of each option that it takes all spellings."""
+    yield name, [{"--help"}, *({*each.opts, *each.secondary_opts} for each in command.params)]
     if isinstance(command, TyperGroup):
         for verb, inner in command.commands.items():
             yield from options(inner, f"{name} {verb}")
@@ -124,7 +125,7 @@ def wrong_call(words: Sequence[str]) -> Iterator[str]:
     for word in words:
         if word.startswith("-") and word != "-":
             option = word.partition("=")[0]
-            if option not in OPTIONS[name]:
+            if not any(option in spellings for spellings in OPTIONS[name]):
                 yield f"`{name}` has no option {option}"
         elif f"{name} {word}" in OPTIONS:
             name = f"{name} {word}"
@@ -136,7 +137,7 @@ def wrong_call(words: Sequence[str]) -> Iterator[str]:
 def wrong_options(span: str) -> Iterator[str]:
     """A span that begins with an option: it may be any verb's."""
     for option in re.findall(r"--[a-z][a-z0-9-]*", span):
-        if not any(option in known for known in (*OPTIONS.values(), OTHERS_OPTIONS)):
+        if not any(option in spellings for known in OPTIONS.values() for spellings in (*known, OTHERS_OPTIONS)):
             yield f"no verb of `whycam` has the option {option}"
 
 
@@ -153,6 +154,21 @@ def wrong_verbs(words: Sequence[str]) -> Iterator[str]:
 @pytest.mark.parametrize("doc", DOCS, ids=lambda doc: doc.relative_to(ROOT).as_posix())
 def test_what_a_doc_names_exists(doc: Path) -> None:
     assert problems(doc, doc.read_text(encoding="utf-8")) == []
+
+
+def test_every_option_is_in_a_doc() -> None:
+    text = "".join(doc.read_text(encoding="utf-8") for doc in DOCS)
+    named = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", text)) | {"--help", "--version"}
+    for name, known in OPTIONS.items():
+        unnamed = [each for each in known if all(one.startswith("-") for one in each) and not each & named]
+        assert not unnamed, name
+
+
+def test_the_layers_are_those_that_make_walls_prints() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`.+?) \|", text.partition("| layer |")[2].partition("\n\n")[0], re.MULTILINE)
+    layers = [[path.removesuffix("/*.py").strip("/").replace("/", ".") for path in CODE.findall(row)] for row in rows]
+    assert layers == [list(layer) for layer in reversed(LAYERS)]
 
 
 RIGHT = {
