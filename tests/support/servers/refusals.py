@@ -42,7 +42,7 @@ REFUSALS: dict[str, tuple[Ask, int, str]] = {
     "no cookie": (post("/call", "v=0", Cookie=""), 401, "has not joined"),
     "a wrong bearer token": (post("/call", "v=0", Authorization="Bearer x", Cookie=""), 401, "not valid"),
     "another host's name": (post("/call", "v=0", Host="evil.example"), 421, "does not have that name"),
-    "this computer's name at the wrong listener": (
+    "a name of another listener": (
         post("/call", "v=0", Host="192.168.1.9"),
         421,
         "does not have that name",
