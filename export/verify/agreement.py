@@ -15,6 +15,7 @@ from onnx import ModelProto, ValueInfoProto, external_data_helper
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
 from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
+from whycam.stream.inference.map_region import place
 
 TOLERANCE = 1e-5
 """Largest allowed difference of a heatmap, 0…1, from float64 on the same activations."""
@@ -132,7 +133,7 @@ def compare(
     maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
     # With further outputs, fused kernels may be split. In an 8-bit network that changes some roundings, and in a rare
     # image another order of summation flips a gate. Hence the median.
-    if not _median_difference(drawn, maps[few]) <= TOLERANCE:
+    if not _median_difference(drawn, place(maps[few], drawn_map.region)) <= TOLERANCE:
         raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
     exact = reference.heatmaps(seen, classes, score, drawn_map.method)
     empty = (maps == 0).all((2, 3))  # (N, K)

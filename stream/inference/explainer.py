@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from whycam.models.contract import OUTPUTS, Contract, ContractError, Tensor, read_contract
 from whycam.models.pruning import keep_outputs
+from whycam.stream.inference.map_region import place
 from whycam.stream.inference.providers import CUDA, TENSORRT, Device, prepare_tensorrt, providers, why_not
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Explanation:
 
     scores: NDArray[np.float32]  # (N, C) probabilities
     classes: NDArray[np.int64]  # (N, K)
-    heatmaps: NDArray[np.float32]  # (N, K, h, w) in 0…1
+    heatmaps: NDArray[np.float32]  # (N, K, h, w) in 0…1, over the whole input (see `map_region`)
     evidence: NDArray[np.float32]  # (N, K) each map's maximum before normalisation
 
     def __len__(self) -> int:
@@ -67,6 +68,7 @@ class Explainer:
             del session  # so that the weights are in memory only once
             session = _open(path, keep_outputs(path.read_bytes(), OUTPUTS), device, threads)
         self._session = session
+        self._region = self.contract.drawn_map().region
         self.device_problem = why_not(device, self.providers, available_providers())
         """One sentence if the model does not run on the requested device, else None."""
         on_gpu = self.providers[0] in (CUDA, TENSORRT)
@@ -96,7 +98,7 @@ class Explainer:
                 f"{self.path} scores {found.scores.shape[1]} classes and names {len(self.contract.labels)}. Export it "
                 "with its own labels."
             )
-        return found
+        return replace(found, heatmaps=place(found.heatmaps, self._region))
 
 
 def checked_images(contract: Contract, images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import av
 
 from whycam.stream.inference.engine import Engine, EngineDown
 from whycam.stream.inference.explainer import BEST, Explanation
+from whycam.stream.inference.map_region import placed_size
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.live.scale_smoothing import ScaleSmoother
 from whycam.stream.live.tracker import HeatTracker
@@ -69,7 +70,7 @@ class HeatmapSource:
         self._engine = engine
         self._labels = engine.contract.labels
         self._fit = fit
-        self._tracker = HeatTracker(fit, engine.contract.map_size) if policy == "newest" else None
+        self._tracker = HeatTracker(fit, placed_size(engine.contract)) if policy == "newest" else None
         self._scale = ScaleSmoother()
         self._wait_policy = WaitPolicy()
         self._pending: HeatmapRequest | None = None

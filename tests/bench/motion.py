@@ -31,6 +31,7 @@ from rich.table import Table
 from tests.support.films import media_samples
 from whycam.models import catalog
 from whycam.stream.inference.explainer import BEST, Explainer, Explanation
+from whycam.stream.inference.map_region import placed_size
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.live.scale_smoothing import ScaleSmoother
 from whycam.stream.live.tracker import FINER, HeatTracker
@@ -134,7 +135,7 @@ def _tracking(explainer: Explainer, frames: Frames, camera: Sequence[Affine] | N
     for late in (False, True):
         for every in EVERY:
             held, tracked, true, lost, flow_ms, warp_ms = [], [], [], 0, [], []
-            tracker = HeatTracker(fit, explainer.contract.map_size)
+            tracker = HeatTracker(fit, placed_size(explainer.contract))
             for number, frame in enumerate(frames):
                 start = perf_counter()
                 tracker.see(frame)
