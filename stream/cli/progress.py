@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from whycam.stream.media.losses import plural
-from whycam.stream.offline.batch import Outcome, losses_told
+from whycam.stream.offline.batch import Outcome, describe_losses
 from whycam.stream.offline.replay import Replayed
 
 NAMED = 3
@@ -104,7 +104,7 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
             f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there, "
             "--resume goes on."
         )
-    return told + losses_told(explained.losses)
+    return told + describe_losses(explained.losses)
 
 
 def left_metadata_out(outcome: Outcome) -> bool:
@@ -143,7 +143,7 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
     """What came of drawing a film again."""
     explained = done.explained
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
-    told = [f"Explained: {done.held}"] if done.held else []
+    told = [f"Explained: {done.targets}"] if done.targets else []
     told.append(f"{plural(explained.frames, 'frame')}{rate} -> {explained.output}")
     if done.reports:
         told.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
@@ -153,7 +153,7 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
         told.append(f"{plural(done.unknown, 'frame')} left out: the sidecar, or the film, lacks what was shown then.")
     if explained.stopped:
         told.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
-    return told + losses_told(explained.losses)
+    return told + describe_losses(explained.losses)
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
