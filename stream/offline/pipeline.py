@@ -221,7 +221,7 @@ class _Lines(SidecarWriter):
         if earlier is not None:
             rewrite(part, header, earlier.sidecar, earlier.count)
             self.last = deque(read_sidecar(part)[1], 1).pop()
-        super().__init__(part, header, go_on=earlier is not None)
+        super().__init__(part, header, append=earlier is not None)
         if self.last is not None:
             self._settings = self.last.view.settings()
 
