@@ -1,4 +1,4 @@
-"""The command `whycam` with all its verbs but export's, and how it ends where something went wrong."""
+"""The command `whycam` with all verbs except export's, and its exit codes and messages for errors."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from whycam.stream.offline.exit_code import ExitCode
 
 def _options(
     ctx: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
-    """Options that stand before a command; without a command the help is printed."""
+    """Options before a command; without a command the help is printed."""
     if version:
         screen.print(f"whycam {metadata.version('whycam')}")
         raise typer.Exit
@@ -34,7 +34,7 @@ def _options(
 
 
 def make_app(exports: typer.Typer) -> typer.Typer:
-    """The whole command; `exports` holds the verbs of `whycam export`, which this package knows nothing of."""
+    """The complete command; `exports` has the verbs of `whycam export`, which this package must not import."""
     app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
@@ -48,15 +48,15 @@ def make_app(exports: typer.Typer) -> typer.Typer:
 
 
 def run(app: typer.Typer) -> None:
-    """Run the command; what a person can mend is said in one sentence."""
+    """Run the command and exit; errors that a user can fix are printed as one sentence."""
     try:
         code = app(standalone_mode=False)
-    except typer.TyperException as error:  # a wrong call; by itself it would end with 2: a film broke off
-        if error.format_message():  # else the help was printed
+    except typer.TyperException as error:  # a wrong call; typer would exit with 2, which means that a film broke off
+        if error.format_message():  # otherwise the help was printed
             context = getattr(error, "ctx", None)
             if context is not None:
                 problems.print(context.get_usage(), markup=False)
-                problems.print(f"`{context.command_path} --help` lists what can be given.", markup=False)
+                problems.print(f"`{context.command_path} --help` lists arguments and options.", markup=False)
             problems.print(error.format_message(), style="red", markup=False)
         sys.exit(ExitCode.FAILED)
     except Busy as error:

@@ -1,4 +1,4 @@
-"""Where the commands print: what was asked for, and what went wrong."""
+"""Consoles of the commands: `screen` for results on stdout, `problems` for errors on stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks over this computer: what whycam needs, whether it is well, and what to do where it is not."""
+"""Checks this computer: what whycam needs, whether it works, and what to do if it does not."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `advice` is there where it is not well."""
+    """The result of one check; `advice` is set if something needs to be done."""
 
     what: str
     says: str
     advice: str = ""
     absent: bool = False
-    """It is not there, and nobody needs it."""
+    """It is missing, and optional."""
 
     @property
-    def well(self) -> bool:
+    def ok(self) -> bool:
         """Whether nothing needs to be done."""
         return not self.advice
 
@@ -53,7 +53,7 @@ class Finding:
 def examine(
     *, port: int, recordings: Path, device: Device = "auto", lan_port: int = PORT, config: Path | None = None
 ) -> Iterator[Finding]:
-    """All findings, in the order in which things are needed."""
+    """All findings, in the order in which a setup needs them."""
     addresses = lan_addresses()
     yield _python()
     yield _runtime()
@@ -107,18 +107,18 @@ def _models(device: Device) -> Iterator[Finding]:
             continue
         says = (
             f"{known.path} (sha256 {explainer.sha256[:12]}…), "
-            f"{_pace(explainer):.0f} ms a picture on {explainer.providers[0]}"
+            f"{_pace(explainer):.0f} ms per image on {explainer.providers[0]}"
         )
         yield Finding(what, says, explainer.device_problem or "")
 
 
 def _pace(explainer: Explainer) -> float:
-    """Milliseconds for one picture and its five best classes, the median of five."""
-    picture = np.zeros((1, *explainer.contract.input_size, 3), np.uint8)
+    """Milliseconds for one image and its five best classes, the median of five runs."""
+    image = np.zeros((1, *explainer.contract.input_size, 3), np.uint8)
     times = []
     for _ in range(6):  # the first one allocates
         start = time.perf_counter()
-        explainer.explain(picture, BEST[: len(explainer.contract.labels)])
+        explainer.explain(image, BEST[: len(explainer.contract.labels)])
         times.append((time.perf_counter() - start) * 1000)
     return float(np.median(times[1:]))
 
@@ -128,16 +128,16 @@ def _encoders() -> Iterator[Finding]:
     for backend in (*SOFTWARE.values(), *HARDWARE):
         what, problem = f"encoder {backend.name}", problem_of(backend)
         if not problem:
-            yield Finding(what, f"works{f', taken for {backend.codec}' if backend is taken[backend.codec] else ''}")
-        elif backend in HARDWARE:  # not ill without: software does it
-            yield Finding(what, f"not here: {problem}", absent=True)
+            yield Finding(what, f"works{f', used for {backend.codec}' if backend is taken[backend.codec] else ''}")
+        elif backend in HARDWARE:  # optional: software encodes without it
+            yield Finding(what, f"not available: {problem}", absent=True)
         else:
             advice = "Install av again: pip install --force-reinstall 'av==18.*'"
             yield Finding(what, f"does not work: {problem}", advice)
 
 
 def _port(address: str, port: int, option: str, whycam: str) -> Finding:
-    """`whycam` is what the whycam that uses it says; empty where there is none."""
+    """`whycam` describes the whycam that uses the port; empty if there is none."""
     if whycam:
         return Finding(f"port {port}", whycam)
     with socket.socket() as probe:
@@ -145,37 +145,38 @@ def _port(address: str, port: int, option: str, whycam: str) -> Finding:
         taken = probe.connect_ex((address, port)) == 0
     if taken:
         advice = f"End the program that uses it, or serve with {option} {port + 1}."
-        return Finding(f"port {port}", "taken by another program", advice)
+        return Finding(f"port {port}", "used by another program", advice)
     return Finding(f"port {port}", "free")
 
 
 def _whycam_at(port: int) -> str:
-    """How the whycam is that serves this computer at a port."""
-    told = _asked(port, "/healthz")
-    if not {"model", "engine", "sessions", "viewers", "problems"} <= told.keys():
+    """The state of the whycam that serves this computer at a port; empty if there is none."""
+    health = _get_json(port, "/healthz")
+    if not {"model", "engine", "sessions", "viewers", "problems"} <= health.keys():
         return ""
-    problems = " ".join(map(str, told["problems"])) or "All is well with it."
-    return f"whycam serves here: {told['model']}, cameras: {told['sessions']}, viewers: {told['viewers']}. {problems}"
+    problems = " ".join(map(str, health["problems"])) or "It reports no problems."
+    counts = f"cameras: {health['sessions']}, viewers: {health['viewers']}"
+    return f"whycam serves here: {health['model']}, {counts}. {problems}"
 
 
 def _whycam_beside(port: int, lan_port: int) -> str:
-    """Whether it has its door for phones at the other port."""
-    urls = _asked(port, "/api/join").get("urls")
+    """Says whether that whycam's listener for phones uses `lan_port`; empty if not."""
+    urls = _get_json(port, "/api/join").get("urls")
     mine = isinstance(urls, list) and any(urlsplit(str(url)).port == lan_port for url in urls)
     return "whycam serves here, for phones" if mine else ""
 
 
-def _asked(port: int, path: str) -> dict[str, Any]:
-    """The JSON object that a server on this computer gives; an empty one for none."""
+def _get_json(port: int, path: str) -> dict[str, Any]:
+    """The JSON object that a server on this computer answers; an empty one without a valid answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
     try:
         connection.request("GET", path)
-        told = json.loads(connection.getresponse().read(65536))
+        value = json.loads(connection.getresponse().read(65536))
     except (OSError, http.client.HTTPException, ValueError, RecursionError):
         return {}
     finally:
         connection.close()
-    return told if isinstance(told, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _recordings(folder: Path) -> Finding:
@@ -183,16 +184,19 @@ def _recordings(folder: Path) -> Finding:
     free = shutil.disk_usage(there).free
     says = f"{folder.resolve()}, {free / 2**30:.1f} GiB free"
     if not there.is_dir():
-        return Finding("recordings", says, f"{there} is a file: name another --recordings.")
+        return Finding("recordings", says, f"{there} is a file. Choose another folder with --recordings.")
     if not os.access(there, os.W_OK):
-        return Finding("recordings", says, f"Nothing can be written into {there}: name another --recordings.")
+        return Finding(
+            "recordings", says, f"Nothing can be written into {there}. Choose another folder with --recordings."
+        )
     if free < MIN_FREE:
-        return Finding("recordings", says, "Nothing is recorded below 1 GiB: free some, or name another --recordings.")
+        advice = "Nothing is recorded below 1 GiB. Free some space, or choose another folder with --recordings."
+        return Finding("recordings", says, advice)
     return Finding("recordings", says)
 
 
 def _network(addresses: Sequence[Address], port: int) -> Finding:
-    """Not ill without one: localhost is enough."""
+    """Always ok: localhost is enough without a network."""
     if not addresses:
         return Finding("phones", NO_NETWORK)
     listed = ", ".join(f"{address.ip} ({address.adapter})" for address in addresses)
@@ -203,7 +207,7 @@ def _certificate(folder: Path, addresses: Sequence[Address]) -> Finding:
     try:
         kept = kept_certificate(folder)
     except CertificateError as error:
-        return Finding("certificate", f"{error} `whycam serve --lan` makes it anew.")
+        return Finding("certificate", f"{error} `whycam serve --lan` makes a new one.")
     if kept is None:
         return Finding("certificate", "none yet: `whycam serve --lan` makes one", absent=True)
     missing = {address.ip for address in addresses} - set(kept.names)

@@ -19,11 +19,11 @@ def doctor(
     lan_port: LanPortOption = 8443,
     config: ConfigOption = None,
 ) -> None:
-    """Look over this computer: what is well, what is not, and what to do."""
+    """Check this computer: what works, what does not, and what to do."""
     from whycam.stream.cli.doctor import examine
     from whycam.stream.private_files import config_folder
 
-    sick = 0
+    failed = 0
     for finding in examine(
         port=port,
         recordings=recordings,
@@ -31,11 +31,11 @@ def doctor(
         lan_port=lan_port,
         config=config or config_folder(),
     ):
-        sick += not finding.well
-        sign = Text("–") if finding.absent else Text("✓", "green") if finding.well else Text("✗", "red")
+        failed += not finding.ok
+        sign = Text("–") if finding.absent else Text("✓", "green") if finding.ok else Text("✗", "red")
         screen.print(sign, Text(finding.what, "bold"), Text(finding.says))
-        if not finding.well:
+        if not finding.ok:
             screen.print("  ", finding.advice, markup=False)
-    screen.print("All is well." if not sick else "What has a ✗ needs something done: it says what.")
-    if sick:
+    screen.print("No problems found." if not failed else "Each ✗ needs to be fixed; the line below it says how.")
+    if failed:
         raise typer.Exit(ExitCode.FAILED)

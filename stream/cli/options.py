@@ -1,4 +1,4 @@
-"""Options that several commands share, and the line that says which model runs where."""
+"""Options shared by several commands, and the line that says which model runs where."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LayoutOption = Annotated[
 ]
 StyleOption = Annotated[
     StyleName | None,
-    typer.Option("--style", rich_help_panel=_LOOKS, help="blend, or book: the book's own picture (default: blend)."),
+    typer.Option("--style", rich_help_panel=_LOOKS, help="blend, or book: drawn as in the book (default: blend)."),
 ]
 ColormapOption = Annotated[
     Colormap | None,
@@ -58,7 +58,11 @@ ColormapOption = Annotated[
 OpacityOption = Annotated[
     float | None,
     typer.Option(
-        "--opacity", min=0, max=1, rich_help_panel=_LOOKS, help="Of the hottest place (default: 0.7; book: 0.4)."
+        "--opacity",
+        min=0,
+        max=1,
+        rich_help_panel=_LOOKS,
+        help="Opacity of the hottest place (default: 0.7; book: 0.4).",
     ),
 ]
 TopOption = Annotated[
@@ -79,7 +83,9 @@ LabelOption = Annotated[
 ]
 LegendOption = Annotated[
     bool | None,
-    typer.Option("--legend/--no-legend", rich_help_panel=_LOOKS, help="Say what the colours mean (default: off)."),
+    typer.Option(
+        "--legend/--no-legend", rich_help_panel=_LOOKS, help="A bar that explains the colours (default: off)."
+    ),
 ]
 TargetOption = Annotated[
     list[str] | None,
@@ -91,18 +97,16 @@ TargetOption = Annotated[
         help="A class instead of the best one; may be given several times.",
     ),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace results that are there.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 ReportOption = Annotated[
     bool,
     typer.Option(
         "--report",
-        rich_help_panel="What else is left",
-        help="A page (.html) and a picture (.png) about the film.",
+        rich_help_panel="Other output",
+        help="A page (.html) and an image (.png) about the film.",
     ),
 ]
 MetadataOption = Annotated[
     bool,
-    typer.Option(
-        "--keep-metadata", rich_help_panel="What else is left", help="Copy location, date and other metadata."
-    ),
+    typer.Option("--keep-metadata", rich_help_panel="Other output", help="Copy location, date and other metadata."),
 ]

@@ -47,7 +47,7 @@ from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 
-_EXPLAINED, _LEFT = "What is explained", "What else is left"
+_EXPLAINED, _OUTPUT = "What is explained", "Other output"
 InputsArgument = Annotated[
     list[str],
     typer.Argument(
@@ -60,31 +60,31 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", help="The result; for several inputs a folder (default: beside each input)."),
 ]
 ResumeOption = Annotated[
-    bool, typer.Option("--resume", help="Go on where an earlier run was stopped or killed; leave what is done.")
+    bool, typer.Option("--resume", help="Continue a run that was stopped or killed; skip finished results.")
 ]
 JsonOption = Annotated[
-    bool, typer.Option("--json", help="For scripts: a line of JSON for each input; all else goes to stderr.")
+    bool, typer.Option("--json", help="For scripts: a line of JSON for each input; everything else goes to stderr.")
 ]
 EveryOption = Annotated[
-    int, typer.Option(min=1, rich_help_panel=_EXPLAINED, help="Explain one of so many frames; others keep its heat.")
+    int, typer.Option(min=1, rich_help_panel=_EXPLAINED, help="Explain every Nth frame; those between show its heat.")
 ]
 FitOption = Annotated[
     Fitting | None,
     typer.Option(
         rich_help_panel=_EXPLAINED,
-        help="stretch: the whole frame; crop: its middle, unpainted beside it (default: the model's own).",
+        help="stretch: the whole frame; crop: its middle, the rest unpainted (default: the model's own).",
     ),
 ]
 FramesOption = Annotated[
     Path | None,
-    typer.Option(rich_help_panel=_LEFT, metavar="DIR", help="A film's painted frames, as images too."),
+    typer.Option(rich_help_panel=_OUTPUT, metavar="DIR", help="Write a film's painted frames as images, too."),
 ]
 AssignmentOption = Annotated[
     Path | None,
     typer.Option(
-        rich_help_panel=_LEFT,
+        rich_help_panel=_OUTPUT,
         metavar="DIR",
-        help="Everything that the book's assignment hands in, at 25 frames a second (style: book).",
+        help="Everything to hand in for the book's assignment, at 25 frames a second (style: book).",
     ),
 ]
 
@@ -113,7 +113,7 @@ def process(
     assignment: AssignmentOption = None,
     keep_metadata: MetadataOption = False,
 ) -> None:
-    """Explain films and images: every frame, upright, in step with its sound."""
+    """Explain films and images: every frame, upright, in sync with its sound."""
     style = style or ("book" if assignment else "blend")
     view = usual_view(style, (), opacity, colormap)
     look = Look(view, layout or "overlay", style, fit, top or 1, sure or 0.0, legend=legend or False)
@@ -131,7 +131,7 @@ def process(
 
 
 def _hand_in(given: Sequence[Input], folder: Path | None, output: Path | None, frames: Path | None) -> HandIn | None:
-    """What the assignment hands in; None where none is asked for."""
+    """The files to hand in for an assignment; None without --assignment."""
     if folder is None:
         return None
     if len(given) != 1 or given[0].kind != "film" or output or frames:
@@ -141,7 +141,7 @@ def _hand_in(given: Sequence[Input], folder: Path | None, output: Path | None, f
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What the command was asked for, once its words are understood."""
+    """The parsed command, and its outcomes."""
 
     model: Path
     device: Device
@@ -158,26 +158,26 @@ class _Run:
 
     @property
     def say(self) -> Console:
-        """Where sentences go: with --json stdout is for programs."""
+        """The console for sentences: stderr with --json, where stdout is for programs."""
         return problems if self.as_json else screen
 
     def carry_out(self) -> None:
-        """Explain what no other run is at work on."""
+        """Explain the inputs that no other run works on."""
         uses = [self.hand_in.use] if self.hand_in else [task.use for task in self.tasks]
         with Claims("process", uses) as claims:
-            if claims.all_busy:  # which can be said without a model
+            if claims.all_busy:  # no model is needed to report that
                 for task, use in zip(self.tasks, uses, strict=True):
                     if (busy := refused(task, use, claims)) is not None:
-                        self._tell(busy, 0.0)
+                        self._report(busy, 0.0)
                 return
             try:
                 self._explain(claims)
             except KeyboardInterrupt:
-                self.say.print("Stopped at once; of the film at hand nothing was left.")
+                self.say.print("Stopped immediately; the current film has no result.")
                 raise typer.Exit(ExitCode.STOPPED) from None
 
     def conclude(self) -> None:
-        """Print what came of all inputs together."""
+        """Print the table of all inputs, and what was not copied."""
         if len(self.tasks) > 1:
             self.say.print(table(self.outcomes))
         if not self.keep_metadata and any(map(left_metadata_out, self.outcomes)):
@@ -185,7 +185,7 @@ class _Run:
 
     def _explain(self, claims: Claims) -> None:
         explainer = Explainer(self.model, device=self.device)
-        # In this process: a model that dies ends the work in any case, and a film's batches need no journey.
+        # In this process: a model that crashes ends the run in any case, and batches need no copy between processes.
         with closing(LocalEngine(explainer)) as engine:
             introduce(engine, self.say)
             look = self._look(engine.contract.labels)
@@ -194,7 +194,7 @@ class _Run:
                 if self.hand_in:
                     bar.begin(self.tasks[0].given.name)
                     done = do_assignment(self.hand_in.source, self.hand_in.folder, work, overwrite=self.overwrite)
-                    self._tell(Outcome(self.tasks[0], done), bar.seconds)
+                    self._report(Outcome(self.tasks[0], done), bar.seconds)
                     return
                 for outcome in carry_out(
                     self.tasks,
@@ -204,17 +204,17 @@ class _Run:
                     stdin=sys.stdin.buffer,
                     begun=lambda task: bar.begin(task.given.name),
                 ):
-                    self._tell(outcome, bar.seconds)
+                    self._report(outcome, bar.seconds)
 
     def _look(self, labels: tuple[str, ...]) -> Look:
-        """How it looks, with the classes that were asked for by name."""
+        """The look, with the requested classes pinned."""
         if not self.targets:
             return self.look
         pinned = find_targets(self.targets, labels)
         self.say.print(f"Explained: {named(pinned, labels)}", markup=False)
         return replace(self.look, view=replace(self.look.view, pinned=pinned))
 
-    def _tell(self, outcome: Outcome, seconds: float) -> None:
+    def _report(self, outcome: Outcome, seconds: float) -> None:
         self.outcomes.append(outcome)
         if self.as_json:
             print(json_line(outcome, seconds), flush=True)  # noqa: T201

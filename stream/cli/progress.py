@@ -1,4 +1,4 @@
-"""A batch told on the terminal: a bar for each input, a sentence of its result, a table at the end."""
+"""Progress and results of a batch on the terminal: a bar and sentences for each input, and a table at the end."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from rich.table import Table
 from rich.text import Text
 
 from whycam.stream.media.losses import plural
-from whycam.stream.offline.batch import Outcome, losses_told
+from whycam.stream.offline.batch import Outcome, describe_losses
 from whycam.stream.offline.replay import Replayed
 
 NAMED = 3
-"""Best classes of a picture that are named."""
+"""Number of best classes named for a single image."""
 
 
 class Bar:
-    """Shows how far the input at hand is."""
+    """Progress bar of the current input."""
 
     def __init__(self, screen: Console) -> None:
         columns = (
@@ -41,7 +41,7 @@ class Bar:
         self._begun = 0.0
 
     def begin(self, name: str) -> None:
-        """The next input."""
+        """Reset the bar for the next input."""
         self._begun = time.perf_counter()
         self._bar.reset(self._task, description=name, total=None, rate="–")
 
@@ -53,7 +53,7 @@ class Bar:
 
     @property
     def seconds(self) -> float:
-        """Since the input at hand began."""
+        """Seconds since the current input began."""
         return time.perf_counter() - self._begun
 
     def __enter__(self) -> Bar:
@@ -66,7 +66,7 @@ class Bar:
 
 @contextmanager
 def stopped_by_ctrl_c() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one breaks off at once."""
+    """An event that the first Ctrl-C sets; the second one raises `KeyboardInterrupt`."""
     event = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -82,7 +82,7 @@ def stopped_by_ctrl_c() -> Iterator[threading.Event]:
 
 
 def sentences(outcome: Outcome, seconds: float) -> list[str]:
-    """What came of one input."""
+    """The result of one input."""
     explained, given = outcome.explained, outcome.task.given
     if explained is None:
         return [outcome.problem]
@@ -93,30 +93,30 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
     if explained.earlier:
-        rate = f", of which {explained.earlier} were there already"
+        rate = f", of which {explained.earlier} are from an earlier run"
     left = f"{explained.output}{sidecar}"
     if given.kind == "folder" and explained.sidecar is not None:
         left = f"{explained.output}/ (pictures and {explained.sidecar.name})"
-    told = [f"{frames}{rate} -> {left}"]
-    told += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
+    lines = [f"{frames}{rate} -> {left}"]
+    lines += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
     if explained.stopped:
-        told.append(
+        lines.append(
             f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there, "
-            "--resume goes on."
+            "--resume continues."
         )
-    return told + losses_told(explained.losses)
+    return lines + describe_losses(explained.losses)
 
 
 def left_metadata_out(outcome: Outcome) -> bool:
-    """Whether its input is a file that a camera made, which may say where and when: of others nothing is copied."""
+    """Whether the input is a camera's file, which may store place and time; nothing is copied from other inputs."""
     explained = outcome.explained
     return outcome.task.given.kind in ("film", "picture") and explained is not None and not explained.stopped
 
 
 def json_line(outcome: Outcome, seconds: float) -> str:
-    """The same for scripts, as docs/process.md promises."""
+    """The result as a line of JSON (docs/process.md)."""
     explained, task = outcome.explained, outcome.task
-    told: dict[str, Any] = {
+    line: dict[str, Any] = {
         "whycam": 1,
         "input": task.given.name,
         "kind": task.given.kind,
@@ -136,35 +136,35 @@ def json_line(outcome: Outcome, seconds: float) -> str:
         "problem": outcome.problem or None,
         "at_work": outcome.at_work.as_json() if outcome.at_work is not None else None,
     }
-    return json.dumps(told, ensure_ascii=False)
+    return json.dumps(line, ensure_ascii=False)
 
 
 def replayed(done: Replayed, seconds: float) -> list[str]:
-    """What came of drawing a film again."""
+    """The result of drawing a film again."""
     explained = done.explained
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
-    told = [f"Explained: {done.held}"] if done.held else []
-    told.append(f"{plural(explained.frames, 'frame')}{rate} -> {explained.output}")
+    lines = [f"Explained: {done.targets}"] if done.targets else []
+    lines.append(f"{plural(explained.frames, 'frame')}{rate} -> {explained.output}")
     if done.reports:
-        told.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
+        lines.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
     if done.without:
-        told.append(f"{plural(done.without, 'frame')} without heat: the class is not stored there.")
+        lines.append(f"{plural(done.without, 'frame')} without heat: the class is not stored for them.")
     if done.unknown:
-        told.append(f"{plural(done.unknown, 'frame')} left out: the sidecar, or the film, lacks what was shown then.")
+        lines.append(f"{plural(done.unknown, 'frame')} left out: the sidecar or the film lacks what was shown.")
     if explained.stopped:
-        told.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
-    return told + losses_told(explained.losses)
+        lines.append(f"Stopped after {explained.seconds:.1f} s; the result can be played up to there.")
+    return lines + describe_losses(explained.losses)
 
 
 def table(outcomes: Sequence[Outcome]) -> Table:
-    """A line for each input."""
+    """A table with a row for each input."""
     made = Table("input", "", "frames", "result", box=None, pad_edge=False)
     colours = {"done": "green", "damaged": "yellow", "stopped": "yellow", "failed": "red", "busy": "yellow"}
     for outcome in outcomes:
         explained = outcome.explained
         result = outcome.problem if explained is None else str(explained.output)
         frames = "" if explained is None else str(explained.frames)
-        # As text: a name may have square brackets, which would be read as markup.
+        # As Text: square brackets in a name would be parsed as markup.
         status = Text(outcome.status, colours[outcome.status])
         made.add_row(Text(outcome.task.given.name), status, frames, Text(result))
     return made

@@ -26,9 +26,9 @@ from whycam.stream.offline.exit_code import ExitCode
 
 
 def replay(
-    sidecar: Annotated[Path, typer.Argument(help="…-output.jsonl, predictions.jsonl, or the folder that holds it.")],
+    sidecar: Annotated[Path, typer.Argument(help="…-output.jsonl, predictions.jsonl, or the folder that contains it.")],
     video: Annotated[
-        Path, typer.Argument(help="The film or folder that was explained; of a recording its folder or camera film.")
+        Path, typer.Argument(help="The film or folder that was explained; for a recording its folder or a camera film.")
     ],
     output: Annotated[
         Path | None,
@@ -71,6 +71,6 @@ def replay(
             for sentence in replayed(done, bar.seconds):
                 screen.print(sentence, markup=False)
     except KeyboardInterrupt:
-        screen.print("Stopped at once; nothing was left.")
+        screen.print("Stopped immediately; there is no result.")
         raise typer.Exit(ExitCode.STOPPED) from None
     raise typer.Exit(ExitCode.STOPPED if done.explained.stopped else ExitCode.OK)

@@ -1,4 +1,4 @@
-"""`whycam serve`: puts a server together from its options, and says where it is found."""
+"""`whycam serve`: builds a server from the options, and prints its addresses."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ MaxDiskOption = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Delete the oldest recordings beyond that, such as 10GiB (default: keep all)."),
 ]
-EncoderOption = Annotated[EncoderChoice, typer.Option(help="What encodes the live picture as H.264.")]
-LogOption = Annotated[LogFormat, typer.Option(help="What the log is for: text for you, json for programs.")]
+EncoderOption = Annotated[EncoderChoice, typer.Option(help="What encodes the live video as H.264.")]
+LogOption = Annotated[LogFormat, typer.Option(help="Log format: text for people, json for programs.")]
 IceServerOption = Annotated[
     list[str] | None,
     typer.Option(
         rich_help_panel=_NETWORK,
-        help="stun:HOST:PORT or turn:USER:SECRET@HOST:PORT; without one nothing outside is asked.",
+        help="stun:HOST:PORT or turn:USER:SECRET@HOST:PORT; without one no outside server is contacted.",
     ),
 ]
 IceAddressOption = Annotated[
@@ -78,7 +78,7 @@ KeyOption = Annotated[
     typer.Option(rich_help_panel=_PHONES, help="The key of --cert (PEM, no password)."),
 ]
 NewTokenOption = Annotated[
-    bool, typer.Option("--new-token", rich_help_panel=_PHONES, help="A new code: every phone joins again.")
+    bool, typer.Option("--new-token", rich_help_panel=_PHONES, help="Make a new code; every phone must join again.")
 ]
 
 
@@ -104,7 +104,7 @@ def serve(
     new_token: NewTokenOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Open a page that explains a camera, live: this computer's, and with --lan those of phones near it."""
+    """Serve a page that explains this computer's camera live; with --lan also the cameras of phones nearby."""
     engine = ctx.with_resource(closing(_engine(model, device)))
     retention = _retention(keep, max_disk)
     phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
@@ -120,7 +120,7 @@ def serve(
 
 
 def _engine(model: str | None, device: Device) -> Engine:
-    """The model in a process of its own; it loads while the server's modules do. A core is left to the pictures."""
+    """The model in a separate process; it loads in parallel with the server's modules. One core is left for video."""
     from whycam.stream.inference.process_engine import ProcessEngine
     from whycam.stream.inference.worker import Order
 
@@ -161,7 +161,7 @@ def _phones(
     *,
     new_token: bool,
 ) -> Lan | None:
-    """The side for phones; None without --lan. Where a port is taken it leaves no folder, and no new code."""
+    """The listener for phones; None without --lan. If a port is in use, no folder and no new code are made."""
     from whycam.stream.private_files import config_folder
     from whycam.stream.server.app import check_ports
     from whycam.stream.server.lan import Lan, lan_addresses, own_address
@@ -190,7 +190,7 @@ def _serve(
     port: int,
     phones: Lan | None,
 ) -> None:
-    """Serve until Ctrl-C, and say what was recorded."""
+    """Serve until Ctrl-C, then print what was recorded."""
     from whycam.stream.recording import paths
     from whycam.stream.server.app import serve_until_stopped
     from whycam.stream.sessions.session import Settings
@@ -214,7 +214,7 @@ def _serve(
 
 
 def _recordings_folder(folder: Path) -> Path:
-    """The folder's whole path; it is made where it is not there. Raises `ValueError` where nothing can be written."""
+    """The folder's absolute path; it is created if missing. Raises `ValueError` if it cannot be written."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
@@ -225,7 +225,7 @@ def _recordings_folder(folder: Path) -> Path:
 
 
 def invite(lan: Lan) -> None:
-    """Print how phones come in: the likely URL with its QR code, then the other addresses."""
+    """Print how phones join: the likely URL with its QR code, then the other addresses."""
     from whycam.stream.server.lan import IF_UNREACHABLE, NO_NETWORK
     from whycam.stream.server.qr import terminal_qr
 
@@ -240,8 +240,8 @@ def invite(lan: Lan) -> None:
     except UnicodeEncodeError:
         screen.print("This terminal cannot show the QR code; http://localhost shows it.")
     else:
-        # Black on white whatever the terminal's colours are: scanners want it so. Some fonts leave a gap between
-        # lines, which is black too where both halves are.
+        # Black on white in every terminal, as scanners need it. Some fonts leave a gap between lines; it is black, too,
+        # where both halves are.
         for line in code.splitlines():
             row = Text(line, style="black on bright_white")
             row.highlight_regex("█+", "on black")
@@ -250,7 +250,9 @@ def invite(lan: Lan) -> None:
         screen.print("or, in another network:", url, markup=False)
     screen.print("Watch only:", lan.invitations("viewer")[0].replace("#", "watch#"), markup=False)
     if lan.certificate is not None and lan.certificate.authority is not None:
-        screen.print(f"The phone's browser warns once: {lan.bases()[0]}help tells why, and what to do.", markup=False)
+        screen.print(
+            f"The phone's browser warns once: {lan.bases()[0]}help explains why, and what to do.", markup=False
+        )
     screen.print(IF_UNREACHABLE.format(port=lan.port), markup=False)
 
 

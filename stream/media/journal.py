@@ -132,7 +132,7 @@ class KeptFilm:
                     yield Coded(pts, dts, bytes(each), is_keyframe)
 
 
-def whole(packets: Sequence[int], shown: Sequence[int]) -> int:
+def playable_frames(packets: Sequence[int], shown: Sequence[int]) -> int:
     """How many of the first frames are present and depend on no later one.
 
     `packets` are pts in decoding order, `shown` the pts of the painted frames in presentation order. A film can only

@@ -1,4 +1,4 @@
-"""The book's assignment, done at once: a film's frames, the same explained, the film of them, and how it was done."""
+"""The book's assignment in one run: a film's frames, the explained frames, a film of them, and a summary."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.media.losses import Losses, MediaError
-from whycam.stream.offline.batch import losses_told
+from whycam.stream.offline.batch import describe_losses
 from whycam.stream.offline.claims import Use
 from whycam.stream.offline.inputs import usual_name
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, explain, header_of
@@ -25,14 +25,14 @@ from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import fitted
 
 RATE = Fraction(25)
-"""Frames a second, as in the book."""
-TOLD = "what-was-done.txt"
+"""Frames per second, as in the book."""
+SUMMARY = "what-was-done.txt"
 
 
 class FilmAtRate:
-    """A film whose frames are repeated or left out until so many a second remain, as `ffmpeg -vf fps=…` does it.
+    """A film whose frames are repeated or dropped to reach a rate, like `ffmpeg -vf fps=…`.
 
-    Each goes into `thumbs` as it is. See `stream.offline.explain.Source`.
+    Each frame is also written unchanged to `thumbs`. See `stream.offline.prefetch.Source`.
     """
 
     def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter) -> None:
@@ -45,11 +45,11 @@ class FilmAtRate:
 
     @property
     def frames(self) -> int:
-        """How many are expected."""
+        """Expected number of frames."""
         return round(self._film.frames / self._film.rate * self._rate)
 
     def read(self) -> Iterator[av.VideoFrame | av.Packet[Any]]:
-        """The frames, their pts counting in 1/rate, and the sound's packets between them."""
+        """The frames, with pts in 1/rate, and the sound's packets between them."""
         graph: av.filter.Graph | None = None
         size = (0, 0)
         for item in self._film.read():
@@ -88,24 +88,24 @@ class FilmAtRate:
 
 @dataclass(frozen=True, slots=True)
 class HandIn:
-    """Where what is handed in of a film lies in a folder."""
+    """Paths of the files that are handed in for a film."""
 
     source: Path
     folder: Path
 
     @property
     def inputs(self) -> Path:
-        """The film's frames."""
+        """Folder of the film's frames."""
         return self.folder / usual_name(self.source.stem).removesuffix("-output")
 
     @property
     def results(self) -> Path:
-        """The explained frames."""
+        """Folder of the explained frames."""
         return self.folder / usual_name(self.source.stem)
 
     @property
     def video(self) -> Path:
-        """The film of these."""
+        """The film of the explained frames."""
         return self.folder / f"{usual_name(self.source.stem)}.mp4"
 
     @property
@@ -115,23 +115,23 @@ class HandIn:
 
     @property
     def reports(self) -> tuple[Path, Path]:
-        """The report's page and picture."""
+        """The report's page and image."""
         return self.folder / "report.html", self.folder / "report.png"
 
     @property
-    def told(self) -> Path:
-        """How it was done."""
-        return self.folder / TOLD
+    def summary(self) -> Path:
+        """The text that says how it was done."""
+        return self.folder / SUMMARY
 
     @property
     def use(self) -> Use:
-        """What is written and read."""
-        writes = (self.video, self.sidecar, self.inputs, self.results, *self.reports, self.told)
+        """The paths that are written and read, for `Claims`."""
+        writes = (self.video, self.sidecar, self.inputs, self.results, *self.reports, self.summary)
         return Use(writes, (self.source,))
 
 
 def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bool = False) -> ProcessResult:
-    """Leave in `folder` what the assignment hands in; raises `MediaError`.
+    """Write to `folder` what is handed in for the assignment; raises `MediaError`.
 
     `kitchen-input.mov` -> `kitchen/thumb0001.jpg` …, `kitchen-output/result-0001.jpg` …, `kitchen-output.mp4` with its
     sidecar, `report.html`, `report.png` and `what-was-done.txt`.
@@ -139,10 +139,10 @@ def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bo
     hand_in = HandIn(source, folder)
     inputs, results, video, sidecar = hand_in.inputs, hand_in.results, hand_in.video, hand_in.sidecar
     overwrite = overwrite or work.resume
-    if not overwrite and (there := next((p for p in (video, hand_in.told) if p.exists()), None)) is not None:
-        raise MediaError(f"{there} is there already. Give another folder, or --overwrite.")
+    if not overwrite and (there := next((p for p in (video, hand_in.summary) if p.exists()), None)) is not None:
+        raise MediaError(f"{there} already exists. Give another folder, or --overwrite.")
     if not overwrite and (numbered(inputs, "thumb") or numbered(results)):
-        raise MediaError(f"{folder} holds frames already. Give another folder, or --overwrite.")
+        raise MediaError(f"{folder} already contains frames. Give another folder, or --overwrite.")
     with open_film(source) as film, ExitStack() as made:
         if video.exists() and video.samefile(source):
             raise MediaError(f"{video} is the film itself. Give another folder.")
@@ -163,19 +163,21 @@ def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bo
         explained = explain(at_rate, work, [writer, pictures], video, sidecar, writer.write_sound, earlier)
         thumbs.keep_first(explained.frames)
         thumbs.close()
-        rate = film.rate  # a closed file has none: PyAV reads memory that is gone
+        rate = film.rate  # before the file is closed: afterwards PyAV reads freed memory
     write_report(sidecar, video, source.name, hand_in.reports)
-    hand_in.told.write_text(_told(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
+    hand_in.summary.write_text(_summary(source, rate, explained, work, inputs.name, results.name), encoding="utf-8")
     return explained
 
 
-def _told(source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJob, inputs: str, results: str) -> str:
+def _summary(
+    source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJob, inputs: str, results: str
+) -> str:
     contract, look = work.engine.contract, work.look
     what = {
         "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
         "blend": f"the colour map {look.view.colormap} laid over the frame, opacity {look.view.opacity:g}",
     }[look.style]
-    held = ", ".join(contract.labels[number] for number in look.view.pinned) or "the best class of each frame"
+    classes = ", ".join(contract.labels[number] for number in look.view.pinned) or "the best class of each frame"
     lines = [
         f"{source.name}, explained with whycam",
         "",
@@ -183,7 +185,7 @@ def _told(source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJ
         f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
         f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
         f"   fitted to {contract.input_size[1]} x {contract.input_size[0]} pixels ({look.fit or contract.fit}).",
-        f"3. Grad-CAM of the {contract.score} at '{contract.feature or 'its last feature map'}', for {held}.",
+        f"3. Grad-CAM of the {contract.score} at '{contract.feature or 'its last feature map'}', for {classes}.",
         f"4. The heat was drawn: {what}.",
         f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
         f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",
@@ -191,7 +193,7 @@ def _told(source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJ
         "6. report.html, report.png: what the network saw in the whole film.",
         "",
         f"Model file SHA-256: {work.engine.sha256}",
-        *losses_told(explained.losses),
+        *describe_losses(explained.losses),
         *(["It was stopped before the end."] if explained.stopped else []),
     ]
     return "\n".join(lines) + "\n"

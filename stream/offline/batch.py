@@ -1,4 +1,4 @@
-"""Many inputs, one after the other: a bad one is noted, and the next one begins."""
+"""Explains several inputs in sequence; an input that fails is noted and does not stop the rest."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ Status = Literal["done", "damaged", "stopped", "failed", "busy"]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An input and where its result goes."""
+    """An input and the paths of its results."""
 
     given: Input
     output: Path
     frames: Path | None = None
-    """A folder for a film's painted frames."""
+    """Folder for a film's painted frames; None: they are not written as images."""
 
     report: bool = False
-    """Whether a page and a picture of it are made, too."""
+    """Whether a report is made, too."""
 
     @property
     def sidecar(self) -> Path | None:
-        """Where its sidecar goes; a picture has none."""
+        """Path of the sidecar; None for a single image."""
         if self.given.kind == "picture":
             return None
         return self.output / SIDECAR if self.given.kind == "folder" else self.output.with_suffix(".jsonl")
 
     @property
     def reports(self) -> tuple[Path, ...]:
-        """Where the report's page and picture go; none where none is made, or for a single picture."""
+        """Paths of the report's page and image; empty without a report and for a single image."""
         if not self.report or self.given.kind == "picture":
             return ()
         base = self.output / "report.mp4" if self.given.kind == "folder" else self.output
@@ -53,8 +53,8 @@ class Task:
 
     @property
     def use(self) -> Use:
-        """What it writes and reads."""
-        writes = [self.output]  # of a folder, all the rest lies in it
+        """The paths that it writes and reads, for `Claims`."""
+        writes = [self.output]  # for a folder this includes all other results
         if self.given.kind in FILMS and self.sidecar is not None:
             writes += [self.sidecar, *self.reports]
         if self.frames is not None:
@@ -64,17 +64,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of a task: a result, or the sentence that says why there is none."""
+    """Outcome of a task: a result, or the reason why there is none."""
 
     task: Task
     explained: ProcessResult | None = None
     problem: str = ""
     at_work: Worker | None = None
-    """The other run that is at work on it."""
+    """The other run that works on it."""
 
     @property
     def status(self) -> Status:
-        """`damaged`: the input broke off, the result has what there was; `busy`: another run is at work on it."""
+        """`damaged`: the input broke off, the result has the rest; `busy`: another run works on it."""
         if self.explained is None:
             return "busy" if self.at_work is not None else "failed"
         if self.explained.stopped:
@@ -86,7 +86,7 @@ class Outcome:
 def plan(
     inputs: Sequence[Input], output: Path | None, frames: Path | None = None, *, report: bool = False
 ) -> list[Task]:
-    """A task for each input; raises `MediaError` for an output that cannot be one."""
+    """A task for each input; raises `MediaError` for an unsuitable output."""
     many = len(inputs) > 1
     if many and output is not None and output.suffix and not output.is_dir():
         raise MediaError(f"For {len(inputs)} inputs the output is a folder, not '{output}'.")
@@ -108,9 +108,9 @@ def carry_out(
     stdin: BinaryIO,
     begun: Callable[[Task], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Explain one after the other until somebody stops it; `begun` is told before each.
+    """Explain the inputs in order until `work.stop` is set; calls `begun` before each.
 
-    `claims` are those of all tasks; what is done is let go, what another run is at work on is left alone.
+    `claims` are those of all tasks; a finished task's claims are released, a task of another run is skipped.
     """
     taken: dict[Path, Input] = {}
     for task in tasks:
@@ -137,7 +137,7 @@ def carry_out(
 
 
 def refused(task: Task, use: Use, claims: Claims) -> Outcome | None:
-    """What comes of a task where another run is at work on what it uses; None: it can begin."""
+    """The outcome `busy` if another run uses the task's files; None if the task can begin."""
     try:
         claims.check(use)
     except Busy as busy:
@@ -148,7 +148,9 @@ def refused(task: Task, use: Use, claims: Claims) -> Outcome | None:
 def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     other = taken.get(task.output.resolve())
     if other is not None:
-        raise MediaError(f"{task.output} is the result of {other.name} already. Explain {task.given.name} by itself.")
+        raise MediaError(
+            f"{task.output} is already the result of {other.name}. Explain {task.given.name} in a separate run."
+        )
     if overwrite:
         return
     folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
@@ -157,11 +159,11 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
         files.append(task.sidecar)
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
-        raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+        raise MediaError(f"{there[0]} already exists. Give another name with -o, or --overwrite.")
 
 
 def _done(task: Task) -> ProcessResult | None:
-    """The result that an earlier run finished."""
+    """The result of an earlier run, if that finished; otherwise None."""
     if task.sidecar is None:
         return ProcessResult(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
     frames = is_done(task.output, task.sidecar)
@@ -173,7 +175,7 @@ def _make_folder(output: Path) -> None:
         output.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MediaError(
-            f"{output} cannot be written: the folder {output.parent} cannot be made ({error.strerror})."
+            f"{output} cannot be written: the folder {output.parent} cannot be created ({error.strerror})."
         ) from error
 
 
@@ -190,33 +192,36 @@ def _explain(task: Task, work: ProcessJob, stdin: BinaryIO) -> ProcessResult:
     return explain_film(given.path, output, work, frames=task.frames)
 
 
-def losses_told(losses: Losses) -> list[str]:
-    """Sentences about what an input did not give."""
-    told = []
+def describe_losses(losses: Losses) -> list[str]:
+    """Sentences about what could not be read of an input."""
+    sentences = []
     if losses.concealed:
-        told.append(
-            f"{plural(losses.concealed, 'frame')} could not be read whole; the one before is shown, or what was mended."
+        sentences.append(
+            f"{plural(losses.concealed, 'frame')} could not be read completely; the result shows the frame before, or "
+            "what the decoder repaired."
         )
     if losses.lost:
-        told.append(f"{plural(losses.lost, 'frame')} could not be read and had none before to show.")
+        sentences.append(f"{plural(losses.lost, 'frame')} could not be read, without a frame before to show instead.")
     if losses.unread:
-        told.append(f"Not read: {listed(losses.unread)}.")
+        sentences.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
-        told.append("Its sound is in a coding that is not known here; the result has none.")
+        sentences.append("Its sound has an unknown codec; the result has none.")
     if losses.unheard:
-        told.append(f"{losses.unheard:.1f} s of its sound could not be read; the result is silent there.")
+        sentences.append(f"{losses.unheard:.1f} s of its sound could not be read; the result is silent there.")
     if losses.joins:
         places = listed([f"{at:.2f} s" for at in losses.joins])
-        told.append(f"Its clock goes back or leaps at {places}, as where files are joined; its times go on behind.")
+        sentences.append(f"Its clock jumps at {places}, as where files are joined; the result's times are continuous.")
     if losses.missing:
-        told.append(f"The file breaks off: {losses.missing:.1f} s that it promises are missing. The rest is explained.")
+        sentences.append(
+            f"The file breaks off: {losses.missing:.1f} s of its stated duration are missing. The rest is explained."
+        )
     elif losses.error:
-        told.append(f"The file breaks off ({losses.error}). What came before is explained.")
-    return told
+        sentences.append(f"The file breaks off ({losses.error}). What came before is explained.")
+    return sentences
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:
-    """Of the whole batch: the first in this order that one of them has."""
+    """The batch's exit code: the first of this order that an outcome has."""
     codes: dict[Status, ExitCode] = {
         "stopped": ExitCode.STOPPED,
         "busy": ExitCode.BUSY,

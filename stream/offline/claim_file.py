@@ -1,8 +1,8 @@
-"""A hidden file `.whycam-….lock` in a folder of results: which run is at work there, and on what.
+"""A hidden file `.whycam-….lock` in a folder of results that says which run works there, and on what.
 
-The run holds it (`recording.lock`); what a killed run left is held no more. It is lines of JSON: who is at work, names
-that are written or read, and names that are done. They are names, not paths, for the folder may be mounted elsewhere
-in a container or on another computer. A last line that is cut off does not count.
+The run locks it (`recording.lock`); a killed run's file is no longer locked. It contains lines of JSON: the run, the
+names that it writes or reads, and the names that are done. They are names, not paths, because the folder may be
+mounted elsewhere in a container or on another computer. A cut-off last line is ignored.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from typing import Any
 from whycam.stream.recording.lock import HeldFile, is_held_file
 
 GATE = ".whycam.lock"
-"""Held for the moment in which a run looks at the claims of others and adds its own."""
+"""Locked while a run reads the claims of others and adds its own."""
 _NAME = re.compile(r"\.whycam-[0-9a-f]{16}\.lock")
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A run that is at work."""
+    """A run of a command."""
 
     command: str
     pid: int | None = None
@@ -38,17 +38,17 @@ class Worker:
 
     @classmethod
     def this(cls, command: str) -> Worker:
-        """This process, from now on."""
+        """This process, started now."""
         return cls(command, os.getpid(), socket.gethostname(), datetime.now().astimezone())
 
     @classmethod
     def of(cls, value: dict[str, Any]) -> Worker:
-        """As a claim says it; raises `ValueError`, `LookupError` or `TypeError` for what is none."""
+        """Parse a claim's entry; raises `ValueError`, `LookupError` or `TypeError` if it is invalid."""
         since = datetime.fromisoformat(value["since"])
         return cls(str(value["command"]), int(value["pid"]), str(value["host"] or ""), since)
 
     def as_json(self) -> dict[str, Any]:
-        """What a claim and `--json` say of it."""
+        """Its entry in a claim and in the output of `--json`."""
         since = self.since.isoformat(timespec="seconds") if self.since is not None else None
         return {"command": self.command, "pid": self.pid, "host": self.host or None, "since": since}
 
@@ -69,16 +69,16 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What another run claims in a folder."""
+    """Another run's claim in a folder."""
 
     worker: Worker
     writes: frozenset[str]
     reads: frozenset[str]
     folds: bool
-    """Whether large and small letters are the same in this folder."""
+    """Whether the folder is case-insensitive."""
 
     def conflicts(self, name: str, *, is_written: bool) -> bool:
-        """Whether a file cannot be written, or cannot be read, while that run is at work."""
+        """Whether that run prevents writing, or reading, a file of this name."""
         names = self.writes | self.reads if is_written else self.writes
         return name in names or (self.folds and _folded(name) in map(_folded, names))
 
@@ -88,7 +88,7 @@ def _folded(name: str) -> str:
 
 
 class OwnClaim:
-    """What this run claims in a folder, until it is removed. Raises `OSError` where it cannot be written."""
+    """This run's claim in a folder, until it is removed. Raises `OSError` if it cannot be written."""
 
     def __init__(self, folder: Path, worker: Worker, writes: Iterable[str], reads: Iterable[str]) -> None:
         self._file = HeldFile(folder / f".whycam-{secrets.token_hex(8)}.lock")
@@ -101,21 +101,21 @@ class OwnClaim:
             raise
 
     def done(self, name: str) -> None:
-        """Claim it no more."""
+        """Release a name."""
         with suppress(OSError):  # on a full disk it stays claimed until the end
             self._file.append(_line({"done": name}))
 
     def remove(self) -> None:
-        """Claim nothing any more."""
+        """Release everything."""
         self._file.remove()
 
 
 def claims_in(folder: Path, *, tidy: bool = False) -> list[Claim]:
-    """What is claimed in a folder; none where it cannot be read. `tidy`: remove what killed runs left."""
+    """The claims in a folder; empty if it cannot be read. `tidy` removes the files of killed runs."""
     found = []
     with suppress(OSError):
         for path in [Path(entry) for entry in os.scandir(folder) if _NAME.fullmatch(entry.name)]:
-            with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):  # it is gone by now, or damaged
+            with suppress(OSError, ValueError, LookupError, TypeError, AttributeError):  # removed meanwhile, or damaged
                 if is_held_file(path):
                     found.append(_read(path))
                 elif tidy:

@@ -1,4 +1,4 @@
-"""What a run will write, claimed: another run that would write it leaves it alone, and says who is at work on it."""
+"""Claims on what a run will write: another run leaves it alone and says which run works on it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from whycam.stream.recording.paths import began
 logger = logging.getLogger(__name__)
 
 FOLDERS = 100
-"""In so many claims lie at once, each with an open file; in others from the time on when their turn comes."""
+"""Most folders claimed at the start, each with an open file; further ones are claimed when they are needed."""
 
 
 class Busy(ValueError):
-    """Another run is at work on what this one would write or read."""
+    """Another run works on what this one would write or read."""
 
     def __init__(self, path: Path, worker: Worker, *, is_written: bool) -> None:
         other = ", or give another name with -o" if is_written else ""
@@ -33,14 +33,14 @@ class Busy(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What one piece of work writes and reads; a folder stands for all that is in it."""
+    """The paths that one task writes and reads; a folder includes its contents."""
 
     writes: tuple[Path, ...]
     reads: tuple[Path, ...] = ()
 
 
 class _Place(NamedTuple):
-    """A path of a use, by the folder and the name that it has in truth."""
+    """A path of a use, with its resolved folder and name."""
 
     folder: Path
     name: str
@@ -49,11 +49,11 @@ class _Place(NamedTuple):
 
 
 class Claims:
-    """What a run will write, claimed from the start until it is `done`; a context manager.
+    """A run's claims, from the start until each use is `done`; a context manager.
 
-    What another run is at work on is not claimed, and `check` says so. What is only read is claimed where results go,
-    too: nothing is written into other folders. Where nothing can be written or locked the run goes on without claims:
-    who writes the results says why they cannot be written, and the log that there are no locks.
+    A use that another run works on is not claimed, and `check` raises. Files that are only read are claimed only in
+    folders of results: nothing is written to other folders. If a folder cannot be written or locked, the run continues
+    without claims there: the writer of the results reports the write error, and the log reports missing locks.
     """
 
     def __init__(self, command: str, uses: Sequence[Use]) -> None:
@@ -65,7 +65,7 @@ class Claims:
             for place in places:
                 self._needed[place.folder][place.name] += 1
                 self._in[place.folder].append((use, place))
-        # In one order in all runs, so that of two that begin at once one gets all that both want.
+        # All runs use the same order, so that of two simultaneous runs one gets everything that both need.
         self._unclaimed = dict.fromkeys(sorted({p.folder for ps in self._wanted.values() for p in ps if p.is_written}))
         self._claims: dict[Path, OwnClaim] = {}
         self._busy: dict[Use, Busy] = {}
@@ -78,28 +78,28 @@ class Claims:
 
     @property
     def all_busy(self) -> bool:
-        """Whether others are at work on all of it."""
+        """Whether other runs work on all uses."""
         return len(self._busy) == len(self._wanted)
 
     def check(self, use: Use) -> None:
-        """Raise `Busy` where another run is at work on it."""
+        """Raise `Busy` if another run works on it."""
         for folder in sorted({place.folder for place in self._wanted[use]}):
             self._claim(folder)
         if use in self._busy:
             raise self._busy[use]
 
     def done(self, use: Use) -> None:
-        """Let go what no other use needs."""
+        """Release what no other use needs."""
         if use not in self._busy:
-            self._let_go(use)
+            self._release(use)
 
     def close(self) -> None:
-        """Let everything go."""
+        """Release everything."""
         for claim in self._claims.values():
             claim.remove()
         self._claims.clear()
         for folder in reversed(self._made):
-            with suppress(OSError):  # as a rule there are results in it
+            with suppress(OSError):  # usually it contains results
                 folder.rmdir()
 
     def __enter__(self) -> Claims:
@@ -125,21 +125,21 @@ class Claims:
                     self._note(use, Busy(path, worker, is_written=False))
 
     def _claim(self, folder: Path) -> None:
-        """Claim what is needed in a folder, if that has not been tried yet."""
+        """Claim what is needed in a folder, unless that was tried before."""
         if folder not in self._unclaimed:
             return
         del self._unclaimed[folder]
         try:
             self._compare_and_claim(folder)
         except NoLocks as error:
-            logger.warning("%s has no locks (%s): see that no other whycam writes there.", folder, error.strerror)
+            logger.warning("%s has no locks (%s). Make sure that no other whycam writes there.", folder, error.strerror)
         except OSError as error:
             logger.debug("Nothing is claimed in %s: %s", folder, error)
 
     def _compare_and_claim(self, folder: Path) -> None:
         for _ in range(TRIES):
             self._make(folder)
-            with suppress(FileNotFoundError), gate(folder / GATE):  # who made the folder may have removed it
+            with suppress(FileNotFoundError), gate(folder / GATE):  # the run that made the folder may have removed it
                 self._compare(folder, claims_in(folder, tidy=True))
                 needed = self._needed[folder]
                 written = {place.name for _, place in self._in[folder] if place.is_written}
@@ -153,17 +153,17 @@ class Claims:
         self._made += missing
 
     def _compare(self, folder: Path, others: Sequence[Claim]) -> None:
-        """Find out on what in a folder others are at work."""
+        """Note the uses on which other runs work in a folder."""
         for other in others:
             for use, place in self._in[folder]:
                 if use not in self._busy and other.conflicts(place.name, is_written=place.is_written):
                     self._note(use, Busy(place.path, other.worker, is_written=place.is_written))
 
     def _note(self, use: Use, busy: Busy) -> None:
-        self._let_go(use)
+        self._release(use)
         self._busy[use] = busy
 
-    def _let_go(self, use: Use) -> None:
+    def _release(self, use: Use) -> None:
         for place in self._wanted[use]:
             needed = self._needed[place.folder]
             needed[place.name] -= 1
@@ -181,12 +181,12 @@ def _places(use: Use) -> list[_Place]:
         _Place(folder, name, path, is_written)
         for paths, is_written in ((use.writes, True), (use.reads, False))
         for path in paths
-        for folder, name in _true_names(path)
+        for folder, name in _resolved_names(path)
     ]
 
 
-def _true_names(path: Path) -> set[tuple[Path, str]]:
-    """Folder and name of a path, and of what it is a link to: a film takes the link's place, pictures go behind it."""
+def _resolved_names(path: Path) -> set[tuple[Path, str]]:
+    """Folder and name of a path and of its link target: a film replaces a link, images are written to its target."""
     found = [Path(os.path.realpath(path))]
     if path.name not in ("", ".."):
         found.append(Path(os.path.realpath(path.parent), path.name))

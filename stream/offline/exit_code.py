@@ -1,4 +1,4 @@
-"""With which number the command ends."""
+"""Exit codes of the command."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The numbers, as docs/process.md promises them."""
+    """The codes, documented in docs/process.md."""
 
     OK = 0
     FAILED = 1
-    """Something gave no result, or the call was wrong."""
+    """An input has no result, or the call was wrong."""
     DAMAGED = 2
     """A film broke off before its end."""
     BUSY = 3
-    """Another run is at work on it."""
+    """Another run works on it."""
     STOPPED = 130
-    """Ctrl-C, as a shell counts it."""
+    """Ctrl-C: 128 + SIGINT, as in a shell."""

@@ -1,4 +1,4 @@
-"""Explains what was recorded: every frame of a film or a folder, or one picture, by the same parts as a live stream."""
+"""Explains films, folders of frames and single images with the same parts as a live stream."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of, yuv_frame
 def explain_film(
     source: Path | BinaryIO, output: Path, work: ProcessJob, *, frames: Path | None = None
 ) -> ProcessResult:
-    """Explain a video into `output` (.mp4) and its sidecar beside it (.jsonl); raises `MediaError`.
+    """Explain a video into `output` (.mp4) and a sidecar beside it (.jsonl); raises `MediaError`.
 
-    `frames` is a folder for the painted frames as pictures.
+    `frames` is a folder for the painted frames as images.
     """
     check_apart(source, output, "film")
     with open_film(source, work.stop) as film:
@@ -38,7 +38,7 @@ def explain_film(
 
 
 def explain_recording(folder: Path, output: Path, work: ProcessJob, *, frames: Path | None = None) -> ProcessResult:
-    """Explain the camera's picture of a recording, all its files, into one film; raises `MediaError`."""
+    """Explain all camera files of a recording into one film; raises `MediaError`."""
     return _explain_original(RecordedFilm.of(folder), output, work, frames)
 
 
@@ -60,7 +60,7 @@ def _explain_original(film: Film | RecordedFilm, output: Path, work: ProcessJob,
 
 
 def explain_folder(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
-    """Explain a folder of frames into a folder of pictures and `predictions.jsonl`; raises `MediaError`."""
+    """Explain a folder of frames into a folder of images and `predictions.jsonl`; raises `MediaError`."""
     folder, sidecar = ImageFolder(source), output / SIDECAR
     check_apart(source, output, "folder")
     earlier = None
@@ -80,7 +80,7 @@ def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
 
 
 def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
-    """Raise `MediaError` where a result would be written over what it is made of."""
+    """Raise `MediaError` if a result would overwrite its input."""
     if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
         raise MediaError(f"{output} is the {kind} itself. Give another name for the explained one.")
 
@@ -88,7 +88,7 @@ def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
 def explain_image(
     source: str | Path | Bytes, explainer: Explainer, targets: Sequence[int]
 ) -> tuple[tuple[DrawnMap, ...], Bytes, Bytes]:
-    """The maps of a picture for each target, the picture, and the picture with the first map drawn onto it.
+    """An image's map for each target, the image, and the image with the first map drawn onto it; RGB (H, W, 3).
 
     Raises `ImageError`, and `ValueError` without a target.
     """

@@ -1,4 +1,4 @@
-"""What a person named on the command line: films, pictures, folders of frames, standard input; where results go."""
+"""Inputs named on the command line (films, images, folders of frames, standard input) and paths of their results."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ Kind = Literal["film", "picture", "folder", "recording", "pipe"]
 
 
 FILMS: tuple[Kind, ...] = ("film", "recording", "pipe")
-"""What becomes a film."""
+"""Kinds whose result is a film."""
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One thing to explain."""
+    """An input to explain."""
 
     kind: Kind
     path: Path
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name in messages."""
         return "standard input" if self.kind == "pipe" else str(self.path)
 
 
 def find_inputs(names: Sequence[str]) -> list[Input]:
-    """The inputs behind names, patterns such as `films/*.mov`, and `-`; each once. Raises `MediaError`."""
+    """The inputs that names, patterns such as `films/*.mov`, and `-` refer to; each once. Raises `MediaError`."""
     found: dict[Path, Input] = {}
     for name in names:
         if name == "-":
@@ -57,16 +57,16 @@ def _paths(name: str) -> list[Path]:
         return [path]
     paths = [Path(match) for match in sorted(glob.glob(name, recursive=True))]
     if not paths:
-        raise MediaError(f"Nothing goes by '{name}'.")
+        raise MediaError(f"No file matches '{name}'.")
     return paths
 
 
 def output_of(given: Input, output: Path | None, *, many: bool = False, what: str = "output") -> Path:
-    """Where the result goes: `output`, in it where it is a folder for `many`, or beside the input.
+    """Path of the result: `output` itself, in the folder `output` for `many`, or beside the input.
 
     `kitchen.mov` and `kitchen-input.mov` -> `kitchen-output.mp4`; `dog.jpg` -> `dog-output.jpg`; the folder `kitchen`
-    -> `kitchen-output`; a recording's folder -> a film beside it. `what` is put in place of the word `output`. Raises
-    `MediaError` for an ending that whycam does not write.
+    -> `kitchen-output`; a recording's folder -> a film beside it. `what` replaces the word `output`. Raises
+    `MediaError` for a suffix that whycam does not write.
     """
     if output is not None and not many and not (output.is_dir() and given.kind != "folder"):
         _check_ending(given, output)

@@ -1,4 +1,4 @@
-"""The loop that explains what was recorded: a source gives frames, a renderer draws them, writers take them."""
+"""The offline loop: a source gives frames, a renderer draws them, writers store them."""
 
 from __future__ import annotations
 
@@ -17,81 +17,81 @@ from whycam.stream.inference.engine import Engine
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.prefetch import Batch, Reader, Source
 from whycam.stream.offline.resume import ResumeState, part_of
-from whycam.stream.offline.write_behind import Behind
+from whycam.stream.offline.write_behind import WriteBehind
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.renderer import Look, Renderer
 from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
 from whycam.stream.video.planes import fitted
 
 BEHIND = 6
-"""Painted frames and packets of sound that may wait for the encoder."""
+"""Most painted frames and sound packets that wait for the encoder."""
 
 Progress = Callable[[int, int], None]
-"""Is told the frames done and the frames expected (0 where nobody knows)."""
+"""Called with the frames done and the frames expected (0 if unknown)."""
 SoundWriter: TypeAlias = "Callable[[av.Packet[Any]], None]"
 
 
 class Writer(Protocol):
-    """Takes the painted frames; what it made gets its name when it is closed."""
+    """Stores the painted frames; the result gets its name in `close`."""
 
     def write(self, frame: av.VideoFrame) -> None:
         """Add a frame."""
 
     def skip(self) -> None:
-        """Take the next frame over from an earlier run."""
+        """Take over the next frame from an earlier run."""
 
     def close(self) -> None:
-        """Finish."""
+        """Finish the result and give it its name."""
 
     def discard(self) -> None:
-        """Leave nothing behind."""
+        """Remove an unfinished result."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessResult:
-    """What came of a film, a folder or a picture."""
+    """Result of a film, a folder or an image."""
 
     output: Path
     sidecar: Path | None
     frames: int
     losses: Losses
     stopped: bool = False
-    """Whether somebody stopped it before the end."""
+    """Whether it was stopped before the end."""
     seconds: float = 0.0
-    """How far it came, of the film's own time."""
+    """Duration explained, in the film's time."""
     best: tuple[DrawnMap, ...] = ()
-    """Of the last frame: its maps, the best class first."""
+    """The last frame's maps, best class first."""
     earlier: int = 0
     """Frames that an earlier run had made."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessJob:
-    """How frames are explained and drawn, and who is told and asked while it goes on."""
+    """How frames are explained and drawn, with a callback for progress and an event to stop."""
 
     engine: Engine
     look: Look = field(default_factory=Look)
     every: int = 1
-    """Of so many frames one is explained; those between show its heat."""
+    """One of `every` frames is explained; those between show its heat."""
     keep_metadata: bool = False
     """Whether location, date and other metadata of the original go into the result."""
     progress: Progress | None = None
     stop: threading.Event | None = None
-    """Set by somebody who wants what is done by now."""
+    """Set to end early with what is done."""
     resume: bool = False
-    """Whether to go on with what an earlier run left."""
+    """Whether to continue an earlier run's result."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """A frame and what is known of it."""
+    """A frame and its sidecar line."""
 
     frame: av.VideoFrame
     known: SidecarFrame
     done: bool = False
     """Whether an earlier run painted it."""
     size: tuple[int, int] | None = None
-    """Of the frame in whose place it stands."""
+    """Width and height of the frame that it replaces, for a frozen frame."""
 
 
 Steps: TypeAlias = "Iterable[FrameResult | av.Packet[Any]]"
@@ -120,9 +120,9 @@ def explain(
     write_sound: SoundWriter | None = None,
     earlier: ResumeState | None = None,
 ) -> ProcessResult:
-    """Explain what a source gives, into writers and a sidecar; `output` is what a person calls the result.
+    """Explain a source's frames into writers and a sidecar; `output` names the result in messages.
 
-    The writers are closed where all went well; who made them discards them otherwise. Raises `MediaError`.
+    The writers are closed on success; otherwise the caller, who made them, discards them. Raises `MediaError`.
     """
     renderer = Renderer.of(work.look, work.engine.contract)
     count = earlier.count if earlier is not None else 0
@@ -147,11 +147,11 @@ def draw(
     progress: Progress | None,
     stop: threading.Event | None,
 ) -> ProcessResult:
-    """Paint each frame with what is known of it, and hand it to the writers, which work in a thread of their own."""
+    """Paint each frame by its sidecar line and pass it to the writers, which run in a separate thread."""
     count, earlier, first, known = 0, 0, 0, None
     asked = stopped = False
     try:
-        with Behind("writer", BEHIND) as behind:
+        with WriteBehind("writer", BEHIND) as behind:
             for step in steps:
                 if isinstance(step, av.Packet):
                     if write_sound is not None:
@@ -166,10 +166,10 @@ def draw(
                 _hand_over(step, renderer, writers, lines, behind)
                 if progress is not None:
                     progress(count, source.frames)
-                # What an earlier run had is taken over whole: it is not lost by another stop.
+                # An earlier run's frames are all taken over, so that another stop does not lose them.
                 asked = stop is not None and stop.is_set() and not step.done
             else:
-                stopped = asked and not source.frames  # a pipe ends where it is stopped
+                stopped = asked and not source.frames  # a pipe ends when it is stopped
             behind.finish()
         for writer in writers:
             writer.close()
@@ -185,9 +185,9 @@ def draw(
 
 
 def _hand_over(
-    step: FrameResult, renderer: Renderer, writers: Sequence[Writer], lines: _Lines | None, behind: Behind
+    step: FrameResult, renderer: Renderer, writers: Sequence[Writer], lines: _Lines | None, behind: WriteBehind
 ) -> None:
-    """Paint a frame for the writers and the sidecar, unless an earlier run left it."""
+    """Paint a frame for the writers and the sidecar, unless it is from an earlier run."""
     if step.done:
         for writer in writers:
             behind.do(writer.skip)
@@ -202,31 +202,31 @@ def _hand_over(
 
 
 def _ending(losses: Losses, end: float, stopped: float | None) -> dict[str, Any]:
-    """What a sidecar's header says of a film whose last frame is at `end` and that stopped after so many seconds."""
+    """Entries of a sidecar's header that are known at the end: `stopped` and `joins`, up to the last frame at `end`."""
     joins = [at for at in losses.joins if at <= end]
     return {**({} if stopped is None else {"stopped": round(stopped, 6)}), **({"joins": joins} if joins else {})}
 
 
 class _Lines(SidecarWriter):
-    """A sidecar that gets its name when it is kept, and goes where it is not, unless it was there before."""
+    """A sidecar that gets its name in `keep`; otherwise it is removed, unless an earlier run had left it."""
 
     def __init__(self, path: Path, header: dict[str, Any], earlier: ResumeState | None) -> None:
         self.result = path
         self._part = part = part_of(path)
         self._header = header
-        self._went_on = earlier is not None and earlier.sidecar == part
+        self._resumed = earlier is not None and earlier.sidecar == part
         self.last: SidecarFrame | None = None
         """The last line of an earlier run."""
         part.parent.mkdir(exist_ok=True)
         if earlier is not None:
             rewrite(part, header, earlier.sidecar, earlier.count)
             self.last = deque(read_sidecar(part)[1], 1).pop()
-        super().__init__(part, header, go_on=earlier is not None)
+        super().__init__(part, header, append=earlier is not None)
         if self.last is not None:
             self._settings = self.last.view.settings()
 
     def keep(self, found: dict[str, Any]) -> None:
-        """Give it its name; `found` is what the header has to say besides, known only now."""
+        """Give it its name; `found` is added to the header, for what is known only at the end."""
         self.close()
         if found:
             rewrite(self._part, {**self._header, **found}, self._part)
@@ -234,7 +234,7 @@ class _Lines(SidecarWriter):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-        if not self._went_on:
+        if not self._resumed:
             self._part.unlink(missing_ok=True)
 
 
@@ -246,7 +246,7 @@ def _answered(
     earlier: ResumeState | None,
     last: SidecarFrame | None,
 ) -> Iterator[FrameResult | av.Packet[Any]]:
-    """Each frame with the newest explanation, or what an earlier run said of it; `last` is the last of these."""
+    """Each frame with the newest explanation, or as an earlier run left it; `last` is that run's last line."""
     maps: tuple[DrawnMap, ...] = ()
     asked = 0
     if last is not None:
@@ -262,7 +262,9 @@ def _answered(
             assert item.pts is not None
             if (pts := next(done, None)) is not None:
                 if pts != item.pts:
-                    raise MediaError(f"What was kept is of another film than {source.name}. Begin anew: --overwrite.")
+                    raise MediaError(
+                        f"The kept frames are of another film than {source.name}. Start again with --overwrite."
+                    )
                 yield FrameResult(item, SidecarFrame(item.pts, None, maps, work.look.view), done=True)
                 continue
             if has_answer:

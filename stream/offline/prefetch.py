@@ -1,4 +1,4 @@
-"""Decodes ahead in a thread of its own and asks the engine, so that the model never waits for a frame."""
+"""Decodes ahead in a separate thread and sends requests to the engine, so that the model never waits for a frame."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from whycam.stream.overlay.renderer import Renderer
 from whycam.stream.video.planes import Bytes
 
 BATCH = 4
-"""Pictures that are explained together."""
+"""Images that are explained together."""
 MAX_ITEMS = 256
-"""Frames and packets of sound in a batch: sound may go on where the picture does not."""
+"""Most frames and sound packets in a batch: sound may continue while the video does not."""
 AHEAD = 4
-"""Batches that may be decoded before the first of them is painted: 16 frames, 50 MB at 1080p."""
+"""Most batches decoded before the first is painted: 16 frames, 50 MB at 1080p."""
 MAX_PIXELS = 16_000_000
-"""In the frames of a batch: of larger frames there are fewer."""
+"""Most pixels in the frames of a batch: a batch has fewer frames if they are large."""
 
 Item: TypeAlias = "av.VideoFrame | av.Packet[Any]"
 
 
 class Source(Protocol):
-    """Gives frames."""
+    """Frames to explain, from a film, a folder or an image."""
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its name in messages."""
 
     @property
     def time_base(self) -> Fraction:
-        """Of the frames' pts."""
+        """Unit of the frames' pts, in seconds."""
 
     @property
     def frames(self) -> int:
-        """How many are expected; 0 where nobody knows."""
+        """Expected number of frames; 0 if unknown."""
 
     @property
     def losses(self) -> Losses:
@@ -56,14 +56,14 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Frames whose explanation is on its way, and the sound that lies before, between and behind them."""
+    """Frames with a pending explanation, and the sound before, between and after them."""
 
-    items: list[tuple[Item, bool]]  # whether it is a frame that the engine was asked about
+    items: list[tuple[Item, bool]]  # whether the frame is in the request to the engine
     answer: Future[Explanation] | None
 
 
 class Reader:
-    """Gives a source's batches; the engine is asked about one of `every` frames, and not about the first `known`."""
+    """Gives a source's batches; one of `every` frames is sent to the engine, and none of the first `known`."""
 
     def __init__(self, source: Source, engine: Engine, renderer: Renderer, *, every: int, known: int = 0) -> None:
         self._source = source
@@ -81,7 +81,7 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._stopped.set()
-        while self._thread.is_alive():  # it may wait for room in the queue
+        while self._thread.is_alive():  # it may be waiting for room in the queue
             try:
                 self._queue.get(timeout=0.05)
             except queue.Empty:
@@ -113,7 +113,7 @@ class Reader:
                     self._put(items, pictures)
                     items, pictures, pixels = [], [], 0
             self._put(items, pictures)
-        except Exception as error:  # noqa: BLE001 - raised again where the frames are waited for
+        except Exception as error:  # noqa: BLE001 - raised again in the consuming thread
             self._queue.put(error)
         self._queue.put(None)
 

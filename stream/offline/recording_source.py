@@ -1,4 +1,4 @@
-"""The camera's picture of a live recording as one film: its files one after the other, on the recording's clock."""
+"""The camera's video of a live recording as one film: its files in order, on the recording's clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from whycam.stream.video.codec import TIME_BASE
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file of the camera's picture, and where it begins on the recording's clock, in 1/90000 s."""
+    """One camera file, and its first pts on the recording's clock, in 1/90000 s."""
 
     path: Path
     first_pts: int
@@ -31,7 +31,7 @@ def is_recording(folder: Path) -> bool:
 
 
 class RecordedFilm:
-    """Some files of a recording. See `prefetch.Source` and `film_writer.Original`; there is no sound."""
+    """Camera files of a recording, without sound. See `prefetch.Source` and `film_writer.Original`."""
 
     time_base = TIME_BASE
     audio = None
@@ -59,11 +59,11 @@ class RecordedFilm:
         if path != folder:
             segments = [segment for segment in segments if segment.path.name == path.name]
         if not segments:
-            raise MediaError(f"{path} has no picture of the camera.")
+            raise MediaError(f"{path} has no camera film.")
         return cls(path.name or folder.resolve().name, segments)
 
     def read(self) -> Iterator[av.VideoFrame]:
-        """The frames in order."""
+        """The frames in order, with pts on the recording's clock."""
         for segment in self._segments:
             with open_film(segment.path) as film:
                 for frame in film.read():

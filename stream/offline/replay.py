@@ -1,4 +1,4 @@
-"""Draws a film again from its sidecar, with other colours or another of the stored classes: no model is asked."""
+"""Draws a film again from its sidecar, in other colours or for other stored classes, without the model."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import copied
 
 SQUARE = (224, 224)
-"""What the first sidecars, which do not tell, were made for; only the proportions matter."""
+"""The input size for old sidecars, which do not store it; only the proportions matter."""
 
 
-_MILLISECOND = Fraction(1, 1000)  # WebM counts so
+_MILLISECOND = Fraction(1, 1000)  # the time base of WebM
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What shall be drawn otherwise; what is None stays as it was."""
+    """Changes for the replay; None keeps the original setting."""
 
     look: dict[str, Any] = field(default_factory=dict)
-    """Of a `Look`: layout, style, top, sure, label, legend."""
+    """Fields of a `Look`: layout, style, top, sure, label, legend."""
     targets: tuple[str, ...] = ()
     """Names or numbers of stored classes."""
     opacity: float | None = None
@@ -54,20 +54,20 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What came of it."""
+    """Result of a replay."""
 
     explained: ProcessResult
     unknown: int
-    """Frames that are left out: the sidecar says nothing of them, or the film lacks what stood in their place."""
+    """Frames left out: the sidecar has no line for them, or the film lacks the frozen frame that they showed."""
     without: int
-    """Frames for which none of the classes asked for is stored: they have no heat."""
-    held: str = ""
-    """The classes that were asked for, as a sentence tells them."""
+    """Frames without heat, because none of the requested classes is stored for them."""
+    targets: str = ""
+    """The requested classes, for a sentence: `banana (954), espresso (967)`."""
     reports: tuple[Path, ...] = ()
 
 
 class Replay:
-    """A sidecar, and how it shall be drawn; raises `SidecarError`, and `TargetError` for a class that is not stored."""
+    """A sidecar and how to draw it; raises `SidecarError`, and `TargetError` for a class that is not stored."""
 
     def __init__(self, sidecar: Path, changes: Changes) -> None:
         header, _ = read_sidecar(sidecar)
@@ -76,8 +76,8 @@ class Replay:
         given = {key: header[key] for key in DESCRIBED if key in header} | changes.look
         self.look = Look(**given)
         stored = stored_labels(sidecar) if changes.targets else {}
-        self._pinned = find_targets(changes.targets, stored, who="The sidecar")
-        self.held = named(self._pinned, stored)
+        self._pinned = find_targets(changes.targets, stored, owner="The sidecar")
+        self.targets = named(self._pinned, stored)
         self._changes = changes
         self._other_style = self.look.style != header.get("style", "blend")
         self.time_base = Fraction(*header["time_base"])
@@ -87,9 +87,9 @@ class Replay:
         self.known = self.unknown = self.without = 0
 
     def view(self, drawn: View) -> View:
-        """What is drawn in place of a line's own view."""
+        """The view that replaces a line's own."""
         opacity, colormap = self._changes.opacity, self._changes.colormap
-        if self._other_style:  # its strength and colours mean something else
+        if self._other_style:  # the other style has its own defaults for opacity and colours
             usual = usual_view(self.look.style, (), opacity, colormap)
             opacity, colormap = usual.opacity, usual.colormap
         return replace(
@@ -100,9 +100,9 @@ class Replay:
         )
 
     def steps(self, source: Film | RecordedFilm | ImageFolder) -> Iterator[FrameResult | av.Packet[Any]]:
-        """The frames of which the sidecar knows, and sound between them."""
+        """The frames that have a line in the sidecar, and the sound between them."""
         off = max(self.time_base, source.time_base, _MILLISECOND) / 2
-        stood = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
+        frozen = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
         still: dict[int, av.VideoFrame] = {}
         lines = read_sidecar(self._sidecar)[1]
         line = next(lines, None)
@@ -115,8 +115,8 @@ class Replay:
             while line is not None and line.pts * self.time_base < time - off:
                 line = next(lines, None)
             found = line if line is not None and line.pts * self.time_base <= time + off else None
-            for pts in [pts for pts in stood if abs(pts * self.time_base - time) <= off]:
-                still = {pts: copied(item)}  # one at a time stands
+            for pts in [pts for pts in frozen if abs(pts * self.time_base - time) <= off]:
+                still = {pts: copied(item)}  # only one frame is frozen at a time
             step = self._step(item, found, still)
             if step is None:
                 self.unknown += 1
@@ -141,13 +141,13 @@ class Replay:
     def _drawn(self, line: SidecarFrame, pts: int) -> SidecarFrame:
         maps = line.maps
         if self._pinned and maps and not any(m.class_id in self._pinned for m in maps):
-            maps = ()  # else the best class would be drawn in their place
+            maps = ()  # otherwise the best class would be drawn instead
             self.without += 1
         return replace(line, pts=pts, maps=maps, view=self.view(line.view))
 
 
 def stored_labels(sidecar: Path) -> dict[int, str]:
-    """The classes for which there are maps."""
+    """Labels of the classes that have maps, by class id."""
     return {m.class_id: m.label for line in read_sidecar(sidecar)[1] for m in line.maps}
 
 
@@ -163,42 +163,42 @@ def replay_once(
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Replayed:
-    """Draw `video`, the film or folder that the sidecar was made of, again into `output` (None: beside it).
+    """Draw `video`, the film or folder of the sidecar, again into `output` (None: beside it).
 
-    Of a live recording it is the camera's film, or the recording's folder. In place of a sidecar its folder will do.
-    Raises `MediaError`, `SidecarError`, and `Busy` where another run is at work on the sidecar, the film or the result.
+    For a live recording `video` is a camera film or the recording's folder. `sidecar` may be the folder that contains
+    it. Raises `MediaError`, `SidecarError`, and `Busy` if another run works on the sidecar, the film or the result.
     """
     if sidecar.is_dir():
         sidecar /= SIDECAR
     given = find_inputs([str(video)])[0]
     if given.kind == "picture":
-        raise MediaError(f"{video} is a picture; replays are of films and folders. Explain it again.")
+        raise MediaError(f"{video} is an image; a replay needs a film or a folder. Explain the image again.")
     output = output_of(given, output, what="replay")
     base = output / "report.mp4" if given.kind == "folder" else output
     reports = (base.with_suffix(".html"), base.with_suffix(".png")) if report else ()
-    # Who makes a folder of pictures claims the folder, and not the sidecar in it.
+    # A run that makes a folder of images claims the folder, not the sidecar in it.
     read = sidecar.parent if sidecar.name == SIDECAR else sidecar
     use = Use((output, *(() if given.kind == "folder" else reports)), (read, video))
     with Claims("replay", [use]) as claims:
         claims.check(use)
         if not sidecar.exists():
             raise SidecarError(
-                f"There is no {sidecar}. `whycam process` leaves a sidecar beside each film that it makes."
+                f"There is no {sidecar}. `whycam process` writes a sidecar beside each film that it makes."
             )
         again = Replay(sidecar, changes)
         check_apart(video, output, "film")
         there = [path for path in (*reports, output) if path.exists() and not (path.is_dir() and not numbered(path))]
         if there and not overwrite:
-            raise MediaError(f"{there[0]} is there already. Give another name with -o, or --overwrite.")
+            raise MediaError(f"{there[0]} already exists. Give another name with -o, or --overwrite.")
         try:
             explained = _draw(again, given, output, keep_metadata, progress, stop)
         except MediaError as error:
             if not again.unknown or again.known:
                 raise
-            raise MediaError(f"{sidecar} knows no frame of {video}. Give the film that it was made of.") from error
+            raise MediaError(f"{sidecar} has no frame of {video}. Give the film that it was made from.") from error
         if reports:
             write_report(sidecar, output, video.name, reports, again.view)
-    return Replayed(explained, again.unknown, again.without, again.held, reports)
+    return Replayed(explained, again.unknown, again.without, again.targets, reports)
 
 
 def _draw(

@@ -1,4 +1,4 @@
-"""What an earlier run left of a result: how many frames need not be made again, and where they lie."""
+"""What an earlier run left of a result: the number of finished frames, and where they are stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import av
 
 from whycam.stream.media.film_writer import journal_of
 from whycam.stream.media.image_writer import kept_images
-from whycam.stream.media.journal import KeptFilm, whole
+from whycam.stream.media.journal import KeptFilm, playable_frames
 from whycam.stream.media.losses import MediaError
 from whycam.stream.recording.sidecar import read_sidecar
 
@@ -26,21 +26,21 @@ class ResumeState:
     pts: tuple[int, ...]
     film: KeptFilm | None
     folders: tuple[Path, ...]
-    """Where the pictures lie, for each folder of them."""
+    """The folder with the images, for each folder of results."""
 
     @property
     def count(self) -> int:
-        """How many frames."""
+        """Number of frames."""
         return len(self.pts)
 
 
 def part_of(path: Path) -> Path:
-    """Where a file lies until it is whole."""
+    """Path of a file until it is complete."""
     return path.with_name(path.name + ".part")
 
 
 def is_done(output: Path, sidecar: Path) -> int:
-    """How many frames a result has that was finished; 0 where there is none, or it was stopped."""
+    """Number of frames of a finished result; 0 if there is none, or it was stopped."""
     if not output.exists() or not sidecar.exists() or part_of(sidecar).exists():
         return 0
     header, lines = read_sidecar(sidecar)
@@ -50,9 +50,9 @@ def is_done(output: Path, sidecar: Path) -> int:
 def find_earlier(
     header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
 ) -> ResumeState | None:
-    """What is left of a run that was killed, or of one that was stopped: of the one that came further.
+    """The rest of a killed or of a stopped run, whichever has more frames; None without one.
 
-    `header` is that of the sidecar that will be written. Raises `MediaError` where it was made in another way.
+    `header` is that of the sidecar that will be written. Raises `MediaError` if the earlier run's settings differ.
     """
     found = [
         _found(header, film and journal_of(film), part_of(sidecar), folders, time_base),
@@ -74,7 +74,7 @@ def _found(
     try:
         kept = KeptFilm(film, time_base) if film is not None else None
         if kept is not None:
-            count = whole([coded.pts for coded in kept.packets()], pts[:count])
+            count = playable_frames([coded.pts for coded in kept.packets()], pts[:count])
     except (ValueError, av.FFmpegError):  # killed before the first packet
         return None
     return ResumeState(sidecar, tuple(pts[:count]), kept, tuple(where for where, _ in pictures)) if count else None
@@ -85,6 +85,6 @@ def _check(header: Mapping[str, Any], known: Mapping[str, Any], sidecar: Path) -
     other = [key for key in wanted if wanted[key] != known.get(key)]
     if other:
         raise MediaError(
-            f"{sidecar} was made with other settings ({', '.join(other)}), so it cannot go on. "
-            "Choose the same ones, or begin anew with --overwrite."
+            f"{sidecar} was made with other settings ({', '.join(other)}) and cannot be continued. "
+            "Use the same settings, or start again with --overwrite."
         )

@@ -1,4 +1,4 @@
-"""From what a person calls a class to its number."""
+"""Finds a class's number by name or number."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from collections.abc import Mapping, Sequence
 from whycam.stream.inference.explainer import MAX_PINNED
 
 SURE = 0.88
-"""How like a name must be to be taken for it: `bannana` (0.92) is, `microvawe` (0.78) and `human` (0.6) are not."""
+"""Least similarity of a misspelt name: `bannana` (0.92) is accepted, `microvawe` (0.78) and `human` (0.6) are not."""
 
 
 class TargetError(ValueError):
-    """No class, or more than one, goes by that name; says which are near."""
+    """No class, or more than one, has that name; the message lists similar ones."""
 
 
 def find_targets(
-    names: Sequence[str], labels: Sequence[str] | Mapping[int, str], *, who: str = "The model"
+    names: Sequence[str], labels: Sequence[str] | Mapping[int, str], *, owner: str = "The model"
 ) -> tuple[int, ...]:
-    """The numbers of classes given by name or number, of those that `who` has; raises `TargetError`."""
+    """The numbers of classes given by name or number; `owner` has the labels, for messages. Raises `TargetError`."""
     known = labels if isinstance(labels, Mapping) else dict(enumerate(labels))
     if len(names) > MAX_PINNED:
         raise TargetError(f"At most {MAX_PINNED} classes can be shown, these are {len(names)}.")
-    return tuple(dict.fromkeys(_find(name, known, who) for name in names))
+    return tuple(dict.fromkeys(_find(name, known, owner) for name in names))
 
 
 def named(numbers: Sequence[int], labels: Sequence[str] | Mapping[int, str]) -> str:
-    """Classes as a sentence tells them: `banana (954), espresso (967)`."""
+    """Classes for a sentence: `banana (954), espresso (967)`."""
     max_names = 8
     shown = ", ".join(f"{labels[number]} ({number})" for number in numbers[:max_names])
     return shown + (f" and {len(numbers) - max_names} more" if len(numbers) > max_names else "")
 
 
-def _find(name: str, labels: Mapping[int, str], who: str) -> int:
+def _find(name: str, labels: Mapping[int, str], owner: str) -> int:
     if name.strip().lstrip("-").isdecimal():
         number = int(name)
         if number not in labels:
-            raise TargetError(f"{who} has {_numbers(labels)}, not {number}.")
+            raise TargetError(f"{owner} has {_numbers(labels)}, not {number}.")
         return number
     wanted = _plain(name)
     plain = {number: _plain(label) for number, label in labels.items()}
@@ -55,13 +55,13 @@ def _find(name: str, labels: Mapping[int, str], who: str) -> int:
         if len(best) == 1:
             return best[0]
     if not near:
-        raise TargetError(f"{who} has no class '{name}'. Give one of its names, or a number: {_numbers(labels)}.")
+        raise TargetError(f"{owner} has no class '{name}'. Give one of its names, or a number: {_numbers(labels)}.")
     matches = [number for label in dict.fromkeys(near) for number, other in plain.items() if other == label]
-    raise TargetError(f"{who} has no class '{name}'. Near to it: {named(matches, labels)}.")
+    raise TargetError(f"{owner} has no class '{name}'. Similar: {named(matches, labels)}.")
 
 
 def _at_an_edge(part: str, label: str) -> bool:
-    """Whether a word of the label begins or ends with it: `mose` is not meant for a marmoset."""
+    """Whether a word of the label begins or ends with `part`; `mose` does not match `marmoset`."""
     return bool(part) and (f" {part}" in f" {label}" or f"{part} " in f"{label} ")
 
 

@@ -1,4 +1,4 @@
-"""Work done in a thread of its own, in order and a few pieces behind, so that who gives it need not wait."""
+"""Runs work in a separate thread, in order and a few pieces behind, so that the caller need not wait."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from collections.abc import Callable
 from types import TracebackType
 
 
-class Behind:
-    """`do` what is given, at most `bound` pieces behind; what goes wrong is raised at the next `do`, or in `finish`.
+class WriteBehind:
+    """Runs what `do` is given, at most `bound` pieces behind; an error is raised at the next `do`, or in `finish`.
 
-    A context manager: at its end the thread has ended, and what was not begun is left undone.
+    A context manager: on exit the thread has ended, and work that was not begun is dropped.
     """
 
     def __init__(self, name: str, bound: int) -> None:
@@ -21,12 +21,12 @@ class Behind:
         self._thread = threading.Thread(target=self._run, name=name)
 
     def do(self, work: Callable[[], object]) -> None:
-        """Hand over a piece of work; waits while `bound` others wait."""
+        """Queue a piece of work; blocks while `bound` others wait."""
         self._raise()
         self._queue.put(work)
 
     def finish(self) -> None:
-        """Wait until all is done."""
+        """Wait until all work is done."""
         self._queue.put(None)
         self._thread.join()
         self._raise()
@@ -38,13 +38,13 @@ class Behind:
     def _run(self) -> None:
         while (work := self._queue.get()) is not None:
             if self._error is not None or self._given_up:
-                continue  # until the end comes, so that nobody waits for room
+                continue  # drain the queue, so that the caller never blocks
             try:
                 work()
-            except Exception as error:  # noqa: BLE001 - raised again in the thread that gave the work
+            except Exception as error:  # noqa: BLE001 - raised again in the caller's thread
                 self._error = error
 
-    def __enter__(self) -> Behind:
+    def __enter__(self) -> WriteBehind:
         self._thread.start()
         return self
 

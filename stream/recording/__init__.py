@@ -1,1 +1,1 @@
-"""Recordings on disk: written, repaired, kept, read."""
+"""Recordings on disk: writing, repairing, retaining and reading them."""

@@ -1,4 +1,4 @@
-"""A file that encoded frames are copied into as they are, in the container of their codec; readable after a crash."""
+"""A file of encoded frames, copied unchanged into the container of their codec; readable after a crash."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from whycam.stream.video.codec import TIME_BASE, DamagedKeyframe, EncodedFrame, 
 
 
 class BitstreamFile:
-    """One file into which encoded frames are copied; `first` is the keyframe it begins with.
+    """A file into which encoded frames are copied, beginning with the keyframe `first`.
 
-    Raises `DamagedKeyframe`, and leaves no file then.
+    Raises `DamagedKeyframe`; no file is left then.
     """
 
     def __init__(self, path: Path, first: EncodedFrame) -> None:
@@ -40,7 +40,7 @@ class BitstreamFile:
         self.written = 0
 
     def write(self, frame: EncodedFrame, pts: int) -> None:
-        """Copy a frame at `pts`, in 1/90000 s; raises `OSError` where the disk is full."""
+        """Copy a frame at `pts`, in 1/90000 s; raises `OSError` if the disk is full."""
         packet = av.Packet(frame.data)
         packet.stream = self._stream
         packet.time_base = TIME_BASE
@@ -50,5 +50,5 @@ class BitstreamFile:
         self.written += 1
 
     def close(self) -> None:
-        """Finish the file; raises `OSError` where the disk is full (it can be read up to its last fragment)."""
+        """Finish the file; raises `OSError` if the disk is full (it is readable up to its last fragment)."""
         self._container.close()

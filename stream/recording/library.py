@@ -1,4 +1,4 @@
-"""The shelf of recordings: what lies on it, without opening more than has changed; set aside and had back."""
+"""The library of recordings: lists them, reading only what has changed, sets recordings aside and restores them."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ import av
 from whycam.stream.recording import paths
 from whycam.stream.recording.containers import is_file
 from whycam.stream.recording.lock import is_held
-from whycam.stream.recording.summary import Course
+from whycam.stream.recording.summary import ClassStatistics
 from whycam.stream.video.codec import TIME_BASE
 
 logger = logging.getLogger(__name__)
 
 KEEP_S = 600.0
-"""Seconds for which what was set aside can be had back."""
+"""Seconds for which a recording that was set aside can be restored."""
 SET_ASIDE = ".set-aside"
 TIMES, CLASSES = 600, 8
 
 Stamp = tuple[tuple[str, int, int], ...]
-"""Name, bytes and time of change of each file of a recording."""
+"""Name, size in bytes and modification time (ns) of each file of a recording."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRecording:
-    """One recording on the shelf."""
+    """One recording in the library."""
 
     id: str
     """The folder's name."""
     session: str
-    """Its random part, which recordings that continue each other have in common."""
+    """The random part of the name, shared by recordings that continue each other."""
     began: datetime
     ended: bool
-    """Whether it was brought to its end; what was not, and is not being recorded either, was cut off."""
+    """Whether it was finished; one that was not, and is not running either, was cut off."""
     model: str
     reason: str
-    """Why it stopped before its session did; empty where it did not."""
+    """Why it stopped before its session ended; empty if it did not."""
     code: str | None
-    """Of the reason (`stream.recording.writer.Code`); None where there is none, or where an older whycam wrote none."""
+    """The reason's code (`stream.recording.writer.Code`); None without a reason, or from an older whycam."""
     segments: tuple[Mapping[str, Any], ...]
     files: Mapping[str, int]
-    """Name and bytes."""
+    """Size in bytes by name."""
     labels: tuple[Mapping[str, Any], ...] = ()
-    """Those that were best most often, each with its share of the frames."""
+    """Labels that were best most often, each with its share of the frames."""
     moments: tuple[float, ...] = ()
-    """Times worth a picture, in seconds."""
+    """Times for thumbnails, in seconds."""
 
     @property
     def seconds(self) -> float:
-        """From the first camera frame to the last."""
+        """Duration from the first camera frame to the last."""
         return max((segment["begins"] + segment["seconds"] for segment in self.segments), default=0.0)
 
     def film_at(self, seconds: float) -> tuple[str, float] | None:
-        """The explained film that shows this time, and the time in it; None where there is no such film."""
+        """The explained film that contains this time, and the time in it; None without explained films."""
         films = [s for s in self.segments if s["explained"] is not None]
         if not films:
             return None
@@ -73,7 +73,7 @@ class StoredRecording:
         return film["explained"], max(0.0, seconds - film["begins"])
 
     def describe(self, live: str | None) -> dict[str, Any]:
-        """As JSON (docs/api.md); `live` is the session that records it now."""
+        """Its description as JSON (docs/api.md); `live` is the session that records it now."""
         return {
             "id": self.id,
             "session": self.session,
@@ -93,21 +93,21 @@ class StoredRecording:
 
 
 class RecordingLibrary:
-    """The recordings in one folder. For threads: nothing here belongs on an event loop, and many may ask at once.
+    """The recordings in one folder. Thread-safe; its methods block, so do not call them on an event loop.
 
-    A name from outside is only ever compared with names that were found on the disk.
+    A name from a request is only compared with names found on disk, never used as a path.
     """
 
-    def __init__(self, shelf: Path, *, keep_s: float = KEEP_S) -> None:
-        self._shelf = shelf
-        self._aside = shelf / SET_ASIDE
+    def __init__(self, root: Path, *, keep_s: float = KEEP_S) -> None:
+        self._root = root
+        self._aside = root / SET_ASIDE
         self._keep_s = keep_s
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
     def recordings(self) -> list[StoredRecording]:
-        """All of them, the newest first."""
-        folders = reversed(paths.recordings(self._shelf))
+        """All recordings, the newest first."""
+        folders = reversed(paths.recordings(self._root))
         found = [recorded for folder in folders if (recorded := self._look(folder)) is not None]
         with self._lock:
             for gone in self._known.keys() - {recorded.id for recorded in found}:
@@ -115,32 +115,32 @@ class RecordingLibrary:
         return found
 
     def find(self, recording_id: str) -> StoredRecording | None:
-        """One recording; None where there is none of this name."""
-        folder = paths.find(self._shelf, recording_id)
+        """The recording of this id; None if there is none."""
+        folder = paths.find(self._root, recording_id)
         return None if folder is None else self._look(folder)
 
     def folder(self, recorded: StoredRecording) -> Path:
-        """Where a recording lies."""
-        return self._shelf / recorded.id
+        """A recording's folder."""
+        return self._root / recorded.id
 
     def path(self, recorded: StoredRecording, name: str) -> Path | None:
-        """Where one of its files lies; None where it has no file of this name."""
+        """The path of one of its files; None if it has no file of this name."""
         file = next((file for file in recorded.files if file == name), None)
         return None if file is None else self.folder(recorded) / file
 
     def timeline(self, recorded: StoredRecording) -> dict[str, Any]:
-        """The course of its classes, as JSON (docs/api.md); raises `OSError` where it has no sidecar."""
-        return Course().timeline(self.folder(recorded) / paths.SIDECAR, TIMES, CLASSES)
+        """Its classes over time as JSON (docs/api.md); raises `OSError` if it has no sidecar."""
+        return ClassStatistics().timeline(self.folder(recorded) / paths.SIDECAR, TIMES, CLASSES)
 
     def set_aside(self, recorded: StoredRecording) -> None:
-        """Take a recording off the shelf.
+        """Remove a recording from the list; it can be restored for a while.
 
-        Raises `OSError` where it cannot be moved, as while another whycam records it; `FileNotFoundError` where it is
-        gone already.
+        Raises `OSError` if it cannot be moved, such as while another whycam records it, and `FileNotFoundError` if it
+        no longer exists.
         """
         with self._lock:
             if is_held(self.folder(recorded)):
-                raise BlockingIOError(errno.EBUSY, "somebody still writes to it")
+                raise BlockingIOError(errno.EBUSY, "it is still being written")
             self._aside.mkdir(mode=0o700, exist_ok=True)
             away = self._aside / recorded.id
             os.rename(self.folder(recorded), away)
@@ -148,33 +148,33 @@ class RecordingLibrary:
             self._known.pop(recorded.id, None)
 
     def restore(self, recording_id: str) -> bool:
-        """Put back what was set aside; False where it is not there any more. Raises `OSError`."""
+        """Restore a recording that was set aside; False if it no longer exists. Raises `OSError`."""
         with self._lock:
             away = next((f for f, age in self._put_away() if f.name == recording_id and age < self._keep_s), None)
             if away is None:
                 return False
-            os.rename(away, self._shelf / away.name)
+            os.rename(away, self._root / away.name)
             return True
 
     def tidy(self) -> None:
-        """Delete what was set aside long ago."""
+        """Delete recordings that were set aside more than `keep_s` ago."""
         with self._lock:
             old = [folder for folder, age in self._put_away() if age >= self._keep_s]
         for folder in old:
             try:
                 shutil.rmtree(folder)
-            except OSError as error:  # it is tried again
+            except OSError as error:  # the next call tries again
                 logger.warning("%s could not be deleted: %s", folder, error)
 
     def _put_away(self) -> Iterator[tuple[Path, float]]:
-        """What was set aside, and for how many seconds; by the clock, for it may have been before a restart."""
+        """Folders set aside, with their age in seconds by wall clock, because a restart may lie between."""
         now = time.time()
         for folder in paths.recordings(self._aside):
-            with suppress(FileNotFoundError):  # it is just being deleted
+            with suppress(FileNotFoundError):  # deleted meanwhile
                 yield folder, now - folder.stat().st_mtime
 
     def _look(self, folder: Path) -> StoredRecording | None:
-        """A recording as it is now; None where it has just gone."""
+        """A recording's current state; None if it was removed meanwhile."""
         with self._lock:
             known = self._known.get(folder.name)
             try:
@@ -182,18 +182,18 @@ class RecordingLibrary:
             except OSError:
                 return None
             if known is None or known.stamp != stamp:
-                course = Course() if known is None else known.course
-                known = self._known[folder.name] = _Known(stamp, course, _read(folder, stamp, course))
+                statistics = ClassStatistics() if known is None else known.statistics
+                known = self._known[folder.name] = _Known(stamp, statistics, _read(folder, stamp, statistics))
             return known.recorded
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read of a recording, and when it has to be read again."""
+    """What was read of a recording, and the stamp that says whether to read it again."""
 
     stamp: Stamp
-    course: Course
-    """Goes on where it was read to."""
+    statistics: ClassStatistics
+    """Continues from where it was read to."""
     recorded: StoredRecording
 
 
@@ -203,8 +203,8 @@ def _stamp(folder: Path) -> Stamp:
     return tuple(sorted((name, stat.st_size, stat.st_mtime_ns) for name, stat in files))
 
 
-def _read(folder: Path, stamp: Stamp, course: Course) -> StoredRecording:
-    """A recording from its files; what cannot be read of it is left out, and it counts as cut off."""
+def _read(folder: Path, stamp: Stamp, statistics: ClassStatistics) -> StoredRecording:
+    """A recording from its files; unreadable parts are omitted, and it counts as cut off."""
     recorded = StoredRecording(
         folder.name,
         paths.session_of(folder),
@@ -218,35 +218,37 @@ def _read(folder: Path, stamp: Stamp, course: Course) -> StoredRecording:
     )
     try:
         note = json.loads((folder / paths.SESSION).read_text(encoding="utf-8"))
-        return _noted(folder, recorded, note, course)
+        return _noted(folder, recorded, note, statistics)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         logger.warning("%s cannot be read: %r", folder / paths.SESSION, error)
         return recorded
 
 
-def _noted(folder: Path, recorded: StoredRecording, note: Mapping[str, Any], course: Course) -> StoredRecording:
-    """A recording with what its note tells; raises as reading such a thing does."""
-    # What a crash cut off is repaired at the next start (`repair`): it can be seen to its end, and was cut off.
+def _noted(
+    folder: Path, recorded: StoredRecording, note: Mapping[str, Any], statistics: ClassStatistics
+) -> StoredRecording:
+    """A recording completed from its note; raises the parse errors of a malformed note."""
+    # A recording that a crash cut off is repaired at the next start (`repair`); it still counts as cut off.
     ended, status = note["state"] == "ended" and not note.get("repaired"), note["status"]
     if (not ended or "labels" not in note) and paths.SIDECAR in recorded.files:
-        course.catch_up(folder / paths.SIDECAR)  # what is not finished, or was made before notes told it
-        note = {**note, **course.summary()}
+        statistics.catch_up(folder / paths.SIDECAR)  # unfinished, or from before notes had labels
+        note = {**note, **statistics.summary()}
     return replace(
         recorded,
         ended=ended,
         model=str(note["model"]),
         reason=str(status["reason"]) if status["state"] == "stopped" else "",
         code=status.get("code") if status["state"] == "stopped" else None,
-        segments=tuple(_segments(folder, note, recorded.files, course)),
+        segments=tuple(_segments(folder, note, recorded.files, statistics)),
         labels=tuple(note.get("labels", ())),
         moments=tuple(note.get("moments", ())),
     )
 
 
 def _segments(
-    folder: Path, note: Mapping[str, Any], files: Mapping[str, int], course: Course
+    folder: Path, note: Mapping[str, Any], files: Mapping[str, int], statistics: ClassStatistics
 ) -> Iterator[dict[str, Any]]:
-    """The camera's films, each with the explained one of the same number."""
+    """The camera's films, each with the explained film of the same number."""
     cameras = [s for s in note["camera"] if s["file"] in files]
     explained = {_number(s["file"]): s["file"] for s in note["explained"] if s["file"] in files}
     begins = [float(s["first_pts"] * TIME_BASE) for s in cameras]
@@ -254,8 +256,8 @@ def _segments(
         if index + 1 < len(cameras):
             seconds = begins[index + 1] - begins[index]
         else:
-            seconds = max(course.seconds - begins[index], 0.0)
-            # A film that is still written to would have to be read from end to end each time.
+            seconds = max(statistics.seconds - begins[index], 0.0)
+            # The duration of a growing film could only be found by reading all of it each time.
             if note["state"] == "ended" or not seconds:
                 seconds = max(seconds, _length(folder / camera["file"]))
         width, height = camera["size"]
@@ -273,7 +275,7 @@ def _number(file: str) -> str:
 
 
 def _length(film: Path) -> float:
-    """Seconds of a film, as far as it can be read."""
+    """A film's duration in seconds; 0 if it cannot be read."""
     try:
         with av.open(film) as container:
             return (container.duration or 0) / av.time_base

@@ -1,4 +1,4 @@
-"""Locks on a recording's folder and on files. The system frees them when their process ends, also by kill -9."""
+"""Locks on a recording's folder and on files. The system releases them when their process ends, even by kill -9."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ else:
     import fcntl
 
 TRIES = 1000
-"""How often a gate may be gone again when its lock is had; each time another process went through it."""
+"""How often a gate's file may be removed by another process before this one has locked it."""
 _CONTENDED = {errno.EACCES, errno.EAGAIN, errno.EDEADLK}
 _FILE = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FAR = 1 << 30
-"""The byte that is locked on Windows, where what is locked cannot be read."""
+"""Offset of the byte locked on Windows, where locked bytes cannot be read."""
 _WAIT_S = 0.01
 
 
 class NoLocks(OSError):
-    """The file system has no locks."""
+    """The file system does not support locks."""
 
 
 class FolderLock:
-    """Holds a folder until `release`; on Windows it does nothing, for there open files cannot be taken away.
+    """Locks a folder until `release`; does nothing on Windows, where open files cannot be moved.
 
-    Several may hold one folder. `alone`: nobody else does; raises `BlockingIOError` where another holds it.
+    The lock is shared, or exclusive with `alone`; that raises `BlockingIOError` if the folder is locked.
     """
 
     def __init__(self, folder: Path, *, alone: bool = False) -> None:
@@ -45,7 +45,7 @@ class FolderLock:
                 raise
 
     def release(self) -> None:
-        """Let it go."""
+        """Release the lock; may be called again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
@@ -58,7 +58,7 @@ class FolderLock:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether somebody holds a folder, in this process or in another one."""
+    """Whether a folder is locked, by this process or by another one."""
     try:
         FolderLock(folder, alone=True).release()
     except BlockingIOError:
@@ -67,29 +67,29 @@ def is_held(folder: Path) -> bool:
 
 
 class HeldFile:
-    """A new file, held by this object alone until it is removed; others may read it. Raises `OSError`."""
+    """A new file, locked exclusively until it is removed; others may read it. Raises `OSError`."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = os.open(path, _FILE | os.O_EXCL | os.O_APPEND, 0o666)
         try:
-            _lock(self._descriptor, wait=True)  # for one who looks whether it is held
+            _lock(self._descriptor, wait=True)  # `is_held_file` may hold it for a moment
         except OSError:
             self.remove()
             raise
 
     def append(self, data: bytes) -> None:
-        """Write behind what there is; raises `OSError`."""
+        """Append to the file; raises `OSError`."""
         while data:
             data = data[os.write(self._descriptor, data) :]
 
     def remove(self) -> None:
-        """Take it away, and let it go."""
+        """Remove the file and release the lock."""
         _remove(self._path, self._descriptor)
 
 
 def is_held_file(path: Path) -> bool:
-    """Whether a `HeldFile` is held still: one that a crash left is not. Raises `OSError`."""
+    """Whether a `HeldFile` is still locked; one left by a crash is not. Raises `OSError`."""
     descriptor = os.open(path, os.O_RDWR if sys.platform == "win32" else os.O_RDONLY)
     try:
         _lock(descriptor, shared=True)
@@ -102,9 +102,9 @@ def is_held_file(path: Path) -> bool:
 
 @contextmanager
 def gate(path: Path) -> Iterator[None]:
-    """Let one at a time through, in all processes; the others wait. The file is removed afterwards.
+    """A mutex across processes, which blocks while another holds it. Its file is removed afterwards.
 
-    Raises `OSError`, of which `NoLocks` says that nothing can be locked there.
+    Raises `OSError`; `NoLocks` if the file system does not support locks.
     """
     descriptor = _entered(path)
     try:
@@ -120,7 +120,7 @@ def _entered(path: Path) -> int:
             _lock(descriptor, wait=True)
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
-        except FileNotFoundError:  # who went through before has removed it
+        except FileNotFoundError:  # removed by the previous holder
             pass
         except NoLocks:
             _remove(path, descriptor)
@@ -129,22 +129,22 @@ def _entered(path: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise NoLocks(errno.ENOLCK, "a file does not keep its number", str(path))
+    raise NoLocks(errno.ENOLCK, "a file does not keep its inode number", str(path))
 
 
 def _remove(path: Path, descriptor: int) -> None:
-    if sys.platform == "win32":  # an open file cannot be removed, and one that another has opened meanwhile stays
+    if sys.platform == "win32":  # an open file cannot be removed; one opened by another meanwhile stays
         os.close(descriptor)
         with suppress(OSError):
             path.unlink()
-    else:  # before the lock is free: afterwards the name may belong to another
+    else:  # before the lock is released: afterwards the name may belong to another
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)
 
 
 def _lock(descriptor: int, *, shared: bool = False, wait: bool = False) -> None:
-    """Lock an open file or folder; raises `BlockingIOError` where another has it, and `NoLocks`."""
+    """Lock an open file or folder; raises `NoLocks`, and without `wait` `BlockingIOError` if another holds it."""
     while True:
         try:
             _try_lock(descriptor, shared, wait)

@@ -1,6 +1,6 @@
-"""How long recordings are kept, and what keeps them in order while a server runs.
+"""Retention and repair of recordings while a server runs.
 
-The oldest go first, a running one never. What a crash cut off is repaired, what may not stay is deleted.
+The oldest are deleted first, a running one never. Recordings that a crash cut off are repaired.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ logger = logging.getLogger(__name__)
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
 _BYTES = {unit + tail: 1024 ** (power + 1) for power, unit in enumerate("KMGT") for tail in ("iB", "B", "")}
 _GONE = ".deleted-"
-"""What a recording's folder is called while its files are deleted, so that nobody sees half of one."""
+"""Prefix of a recording's folder during deletion, so that it is never listed half deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What may stay on a shelf; None: everything."""
+    """Limits on the recordings that are kept; None: no limit."""
 
     keep_s: float | None = None
     """Seconds since a recording ended."""
     max_bytes: int | None = None
-    """Of all recordings together; the running ones count, and are not cut short."""
+    """Total size of all recordings; running ones count, but are never deleted."""
 
 
 def parse_age(text: str) -> float:
@@ -54,21 +54,21 @@ def _amount(text: str, units: dict[str, int], how: str) -> float:
     return float(found[1]) * units[found[2]]
 
 
-def prune(shelf: Path, retention: Retention, now: float | None = None) -> list[str]:
-    """Delete what may not stay; returns the names of those recordings. Raises `OSError`."""
+def prune(root: Path, retention: Retention, now: float | None = None) -> list[str]:
+    """Delete recordings beyond the limits; returns their names. Raises `OSError`."""
     now = time.time() if now is None else now
-    for left in shelf.glob(f"{_GONE}*"):  # somebody ended while it was deleted
+    for left in root.glob(f"{_GONE}*"):  # left by a process that ended during deletion
         shutil.rmtree(left)
-    folders = [(folder, _size(folder), is_held(folder)) for folder in recordings(shelf)]
+    folders = [(folder, _size(folder), is_held(folder)) for folder in recordings(root)]
     total = sum(size for _, size, _ in folders)
     deleted = []
     for folder, size, running in folders:
-        if running or not (folder / SESSION).exists():  # without a note it is about to begin
+        if running or not (folder / SESSION).exists():  # one without a note is just beginning
             continue
         is_old = retention.keep_s is not None and now - _ended(folder) > retention.keep_s
         is_too_much = retention.max_bytes is not None and total > retention.max_bytes
         if is_old or is_too_much:
-            gone = folder.rename(shelf / f"{_GONE}{secrets.token_hex(8)}")
+            gone = folder.rename(root / f"{_GONE}{secrets.token_hex(8)}")
             shutil.rmtree(gone)
             total -= size
             deleted.append(folder.name)
@@ -83,41 +83,42 @@ def _size(folder: Path) -> int:
 
 
 def _ended(folder: Path) -> float:
-    """When something was last written into it, in seconds since 1970."""
+    """Time of the last write, in seconds since 1970."""
     return max((path.lstat().st_mtime for path in folder.iterdir()), default=folder.lstat().st_mtime)
 
 
 logger = logging.getLogger(__name__)
 
 EVERY_S = 60.0
+"""Seconds between two checks of the limits."""
 
 
 class Housekeeper:
-    """Works in a thread of its own, from the start: `close` ends it, and does not wait for a long repair."""
+    """Repairs and prunes recordings in a thread of its own; `close` ends it without waiting for a long repair."""
 
-    def __init__(self, shelf: Path, retention: Retention, every_s: float = EVERY_S) -> None:
-        self._shelf = shelf
+    def __init__(self, root: Path, retention: Retention, every_s: float = EVERY_S) -> None:
+        self._root = root
         self._retention = retention
         self._every_s = every_s
         self._closed = threading.Event()
-        # A repair replaces a file when it is done, so that the process may end at any time.
+        # A repair replaces a file only at its end, so the process may end at any time.
         self._thread = threading.Thread(target=self._run, name="housekeeper", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Look after nothing any more."""
+        """End the thread, after at most half a second."""
         self._closed.set()
         self._thread.join(0.5)
 
     def _run(self) -> None:
-        self._try(lambda: repair_all(self._shelf))
+        self._try(lambda: repair_all(self._root))
         while not self._closed.is_set():
             if self._retention != Retention():
-                self._try(lambda: prune(self._shelf, self._retention))
+                self._try(lambda: prune(self._root, self._retention))
             self._closed.wait(self._every_s)
 
     def _try(self, work: Callable[[], object]) -> None:
         try:
             work()
-        except Exception:  # the recordings are looked after again in a minute; no stream depends on it
-            logger.exception("The recordings in %s could not be looked after.", self._shelf)
+        except Exception:  # retried in a minute; no stream depends on it
+            logger.exception("Maintenance of the recordings in %s failed.", self._root)

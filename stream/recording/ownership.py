@@ -1,7 +1,7 @@
-"""Whose a recording is: its note holds a mark by which the server, started anew, knows the device that made it.
+"""Ownership of a recording: its note has a mark by which a restarted server recognises the device that made it.
 
-The mark is no secret and gives no device away: it is another one in each session, and only the server's key makes it.
-A recording without one is the computer's own, or an older whycam's: nobody continues that but the computer itself.
+The mark is no secret and does not identify a device: it differs in each session, and only the server can compute it.
+A recording without one is the computer's own, or an older whycam's: only the computer itself may continue it.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ FIELD = "owner"
 
 
 def mark(key: str, recording_id: str) -> str:
-    """The mark, in recordings of this id, of the device whose key this is (`Credentials.key_of`)."""
+    """The mark of the device with this key (`Credentials.key_of`), in recordings of this id."""
     return hmac.new(key.encode(), recording_id.encode(), hashlib.sha256).hexdigest()
 
 
-def continued(shelf: Path, text: str, key: str | None) -> str | None:
-    """The id that is this text, as it was found on the shelf; None where there is none, or another device's.
+def continued(root: Path, text: str, key: str | None) -> str | None:
+    """The id that equals `text`, as found on disk; None if there is none, or if it belongs to another device.
 
-    `key` None: the computer itself asks, which may continue each. Whose it is, its first recording on the shelf says.
+    `key` is None for the computer itself, which may continue every recording. The first recording of the session
+    decides who owns it.
     """
-    first = first_of(shelf, text)
+    first = first_of(root, text)
     if first is None:
         return None
     found = session_of(first)
@@ -34,7 +35,7 @@ def continued(shelf: Path, text: str, key: str | None) -> str | None:
 
 
 def _mark_of(folder: Path) -> str:
-    """Empty where there is none, or where the note cannot be read."""
+    """A recording's mark; empty if there is none, or if the note cannot be read."""
     try:
         note = json.loads((folder / SESSION).read_bytes())
         found = note.get(FIELD)

@@ -1,6 +1,6 @@
-"""What a recording's folder is called, by its date and a random part, `2026-11-22_21-03-55_1f3a9c…`; its two notes.
+"""Names of recording folders, a date and a random part, `2026-11-22_21-03-55_1f3a9c…`, and of their two notes.
 
-Whatever else lies on the shelf is not ours.
+Anything else in the recordings folder is ignored.
 """
 
 from __future__ import annotations
@@ -12,60 +12,60 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 SESSION = "session.json"
-"""What was recorded, and how it ended."""
+"""The note: what was recorded, and how it ended."""
 SIDECAR = "predictions.jsonl"
-"""The sidecar: what was seen in each frame. An explained folder of pictures has one, too."""
+"""The sidecar: the explanation of each frame. An explained folder of images has one, too."""
 
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d)_([0-9a-f]{6,32})")
 _DATE = "%Y-%m-%d_%H-%M-%S"
 
 
-def new_folder(shelf: Path, recording_id: str | None = None) -> Path:
+def new_folder(root: Path, recording_id: str | None = None) -> Path:
     """A new, private folder for one recording.
 
-    A recording that continues another one has its random part, `recording_id`; it must be one found on the shelf.
+    A recording that continues another one shares its random part, `recording_id`, which must be one found on disk.
     """
-    shelf.mkdir(mode=0o700, parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = recording_id or secrets.token_hex(6)
     now = datetime.now().astimezone()
     while True:
-        folder = shelf / f"{now:{_DATE}}_{part}"
+        folder = root / f"{now:{_DATE}}_{part}"
         try:
             folder.mkdir(mode=0o700)
-        except FileExistsError:  # it continues one that began in this very second
+        except FileExistsError:  # it continues a recording that began in the same second
             now += timedelta(seconds=1)
         else:
             return folder
 
 
-def recordings(shelf: Path) -> list[Path]:
-    """The folders of all recordings on a shelf, the oldest first; nothing outside it, and none where it is missing."""
+def recordings(root: Path) -> list[Path]:
+    """The folders of all recordings, the oldest first, without links to others; empty if the folder is missing."""
     try:
-        with os.scandir(shelf) as entries:
+        with os.scandir(root) as entries:
             names = [e.name for e in entries if _NAME.fullmatch(e.name) and e.is_dir(follow_symlinks=False)]
     except FileNotFoundError:
         return []
-    return [shelf / name for name in sorted(names)]
+    return [root / name for name in sorted(names)]
 
 
-def find(shelf: Path, name: str) -> Path | None:
-    """The recording of this name. Text from outside is only ever compared with names that were found on the disk."""
-    return next((folder for folder in recordings(shelf) if folder.name == name), None)
+def find(root: Path, name: str) -> Path | None:
+    """The recording of this name. Untrusted text is only compared with names found on disk, never used as a path."""
+    return next((folder for folder in recordings(root) if folder.name == name), None)
 
 
-def first_of(shelf: Path, text: str) -> Path | None:
-    """The first recording of the session whose id is this text, as found on the shelf; None where there is none."""
-    return next((folder for folder in recordings(shelf) if session_of(folder) == text), None)
+def first_of(root: Path, text: str) -> Path | None:
+    """The first recording of the session with this id, as found on disk; None if there is none."""
+    return next((folder for folder in recordings(root) if session_of(folder) == text), None)
 
 
 def session_of(folder: Path) -> str:
-    """The random part of a recording's name, which recordings that continue each other have in common."""
+    """The random part of a recording's name, shared by recordings that continue each other."""
     return folder.name.rpartition("_")[2]
 
 
 def began(folder: Path) -> datetime:
-    """The local time in a recording's name, as universal time."""
+    """The start time in a recording's name, which is local time, as UTC; 1970 for an invalid date."""
     try:
         return datetime.strptime(folder.name.rpartition("_")[0], _DATE).astimezone(UTC)
-    except (ValueError, OverflowError):  # the 31st of February
+    except (ValueError, OverflowError):  # such as the 31st of February
         return datetime.fromtimestamp(0, UTC)

@@ -1,4 +1,4 @@
-"""Finishes what a crash left half written: a recording's files, its sidecar, and the note that tells of them."""
+"""Repairs recordings that a crash cut off: their films, sidecar and note."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from whycam.stream.recording.sidecar import drop_cut_line
 
 logger = logging.getLogger(__name__)
 
-CUT_OFF = "whycam ended before the recording did: it was killed, or the power failed. What was on the disk is here."
+CUT_OFF = "whycam ended before the recording did: it was killed, or the power failed. What was on the disk is kept."
 _PART = ".part"
 
 
-def repair_all(shelf: Path) -> int:
-    """Finish every recording that nobody writes any more; returns how many there were."""
+def repair_all(root: Path) -> int:
+    """Repair every cut-off recording that no process writes; returns their number."""
     repaired = 0
-    for folder in recordings(shelf):
+    for folder in recordings(root):
         try:
-            with FolderLock(folder, alone=True):  # until it is done: two servers may share a shelf, and begin at once
+            with FolderLock(folder, alone=True):  # two servers may share the folder and start together
                 repaired += repair(folder)
         except BlockingIOError:
             continue
@@ -39,9 +39,9 @@ def repair_all(shelf: Path) -> int:
 
 
 def repair(folder: Path) -> bool:
-    """Finish one recording, if it was cut off; its `session.json` then says so. Returns whether it was.
+    """Repair one recording if it was cut off, and note that in its `session.json`. Returns whether it was cut off.
 
-    Raises `OSError`, or as a note that makes no sense does.
+    Raises `OSError`, and the parse errors of a malformed note.
     """
     for left in [*folder.glob(f"*{_PART}"), *folder.glob("session.json.*")]:
         left.unlink()
@@ -52,14 +52,14 @@ def repair(folder: Path) -> bool:
     counts = {}
     for track in ("camera", "explained"):
         frames = [finish(folder / _own_name(segment["file"])) for segment in note[track]]
-        # A file that ends before its first fragment shows nothing; it stays where it is.
+        # A file that ends before its first fragment has no frame; it stays, but is not listed.
         note[track] = [segment for segment, count in zip(note[track], frames, strict=True) if count]
         counts[track] = sum(frames)
     note |= {
         "state": "ended",
         "status": note.get("status", {}) | {"state": "stopped", "reason": CUT_OFF, "code": "cut-off"},
         "repaired": True,
-        # What else it had counted was lost with it.
+        # The other counts were lost in the crash.
         "counts": {
             "recorded": counts["camera"],
             "explained_recorded": counts["explained"],
@@ -72,14 +72,14 @@ def repair(folder: Path) -> bool:
 
 
 def _own_name(name: str) -> str:
-    """A note's name of a file beside it; raises `ValueError` for any other path."""
+    """The name of a film beside the note; raises `ValueError` for any other path."""
     if not is_film(name):
-        raise ValueError(f"session.json names a file that is no recording's: {name!r}")
+        raise ValueError(f"session.json names a file that is not a recording's film: {name!r}")
     return name
 
 
 def count_frames(path: Path) -> int:
-    """How many frames a film has up to where it breaks off; 0 where it cannot be read."""
+    """Number of frames of a film, up to where it breaks off; 0 if it cannot be read."""
     count = 0
     with suppress(av.FFmpegError, OSError), av.open(path) as film:
         for packet in film.demux(video=0):
@@ -88,9 +88,9 @@ def count_frames(path: Path) -> int:
 
 
 def finish(path: Path) -> int:
-    """Make a film that breaks off an ordinary one, with the same frames at the same times; returns how many it has.
+    """Convert a film that breaks off to an ordinary one, with the same frames and times; returns the number of frames.
 
-    Where there is no room for a second one, it stays as it is: it can be read up to its last fragment.
+    Without room on the disk for a copy it stays as it is, readable up to its last fragment.
     """
     part = path.with_name(path.name + _PART)
     count = 0
@@ -117,5 +117,5 @@ def finish(path: Path) -> int:
 def _until_it_breaks(packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
     with suppress(av.FFmpegError):
         for packet in packets:
-            if packet.size:  # the last one is empty and says that there are no more
+            if packet.size:  # the last one is empty and marks the end
                 yield packet

@@ -1,4 +1,4 @@
-"""`predictions.jsonl`, the sidecar of an explained video: a header, then one line a frame. Enough to draw it again."""
+"""`predictions.jsonl`, the sidecar of an explained video: a header, then a line per frame, to draw it again."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ class SidecarError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class SidecarFrame:
-    """What was known of one frame: the maps of the best classes (best first), then those of other held ones."""
+    """One frame's explanation: the maps of the best classes (best first), then those of other pinned ones."""
 
     pts: int
     """In 1/90000 s for a live recording, in the header's `time_base` otherwise."""
     age_ms: float | None
-    """How much older than the frame the explanation is; None: there was none."""
+    """Age of the explanation relative to the frame; None without an explanation."""
     maps: tuple[DrawnMap, ...]
     view: View
-    """How it was drawn."""
+    """The view with which it was drawn."""
     frozen: int | None = None
-    """Of a picture that stood still: the pts of the frame that it is; None where it is this frame itself."""
+    """The pts of the frozen frame shown instead of this one; None if this frame is shown."""
     hidden: OcclusionResult | None = None
-    """What covering the evidence did, as the label said it."""
+    """The occlusion result in the label."""
 
 
 class SidecarWriter:
-    """Writes a sidecar; a line is on its way to the disk when `write` returns.
+    """Writes a sidecar; `write` passes each line to the operating system at once.
 
     `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
-    line holds settings where they are not those of the line before. `go_on`: behind the lines that there are.
+    line has settings only if they changed. `append` continues an existing sidecar.
     """
 
-    def __init__(self, path: Path, header: dict[str, Any], *, go_on: bool = False) -> None:
-        begun = go_on and drop_cut_line(path) > 0
-        # Buffered by line: a crash loses none that was written.
+    def __init__(self, path: Path, header: dict[str, Any], *, append: bool = False) -> None:
+        begun = append and drop_cut_line(path) > 0
+        # Line buffered: a crash of the process loses no written line.
         self._file = path.open("a" if begun else "w", encoding="utf-8", newline="\n", buffering=1)
         self._time_base = header["time_base"]
         self._settings = None if begun else header.get("settings")
@@ -59,7 +59,7 @@ class SidecarWriter:
             self._put(_with_version(header))
 
     def write(self, frame: SidecarFrame) -> None:
-        """Add the line of one frame."""
+        """Append a frame's line."""
         numerator, denominator = self._time_base
         settings = frame.view.settings()
         if frame.frozen is not None:
@@ -106,12 +106,12 @@ class SidecarWriter:
 
 
 def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
-    """What a sidecar's header says of the model; `size` is the height and width of its picture."""
+    """The model's entries in a sidecar's header; `size` is the height and width of its input."""
     return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.input_size)}
 
 
 def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:
-    """Put a header and the (first) lines of a sidecar, which may be this one, in a sidecar's place, at once."""
+    """Atomically replace `path` by a header and the first `count` frame lines (None: all) of `taken`, or of itself."""
     new = path.with_name(path.name + ".new")
     with new.open("wb") as file:
         file.write(_json(_with_version(header)).encode())
@@ -128,7 +128,7 @@ def _json(line: dict[str, Any]) -> str:
 
 
 def drop_cut_line(path: Path) -> int:
-    """Take away a last line that a crash or a full disk cut off; returns how many lines there are. Raises `OSError`."""
+    """Remove a last line that a crash or a full disk cut off; returns the number of lines. Raises `OSError`."""
     lines = end = 0
     with path.open("r+b") as file:
         for line in file:
@@ -140,7 +140,7 @@ def drop_cut_line(path: Path) -> int:
 
 
 def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
-    """The header and the frames; a last line cut off by a crash is left out. Raises `SidecarError`."""
+    """The header and the frames, without a cut-off last line. Raises `SidecarError`, also during iteration."""
     lines = _complete_lines(path)
     try:
         header = _parse(path, 1, next(lines, b"{}"))
@@ -166,7 +166,7 @@ def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) 
 def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int | None]:
     try:
         settings = value["settings"]
-        # The first sidecars had no scale, and none of them a cover.
+        # Old sidecars have no scale and no occlusion.
         scale, hide = settings.get("scale", "own"), settings.get("hide", False)
         view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale, hide)
         return view, settings.get("frozen")
@@ -175,9 +175,9 @@ def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int
 
 
 def hidden_as_json(hidden: OcclusionResult) -> dict[str, Any]:
-    """What covering the evidence did, as a line and a report tell it."""
-    told = asdict(hidden)
-    return {"class": told.pop("class_id"), **told}
+    """An occlusion result as JSON, for a sidecar's line and a report."""
+    value = asdict(hidden)
+    return {"class": value.pop("class_id"), **value}
 
 
 def _hidden(value: dict[str, Any] | None) -> OcclusionResult | None:
@@ -187,7 +187,7 @@ def _hidden(value: dict[str, Any] | None) -> OcclusionResult | None:
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
-    # As bytes: a crash may have cut a letter, and a label may hold what Python's text counts as the end of a line.
+    # As bytes: a crash may have cut a character, and a label may contain what Python's text mode treats as a line end.
     with path.open("rb") as file:
         yield from (line for line in file if line.endswith(b"\n"))
 
@@ -210,7 +210,7 @@ def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dic
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What a line says of its frame, but for the maps."""
+    """A frame's line without the maps."""
 
     time: float
     """In seconds."""
@@ -220,7 +220,7 @@ class Scores:
 
     @classmethod
     def of(cls, frame: SidecarFrame, time: float) -> Scores:
-        """Those of a frame that is shown at this time."""
+        """The scores of a frame shown at this time."""
         maps = frame.maps
         return cls(
             round(time, 6), tuple(m.class_id for m in maps), tuple(m.label for m in maps), tuple(m.score for m in maps)
@@ -228,9 +228,9 @@ class Scores:
 
 
 def read_scores(path: Path, start: int = 0) -> Iterator[tuple[int, Scores | None]]:
-    """Each complete line from byte `start` on: where it ends, and its scores; None for the header and for damage.
+    """Each complete line from byte `start`: the offset of its end, and its scores; None for the header and for damage.
 
-    The maps are nine tenths of a line and are skipped unread, by which this is ten times as fast as `read_sidecar`.
+    The maps, nine tenths of a line, are not parsed, which makes this ten times as fast as `read_sidecar`.
     """
     with path.open("rb") as file:
         file.seek(start)
@@ -253,4 +253,4 @@ def _scores(line: bytes) -> Scores | None:
 
 
 _MAPS = b',"heatmaps":'
-"""As `SidecarWriter` writes it. In a text the quotes would have a backslash before them."""
+"""As `SidecarWriter` writes it. Inside a string the quotes would be escaped."""

@@ -1,4 +1,4 @@
-"""The course of a recording: which classes were best, when and for how long."""
+"""Summary of a recording: which classes were best, when and for how long."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from whycam.stream.recording.sidecar import Scores, read_scores
 
 LABELS, MOMENTS = 5, 6
-"""How many labels and pictures a shelf shows."""
+"""Number of labels and thumbnails in the list of recordings."""
 SHORT_S = 0.3
-"""A class that is best for less is a flicker, and no scene."""
+"""Seconds; a class that is best for less is a flicker, not a scene."""
 
 
 @dataclass(slots=True)
 class _Run:
-    """Neighbouring frames with the same best class."""
+    """Consecutive frames with the same best class."""
 
     class_id: int
     begin: float
     end: float
     surest: float
-    """When its probability was highest, and that."""
+    """Time of its highest probability, which is `score`."""
     score: float
 
     @property
@@ -32,11 +32,11 @@ class _Run:
         return self.end - self.begin
 
 
-class Course:
-    """What the frames up to now tell: `add` them as they are written, or `catch_up` with a sidecar.
+class ClassStatistics:
+    """Statistics of the frames so far: `add` them as they are written, or `catch_up` with a sidecar.
 
-    It reads on where it had read to, so that a growing sidecar is read once. A long one takes no more memory than a
-    short one: where the best class changes with every frame, all runs would be a third of a mebibyte a minute.
+    Reading continues from the last position, so that a growing sidecar is read once. Memory is bounded: if the best
+    class changes with every frame, all runs would take a third of a mebibyte per minute.
     """
 
     def __init__(self) -> None:
@@ -44,14 +44,14 @@ class Course:
         self._frames = 0
         self._best: Counter[int] = Counter()
         self._labels: dict[int, str] = {}
-        self._longest: list[_Run] = []  # of those that are over, the longest first
+        self._longest: list[_Run] = []  # of finished runs, the longest first
         self._run: _Run | None = None
         self.seconds = 0.0
-        """From the recording's zero to the end of its last explained frame."""
+        """End of the last explained frame, from the recording's zero."""
         self._last = 0.0
 
     def catch_up(self, sidecar: Path) -> None:
-        """Read what was written since the last time; raises `OSError`. What cannot be understood is left out."""
+        """Read what was written since the last call; raises `OSError`. Damaged lines are skipped."""
         for end, scores in read_scores(sidecar, self._read):
             self._read = end
             if scores is not None:
@@ -60,7 +60,7 @@ class Course:
     def add(self, frame: Scores) -> None:
         """Take the next frame."""
         self._frames += 1
-        self.seconds = frame.time + min(max(frame.time - self._last, 0.0), 0.1)  # as long as the frame before
+        self.seconds = frame.time + min(max(frame.time - self._last, 0.0), 0.1)  # the duration of the frame before
         self._last = frame.time
         if not frame.classes:
             return
@@ -76,7 +76,7 @@ class Course:
             run.surest, run.score = frame.time, score
 
     def summary(self) -> dict[str, Any]:
-        """What a shelf shows of it, as JSON: the labels that were best most often, and times worth a picture."""
+        """Its entry in the list of recordings, as JSON: the labels that were best most often, and thumbnail times."""
         return {"labels": self.shares(LABELS), "moments": self.moments()}
 
     def shares(self, max_count: int) -> list[dict[str, Any]]:
@@ -87,20 +87,20 @@ class Course:
         ]
 
     def moments(self) -> list[float]:
-        """Times worth a picture: of the longest scenes with one best class, where it was surest; in order of time."""
+        """Times for thumbnails, in order: where the class of each of the longest scenes was most probable."""
         longest = self._with_the_last()
         scenes = [run for run in longest if run.seconds >= SHORT_S] or longest[:1]
         return sorted(round(run.surest, 3) for run in scenes)
 
     def _with_the_last(self) -> list[_Run]:
-        """The longest runs, that of the newest frame among them."""
+        """The longest runs, including the current one."""
         runs = self._longest if self._run is None else [*self._longest, self._run]
         return sorted(runs, key=lambda run: -run.seconds)[:MOMENTS]
 
     def timeline(self, sidecar: Path, most_times: int, most_classes: int) -> dict[str, Any]:
-        """The probabilities of the classes that were best most often, at times spread evenly over the frames.
+        """The probabilities of the classes that were best most often, at evenly spaced frames.
 
-        None where a class was not among those of its frame: it was less than the fifth best. Raises `OSError`.
+        None where a class is not stored for the frame, as less than the fifth best. Raises `OSError`.
         """
         self.catch_up(sidecar)
         chosen = [class_id for class_id, _ in self._best.most_common(most_classes)]

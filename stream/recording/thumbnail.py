@@ -1,4 +1,4 @@
-"""A still of a film: the frame at a time, as a small JPEG."""
+"""A thumbnail of a film: the frame at a time, as a small JPEG."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ QUALITY = 85
 
 
 class NoThumbnail(ValueError):
-    """A film has no frame that can be shown; says which film."""
+    """A film has no frame that can be decoded; the message names the film."""
 
 
 def still(film: Path, seconds: float, width: int) -> bytes:
-    """The frame on screen at this time of the film, at most so wide; beyond its end, the last. Raises `NoThumbnail`."""
+    """The frame at this time, as JPEG of at most this width; beyond the end, the last frame. Raises `NoThumbnail`."""
     try:
         with av.open(film) as container:
             stream = container.streams.video[0]
-            stream.thread_type = "NONE"  # a few frames, and others want the cores
+            stream.thread_type = "NONE"  # only a few frames, and the cores are needed elsewhere
             assert stream.time_base is not None
             wanted = seconds / stream.time_base
             container.seek(int(wanted), stream=stream)
@@ -31,9 +31,9 @@ def still(film: Path, seconds: float, width: int) -> bytes:
                     break
                 shown = frame
     except (OSError, IndexError, av.FFmpegError) as error:
-        raise NoThumbnail(f"{film.name} has no picture that can be read ({error}).") from error
+        raise NoThumbnail(f"{film.name} has no frame that can be decoded ({error}).") from error
     if shown is None:
-        raise NoThumbnail(f"{film.name} has no picture yet.")
+        raise NoThumbnail(f"{film.name} has no frame yet.")
     return _jpeg(shown, width)
 
 

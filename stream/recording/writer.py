@@ -1,4 +1,4 @@
-"""A crash-safe recording of one live session: the camera's stream, the explained one, and the sidecar, on one clock."""
+"""Crash-safe recording of a live session: the camera's stream, the explained one and the sidecar, on one clock."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from whycam.stream.recording.ownership import mark
 from whycam.stream.recording.paths import SESSION, SIDECAR, session_of
 from whycam.stream.recording.repair import count_frames
 from whycam.stream.recording.sidecar import Scores, SidecarFrame, SidecarWriter
-from whycam.stream.recording.summary import Course
+from whycam.stream.recording.summary import ClassStatistics
 from whycam.stream.video.b_frames import DisplayOrder, is_b_picture
 from whycam.stream.video.codec import TIME_BASE, DamagedKeyframe, EncodedFrame, read_keyframe
 
 MIN_FREE = LIMITS.min_free_bytes
-"""Bytes that must stay free on the disk: below, the recording stops and the stream goes on."""
+"""Bytes that must stay free on the disk; below, the recording stops and the stream continues."""
 MAX_WAITING = 600
-"""Frames that may wait for a slow disk, about ten seconds of both streams."""
+"""Most frames that wait for a slow disk, about ten seconds of both streams."""
 HEADROOM = 64 << 20
-"""Bytes more than must stay free, with which a recording that stopped for want of room goes on."""
+"""Free bytes beyond `MIN_FREE` with which a recording that stopped on a full disk continues."""
 _CHECK_DISK_S = 1.0
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -45,12 +45,12 @@ logger = logging.getLogger(__name__)
 
 State = Literal["on", "off", "stopped"]
 Code = Literal["disk-full", "folder", "failed", "cut-off"]
-"""Why a recording stopped: the pages say it in their own language."""
+"""Why a recording stopped; the pages translate it."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecordingStatus:
-    """What a person is told: on, off (not asked for), or stopped, and why; for want of room it may be on again."""
+    """State of a recording: on, off (not requested), or stopped and why; after a full disk it may be on again."""
 
     state: State
     folder: str = ""
@@ -58,29 +58,29 @@ class RecordingStatus:
     """The random part of the folder's name."""
     reason: str = ""
     code: Code | None = None
-    """Of the reason; None where nothing is wrong."""
+    """The reason's code; None without a problem."""
     camera: Literal["copied", "encoded anew"] = "copied"
-    """What became of the camera's frames: those of a stream with B-frames are put in the order of showing."""
+    """How the camera's frames are stored; a stream with B-frames is encoded anew, in presentation order."""
 
 
 class _NoRoom(Exception):
-    """The disk has less room than must stay free."""
+    """The disk has less free space than required."""
 
 
 @dataclass(slots=True)
 class _Track:
-    """One of the two recorded streams: its open file, and what became of its frames."""
+    """One of the two recorded streams: its open file, and the counts of its frames."""
 
     name: str
     file: BitstreamFile | None = None
     number: int = -1
     broken: bool = False
-    """A frame was left out, so that those behind it cannot be shown, until a keyframe."""
+    """A frame was dropped, so later frames cannot be decoded until a keyframe."""
     taken: int = 0
-    """By the recording's own thread."""
+    """Frames taken by the recording's thread."""
     recorded: int = 0
     refused: int = 0
-    """Left out by the thread that hands frames over."""
+    """Frames dropped before the queue, by the caller's thread."""
     segments: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -93,7 +93,7 @@ class _Track:
             file.close()
 
     def give_up_file(self) -> None:
-        """Close a file that could not be written to its end, and count only what it has."""
+        """Close a file that could not be finished, and count only the frames that it contains."""
         file = self.file
         if file is not None:
             with suppress(OSError, av.FFmpegError):
@@ -103,13 +103,12 @@ class _Track:
 
 
 class Recording:
-    """Writes a session's two streams and the sidecar in a thread of its own; whoever hands it frames never waits.
+    """Writes a session's two streams and the sidecar in its own thread; the caller that passes frames never waits.
 
-    The clock's zero is the first camera keyframe. A file counts from the first camera frame of its segment, and a new
-    segment begins where the camera's size changes, or where the disk has room again. Of the explained stream only
-    frames that the camera file has are written. A camera's stream is copied, unless its frames come in another order
-    than they are shown. `want_keyframe("camera" | "explained")` is called, from any thread, where a file can only begin
-    with one.
+    The clock's zero is the first camera keyframe. A file's times start at the first camera frame of its segment. A new
+    segment begins when the camera's size changes, or when the disk has room again. Explained frames are written only
+    if the camera file has the frame. The camera's stream is copied, unless its decoding and presentation order differ.
+    `want_keyframe("camera" | "explained")` is called, from any thread, when a file needs a keyframe to begin with.
     `about` goes into session.json and the sidecar's header; `owner`, a device's key, only as a mark into session.json.
     """
 
@@ -132,50 +131,50 @@ class Recording:
         self._explained = _Track("explained")
         self._received = 0
         self._sidecar_lines = 0
-        self._course = Course()
+        self._statistics = ClassStatistics()
         self._zero: int | None = None
         self._starts: list[int] = []  # pts of each camera segment's first frame
         self._in_camera: deque[int] = deque(maxlen=MAX_WAITING)
-        self._in_order: DisplayOrder | None = None  # where copying would not do
+        self._in_order: DisplayOrder | None = None  # for a stream that cannot be copied
         self._stream_counts: dict[str, int] = {}
         self._queue: queue.Queue[tuple[EncodedFrame, SidecarFrame | None] | None] = queue.Queue(MAX_WAITING)
         self._camera_gap = self._explained_gap = True  # until a keyframe
         self._checked = 0.0
         self._closing = False
-        self._may_go_on = True
-        self._hold = FolderLock(folder)
+        self._may_continue = True
+        self._lock = FolderLock(folder)
         self._thread = threading.Thread(target=self._run, name="recording")
         self._thread.start()
         want_keyframe("camera")
 
     @property
     def status(self) -> RecordingStatus:
-        """What to tell a person now."""
+        """The current status."""
         return self._status
 
     def camera(self, frame: EncodedFrame) -> None:
-        """Hand over a frame as the camera sent it."""
+        """Queue a frame as the camera sent it."""
         self._received += 1
         self._camera_gap = self._put(self._camera, (frame, None), self._camera_gap)
 
     def explained(self, frame: EncodedFrame, line: SidecarFrame) -> None:
-        """Hand over an explained frame and its line of the sidecar."""
+        """Queue an explained frame and its line of the sidecar."""
         self._explained_gap = self._put(self._explained, (frame, line), self._explained_gap)
 
     def _put(self, track: _Track, item: tuple[EncodedFrame, SidecarFrame | None], gap: bool) -> bool:
-        """Queue a frame; returns whether the track now has a gap, behind which only a keyframe can follow."""
+        """Queue a frame; returns whether the track now has a gap, after which only a keyframe can follow."""
         if self._status.state == "on" and (item[0].is_keyframe or not gap):
             with suppress(queue.Full):
                 self._queue.put_nowait(item)
                 return False
         track.refused += 1
-        # The camera is asked again and again, for a wish can be lost on its way; our own encoder once.
+        # The request to the camera is repeated, because it can be lost; that to our own encoder is sent once.
         if self._status.state == "on" and (track is self._camera or not gap):
             self._want_keyframe(track.name)
         return True
 
     def close(self, stream_counts: Mapping[str, int] | None = None) -> None:
-        """Finish the files; blocks until what was handed over is on the disk."""
+        """Finish the files; blocks until all queued frames are written."""
         self._stream_counts = dict(stream_counts or {})
         self._queue.put(None)
         self._thread.join()
@@ -186,28 +185,28 @@ class Recording:
                 self._record()
             except _NoRoom as error:
                 self._stop(str(error), "disk-full")
-            except (OSError, av.FFmpegError) as error:  # as a rule, the disk is full
+            except (OSError, av.FFmpegError) as error:  # usually a full disk
                 self._stop(f"The recording stopped: {error}.", "disk-full" if error.errno in _NO_ROOM else "failed")
-            except Exception as error:  # whatever it is: the stream goes on, and the person is told
-                logger.exception("The recording %s broke.", self.folder)
+            except Exception as error:  # the stream continues in any case, and the status reports it
+                logger.exception("The recording %s failed.", self.folder)
                 self._stop(f"The recording stopped: {error!r}.", "failed")
             for track in (self._camera, self._explained):
                 track.give_up_file()
             if not self._closing:
                 self._wait_for_room()
-        with suppress(OSError):  # a full disk was said already; the file written at the start remains
+        with suppress(OSError):  # a full disk was reported before; the file written at the start remains
             self._write_session(ended=True)
-        self._hold.release()
+        self._lock.release()
 
     def _record(self) -> None:
-        """Write what comes until there is no room or no more; raises `_NoRoom` and what goes wrong."""
+        """Write queued items until the recording is closed; raises `_NoRoom` and write errors."""
         predictions = self.folder / SIDECAR
         predictions.touch(mode=0o600)
         header = {**self._about, "time_base": [TIME_BASE.numerator, TIME_BASE.denominator]}
-        with SidecarWriter(predictions, header, go_on=True) as sidecar:
+        with SidecarWriter(predictions, header, append=True) as sidecar:
             self._write_session()
             if self._status.state == "stopped":
-                logger.info("%s goes on: the disk has room again.", self.folder)
+                logger.info("%s continues: the disk has room again.", self.folder)
                 self._status = replace(self._status, state="on", reason="", code=None)
                 self._want_keyframe("camera")
             while (item := self._queue.get()) is not None:
@@ -220,7 +219,7 @@ class Recording:
             track.close_file()
 
     def _wait_for_room(self) -> None:
-        """Count what arrives meanwhile, until the disk has room again or there is no more."""
+        """Count and drop what arrives, until the disk has room again or the recording is closed."""
         self._in_order = None
         with suppress(OSError):
             self._write_session()
@@ -229,7 +228,7 @@ class Recording:
                 item = self._queue.get(timeout=_CHECK_DISK_S)
             except queue.Empty:
                 with suppress(OSError):
-                    if self._may_go_on and shutil.disk_usage(self.folder).free >= self._min_free + HEADROOM:
+                    if self._may_continue and shutil.disk_usage(self.folder).free >= self._min_free + HEADROOM:
                         return
                 continue
             if item is None:
@@ -241,7 +240,7 @@ class Recording:
         return self._camera if line is None else self._explained
 
     def _stop(self, reason: str, code: Code) -> None:
-        self._may_go_on = code == "disk-full"
+        self._may_continue = code == "disk-full"
         if self._status.state == "on":
             self._status = replace(self._status, state="stopped", reason=reason, code=code)
             logger.warning("%s %s", self.folder, reason)
@@ -256,13 +255,13 @@ class Recording:
             self._write_camera(each)
 
     def _to_write(self, frame: EncodedFrame) -> list[EncodedFrame]:
-        """The camera's frame as it came; or, of a stream with B-frames, those that are next in the order of showing."""
+        """The camera's frame unchanged; for a stream with B-frames, the next frames in presentation order."""
         if self._in_order is None and self._is_out_of_order(frame):
             self._in_order = DisplayOrder()
             self._status = replace(self._status, camera="encoded anew")
-            logger.warning("%s: the camera sends B-frames, so its picture is encoded anew.", self.folder)
+            logger.warning("%s: the camera sends B-frames, so its video is encoded anew.", self.folder)
             if not frame.is_keyframe:
-                self._camera.broken = True  # what was copied so far does not go on
+                self._camera.broken = True  # the copied file ends here
                 self._want_keyframe("camera")
         if self._in_order is None:
             return [frame]
@@ -283,7 +282,7 @@ class Recording:
         try:
             return read_keyframe(frame).reorders
         except DamagedKeyframe:
-            return False  # said where a file would begin with it
+            return False  # reported when a file would begin with it
 
     def _check_disk(self) -> None:
         now = time.monotonic()
@@ -295,7 +294,7 @@ class Recording:
             raise _NoRoom(
                 f"The recording stopped: the disk has {free / 2**30:.1f} GiB left, "
                 f"{self._min_free / 2**30:.1f} GiB must stay free. The files so far are complete, "
-                "and it goes on when there is room."
+                "and it continues when there is room."
             )
 
     def _write_camera(self, frame: EncodedFrame) -> None:
@@ -315,7 +314,7 @@ class Recording:
         self._in_camera.append(frame.pts)
 
     def _begin_segment(self, first: EncodedFrame) -> None:
-        """Open a new camera file if this keyframe cannot go on with the one that is open."""
+        """Open a new camera file, unless this keyframe can continue the open one."""
         track = self._camera
         if track.file is not None and track.file.header == first.header:
             return
@@ -346,7 +345,7 @@ class Recording:
         track.recorded += 1
         frozen = None if line.frozen is None else line.frozen - self._zero
         sidecar.write(replace(line, pts=line.pts - self._zero, frozen=frozen))
-        self._course.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
+        self._statistics.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
         self._sidecar_lines += 1
 
     def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
@@ -384,7 +383,7 @@ class Recording:
             },
             "camera": self._camera.segments,
             "explained": self._explained.segments,
-            **self._course.summary(),
+            **self._statistics.summary(),
         }
         path = self.folder / SESSION
         write_private(path, json.dumps(session, indent=1, ensure_ascii=False).encode())

@@ -1,4 +1,4 @@
-"""Files as one ZIP that is made while it is sent: nothing lies in memory or on the disk but the block in hand."""
+"""Files as one ZIP, made while it is sent: only the current block is in memory, and nothing on disk."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 BLOCK = 1 << 18
-"""Bytes that are read at a time."""
+"""Bytes read at a time."""
 
 
 class _Outlet:
-    """A file that cannot be sought, from which is taken what was written."""
+    """A file without seeking that buffers what is written until `take`."""
 
     def __init__(self) -> None:
         self._blocks: list[bytes] = []
@@ -21,7 +21,7 @@ class _Outlet:
         return len(data)
 
     def flush(self) -> None:
-        """There is nothing behind it, and nothing to close."""
+        """Does nothing, like `close`."""
 
     close = flush
 
@@ -32,9 +32,9 @@ class _Outlet:
 
 
 def bundled(folder: Path, files: Mapping[str, int]) -> Iterator[bytes]:
-    """The ZIP of these files of a folder, stored and not compressed (films do not shrink), block by block.
+    """The ZIP of a folder's files, block by block; stored without compression, because films do not shrink.
 
-    Of each file so many bytes are taken as are named: one that is still written to ends where it ended when it was
+    Each file contributes at most the given number of bytes, so that a growing one ends where it did when it was
     listed. Raises `OSError`.
     """
     outlet = _Outlet()

@@ -1,4 +1,4 @@
-"""Drawing that ends up as SVG in a page, or as a picture: the same strokes on either."""
+"""A drawing surface with two backends, SVG for a page and pixels for an image, that draw the same strokes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from whycam.stream.video.planes import Bytes
 Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
 Tone = Literal["ink", "muted", "grid", "paper", "none", "c1", "c2", "c3", "c4", "c5", "c6"]
-"""What a colour means: letters, side remarks, thin lines, the background, no class, and the classes."""
+"""Roles of colours: text, secondary text, thin lines, background, no class, and the classes."""
 SERIES: tuple[Tone, ...] = ("c1", "c2", "c3", "c4", "c5", "c6")
 LIGHT: Mapping[Tone, str] = {
     "ink": "#1b1d22",
@@ -45,23 +45,23 @@ DARK: Mapping[Tone, str] = {
 
 
 class Canvas(Protocol):
-    """Takes strokes; x goes right and y down, in units that are pixels of a page."""
+    """Takes strokes; x points right and y down, in pixels of a page."""
 
     def line(self, points: Sequence[Point], tone: Tone, width: float) -> None:
-        """A line through points."""
+        """A polyline."""
 
     def area(self, points: Sequence[Point], tone: Tone, opacity: float) -> None:
         """A filled polygon."""
 
     def box(self, x: float, y: float, width: float, height: float, tone: Tone, title: str = "") -> None:
-        """A filled rectangle; its title is shown to who points at it."""
+        """A filled rectangle; its title is a tooltip."""
 
     def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
-        """A line of letters that stand on y."""
+        """A line of text with its baseline at y."""
 
 
 class Svg:
-    """Strokes as SVG; its colours are the page's, `var(--c1)` and so on. See `Canvas`."""
+    """Strokes as SVG, in the page's colours `var(--c1)` and so on. See `Canvas`."""
 
     def __init__(self, width: int, height: int) -> None:
         self._size = (width, height)
@@ -80,9 +80,9 @@ class Svg:
 
     def box(self, x: float, y: float, width: float, height: float, tone: Tone, title: str = "") -> None:
         """See `Canvas.box`."""
-        told = f"<title>{escape(title)}</title>" if title else ""
+        tooltip = f"<title>{escape(title)}</title>" if title else ""
         place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
-        self._made.append(f'<rect {place} fill="var(--{tone})">{told}</rect>')
+        self._made.append(f'<rect {place} fill="var(--{tone})">{tooltip}</rect>')
 
     def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
         """See `Canvas.text`."""
@@ -90,7 +90,7 @@ class Svg:
         self._made.append(f'<text {place} fill="var(--{tone})">{escape(text)}</text>')
 
     def markup(self, name: str, css_class: str) -> str:
-        """The element, with what it is called for who cannot see it."""
+        """The element; `name` is its label for screen readers."""
         width, height = self._size
         return (
             f'<svg class="{css_class}" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(name)}">'
@@ -100,12 +100,12 @@ class Svg:
 
 
 class Raster:
-    """Strokes as pixels, in light colours; drawn twice as large and made smaller, for smooth edges. See `Canvas`."""
+    """Strokes as pixels, in light colours, drawn at twice the size and reduced, for smooth edges. See `Canvas`."""
 
     _FINER = 2
 
     def __init__(self, width: int, height: int, pixels: float = 1.0) -> None:
-        """`pixels` is how many of the picture make a unit."""
+        """`pixels` is the number of image pixels per unit."""
         self._unit = pixels * self._FINER
         self._image = Image.new("RGB", self._sized(width, height), LIGHT["paper"])
         self._draw = ImageDraw.Draw(self._image, "RGBA")
@@ -131,18 +131,18 @@ class Raster:
     def text(self, x: float, y: float, text: str, tone: Tone, size: float, anchor: Anchor = "start") -> None:
         """See `Canvas.text`."""
         font = ImageFont.load_default(size * self._unit)
-        text = text.replace("\N{NO-BREAK SPACE}", " ")  # which this font draws as a box
+        text = text.replace("\N{NO-BREAK SPACE}", " ")  # this font draws it as a box
         where = {"start": "ls", "middle": "ms", "end": "rs"}[anchor]
         self._draw.text((x * self._unit, y * self._unit), text, LIGHT[tone], font, where)
 
-    def picture(self, x: float, y: float, width: float, height: float, rgb: Bytes) -> None:
-        """Put a picture (H, W, 3) into a rectangle."""
+    def image(self, x: float, y: float, width: float, height: float, rgb: Bytes) -> None:
+        """Put an image (H, W, 3) into a rectangle."""
         sized = Image.fromarray(rgb).resize(self._sized(width, height), Image.Resampling.LANCZOS)
         self._image.paste(sized, self._sized(x, y))
 
     @property
     def pixels(self) -> Bytes:
-        """The picture, RGB (H, W, 3)."""
+        """The drawing, RGB (H, W, 3)."""
         width, height = self._image.size
         smaller = self._image.resize((width // self._FINER, height // self._FINER), Image.Resampling.BOX)
         return np.asarray(smaller)

@@ -1,4 +1,4 @@
-"""What a report says of a film: the same for the page and for the picture."""
+"""The contents of a report, used by the page and by the image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ from whycam.stream.report.time_chart import clock, tones
 from whycam.stream.video.planes import Bytes
 
 MAPS = 6
+"""Most mean heatmaps."""
 ROWS = 12
-"""Classes in the table."""
+"""Most classes in the table."""
 MAP_WIDTH = 260
-"""Of a mean heatmap, in pixels."""
+"""Width of a mean heatmap, in pixels."""
 _FITS = {"stretch": "the whole frame, squeezed", "crop": "the middle of the frame, in its proportions"}
 _SCALES = {"own": "each map's own maximum", "steady": "one scale for neighbouring frames and all classes"}
 
@@ -36,8 +37,8 @@ class MeanMap:
     label: str
     note: str
     tone: Tone | None
-    picture: Bytes
-    """RGB (height, width, 3), in the film's colours and proportions."""
+    image: Bytes
+    """RGB (H, W, 3), in the film's heat colours and proportions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Row:
     label: str
     tone: Tone | None
     share: float
-    """Of the frames in which it was the best."""
+    """Fraction of frames in which it was the best."""
     best: str
     mean: str
     highest: str
@@ -55,9 +56,9 @@ class Row:
 
 
 class Contents:
-    """What is said of a result: `video` is the explained film or folder, `name` what a person calls the original.
+    """A report's contents: `video` is the explained film or folder, `name` the original's name in the report.
 
-    `drawn_as` says how the sidecar's views were drawn in fact. Raises `MediaError` where there is no frame.
+    `drawn_as` maps the sidecar's views to those that were drawn. Raises `MediaError` if there is no frame.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Contents:
     ) -> None:
         self.findings = findings = Findings.of(sidecar, drawn_as)
         if not findings.pts:
-            raise MediaError(f"{sidecar} holds no frame, so there is nothing to report.")
+            raise MediaError(f"{sidecar} contains no frame, so there is nothing to report.")
         self.name = name
         self.tones = tones(findings)
         self.key_frames: list[KeyFrame] = key_frames(video, findings)
@@ -73,29 +74,29 @@ class Contents:
         header = findings.header
         self._fit = Fit(header.get("fit", "stretch"), tuple(header.get("size", (1, 1))))
         self.colours = make_style(header.get("style", "blend"), self._fit).colours(findings.view.colormap, 1)[0]
-        """RGB (256, 3) of the heat 0…255, as the film has it."""
+        """The film's colour table, RGB (256, 3) over the heat 0…255."""
 
     @property
     def subtitle(self) -> str:
-        """How long it is, and which network saw it."""
+        """Its length, and the network."""
         header, count = self.findings.header, len(self.findings.pts)
         length = f"{plural(count, 'frame')}, {clock(self.findings.seconds, 0.1)}"
         return f"{length} · {header.get('model', 'unknown model')}"
 
     @property
     def answer(self) -> list[tuple[str, str]]:
-        """The classes that were best most often, and in how many frames."""
+        """The classes that were best most often, with their share of frames."""
         count = len(self.findings.pts)
         return [(each.label, percent(each.best / count)) for each in self.findings.classes[:3] if each.best]
 
     @property
     def left_out(self) -> int:
-        """Stretches that have no key frame."""
+        """Number of stretches without a key frame."""
         return sum(1 for run in self.findings.runs if run.class_id >= 0) - len(self.key_frames)
 
     @cached_property
     def maps(self) -> list[MeanMap]:
-        """The mean heatmaps, that of all frames first."""
+        """The mean heatmaps; that of all frames is first."""
         findings = self.findings
         drawn = "what was drawn" if not findings.view.pinned else "the classes that were held"
         best = [each for each in findings.classes[: MAPS - 1] if each.best]
@@ -131,7 +132,7 @@ class Contents:
 
     @property
     def settings(self) -> list[tuple[str, str]]:
-        """How it was made."""
+        """How it was made: names and values."""
         header, view = self.findings.header, self.findings.view
         labels = {each.class_id: each.label for each in self.findings.classes}
         held = ", ".join(labels.get(number, str(number)) for number in view.pinned)
@@ -155,7 +156,7 @@ class Contents:
         """Height and width of the part that the network sees."""
         if not self.key_frames:
             return 1, 1
-        height, width = self.key_frames[0].picture.shape[:2]
+        height, width = self.key_frames[0].image.shape[:2]
         if self.findings.header.get("layout") == "side-by-side":
             width //= 2
         part = self._fit.rectangle(width, height)

@@ -1,4 +1,4 @@
-"""Key frames of a film: the longest stretches of one best class, each with its frame as it was drawn."""
+"""Key frames of a film: the first frame, as drawn, of each of the longest stretches with one best class."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from whycam.stream.video.planes import Bytes, rgb_of
 
 KEY_FRAMES = 12
 SIDE = 420
-"""The longer side of a key frame's picture, in pixels."""
+"""Longer side of a key frame's image, in pixels."""
 NEAR_S = 12.0
-"""Sooner than this it is quicker to decode on than to look for a keyframe."""
+"""Up to this distance, decoding on is faster than seeking to a keyframe."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,19 +30,20 @@ class KeyFrame:
     time: float
     until: float
     found: Found
-    picture: Bytes
+    image: Bytes
+    """RGB (H, W, 3)."""
 
     @property
     def percent(self) -> str:
-        """How sure the network was."""
+        """The class's probability, for a label."""
         return percent(float(self.found.scores[self.run.first]))
 
 
 def key_frames(video: Path, findings: Findings) -> list[KeyFrame]:
-    """The key frames of a result, in order; those that cannot be read are left out."""
+    """The key frames of a result, in order; those that cannot be read are omitted."""
     by_class = {each.class_id: each for each in findings.classes}
     runs = findings.changes(KEY_FRAMES)
-    shown = _pictures(video, [run.first for run in runs], findings)
+    shown = _images(video, [run.first for run in runs], findings)
     ends = [*findings.times[1:], findings.seconds]
     return [
         KeyFrame(
@@ -57,16 +58,16 @@ def key_frames(video: Path, findings: Findings) -> list[KeyFrame]:
     ]
 
 
-def _pictures(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
-    """Some frames of a result, by their number, made small; those that cannot be read are left out."""
+def _images(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
+    """Frames of a result by number, reduced to `SIDE`; those that cannot be read are omitted."""
     if video.is_dir():
         where, count = kept_images(video)
         names = {number: where / f"result-{number + 1:04d}.jpg" for number in frames if number < count}
         return {number: _small(read_image(path)) for number, path in names.items()}
-    return _film_pictures(video, frames, findings)
+    return _film_images(video, frames, findings)
 
 
-def _film_pictures(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
+def _film_images(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
     numerator, denominator = findings.header["time_base"]
     wanted = [(number, findings.pts[number] * numerator / denominator) for number in sorted(frames)]
     found: dict[int, Bytes] = {}

@@ -1,4 +1,4 @@
-"""The report as one page (HTML) that needs no other file; how it is laid out is in `page.html.jinja`."""
+"""The report as a self-contained HTML page; its template is `page.html.jinja`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from whycam.stream.report.time_chart import clock, draw_timechart
 from whycam.stream.video.planes import Bytes
 
 _SIZES = (("wide", 1040, 360), ("narrow", 400, 300))
-"""Of the chart: the style class, width and height in pixels."""
+"""Versions of the chart: CSS class, width and height in pixels."""
 
 
 def page(contents: Contents) -> str:
-    """The whole page."""
+    """The page's HTML."""
     environment = Environment(
         loader=PackageLoader("whycam.stream.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -42,7 +42,7 @@ def _charts(contents: Contents) -> Iterator[str]:
 
 
 def _jpeg(rgb: Bytes) -> str:
-    """A picture (H, W, 3) as a data URL."""
+    """An image (H, W, 3) as a data URL."""
     file = BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

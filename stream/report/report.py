@@ -1,4 +1,4 @@
-"""What a network saw in a whole film: a page that needs no other file, and the same as a picture."""
+"""The report on a whole film, as a self-contained page and as an image."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def write_report(
     files: Sequence[Path],
     drawn_as: Callable[[View], View] = lambda view: view,
 ) -> None:
-    """Leave a result's page (.html) and picture (.png); `name` is what a person calls the original.
+    """Write a result's page (.html) and image (.png); `name` is the original's name in the report.
 
-    `video` is the explained film, or a folder of explained images; `drawn_as` says how the sidecar's views were in fact
-    drawn. Raises `MediaError` where there is no frame, and where the files cannot be written.
+    `video` is the explained film, or a folder of explained images; `drawn_as` maps the sidecar's views to those that
+    were drawn. Raises `MediaError` if there is no frame, or if the page cannot be written, and `ImageError`.
     """
     html, png = files
     contents = Contents(sidecar, video, name, drawn_as)

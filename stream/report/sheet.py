@@ -1,4 +1,4 @@
-"""The report as one picture."""
+"""The report as one image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sheet(contents: Contents) -> Bytes:
     longest = sorted(contents.key_frames, key=lambda key: -key.run.count)[:6]
     keys = [key for key in contents.key_frames if key in longest]
     key_width = (inner - 5 * gap) / 6
-    key_height = max((key_width * k.picture.shape[0] / k.picture.shape[1] for k in keys), default=0.0)
+    key_height = max((key_width * k.image.shape[0] / k.image.shape[1] for k in keys), default=0.0)
     maps = contents.maps
     rows, columns = contents.proportions()
     map_height = key_width * rows / columns
@@ -35,12 +35,12 @@ def sheet(contents: Contents) -> Bytes:
         sheet.text(margin, tops[2] + 20, "The longest stretches of one best class", "ink", 17)
     for number, key in enumerate(keys):
         x, y = margin + number * (key_width + gap), float(tops[2]) + 34
-        sheet.picture(x, y, key_width, key_width * key.picture.shape[0] / key.picture.shape[1], key.picture)
+        sheet.image(x, y, key_width, key_width * key.image.shape[0] / key.image.shape[1], key.image)
         _caption(sheet, x, y + key_height, key_width, key.found.label, f"{key.percent} · {clock(key.time, 0.1)}")
-    sheet.text(margin, tops[3] + 20, "Where it looked, in the mean", "ink", 17)
+    sheet.text(margin, tops[3] + 20, "Where it looked on average", "ink", 17)
     for number, mean in enumerate(maps):
         x, y = margin + number * (key_width + gap), float(tops[3]) + 34
-        sheet.picture(x, y, key_width, map_height, mean.picture)
+        sheet.image(x, y, key_width, map_height, mean.image)
         _caption(sheet, x, y + map_height, key_width, mean.label, mean.note)
     return sheet.pixels
 
@@ -64,7 +64,7 @@ def _legend(contents: Contents, sheet: Raster, x: float, y: float, width: float)
 
 
 class _Shifted:
-    """A canvas whose corner lies elsewhere on another one. See `stream.report.canvas.Canvas`."""
+    """A canvas with its origin at (x, y) of another one. See `stream.report.canvas.Canvas`."""
 
     def __init__(self, canvas: Raster, x: float, y: float) -> None:
         self._canvas, self._x, self._y = canvas, x, y

@@ -1,4 +1,4 @@
-"""What a sidecar tells of a whole film: its classes, when the best one changed, where the heat lay."""
+"""Statistics of a sidecar over a whole film: classes, changes of the best class, and mean heat."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.video.planes import Bytes
 
 Floats = NDArray[np.float64]
-NOBODY = -1
-"""Stands for the best class of a frame without an explanation."""
+NO_CLASS = -1
+"""The best class of a frame without an explanation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +28,20 @@ class Found:
 
     class_id: int
     label: str
-    scores: Floats  # (frames,) probability; 0 where it was not stored, being less than the fifth best
+    scores: Floats  # (frames,) probability; 0 where it was not stored, as less than the fifth best
     best: int
-    """Frames in which it was the best."""
-    heat: Floats  # (h, w) mean over the frames in which it is stored, 0…255
+    """Number of frames in which it was the best."""
+    heat: Floats  # (h, w), 0…255, mean over the frames in which it is stored
 
     @property
     def highest(self) -> int:
-        """The frame of its highest probability."""
+        """Number of the frame with its highest probability."""
         return int(self.scores.argmax())
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Neighbouring frames with one best class."""
+    """Consecutive frames with the same best class."""
 
     class_id: int
     first: int
@@ -50,21 +50,21 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All of a sidecar; raises `SidecarError`."""
+    """Statistics of a sidecar."""
 
     header: dict[str, Any]
     view: View
-    """As the first frame was drawn."""
+    """The first frame's view, as drawn."""
     pts: tuple[int, ...]
-    times: Floats  # (frames,) seconds since the first
+    times: Floats  # (frames,), seconds since the first
     classes: tuple[Found, ...]
-    """Those that were the best of some frame come first, by how often; then by their mean probability."""
+    """Ordered by the number of frames in which they were the best, then by mean probability."""
     runs: tuple[Run, ...]
-    heat: Floats  # (h, w) mean of what was drawn, 0…255
+    heat: Floats  # (h, w), 0…255, mean of what was drawn
 
     @classmethod
     def of(cls, sidecar: Path, drawn_as: Callable[[View], View] = lambda view: view) -> Findings:
-        """Read a sidecar; `drawn_as` says how its views were drawn in fact."""
+        """Read a sidecar; `drawn_as` maps its views to those that were drawn. Raises `SidecarError`."""
         header, lines = read_sidecar(sidecar)
         gathered: dict[int, _Gathered] = {}
         drawn = _Mean()
@@ -75,7 +75,7 @@ class Findings:
             shown = drawn_as(line.view)
             view = view or shown
             pts.append(line.pts)
-            best.append(line.maps[0].class_id if line.maps else NOBODY)
+            best.append(line.maps[0].class_id if line.maps else NO_CLASS)
             for each in line.maps:
                 gathered.setdefault(each.class_id, _Gathered(each.label)).add(number, each)
             if line.maps:
@@ -88,17 +88,17 @@ class Findings:
 
     @property
     def step(self) -> float:
-        """Seconds from one frame to the next, in the median; 1/25 where there is only one."""
+        """Median seconds between frames; 1/25 if there is only one."""
         return float(np.median(np.diff(self.times))) if len(self.times) > 1 else 0.04
 
     @property
     def seconds(self) -> float:
-        """How long it all lasts."""
+        """Duration of the film."""
         return float(self.times[-1]) + self.step if len(self.times) else 0.0
 
     def changes(self, max_count: int) -> list[Run]:
-        """The longest runs, in the order of time."""
-        named = [run for run in self.runs if run.class_id != NOBODY]
+        """The longest runs, in order of time."""
+        named = [run for run in self.runs if run.class_id != NO_CLASS]
         return sorted(sorted(named, key=lambda run: -run.count)[:max_count], key=lambda run: run.first)
 
 
@@ -112,14 +112,14 @@ def _runs(best: Sequence[int]) -> list[Run]:
 
 
 class _Mean:
-    """The mean of maps, which may differ in size: of a live recording some were carried along."""
+    """Mean of maps, which may differ in size: a live recording has carried maps."""
 
     def __init__(self) -> None:
         self._sum: Floats = np.zeros((1, 1))
         self._count = 0
 
     def add(self, grids: Sequence[Floats | Bytes]) -> None:
-        """Of several maps of a frame the hottest counts."""
+        """Add a frame's maps; at each place the hottest one counts."""
         grid = np.max(np.stack(grids), axis=0)
         rows, columns = (max(a, b) for a, b in zip(grid.shape, self._sum.shape, strict=True))
         self._sum = _enlarged(self._sum, rows, columns) + _enlarged(grid, rows, columns)
@@ -137,7 +137,7 @@ def _enlarged(grid: Floats | Bytes, rows: int, columns: int) -> Floats:
 
 
 class _Gathered:
-    """What was read of one class so far."""
+    """Data of one class read so far."""
 
     def __init__(self, label: str) -> None:
         self._label = label
@@ -155,6 +155,6 @@ class _Gathered:
 
 
 def percent(part: float) -> str:
-    """Such as '43 %', with a digit behind the point where it is less than 1 %."""
+    """Such as '43 %', with one decimal below 1 %."""
     digits = 0 if part >= 0.0095 or not part else 1
     return f"{100 * part:.{digits}f}\N{NO-BREAK SPACE}%"

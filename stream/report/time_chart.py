@@ -1,4 +1,4 @@
-"""The probabilities of the classes over time, as lines, and below them the best class as a ribbon."""
+"""The chart of the report: probabilities over time as lines, and the best class as a ribbon below."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from whycam.stream.report.canvas import SERIES, Canvas, Tone
 from whycam.stream.report.statistics import Findings, Floats, Found
 
 POINTS = 400
-"""Of a line; of a longer film a point is the mean of several frames."""
+"""Most points of a line; in a longer film a point is the mean of several frames."""
 _LEFT, _RIGHT, _TOP, _BOTTOM, _RIBBON = 44.0, 8.0, 12.0, 26.0, 18.0
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
@@ -22,7 +22,7 @@ def tones(findings: Findings) -> dict[int, Tone]:
 
 
 def draw_timechart(canvas: Canvas, findings: Findings, width: float, height: float) -> None:
-    """Draw the chart from the canvas's upper left corner, as wide and high."""
+    """Draw the chart in the canvas's upper left corner, in this width and height."""
     left, right, top = _LEFT, width - _RIGHT, _TOP
     floor = height - _BOTTOM - _RIBBON - 8
     seconds = max(findings.seconds, 1e-6)
@@ -38,7 +38,7 @@ def draw_timechart(canvas: Canvas, findings: Findings, width: float, height: flo
         canvas.text(left - 8, y(percent / 100) + 4, f"{percent} %" if percent else "0", "muted", 12, "end")
     chosen = tones(findings)
     lines = [each for each in findings.classes if each.class_id in chosen]
-    for each in reversed(lines):  # the one that was best most often lies on top
+    for each in reversed(lines):  # the class that was best most often is on top
         times, scores = _thinned(findings.times + findings.step / 2, each)
         if len(times) == 1:
             times, scores = [0.0, seconds], [scores[0], scores[0]]
@@ -63,7 +63,7 @@ def _ribbon(canvas: Canvas, findings: Findings, x: Callable[[float], float], y: 
 
 
 def _seen(scores: Sequence[float]) -> list[tuple[int, int]]:
-    """Where a class has a probability, with the zeros beside it: from a point, and up to another."""
+    """Ranges (first, end) of points with a probability, including the zeros beside them."""
     parts, first = [], 0
     for known, points in groupby(scores, key=lambda score: score > 0):
         last = first + len(list(points))
@@ -83,7 +83,7 @@ def _thinned(times: Floats, each: Found) -> tuple[Sequence[float], Sequence[floa
 
 
 def clock(seconds: float, step: float = 1) -> str:
-    """`1:05`, or `1:05.3` where steps are less than a second."""
+    """`1:05`, or `1:05.3` if steps are less than a second."""
     rounded = round(seconds, 1) if step < 1 else round(seconds)
     minutes, rest = divmod(rounded, 60)
     return f"{int(minutes)}:{rest:04.1f}" if step < 1 else f"{int(minutes)}:{int(rest):02d}"

@@ -1,4 +1,4 @@
-"""What `whycam doctor` finds on a computer that is well, and on one that is not."""
+"""Findings of `whycam doctor` on computers with and without problems."""
 
 from __future__ import annotations
 
@@ -23,35 +23,37 @@ def found(folder: Path, port: int = 1) -> dict[str, Finding]:
     return {finding.what: finding for finding in findings}
 
 
-def test_a_computer_that_is_well_gets_no_advice(tmp_path: Path) -> None:
+def test_a_computer_without_problems_gets_no_advice(tmp_path: Path) -> None:
     findings = found(tmp_path)
-    assert [f for f in findings.values() if not f.well] == []
+    assert [f for f in findings.values() if not f.ok] == []
     model = findings["model efficientnet-lite0"].says
-    assert "ms a picture on CPUExecutionProvider" in model
+    assert "ms per image on CPUExecutionProvider" in model
     assert "sha256" in model
     assert {"encoder libvpx", "recordings", "onnxruntime", "Python"} <= set(findings)
 
 
-def test_it_says_which_encoder_is_taken_and_why_not_another(tmp_path: Path) -> None:
+def test_it_says_which_encoder_is_used_and_why_not_another(tmp_path: Path) -> None:
     findings = found(tmp_path)
-    assert findings["encoder libvpx"].says == "works, taken for VP8"
-    assert findings[f"encoder {backends()['H264'].name}"].says == "works, taken for H264"
+    assert findings["encoder libvpx"].says == "works, used for VP8"
+    assert findings[f"encoder {backends()['H264'].name}"].says == "works, used for H264"
     for backend in HARDWARE:
         assert (problem_of(backend) or "works") in findings[f"encoder {backend.name}"].says
 
 
-def test_a_taken_port_is_found(tmp_path: Path) -> None:
+def test_a_port_in_use_is_found(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         finding = found(tmp_path, port)[f"port {port}"]
-    assert not finding.well
-    assert finding.says == "taken by another program"
+    assert not finding.ok
+    assert finding.says == "used by another program"
     assert str(port + 1) in finding.advice
 
 
-def test_a_whycam_that_runs_is_told_from_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_running_whycam_is_distinguished_from_another_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lan_port = free_port()
     monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("127.0.0.1", "wlan0"),))
     model = ["--model", str(tiny_models.bright_spot(tmp_path / "bright.onnx"))]
@@ -61,27 +63,27 @@ def test_a_whycam_that_runs_is_told_from_another_program(tmp_path: Path, monkeyp
             finding.what: finding
             for finding in examine(port=port, recordings=server.recordings, lan_port=lan_port, config=tmp_path)
         }
-    said, phones = findings[f"port {port}"], findings[f"port {lan_port}"]
-    # On a busy machine it says that its answers come late.
-    assert said.says.startswith("whycam serves here: bright spot, cameras: 0, viewers: 0. ")
+    computer, phones = findings[f"port {port}"], findings[f"port {lan_port}"]
+    # On a busy machine it reports that its answers are late.
+    assert computer.says.startswith("whycam serves here: bright spot, cameras: 0, viewers: 0. ")
     assert phones.says == "whycam serves here, for phones"
-    assert said.well
-    assert phones.well
+    assert computer.ok
+    assert phones.ok
 
 
-def test_the_addresses_for_phones_are_listed_with_what_to_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_addresses_for_phones_are_listed_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("127.0.0.1", "wlan0"), Address("127.0.0.2", "eth0")))
     findings = found(tmp_path)
     says = findings["phones"].says
     assert says.index("127.0.0.1 (wlan0)") < says.index("127.0.0.2 (eth0)")
     for words in ("hotspot", "no internet", "firewall", "TCP 2", "--udp-ports"):
         assert words in says
-    assert findings["port 2"].well
+    assert findings["port 2"].ok
     monkeypatch.setattr(doctor, "lan_addresses", tuple)
     assert "hotspot" in found(tmp_path)["phones"].says
 
 
-def test_the_certificate_is_looked_at_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_certificate_is_checked_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("192.168.1.5", "wlan0"),))
     monkeypatch.setattr(doctor, "_port", lambda _address, port, _option, _whycam: Finding(f"port {port}", "free"))
     assert "none yet" in found(tmp_path)["certificate"].says
@@ -91,7 +93,7 @@ def test_the_certificate_is_looked_at_and_none_is_made(tmp_path: Path, monkeypat
     assert "192.168.1.4" in says
     assert "renewed at the next start, for 192.168.1.5" in says
     (tmp_path / "config" / "server.crt").write_text("damaged")
-    assert "makes it anew" in found(tmp_path)["certificate"].says
+    assert "makes a new one" in found(tmp_path)["certificate"].says
 
 
 def test_two_runtimes_that_overwrite_each_other_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +108,7 @@ def test_two_runtimes_that_overwrite_each_other_are_found(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("only", doctor.RUNTIMES)
-def test_one_runtime_is_well_whichever_it_is(only: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_any_single_runtime_is_ok(only: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def version(package: str) -> str:
         if package != only:
             raise PackageNotFoundError(package)
@@ -114,11 +116,11 @@ def test_one_runtime_is_well_whichever_it_is(only: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(doctor, "version", version)
     finding = doctor._runtime()
-    assert finding.well
+    assert finding.ok
     assert finding.says.startswith(f"{only} 1.0: ")
 
 
-def test_the_limits_are_told(tmp_path: Path) -> None:
+def test_the_limits_are_listed(tmp_path: Path) -> None:
     lines = found(tmp_path)["limits"].says.splitlines()
     assert lines[1] == "    8 cameras at once"
     assert max(map(len, lines)) < 90
@@ -130,16 +132,16 @@ def test_a_disk_with_little_room_is_found(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "recordings").exists()
 
 
-def test_recordings_that_cannot_lie_there_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_recordings_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "recordings").write_text("")
     assert "is a file" in found(tmp_path)["recordings"].advice
     (tmp_path / "recordings").unlink()
-    monkeypatch.setattr(os, "access", lambda *_: False)  # who runs the tests may be allowed everything
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the tests may run as root
     assert "Nothing can be written" in found(tmp_path)["recordings"].advice
 
 
-def test_what_nobody_needs_is_neither_well_nor_ill(tmp_path: Path) -> None:
+def test_missing_optional_parts_are_no_problem(tmp_path: Path) -> None:
     found = {each.what: each for each in examine(port=free_port(), recordings=tmp_path, lan_port=free_port())}
     assert not found["encoder libx264"].absent
     hardware = [found[f"encoder {backend.name}"] for backend in HARDWARE]
-    assert all(each.well and each.absent == each.says.startswith("not here") for each in hardware)
+    assert all(each.ok and each.absent == each.says.startswith("not available") for each in hardware)

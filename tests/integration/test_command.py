@@ -88,7 +88,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "an unknown style": (["process", "text.mov", "--style", "film"], "'blend', 'book'"),
     "an unknown fit": (["process", "text.mov", "--fit", "squash"], "'stretch', 'crop'"),
     "an unknown class": (["process", "text.mov", "--target", "retriever"], "golden retriever (207)"),
-    "a pattern without a match": (["process", "*.mp4"], "Nothing goes by '*.mp4'"),
+    "a pattern without a match": (["process", "*.mp4"], "No file matches '*.mp4'"),
     "a film for several": (["process", "text.mov", "text.onnx", "-o", "out.mp4"], "the output is a folder"),
     "an assignment of a folder": (["process", ".", "--assignment", "out"], "--assignment takes one film"),
     "a film that is none, as an assignment": (["process", "text.mov", "--assignment", "out"], "cannot be read as a"),

@@ -205,5 +205,5 @@ def test_ctrl_c_leaves_a_film_that_can_be_played(tmp_path: Path) -> None:
 
 def test_its_help_is_in_groups(tmp_path: Path) -> None:
     done = run("process", "--help", folder=tmp_path)
-    for panel in ("What is explained", "How it looks", "What else is left"):
+    for panel in ("What is explained", "How it looks", "Other output"):
         assert panel in done.stdout

@@ -174,7 +174,7 @@ def test_after_kill_9_the_next_run_begins_or_resumes(tmp_path: Path) -> None:
         assert list(tmp_path.glob(".whycam-*.lock"))
         done = run("process", "kitchen.mov", *options, folder=tmp_path)
         assert done.returncode == 0, done.stderr
-        assert ("were there already" in done.stdout) == bool(options)
+        assert ("from an earlier run" in done.stdout) == bool(options)
         check_whole(tmp_path / "kitchen-output.mp4")
         assert {path.name for path in tmp_path.iterdir()} == {
             "kitchen.mov",

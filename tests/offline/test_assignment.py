@@ -1,4 +1,4 @@
-"""What the assignment hands in, made by one command: frames in, as many out, the film, and how it was done."""
+"""The assignment in one command: the film's frames, as many explained ones, their film, and the summary."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.image import read_image
 from whycam.stream.media.losses import MediaError
-from whycam.stream.offline.assignment import TOLD, do_assignment
+from whycam.stream.offline.assignment import SUMMARY, do_assignment
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
@@ -33,7 +33,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
     made.close()
 
 
-def test_all_that_is_handed_in_lies_in_one_folder(tmp_path: Path, engine: LocalEngine) -> None:
+def test_all_that_is_handed_in_is_in_one_folder(tmp_path: Path, engine: LocalEngine) -> None:
     source = media_samples.write(tmp_path / "kitchen-input.mov", count=60, size=SIZE, turn=90, sound="aac")
     explained = do_assignment(source, tmp_path / "hand-in", ProcessJob(engine, BOOK))
     folder = tmp_path / "hand-in"
@@ -44,7 +44,7 @@ def test_all_that_is_handed_in_lies_in_one_folder(tmp_path: Path, engine: LocalE
         "kitchen-output.jsonl",
         "report.html",
         "report.png",
-        TOLD,
+        SUMMARY,
     }
     count = explained.frames
     assert count == 50  # two seconds at 25
@@ -54,12 +54,14 @@ def test_all_that_is_handed_in_lies_in_one_folder(tmp_path: Path, engine: LocalE
     assert media_samples.times(folder / "kitchen-output.mp4") == [3600 * n for n in range(count)]
     assert media_samples.sound(folder / "kitchen-output.mp4")[1] == pytest.approx(1.0, abs=0.05)
     assert len((folder / "kitchen-output.jsonl").read_text().splitlines()) == count + 1
-    told = (folder / TOLD).read_text(encoding="utf-8")
+    summary = (folder / SUMMARY).read_text(encoding="utf-8")
     for words in ("kitchen-input.mov", "bright spot", "50 frames", "jet", engine.sha256):
-        assert words in told
+        assert words in summary
 
 
-def test_frames_in_are_upright_and_unpainted_and_frames_out_are_painted(tmp_path: Path, engine: LocalEngine) -> None:
+def test_input_frames_are_upright_and_unpainted_and_result_frames_are_painted(
+    tmp_path: Path, engine: LocalEngine
+) -> None:
     source = media_samples.write(tmp_path / "kitchen.mov", count=30, size=SIZE, turn=90)
     do_assignment(source, tmp_path, ProcessJob(engine, BOOK))
     for number in (1, 10, 25):
@@ -90,12 +92,12 @@ def test_there_are_as_many_frames_as_ffmpeg_makes(tmp_path: Path, engine: LocalE
     command = ["ffmpeg", "-v", "error", "-i", str(source), "-vf", "fps=25", str(tmp_path / "theirs" / "thumb%04d.jpg")]
     subprocess.run(command, check=True)
     explained = do_assignment(source, tmp_path / "ours", ProcessJob(engine, BOOK))
-    # Older versions of ffmpeg forget the length of the last frame.
+    # Older versions of ffmpeg ignore the duration of the last frame.
     assert explained.frames - len(list((tmp_path / "theirs").iterdir())) in (0, 1)
     assert len(list((tmp_path / "ours" / "kitchen").iterdir())) == explained.frames
 
 
-def test_a_second_run_asks_first(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_second_run_needs_overwrite(tmp_path: Path, engine: LocalEngine) -> None:
     source = media_samples.write(tmp_path / "kitchen.mp4", count=10, size=SIZE)
     do_assignment(source, tmp_path / "out", ProcessJob(engine, BOOK))
     with pytest.raises(MediaError, match="--overwrite"):
@@ -105,14 +107,14 @@ def test_a_second_run_asks_first(tmp_path: Path, engine: LocalEngine) -> None:
     assert len(list((tmp_path / "out" / "kitchen").iterdir())) == explained.frames < 6
 
 
-def test_a_film_that_is_none_leaves_no_folder(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_file_that_is_no_film_leaves_no_folder(tmp_path: Path, engine: LocalEngine) -> None:
     (tmp_path / "kitchen.mov").write_text("no film")
     with pytest.raises(MediaError, match="cannot be read as a video"):
         do_assignment(tmp_path / "kitchen.mov", tmp_path / "out", ProcessJob(engine, BOOK))
     assert [path.name for path in tmp_path.iterdir()] == ["kitchen.mov"]
 
 
-def test_frames_between_two_times_are_shown_again_and_painted_once(tmp_path: Path, engine: LocalEngine) -> None:
+def test_frames_of_a_slow_film_are_repeated(tmp_path: Path, engine: LocalEngine) -> None:
     pts = [n * 18_000 for n in range(6)]  # five a second: each is shown five times
     source = media_samples.write(tmp_path / "slow.mov", count=6, pts=pts, size=SIZE)
     do_assignment(source, tmp_path, ProcessJob(engine, Look()))

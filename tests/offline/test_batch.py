@@ -1,4 +1,4 @@
-"""Many inputs: each gets its result or a sentence, and a bad one stops nobody."""
+"""Several inputs: each has a result or a sentence, and one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.models.engines import fast
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.losses import Losses, MediaError
-from whycam.stream.offline.batch import Outcome, carry_out, exit_code, losses_told, plan
+from whycam.stream.offline.batch import Outcome, carry_out, describe_losses, exit_code, plan
 from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import find_inputs
@@ -53,7 +53,7 @@ def all_of(
         return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=io.BytesIO(stdin)))
 
 
-def test_films_pictures_and_folders_go_through_together(tmp_path: Path, engine: LocalEngine) -> None:
+def test_films_images_and_folders_are_explained_in_one_run(tmp_path: Path, engine: LocalEngine) -> None:
     movie = media_samples.write(tmp_path / "kitchen-input.MOV", count=9, size=SIZE)
     write_image(tmp_path / "dog.JPG", media_samples.spot(SIZE, colour=media_samples.GREEN))
     folder = tmp_path / "frames"
@@ -76,7 +76,7 @@ def test_films_pictures_and_folders_go_through_together(tmp_path: Path, engine: 
     assert not list(tmp_path.glob("**/*.part"))
 
 
-def test_a_bad_one_is_noted_and_the_next_begins(tmp_path: Path, engine: LocalEngine) -> None:
+def test_an_input_that_fails_is_noted_and_the_next_begins(tmp_path: Path, engine: LocalEngine) -> None:
     (tmp_path / "a.mov").write_text("no film")
     (tmp_path / "b.jpg").write_text("no image")
     (tmp_path / "c").mkdir()
@@ -96,7 +96,7 @@ def test_a_bad_one_is_noted_and_the_next_begins(tmp_path: Path, engine: LocalEng
     }
 
 
-def test_a_film_that_broke_off_counts_as_damaged(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_film_that_breaks_off_counts_as_damaged(tmp_path: Path, engine: LocalEngine) -> None:
     path = media_samples.write(tmp_path / "cut.mkv", count=90, size=SIZE)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     outcomes = all_of(engine, path)
@@ -114,23 +114,23 @@ def test_results_are_not_replaced_unless_asked(tmp_path: Path, engine: LocalEngi
     inputs = (movie, tmp_path / "b.png", folder)
     assert exit_code(all_of(engine, *inputs)) == 0
     again = all_of(engine, *inputs)
-    assert all("is there already" in outcome.problem for outcome in again)
+    assert all("already exists" in outcome.problem for outcome in again)
     assert exit_code(again) == 1
     assert exit_code(all_of(engine, *inputs, overwrite=True)) == 0
-    (tmp_path / "a-output.mp4").unlink()  # its sidecar is there still
-    assert "a-output.jsonl is there already" in all_of(engine, movie)[0].problem
+    (tmp_path / "a-output.mp4").unlink()  # the sidecar still exists
+    assert "a-output.jsonl already exists" in all_of(engine, movie)[0].problem
 
 
-def test_two_inputs_of_one_result_do_not_replace_each_other(tmp_path: Path, engine: LocalEngine) -> None:
+def test_two_inputs_with_the_same_result_do_not_replace_each_other(tmp_path: Path, engine: LocalEngine) -> None:
     one = media_samples.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
     other = media_samples.write(tmp_path / "kitchen-input.mov", count=5, size=SIZE)
     outcomes = all_of(engine, one, other, overwrite=True)
     assert [outcome.status for outcome in outcomes] == ["done", "failed"]
-    assert "result of" in outcomes[1].problem
+    assert "already the result of" in outcomes[1].problem
     assert len(media_samples.read(tmp_path / "kitchen-output.mp4")) == 3
 
 
-def test_an_input_that_failed_does_not_hold_the_name_of_its_result(tmp_path: Path, engine: LocalEngine) -> None:
+def test_an_input_that_failed_does_not_reserve_the_name_of_its_result(tmp_path: Path, engine: LocalEngine) -> None:
     (tmp_path / "kitchen.avi").write_text("no film")
     media_samples.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
     outcomes = all_of(engine, tmp_path / "kitchen.avi", tmp_path / "kitchen.mp4")
@@ -141,7 +141,7 @@ def test_an_input_that_failed_does_not_hold_the_name_of_its_result(tmp_path: Pat
     ("name", "coding", "status", "says"),
     [("a.mkv", b"V_MPEG4/ISO/AVC", "failed", "Convert it"), ("b.mkv", b"A_FLAC", "done", "the result has none")],
 )
-def test_a_coding_that_nobody_knows_is_told_in_a_sentence(
+def test_an_unknown_codec_is_reported_in_a_sentence(
     tmp_path: Path, engine: LocalEngine, name: str, coding: bytes, status: str, says: str
 ) -> None:
     movie = media_samples.write(tmp_path / name, count=9, size=SIZE, sound="flac")
@@ -149,18 +149,18 @@ def test_a_coding_that_nobody_knows_is_told_in_a_sentence(
     movie.write_bytes(movie.read_bytes().replace(coding, coding[:2] + b"Z" * len(coding[2:])))
     (outcome,) = all_of(engine, movie)
     assert outcome.status == status
-    told = [outcome.problem] if outcome.explained is None else losses_told(outcome.explained.losses)
-    assert says in told[0]
+    sentences = [outcome.problem] if outcome.explained is None else describe_losses(outcome.explained.losses)
+    assert says in sentences[0]
 
 
-def test_a_folder_that_cannot_be_made_is_told_in_a_sentence(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_folder_that_cannot_be_created_is_reported_in_a_sentence(tmp_path: Path, engine: LocalEngine) -> None:
     movie = media_samples.write(tmp_path / "a.mp4", count=3, size=SIZE)
     (tmp_path / "file").touch()
     (outcome,) = all_of(engine, movie, output=tmp_path / "file" / "b.mp4")
     assert outcome.problem.startswith(f"{tmp_path / 'file' / 'b.mp4'} cannot be written")
 
 
-def test_results_of_several_may_lie_in_a_folder(tmp_path: Path, engine: LocalEngine) -> None:
+def test_results_of_several_inputs_may_be_put_into_a_folder(tmp_path: Path, engine: LocalEngine) -> None:
     results = tmp_path / "results" / "today"
     movies = [media_samples.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]
     assert exit_code(all_of(engine, *movies, output=results, frames=tmp_path / "frames")) == 0
@@ -172,7 +172,7 @@ def test_results_of_several_may_lie_in_a_folder(tmp_path: Path, engine: LocalEng
         plan(find_inputs([str(movie) for movie in movies]), tmp_path / "out.mp4", None)
 
 
-def test_a_films_painted_frames_are_left_as_pictures_too(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_films_painted_frames_are_written_as_images_too(tmp_path: Path, engine: LocalEngine) -> None:
     movie = media_samples.write(tmp_path / "a.mp4", count=7, size=SIZE)
     all_of(engine, movie, frames=tmp_path / "frames")
     assert len(list((tmp_path / "frames").iterdir())) == 7
@@ -180,10 +180,10 @@ def test_a_films_painted_frames_are_left_as_pictures_too(tmp_path: Path, engine:
     picture = read_image(tmp_path / "frames" / "result-0004.jpg")
     x, y = media_samples.place(SIZE, 3).middle
     assert np.abs(picture[y, x].astype(int) - media_samples.colour_at(shot, x, y)).max() < 40
-    assert "result-0001.jpg is there" not in all_of(engine, movie, frames=tmp_path / "frames")[0].problem
+    assert "result-0001.jpg already exists" not in all_of(engine, movie, frames=tmp_path / "frames")[0].problem
     (tmp_path / "a-output.mp4").unlink()
     (tmp_path / "a-output.jsonl").unlink()
-    assert "is there already" in all_of(engine, movie, frames=tmp_path / "frames")[0].problem
+    assert "already exists" in all_of(engine, movie, frames=tmp_path / "frames")[0].problem
 
 
 def test_a_stream_on_standard_input_is_explained(
@@ -196,14 +196,14 @@ def test_a_stream_on_standard_input_is_explained(
     assert len(media_samples.read(tmp_path / "stdin-output.mp4")) == 12
 
 
-def test_who_stops_gets_no_further_results(tmp_path: Path, engine: LocalEngine) -> None:
+def test_after_a_stop_there_are_no_further_results(tmp_path: Path, engine: LocalEngine) -> None:
     stop = threading.Event()
     stop.set()
     movies = [media_samples.write(tmp_path / f"{name}.mp4", count=9, size=SIZE) for name in "ab"]
     assert all_of(engine, *movies, stop=stop) == []
 
 
-def test_the_books_picture_is_written_without_loss_where_the_format_can(tmp_path: Path, engine: LocalEngine) -> None:
+def test_the_books_image_is_lossless_if_the_format_is(tmp_path: Path, engine: LocalEngine) -> None:
     write_image(tmp_path / "dog.png", media_samples.spot(SIZE))
     look = Look(usual_view("book", (), None, None), style="book", label=False)
     (outcome,) = all_of(engine, tmp_path / "dog.png", output=tmp_path / "out.png", look=look)
@@ -230,16 +230,14 @@ def test_an_input_is_never_written_over_itself(tmp_path: Path, engine: LocalEngi
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_metadata_goes_with_the_result_only_where_that_is_asked_for(
-    tmp_path: Path, engine: LocalEngine, keep: bool
-) -> None:
+def test_metadata_is_kept_only_on_request(tmp_path: Path, engine: LocalEngine, keep: bool) -> None:
     movie = media_samples.write(tmp_path / "a.mov", count=3, size=SIZE, metadata={"location": "+52.0116+004.3571/"})
     all_of(engine, movie, keep_metadata=keep)
     with av.open(tmp_path / "a-output.mp4") as file:
         assert ("+52.0116+004.3571/" in file.metadata.values()) == keep
 
 
-def test_what_another_run_is_at_work_on_is_left_out(tmp_path: Path, engine: LocalEngine) -> None:
+def test_an_input_that_another_run_works_on_is_skipped(tmp_path: Path, engine: LocalEngine) -> None:
     movies = [media_samples.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]
     (tmp_path / "c.mov").write_text("no film")
     (busy,) = plan(find_inputs([str(movies[0])]), None)
@@ -253,7 +251,7 @@ def test_what_another_run_is_at_work_on_is_left_out(tmp_path: Path, engine: Loca
     assert exit_code(all_of(engine, movies[0])) == ExitCode.OK
 
 
-def test_a_result_is_free_as_soon_as_it_is_there_or_has_failed(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_result_is_released_as_soon_as_it_is_finished_or_has_failed(tmp_path: Path, engine: LocalEngine) -> None:
     movies = [media_samples.write(tmp_path / f"{name}.mp4", count=3, size=SIZE) for name in "ab"]
     (tmp_path / "c.mov").write_text("no film")
     tasks = plan(find_inputs([str(path) for path in (*movies, tmp_path / "c.mov")]), None)
@@ -268,15 +266,15 @@ def test_a_result_is_free_as_soon_as_it_is_there_or_has_failed(tmp_path: Path, e
     with Claims("process", [task.use for task in tasks]) as claims:
         seen = [others()]
         for _ in carry_out(tasks, ProcessJob(engine), claims, overwrite=False, stdin=io.BytesIO()):
-            seen.append(others())  # noqa: PERF401 - looked at while it goes on
+            seen.append(others())  # noqa: PERF401 - checked during the run
     assert seen == [[n < done for n in range(3)] for done in range(4)]
 
 
-def test_losses_are_told_in_sentences() -> None:
-    assert losses_told(Losses()) == []
-    assert losses_told(Losses(concealed=1))[0].startswith("1 frame could not be read")
-    assert losses_told(Losses(lost=2))[0].startswith("2 frames could not be read")
+def test_losses_are_described_in_sentences() -> None:
+    assert describe_losses(Losses()) == []
+    assert describe_losses(Losses(concealed=1))[0].startswith("1 frame could not be read")
+    assert describe_losses(Losses(lost=2))[0].startswith("2 frames could not be read")
     many = Losses(lost=7, unread=[f"{number}.jpg" for number in range(7)])
-    assert losses_told(many)[1] == "Not read: 0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more."
-    assert "4.2 s" in losses_told(Losses(missing=4.2, error="bad"))[0]
-    assert "(bad)" in losses_told(Losses(error="bad"))[0]
+    assert describe_losses(many)[1] == "Not read: 0.jpg, 1.jpg, 2.jpg, 3.jpg, 4.jpg and 2 more."
+    assert "4.2 s" in describe_losses(Losses(missing=4.2, error="bad"))[0]
+    assert "(bad)" in describe_losses(Losses(error="bad"))[0]

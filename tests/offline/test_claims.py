@@ -1,4 +1,4 @@
-"""What a run writes is its own until it is done: no other run gets it under any name, and a dead one keeps nothing."""
+"""A run's claims: no other run gets a claimed file by any of its names, and a dead run keeps none."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ def is_free(use: Use) -> bool:
     return True
 
 
-def test_the_second_is_told_who_is_at_work_and_since_when(tmp_path: Path) -> None:
+def test_the_error_names_the_other_run_and_its_start(tmp_path: Path) -> None:
     use = one(tmp_path / "a.mp4", tmp_path / "a.jsonl")
     with Claims("process", [use]) as first:
         first.check(use)
         with Claims("replay", [use]) as second:
             assert second.all_busy
-            with pytest.raises(Busy) as told:
+            with pytest.raises(Busy) as error:
                 second.check(use)
-        said = (
+        sentence = (
             rf"{re.escape(str(tmp_path))}/a.mp4: whycam process \(process {os.getpid()}, since \d\d:\d\d:\d\d\) is at"
         )
-        assert re.match(said, str(told.value))
-        assert str(told.value).endswith("Wait until it ends, or give another name with -o.")
+        assert re.match(sentence, str(error.value))
+        assert str(error.value).endswith("Wait until it ends, or give another name with -o.")
         assert not is_free(use)
     assert is_free(use)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_worker_on_another_computer_and_another_day_is_named_so() -> None:
+def test_a_worker_on_another_computer_has_its_host_and_date() -> None:
     long_ago = datetime.now().astimezone() - timedelta(days=3)
     worker = Worker("whycam process", 17, "some-other-pi", long_ago)
     assert str(worker) == f"whycam process (process 17 on some-other-pi, since {long_ago:%Y-%m-%d %H:%M})"
@@ -63,7 +63,7 @@ def test_a_worker_on_another_computer_and_another_day_is_named_so() -> None:
     assert str(Worker("whycam serve")) == "whycam serve"
 
 
-def test_each_of_its_results_is_kept_and_nothing_else(tmp_path: Path) -> None:
+def test_each_result_is_claimed_and_nothing_else(tmp_path: Path) -> None:
     work = one(tmp_path / "a.mp4", tmp_path / "a.jsonl", tmp_path / "a.png", tmp_path / "far" / "frames")
     with Claims("process", [work]):
         for taken in work.writes:
@@ -73,7 +73,7 @@ def test_each_of_its_results_is_kept_and_nothing_else(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_of_several_what_is_done_is_free_and_what_is_needed_again_is_not(tmp_path: Path) -> None:
+def test_a_result_that_is_done_is_released_unless_another_task_needs_it(tmp_path: Path) -> None:
     first, again, other = (one(tmp_path / "a.mp4", reads=(tmp_path / f"{name}.mov",)) for name in "xyz")
     other = one(tmp_path / "b.mp4")
     with Claims("process", [first, again, other]) as claims:
@@ -86,7 +86,7 @@ def test_of_several_what_is_done_is_free_and_what_is_needed_again_is_not(tmp_pat
         assert not list(tmp_path.iterdir())  # before the end
 
 
-def test_a_batch_gets_what_nobody_has(tmp_path: Path) -> None:
+def test_a_batch_gets_what_no_other_run_has(tmp_path: Path) -> None:
     a, b = one(tmp_path / "a.mp4"), one(tmp_path / "b.mp4", tmp_path / "frames" / "b")
     with Claims("process", [one(tmp_path / "frames" / "b")]), Claims("process", [a, b]) as second:
         assert not second.all_busy
@@ -94,11 +94,11 @@ def test_a_batch_gets_what_nobody_has(tmp_path: Path) -> None:
         with pytest.raises(Busy, match="frames/b: "):
             second.check(b)
         second.done(b)  # which it never had
-        assert is_free(one(tmp_path / "b.mp4"))  # of what it cannot have whole it keeps nothing
+        assert is_free(one(tmp_path / "b.mp4"))  # a use is claimed completely or not at all
         assert not is_free(a)
 
 
-def test_a_result_has_one_name_however_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_and_relative_paths_lead_to_the_same_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = tmp_path / "real"
     (real / "frames").mkdir(parents=True)
     (tmp_path / "link").symlink_to(real)
@@ -113,7 +113,7 @@ def test_a_result_has_one_name_however_it_is_called(tmp_path: Path, monkeypatch:
         assert not is_free(one(tmp_path / "link" / ".." / "other-frames"))
 
 
-def test_small_and_large_letters_are_the_same_where_the_folder_says_so(tmp_path: Path) -> None:
+def test_case_is_ignored_in_a_case_insensitive_folder(tmp_path: Path) -> None:
     for folds in (True, False):
         claim = Claim(Worker("whycam"), frozenset({"Küche.MP4"}), frozenset({"Tür.jsonl"}), folds)
         assert claim.conflicts("Küche.MP4", is_written=True)
@@ -127,27 +127,27 @@ def test_small_and_large_letters_are_the_same_where_the_folder_says_so(tmp_path:
     assert here.folds == (tmp_path / "X").exists()
 
 
-def test_what_one_writes_the_other_does_not_read_and_the_other_way_round(tmp_path: Path) -> None:
+def test_a_file_is_not_read_while_it_is_written_and_not_written_while_it_is_read(tmp_path: Path) -> None:
     sidecar = tmp_path / "a.jsonl"
     reads = one(tmp_path / "replay.mp4", reads=(sidecar,))
     with Claims("process", [one(tmp_path / "a.mp4", sidecar)]), Claims("replay", [reads]) as second:
-        with pytest.raises(Busy) as told:
+        with pytest.raises(Busy) as error:
             second.check(reads)
-        assert str(told.value).endswith("is at work on it. Wait until it ends.")
+        assert str(error.value).endswith("is at work on it. Wait until it ends.")
         assert not is_free(one(tmp_path / "elsewhere" / "replay.mp4", reads=(sidecar,)))
     with Claims("replay", [reads]):
         assert not is_free(one(tmp_path / "a.mp4", sidecar))
         assert is_free(one(tmp_path / "other.mp4", reads=(sidecar,)))  # two may read
 
 
-def test_a_folder_that_is_only_read_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_folder_that_is_only_read_is_not_changed(tmp_path: Path) -> None:
     source = tmp_path / "card"
     source.mkdir()
     with Claims("process", [one(tmp_path / "a.mp4", reads=(source / "a.mov",))]):
         assert not list(source.iterdir())
 
 
-def test_folders_that_were_made_for_nothing_go_again(tmp_path: Path) -> None:
+def test_new_folders_that_stay_empty_are_removed(tmp_path: Path) -> None:
     with Claims("process", [one(tmp_path / "new" / "newer" / "a.mp4"), one(tmp_path / "kept" / "b.mp4")]):
         assert (tmp_path / "new" / "newer").is_dir()
         (tmp_path / "kept" / "b.mp4").touch()
@@ -164,7 +164,7 @@ time.sleep(60)
 """
 
 
-def test_who_is_killed_keeps_nothing(tmp_path: Path) -> None:
+def test_a_killed_run_keeps_no_claim(tmp_path: Path) -> None:
     use = one(tmp_path / "a.mp4")
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(use.writes[0])], stdout=subprocess.PIPE, text=True
@@ -180,7 +180,7 @@ def test_who_is_killed_keeps_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("writes", [["a.mp4"], ["a.mp4", "a.jsonl", "frames/a"]])
-def test_of_many_at_once_one_has_it(tmp_path: Path, writes: list[str]) -> None:
+def test_of_many_simultaneous_runs_one_has_the_claim(tmp_path: Path, writes: list[str]) -> None:
     (tmp_path / "frames").mkdir()
     use = one(*(tmp_path / name for name in writes))
     inside, highest, had = 0, 0, 0
@@ -209,7 +209,7 @@ def test_of_many_at_once_one_has_it(tmp_path: Path, writes: list[str]) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["frames"]
 
 
-def test_where_there_are_no_locks_it_goes_on_and_says_so(
+def test_without_locks_the_run_continues_with_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def flock(*_: object) -> None:
@@ -223,7 +223,7 @@ def test_where_there_are_no_locks_it_goes_on_and_says_so(
     assert not list(tmp_path.iterdir())
 
 
-def test_where_nothing_can_be_written_it_goes_on(
+def test_where_nothing_can_be_written_the_run_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
@@ -242,7 +242,7 @@ def test_where_nothing_can_be_written_it_goes_on(
     assert not caplog.records
 
 
-def test_files_that_are_no_claims_are_left_alone(tmp_path: Path) -> None:
+def test_files_that_are_no_claims_are_ignored(tmp_path: Path) -> None:
     for name, content in ((".whycam-0123456789abcdef.lock.txt", "{"), (".whycam-x.lock", ""), ("a.lock", "")):
         (tmp_path / name).write_text(content)
     damaged = hold.HeldFile(tmp_path / ".whycam-0123456789abcdef.lock")
@@ -253,7 +253,7 @@ def test_files_that_are_no_claims_are_left_alone(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
-def test_of_very_many_folders_few_are_open_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_folders_few_are_claimed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FOLDERS", 3)
     uses = [one(tmp_path / f"{number}" / "a.mp4") for number in range(9)]
     with Claims("process", [uses[7]]), Claims("process", uses) as claims:
@@ -268,7 +268,7 @@ def test_of_very_many_folders_few_are_open_at_once(tmp_path: Path, monkeypatch: 
         assert len([*tmp_path.glob("*/.whycam-*")]) == 1
 
 
-def test_a_recording_that_runs_is_not_read(tmp_path: Path) -> None:
+def test_a_running_recording_is_not_read(tmp_path: Path) -> None:
     folder = new_folder(tmp_path)
     (folder / "session.json").write_text("{}")
     uses = [one(tmp_path / f"{n}.mp4", reads=(path,)) for n, path in enumerate((folder, folder / "camera-000.mp4"))]

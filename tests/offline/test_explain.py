@@ -1,4 +1,4 @@
-"""A film explained from end to end by tiny models: every frame, its heat on the spot, a sidecar to draw it again."""
+"""A film explained end to end by tiny models: every frame, the heat on the spot, and the sidecar."""
 
 from __future__ import annotations
 
@@ -77,13 +77,13 @@ def sidecar_bytes(explained: ProcessResult) -> bytes:
 
 
 def nothing_left(source: Path) -> bool:
-    """Whether nothing but the source lies in its folder, and no thread goes on."""
+    """Whether the folder contains only the source, and no reader thread runs."""
     return [path.name for path in source.parent.iterdir()] == [source.name] and not any(
         thread.name == "reader" for thread in threading.enumerate()
     )
 
 
-def test_the_explained_film_lies_beside_its_source(source: Path, spots: LocalEngine) -> None:
+def test_the_explained_film_is_beside_its_source(source: Path, spots: LocalEngine) -> None:
     explained = explain(source, spots)
     assert explained.output == source.with_name("kitchen-output.mp4")
     assert explained.sidecar == source.with_name("kitchen-output.jsonl")
@@ -95,13 +95,13 @@ def test_the_explained_film_lies_beside_its_source(source: Path, spots: LocalEng
     }
 
 
-def test_every_frame_is_there_at_its_time_and_in_its_size(source: Path, spots: LocalEngine) -> None:
+def test_every_frame_has_its_time_and_size(source: Path, spots: LocalEngine) -> None:
     explained = explain(source, spots)
     assert media_samples.times(explained.output) == media_samples.times(source)
     assert {(shot.frame.width, shot.frame.height) for shot in media_samples.read(explained.output)} == {SIZE}
 
 
-def test_the_heat_lies_on_the_spot_in_every_frame(source: Path, spots: LocalEngine) -> None:
+def test_the_heat_is_on_the_spot_in_every_frame(source: Path, spots: LocalEngine) -> None:
     explained = explain(source, spots, View(opacity=1, colormap="viridis"))
     for number, (before, after) in enumerate(
         zip(media_samples.read(source), media_samples.read(explained.output), strict=True)
@@ -116,14 +116,14 @@ def test_the_heat_lies_on_the_spot_in_every_frame(source: Path, spots: LocalEngi
         assert np.abs(media_samples.colour_at(after.frame, far, SIZE[1] // 2) - media_samples.GREY).max() < 15
 
 
-def test_the_sidecar_tells_what_each_frame_shows(source: Path, spots: LocalEngine) -> None:
+def test_the_sidecar_describes_each_frame(source: Path, spots: LocalEngine) -> None:
     explained = explain(source, spots, View(opacity=0.4))
     header, lines = lines_of(explained)
     frames = list(lines)
     numerator, denominator = header["time_base"]
     assert (header["model"], header["sha256"]) == ("bright spot", spots.sha256)
     assert (header["fit"], header["score"]) == ("stretch", "probability")
-    assert header["settings"] == View(opacity=0.4).settings() | {"hold": []}  # JSON knows no tuples
+    assert header["settings"] == View(opacity=0.4).settings() | {"hold": []}  # JSON has no tuples
     assert [Fraction(f.pts * numerator, denominator) for f in frames] == [
         s.time for s in media_samples.read(explained.output)
     ]
@@ -137,20 +137,22 @@ def test_the_sidecar_tells_what_each_frame_shows(source: Path, spots: LocalEngin
         assert where.y - SIZE[1] / 8 <= int(row) * SIZE[1] / 8 <= where.y + where.side
 
 
-def test_the_sidecar_has_the_five_best_classes_and_every_held_one_once(source: Path, ten_classes: LocalEngine) -> None:
+def test_the_sidecar_has_the_five_best_classes_and_every_pinned_one_once(
+    source: Path, ten_classes: LocalEngine
+) -> None:
     plain = list(lines_of(explain(source, ten_classes))[1])
     best = [m.class_id for m in plain[0].maps]
     assert len(best) == 5
     scores = [m.score for m in plain[0].maps]
     assert scores == sorted(scores, reverse=True)
     absent = next(c for c in range(10) if all(c not in [m.class_id for m in f.maps] for f in plain[:1]))
-    held = list(lines_of(explain(source, ten_classes, View(pinned=(absent, best[1]))))[1])
-    assert [m.class_id for m in held[0].maps] == [*best, absent]
-    assert all(len({m.class_id for m in frame.maps}) == len(frame.maps) for frame in held)
+    pinned = list(lines_of(explain(source, ten_classes, View(pinned=(absent, best[1]))))[1])
+    assert [m.class_id for m in pinned[0].maps] == [*best, absent]
+    assert all(len({m.class_id for m in frame.maps}) == len(frame.maps) for frame in pinned)
 
 
-def test_a_held_class_is_drawn_in_place_of_the_best(source: Path, spots: LocalEngine) -> None:
-    """No place is blue, so holding blue leaves the red spot uncovered."""
+def test_a_pinned_class_is_drawn_instead_of_the_best(source: Path, spots: LocalEngine) -> None:
+    """No place is blue, so pinning blue leaves the red spot uncovered."""
     explained = explain(source, spots, View(opacity=1, pinned=(2,)))
     for number, shot in enumerate(media_samples.read(explained.output)):
         assert (
@@ -216,10 +218,10 @@ def test_the_model_sees_the_film_upright_and_in_batches(tmp_path: Path, spots: L
     assert column < tiny_models.SIZE / 2
 
 
-def test_progress_is_told_after_each_frame(source: Path, spots: LocalEngine) -> None:
-    told: list[tuple[int, int]] = []
-    explain_film(source, output_path(source), ProcessJob(spots, progress=lambda *done: told.append(done)))
-    assert told == [(number, COUNT) for number in range(1, COUNT + 1)]
+def test_progress_is_reported_after_each_frame(source: Path, spots: LocalEngine) -> None:
+    reported: list[tuple[int, int]] = []
+    explain_film(source, output_path(source), ProcessJob(spots, progress=lambda *done: reported.append(done)))
+    assert reported == [(number, COUNT) for number in range(1, COUNT + 1)]
 
 
 def test_no_more_frames_are_decoded_ahead_than_fit_in_memory(tmp_path: Path, spots: LocalEngine) -> None:
@@ -240,7 +242,7 @@ def test_no_more_frames_are_decoded_ahead_than_fit_in_memory(tmp_path: Path, spo
 
 
 @pytest.mark.parametrize("fail_at", [0, 3])
-def test_a_model_that_breaks_leaves_nothing_behind(source: Path, spots: LocalEngine, fail_at: int) -> None:
+def test_a_model_that_fails_leaves_nothing_behind(source: Path, spots: LocalEngine, fail_at: int) -> None:
     with pytest.raises(RuntimeError, match="the model broke"):
         explain(source, Engine(spots, fail_at=fail_at))
     assert nothing_left(source)
@@ -256,9 +258,7 @@ def test_an_engine_that_refuses_leaves_nothing_behind(source: Path, spots: Local
     assert nothing_left(source)
 
 
-def test_somebody_who_interrupts_waits_for_no_more_frames_and_leaves_nothing_behind(
-    tmp_path: Path, spots: LocalEngine
-) -> None:
+def test_an_interrupt_ends_the_run_early_and_leaves_nothing_behind(tmp_path: Path, spots: LocalEngine) -> None:
     def interrupt(done: int, expected: int) -> None:
         if done == 5:
             raise KeyboardInterrupt
@@ -277,7 +277,7 @@ def test_a_class_that_the_model_lacks_is_refused(source: Path, spots: LocalEngin
     assert nothing_left(source)
 
 
-def test_an_older_result_stays_until_the_new_one_is_whole(source: Path, spots: LocalEngine) -> None:
+def test_an_older_result_stays_until_the_new_one_is_complete(source: Path, spots: LocalEngine) -> None:
     first = explain(source, spots)
     before = first.output.read_bytes(), sidecar_bytes(first)
     with pytest.raises(RuntimeError):
@@ -285,7 +285,7 @@ def test_an_older_result_stays_until_the_new_one_is_whole(source: Path, spots: L
     assert (first.output.read_bytes(), sidecar_bytes(first)) == before
 
 
-def test_a_film_is_never_written_over_itself(source: Path, spots: LocalEngine) -> None:
+def test_a_film_never_overwrites_itself(source: Path, spots: LocalEngine) -> None:
     before = source.read_bytes()
     with pytest.raises(MediaError, match="is the film itself"):
         explain_film(source, source.parent / "." / source.name, ProcessJob(spots))
@@ -302,7 +302,7 @@ def test_a_film_that_breaks_off_gives_what_it_has(tmp_path: Path, spots: LocalEn
     assert len(media_samples.read(explained.output)) == explained.frames == len(list(lines_of(explained)[1]))
 
 
-def test_a_film_without_a_frame_is_said_and_leaves_nothing_behind(tmp_path: Path, spots: LocalEngine) -> None:
+def test_a_film_without_a_frame_is_an_error_and_leaves_nothing_behind(tmp_path: Path, spots: LocalEngine) -> None:
     source = media_samples.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
     data = source.read_bytes()
     start = data.index(b"mdat") + 4
@@ -313,16 +313,16 @@ def test_a_film_without_a_frame_is_said_and_leaves_nothing_behind(tmp_path: Path
     assert nothing_left(source)
 
 
-def test_somebody_who_stops_gets_what_is_done(tmp_path: Path, spots: LocalEngine) -> None:
+def test_a_stopped_run_leaves_what_is_done(tmp_path: Path, spots: LocalEngine) -> None:
     stop = threading.Event()
     source = media_samples.write(tmp_path / "kitchen.mp4", count=150, size=(32, 32), sound="aac")
 
-    def tell(done: int, expected: int) -> None:
+    def report(done: int, expected: int) -> None:
         if done == 40:
             stop.set()
 
     explained = explain_film(
-        source, output_path(source), ProcessJob(spots, progress=tell, stop=stop), frames=tmp_path / "frames"
+        source, output_path(source), ProcessJob(spots, progress=report, stop=stop), frames=tmp_path / "frames"
     )
     assert explained.stopped
     assert explained.frames == 40
@@ -333,7 +333,7 @@ def test_somebody_who_stops_gets_what_is_done(tmp_path: Path, spots: LocalEngine
 
 
 @pytest.mark.parametrize("writer", [FilmWriter, SidecarWriter])
-def test_a_full_disk_is_said_and_leaves_nothing_behind(
+def test_a_full_disk_is_an_error_and_leaves_nothing_behind(
     source: Path, spots: LocalEngine, monkeypatch: pytest.MonkeyPatch, writer: type[Any]
 ) -> None:
     write, written = writer.write, 0
@@ -351,13 +351,13 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(
     assert nothing_left(source)
 
 
-def test_a_folder_that_is_not_there_is_said(source: Path, spots: LocalEngine) -> None:
+def test_a_missing_folder_is_an_error(source: Path, spots: LocalEngine) -> None:
     with pytest.raises(MediaError, match="cannot be written"):
         explain_film(source, source.parent / "missing" / "out.mp4", ProcessJob(spots))
     assert nothing_left(source)
 
 
-def test_a_missing_film_is_said(tmp_path: Path, spots: LocalEngine) -> None:
+def test_a_missing_film_is_an_error(tmp_path: Path, spots: LocalEngine) -> None:
     with pytest.raises(MediaError, match="There is no file"):
         explain(tmp_path / "kitchen.mov", spots)
 

@@ -1,4 +1,4 @@
-"""What names on the command line mean, and where results go."""
+"""Inputs by their names on the command line, and paths of results."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from whycam.stream.offline.inputs import Input, Kind, find_inputs, output_of
         ("pipe", "stdin", "stdin-output.mp4"),
     ],
 )
-def test_results_lie_beside_their_input_and_in_a_folder_where_that_is_named(kind: Kind, name: str, result: str) -> None:
+def test_results_are_beside_their_input_or_in_the_given_folder(kind: Kind, name: str, result: str) -> None:
     given = Input(kind, Path("films") / name)
     assert output_of(given, None, many=False) == Path("films") / result
     assert output_of(given, Path("results"), many=True) == Path("results") / result
@@ -42,12 +42,12 @@ def test_one_input_may_have_any_name_of_its_kind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "words"), [("film", "b.avi", r"ends in \.mp4"), ("picture", "b.mp4", r"\.jpg")]
 )
-def test_an_ending_that_is_not_written_is_refused(kind: Kind, name: str, words: str) -> None:
+def test_a_suffix_that_is_not_written_is_refused(kind: Kind, name: str, words: str) -> None:
     with pytest.raises(MediaError, match=words):
         output_of(Input(kind, Path("a")), Path(name), many=False)
 
 
-def test_what_a_file_is_its_name_or_its_first_bytes_say(tmp_path: Path) -> None:
+def test_the_kind_of_a_file_is_known_by_its_name_or_its_first_bytes(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "KITCHEN.MOV", count=2)
     write_image(tmp_path / "DOG.JPG", media_samples.spot((32, 32)))
     (tmp_path / "photo").write_bytes((tmp_path / "DOG.JPG").read_bytes())
@@ -57,12 +57,12 @@ def test_what_a_file_is_its_name_or_its_first_bytes_say(tmp_path: Path) -> None:
     assert [each.kind for each in found] == ["film", "picture", "picture", "folder", "film", "picture"]
 
 
-def test_patterns_are_followed_and_each_input_comes_once(tmp_path: Path) -> None:
+def test_patterns_are_expanded_and_each_input_comes_once(tmp_path: Path) -> None:
     for name in ("b.mov", "a.mov", "c.txt", "[x].mov"):
         (tmp_path / name).write_bytes(b"")
     found = find_inputs([str(tmp_path / "?.mov"), str(tmp_path / "a.mov"), str(tmp_path / "[x].mov")])
     assert [each.path.name for each in found] == ["a.mov", "b.mov", "[x].mov"]
-    with pytest.raises(MediaError, match="Nothing goes by"):
+    with pytest.raises(MediaError, match="No file matches"):
         find_inputs([str(tmp_path / "*.webm")])
 
 

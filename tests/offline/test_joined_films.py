@@ -1,4 +1,4 @@
-"""A film joined of pieces, from end to end: explained, stopped and gone on with, drawn again; what is said of it."""
+"""A film of joined pieces, end to end: explained, stopped and resumed, drawn again, and what is reported."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def times(sidecar: Path | None) -> list[float]:
     return [json.loads(line)["time"] for line in sidecar.read_text(encoding="utf-8").splitlines()[1:]]
 
 
-def test_every_frame_and_all_of_the_sound_are_in_the_result(tmp_path: Path, explained: ProcessResult) -> None:
+def test_all_frames_and_all_sound_are_in_the_result(tmp_path: Path, explained: ProcessResult) -> None:
     assert explained.frames == 2 * COUNT == len(media_samples.read(explained.output))
     assert explained.seconds == pytest.approx(4, abs=0.1)
     assert length_of_sound(explained.output) == pytest.approx(2 * length_of_sound(tmp_path / "a.ts"), abs=0.03)
@@ -72,7 +72,7 @@ def test_the_sidecar_says_where_the_pieces_are_joined(explained: ProcessResult, 
 
 
 @pytest.mark.parametrize("count", [COUNT - 5, COUNT, COUNT + 30])
-def test_a_run_that_was_stopped_goes_on_over_the_join(
+def test_a_stopped_run_is_resumed_across_the_join(
     tmp_path: Path, source: Path, engine: LocalEngine, explained: ProcessResult, count: int
 ) -> None:
     output = tmp_path / "out.mp4"
@@ -84,7 +84,7 @@ def test_a_run_that_was_stopped_goes_on_over_the_join(
     same(second, explained)
 
 
-def test_a_run_that_was_killed_goes_on_over_the_join(
+def test_a_killed_run_is_resumed_across_the_join(
     tmp_path: Path, source: Path, engine: LocalEngine, explained: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.mp4"
@@ -94,10 +94,10 @@ def test_a_run_that_was_killed_goes_on_over_the_join(
     same(second, explained)
 
 
-def test_a_stop_at_the_last_frame_of_those_expected_is_a_stop(
+def test_a_stop_at_the_last_expected_frame_is_a_stop(
     tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """How many there are is an estimate, where no header says it."""
+    """Without a header the number of frames is an estimate."""
     monkeypatch.setattr(Film, "frames", property(lambda _: COUNT))
     first = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, **stopped_at(COUNT)))
     assert (first.stopped, first.frames) == (True, COUNT)
@@ -115,7 +115,7 @@ def same(ours: ProcessResult, uninterrupted: ProcessResult) -> None:
     assert signals(ours.output) == signals(uninterrupted.output)
 
 
-def test_it_is_drawn_again(tmp_path: Path, source: Path, explained: ProcessResult) -> None:
+def test_a_joined_film_is_drawn_again(tmp_path: Path, source: Path, explained: ProcessResult) -> None:
     assert explained.sidecar is not None
     done = replay_once(explained.sidecar, source, tmp_path / "again.mp4", Changes())
     assert done.unknown == 0
@@ -129,17 +129,17 @@ def test_the_assignment_has_frames_of_all_pieces(tmp_path: Path, source: Path, e
     seen, heard = signals(done.output)
     assert len(seen) == 2
     assert heard == pytest.approx(seen, abs=0.05)
-    assert "Its clock goes back or leaps at 2.0" in (tmp_path / "hand-in" / "what-was-done.txt").read_text()
+    assert "Its clock jumps at 2.0" in (tmp_path / "hand-in" / "what-was-done.txt").read_text()
 
 
 @pytest.mark.parametrize("begin", [0, 1800, 36_000])
-def test_the_progress_tells_the_frames_of_all_pieces(tmp_path: Path, engine: LocalEngine, begin: float) -> None:
+def test_the_progress_counts_the_frames_of_all_pieces(tmp_path: Path, engine: LocalEngine, begin: float) -> None:
     parts = [piece(tmp_path / f"{n}.ts", at, count=90) for n, at in enumerate((1000, begin))]
-    told: list[tuple[int, int]] = []
-    work = ProcessJob(engine, progress=lambda done, expected: told.append((done, expected)))
+    reported: list[tuple[int, int]] = []
+    work = ProcessJob(engine, progress=lambda done, expected: reported.append((done, expected)))
     explain_film(joined(tmp_path / "joined.ts", *parts), tmp_path / "out.mp4", work)
-    assert [done for done, _ in told] == list(range(1, 181))
-    assert [expected for _, expected in told[100:]] == pytest.approx([180] * 80, rel=0.3)
+    assert [done for done, _ in reported] == list(range(1, 181))
+    assert [expected for _, expected in reported[100:]] == pytest.approx([180] * 80, rel=0.3)
 
 
 def test_the_command_says_what_was_done(tmp_path: Path, source: Path) -> None:
@@ -154,11 +154,11 @@ def test_the_command_says_what_was_done(tmp_path: Path, source: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert "Its clock goes back or leaps at 2.03 s" in done.stdout
+    assert "Its clock jumps at 2.03 s" in done.stdout
     assert "120 frames" in done.stdout
 
 
-def test_a_joined_film_from_a_pipe_is_whole(source: Path) -> None:
+def test_a_joined_film_from_a_pipe_is_complete(source: Path) -> None:
     with source.open("rb") as pipe, open_film(pipe, threading.Event()) as opened:
         pictures = [item for item in read_film(opened) if hasattr(item, "planes")]
         assert len(pictures) == 2 * COUNT

@@ -1,4 +1,4 @@
-"""A film drawn again from its sidecar: without a model, and at the same settings to the same pixels."""
+"""A film drawn again from its sidecar without a model: the same settings give the same pixels."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def pixels(frame: av.VideoFrame) -> bytes:
 
 @pytest.fixture
 def painted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """The planes of every frame that goes to a writer or a live encoder, before it is encoded."""
+    """The pixels of every frame passed to a writer or a live encoder, before encoding."""
     kept: list[bytes] = []
 
     def noting(then: Callable[..., object]) -> Callable[..., object]:
@@ -98,7 +98,7 @@ LOOKS = [
 
 @pytest.mark.parametrize("look", LOOKS, ids=lambda look: f"{look.style} {look.layout} {look.top} {look.label}")
 @pytest.mark.parametrize("every", [1, 5])
-def test_at_the_same_settings_the_pixels_are_the_same(
+def test_the_same_settings_give_the_same_pixels(
     tmp_path: Path, source: Path, engine: LocalEngine, painted: list[bytes], look: Look, every: int
 ) -> None:
     explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, look, every))
@@ -147,7 +147,7 @@ def test_a_class_that_is_not_stored_everywhere_has_no_heat_there(
     again = taken(painted)
     known = [best in json.loads(line)["classes"] for line in lines[1:]]
     assert done.without == known.count(False) > 0
-    assert done.held.endswith(f"({best})")
+    assert done.targets.endswith(f"({best})")
     same = [a == b for a, b in zip(first, again, strict=True)]
     assert not same[3]
     with pytest.raises(TargetError, match="The sidecar has no class 'banana'"):
@@ -172,7 +172,7 @@ def test_a_folder_is_drawn_again(tmp_path: Path, engine: LocalEngine, painted: l
 
 
 class Live:
-    """A live stream that is recorded; every frame that it painted is in `painted`."""
+    """A recorded live stream."""
 
     def __init__(self, engine: LocalEngine, folder: Path, view: View, policy: Any = "every") -> None:
         folder.mkdir(parents=True)
@@ -194,8 +194,8 @@ class Live:
         self.recording.close()
 
 
-def test_live_offline_and_again_the_pixels_are_the_same(tmp_path: Path, painted: list[bytes]) -> None:
-    """DESIGN: for the same decoded frames under `every`, the painted planes are the same on all three ways."""
+def test_live_offline_and_replay_give_the_same_pixels(tmp_path: Path, painted: list[bytes]) -> None:
+    """The same decoded frames, all of them explained, give the same painted planes on all three paths."""
     engine = fast(tmp_path)
     frames = encoded(moving_spot(14))
     taken(painted)
@@ -243,14 +243,14 @@ def test_a_live_recording_with_carried_maps_and_changing_settings_is_drawn_again
     assert done.explained.output == folder.with_name("one-replay.mp4")
     replay_once(folder / "predictions.jsonl", folder, tmp_path / "jet.mp4", Changes(colormap="jet"))
     other = taken(painted)
-    # Green is nowhere, so that while it is held there is no heat to have another colour.
+    # No place is green, so there is no heat while green is pinned.
     hot = [bool(line.maps) and not line.view.pinned for line in read_sidecar(folder / "predictions.jsonl")[1]]
     assert [a != b for a, b in zip(other, seen, strict=True)] == hot
     assert 4 < sum(hot) < 16
 
 
 def recorded_segments(folder: Path) -> tuple[list[EncodedFrame], list[EncodedFrame]]:
-    """A recording whose camera changed its size; its frames."""
+    """Record a camera that changes its size; returns the small and the large frames."""
     folder.mkdir(parents=True)
     recording = Recording(folder, ABOUT, lambda _: None, min_free=0)
     small = media_samples.encoded("H264", 10, (64, 48), first=5000)
@@ -278,7 +278,7 @@ def test_all_files_of_a_recording_become_one_film(tmp_path: Path, engine: LocalE
         explain_recording(folder, tmp_path / "out.mp4", ProcessJob(engine))
 
 
-def test_frames_that_were_dropped_live_are_left_out(tmp_path: Path) -> None:
+def test_frames_that_were_not_explained_live_are_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "recordings" / "three"
     folder.mkdir(parents=True)
     recording = Recording(folder, ABOUT, lambda _: None, min_free=0)
@@ -294,7 +294,7 @@ def test_frames_that_were_dropped_live_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codec", ["VP8"])
-def test_webm_which_counts_milliseconds_is_matched(tmp_path: Path, codec: Any) -> None:
+def test_webm_with_times_in_milliseconds_is_matched(tmp_path: Path, codec: Any) -> None:
     folder = tmp_path / "recordings" / "four"
     folder.mkdir(parents=True)
     recording = Recording(folder, ABOUT, lambda _: None, min_free=0)
@@ -308,7 +308,7 @@ def test_webm_which_counts_milliseconds_is_matched(tmp_path: Path, codec: Any) -
         assert (done.explained.frames, done.unknown) == (10, 0)
 
 
-def test_a_picture_that_stood_still_stands_still_again(tmp_path: Path, painted: list[bytes]) -> None:
+def test_a_frozen_frame_is_frozen_again(tmp_path: Path, painted: list[bytes]) -> None:
     engine = fast(tmp_path)
     frames = encoded(moving_spot(14))
     taken(painted)
@@ -318,7 +318,7 @@ def test_a_picture_that_stood_still_stands_still_again(tmp_path: Path, painted: 
         if number in (4, 9):
             live.stream.freeze(number == 4)
         if number == 7:
-            live.stream.view = View(opacity=0.2, scale="own")  # what stands still can be drawn otherwise
+            live.stream.view = View(opacity=0.2, scale="own")  # a frozen frame can be drawn with other settings
         live.show([frame])
     live.close()
     engine.close()
@@ -332,13 +332,13 @@ def test_a_picture_that_stood_still_stands_still_again(tmp_path: Path, painted: 
 
 def test_covered_evidence_is_covered_again_and_the_label_says_the_same(tmp_path: Path, painted: list[bytes]) -> None:
     engine = fast(tmp_path)
-    frames = encoded(moving_spot(14), 9000)  # ten a second: the model is asked once a second
+    frames = encoded(moving_spot(14), 9000)  # ten a second; the occlusion request is sent once a second
     taken(painted)
     folder = tmp_path / "recordings" / "seven"
     live = Live(engine, folder, View(occlude=True))
     for frame in frames:
         live.show([frame])
-        time.sleep(0.03)  # for the answer about the covered picture
+        time.sleep(0.03)  # for the answer about the covered image
     live.close()
     engine.close()
     seen = taken(painted)
@@ -348,7 +348,7 @@ def test_covered_evidence_is_covered_again_and_the_label_says_the_same(tmp_path:
     assert taken(painted) == seen
 
 
-def test_what_stood_still_from_before_the_recording_is_left_out(tmp_path: Path) -> None:
+def test_a_frame_frozen_before_the_recording_is_left_out(tmp_path: Path) -> None:
     folder = tmp_path / "recordings" / "six"
     folder.mkdir(parents=True)
     recording = Recording(folder, ABOUT, lambda _: None, min_free=0)
@@ -362,28 +362,28 @@ def test_what_stood_still_from_before_the_recording_is_left_out(tmp_path: Path) 
     assert (done.explained.frames, done.unknown) == (6, 4)
 
 
-# What is refused.
+# Refused inputs.
 
 
-def test_another_film_and_what_is_there_are_refused(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
+def test_another_film_and_an_existing_result_are_refused(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
     assert explained.sidecar is not None
     other = media_samples.write(tmp_path / "other.mkv", count=9, size=SIZE, pts=[9000 * (n + 50) for n in range(9)])
-    with pytest.raises(MediaError, match="knows no frame of"):
+    with pytest.raises(MediaError, match="has no frame of"):
         replay_once(explained.sidecar, other, tmp_path / "r.mp4", Changes())
     assert not (tmp_path / "r.mp4").exists()
     same = media_samples.write(tmp_path / "same.mp4", count=COUNT, size=SIZE)
     with pytest.raises(MediaError, match="is the film itself"):
         replay_once(explained.sidecar, same, same, Changes(), overwrite=True)
     replay_once(explained.sidecar, source, tmp_path / "r.mp4", Changes())
-    with pytest.raises(MediaError, match="is there already"):
+    with pytest.raises(MediaError, match="already exists"):
         replay_once(explained.sidecar, source, tmp_path / "r.mp4", Changes())
     with pytest.raises(ValueError, match="no colormap 'pink'"):
         replay_once(explained.sidecar, source, tmp_path / "r2.mp4", Changes(colormap="pink"))  # type: ignore[arg-type]
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
 
 
-def test_what_is_no_sidecar_is_refused(tmp_path: Path, source: Path) -> None:
+def test_a_file_that_is_no_sidecar_is_refused(tmp_path: Path, source: Path) -> None:
     (tmp_path / "folder").mkdir()
     for given, words in (
         (tmp_path / "none.jsonl", "There is no .*none.jsonl"),
@@ -394,7 +394,7 @@ def test_what_is_no_sidecar_is_refused(tmp_path: Path, source: Path) -> None:
             replay_once(given, source, tmp_path / "r.mp4", Changes())
 
 
-def test_a_sidecar_of_before_says_less_and_is_drawn_all_the_same(
+def test_an_old_sidecar_without_newer_keys_is_drawn(
     tmp_path: Path, source: Path, engine: LocalEngine, painted: list[bytes]
 ) -> None:
     explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
@@ -407,10 +407,10 @@ def test_a_sidecar_of_before_says_less_and_is_drawn_all_the_same(
     assert taken(painted) == first
 
 
-def test_the_command_asks_no_model(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
-    """Where onnxruntime cannot even be imported, the film is drawn again."""
+def test_the_command_needs_no_model(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
+    """The film is drawn even if onnxruntime cannot be imported."""
     explain_film(source, tmp_path / "kitchen-output.mp4", ProcessJob(engine))
-    (tmp_path / "onnxruntime.py").write_text("raise AssertionError('nobody should ask for a model')")
+    (tmp_path / "onnxruntime.py").write_text("raise AssertionError('the model is not needed')")
     arguments = ["kitchen-output.jsonl", "kitchen.mov", "--colormap", "viridis", "--layout", "side-by-side", "--report"]
     done = run("replay", *arguments, folder=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -418,4 +418,4 @@ def test_the_command_asks_no_model(tmp_path: Path, source: Path, engine: LocalEn
     assert {shot.frame.width for shot in media_samples.read(tmp_path / "kitchen-replay.mp4")} == {2 * SIZE[1]}
     assert (tmp_path / "kitchen-replay.html").stat().st_size > 5000
     assert run("replay", *arguments, folder=tmp_path).returncode == 1
-    assert run("process", "kitchen.mov", "-o", "x.mp4", folder=tmp_path).returncode == 1  # so the trap is a trap
+    assert run("process", "kitchen.mov", "-o", "x.mp4", folder=tmp_path).returncode == 1  # proves that the import fails

@@ -1,4 +1,4 @@
-"""A run that was stopped or killed goes on: every frame once, the sound whole, nothing made twice."""
+"""Resuming a stopped or killed run: every frame once, all sound, no frame explained twice."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.recordings.interrupted_runs import killed_at, stopped_at
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.film_writer import journal_of
 from whycam.stream.media.image import write_image
-from whycam.stream.media.journal import whole
+from whycam.stream.media.journal import playable_frames
 from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film, explain_folder
@@ -55,7 +55,7 @@ def sound_packets(path: Path) -> list[bytes]:
 
 
 def check_whole(explained: ProcessResult, source: Path, uninterrupted: ProcessResult) -> None:
-    """The result is that of a run that nobody stopped; of the picture, frame by frame, as near as encoders come."""
+    """The result equals that of an uninterrupted run; the frames within the encoders' differences."""
     assert not explained.stopped
     assert media_samples.times(explained.output) == media_samples.times(source)
     assert explained.frames == COUNT
@@ -77,7 +77,7 @@ def uninterrupted(tmp_path: Path, source: Path, engine: LocalEngine) -> ProcessR
 
 
 @pytest.mark.parametrize("count", [1, 7, 40, 77, 89])
-def test_a_film_that_was_stopped_goes_on(
+def test_a_stopped_film_is_resumed(
     tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, count: int
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
@@ -94,7 +94,7 @@ def test_a_film_that_was_stopped_goes_on(
 
 
 @pytest.mark.parametrize("count", [3, 60, 85])
-def test_a_film_whose_run_was_killed_goes_on(
+def test_a_film_of_a_killed_run_is_resumed(
     tmp_path: Path,
     source: Path,
     engine: LocalEngine,
@@ -111,7 +111,7 @@ def test_a_film_whose_run_was_killed_goes_on(
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
 
 
-def test_a_run_may_be_killed_and_stopped_again_and_again(
+def test_a_run_may_be_killed_and_stopped_repeatedly(
     tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
@@ -120,11 +120,11 @@ def test_a_run_may_be_killed_and_stopped_again_and_again(
         return explain_film(source, output, ProcessJob(engine, progress=told, resume=True))
 
     killed_at(50, monkeypatch, run)
-    killed_at(2, monkeypatch, run)  # while it takes over what there was
+    killed_at(2, monkeypatch, run)  # while it takes over kept frames
     explained = explain_film(source, output, ProcessJob(engine, resume=True, **stopped_at(70)))
     assert (explained.stopped, explained.frames) == (True, 70)
     assert explained.earlier > 0
-    killed_at(30, monkeypatch, run)  # the stopped film came further than this run
+    killed_at(30, monkeypatch, run)  # the stopped film has more frames than this run
     explained = explain_film(source, output, ProcessJob(engine, resume=True))
     assert explained.earlier == 70
     check_whole(explained, source, uninterrupted)
@@ -140,7 +140,7 @@ def test_a_stop_loses_nothing_of_an_earlier_run(tmp_path: Path, source: Path, en
     assert len(media_samples.read(output)) == explained.frames == 61
 
 
-def test_who_breaks_off_a_second_run_keeps_what_the_first_had(
+def test_an_interrupted_second_run_keeps_the_frames_of_the_first(
     tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
@@ -157,7 +157,9 @@ def test_who_breaks_off_a_second_run_keeps_what_the_first_had(
     check_whole(explained, source, uninterrupted)
 
 
-def test_what_was_made_in_another_way_does_not_go_on(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
+def test_a_result_of_other_settings_or_another_film_is_not_resumed(
+    tmp_path: Path, source: Path, engine: LocalEngine
+) -> None:
     output = tmp_path / "kitchen-output.mp4"
     explain_film(source, output, ProcessJob(engine, **stopped_at(10)))
     before = output.read_bytes()
@@ -172,13 +174,13 @@ def test_what_was_made_in_another_way_does_not_go_on(tmp_path: Path, source: Pat
     assert output.read_bytes() == before
 
 
-def test_where_nothing_is_left_it_begins(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
+def test_without_an_earlier_result_the_run_begins(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine, resume=True))
     assert (explained.frames, explained.earlier) == (COUNT, 0)
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_one_frame_of_several_goes_on_with_the_heat_that_was_there(
+def test_a_run_that_explains_one_frame_of_several_resumes_with_the_last_heat(
     tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     whole_one = explain_film(source, tmp_path / "whole.mp4", ProcessJob(engine, every=7))
@@ -195,7 +197,7 @@ def test_one_frame_of_several_goes_on_with_the_heat_that_was_there(
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_pictures_go_on_too(
+def test_a_folder_of_images_is_resumed(
     tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     folder = tmp_path / "frames"
@@ -219,7 +221,7 @@ def test_pictures_go_on_too(
 
 
 @pytest.mark.parametrize("how", ["stopped", "killed"])
-def test_an_assignment_goes_on(
+def test_an_assignment_is_resumed(
     tmp_path: Path, source: Path, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     look = Look(usual_view("book", (), None, None), style="book", label=False)
@@ -240,7 +242,7 @@ def test_an_assignment_goes_on(
     assert media_samples.times(hand_in / "kitchen-output.mp4") == [3600 * number for number in range(75)]
 
 
-def test_frames_beside_a_film_go_on_with_it(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
+def test_frames_beside_a_film_are_resumed_with_it(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
     output, frames = tmp_path / "kitchen-output.mp4", tmp_path / "frames"
     explain_film(source, output, ProcessJob(engine, **stopped_at(20)), frames=frames)
     explained = explain_film(source, output, ProcessJob(engine, resume=True), frames=frames)
@@ -260,12 +262,14 @@ def test_frames_beside_a_film_go_on_with_it(tmp_path: Path, source: Path, engine
         ([3, 1], [0, 1], 0),
     ],
 )
-def test_a_film_can_end_only_where_no_frame_needs_a_later_one(packets: list[int], shown: list[int], count: int) -> None:
-    assert whole(packets, shown) == count
+def test_a_film_can_end_only_where_no_frame_depends_on_a_later_one(
+    packets: list[int], shown: list[int], count: int
+) -> None:
+    assert playable_frames(packets, shown) == count
 
 
 def test_a_journal_may_be_cut_off_anywhere(tmp_path: Path, source: Path, engine: LocalEngine) -> None:
-    """Whatever kill -9 or a full disk left: the frames that are whole are taken over, and the film is whole again."""
+    """After kill -9 or a full disk: the complete frames are taken over, and the result is complete."""
     output = tmp_path / "kitchen-output.mp4"
     with pytest.MonkeyPatch.context() as patch:
         killed_at(80, patch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
@@ -284,7 +288,7 @@ def test_a_journal_may_be_cut_off_anywhere(tmp_path: Path, source: Path, engine:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_after_kill_9_the_command_goes_on(tmp_path: Path) -> None:
+def test_after_kill_9_the_command_resumes(tmp_path: Path) -> None:
     source = media_samples.write(tmp_path / "long.mov", count=400, size=(320, 240), sound="aac")
     command = [sys.executable, "-m", "whycam", "process", "long.mov", "--resume"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "COLUMNS": "200"}
@@ -300,7 +304,7 @@ def test_after_kill_9_the_command_goes_on(tmp_path: Path) -> None:
         process.wait(20)
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    assert "were there already" in done.stdout
+    assert "from an earlier run" in done.stdout
     assert media_samples.times(tmp_path / "long-output.mp4") == media_samples.times(source)
     assert len(media_samples.read(tmp_path / "long-output.mp4")) == 400
     assert sound_packets(tmp_path / "long-output.mp4") == sound_packets(source)

@@ -1,4 +1,4 @@
-"""Classes by name: whole, in part, misspelt, or by number."""
+"""Classes by full, partial or misspelt name, or by number."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_class_is_found(labels: tuple[str, ...], name: str, label: str) -> Non
     assert [labels[number] for number in find_targets([name], labels)] == [label]
 
 
-def test_a_number_is_taken_as_it_is(labels: tuple[str, ...]) -> None:
+def test_a_number_is_accepted(labels: tuple[str, ...]) -> None:
     assert find_targets(["0", "999", "954"], labels) == (0, 999, 954)
 
 
@@ -43,12 +43,12 @@ def test_a_number_that_no_class_has_is_refused(labels: tuple[str, ...], number: 
         find_targets([number], labels)
 
 
-def test_a_name_of_several_classes_names_them(labels: tuple[str, ...]) -> None:
+def test_an_ambiguous_name_lists_the_classes(labels: tuple[str, ...]) -> None:
     with pytest.raises(TargetError, match=r"'retriever' may be .*golden retriever \(207\)"):
         find_targets(["retriever"], labels)
 
 
-def test_an_unknown_name_is_told_what_is_near(labels: tuple[str, ...]) -> None:
+def test_an_unknown_name_lists_similar_classes(labels: tuple[str, ...]) -> None:
     with pytest.raises(TargetError, match=r"no class 'strawbarrels'.*strawberry \(949\)"):
         find_targets(["strawbarrels"], labels)
 
@@ -62,26 +62,26 @@ def test_an_unknown_name_is_told_what_is_near(labels: tuple[str, ...]) -> None:
         ("headphones", "pay-phone"),
     ],
 )
-def test_a_name_that_is_only_a_little_like_one_is_suggested_and_never_taken(
+def test_a_class_of_little_similarity_is_suggested_and_never_chosen(
     labels: tuple[str, ...], name: str, near: str
 ) -> None:
-    with pytest.raises(TargetError, match=f"no class '{name}'. Near to it: {near}"):
+    with pytest.raises(TargetError, match=f"no class '{name}'. Similar: {near}"):
         find_targets([name], labels)
 
 
-def test_letters_from_the_middle_of_a_word_are_no_name(labels: tuple[str, ...]) -> None:
+def test_letters_from_the_middle_of_a_word_do_not_match(labels: tuple[str, ...]) -> None:
     assert "marmoset" in labels
     with pytest.raises(TargetError, match="no class 'rmose'"):
         find_targets(["rmose"], labels)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "xyzzyx", "☕"])
-def test_a_name_of_nothing_is_refused(labels: tuple[str, ...], name: str) -> None:
+def test_an_empty_or_senseless_name_is_refused(labels: tuple[str, ...], name: str) -> None:
     with pytest.raises(TargetError):
         find_targets([name], labels)
 
 
-def test_two_classes_of_one_name_are_told_apart_by_number() -> None:
+def test_two_classes_of_one_name_are_distinguished_by_number() -> None:
     with pytest.raises(TargetError, match=r"crane \(0\), crane \(2\)\. Give the whole name, or the number"):
         find_targets(["crane"], ["crane", "heron", "crane"])
 

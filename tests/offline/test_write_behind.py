@@ -1,4 +1,4 @@
-"""Work done a few pieces behind: in order, bounded, and its faults are raised where the work was given."""
+"""Work in a separate thread: in order, bounded, and errors are raised in the caller."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import threading
 
 import pytest
 
-from whycam.stream.offline.write_behind import Behind
+from whycam.stream.offline.write_behind import WriteBehind
 
 
-def test_work_is_done_in_order_and_all_of_it_by_the_end() -> None:
+def test_all_work_is_done_in_order() -> None:
     done: list[int] = []
-    with Behind("test", 3) as behind:
+    with WriteBehind("test", 3) as behind:
         for number in range(100):
             behind.do(lambda n=number: done.append(n))  # type: ignore[misc]
         behind.finish()
     assert done == list(range(100))
 
 
-def test_no_more_waits_than_the_bound_says() -> None:
+def test_no_more_work_waits_than_the_bound() -> None:
     go, handed_over = threading.Event(), threading.Semaphore(0)
-    with Behind("test", 3) as behind:
+    with WriteBehind("test", 3) as behind:
 
         def give() -> None:
             for _ in range(6):
@@ -38,14 +38,14 @@ def test_no_more_waits_than_the_bound_says() -> None:
 
 
 @pytest.mark.parametrize("bound", [1, 3])
-def test_a_fault_is_raised_where_the_work_was_given_and_nobody_waits_for_ever(bound: int) -> None:
+def test_an_error_is_raised_in_the_caller_and_no_caller_blocks_for_ever(bound: int) -> None:
     done: list[int] = []
 
     def fail() -> None:
         raise OSError("full")
 
     def work(more: int) -> None:
-        with Behind("test", bound) as behind:
+        with WriteBehind("test", bound) as behind:
             behind.do(fail)
             for number in range(more):
                 behind.do(lambda n=number: done.append(n))  # type: ignore[misc]
@@ -57,7 +57,7 @@ def test_a_fault_is_raised_where_the_work_was_given_and_nobody_waits_for_ever(bo
     assert done == []
 
 
-def test_who_leaves_early_leaves_what_was_not_begun() -> None:
+def test_on_early_exit_work_that_was_not_begun_is_dropped() -> None:
     go, begun = threading.Event(), threading.Event()
     done: list[int] = []
 
@@ -67,7 +67,7 @@ def test_who_leaves_early_leaves_what_was_not_begun() -> None:
         done.append(0)
 
     def work() -> None:
-        with Behind("test", 5) as behind:
+        with WriteBehind("test", 5) as behind:
             behind.do(first)
             for number in range(1, 5):
                 behind.do(lambda n=number: done.append(n))  # type: ignore[misc]

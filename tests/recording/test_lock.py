@@ -1,4 +1,4 @@
-"""Locks that end with their process: one at a time, seen by all, and nothing is left of them."""
+"""Locks that end with their process: exclusive, visible to all processes, and without leftover files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from whycam.stream.recording.lock import FolderLock, HeldFile, NoLocks, gate, is
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="looks at flock")
 
 
-def test_alone_means_that_nobody_else_holds_it(tmp_path: Path) -> None:
+def test_an_exclusive_lock_is_refused_while_another_holds_it(tmp_path: Path) -> None:
     with FolderLock(tmp_path), FolderLock(tmp_path):
         with pytest.raises(BlockingIOError):
             FolderLock(tmp_path, alone=True)
@@ -40,7 +40,7 @@ def test_a_held_file_is_held_until_it_is_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_two_who_look_at_a_file_do_not_take_each_other_for_its_holder(tmp_path: Path) -> None:
+def test_two_checks_of_a_file_do_not_mistake_each_other_for_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     path.touch()
     seen: list[bool] = []
@@ -57,7 +57,7 @@ def test_two_who_look_at_a_file_do_not_take_each_other_for_its_holder(tmp_path: 
     assert not any(seen)
 
 
-def test_who_looks_at_a_file_that_is_being_made_does_not_take_it(tmp_path: Path) -> None:
+def test_a_check_does_not_lock_a_file_that_is_being_made(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     done = threading.Event()
 
@@ -90,7 +90,7 @@ for _ in range(300):
 """
 
 
-def test_one_at_a_time_goes_through_a_gate_though_each_removes_it(tmp_path: Path) -> None:
+def test_a_gate_admits_one_process_at_a_time_although_each_removes_its_file(tmp_path: Path) -> None:
     (tmp_path / "number").write_text("0")
     counting = [subprocess.Popen([sys.executable, "-c", COUNT, str(tmp_path)]) for _ in range(4)]
     assert [process.wait(100) for process in counting] == [0] * 4
@@ -98,7 +98,7 @@ def test_one_at_a_time_goes_through_a_gate_though_each_removes_it(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["number"]
 
 
-def test_where_there_are_no_locks_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_locks_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def flock(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 

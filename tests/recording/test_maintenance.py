@@ -1,4 +1,4 @@
-"""Old recordings and those beyond the quota go, the oldest first; a running one and what is not ours stay."""
+"""Recordings beyond the age or the quota are deleted, the oldest first; running ones and other files stay."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NOW = 1_800_000_000.0
 DAY = 86_400
 
 
-def recording(shelf: Path, day: int, size: int = 1000) -> Path:
-    """A recording of so many days ago."""
-    folder = shelf / f"2026-11-{28 - day:02}_12-00-00_0a1b2c"
+def recording(root: Path, day: int, size: int = 1000) -> Path:
+    """A recording of `day` days ago."""
+    folder = root / f"2026-11-{28 - day:02}_12-00-00_0a1b2c"
     folder.mkdir(parents=True)
     (folder / "session.json").write_text('{"state": "ended"}')
     (folder / "camera-000.mp4").write_bytes(bytes(size - 18))
@@ -29,8 +29,8 @@ def recording(shelf: Path, day: int, size: int = 1000) -> Path:
     return folder
 
 
-def names(shelf: Path) -> list[str]:
-    return [path.name for path in sorted(shelf.iterdir())]
+def names(root: Path) -> list[str]:
+    return [path.name for path in sorted(root.iterdir())]
 
 
 def test_recordings_older_than_the_age_are_deleted(tmp_path: Path) -> None:
@@ -39,14 +39,14 @@ def test_recordings_older_than_the_age_are_deleted(tmp_path: Path) -> None:
     assert names(tmp_path) == [folders[1].name, folders[0].name]
 
 
-def test_beyond_the_quota_the_oldest_go_first_and_only_as_many_as_must(tmp_path: Path) -> None:
+def test_beyond_the_quota_only_as_many_of_the_oldest_as_needed_are_deleted(tmp_path: Path) -> None:
     folders = [recording(tmp_path, day) for day in (1, 2, 3, 4)]
     assert prune(tmp_path, Retention(max_bytes=4000), NOW) == []
     assert prune(tmp_path, Retention(max_bytes=2500), NOW) == [folders[3].name, folders[2].name]
     assert names(tmp_path) == [folders[1].name, folders[0].name]
 
 
-def test_a_running_one_is_never_deleted_but_counts(tmp_path: Path) -> None:
+def test_a_running_recording_is_never_deleted_but_counts(tmp_path: Path) -> None:
     old, middle, new = (recording(tmp_path, day) for day in (9, 5, 1))
     hold = FolderLock(old)
     assert prune(tmp_path, Retention(max_bytes=1500, keep_s=7 * DAY), NOW) == [middle.name, new.name]
@@ -55,21 +55,21 @@ def test_a_running_one_is_never_deleted_but_counts(tmp_path: Path) -> None:
     assert prune(tmp_path, Retention(keep_s=7 * DAY), NOW) == [old.name]
 
 
-def test_what_is_not_a_recording_stays(tmp_path: Path) -> None:
+def test_other_files_and_folders_stay(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     recording(outside, 20)
-    shelf = tmp_path / "shelf"
-    gone = recording(shelf, 20)
-    (shelf / "holiday").mkdir()
-    (shelf / "notes.txt").touch()
-    os.symlink(recordings(outside)[0], shelf / "2026-11-01_00-00-00_0a1b2c")
-    (shelf / "2026-11-02_00-00-00_0a1b2c").mkdir()  # one that is about to begin
-    assert prune(shelf, Retention(keep_s=1, max_bytes=1), time.time() + DAY) == [gone.name]
-    assert names(shelf) == ["2026-11-01_00-00-00_0a1b2c", "2026-11-02_00-00-00_0a1b2c", "holiday", "notes.txt"]
+    root = tmp_path / "root"
+    gone = recording(root, 20)
+    (root / "holiday").mkdir()
+    (root / "notes.txt").touch()
+    os.symlink(recordings(outside)[0], root / "2026-11-01_00-00-00_0a1b2c")
+    (root / "2026-11-02_00-00-00_0a1b2c").mkdir()  # a recording that is just beginning
+    assert prune(root, Retention(keep_s=1, max_bytes=1), time.time() + DAY) == [gone.name]
+    assert names(root) == ["2026-11-01_00-00-00_0a1b2c", "2026-11-02_00-00-00_0a1b2c", "holiday", "notes.txt"]
     assert len(recordings(outside)) == 1
 
 
-def test_what_a_crash_left_half_deleted_goes_the_next_time(tmp_path: Path) -> None:
+def test_a_recording_left_half_deleted_by_a_crash_is_deleted_the_next_time(tmp_path: Path) -> None:
     (tmp_path / ".deleted-0a1b").mkdir()
     (tmp_path / ".deleted-0a1b" / "camera-000.mp4").touch()
     assert prune(tmp_path, Retention(), NOW) == []
@@ -91,12 +91,12 @@ def test_a_size_is_read(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "7", "d", "0d", "-1d", "7 days", "1e9d", "7d7d", "١d"])
-def test_what_is_no_age_is_refused_in_words(text: str) -> None:
+def test_an_invalid_age_is_refused_in_words(text: str) -> None:
     with pytest.raises(ValueError, match="written 7d"):
         parse_age(text)
 
 
-def test_the_housekeeper_repairs_at_once_and_then_keeps_the_quota(tmp_path: Path) -> None:
+def test_the_housekeeper_repairs_first_and_then_enforces_the_quota(tmp_path: Path) -> None:
     cut_off = killed(tmp_path, "VP8", 60)
     housekeeper = Housekeeper(tmp_path, Retention(max_bytes=3 * 10**6), every_s=0.05)
     until(lambda: session_json(cut_off)["state"] == "ended", 5)
@@ -106,7 +106,7 @@ def test_the_housekeeper_repairs_at_once_and_then_keeps_the_quota(tmp_path: Path
     housekeeper.close()
 
 
-def test_a_housekeeper_that_may_delete_nothing_deletes_nothing(tmp_path: Path) -> None:
+def test_without_limits_the_housekeeper_deletes_nothing(tmp_path: Path) -> None:
     old = recording(tmp_path, 400)
     housekeeper = Housekeeper(tmp_path, Retention(), every_s=0.01)
     time.sleep(0.1)

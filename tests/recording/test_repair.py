@@ -1,4 +1,4 @@
-"""What a crash left half written is finished: the same frames at the same times, and a note that tells the truth."""
+"""Repair after a crash: the same frames at the same times, and a correct note."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def shots(path: Path) -> list[int]:
 
 
 @CODECS
-def test_a_killed_recording_becomes_an_ordinary_one_with_every_frame_that_it_had(
-    tmp_path: Path, codec: CodecName
-) -> None:
+def test_a_killed_recording_becomes_an_ordinary_one_with_all_its_frames(tmp_path: Path, codec: CodecName) -> None:
     folder = killed(tmp_path, codec)
     before = {path.name: shots(path) for path in folder.glob(f"*{SUFFIX[codec]}")}
     assert repair_all(tmp_path) == 1
@@ -44,7 +42,7 @@ def test_a_killed_recording_becomes_an_ordinary_one_with_every_frame_that_it_had
         (segment,) = note[track]
         assert len(before[segment["file"]]) == note["counts"][count] > 170
         with av.open(folder / segment["file"]) as file:
-            assert file.duration  # a player can show how long it is
+            assert file.duration  # a player can show the duration
             assert len(list(file.decode(video=0))) == note["counts"][count]
     assert note["counts"]["sidecar_lines"] == len(list(read_sidecar(folder / "predictions.jsonl")[1]))
     assert {path.name for path in folder.iterdir()} == {*before, "predictions.jsonl", "session.json"}
@@ -74,7 +72,7 @@ def test_a_finished_film_has_no_fragments_and_keeps_its_first_time(tmp_path: Pat
     assert b"moof" not in path.read_bytes()
 
 
-def test_a_line_of_the_sidecar_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+def test_a_cut_off_line_of_the_sidecar_is_dropped(tmp_path: Path) -> None:
     folder = killed(tmp_path, "VP8", 40)
     sidecar = folder / "predictions.jsonl"
     whole = sidecar.read_bytes()
@@ -85,7 +83,7 @@ def test_a_line_of_the_sidecar_that_was_cut_off_is_dropped(tmp_path: Path) -> No
     assert session_json(folder)["counts"]["sidecar_lines"] == whole.count(b"\n") - 1
 
 
-def test_a_film_without_a_whole_fragment_is_not_named_and_stays(tmp_path: Path) -> None:
+def test_a_film_without_a_complete_fragment_is_not_listed_and_stays(tmp_path: Path) -> None:
     folder = killed(tmp_path, "H264", 40)
     (folder / "explained-000.mp4").write_bytes(b"\0\0\0\x1cftypiso5")
     assert repair(folder)
@@ -96,7 +94,7 @@ def test_a_film_without_a_whole_fragment_is_not_named_and_stays(tmp_path: Path) 
     assert note["counts"]["recorded"] > 0
 
 
-def test_what_is_being_recorded_is_left_alone(tmp_path: Path) -> None:
+def test_a_running_recording_is_not_repaired(tmp_path: Path) -> None:
     folder = new_folder(tmp_path)
     session = Session(folder)
     session.feed(media_samples.encoded("H264", 20, SIZE))
@@ -110,12 +108,12 @@ def test_what_is_being_recorded_is_left_alone(tmp_path: Path) -> None:
     assert repair_all(tmp_path) == 0
 
 
-def test_of_two_servers_that_begin_at_once_one_repairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_two_servers_that_start_together_one_repairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = killed(tmp_path, "H264", 40)
     repaired: list[int] = []
 
     def finish_slowly(path: Path) -> int:
-        repaired.append(repair_all(tmp_path))  # the other server begins in the middle
+        repaired.append(repair_all(tmp_path))  # the other server starts meanwhile
         return finish(path)
 
     monkeypatch.setattr("whycam.stream.recording.repair.finish", finish_slowly)
@@ -124,7 +122,7 @@ def test_of_two_servers_that_begin_at_once_one_repairs(tmp_path: Path, monkeypat
     assert not is_held(folder)
 
 
-def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     hold = FolderLock(tmp_path)
     assert is_held(tmp_path)
     hold.release()
@@ -146,7 +144,7 @@ def test_a_hold_ends_with_its_process(tmp_path: Path) -> None:
     assert not is_held(tmp_path)
 
 
-def test_a_recording_that_cannot_be_helped_does_not_hide_the_others(
+def test_a_recording_that_cannot_be_repaired_does_not_hide_the_others(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     notes = {
@@ -166,7 +164,7 @@ def test_a_recording_that_cannot_be_helped_does_not_hide_the_others(
     assert caplog.text.count("could not be repaired") == len(notes)
 
 
-def test_only_recordings_are_looked_at(tmp_path: Path) -> None:
+def test_only_recordings_are_listed(tmp_path: Path) -> None:
     folder = new_folder(tmp_path)
     (tmp_path / "holiday").mkdir()
     (tmp_path / "2026-11-22_21-03-55_1f3a9c.txt").touch()

@@ -1,4 +1,4 @@
-"""The sidecar: what was written is read again, and what is damaged is said."""
+"""The sidecar: it is read as it was written, and damage is reported."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def write(path: Path, *frames: SidecarFrame) -> Path:
 
 
 def same(found: SidecarFrame, expected: SidecarFrame) -> bool:
-    told = [(each.pts, each.age_ms, each.view, each.frozen, each.hidden) for each in (found, expected)]
-    return told[0] == told[1] and all(
+    fields = [(each.pts, each.age_ms, each.view, each.frozen, each.hidden) for each in (found, expected)]
+    return fields[0] == fields[1] and all(
         (a.class_id, a.label, a.score, a.scale, a.evidence) == (b.class_id, b.label, b.score, b.scale, b.evidence)
         and a.grid.dtype == np.uint8
         and np.array_equal(a.grid, b.grid)
@@ -62,7 +62,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "predictions.jsonl"
 
 
-def test_what_is_written_is_read_again(path: Path) -> None:
+def test_a_sidecar_is_read_as_it_was_written(path: Path) -> None:
     frames = [
         line(0),
         line(3003, label="Käse, 芝士"),
@@ -117,12 +117,12 @@ views = st.builds(
     )
 )
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_written_is_read_again(path: Path, frames: list[SidecarFrame]) -> None:
+def test_any_frames_are_read_as_they_were_written(path: Path, frames: list[SidecarFrame]) -> None:
     _, found = read_sidecar(write(path, *frames))
     assert all(same(a, b) for a, b in zip(found, frames, strict=True))
 
 
-def test_a_sidecar_from_before_there_was_a_scale_means_each_maps_own(path: Path) -> None:
+def test_a_sidecar_without_a_scale_means_each_maps_own(path: Path) -> None:
     text = write(path, line(0)).read_text(encoding="utf-8")
     path.write_text(text.replace(',"scale":"own","hide":false', ""), encoding="utf-8")
     header, (frame,) = read_sidecar(path)
@@ -130,7 +130,7 @@ def test_a_sidecar_from_before_there_was_a_scale_means_each_maps_own(path: Path)
     assert frame.view == View(scale="own")
 
 
-def test_a_line_holds_what_is_promised_to_other_programs(path: Path) -> None:
+def test_a_line_has_the_documented_keys(path: Path) -> None:
     _, written = write(path, line(3003)).read_text(encoding="utf-8").splitlines()
     value = json.loads(written)
     assert list(value) == ["pts", "time", "classes", "labels", "scores", "age_ms", "heatmaps"]
@@ -141,7 +141,7 @@ def test_a_line_holds_what_is_promised_to_other_programs(path: Path) -> None:
     assert value["heatmaps"][1]["shape"] == [7, 7]
 
 
-def test_a_line_is_on_its_way_to_the_disk_when_it_is_written(path: Path) -> None:
+def test_a_written_line_can_be_read_at_once(path: Path) -> None:
     with SidecarWriter(path, HEADER) as sidecar:
         for number in range(3):
             sidecar.write(line(number))
@@ -162,7 +162,7 @@ def test_a_last_line_cut_off_by_a_crash_is_left_out(path: Path) -> None:
 @pytest.mark.parametrize(
     "label", ["two\nlines", "carriage\rreturn", "next\x85line", "line\u2028separator", "form\x0cfeed"]
 )
-def test_a_label_may_hold_what_ends_a_line_elsewhere(path: Path, label: str) -> None:
+def test_a_label_may_contain_line_separators(path: Path, label: str) -> None:
     frames = [line(0, label=label), line(3003)]
     assert all(same(a, b) for a, b in zip(read_sidecar(write(path, *frames))[1], frames, strict=True))
 
@@ -182,7 +182,7 @@ def test_a_label_may_hold_what_ends_a_line_elsewhere(path: Path, label: str) -> 
         b'{"pts": 1, "age_ms": 0, "labels": ["a"], "scores": [1], "heatmaps": [{"data": "A", "shape": [1, 1]}]}\n',
     ],
 )
-def test_a_damaged_line_is_named(path: Path, damage: bytes) -> None:
+def test_the_error_names_a_damaged_line(path: Path, damage: bytes) -> None:
     lines = write(path, line(0), line(3003), line(6006)).read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([*lines[:2], damage, *lines[3:]]))
     frames = read_sidecar(path)[1]

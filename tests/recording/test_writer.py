@@ -1,4 +1,4 @@
-"""Recordings: two videos and a sidecar on one clock, that a full disk or a crash cannot spoil."""
+"""Recordings: two videos and a sidecar on one clock, which survive a full disk or a crash."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_recording_is_two_videos_a_sidecar_and_a_note(folder: Path, codec: Cod
 
 
 @CODECS
-def test_the_files_show_what_was_filmed_when_it_was_filmed(folder: Path, codec: CodecName) -> None:
+def test_the_files_have_the_filmed_frames_at_their_times(folder: Path, codec: CodecName) -> None:
     session = Session(folder)
     session.feed(media_samples.encoded(codec, 40, SIZE, first=5_000_000))
     session.close()
@@ -77,15 +77,13 @@ def test_the_files_show_what_was_filmed_when_it_was_filmed(folder: Path, codec: 
 
 
 @CODECS
-def test_a_recording_begun_in_mid_stream_starts_with_a_keyframe_that_it_asks_for(
-    folder: Path, codec: CodecName
-) -> None:
+def test_a_recording_begun_in_mid_stream_starts_with_a_requested_keyframe(folder: Path, codec: CodecName) -> None:
     frames = media_samples.encoded(codec, 40, SIZE, first=900_000, keyframes=(0, 15))
     painted = media_samples.encoded(codec, 40, SIZE, first=900_000, keyframes=(0, 18))
     session = Session(folder)
     session.feed(frames[5:], explained=painted[5:])
     note = session.close()
-    assert session.wishes[:11] == ["camera"] * 11  # until it comes: a wish can be lost on its way
+    assert session.wishes[:11] == ["camera"] * 11  # until it arrives: a request can be lost
     assert "explained" in session.wishes
     check_equations(folder, note)
     assert (note["counts"]["recorded"], note["counts"]["unrecorded"]) == (25, 10)
@@ -94,8 +92,8 @@ def test_a_recording_begun_in_mid_stream_starts_with_a_keyframe_that_it_asks_for
     assert pts_of(folder, note, "camera")[0] == 0
 
 
-def test_the_two_files_of_a_recording_are_in_step_to_the_tick(folder: Path) -> None:
-    """The explained file begins later than the camera's, by a time that milliseconds cannot tell."""
+def test_the_two_files_of_a_recording_are_in_sync_to_the_tick(folder: Path) -> None:
+    """The explained file begins later than the camera's, by a time that milliseconds cannot represent."""
     frames = [
         EncodedFrame(f.codec, f.data, 77 + n * 3001) for n, f in enumerate(media_samples.encoded("H264", 30, SIZE))
     ]
@@ -135,7 +133,7 @@ def test_a_keyframe_of_the_same_size_begins_no_new_file(folder: Path, codec: Cod
     assert note["counts"]["recorded"] == 40
 
 
-def test_explained_frames_that_come_after_the_camera_turned_still_go_to_their_file(folder: Path) -> None:
+def test_explained_frames_that_arrive_after_a_change_of_size_still_go_to_their_file(folder: Path) -> None:
     before = media_samples.encoded("H264", 10, SIZE)
     after = media_samples.encoded("H264", 10, (48, 64), first=10 * media_samples.STEP)
     session = Session(folder)
@@ -149,7 +147,7 @@ def test_explained_frames_that_come_after_the_camera_turned_still_go_to_their_fi
     assert len(media_samples.read(folder / "explained-000.mp4")) == 10
 
 
-def test_a_late_keyframe_of_the_file_before_does_not_write_over_it(folder: Path) -> None:
+def test_a_late_keyframe_of_the_previous_file_does_not_overwrite_it(folder: Path) -> None:
     before = media_samples.encoded("H264", 10, SIZE, keyframes=(9,))
     after = media_samples.encoded("H264", 10, (48, 64), first=10 * media_samples.STEP)
     session = Session(folder)
@@ -163,7 +161,7 @@ def test_a_late_keyframe_of_the_file_before_does_not_write_over_it(folder: Path)
     assert len(note["explained"]) == 2
 
 
-def test_an_explained_frame_that_the_camera_file_lacks_takes_those_along_that_need_it(folder: Path) -> None:
+def test_an_explained_frame_missing_in_the_camera_file_drops_those_that_depend_on_it(folder: Path) -> None:
     frames = media_samples.encoded("H264", 30, SIZE, keyframes=(20,))
     session = Session(folder)
     for number, frame in enumerate(frames):
@@ -173,7 +171,7 @@ def test_an_explained_frame_that_the_camera_file_lacks_takes_those_along_that_ne
     note = session.close()
     check_equations(folder, note)
     assert pts_of(folder, note, "explained") == [n * media_samples.STEP for n in (*range(10), *range(20, 30))]
-    assert session.wishes.count("explained") == 2  # at the beginning, and behind the gap
+    assert session.wishes.count("explained") == 2  # at the beginning, and after the gap
 
 
 @CODECS
@@ -189,7 +187,7 @@ def test_frames_at_the_same_time_are_both_kept(folder: Path, codec: CodecName) -
 
 @CODECS
 @pytest.mark.parametrize("size", [(1, 0), (64, 48)])
-def test_a_damaged_keyframe_costs_no_more_than_itself(folder: Path, codec: CodecName, size: tuple[int, int]) -> None:
+def test_a_damaged_keyframe_costs_only_itself(folder: Path, codec: CodecName, size: tuple[int, int]) -> None:
     good = media_samples.encoded(codec, 20, SIZE, first=90_000)
     if codec == "H264":
         damaged = b"".join(b"\0\0\0\1" + unit + b"\x17" * size[0] for unit in (b"\x67", b"\x68", b"\x65"))
@@ -204,7 +202,7 @@ def test_a_damaged_keyframe_costs_no_more_than_itself(folder: Path, codec: Codec
     assert (note["counts"]["recorded"], note["counts"]["unrecorded"]) == (20, 1)
 
 
-def test_nobody_waits_for_a_slow_disk_and_what_is_left_out_is_counted(
+def test_the_caller_never_waits_for_a_slow_disk_and_dropped_frames_are_counted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, write = threading.Event(), BitstreamFile.write
@@ -248,9 +246,7 @@ def test_too_little_room_stops_the_recording_and_says_why(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("after", [0, 1, 30])
-def test_a_disk_that_fills_stops_the_recording_and_nobody_else(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
+def test_a_disk_that_fills_stops_only_the_recording(folder: Path, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     write, written = BitstreamFile.write, 0
 
     def full(file: BitstreamFile, frame: EncodedFrame, pts: int) -> None:
@@ -291,7 +287,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
 @CODECS
-def test_on_a_full_disk_the_files_can_be_read_up_to_the_end(small_disk: Path, codec: CodecName) -> None:
+def test_on_a_full_disk_the_files_are_readable_up_to_the_end(small_disk: Path, codec: CodecName) -> None:
     folder = new_folder(small_disk)
     session = Session(folder)
     encoder = Encoder(SOFTWARE[codec])
@@ -319,7 +315,7 @@ def test_on_a_full_disk_the_files_can_be_read_up_to_the_end(small_disk: Path, co
 
 
 def decodable(path: Path) -> int:
-    """How many frames can be shown before a file breaks off."""
+    """Number of frames that can be decoded before a file breaks off."""
     count = 0
     with av.open(path) as file, suppress(av.FFmpegError):
         for _ in file.decode(video=0):
@@ -358,8 +354,8 @@ def test_a_clean_end_leaves_an_ordinary_mp4(folder: Path) -> None:
         assert file.streams.video[0].duration == 60 * media_samples.STEP
 
 
-def test_nobody_else_may_look_into_a_recording(tmp_path: Path) -> None:
-    before = os.umask(0)  # the most careless setting
+def test_other_users_cannot_read_a_recording(tmp_path: Path) -> None:
+    before = os.umask(0)  # the most permissive setting
     try:
         folder = new_folder(tmp_path / "recordings")
         session = Session(folder)
@@ -374,7 +370,7 @@ def test_nobody_else_may_look_into_a_recording(tmp_path: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IMODE(folder.parent.stat().st_mode) == 0o700
 
 
-def test_each_recording_has_a_folder_of_its_own(tmp_path: Path) -> None:
+def test_each_recording_has_its_own_folder(tmp_path: Path) -> None:
     folders = {new_folder(tmp_path) for _ in range(20)}
     assert len(folders) == 20
     assert all(path.is_dir() for path in folders)
@@ -402,7 +398,7 @@ def test_the_note_can_be_read_at_any_time(folder: Path) -> None:
     assert not list(folder.glob("*.tmp"))
 
 
-def test_a_recording_of_nothing_is_ended_cleanly(folder: Path) -> None:
+def test_an_empty_recording_is_finished_cleanly(folder: Path) -> None:
     session = Session(folder)
     note = session.close()
     check_equations(folder, note)
@@ -410,7 +406,7 @@ def test_a_recording_of_nothing_is_ended_cleanly(folder: Path) -> None:
     assert note["state"] == "ended"
 
 
-def test_what_the_stream_counted_is_noted(folder: Path) -> None:
+def test_the_streams_counts_are_noted(folder: Path) -> None:
     session = Session(folder)
     session.feed(media_samples.encoded("H264", 5, SIZE))
     note = session.close(decoded=6, explained=4, passed=1, dropped=1)

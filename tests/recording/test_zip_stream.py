@@ -1,4 +1,4 @@
-"""The ZIP of a recording: whole, stored, and made block by block."""
+"""The ZIP of a recording: complete, uncompressed, and made block by block."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sizes(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in folder.iterdir()}
 
 
-def test_all_files_are_in_it_as_they_are_and_not_compressed(folder: Path) -> None:
+def test_all_files_are_in_the_zip_unchanged_and_uncompressed(folder: Path) -> None:
     with zipfile.ZipFile(io.BytesIO(b"".join(bundled(folder, sizes(folder))))) as bundle:
         assert bundle.testzip() is None
         assert {info.filename for info in bundle.infolist()} == {f"{folder.name}/{name}" for name in sizes(folder)}
@@ -35,11 +35,11 @@ def test_all_files_are_in_it_as_they_are_and_not_compressed(folder: Path) -> Non
             assert bundle.read(info) == (folder.parent / info.filename).read_bytes()
 
 
-def test_no_block_is_much_larger_than_what_is_read_at_a_time(folder: Path) -> None:
+def test_no_block_is_much_larger_than_one_read(folder: Path) -> None:
     assert max(len(block) for block in bundled(folder, sizes(folder))) < BLOCK + 1000
 
 
-def test_a_growing_file_ends_where_it_ended_when_it_was_listed(folder: Path) -> None:
+def test_a_growing_file_has_its_listed_size(folder: Path) -> None:
     listed = sizes(folder)
     blocks = bundled(folder, listed)
     first = next(blocks)
@@ -50,6 +50,6 @@ def test_a_growing_file_ends_where_it_ended_when_it_was_listed(folder: Path) -> 
         assert bundle.getinfo(f"{folder.name}/camera-000.mp4").file_size == listed["camera-000.mp4"]
 
 
-def test_a_file_from_before_1980_does_not_break_it(folder: Path) -> None:
+def test_a_file_from_before_1980_does_not_break_the_zip(folder: Path) -> None:
     os.utime(folder / "session.json", (0, 0))
     assert zipfile.is_zipfile(io.BytesIO(b"".join(bundled(folder, sizes(folder)))))

@@ -1,4 +1,4 @@
-"""The report of a film: its numbers are the sidecar's, the page needs no other file, and the picture is the same."""
+"""The report on a film: the sidecar's numbers, a self-contained page, and the same contents as an image."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngine]:
 
 
 def sidecar(path: Path, best: Sequence[int | None], *, view: View | None = None, fit: str = "stretch") -> Path:
-    """A frame for each class in `best`: it has 0.6, the next one 0.3; its heat is in the cell of its number."""
+    """A frame for each class in `best`: 0.6 for it and 0.3 for the next one, with heat in the cell of its number."""
     settings = (view or View()).settings()
     header = {"model": "tiny", "sha256": "ab", "fit": fit, "settings": settings, "time_base": [1, 10]}
     with SidecarWriter(path, header) as writer:
@@ -63,7 +63,7 @@ def drawn(class_id: int, score: float) -> DrawnMap:
 
 def test_the_numbers_are_those_of_the_sidecar(tmp_path: Path) -> None:
     found = Findings.of(sidecar(tmp_path / "s.jsonl", [0, 0, 1, 1, 1, None, 0, 2]))
-    # Of two that were best equally often the likelier one in the mean comes first.
+    # Of two classes that were best equally often, the one with the higher mean probability is first.
     assert [(c.label, c.best) for c in found.classes] == [(LABELS[1], 3), ("banana", 3), ("Käse", 1)]
     banana = found.classes[1]
     assert banana.scores.tolist() == [0.6, 0.6, 0, 0, 0, 0, 0.6, 0.3]
@@ -82,7 +82,7 @@ def test_the_numbers_are_those_of_the_sidecar(tmp_path: Path) -> None:
     assert banana.heat == pytest.approx(np.array([[100, 0], [0, 0]]))
 
 
-def test_held_classes_are_what_was_drawn(tmp_path: Path) -> None:
+def test_the_mean_heat_is_that_of_the_pinned_classes(tmp_path: Path) -> None:
     path = sidecar(tmp_path / "s.jsonl", [0, 0, 1], view=View(pinned=(1,)))
     assert Findings.of(path).heat == pytest.approx(np.array([[0, 100], [0, 0]]))
     changed = Findings.of(path, lambda view: View(pinned=(), opacity=view.opacity))
@@ -107,7 +107,7 @@ def explained(tmp_path: Path, engine: LocalEngine) -> Path:
 
 
 class Outline(HTMLParser):
-    """The tags of a page, and what it would load."""
+    """The tags and text of a page, and the URLs that it would load."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ def test_the_page_is_well_formed_and_loads_nothing(tmp_path: Path, explained: Pa
         assert words.replace(" in 100", "") in page.text
 
 
-def test_names_are_shown_as_they_are_written(tmp_path: Path, explained: Path) -> None:
+def test_names_are_escaped(tmp_path: Path, explained: Path) -> None:
     path = sidecar(tmp_path / "s.jsonl", [1, 1, 0])
     report = Contents(path, explained, "<b>evil</b> & co.mov")
     assert "<b>evil" not in page_of(report)
@@ -158,7 +158,7 @@ def test_names_are_shown_as_they_are_written(tmp_path: Path, explained: Path) ->
     sheet_of(report)
 
 
-def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: Path) -> None:
+def test_key_frames_are_the_films_frames_at_the_changes(tmp_path: Path, explained: Path) -> None:
     shots = media_samples.read(explained)
     header = {"model": "m", "settings": View().settings(), "time_base": [1, 90_000]}
     with SidecarWriter(tmp_path / "s.jsonl", header) as writer:
@@ -170,11 +170,11 @@ def test_key_frames_are_the_films_own_at_the_change(tmp_path: Path, explained: P
         x, y = media_samples.place(SIZE, key.run.first).middle
         x, y = SIZE[1] - 1 - y, x  # the film is turned
         expected = media_samples.colour_at(shots[key.run.first].frame, x, y)
-        assert np.abs(key.picture[y, x] - expected).max() < 30
+        assert np.abs(key.image[y, x] - expected).max() < 30
         assert key.time == pytest.approx(key.run.first / 30, abs=0.001)
 
 
-def test_a_long_film_has_few_pictures_and_few_points(tmp_path: Path, explained: Path) -> None:
+def test_a_long_film_has_few_images_and_few_points(tmp_path: Path, explained: Path) -> None:
     path = sidecar(tmp_path / "s.jsonl", [number % 2 for number in range(4000)])
     report = Contents(path, explained, "long.mov")
     html = page_of(report)
@@ -194,12 +194,12 @@ def test_a_single_frame_and_frames_without_an_explanation_are_reported(
     assert read_image(tmp_path / "s.png").shape[1] == 1560
 
 
-def test_a_sidecar_of_no_frames_is_said(tmp_path: Path, explained: Path) -> None:
-    with pytest.raises(MediaError, match="holds no frame"):
+def test_a_sidecar_without_frames_is_an_error(tmp_path: Path, explained: Path) -> None:
+    with pytest.raises(MediaError, match="contains no frame"):
         Contents(sidecar(tmp_path / "s.jsonl", []), explained, "x")
 
 
-def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_picture(tmp_path: Path) -> None:
+def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_image(tmp_path: Path) -> None:
     found = Findings.of(sidecar(tmp_path / "s.jsonl", [0] * 25 + [1] * 15))
     svg, raster = Svg(400, 300), Raster(400, 300)
     draw_timechart(svg, found, 400, 300)
@@ -217,17 +217,17 @@ def test_the_chart_has_the_same_strokes_in_the_page_and_in_the_picture(tmp_path:
     assert heights[0] == heights[24] < heights[25]
 
 
-def test_a_space_that_keeps_words_together_is_drawn_as_one() -> None:
-    pictures = []
+def test_a_no_break_space_is_drawn_as_a_space() -> None:
+    images = []
     for space in (" ", "\N{NO-BREAK SPACE}"):
         sheet = Raster(100, 30)
         sheet.text(5, 20, f"24{space}%", "ink", 14)
-        pictures.append(sheet.pixels)
-    with_space, with_no_break = pictures
+        images.append(sheet.pixels)
+    with_space, with_no_break = images
     assert np.array_equal(with_space, with_no_break)
 
 
-def test_times_are_told_as_a_clock() -> None:
+def test_times_are_formatted_as_a_clock() -> None:
     assert [clock(0), clock(59.6), clock(61, 0.1), clock(3.14, 0.1), clock(59.96, 0.1)] == [
         "0:00",
         "1:00",
@@ -237,7 +237,7 @@ def test_times_are_told_as_a_clock() -> None:
     ]
 
 
-def test_a_folders_report_lies_in_it(tmp_path: Path) -> None:
+def test_a_folders_report_is_in_the_folder(tmp_path: Path) -> None:
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     folder = tmp_path / "frames"
     folder.mkdir()
@@ -264,7 +264,7 @@ def test_every_layout_has_a_report(tmp_path: Path, engine: LocalEngine, layout: 
     sheet_of(report)
 
 
-def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -> None:
+def test_a_folder_of_images_is_reported(tmp_path: Path, engine: LocalEngine) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     for number in range(6):
@@ -275,4 +275,4 @@ def test_a_folder_of_pictures_is_reported(tmp_path: Path, engine: LocalEngine) -
     explain_folder(folder, tmp_path / "out", ProcessJob(engine))
     report = Contents(tmp_path / "out" / "predictions.jsonl", tmp_path / "out", "frames")
     assert [key.found.label for key in report.key_frames] == ["red", "green"]
-    assert np.array_equal(report.key_frames[1].picture, read_image(tmp_path / "out" / "result-0004.jpg"))
+    assert np.array_equal(report.key_frames[1].image, read_image(tmp_path / "out" / "result-0004.jpg"))

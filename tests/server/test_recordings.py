@@ -313,7 +313,7 @@ def test_the_event_loop_does_not_read_the_disk(folder: Path, monkeypatch: pytest
 
         return function
 
-    for name in ("_stamp", "_read", "Course"):
+    for name in ("_stamp", "_read", "ClassStatistics"):
         monkeypatch.setattr(library, name, noting(getattr(library, name)))
     monkeypatch.setattr("whycam.stream.recording.paths.recordings", noting(names.recordings))
     monkeypatch.setattr("whycam.stream.server.recordings.still", noting(still))
