@@ -131,7 +131,7 @@ class Clock:
 
     def _keep_delay(self, track: _Track, delay: Fraction, time: Fraction, *, is_first: bool) -> None:
         delay = self._difference(delay, Fraction(0))
-        # In an MPEG program stream FFmpeg gives the last frame before a leap a pts from behind it.
+        # In an MPEG program stream FFmpeg gives the last frame before a jump a pts from after it.
         longest = LEAP_S + REORDERED * (time - track.last)
         if not self._mpeg or is_first or -MAX_SKEW_S < delay < longest:
             track.delay = delay

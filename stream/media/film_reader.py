@@ -246,7 +246,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
                         frame.pts = frame.dts
                     if packet.stream is not prepared:
                         prepare, prepared = Preparation(packet.stream.sample_aspect_ratio), packet.stream
-                    yield from timeline.place(prepare(frame), mended=frame.is_corrupt)
+                    yield from timeline.place(prepare(frame), repaired=frame.is_corrupt)
                 if not packet.size and packet.dts is None:
                     packet.stream.codec_context.flush_buffers()  # another segment may follow, decoded separately
         film.losses.missing = _missing(film, reached)
@@ -333,7 +333,7 @@ def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFra
             assert isinstance(frame, av.VideoFrame)
             yield frame
     except av.FFmpegError:
-        timeline.broke()
+        timeline.note_error()
 
 
 def _missing(film: Film, reached: float) -> float:

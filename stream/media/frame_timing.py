@@ -34,12 +34,12 @@ class Timeline:
         if pts is not None:
             heapq.heappush(self._expected, pts)
 
-    def broke(self) -> None:
+    def note_error(self) -> None:
         """Note a decoder error."""
         self._errors += 1
 
-    def place(self, frame: av.VideoFrame, *, mended: bool = False) -> Iterator[av.VideoFrame]:
-        """Take a decoded frame, intact or `mended` by the decoder; yields what can be shown, with increasing pts."""
+    def place(self, frame: av.VideoFrame, *, repaired: bool = False) -> Iterator[av.VideoFrame]:
+        """Take a decoded frame, intact or `repaired` by the decoder; yields what can be shown, with increasing pts."""
         last = self._held.pts if self._held is not None else None
         if frame.pts is None:
             frame.pts = 0 if last is None else last + self._step
@@ -48,7 +48,7 @@ class Timeline:
         before = self._held.pts if self._held is not None else None
         if before is not None and frame.pts <= before:
             frame.pts = before + 1  # the encoder refuses equal times
-        self.concealed += mended
+        self.concealed += repaired
         if self._held is not None:
             yield self._held
         self._held = frame

@@ -167,7 +167,7 @@ class RecordingLibrary:
                 logger.warning("%s could not be deleted: %s", folder, error)
 
     def _put_away(self) -> Iterator[tuple[Path, float]]:
-        """Folders set aside, with their age in seconds by wall clock, because a restart may lie between."""
+        """Folders set aside, with their age in seconds by wall clock, because the server may have restarted."""
         now = time.time()
         for folder in paths.recordings(self._aside):
             with suppress(FileNotFoundError):  # deleted meanwhile

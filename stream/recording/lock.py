@@ -137,7 +137,7 @@ def _remove(path: Path, descriptor: int) -> None:
         os.close(descriptor)
         with suppress(OSError):
             path.unlink()
-    else:  # before the lock is released: afterwards the name may belong to another
+    else:  # unlink before the lock is released: afterwards the name may belong to another
         with suppress(OSError):
             path.unlink()
         os.close(descriptor)

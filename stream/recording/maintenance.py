@@ -94,7 +94,7 @@ EVERY_S = 60.0
 
 
 class Housekeeper:
-    """Repairs and prunes recordings in a thread of its own; `close` ends it without waiting for a long repair."""
+    """Repairs and prunes recordings in a separate thread; `close` ends it without waiting for a long repair."""
 
     def __init__(self, root: Path, retention: Retention, every_s: float = EVERY_S) -> None:
         self._root = root

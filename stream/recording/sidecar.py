@@ -111,7 +111,7 @@ def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
 
 
 def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:
-    """Atomically replace `path` by a header and the first `count` frame lines (None: all) of `taken`, or of itself."""
+    """Atomically replace `path` by a header and the first `count` frame lines (None: all) of `taken`, maybe `path`."""
     new = path.with_name(path.name + ".new")
     with new.open("wb") as file:
         file.write(_json(_with_version(header)).encode())

@@ -190,7 +190,7 @@ def test_sound_that_cannot_be_set_up_leaves_nothing_behind(tmp_path: Path, monke
     assert [path.name for path in tmp_path.iterdir()] == ["kitchen.mp4"]
 
 
-def test_metadata_is_kept_where_it_is_asked_for(tmp_path: Path) -> None:
+def test_metadata_is_kept_on_request(tmp_path: Path) -> None:
     source = media_samples.write(tmp_path / "kitchen.mov", size=SIZE, metadata={"title": "At home"})
     with open_film(source) as opened:
         writer = FilmWriter(tmp_path / "copy.mp4", opened, keep_metadata=True)

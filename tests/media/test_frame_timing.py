@@ -30,7 +30,7 @@ def test_an_error_counts_as_lost_only_where_there_was_no_frame_before(
     for number in range(6):
         timeline.expect(number)
         if number in unread or (not unread and number == 2):
-            timeline.broke()
+            timeline.note_error()
         if number not in unread:
             shown += timeline.place(media_samples.frame(media_samples.spot((64, 48)), number))
     shown += timeline.end()

@@ -153,7 +153,7 @@ def test_metadata_is_kept_but_for_the_orientation(tmp_path: Path) -> None:
     assert exif_of(save(tmp_path / "none.png", media_samples.spot(SIZE))) == b""
 
 
-def test_an_array_is_taken_as_it_is() -> None:
+def test_an_array_is_returned_unchanged() -> None:
     rgb = media_samples.spot(SIZE)
     assert read_image(rgb) is rgb
 

@@ -88,7 +88,7 @@ def test_a_killed_run_is_resumed_across_the_join(
     tmp_path: Path, source: Path, engine: LocalEngine, explained: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "out.mp4"
-    killed_at(COUNT + 40, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
+    killed_at(COUNT + 40, monkeypatch, lambda report: explain_film(source, output, ProcessJob(engine, progress=report)))
     second = explain_film(source, output, ProcessJob(engine, resume=True))
     assert 0 < second.earlier < COUNT + 40
     same(second, explained)

@@ -103,7 +103,7 @@ def test_a_film_of_a_killed_run_is_resumed(
     count: int,
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    killed_at(count, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
+    killed_at(count, monkeypatch, lambda report: explain_film(source, output, ProcessJob(engine, progress=report)))
     assert not output.exists()
     explained = explain_film(source, output, ProcessJob(engine, resume=True))
     assert count - 50 < explained.earlier < count  # the encoder holds some back
@@ -116,8 +116,8 @@ def test_a_run_may_be_killed_and_stopped_repeatedly(
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
 
-    def run(told: Any) -> object:
-        return explain_film(source, output, ProcessJob(engine, progress=told, resume=True))
+    def run(report: Any) -> object:
+        return explain_film(source, output, ProcessJob(engine, progress=report, resume=True))
 
     killed_at(50, monkeypatch, run)
     killed_at(2, monkeypatch, run)  # while it takes over kept frames
@@ -144,7 +144,7 @@ def test_an_interrupted_second_run_keeps_the_frames_of_the_first(
     tmp_path: Path, source: Path, engine: LocalEngine, uninterrupted: ProcessResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "kitchen-output.mp4"
-    killed_at(80, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
+    killed_at(80, monkeypatch, lambda report: explain_film(source, output, ProcessJob(engine, progress=report)))
 
     def interrupt(done: int, _expected: int) -> None:
         if done == 20:
@@ -189,7 +189,7 @@ def test_a_run_that_explains_one_frame_of_several_resumes_with_the_last_heat(
         explain_film(source, output, ProcessJob(engine, every=7, **stopped_at(33)))
     else:
         killed_at(
-            80, monkeypatch, lambda told: explain_film(source, output, ProcessJob(engine, every=7, progress=told))
+            80, monkeypatch, lambda report: explain_film(source, output, ProcessJob(engine, every=7, progress=report))
         )
     explained = explain_film(source, output, ProcessJob(engine, every=7, resume=True))
     assert explained.earlier > 0
@@ -209,7 +209,7 @@ def test_a_folder_of_images_is_resumed(
     if how == "stopped":
         explain_folder(folder, output, ProcessJob(engine, **stopped_at(12)))
     else:
-        killed_at(12, monkeypatch, lambda told: explain_folder(folder, output, ProcessJob(engine, progress=told)))
+        killed_at(12, monkeypatch, lambda report: explain_folder(folder, output, ProcessJob(engine, progress=report)))
         (part_of(output) / "result-0013.jpg.part").write_bytes(b"cut off")
     explained = explain_folder(folder, output, ProcessJob(engine, resume=True))
     assert (explained.frames, explained.stopped) == (30, False)
@@ -230,7 +230,9 @@ def test_an_assignment_is_resumed(
     if how == "stopped":
         do_assignment(source, hand_in, ProcessJob(engine, look, **stopped_at(31)))
     else:
-        killed_at(70, monkeypatch, lambda told: do_assignment(source, hand_in, ProcessJob(engine, look, progress=told)))
+        killed_at(
+            70, monkeypatch, lambda report: do_assignment(source, hand_in, ProcessJob(engine, look, progress=report))
+        )
     explained = do_assignment(source, hand_in, ProcessJob(engine, look, resume=True))
     assert explained.frames == whole_one.frames == 75
     assert explained.earlier > 0
@@ -272,7 +274,7 @@ def test_a_journal_may_be_cut_off_anywhere(tmp_path: Path, source: Path, engine:
     """After kill -9 or a full disk: the complete frames are taken over, and the result is complete."""
     output = tmp_path / "kitchen-output.mp4"
     with pytest.MonkeyPatch.context() as patch:
-        killed_at(80, patch, lambda told: explain_film(source, output, ProcessJob(engine, progress=told)))
+        killed_at(80, patch, lambda report: explain_film(source, output, ProcessJob(engine, progress=report)))
     kept = tmp_path / "kept"
     kept.mkdir()
     for path in (journal_of(output), part_of(output.with_suffix(".jsonl"))):

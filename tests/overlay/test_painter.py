@@ -415,7 +415,7 @@ def test_a_pinned_class_that_is_among_the_best_is_there_once_at_its_first_positi
     assert [m.class_id for m in without_repeats(maps)] == [7, 3, 9, 4]
 
 
-def test_each_target_has_its_map_even_where_two_mean_the_same_class(tmp_path: Path) -> None:
+def test_each_target_has_its_map_even_if_two_mean_the_same_class(tmp_path: Path) -> None:
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"), threads=1)
     best = int(explainer.explain(tiny_models.images(1), [-1]).classes[0, 0])
     maps = drawn_maps(explainer.explain(tiny_models.images(1), [best, -2, -1]), 0, explainer.contract.labels)

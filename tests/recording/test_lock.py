@@ -27,7 +27,7 @@ def test_an_exclusive_lock_is_refused_while_another_holds_it(tmp_path: Path) -> 
     assert not is_held(tmp_path)
 
 
-def test_a_held_file_is_held_until_it_is_removed(tmp_path: Path) -> None:
+def test_a_held_file_is_locked_until_it_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "a.lock"
     file = HeldFile(path)
     file.append(b"one")
