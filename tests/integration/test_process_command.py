@@ -142,7 +142,7 @@ def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Pa
 
 def test_each_exit_code_is_documented() -> None:
     page = (ROOT / "docs" / "process.md").read_text(encoding="utf-8")
-    table = page.split("| it ends with | when |")[1].split("\n\n")[0]
+    table = page.split("| exit code | when |")[1].split("\n\n")[0]
     assert re.findall(r"^\| (\d+) \|", table, re.MULTILINE) == [str(int(code)) for code in ExitCode]
 
 
