@@ -81,6 +81,12 @@ class ProcessEngine:
         return self._about.result()
 
     @property
+    def child_pid(self) -> int | None:
+        """The process id of the child that runs the model now; None while there is none."""
+        child = self._child
+        return None if child is None else child.pid
+
+    @property
     def contract(self) -> Contract:
         """See `Engine.contract`; waits as `about` does."""
         return self.about.contract

@@ -84,14 +84,14 @@ class Renderer:
         """
         look = self._look
         view = view or look.view
-        captions = partial(self._lines, hidden=hidden)
+        captions = partial(self.label_lines, hidden=hidden)
         drawn = lay_out(look.layout, frame, maps, view, self._style, captions)
         if look.legend:
             together = 1 if look.layout == "grid" else max(1, len(view.pinned))
             draw_legend(drawn, self._style.colours(view.colormap, together))
         return drawn
 
-    def _lines(
+    def label_lines(
         self, maps: Sequence[DrawnMap], view: View, hidden: OcclusionResult | None = None
     ) -> Sequence[str] | None:
         """The label's lines, 'NN% name' each; None: the style's own label."""

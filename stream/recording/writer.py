@@ -68,7 +68,7 @@ class _NoRoom(Exception):
 
 
 @dataclass(slots=True)
-class _Track:
+class Track:
     """One of the two recorded streams: its open file, and the counts of its frames."""
 
     name: str
@@ -85,9 +85,11 @@ class _Track:
 
     @property
     def unrecorded(self) -> int:
+        """Frames that are in no file."""
         return self.taken - self.recorded + self.refused
 
     def close_file(self) -> None:
+        """Finish the file, if there is one; raises `OSError` if the disk is full."""
         if self.file is not None:
             file, self.file = self.file, None
             file.close()
@@ -127,8 +129,9 @@ class Recording:
         self._min_free = min_free
         self._status = RecordingStatus("on", str(folder), session_of(folder))
         self._owner = {} if owner is None else {OWNER: mark(owner, self._status.id)}
-        self._camera = _Track("camera")
-        self._explained = _Track("explained")
+        self.camera_track = Track("camera")
+        self.explained_track = Track("explained")
+        """What was received and written of each stream so far; the recording's thread changes them."""
         self._received = 0
         self._sidecar_lines = 0
         self._statistics = ClassStatistics()
@@ -155,13 +158,13 @@ class Recording:
     def camera(self, frame: EncodedFrame) -> None:
         """Queue a frame as the camera sent it."""
         self._received += 1
-        self._camera_gap = self._put(self._camera, (frame, None), self._camera_gap)
+        self._camera_gap = self._put(self.camera_track, (frame, None), self._camera_gap)
 
     def explained(self, frame: EncodedFrame, line: SidecarFrame) -> None:
         """Queue an explained frame and its line of the sidecar."""
-        self._explained_gap = self._put(self._explained, (frame, line), self._explained_gap)
+        self._explained_gap = self._put(self.explained_track, (frame, line), self._explained_gap)
 
-    def _put(self, track: _Track, item: tuple[EncodedFrame, SidecarFrame | None], gap: bool) -> bool:
+    def _put(self, track: Track, item: tuple[EncodedFrame, SidecarFrame | None], gap: bool) -> bool:
         """Queue a frame; returns whether the track now has a gap, after which only a keyframe can follow."""
         if self._status.state == "on" and (item[0].is_keyframe or not gap):
             with suppress(queue.Full):
@@ -169,7 +172,7 @@ class Recording:
                 return False
         track.refused += 1
         # The request to the camera is repeated, because it can be lost; that to our own encoder is sent once.
-        if self._status.state == "on" and (track is self._camera or not gap):
+        if self._status.state == "on" and (track is self.camera_track or not gap):
             self._want_keyframe(track.name)
         return True
 
@@ -190,7 +193,7 @@ class Recording:
             except Exception as error:  # the stream continues in any case, and the status reports it
                 logger.exception("The recording %s failed.", self.folder)
                 self._stop(f"The recording stopped: {error!r}.", "failed")
-            for track in (self._camera, self._explained):
+            for track in (self.camera_track, self.explained_track):
                 track.give_up_file()
             if not self._closing:
                 self._wait_for_room()
@@ -215,7 +218,7 @@ class Recording:
             if self._in_order is not None:
                 for frame in self._in_order.rest():
                     self._write_camera(frame)
-        for track in (self._camera, self._explained):
+        for track in (self.camera_track, self.explained_track):
             track.close_file()
 
     def _wait_for_room(self) -> None:
@@ -236,8 +239,8 @@ class Recording:
                 return
             self._track_of(item[1]).taken += 1
 
-    def _track_of(self, line: SidecarFrame | None) -> _Track:
-        return self._camera if line is None else self._explained
+    def _track_of(self, line: SidecarFrame | None) -> Track:
+        return self.camera_track if line is None else self.explained_track
 
     def _stop(self, reason: str, code: Code) -> None:
         self._may_continue = code == "disk-full"
@@ -261,7 +264,7 @@ class Recording:
             self._status = replace(self._status, camera="encoded anew")
             logger.warning("%s: the camera sends B-frames, so its video is encoded anew.", self.folder)
             if not frame.is_keyframe:
-                self._camera.broken = True  # the copied file ends here
+                self.camera_track.broken = True  # the copied file ends here
                 self._want_keyframe("camera")
         if self._in_order is None:
             return [frame]
@@ -277,7 +280,7 @@ class Recording:
             return False
         if not frame.is_keyframe:
             return is_b_picture(frame.data)
-        if self._camera.file is not None and self._camera.file.header == frame.header:
+        if self.camera_track.file is not None and self.camera_track.file.header == frame.header:
             return False
         try:
             return read_keyframe(frame).reorders
@@ -298,7 +301,7 @@ class Recording:
             )
 
     def _write_camera(self, frame: EncodedFrame) -> None:
-        track = self._camera
+        track = self.camera_track
         if frame.is_keyframe:
             try:
                 self._begin_segment(frame)
@@ -315,7 +318,7 @@ class Recording:
 
     def _begin_segment(self, first: EncodedFrame) -> None:
         """Open a new camera file, unless this keyframe can continue the open one."""
-        track = self._camera
+        track = self.camera_track
         if track.file is not None and track.file.header == first.header:
             return
         file = BitstreamFile(self._path(track, len(self._starts), first), first)
@@ -326,7 +329,7 @@ class Recording:
         self._want_keyframe("explained")
 
     def _write_explained(self, sidecar: SidecarWriter, frame: EncodedFrame, line: SidecarFrame) -> None:
-        track = self._explained
+        track = self.explained_track
         number = sum(start <= frame.pts for start in self._starts) - 1
         known = frame.pts in self._in_camera
         if not known:
@@ -348,10 +351,10 @@ class Recording:
         self._statistics.add(Scores.of(line, float((line.pts - self._zero) * TIME_BASE)))
         self._sidecar_lines += 1
 
-    def _path(self, track: _Track, number: int, first: EncodedFrame) -> Path:
+    def _path(self, track: Track, number: int, first: EncodedFrame) -> Path:
         return self.folder / f"{track.name}-{number:03d}{CONTAINERS[first.codec].suffix}"
 
-    def _open(self, track: _Track, number: int, file: BitstreamFile, first: EncodedFrame) -> None:
+    def _open(self, track: Track, number: int, file: BitstreamFile, first: EncodedFrame) -> None:
         track.close_file()
         track.file, track.number = file, number
         assert self._zero is not None
@@ -374,15 +377,15 @@ class Recording:
             "status": asdict(self._status),
             "counts": {
                 "received": self._received,
-                "recorded": self._camera.recorded,
-                "unrecorded": self._camera.unrecorded,
+                "recorded": self.camera_track.recorded,
+                "unrecorded": self.camera_track.unrecorded,
                 **self._stream_counts,
-                "explained_recorded": self._explained.recorded,
-                "explained_unrecorded": self._explained.unrecorded,
+                "explained_recorded": self.explained_track.recorded,
+                "explained_unrecorded": self.explained_track.unrecorded,
                 "sidecar_lines": self._sidecar_lines,
             },
-            "camera": self._camera.segments,
-            "explained": self._explained.segments,
+            "camera": self.camera_track.segments,
+            "explained": self.explained_track.segments,
             **self._statistics.summary(),
         }
         path = self.folder / SESSION

@@ -49,8 +49,9 @@ class Sessions:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
         self.settings = settings
-        self._open: dict[str, Session] = {}
-        self._viewers: dict[str, Viewer] = {}
+        self.open_sessions: dict[str, Session] = {}
+        self.open_viewers: dict[str, Viewer] = {}
+        """By id; sessions likewise. Only this class changes them."""
         self._owners: dict[str, Owner] = {}  # of open ones, and of those that ended recently
         self._ended: deque[str] = deque()
         self._answering: list[Owner] = []
@@ -58,21 +59,21 @@ class Sessions:
         self._closing = False
 
     def __len__(self) -> int:
-        return len(self._open)
+        return len(self.open_sessions)
 
     @property
     def viewers(self) -> int:
         """The number of viewers of all sessions."""
-        return len(self._viewers)
+        return len(self.open_viewers)
 
     @property
     def counts(self) -> list[Counts]:
         """The frame counts of each running session."""
-        return [session.counts for session in self._open.values()]
+        return [session.counts for session in self.open_sessions.values()]
 
     def describe(self) -> list[dict[str, Any]]:
         """The sessions, oldest first, as JSON for viewers."""
-        return [session.describe() for session in self._open.values()]
+        return [session.describe() for session in self.open_sessions.values()]
 
     async def start(
         self, offer: str, owner: Owner = HOST, *, returns: bool = True, continues: str | None = None
@@ -94,7 +95,7 @@ class Sessions:
             )
         finally:
             self._answering.remove(owner)
-        self._open[session.id] = session
+        self.open_sessions[session.id] = session
         self._owners[session.id] = owner
         try:
             self._check_open()
@@ -104,7 +105,7 @@ class Sessions:
         return session
 
     def _make_room(self, owner: Owner) -> None:
-        owners = [*(self._owners[session_id] for session_id in self._open), *self._answering]
+        owners = [*(self._owners[session_id] for session_id in self.open_sessions), *self._answering]
         limits = self.settings.limits
         if len(owners) >= limits.max_sessions:
             raise ServerFull(
@@ -124,10 +125,10 @@ class Sessions:
 
     async def watch(self, session_id: str, stream: StreamName, offer: str, owner: Owner = HOST) -> Viewer:
         """Answer a viewer's offer; raises `KeyError` for an unknown session, `ServerFull`, as `Viewer.answering`."""
-        session = self._open[session_id]
+        session = self.open_sessions[session_id]
         self._check_open()
         limit = self.settings.limits.max_viewers
-        if len(self._viewers) + self._admitting >= limit:
+        if len(self.open_viewers) + self._admitting >= limit:
             raise ServerFull(f"The server already serves {limit} viewers, as many as it can. Try again later.")
         self._admitting += 1
         try:
@@ -136,12 +137,12 @@ class Sessions:
             raise KeyError(session_id) from error
         finally:
             self._admitting -= 1
-        self._viewers[viewer.id] = viewer
+        self.open_viewers[viewer.id] = viewer
         self._owners[viewer.id] = owner
         return viewer
 
     def _forget(self, ended: Session | Viewer) -> None:
-        if self._open.pop(ended.id, None) is None and self._viewers.pop(ended.id, None) is None:
+        if self.open_sessions.pop(ended.id, None) is None and self.open_viewers.pop(ended.id, None) is None:
             return
         if isinstance(ended, Session):
             self.settings.metrics.saw_end(ended.counts)
@@ -151,11 +152,11 @@ class Sessions:
 
     def recordings(self) -> dict[str, str]:
         """The session's id for the folder name of each recording with open files."""
-        return {folder.name: session.id for session in self._open.values() for folder in session.recordings}
+        return {folder.name: session.id for session in self.open_sessions.values() for folder in session.recordings}
 
     def command(self, session_id: str, text: str) -> None:
         """Apply a command to a session; raises `KeyError` for an unknown session, and as `Session.command`."""
-        self._open[session_id].command(text)
+        self.open_sessions[session_id].command(text)
 
     def owner(self, made_id: str) -> Owner:
         """The owner of a session or viewer that is open or ended recently; raises `KeyError` for an unknown id."""
@@ -165,11 +166,13 @@ class Sessions:
         """End a session or viewer; no effect if it ended recently. Raises `KeyError` for an unknown id."""
         if made_id in self._ended:
             return
-        await (self._viewers.get(made_id) or self._open[made_id]).close()
+        await (self.open_viewers.get(made_id) or self.open_sessions[made_id]).close()
 
     async def close(self) -> None:
         """Refuse new sessions, end all open ones and finish their files."""
         self._closing = True
-        ends = await asyncio.gather(*(s.close(SERVER_ENDS) for s in list(self._open.values())), return_exceptions=True)
+        ends = await asyncio.gather(
+            *(s.close(SERVER_ENDS) for s in list(self.open_sessions.values())), return_exceptions=True
+        )
         for error in filter(None, ends):
             logger.error("A session ended with an error: %r", error)

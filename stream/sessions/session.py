@@ -55,7 +55,7 @@ class Settings:
 class Session:
     """One call. `session = await Session.answering(...)`; it ends by `close`, or when the phone disconnects."""
 
-    _peer: Peer
+    peer: Peer
     _live: LiveStream
     _recorder: Recorder
     _audiences: dict[StreamName, Audience]
@@ -104,7 +104,7 @@ class Session:
             on_bit_rate=lambda bit_rate: session._live.set_bit_rate(bit_rate),
             on_end=session._end,
         )
-        session._peer = peer = await Peer.answering(offer, settings.media, events, returns=returns, caller=caller)
+        session.peer = peer = await Peer.answering(offer, settings.media, events, returns=returns, caller=caller)
         session._packers = {name: Packer(peer.codec) for name in STREAMS}
         session._audiences = {
             "explained": Audience(peer.codec, settings.media, session._want_explained),
@@ -132,7 +132,7 @@ class Session:
     @property
     def answer(self) -> str:
         """The SDP of the answer."""
-        return self._peer.answer
+        return self.peer.answer
 
     @property
     def recordings(self) -> set[Path]:
@@ -151,7 +151,7 @@ class Session:
             "id": self.id,
             "since": self._since.isoformat(timespec="seconds"),
             "model": self._engine.contract.name,
-            "codec": self._peer.codec,
+            "codec": self.peer.codec,
             "size": self._live.size,
             "viewers": {name: len(audience) for name, audience in self._audiences.items()},
             "view": self._live.view.settings(),
@@ -196,7 +196,7 @@ class Session:
         packed = self._packers["explained"](painted.frame)
         if packed.is_keyframe:
             self._want_explained.satisfied()
-        self._peer.send(packed)
+        self.peer.send(packed)
         self._settings.metrics.saw_frame(painted)
         self._audiences["explained"].send(packed)
         pts = painted.frame.pts
@@ -205,13 +205,13 @@ class Session:
             session=self.id,
             model=self._engine.contract.name,
             rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
-            rtp_out=self._peer.returned_rtp(pts),
+            rtp_out=self.peer.returned_rtp(pts),
             recording=self._recorder.status,
         )
         self._report(self._reported)
 
     def _report(self, content: dict[str, Any]) -> None:
-        self._peer.report(json.dumps(content))
+        self.peer.report(json.dumps(content))
         watching = [audience for audience in self._audiences.values() if audience]
         if watching:
             text = json.dumps(for_viewers(content))
@@ -236,15 +236,15 @@ class Session:
 
     def _want_keyframe(self, track: str) -> None:
         if track == "camera":
-            self._peer.request_keyframe()
+            self.peer.request_keyframe()
         else:
             self._live.request_keyframe()
 
     async def _watch(self) -> None:
         limits = self._settings.limits
         while True:
-            silent = time.monotonic() - self._peer.last_frame
-            if self._peer.sources > limits.max_sources:
+            silent = time.monotonic() - self.peer.last_frame
+            if self.peer.sources > limits.max_sources:
                 words = f"The camera began more than {limits.max_sources} streams (SSRCs) in one call. Start it again."
                 self._end(EndReason(words, "too-many-streams"))
             elif silent >= limits.max_silent_s:
@@ -271,7 +271,7 @@ class Session:
 
     async def _close_connections(self, close_message: str | None) -> None:
         """Close all connections, each within `CLOSE_S`."""
-        closes = [self._peer.close(close_message), *(each.close(close_message) for each in self._audiences.values())]
+        closes = [self.peer.close(close_message), *(each.close(close_message) for each in self._audiences.values())]
         closed = (asyncio.wait_for(close, CLOSE_S) for close in closes)
         for error in await asyncio.gather(*closed, return_exceptions=True):
             if error is not None:

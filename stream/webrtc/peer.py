@@ -135,7 +135,8 @@ class Peer:
     """An answered camera: `peer = await Peer.answering(offer, media, events)`, then `peer.answer` is sent back."""
 
     def __init__(self, pc: RTCPeerConnection, events: PeerEvents) -> None:
-        self._pc = pc
+        self.pc = pc
+        """aiortc's connection; closed by `close`."""
         self._events = events
         self._clock = _Unwrap()
         self._uplink_bit_rate = 0  # bit/s
@@ -170,7 +171,7 @@ class Peer:
         return peer
 
     async def _answer(self, offer: str, media: IceConfig, returns: bool, offered: int) -> None:
-        pc = self._pc
+        pc = self.pc
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
         formats: dict[int, dict[str, str]] = {}
@@ -210,7 +211,7 @@ class Peer:
     @property
     def answer(self) -> str:
         """The answer's SDP, with its candidates."""
-        return self._pc.localDescription.sdp
+        return self.pc.localDescription.sdp
 
     def send(self, frame: PackedFrame) -> None:
         """Send an encoded frame back, if there is a return track; never blocks."""
@@ -242,7 +243,7 @@ class Peer:
         if self._track is not None:
             self._track.stop()
         await close_with_message(self._commands or self._reports.channel, close_message)
-        await self._pc.close()
+        await self.pc.close()
 
     def _on_uplink_estimate(self, bit_rate: int) -> None:
         """Take the uplink's bit rate. When it falls, the downlink is assumed to carry no more, until the camera sends
@@ -286,7 +287,7 @@ class Peer:
         channel.on("message", on_message)
 
     def _on_state(self) -> None:
-        if self._pc.connectionState in ("failed", "closed"):
+        if self.pc.connectionState in ("failed", "closed"):
             self._events.on_end(GONE)
 
 

@@ -39,7 +39,7 @@ class Viewer:
         self, pc: RTCPeerConnection, want_keyframe: Callable[[], None], on_end: Callable[[Viewer], None]
     ) -> None:
         self.id = secrets.token_urlsafe(12)
-        self._pc = pc
+        self.pc = pc
         self._on_end = on_end
         self._closing: asyncio.Task[None] | None = None
         self._reports = Reports()
@@ -78,7 +78,7 @@ class Viewer:
     async def _answer(
         self, offer: str, codec: CodecName, media: IceConfig, want_keyframe: Callable[[], None], offered: int
     ) -> None:
-        pc = self._pc
+        pc = self.pc
         pc.on("connectionstatechange", self._on_state)
         pc.on("datachannel", self._reports.take)  # messages from a viewer are ignored
         video = pc.addTransceiver(self._track, "sendonly")
@@ -96,7 +96,7 @@ class Viewer:
     @property
     def answer(self) -> str:
         """The answer's SDP, with its candidates."""
-        return self._pc.localDescription.sdp
+        return self.pc.localDescription.sdp
 
     @property
     def dropped(self) -> int:
@@ -116,11 +116,11 @@ class Viewer:
         self._track.interrupt()
 
     def _on_state(self) -> None:
-        if self._pc.connectionState in ("failed", "closed"):
+        if self.pc.connectionState in ("failed", "closed"):
             self._end()
 
     def _check_connection(self) -> None:
-        if self._pc.connectionState != "connected":
+        if self.pc.connectionState != "connected":
             self._end()
 
     def _end(self, close_message: str | None = None) -> None:
@@ -132,7 +132,7 @@ class Viewer:
         self._track.stop()
         try:
             await close_with_message(self._reports.channel, close_message)
-            await self._pc.close()
+            await self.pc.close()
         except Exception:
             logger.exception("A viewer's connection could not be closed.")
         finally:

@@ -75,8 +75,8 @@ def common_run(explainer: Explainer, image: Bytes) -> None:
 
 def outage(process: ProcessEngine, image: Bytes, number: signal.Signals) -> None:
     """Print the time from the fault to the first answer."""
-    assert process._child is not None
-    os.kill(process._child.pid, number)
+    assert process.child_pid is not None
+    os.kill(process.child_pid, number)
     start = time.perf_counter()
     while True:
         try:

@@ -51,7 +51,7 @@ class Here:
 
     def end(self, code: str) -> None:
         """End each call for this reason, as the server does."""
-        for session in list(self.sessions._open.values()):
+        for session in list(self.sessions.open_sessions.values()):
             self.loop.call_soon_threadsafe(session._end, EndReason(REASON, cast(Code, code)))
 
 

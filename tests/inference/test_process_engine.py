@@ -34,8 +34,8 @@ BACK_S = 5.0
 
 def child(engine: ProcessEngine) -> int:
     """The process id of its child."""
-    assert engine._child is not None
-    return engine._child.pid
+    assert engine.child_pid is not None
+    return engine.child_pid
 
 
 @contextmanager

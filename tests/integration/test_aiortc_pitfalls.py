@@ -37,8 +37,8 @@ def h264() -> list[EncodedFrame]:
 def test_no_outside_server_is_asked_for_an_address(tmp_path: Path, h264: list[EncodedFrame]) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, h264) as phone:
-            (session,) = sessions._open.values()
-            for transceiver in session._peer._pc.getTransceivers():
+            (session,) = sessions.open_sessions.values()
+            for transceiver in session.peer.pc.getTransceivers():
                 connection = transceiver.receiver.transport.transport._connection
                 assert (connection.stun_server, connection.turn_server) == (None, None)
             candidates = re.findall(r"a=candidate:.*", phone.pc.remoteDescription.sdp)
@@ -77,7 +77,7 @@ def test_a_congested_uplink_limits_the_downlink_until_the_phone_sends_its_own_es
         )
         peer = Peer(new_connection(IceConfig()), events)
         if returns:
-            peer._add_return_track(peer._pc)
+            peer._add_return_track(peer.pc)
         for bit_rate in (1_000_000, 1_500_000, 800_000, 840_000, 700_000):
             peer._on_uplink_estimate(bit_rate)
         peer._on_remb(2_000_000)

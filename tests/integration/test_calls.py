@@ -335,8 +335,8 @@ def test_a_sender_that_gives_up_ends_the_session(
             def fail(packet: object) -> None:
                 raise ConnectionError
 
-            (session,) = sessions._open.values()
-            packer = session._peer._pc.getSenders()[0]._RTCRtpSender__encoder  # type: ignore[attr-defined]
+            (session,) = sessions.open_sessions.values()
+            packer = session.peer.pc.getSenders()[0]._RTCRtpSender__encoder  # type: ignore[attr-defined]
             monkeypatch.setattr(packer, "pack", fail)
             for _ in range(100):
                 await asyncio.sleep(0.05)

@@ -214,8 +214,8 @@ def test_a_model_that_restarts_while_the_picture_is_frozen_removes_no_heat(
         return found
 
     def kill() -> None:
-        assert engine._child is not None
-        os.kill(engine._child.pid, signal.SIGKILL)
+        assert engine.child_pid is not None
+        os.kill(engine.child_pid, signal.SIGKILL)
 
     with watched(engine) as camera:
         until(camera, lambda painted: painted.state == "exact")
@@ -255,7 +255,7 @@ def test_a_recording_contains_all_that_is_needed_to_redraw_its_frozen_pictures(
                 camera.stream.request_keyframe()  # so that a file can begin at any frame
                 deadline = time.monotonic() + 10
                 camera.show(frame)
-                while recording._explained.taken < len(drawn):
+                while recording.explained_track.taken < len(drawn):
                     assert time.monotonic() < deadline
                     time.sleep(0.001)
 

@@ -51,7 +51,7 @@ def units(data: bytes) -> list[bytes]:
 async def gone(sessions: Sessions, viewers: int) -> None:
     """Wait until `viewers` are left."""
     for _ in range(200):
-        if len(sessions._viewers) == viewers:
+        if len(sessions.open_viewers) == viewers:
             return
         await asyncio.sleep(0.05)
     raise TimeoutError
@@ -186,14 +186,14 @@ def test_the_queue_of_a_stuck_viewer_is_bounded_and_the_others_receive_all(
             session = only_session(sessions)
             async with watching(http, base, session.id) as slow, watching(http, base, session.id) as quick:
                 await asyncio.gather(slow.tap.until(3), quick.tap.until(3))
-                viewer = sessions._viewers[slow.location.rpartition("/")[2]]
-                other = sessions._viewers[quick.location.rpartition("/")[2]]
+                viewer = sessions.open_viewers[slow.location.rpartition("/")[2]]
+                other = sessions.open_viewers[quick.location.rpartition("/")[2]]
                 stuck = asyncio.Event()
 
                 async def never(data: bytes) -> None:
                     await stuck.wait()
 
-                monkeypatch.setattr(viewer._pc.getSenders()[0].transport, "_send_rtp", never)
+                monkeypatch.setattr(viewer.pc.getSenders()[0].transport, "_send_rtp", never)
                 begin, reports, before = len(quick.tap.frames), len(phone.reports), other.dropped
                 await quick.tap.until(begin + 80)
                 assert viewer._track._queue.qsize() <= 30
@@ -217,9 +217,9 @@ def test_a_full_socket_delays_no_other_client(
             session = only_session(sessions)
             async with watching(http, base, session.id) as one, watching(http, base, session.id) as other:
                 await asyncio.gather(one.tap.until(3), other.tap.until(3))
-                viewer = sessions._viewers[one.location.rpartition("/")[2]]
-                assert aioice_patches.unsent_bytes(viewer._pc) == 0
-                ice = viewer._pc.getSenders()[0].transport.transport._connection
+                viewer = sessions.open_viewers[one.location.rpartition("/")[2]]
+                assert aioice_patches.unsent_bytes(viewer.pc) == 0
+                ice = viewer.pc.getSenders()[0].transport.transport._connection
                 transport = ice._nominated[1].protocol.transport
                 transport.sendto = lambda data, address: transport._buffer.append((data, address))  # the socket is full
                 transport.get_write_buffer_size = lambda: sum(len(data) for data, _ in transport._buffer)
@@ -228,7 +228,7 @@ def test_a_full_socket_delays_no_other_client(
                     if viewer.dropped >= 30:
                         break
                 assert viewer.dropped >= 30
-                assert 10_000 < aioice_patches.unsent_bytes(viewer._pc) < 30_000
+                assert 10_000 < aioice_patches.unsent_bytes(viewer.pc) < 30_000
                 transport._buffer.clear()
 
     served(fast(tmp_path), Settings(), body)
@@ -245,11 +245,11 @@ def test_a_viewers_bit_rate_estimate_is_ignored(
             async with watching(http, base, only_session(sessions).id) as watcher:
                 await watcher.tap.until(20)  # it reports 1 Mbit/s twice a second
                 bit_rates.clear()
-                viewer = sessions._viewers[watcher.location.rpartition("/")[2]]
-                sender = viewer._pc.getSenders()[0]
+                viewer = sessions.open_viewers[watcher.location.rpartition("/")[2]]
+                sender = viewer.pc.getSenders()[0]
                 sender._RTCRtpSender__encoder.target_bitrate = 50_000  # type: ignore[attr-defined]
             assert 50_000 not in bit_rates
-            returned = only_session(sessions)._peer._pc.getSenders()[0]
+            returned = only_session(sessions).peer.pc.getSenders()[0]
             returned._RTCRtpSender__encoder.target_bitrate = 700_000  # type: ignore[attr-defined]
             assert 700_000 in bit_rates
             assert phone.reports
@@ -265,7 +265,7 @@ def test_the_end_of_a_session_ends_its_viewers(tmp_path: Path, h264: list[Encode
                 await watcher.tap.until(3)
                 assert (await http.delete(publisher.location)).status == 200
                 await asyncio.wait_for(watcher.ended.wait(), 5)
-            assert len(sessions._viewers) == 0
+            assert len(sessions.open_viewers) == 0
             assert (await http.delete(watcher.location)).status == 200  # it has already ended
             late = Watcher()
             assert (await late.watch(http, base, publisher.session_id)).status == 404
@@ -288,7 +288,7 @@ def test_a_viewer_ends_itself_and_only_itself(tmp_path: Path, h264: list[Encoded
             assert (await http.delete(one.location)).status == 200
             await asyncio.wait_for(one.ended.wait(), 5)
             await other.tap.until(len(other.tap.frames) + 10)
-            assert len(sessions._viewers) == len(sessions) == 1
+            assert len(sessions.open_viewers) == len(sessions) == 1
             await other.pc.close()  # without a DELETE
             await gone(sessions, 0)
             assert len(sessions) == 1
@@ -323,7 +323,7 @@ def test_a_viewer_that_never_connects_gives_its_place_back(
             watcher = Watcher()
             where = f"{base}/whep/{publisher.session_id}"
             assert (await http.post(where, data=await watcher.offer(), headers=SDP)).status == 201
-            assert len(sessions._viewers) == 1
+            assert len(sessions.open_viewers) == 1
             await gone(sessions, 0)
             await watcher.close()
 
@@ -362,7 +362,7 @@ def test_an_invalid_viewers_offer_is_refused_with_a_reason(tmp_path: Path, h264:
             response = await http.post(f"{base}/whep/{publisher.session_id}", data=offer, headers=SDP)
             text = await response.text()
             assert (response.status, words in text) == (400, True), text
-            assert len(sessions._viewers) == 0
+            assert len(sessions.open_viewers) == 0
             await watcher.close()
 
     served(fast(tmp_path), Settings(), body)

@@ -206,8 +206,8 @@ def test_while_the_model_restarts_frames_pass_with_a_banner(
 
         before = show_until(lambda painted: painted.state == "exact")
         assert before.engine == "running"
-        assert engine._child is not None
-        os.kill(engine._child.pid, signal.SIGKILL)
+        assert engine.child_pid is not None
+        os.kill(engine.child_pid, signal.SIGKILL)
         during = show_until(lambda painted: painted.state == "none")
         assert during.engine == "restarting"
         assert (during.maps, during.age_ms) == ((), None)

@@ -171,11 +171,11 @@ def test_the_label_names_the_requested_number_of_classes(contract: Explainer, st
 
 def test_below_the_threshold_the_label_says_not_sure(contract: Explainer) -> None:
     renderer = Renderer.of(replace(look(), sure=0.45), contract.contract)
-    assert renderer._lines(MAPS, View()) == ["50% class 0"]
-    assert renderer._lines(MAPS[2:], View()) == ["not sure: 30% class 2"]
-    assert renderer._lines(MAPS, View(pinned=(3,))) == ["not sure: 20% class 3"]
+    assert renderer.label_lines(MAPS, View()) == ["50% class 0"]
+    assert renderer.label_lines(MAPS[2:], View()) == ["not sure: 30% class 2"]
+    assert renderer.label_lines(MAPS, View(pinned=(3,))) == ["not sure: 20% class 3"]
     several = Renderer.of(replace(look(), sure=0.6, top=2), contract.contract)
-    assert several._lines(MAPS, View()) == ["not sure: 50% class 0", "40% class 1"]
+    assert several.label_lines(MAPS, View()) == ["not sure: 50% class 0", "40% class 1"]
 
 
 @pytest.mark.parametrize("style", STYLES)

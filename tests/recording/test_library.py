@@ -127,7 +127,8 @@ def test_a_running_recording_is_described_and_read_on(root: Path) -> None:
         for frame in part:
             recording.camera(frame)
         deadline = time.monotonic() + 10
-        while recording._camera.recorded < part[-1].pts / media_samples.STEP + 1 or recording._explained.recorded < 45:
+        count = part[-1].pts / media_samples.STEP + 1
+        while recording.camera_track.recorded < count or recording.explained_track.recorded < 45:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         (recorded,) = archive.recordings()
@@ -145,7 +146,7 @@ def test_a_running_recording_is_described_and_read_on(root: Path) -> None:
 def test_a_crash_leaves_a_recording_that_is_cut_off_and_playable(root: Path, tmp_path: Path) -> None:
     recording = record(tmp_path / "alive" / ID, end=False)
     deadline = time.monotonic() + 10
-    while recording._explained.recorded < 60:
+    while recording.explained_track.recorded < 60:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     shutil.copytree(tmp_path / "alive", root)  # as kill -9 would leave it

@@ -38,7 +38,7 @@ def test_a_still_is_the_frame_on_screen_at_that_time(tmp_path: Path, codec: Code
         tmp_path / "r", media_samples.encoded(codec, 100, SIZE, keyframes=(50,)), codec=codec, end=finished
     )
     deadline = time.monotonic() + 10
-    while not finished and recording._explained.recorded < 100:
+    while not finished and recording.explained_track.recorded < 100:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     try:

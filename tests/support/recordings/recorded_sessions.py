@@ -52,7 +52,7 @@ class Session:
 
     def settle(self) -> None:
         """Wait until all frames are processed."""
-        tracks = (self.recording._camera, self.recording._explained)
+        tracks = (self.recording.camera_track, self.recording.explained_track)
         deadline = time.monotonic() + 20
         while sum(track.recorded + track.unrecorded for track in tracks) < self.handed_over:
             assert time.monotonic() < deadline

@@ -20,7 +20,7 @@ from whycam.stream.sessions.session import Session, Settings
 
 
 def only_session(sessions: Sessions) -> Session:
-    (session,) = sessions._open.values()
+    (session,) = sessions.open_sessions.values()
     return session
 
 
