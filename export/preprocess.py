@@ -8,13 +8,17 @@ import numpy as np
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from whycam.export.head.onnx_graph import PREFIX, rename
+from whycam.stream.inference.explainer import evaluate
+
+ONE_IMAGE = "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch."
 
 
 def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:
     """A copy of a model with the input `image`, uint8 RGB [N, H, W, 3], whose network gets (image − mean) / scale.
 
     `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255. The model's own
-    input may be [N, H, W, 3] or [N, 3, H, W], with fixed H and W; raises `ValueError` for any other.
+    input may be [N, H, W, 3] or [N, 3, H, W], with fixed H and W; raises `ValueError` for any other. A batch that is
+    fixed to 1 becomes free if the graph really gives two images the scores that it gives each of them.
     """
     ready = ModelProto()
     ready.CopyFrom(model)
@@ -52,4 +56,26 @@ def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[flo
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3]))
     graph.input.extend(kept)
+    if shape[0]:
+        _free_batch(ready, (height, width))
     return ready
+
+
+def _free_batch(model: ModelProto, size: tuple[int, int]) -> None:
+    """Declare the outputs' batch free; raises `ValueError` if the graph computes one image only."""
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[0].dim_param = "N"
+    images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
+    names = [output.name for output in model.graph.output]
+    graph = model.SerializeToString()
+    try:
+        both = evaluate(graph, {"image": images}, names)
+        each = [evaluate(graph, {"image": images[index : index + 1]}, names) for index in range(2)]
+        same = all(
+            np.allclose(together, np.concatenate(alone), rtol=1e-3, atol=1e-5)
+            for together, *alone in zip(both, *each, strict=True)
+        )
+    except Exception as error:  # onnxruntime's exceptions have no common base class
+        raise ValueError(f"{ONE_IMAGE} ({str(error).splitlines()[0]})") from error
+    if not same:
+        raise ValueError(ONE_IMAGE)

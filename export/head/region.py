@@ -78,6 +78,8 @@ def region_of(graph: Graph, feature: Feature) -> Region | None:
     """As `find_region`, of a feature map."""
     sizes = (graph.shape(IMAGE) or [None] * 4)[1:3]
     grid = _traced(graph).get(feature.tensor)
+    if grid is None:
+        _check_no_vector(graph, feature.tensor)
     if grid is None or None in sizes:
         return None
     vertical, horizontal = (axis.padded() for axis in grid)
@@ -90,6 +92,14 @@ def region_of(graph: Graph, feature: Feature) -> Region | None:
         edges.append((0.0, 1.0) if near else (round(axis.start / size, 6), round(axis.end / size, 6)))
     (left, right), (top, bottom) = edges
     return WHOLE if (left, top, right, bottom) == WHOLE else (left, top, right, bottom)
+
+
+def _check_no_vector(graph: Graph, tensor: str) -> None:
+    """Raise `MisplacedMap` for a map that is a vector in the shape of one: its cells are no places."""
+    while (node := graph.producer(tensor)) is not None and kind(node) in (*ALONE, *TOGETHER, "Transpose", "Reshape"):
+        if kind(node) == "Reshape" and len(graph.shape(node.input[0]) or [0] * 4) <= 2:
+            raise MisplacedMap(node, "it arranges the numbers of a vector like a map")
+        tensor = next(iter(graph.moving(node)), "")
 
 
 def _traced(graph: Graph) -> dict[str, Grid]:

@@ -300,6 +300,8 @@ def _find_feature(graph: Graph, tensor: str, width: int) -> Feature:
     flat = graph.shape(tensor) or []
     if _is_map(graph, tensor) and place not in (1, len(flat) - 1):
         raise UnsupportedTail(end, f"its channels are axis {place} of {flat} where it is flattened")
+    if sizes == [1, 1]:
+        raise UnsupportedTail(end, "its feature map has a single cell, so a heatmap has no place to show")
     cells = int(np.prod([size or 0 for size in flat[1:]])) // channels
     if cells * channels != width:
         raise UnsupportedTail(end, f"it gives {cells * channels} numbers of which {width} are used")

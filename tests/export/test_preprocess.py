@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from onnx import ModelProto, TensorProto, checker, helper
+from onnx import ModelProto, TensorProto, checker, helper, numpy_helper
 
 from tests.support.models import tiny_models
 from whycam.export.preprocess import take_images
@@ -52,3 +52,20 @@ def test_a_networks_own_input_may_be_called_image() -> None:
     model = take_images(plain, mean=[0], scale=[1])
     (taken,) = evaluate(model.SerializeToString(), {"image": tiny_models.images(1)}, ["taken"])
     np.testing.assert_array_equal(taken, tiny_models.images(1))
+
+
+def test_a_batch_fixed_to_one_becomes_free_where_the_graph_allows_it() -> None:
+    model = take_images(network([1, 32, 32, 3]), mean=[0], scale=[1])
+    (taken,) = evaluate(model.SerializeToString(), {"image": tiny_models.images(3)}, ["taken"])
+    np.testing.assert_array_equal(taken, tiny_models.images(3))
+    assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "N"
+
+
+@pytest.mark.parametrize("shape", [[1, 3072], [1, -1], [-1, 6144]])
+def test_a_network_that_computes_one_image_only_is_refused(shape: list[int]) -> None:
+    plain = network([1, 32, 32, 3])
+    plain.graph.node[0].output[0] = "same"
+    plain.graph.node.append(helper.make_node("Reshape", ["same", "shape"], ["taken"]))
+    plain.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), "shape"))
+    with pytest.raises(ValueError, match="one image at a time: its batch is fixed to 1"):
+        take_images(plain, mean=[0], scale=[1])

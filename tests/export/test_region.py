@@ -14,7 +14,7 @@ from onnx.helper import make_node as node
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.region import MisplacedMap, find_region
-from whycam.export.head.tail import find_ends, find_tail
+from whycam.export.head.tail import UnsupportedTail, find_ends, find_tail
 from whycam.export.preprocess import take_images
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.models.contract import WHOLE, Region
@@ -60,12 +60,13 @@ class Net:
         starts, ends = self.keep(np.array([top, left])), self.keep(np.array([top + height, left + width]))
         return self("Slice", self.last, starts, ends, self.keep(np.array([2, 3])))
 
-    def model(self) -> ModelProto:
+    def model(self, softmaxes: int = 1) -> ModelProto:
         self("Relu")
         self("GlobalAveragePool")
         self("Flatten")
         self("MatMul", self.last, self.keep(RANDOM.normal(0, 1, (self.channels, 5)).astype(np.float32)))
-        self("Softmax")
+        for _ in range(softmaxes):
+            self("Softmax")
         graph = helper.make_graph(
             self.nodes,
             "net",
@@ -224,9 +225,18 @@ def apart(net: Net) -> None:
     net("Add", one, two)
 
 
+def vector(net: Net) -> None:
+    net.conv(4, 4, 0)
+    net("GlobalAveragePool")
+    net("Flatten")
+    net("MatMul", net.last, net.keep(RANDOM.normal(size=(8, 128)).astype(np.float32)))
+    net("Reshape", net.last, net.keep(np.array([-1, 8, 4, 4])))
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
+        (vector, "Reshape 'Reshape_4': it arranges the numbers of a vector like a map"),
         (mirrored, "Slice 'Slice_0': it mirrors the image"),
         (turned, "its height and width are exchanged"),
         (apart, "Add 'Add_3': its inputs cover different places"),
@@ -248,3 +258,19 @@ def test_where_an_operator_is_not_known_nothing_is_claimed() -> None:
         net.conv(4, 4, 0)
 
     assert find_region(built(unknown)) is None
+
+
+def test_a_map_of_one_cell_is_refused() -> None:
+    def single(net: Net) -> None:
+        net.conv(4, 4, 0)
+        net.conv(16, 16, 0)
+
+    with pytest.raises(UnsupportedTail, match="a single cell, so a heatmap has no place to show"):
+        built(single)
+
+
+def test_a_softmax_of_a_softmax_is_refused() -> None:
+    net = Net()
+    even(net)
+    with pytest.raises(UnsupportedTail, match="Softmax 'Softmax_5'"):
+        net.model(softmaxes=2)
