@@ -9,10 +9,11 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, helper
 
+from whycam.export.head.grad_cam import METHOD_KEY
 from whycam.export.head.onnx_graph import skeleton
 from whycam.export.head.region import find_region
 from whycam.export.head.tail import UnsupportedTail, find_feature
-from whycam.models.contract import HEATMAPS, METHOD, Contract, MapSpec
+from whycam.models.contract import HEATMAPS, Contract, MapSpec
 
 
 def save(model: ModelProto, contract: Contract, path: Path) -> None:
@@ -21,10 +22,11 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
     The metadata is added to the given model, because a copy may take half a gigabyte. The file appears complete or not
     at all: it is written next to the destination and then renamed.
 
-    Where the maps do not cover the whole image, the metadata gets their region. Raises `MisplacedMap` for a map that
-    has no place in the image, and `ValueError` if the contract says another one.
+    The metadata says by which method the maps are made, if it is not Grad-CAM, and which part of the image they cover,
+    if it is not the whole. Raises `MisplacedMap` for a map that has no place in the image, and `ValueError` if the
+    contract lists another method or region.
     """
-    helper.set_model_props(model, _placed(model, contract).metadata())
+    helper.set_model_props(model, _described(model, contract).metadata())
     onnx.checker.check_model(skeleton(model), full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # another run may write the same file
@@ -35,15 +37,20 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _placed(model: ModelProto, contract: Contract) -> Contract:
-    """The contract with the region that the maps really cover."""
+def _described(model: ModelProto, contract: Contract) -> Contract:
+    """The contract with the map that the file really draws."""
     try:
         feature = find_feature(model)
     except UnsupportedTail:
         return contract
-    region = find_region(model)
-    if region is None or contract.drawn_map().region == region:
+    listed = contract.drawn_map()
+    method = next((entry.value for entry in model.metadata_props if entry.key == METHOD_KEY), listed.method)
+    region = find_region(model) or listed.region
+    if (method, region) == (listed.method, listed.region):
         return contract
     if contract.maps:
-        raise ValueError(f"The heatmaps cover {region} of the image, the contract says {contract.drawn_map().region}.")
-    return replace(contract, maps=(MapSpec(HEATMAPS, feature.tensor, METHOD, (feature.height, feature.width), region),))
+        raise ValueError(
+            f"The heatmaps are made by {method} and cover {region} of the image, the contract says {listed.method} and "
+            f"{listed.region}. Leave `maps` out of it."
+        )
+    return replace(contract, maps=(MapSpec(HEATMAPS, feature.tensor, method, (feature.height, feature.width), region),))

@@ -45,6 +45,8 @@ from whycam.export.head.tail import (
 )
 from whycam.models.contract import IR_VERSION, METHOD, OPSET, OUTPUTS, Score
 
+METHOD_KEY = "whycam.method"
+"""The model property in which the method is kept until `save` writes the contract."""
 OLDEST_OPSET = 13  # onnx converts from this one upwards without changing an operator's meaning
 
 
@@ -75,7 +77,7 @@ def append_cam(model: ModelProto, *, score: Score = "probability", method: str =
     seed = {"probability": _seed_of_log_odds, "logit": _seed_of_logit}[score]
     gradient = Gradient(seed(graph, classes, logits, ends.classes), ends.classes)
     _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient), rule)
-    return _close(graph, feature, ends.classes)
+    return _close(graph, feature, ends.classes, method)
 
 
 def _prepare(model: ModelProto) -> ModelProto:
@@ -301,7 +303,7 @@ def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient, rule: MapRule)
     graph.add("Squeeze", [peak, graph.integers(2)], "evidence")
 
 
-def _close(graph: Graph, feature: Feature, count: int) -> ModelProto:
+def _close(graph: Graph, feature: Feature, count: int, method: str) -> ModelProto:
     """Declare the contract's tensors and return the finished model."""
     model = graph.model
     sizes: dict[str | int, str | int] = {"C": count, "h": feature.height, "w": feature.width}
@@ -312,4 +314,5 @@ def _close(graph: Graph, feature: Feature, count: int) -> ModelProto:
         fixed = [sizes.get(size, size) for size in shape]
         model.graph.output.append(helper.make_tensor_value_info(name, kinds[type_], fixed))
     model.ir_version = IR_VERSION
+    helper.set_model_props(model, {METHOD_KEY: method})
     return model

@@ -14,6 +14,7 @@ from onnx import ModelProto, ValueInfoProto, external_data_helper
 
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
+from whycam.models.contract import METHOD
 from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
 from whycam.stream.inference.map_region import place
 
@@ -70,13 +71,15 @@ class Agreement:
     """Maps excluded from that: the probability rounds to 1 or 0, where automatic differentiation gives 0/0."""
     scores: float | None = None
     """The largest difference of a probability."""
+    method: str = METHOD
+    """By whose definition they were compared."""
     shift: float = 0.0
     """How far the maps are drawn from what the feature map responds to, in cells."""
 
     def check(self) -> None:
         """Raise `Disagreement` if a difference is above its limit."""
         for name, value, limit in (
-            ("Heatmaps differ from float64", self.float64, TOLERANCE),
+            (f"Heatmaps differ from {self.method} in float64", self.float64, TOLERANCE),
             ("The layers after the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
             ("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
             ("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
@@ -87,7 +90,7 @@ class Agreement:
 
     def metadata(self) -> dict[str, float | int]:
         """The entry `whycam.parity` of the model file, to three digits; it calls the images `pictures`."""
-        found = {name: value for name, value in asdict(self).items() if name not in ("images", "shift")}
+        found = {name: value for name, value in asdict(self).items() if name not in ("images", "method", "shift")}
         values = {"pictures": self.images} | {name: value for name, value in found.items() if value is not None}
         return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
 
@@ -143,6 +146,7 @@ def compare(
         empty=int(np.sum(empty & (exact == 0).all((2, 3)))),
         float64=float(np.abs(maps - exact).max(initial=0)),
         deviation=None if reference.rounds else reference.deviation(seen),
+        method=drawn_map.method,
         shift=probe.shift(reference.channels_first(probed)).largest,
     )
     if autodiff is None:

@@ -19,6 +19,9 @@ from whycam.stream.inference.explainer import Explainer, Explanation
 EngineState = Literal["running", "restarting"]
 
 
+CLOSED = "The engine is closed."
+
+
 class EngineDown(RuntimeError):
     """The model cannot answer: it failed, hangs or died, or its engine is closed; says which."""
 
@@ -57,16 +60,24 @@ class Engine(Protocol):
     def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """Explain RGB images (N, H, W, 3) for K targets each.
 
-        The future raises `ValueError` for images and targets that the model does not take, and `EngineDown` at once
-        while a model in another process cannot answer.
+        Never raises itself: the future raises `ValueError` for images and targets that the model does not take, and
+        `EngineDown` at once while a model in another process cannot answer and after `close`. A request that waits
+        when the engine is closed raises `EngineDown` or `CancelledError`.
         """
 
     def close(self) -> None:
         """Finish the running request, refuse those that wait, and free the model."""
 
 
+def refused(error: Exception) -> Future[Explanation]:
+    """A future that raises the error."""
+    answer: Future[Explanation] = Future()
+    answer.set_exception(error)
+    return answer
+
+
 class LocalEngine:
-    """Runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes.
+    """An `Engine` that runs the explainer in a thread of this process; onnxruntime releases the GIL while it computes.
 
     Raises `EngineDown` for a model that does not run.
     """
@@ -81,7 +92,7 @@ class LocalEngine:
         self.health = Health()
         height, width = self.contract.input_size
         # The first run allocates memory and is slow, so it is done before the first request.
-        first = self.explain(np.zeros((1, height, width, 3), np.uint8), [-1])
+        first = self._thread.submit(explainer.explain, np.zeros((1, height, width, 3), np.uint8), [-1])
         error = first.exception()
         if error is not None:
             self._thread.shutdown()
@@ -91,7 +102,10 @@ class LocalEngine:
 
     def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
         """See `Engine.explain`."""
-        return self._thread.submit(self._explainer.explain, images, targets)
+        try:
+            return self._thread.submit(self._explainer.explain, images, targets)
+        except RuntimeError:  # the thread was shut down
+            return refused(EngineDown(CLOSED))
 
     def close(self) -> None:
         """See `Engine.close`."""

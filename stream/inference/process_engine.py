@@ -10,7 +10,7 @@ from concurrent.futures import Future
 from functools import partial
 
 from whycam.models.contract import Contract, ContractError
-from whycam.stream.inference.engine import EngineDown, Health
+from whycam.stream.inference.engine import CLOSED, EngineDown, Health, refused
 from whycam.stream.inference.explainer import Explanation, RuntimeMissing, checked_images, checked_targets
 from whycam.stream.inference.providers import CUDA
 from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
@@ -32,7 +32,6 @@ BATCHES = {CUDA: 8}
 but the first waits for the last; TensorRT builds an engine for each size, which takes minutes."""
 POLL_S = 1.0
 """Interval in which an idle child is checked for its end."""
-CLOSED = "The engine is closed."
 
 
 class Backoff:
@@ -118,7 +117,7 @@ class ProcessEngine:
             checked = checked_images(contract, images)
             request = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
         except ValueError as error:
-            return _refused(error)
+            return refused(error)
         with self._condition:
             refusal = self._refusal
             if refusal is None and len(self._scheduler) >= MAX_WAITING:
@@ -126,7 +125,7 @@ class ProcessEngine:
             if refusal is None:
                 self._scheduler.add(request)
                 self._condition.notify()
-        return request.answer if refusal is None else _refused(EngineDown(refusal))
+        return request.answer if refusal is None else refused(EngineDown(refusal))
 
     def close(self) -> None:
         """See `Engine.close`; takes at most a few seconds, because a model that hangs is killed."""
@@ -245,9 +244,3 @@ class ProcessEngine:
                     raise child.down()
                 self._condition.wait(POLL_S)
         return None
-
-
-def _refused(error: Exception) -> Future[Explanation]:
-    answer: Future[Explanation] = Future()
-    answer.set_exception(error)
-    return answer

@@ -18,8 +18,9 @@ from whycam.export.save import save
 from whycam.export.verify import methods as definitions
 from whycam.export.verify.agreement import Agreement, Disagreement, compare
 from whycam.models.contract import METHOD, WHOLE, MapSpec
+from whycam.stream.inference.explainer import Explainer
 
-LABELS = tuple(f"class {number}" for number in range(10))
+ABOUT = tiny_models.contract([f"class {number}" for number in range(10)], "probability", "stretch", "tiny")
 
 
 def for_alone(graph: Graph, alpha: str, features: str) -> str:
@@ -38,12 +39,13 @@ def plain() -> ModelProto:
     return tiny_models.classifier(classes=10)
 
 
-def written(model: ModelProto, method: str, path: Path) -> Path:
-    feature = find_feature(model)
-    about = tiny_models.contract(LABELS, "probability", "stretch", "tiny")
-    spec = MapSpec("heatmaps", feature.tensor, method, (feature.height, feature.width), WHOLE)
-    save(model, replace(about, feature=feature.tensor, maps=(spec,)), path)
+def written(model: ModelProto, path: Path) -> Path:
+    save(model, replace(ABOUT, feature=find_feature(model).tensor), path)
     return path
+
+
+def read_method(path: Path) -> str:
+    return Explainer(path).contract.drawn_map().method
 
 
 def checked(path: Path) -> Agreement:
@@ -61,16 +63,28 @@ def test_another_method_is_drawn_and_checked_by_its_definition(
 ) -> None:
     monkeypatch.setattr(methods, "METHODS", {**methods.METHODS, "for-alone": for_alone})
     model = append_cam(plain, method="for-alone")
-    path = written(model, "for-alone", tmp_path / "model.onnx")
+    path = written(model, tmp_path / "model.onnx")
     with pytest.raises(ValueError, match="'for-alone' has no definition"):
         checked(path)
     monkeypatch.setitem(definitions.DEFINITIONS, "for-alone", for_alone_defined)
     agreement = checked(path)
     assert agreement.empty < agreement.maps
-    with pytest.raises(Disagreement):
-        checked(written(model, METHOD, tmp_path / "wrong.onnx"))
-    with pytest.raises(Disagreement):
-        checked(written(append_cam(plain), "for-alone", tmp_path / "wrong.onnx"))
+    assert read_method(path) == "for-alone"
+    monkeypatch.setitem(definitions.DEFINITIONS, "for-alone", definitions.grad_cam)
+    with pytest.raises(Disagreement, match="Heatmaps differ from for-alone"):
+        checked(path)
+
+
+@pytest.mark.parametrize(("made", "listed"), [("for-alone", METHOD), (METHOD, "for-alone")])
+def test_a_file_that_names_another_method_is_not_written(
+    plain: ModelProto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: str, listed: str
+) -> None:
+    monkeypatch.setattr(methods, "METHODS", {**methods.METHODS, "for-alone": for_alone})
+    model = append_cam(plain, method=made)
+    feature = find_feature(model)
+    spec = MapSpec("heatmaps", feature.tensor, listed, (feature.height, feature.width), WHOLE)
+    with pytest.raises(ValueError, match=f"made by {made} and cover .*, the contract says {listed}"):
+        save(model, replace(ABOUT, feature=feature.tensor, maps=(spec,)), tmp_path / "wrong.onnx")
 
 
 def test_the_error_for_an_unknown_method_lists_the_known_ones(plain: ModelProto) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pytest
 from tests.support.models import tiny_models
 from tests.support.models.engines import SlowEngine
 from tests.support.processes import until
-from whycam.stream.inference.engine import Engine, Health, LocalEngine
+from whycam.stream.inference.engine import Engine, EngineDown, Health, LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.process_engine import ProcessEngine
 from whycam.stream.inference.worker import Order
@@ -25,14 +25,26 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models.model(tmp_path_factory.mktemp("models") / "tiny.onnx")
 
 
-@pytest.fixture(scope="module", params=["local", "process"])
+ENGINES: dict[str, Callable[[Path], Engine]] = {
+    "local": lambda model: LocalEngine(Explainer(model, threads=1)),
+    "process": lambda model: ProcessEngine(Order(model, threads=1)),
+}
+
+
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(model: Path, request: pytest.FixtureRequest) -> Iterator[Engine]:
-    one: Engine
-    one = (
-        LocalEngine(Explainer(model, threads=1)) if request.param == "local" else ProcessEngine(Order(model, threads=1))
-    )
+    one = ENGINES[request.param](model)
     yield one
     one.close()
+
+
+@pytest.mark.parametrize("kind", ENGINES)
+def test_a_closed_engine_refuses_by_its_future(model: Path, kind: str) -> None:
+    closed = ENGINES[kind](model)
+    assert closed.contract.name == "tiny"
+    closed.close()
+    with pytest.raises(EngineDown):
+        closed.explain(tiny_models.images(1), [-1]).result(5)
 
 
 def test_it_gives_the_maps_of_the_explainer(engine: Engine, model: Path) -> None:
