@@ -60,12 +60,14 @@ def test_the_camera_comes_back_explained_and_both_streams_are_recorded(page: Pag
     assert set(explained_pictures) <= set(camera_pictures)
     sidecar = list(read_sidecar(folder / "predictions.jsonl")[1])
     assert len(sidecar) == counts["sidecar_lines"] == len(explained_pictures)
-    assert sidecar[-1].maps[0].label == "espresso"
+    seen = [line for line in sidecar if line.maps]
+    assert len(seen) > len(sidecar) / 2  # after a gap a map may not be carried
+    assert seen[-1].maps[0].label == "espresso"
     # The camera's file shows the photograph in its colours; the explained one differs from it where the map is hot.
-    last = max(explained_pictures)
+    last = min(explained_pictures, key=lambda time: abs(time - seen[-1].pts / 90))
     plain, painted = camera_pictures[last], explained_pictures[last]
     assert np.abs(plain.mean((0, 1)) - skimage.data.coffee().mean((0, 1))).max() < 15
-    grid = sidecar[-1].maps[0].grid
+    grid = seen[-1].maps[0].grid
     assert np.corrcoef(grid.ravel(), change(plain, painted, grid.shape).ravel())[0, 1] > 0.6
 
 
