@@ -22,10 +22,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, version_converter
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from whycam.export.head.methods import MapRule, map_rule
 from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind, rename
+from whycam.export.head.opset import converted
 from whycam.export.head.quantization import MOVES, Clamp
 from whycam.export.head.tail import (
     DENSE,
@@ -47,7 +48,6 @@ from whycam.models.contract import IR_VERSION, METHOD, OPSET, OUTPUTS, Score
 
 METHOD_KEY = "whycam.method"
 """The model property in which the method is kept until `save` writes the contract."""
-OLDEST_OPSET = 13  # onnx converts from this one upwards without changing an operator's meaning
 
 
 class Gradient(NamedTuple):
@@ -81,12 +81,8 @@ def append_cam(model: ModelProto, *, score: Score = "probability", method: str =
 
 
 def _prepare(model: ModelProto) -> ModelProto:
-    """A copy in the contract's opset, with its tensors renamed where the contract uses their names."""
-    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
-    if not OLDEST_OPSET <= opset <= OPSET:
-        raise ValueError(f"The model has opset {opset}; export it with opset {OPSET} ({OLDEST_OPSET} or newer works).")
-    ready = ModelProto()
-    ready.CopyFrom(model if opset == OPSET else version_converter.convert_version(model, OPSET))
+    """A copy in the contract's opset or a newer one, with its tensors renamed where the contract uses their names."""
+    ready = converted(model)
     for name in ("target", *OUTPUTS):
         rename(ready, name, PREFIX + name)
     stored = {tensor.name for tensor in ready.graph.initializer}
@@ -296,7 +292,7 @@ def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient, rule: MapRule)
     else:
         columns = graph.add("Reshape", [feature.tensor, graph.integers(0, feature.channels, cells)])
     maps = rule(graph, alpha, columns)  # (N, K, H·W)
-    peak = graph.add("ReduceMax", [maps], axes=[2], keepdims=1)  # (N, K, 1)
+    peak = graph.reduce("ReduceMax", maps, 2)  # (N, K, 1)
     alive = graph.add("Greater", [peak, graph.number(0)])
     shown = graph.add("Div", [maps, graph.add("Where", [alive, peak, graph.number(1)])])
     graph.add("Reshape", [shown, graph.integers(0, 0, feature.height, feature.width)], "heatmaps")
@@ -313,6 +309,6 @@ def _close(graph: Graph, feature: Feature, count: int, method: str) -> ModelProt
     for name, (type_, shape) in OUTPUTS.items():
         fixed = [sizes.get(size, size) for size in shape]
         model.graph.output.append(helper.make_tensor_value_info(name, kinds[type_], fixed))
-    model.ir_version = IR_VERSION
+    model.ir_version = IR_VERSION if graph.opset == OPSET else max(IR_VERSION, model.ir_version)
     helper.set_model_props(model, {METHOD_KEY: method})
     return model

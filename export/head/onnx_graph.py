@@ -13,6 +13,8 @@ PREFIX = "whycam/"
 """The name prefix of every tensor and node added here, so that none collides with the network's names."""
 WEIGHTY = 1024
 """A stored tensor with more entries than this is weights, on which no shape, axis or bound depends."""
+AXES_AS_INPUT = 18
+"""The opset from which on every reduction takes its axes as an input."""
 DOMAINS = ("", "ai.onnx")
 """The domains of ONNX's own operators; in other domains the same name may mean something else."""
 UNCHANGING = ("Cast", "DequantizeLinear", "Identity")
@@ -89,6 +91,24 @@ class Graph:
         self.model.graph.node.append(node)
         self._producers |= dict.fromkeys(node.output, node)
         return name, f"{name}/second"
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's own operators in this model."""
+        return max((entry.version for entry in self.model.opset_import if entry.domain in DOMAINS), default=0)
+
+    def reduce(self, operator: str, tensor: str, axis: int) -> str:
+        """Append a reduction over one axis, which stays with size 1; the axis is an attribute up to opset 17."""
+        if self.opset < AXES_AS_INPUT:
+            return self.add(operator, [tensor], axes=[axis], keepdims=1)
+        return self.add(operator, [tensor, self.integers(axis)], keepdims=1)
+
+    def axes(self, node: NodeProto) -> list[int] | None:
+        """The axes of a reduction, from its attribute or its second input; None if they depend on the image."""
+        if name := argument(node, 1):
+            given = self.constant(name)
+            return None if given is None else [int(axis) for axis in given.reshape(-1)]
+        return list(attribute(node, "axes", range(len(self.shape(node.input[0]) or []))))
 
     def pass_through(self, node: NodeProto) -> str:
         """Insert a Reshape without effect before a node's first input, and return its output."""

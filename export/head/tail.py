@@ -346,7 +346,7 @@ def _pooled_axis(graph: Graph, node: NodeProto) -> int:
     if shape is None or len(shape) != 4:
         raise UnsupportedTail(node, f"it should pool a feature map with four axes, this one is {shape}")
     if kind(node) in REDUCTIONS:
-        spatial = sorted(axis % 4 for axis in attribute(node, "axes", range(4)))
+        spatial = sorted(axis % 4 for axis in graph.axes(node) or [])
         if spatial not in ([2, 3], [1, 2]):
             raise UnsupportedTail(node, f"it should pool over height and width, but pools over axes {spatial}")
         return 1 if spatial == [2, 3] else 3

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, helper, numpy_helper, version_converter
 
 from tests.support.models import tiny_models
 from whycam.export.head.grad_cam import append_cam
@@ -308,12 +308,41 @@ def test_the_given_classifier_is_unchanged() -> None:
     assert plain.SerializeToString() == before
 
 
-def test_an_older_opset_is_converted_and_a_newer_one_refused() -> None:
-    plain = tiny_models.classifier()
-    plain.opset_import[0].version = 13
+@pytest.mark.parametrize("version", [9, 11, 13, 16, 18, 20, 21, 23])
+@pytest.mark.parametrize("pooling", get_args(tiny_models.Pooling))
+def test_every_opset_gives_the_same_maps(version: int, pooling: tiny_models.Pooling) -> None:
+    plain = tiny_models.classifier(pooling=pooling)
+    plain.opset_import[0].version = version
+    for node in plain.graph.node:
+        if node.op_type == "ReduceMean" and version >= 18:
+            axes = next(each for each in node.attribute if each.name == "axes")
+            plain.graph.initializer.append(numpy_helper.from_array(np.array(axes.ints, np.int64), "axes"))
+            node.attribute.remove(axes)
+            node.input.append("axes")
     check(plain, "probability")
-    plain.opset_import[0].version = 18
-    with pytest.raises(ValueError, match="opset 18"):
+    assert append_cam(plain).opset_import[0].version == max(version, 17)
+
+
+@pytest.mark.parametrize("version", [6, 25])
+def test_an_opset_that_is_too_old_or_too_new_is_refused(version: int) -> None:
+    plain = tiny_models.classifier()
+    plain.opset_import[0].version = version
+    with pytest.raises(ValueError, match=f"opset {version}; export it with opset 7 to 24"):
+        append_cam(plain)
+
+
+def test_a_conversion_that_changes_the_outputs_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = tiny_models.classifier()
+    plain.opset_import[0].version = 11
+    convert = version_converter.convert_version
+
+    def wrong(model: ModelProto, version: int) -> ModelProto:
+        made = convert(model, version)
+        next(node for node in made.graph.node if node.op_type == "Relu").op_type = "Identity"
+        return made
+
+    monkeypatch.setattr(version_converter, "convert_version", wrong)
+    with pytest.raises(ValueError, match="the model computes something else"):
         append_cam(plain)
 
 
