@@ -1,44 +1,138 @@
-"""`whycam export`: its subcommands and options. Their packages are optional, so they are imported at run time."""
+"""`whycam export`: its argument and options. Its packages are optional, so they are imported at run time."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from whycam.models.contract import Score
+from whycam.export.preprocessing import Like, preprocessing_of
+from whycam.models.contract import Fitting, Score
 
-exports = typer.Typer(no_args_is_help=True, help="Make a model file that explains itself.")
+if TYPE_CHECKING:
+    from whycam.export.onnx_file import Wanted
+
 screen = Console(highlight=False, soft_wrap=True)
+VGG16 = "vgg16"
+_OWN, _VGG16 = "A classifier of your own (FILE.onnx)", "vgg16"
+
+ModelArgument = Annotated[str, typer.Argument(metavar="FILE.onnx|vgg16", help="A classifier of your own, or vgg16.")]
+ScoreOption = Annotated[Score, typer.Option(help="What is explained.")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", help="An .onnx file (default: among your models, by its name).")
+]
+VerifyOption = Annotated[
+    Path | None, typer.Option(help="A folder of images to verify with (default: 32 synthetic scenes).")
+]
+NameOption = Annotated[str | None, typer.Option(rich_help_panel=_OWN, help="Its name (default: the file's).")]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel=_OWN, help="The classes: a text file with a line each, JSON or CSV (default: the model's own)."
+    ),
+]
+LikeOption = Annotated[
+    Like | None, typer.Option(rich_help_panel=_OWN, help="What it expects of an image (default: imagenet).")
+]
+MeanOption = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(rich_help_panel=_OWN, help="In place of --like: subtracted from level * scale; red, green, blue."),
+]
+StdOption = Annotated[
+    tuple[float, float, float] | None, typer.Option(rich_help_panel=_OWN, help="What that is divided by.")
+]
+ScaleOption = Annotated[
+    float | None, typer.Option(rich_help_panel=_OWN, help="What levels 0…255 are multiplied by (default: 1/255).")
+]
+BgrOption = Annotated[bool, typer.Option("--bgr", rich_help_panel=_OWN, help="It expects blue first.")]
+SizeOption = Annotated[
+    str | None,
+    typer.Option(rich_help_panel=_OWN, metavar="HxW", help="Height and width, if the network leaves them open."),
+]
+FitOption = Annotated[
+    Fitting,
+    typer.Option(rich_help_panel=_OWN, help="stretch: it sees the whole frame, squeezed; crop: its middle."),
+]
+TryOption = Annotated[
+    Path | None,
+    typer.Option("--try", rich_help_panel=_OWN, metavar="IMAGE", help="Print the five best classes, write nothing."),
+]
+WeightsOption = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=_VGG16, help="imagenet (Keras downloads 553 MB), random, or a file: .weights.h5, .h5, .keras."
+    ),
+]
+HalfOption = Annotated[
+    bool, typer.Option("--half", rich_help_panel=_VGG16, help="Store the weights in half precision.")
+]
+Int8Option = Annotated[
+    bool, typer.Option("--int8", rich_help_panel=_VGG16, help="Quantize to 8 bits, for a faster processor.")
+]
+CalibrateOption = Annotated[
+    Path | None, typer.Option(rich_help_panel=_VGG16, help="With --int8: a folder of images like those to explain.")
+]
 
 
-@exports.command("vgg16")
-def vgg16(
-    weights: Annotated[
-        str, typer.Option(help="imagenet (Keras downloads 553 MB), random, or a file: .weights.h5, .h5, .keras.")
-    ] = "imagenet",
-    score: Annotated[Score, typer.Option(help="What is explained.")] = "probability",
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="An .onnx file (default: the path of whycam's default model)."),
-    ] = None,
-    half: Annotated[bool, typer.Option("--half", help="Store the weights in half precision.")] = False,
-    int8: Annotated[bool, typer.Option("--int8", help="Quantize to 8 bits, for a faster processor.")] = False,
-    verify_with: Annotated[
-        Path | None,
-        typer.Option(help="A folder of images to verify with (default: 32 synthetic scenes)."),
-    ] = None,
-    calibrate_with: Annotated[
-        Path | None,
-        typer.Option(help="With --int8: a folder of images like those to explain."),
-    ] = None,
+def export(
+    model: ModelArgument,
+    score: ScoreOption = "probability",
+    output: OutputOption = None,
+    verify_with: VerifyOption = None,
+    name: NameOption = None,
+    labels: LabelsOption = None,
+    like: LikeOption = None,
+    mean: MeanOption = None,
+    std: StdOption = None,
+    scale: ScaleOption = None,
+    bgr: BgrOption = False,
+    size: SizeOption = None,
+    fit: FitOption = "stretch",
+    try_: TryOption = None,
+    weights: WeightsOption = "imagenet",
+    half: HalfOption = False,
+    int8: Int8Option = False,
+    calibrate_with: CalibrateOption = None,
 ) -> None:
-    r"""Make an explainable VGG16, the network of the book; it becomes the default model. Needs 'whycam\[export]'."""
+    r"""Make a model file that explains itself, of a classifier of your own or of VGG16. Needs onnx."""
     from whycam.export.requirements import check_needs
 
-    check_needs("onnx")  # the other packages are checked after the arguments
+    check_needs("onnx", extra="export" if model == VGG16 else "onnx")  # VGG16's others are checked after the arguments
+    if model == VGG16:
+        given = {"--name": name, "--labels": labels, "--like": like, "--mean": mean, "--size": size, "--try": try_}
+        _refuse([option for option, value in given.items() if value], "a classifier of your own")
+        _export_vgg16(weights, score, output, half, int8, verify_with, calibrate_with)
+        return
+    others = {"--half": half, "--int8": int8, "--calibrate-with": calibrate_with, "--weights": weights != "imagenet"}
+    _refuse([option for option, value in others.items() if value], VGG16)
+    from whycam.export.onnx_file import Wanted, size_of
+
+    preprocessing = preprocessing_of(like, mean, std, scale, bgr=bgr)
+    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, verify_with)
+    _export_file(Path(model).expanduser(), wanted, output, try_)
+
+
+def _export_file(source: Path, wanted: Wanted, output: Path | None, image: Path | None) -> None:
+    from whycam.export.onnx_file import export_onnx, try_onnx
+
+    if image is not None:
+        try_onnx(source, wanted, image, _say)
+        return
+    path = export_onnx(source, wanted, output, _say)
+    _say(f"Ready: {path}. See it with: whycam serve --model {path.stem if output is None else path}")
+
+
+def _export_vgg16(
+    weights: str,
+    score: Score,
+    output: Path | None,
+    half: bool,
+    int8: bool,
+    verify_with: Path | None,
+    calibrate_with: Path | None,
+) -> None:
     from whycam.export.pipeline import export_vgg16
 
     path = export_vgg16(
@@ -49,7 +143,16 @@ def vgg16(
         int8=int8,
         verify_with=verify_with,
         calibrate_with=calibrate_with,
-        say=lambda text: screen.print(text, markup=False),
+        say=_say,
     )
     how = "It is the default model from now on." if output is None else f"Take it with --model {path}"
-    screen.print(f"Ready: {path}. {how}", markup=False)
+    _say(f"Ready: {path}. {how}")
+
+
+def _refuse(options: list[str], what: str) -> None:
+    if options:
+        raise ValueError(f"{' and '.join(options)} {'is' if len(options) == 1 else 'are'} for {what} only.")
+
+
+def _say(text: str) -> None:
+    screen.print(text, markup=False)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
-from onnx import ModelProto, TensorProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from whycam.export.head.onnx_graph import PREFIX, rename
 from whycam.stream.inference.explainer import evaluate
@@ -13,12 +15,20 @@ from whycam.stream.inference.explainer import evaluate
 ONE_IMAGE = "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch."
 
 
-def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[float]) -> ModelProto:
+Channels = Literal["rgb", "bgr"]
+LUMA = (0.299, 0.587, 0.114)
+"""Shares of red, green and blue in the grey that a network with one channel gets (ITU-R BT.601)."""
+
+
+def take_images(
+    model: ModelProto, *, mean: Sequence[float], scale: Sequence[float], channels: Channels = "rgb"
+) -> ModelProto:
     """A copy of a model with the input `image`, uint8 RGB [N, H, W, 3], whose network gets (image − mean) / scale.
 
-    `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255. The model's own
-    input may be [N, H, W, 3] or [N, 3, H, W], with fixed H and W; raises `ValueError` for any other. A batch that is
-    fixed to 1 becomes free if the graph really gives two images the scores that it gives each of them.
+    `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255; `channels` is the
+    network's own order. Its input may be [N, H, W, C] or [N, C, H, W], with fixed H and W and with C 3, or 1 for grey;
+    raises `ValueError` for any other. A batch that is fixed to 1 becomes free if the graph really gives two images the
+    scores that it gives each of them.
     """
     ready = ModelProto()
     ready.CopyFrom(model)
@@ -26,32 +36,21 @@ def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[flo
     stored = {tensor.name for tensor in graph.initializer}
     images = [each for each in graph.input if each.name not in stored]
     shape = [dim.dim_value for dim in images[0].type.tensor_type.shape.dim] if len(images) == 1 else []
-    if len(shape) != 4 or 3 not in (shape[1], shape[3]) or not all(shape[1:]):
-        raise ValueError(f"A network takes one input [N, H, W, 3] or [N, 3, H, W] with H and W fixed, not {shape}.")
-    channels_last = shape[3] == 3
+    if len(shape) != 4 or {1, 3}.isdisjoint((shape[1], shape[3])) or not all(shape[1:]):
+        raise ValueError(
+            "A network takes one input [N, H, W, 3] or [N, 3, H, W], or with 1 channel for grey, with H and W fixed, "
+            f"not {[size or '?' for size in shape]}. An open H and W are fixed with --size HxW."
+        )
+    channels_last = shape[1] not in (1, 3) or shape[3] == 3
+    height, width, count = shape[1:] if channels_last else (*shape[2:], shape[1])
     network = PREFIX + "network"
     rename(ready, images[0].name, network)
-
-    constants = {"mean": mean, "scale": scale}
-    steps = [
-        helper.make_node("Cast", ["image"], [PREFIX + "levels"], PREFIX + "levels", to=TensorProto.FLOAT),
-        helper.make_node("Sub", [PREFIX + "levels", PREFIX + "mean"], [PREFIX + "centred"], PREFIX + "centred"),
-    ]
-    if all(each == 1 for each in scale):
-        del constants["scale"]
-    else:
-        scaled = PREFIX + "scaled"
-        steps.append(helper.make_node("Div", [PREFIX + "centred", PREFIX + "scale"], [scaled], scaled))
-    if not channels_last:
-        steps.append(helper.make_node("Transpose", [steps[-1].output[0]], [network], network, perm=[0, 3, 1, 2]))
-    else:
-        steps[-1].output[0] = network
-    nodes = [*steps, *graph.node]
+    nodes, constants = _steps(network, mean, scale, grey=count == 1, reverse=channels == "bgr", first=not channels_last)
+    nodes += graph.node
     del graph.node[:]
     graph.node.extend(nodes)
     for name, value in constants.items():
-        graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), PREFIX + name))
-    height, width = shape[1:3] if channels_last else shape[2:]
+        graph.initializer.append(numpy_helper.from_array(value, PREFIX + name))
     kept = [each for each in graph.input if each.name in stored]
     del graph.input[:]
     graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3]))
@@ -59,6 +58,35 @@ def take_images(model: ModelProto, *, mean: Sequence[float], scale: Sequence[flo
     if shape[0]:
         _free_batch(ready, (height, width))
     return ready
+
+
+def _steps(
+    network: str, mean: Sequence[float], scale: Sequence[float], *, grey: bool, reverse: bool, first: bool
+) -> tuple[list[NodeProto], dict[str, NDArray[Any]]]:
+    """The nodes from `image` to `network`, and their constants by name."""
+    nodes: list[NodeProto] = []
+    constants: dict[str, NDArray[Any]] = {}
+
+    def step(operator: str, name: str, constant: tuple[str, NDArray[Any]] | None = None, **attributes: Any) -> None:
+        inputs = [nodes[-1].output[0] if nodes else "image"]
+        if constant is not None:
+            constants[constant[0]] = constant[1]
+            inputs.append(PREFIX + constant[0])
+        nodes.append(helper.make_node(operator, inputs, [PREFIX + name], PREFIX + name, **attributes))
+
+    step("Cast", "levels", to=TensorProto.FLOAT)
+    step("Sub", "centred", ("mean", np.array(mean, np.float32)))
+    if not all(each == 1 for each in scale):
+        step("Div", "scaled", ("scale", np.array(scale, np.float32)))
+    if grey:
+        step("MatMul", "grey", ("luma", np.array(LUMA, np.float32)[:, None]))
+    elif reverse:
+        step("Gather", "reversed", ("order", np.array([2, 1, 0], np.int64)), axis=3)
+    if first:
+        step("Transpose", "moved", perm=[0, 3, 1, 2])
+        nodes[-1].name = network
+    nodes[-1].output[0] = network
+    return nodes, constants
 
 
 def _free_batch(model: ModelProto, size: tuple[int, int]) -> None:

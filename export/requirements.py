@@ -13,14 +13,14 @@ class ExportMissing(RuntimeMissing):
     """A package that the export needs is not installed."""
 
 
-def check_needs(*packages: str) -> None:
-    """Raise `ExportMissing` if one of these packages, by default of all, is not installed.
+def check_needs(*packages: str, extra: str = "export") -> None:
+    """Raise `ExportMissing` if one of these packages, by default of all, is not installed; `extra` has them.
 
     Imports none of them, because that takes seconds.
     """
     missing = [package for package in packages or PACKAGES if find_spec(package) is None]
     if missing:
         raise ExportMissing(
-            f"To export a model, whycam needs {', '.join(missing)}. Install it with: pip install 'whycam[export]' "
+            f"To export a model, whycam needs {', '.join(missing)}. Install it with: pip install 'whycam[{extra}]' "
             "(Python 3.11 to 3.13; in a copy of the sources: make setup)."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -62,7 +63,54 @@ def user_models() -> Path:
 
 def known(folder: Path | None = None) -> tuple[KnownModel, ...]:
     """Every model with a name, ready or not; `folder` is that of the user's models, `user_models()` by default."""
-    return (EFFICIENTNET_LITE0, vgg16(folder))
+    return (EFFICIENTNET_LITE0, vgg16(folder), *own(folder))
+
+
+def own(folder: Path | None = None) -> tuple[KnownModel, ...]:
+    """The models that the user made of classifiers of their own, by name."""
+    paths = sorted((folder or user_models()).glob("*.onnx"))
+    return tuple(
+        KnownModel(name=path.stem, source="exported on this computer", licence="that of the network", path=path)
+        for path in paths
+        if path.stem not in RESERVED
+    )
+
+
+RESERVED = ("efficientnet-lite0", "vgg16")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def check_name(name: str) -> None:
+    """Raise `ContractError` for a name that a model of the user's own cannot have."""
+    if name in RESERVED:
+        raise ContractError(f"'{name}' is the name of a model that whycam makes. Choose another one with --name.")
+    if not NAME.fullmatch(name):
+        raise ContractError(
+            f"'{name}' cannot be a model's name. It has small letters, digits, '.', '_' and '-', at most 64, and "
+            "begins with a letter or digit. Choose another one with --name."
+        )
+
+
+def remove(name: str, folder: Path | None = None) -> Path:
+    """Delete a model that was made on this computer and return its path; raises `ContractError` for any other."""
+    made = {model.name: model for model in known(folder) if model.ready and model is not EFFICIENTNET_LITE0}
+    if name not in made:
+        raise ContractError(
+            f"There is no model '{name}' to remove. Made on this computer: {', '.join(made) or 'none'}."
+        )
+    made[name].path.unlink()
+    return made[name].path
+
+
+def rename(name: str, new: str, folder: Path | None = None) -> Path:
+    """Rename a model of the user's own and return its new path; raises `ContractError`."""
+    mine = {model.name: model for model in own(folder)}
+    if name not in mine:
+        raise ContractError(f"There is no model '{name}' to rename. Your own: {', '.join(mine) or 'none'}.")
+    check_name(new)
+    if new in mine:
+        raise ContractError(f"There is a model '{new}' already. Choose another name, or remove it first.")
+    return mine[name].path.rename(mine[name].path.with_name(f"{new}.onnx"))
 
 
 def default(folder: Path | None = None) -> KnownModel:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
 VERSION = "1"
@@ -98,6 +98,10 @@ class Contract:
             for name, value in own.items()
             if name != "maps" or value
         }
+
+    def with_parity(self, parity: Mapping[str, Any]) -> Contract:
+        """The same contract with the result of its verification."""
+        return replace(self, parity=parity)
 
     def listed_maps(self) -> tuple[MapSpec, ...]:
         """All maps of the file, with the default one if it lists none."""

@@ -210,7 +210,6 @@ WRONG = {
     "a name in a file": ("`tests/test_docs.py:test_none`", "tests/test_docs.py does not define test_none"),
     "the beginning of a name": ("`tests/test_docs.py:test_what`", "tests/test_docs.py does not define test_what"),
     "a verb": ("`whycam explain dog.jpg`", "`whycam` has no verb explain"),
-    "a verb in a group": ("`whycam export vgg19`", "`whycam export` has no verb vgg19"),
     "an option": ("`whycam doctor --none`", "`whycam doctor` has no option --none"),
     "another verb's option": ("`whycam models --port 9000`", "`whycam models` has no option --port"),
     "an option behind a pipe": (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from whycam.export.command import exports
+from whycam.export.command import export
 from whycam.stream.cli.app import make_app, run
 
-app = make_app(exports)
+app = make_app(export)
 
 
 def main() -> None:

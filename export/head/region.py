@@ -240,6 +240,12 @@ def _reshaped(graph: Graph, node: NodeProto, given: Sequence[Grid]) -> Grid | No
     return replace(vertical, number=place), replace(horizontal, number=place + 1)
 
 
+def _mixed(_graph: Graph, node: NodeProto, given: Sequence[Grid]) -> Grid | None:
+    """An operator on the channels of [N, H, W, C]: a dense layer, or their order."""
+    axes = [axis.number for axis in given[0]]
+    return given[0] if axes == [1, 2] and attribute(node, "axis", 3) in (3, -1) else None
+
+
 Rule = Callable[[Graph, NodeProto, Sequence[Grid]], Grid | None]
 ALONE = (
     "Cast", "Identity", "Dropout", "Relu", "LeakyRelu", "PRelu", "Elu", "Selu", "Celu", "Gelu", "Clip", "Sigmoid",
@@ -254,5 +260,12 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     | dict.fromkeys(TOGETHER, _joined)
     | dict.fromkeys(("Conv", "MaxPool", "AveragePool", "LpPool"), _window)
     | dict.fromkeys(("Resize", "Upsample", "ConvTranspose"), _resized)
-    | {"Transpose": _transposed, "Pad": _padded, "Slice": _sliced, "Reshape": _reshaped}
+    | {
+        "MatMul": _mixed,
+        "Gather": _mixed,
+        "Transpose": _transposed,
+        "Pad": _padded,
+        "Slice": _sliced,
+        "Reshape": _reshaped,
+    }
 )

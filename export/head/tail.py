@@ -55,6 +55,9 @@ class UnsupportedTail(ValueError):
         )
 
 
+SOFTMAX = ("Softmax", "LogSoftmax")
+
+
 class Ends(NamedTuple):
     """A classifier's logits, its probabilities, and the number of classes."""
 
@@ -94,7 +97,7 @@ def find_ends(graph: Graph) -> Ends:
     tensor = output
     while (node := graph.producer(tensor)) is not None and kind(node) in MOVES | QUANTIZATION:
         tensor = node.input[0]
-    softmax = node if node is not None and kind(node) == "Softmax" else None
+    softmax = node if node is not None and kind(node) in SOFTMAX else None
     logits = softmax.input[0] if softmax else output
     shape = graph.shape(logits) or []
     sizes = [size for size in shape[1:] if size != 1]
@@ -102,7 +105,8 @@ def find_ends(graph: Graph) -> Ends:
         raise ValueError(f"The scores of a classifier are [N, C] with 2 or more classes, these are {shape}.")
     if softmax and shape[attribute(softmax, "axis", -1)] != sizes[0]:
         raise UnsupportedTail(softmax, "it does not run over the classes")
-    return Ends(logits, softmax.output[0] if softmax else None, sizes[0])
+    probabilities = softmax.output[0] if softmax and kind(softmax) == "Softmax" else None
+    return Ends(logits, probabilities, sizes[0])
 
 
 def find_feature(model: ModelProto) -> Feature:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import Annotated
 
@@ -33,16 +34,15 @@ def _options(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def make_app(exports: typer.Typer) -> typer.Typer:
-    """The complete command; `exports` has the verbs of `whycam export`, which this package must not import."""
+def make_app(export: Callable[..., None]) -> typer.Typer:
+    """The complete command; `export` is the verb `whycam export`, which this package must not import."""
     app = typer.Typer(
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Shows, live, what a neural network looks at.",
     )
     app.callback(invoke_without_command=True)(_options)
-    app.add_typer(exports, name="export")
-    for verb in (serve, process, replay, models, doctor):
+    for verb in (serve, process, replay, models, export, doctor):
         app.command()(verb)
     return app
 

@@ -323,6 +323,17 @@ def test_every_opset_gives_the_same_maps(version: int, pooling: tiny_models.Pool
     assert append_cam(plain).opset_import[0].version == max(version, 17)
 
 
+def test_a_log_softmax_at_the_end_counts_as_logits() -> None:
+    plain = tiny_models.classifier()
+    next(node for node in plain.graph.node if node.op_type == "Softmax").op_type = "LogSoftmax"
+    model = append_cam(plain)
+    images = tiny_models.images(3)
+    found, expected = (explain(each, images, [-1, 2]) for each in (model, append_cam(tiny_models.classifier())))
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-6)
+    check(plain, "probability")
+
+
 @pytest.mark.parametrize("version", [6, 25])
 def test_an_opset_that_is_too_old_or_too_new_is_refused(version: int) -> None:
     plain = tiny_models.classifier()

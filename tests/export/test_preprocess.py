@@ -40,7 +40,7 @@ def test_the_image_has_its_size_and_a_dynamic_batch() -> None:
     assert (image.name, image.type.tensor_type.elem_type, shape) == ("image", TensorProto.UINT8, ["N", 20, 30, 3])
 
 
-@pytest.mark.parametrize("shape", [["N", 32, 32, 1], ["N", "H", "W", 3], ["N", 3072]])
+@pytest.mark.parametrize("shape", [["N", 32, 32, 4], ["N", "H", "W", 3], ["N", 3072]])
 def test_a_network_with_another_input_is_refused(shape: list[str | int]) -> None:
     with pytest.raises(ValueError, match=r"\[N, H, W, 3\] or \[N, 3, H, W\]"):
         take_images(network(shape), mean=[0], scale=[1])

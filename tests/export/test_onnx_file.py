@@ -1,0 +1,184 @@
+"""`whycam export FILE.onnx`: from a plain classifier to a model by its name, in one command."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import ModelProto, helper, numpy_helper
+
+from tests.support.command import run
+from tests.support.films import media_samples
+from whycam.models.contract import WHOLE
+from whycam.stream.inference.explainer import Explainer, evaluate
+from whycam.stream.media.image import write_image
+
+SIZE = 32
+
+
+def classifier(*, size: int | str = SIZE, channels: int = 3, names: str = "", crop: bool = False) -> ModelProto:
+    """Names the colour of a spot: as `tiny_models.bright_spot`, but plain, without preprocessing; it ends in logits."""
+    kernel = np.full((3, channels, 4, 4), -0.5 / 16, np.float32)
+    kernel[range(3), range(3) if channels == 3 else [0] * 3] = np.array([1, 2, 3])[:, None, None] / 16
+    if channels == 3:
+        kernel[range(3), range(3)] = 1 / 16
+    nodes, read = [], "input"
+    stored = {"kernel": kernel, "weights": 200 * np.eye(3, dtype=np.float32)}
+    if crop:
+        nodes.append(helper.make_node("Slice", ["input", "from", "to", "axes"], ["cut"], "cut"))
+        stored |= {"from": np.array([0, 16]), "to": np.array([16, 32]), "axes": np.array([2, 3])}
+        read = "cut"
+    nodes += [
+        helper.make_node("Conv", [read, "kernel"], ["convolved"], "conv", strides=[4, 4]),
+        helper.make_node("Relu", ["convolved"], ["feature"], "relu"),
+        helper.make_node("GlobalAveragePool", ["feature"], ["pooled"], "pool"),
+        helper.make_node("Flatten", ["pooled"], ["vector"], "flatten"),
+        helper.make_node("MatMul", ["vector", "weights"], ["logits"], "dense"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "plain",
+        [helper.make_tensor_value_info("input", 1, ["N", channels, size, size])],
+        [helper.make_tensor_value_info("logits", 1, ["N", 3])],
+        [numpy_helper.from_array(value, name) for name, value in stored.items()],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    if names:
+        helper.set_model_props(made, {"names": names})
+    return made
+
+
+@pytest.fixture
+def export(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a classifier; models of this test's own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    onnx.save(classifier(names="{0: 'red', 1: 'green', 2: 'blue'}"), tmp_path / "My Colours.onnx")
+    return tmp_path
+
+
+def told(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout + done.stderr
+
+
+def spot() -> NDArray[np.uint8]:
+    image = np.full((SIZE, SIZE, 3), 90, np.uint8)
+    image[8:12, 20:24] = (30, 220, 40)
+    return image
+
+
+def test_a_classifier_becomes_a_model_by_its_name(export: Path) -> None:
+    done = run("export", "My Colours.onnx", "--like", "plain", folder=export)
+    assert done.returncode == 0, told(done)
+    for words in ("the model's own ('names')", "ends in logits", "from float64", "whycam serve --model my-colours"):
+        assert words in done.stdout
+    assert "my-colours" in run("models", folder=export).stdout
+    media_samples.write(export / "kitchen.mov", count=3)
+    film = run("process", "kitchen.mov", "--model", "my-colours", folder=export)
+    assert film.returncode == 0, told(film)
+
+    path = export / "data" / "whycam" / "models" / "my-colours.onnx"
+    explainer = Explainer(path)
+    assert explainer.contract.labels == ("red", "green", "blue")
+    assert explainer.contract.parity["float64"] < 1e-5
+    found = explainer.explain(spot()[None], [-1])
+    assert found.classes.tolist() == [[1]]
+    assert np.unravel_index(found.heatmaps[0, 0].argmax(), (8, 8)) == (2, 5)
+
+    renamed = run("models", "--rename", "my-colours", "colours", folder=export)
+    assert renamed.returncode == 0, told(renamed)
+    assert run("models", "--rename", "colours", "vgg16", folder=export).returncode == 1
+    removed = run("models", "--remove", "colours", folder=export)
+    assert (removed.returncode, list(path.parent.glob("*.onnx"))) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("options", "mean", "std", "reverse"),
+    [
+        (["--like", "torch"], [0.485, 0.456, 0.406], [0.229, 0.224, 0.225], False),
+        (["--like", "keras-tf"], [0.5] * 3, [0.5] * 3, False),
+        (["--like", "keras-caffe"], [123.68 / 255, 116.779 / 255, 103.939 / 255], [1 / 255] * 3, True),
+        (["--mean", "0.1", "0.2", "0.3", "--std", "2", "3", "4", "--bgr"], [0.1, 0.2, 0.3], [2, 3, 4], True),
+        (["--scale", "1"], [0] * 3, [1 / 255] * 3, False),
+    ],
+)
+def test_the_network_gets_what_it_expects(
+    export: Path, options: list[str], mean: list[float], std: list[float], reverse: bool
+) -> None:
+    done = run("export", "My Colours.onnx", "-o", "out.onnx", *options, folder=export)
+    assert done.returncode == 0, told(done)
+    levels = (spot() / 255 - np.array(mean)) / np.array(std)
+    given = (levels[..., ::-1] if reverse else levels).transpose(2, 0, 1)[None].astype(np.float32)
+    (logits,) = evaluate(classifier().SerializeToString(), {"input": given}, ["logits"])
+    expected = np.exp(logits - logits.max())
+    scores = Explainer(export / "out.onnx").explain(spot()[None], [-1]).scores
+    np.testing.assert_allclose(scores, expected / expected.sum(), atol=1e-4)
+
+
+def test_a_network_for_grey_gets_luma(export: Path) -> None:
+    onnx.save(classifier(channels=1), export / "grey.onnx")
+    done = run("export", "grey.onnx", "-o", "out.onnx", "--like", "plain", folder=export)
+    assert done.returncode == 0, told(done)
+    luma = (spot() / 255 @ np.array([0.299, 0.587, 0.114]))[None, None].astype(np.float32)
+    (logits,) = evaluate(classifier(channels=1).SerializeToString(), {"input": luma}, ["logits"])
+    found = Explainer(export / "out.onnx").explain(spot()[None], [-1])
+    expected = np.exp(logits - logits.max())
+    np.testing.assert_allclose(found.scores, expected / expected.sum(), atol=1e-4)
+
+
+def test_an_open_size_is_fixed_and_a_cropped_one_is_drawn_in_its_place(export: Path) -> None:
+    onnx.save(classifier(size="S", crop=True), export / "open.onnx")
+    without = run("export", "open.onnx", folder=export)
+    assert (without.returncode, "--size HxW" in told(without)) == (1, True)
+    done = run("export", "open.onnx", "--size", "32x32", "-o", "out.onnx", folder=export)
+    assert done.returncode == 0, told(done)
+    region = Explainer(export / "out.onnx").contract.drawn_map().region
+    assert region == (0.5, 0.0, 1.0, 0.5) != WHOLE
+    other = run("export", "My Colours.onnx", "--size", "64x64", "-o", "out.onnx", folder=export)
+    assert (other.returncode, "32x32 pixels only" in told(other)) == (1, True)
+
+
+def test_a_try_shows_the_best_classes_and_writes_nothing(export: Path) -> None:
+    write_image(export / "spot.png", spot())
+    before = set(export.rglob("*"))
+    done = run("export", "My Colours.onnx", "--like", "plain", "--try", "spot.png", folder=export)
+    assert done.returncode == 0, told(done)
+    assert "% green" in done.stdout.split("softmax.")[1].splitlines()[1]
+    assert set(export.rglob("*")) == before
+
+
+def test_the_default_preprocessing_is_said_with_how_to_change_it(export: Path) -> None:
+    done = run("export", "My Colours.onnx", "-o", "out.onnx", folder=export)
+    assert "Preprocessing: ImageNet's" in done.stdout
+    assert "--like" in done.stdout
+
+
+BAD: dict[str, tuple[list[str], str]] = {
+    "no file": (["none.onnx"], "There is no file none.onnx"),
+    "no model": (["text.onnx"], "is not an ONNX model"),
+    "two kinds": (["vgg16", "--labels", "text.onnx"], "--labels is for a classifier of your own only"),
+    "vgg16's options": (["My Colours.onnx", "--half", "--int8"], "--half and --int8 are for vgg16 only"),
+    "itself": (["My Colours.onnx", "-o", "My Colours.onnx"], "is the classifier itself"),
+    "another ending": (["My Colours.onnx", "-o", "out.txt"], "ends in .onnx"),
+    "a taken name": (["My Colours.onnx", "--name", "vgg16"], "a model that whycam makes"),
+    "an odd name": (["My Colours.onnx", "--name", "../x"], "cannot be a model's name"),
+    "a size": (["My Colours.onnx", "--size", "32"], "written HxW"),
+    "two ways": (["My Colours.onnx", "--like", "plain", "--scale", "1"], "say the same"),
+    "nothing to divide by": (["My Colours.onnx", "--std", "0", "1", "1"], "no number of it can be 0"),
+    "no labels": (["My Colours.onnx", "--labels", "none.txt"], "none.txt cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_call_ends_with_a_sentence_and_leaves_nothing(export: Path, name: str) -> None:
+    (export / "text.onnx").write_text("not a model")
+    before = set(export.rglob("*"))
+    arguments, words = BAD[name]
+    done = run("export", *arguments, folder=export)
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert set(export.rglob("*")) == before
