@@ -96,7 +96,10 @@ def export(
     int8: Int8Option = False,
     calibrate_with: CalibrateOption = None,
 ) -> None:
-    r"""Make a model file that explains itself, of a classifier of your own or of VGG16. Needs onnx."""
+    r"""Make a model file that explains itself, of a classifier of your own or of VGG16.
+
+    Needs the extra 'whycam\[onnx]', for VGG16 'whycam\[export]'.
+    """
     from whycam.export.requirements import check_needs
 
     check_needs("onnx", extra="export" if model == VGG16 else "onnx")  # VGG16's others are checked after the arguments

@@ -14,25 +14,23 @@ _KEPT_PTS = {"avoid_negative_ts": "disabled"}
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container format; FFmpeg's name of it is the suffix without the dot."""
+    """A container format. Browsers have to play it: the recordings page shows the films as they are."""
 
     suffix: str
     mime_type: str
+    muxer: str
+    """FFmpeg's name of the format."""
     recording: Mapping[str, str]
     """FFmpeg's options for recording, which keep the file readable after a crash."""
     repairing: Mapping[str, str] = field(default_factory=lambda: _KEPT_PTS)
     """FFmpeg's options for converting a film that breaks off to an ordinary one."""
-
-    @property
-    def muxer(self) -> str:
-        """FFmpeg's name of the format."""
-        return self.suffix[1:]
 
 
 CONTAINERS: Mapping[CodecName, Container] = {
     "H264": Container(
         ".mp4",
         "video/mp4",
+        "mp4",
         # Fragments of half a second are readable after a crash; a clean stop turns the file into an ordinary MP4.
         # Without delay_moov the first fragment would be unreadable; with empty_moov the file would begin at 0 until it
         # is closed.
@@ -45,11 +43,13 @@ CONTAINERS: Mapping[CodecName, Container] = {
         },
         {"movie_timescale": str(TIME_BASE.denominator), **_KEPT_PTS},
     ),
-    "VP8": Container(".webm", "video/webm", {"cluster_time_limit": "500", "flush_packets": "1", **_KEPT_PTS}),
+    "VP8": Container(".webm", "video/webm", "webm", {"cluster_time_limit": "500", "flush_packets": "1", **_KEPT_PTS}),
 }
-"""The container of each codec; the only table of the formats of a recording's films."""
+"""The container in which each codec is recorded."""
+EARLIER: tuple[Container, ...] = ()
+"""Containers of earlier versions: their recordings are still listed, played and repaired."""
 
-BY_SUFFIX: Mapping[str, Container] = {container.suffix: container for container in CONTAINERS.values()}
+BY_SUFFIX: Mapping[str, Container] = {container.suffix: container for container in (*EARLIER, *CONTAINERS.values())}
 MIME_TYPES = {suffix: container.mime_type for suffix, container in BY_SUFFIX.items()} | {
     ".jsonl": "application/x-ndjson",
     ".json": "application/json",

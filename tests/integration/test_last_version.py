@@ -26,6 +26,7 @@ from whycam.stream.video.planes import rgb_of
 
 KEPT = ROOT / "tests" / "data" / "version-0.1"
 ID = "2026-11-25_09-43-01_b069c6136279"
+VP8 = "2026-11-25_09-50-00_5cfa3da27371"
 
 
 @pytest.fixture
@@ -36,19 +37,23 @@ def recordings(tmp_path: Path) -> Path:
 
 def test_a_recording_of_the_last_version_is_listed_and_plays(tmp_path: Path, recordings: Path) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
-        (listed,) = await (await http.get(f"{base}/api/recordings")).json()
+        other, listed = await (await http.get(f"{base}/api/recordings")).json()
+        assert (other["id"], other["state"], len(other["segments"])) == (VP8, "finished", 1)
         assert (listed["id"], listed["session"], listed["state"]) == (ID, "b069c6136279", "finished")
         assert (listed["model"], listed["labels"]) == ("bright spot", [{"label": "red", "share": 1.0}])
         assert listed["seconds"] == pytest.approx(23 / 30, abs=0.001)
-        where = f"{base}/api/recordings/{ID}"
-        for file in listed["files"]:
-            answer = await http.get(f"{where}/files/{file['name']}", headers={"Range": "bytes=0-99"})
-            assert (answer.status, len(await answer.read())) == (206, 100)
-        course = await (await http.get(f"{where}/timeline")).json()
-        assert next(each["label"] for each in course["classes"]) == "red"
-        still = await http.get(f"{where}/pictures/0.2.jpg")
-        assert (await still.read()).startswith(b"\xff\xd8\xff")
-        assert (await http.delete(where)).status == 204
+        for each, kind in ((listed, "video/mp4"), (other, "video/webm")):
+            where = f"{base}/api/recordings/{each['id']}"
+            assert {file["name"].partition("-")[0] for file in each["files"]} > {"camera", "explained"}
+            for file in each["files"]:
+                answer = await http.get(f"{where}/files/{file['name']}", headers={"Range": "bytes=0-99"})
+                assert (answer.status, len(await answer.read())) == (206, 100)
+                assert not file["name"].startswith("camera") or answer.content_type == kind
+            course = await (await http.get(f"{where}/timeline")).json()
+            assert next(each["label"] for each in course["classes"]) == "red"
+            still = await http.get(f"{where}/pictures/0.2.jpg")
+            assert (await still.read()).startswith(b"\xff\xd8\xff")
+            assert (await http.delete(where)).status == 204
 
     served(fast(tmp_path), Settings(recordings=recordings), body)
 
@@ -71,11 +76,14 @@ def test_a_sidecar_of_the_last_version_is_read_with_all_its_settings() -> None:
     assert (frames[-1].view.pinned, frames[-1].view.occlude, frames[-1].frozen) == ((), False, None)
 
 
-def test_a_recording_of_the_last_version_is_redrawn_as_it_was_seen(tmp_path: Path, recordings: Path) -> None:
+@pytest.mark.parametrize("recording", [ID, VP8])
+def test_a_recording_of_the_last_version_is_redrawn_as_it_was_seen(
+    tmp_path: Path, recordings: Path, recording: str
+) -> None:
     again = tmp_path / "again.mp4"
-    done = run("replay", recordings / ID, recordings / ID, "--output", again, folder=tmp_path)
+    done = run("replay", recordings / recording, recordings / recording, "--output", again, folder=tmp_path)
     assert done.returncode == 0, done.stderr
-    seen, drawn = (media_samples.read(path) for path in (recordings / ID / "explained-000.mp4", again))
+    seen, drawn = (media_samples.read(path) for path in (*(recordings / recording).glob("explained-000.*"), again))
     assert [round(shot.time * 90_000) for shot in drawn] == [round(shot.time * 90_000) for shot in seen]
     diff = [np.abs(rgb_of(a.frame).astype(int) - rgb_of(b.frame)).max(axis=2) for a, b in zip(seen, drawn, strict=True)]
     # Both are lossy. With another colormap or less opacity the difference is 70 and more.

@@ -19,6 +19,7 @@ from tests.support.clients.camera_client import calling
 from tests.support.films import media_samples
 from tests.support.processes import until
 from tests.support.servers.server_process import serving
+from whycam.stream.recording.containers import MIME_TYPES
 from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.video.codec import CodecName, EncodedFrame
 
@@ -74,7 +75,7 @@ def kill(folder: Path, codec: CodecName, seconds: float) -> Killed:
         lost[track] = last / 90_000 - float(shots[-1]) - segment["first_pts"] / 90_000
     lines = list(read_sidecar(recording / "predictions.jsonl")[1])
     assert len(lines) == note["counts"]["sidecar_lines"] >= note["counts"]["explained_recorded"]
-    assert not [path.name for path in recording.iterdir() if path.suffix not in (".mp4", ".webm", ".json", ".jsonl")]
+    assert not [path.name for path in recording.iterdir() if path.suffix not in MIME_TYPES]
     return Killed(codec, lost["camera"], lost["explained"], repaired)
 
 

@@ -19,6 +19,7 @@ from tests.support.clients.whip_client import SDP
 from tests.support.films import media_samples
 from tests.support.models.engines import fast
 from tests.support.servers.calls import served
+from whycam.stream.recording.containers import BY_SUFFIX
 from whycam.stream.server.app import make_app, running
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
@@ -46,7 +47,7 @@ PAGES = re.compile(r"GET /static/phone/main\.js.*|GET /recordings")
 """Existing pages; an odd spelling of an existing name is harmless."""
 OURS = re.compile(
     r"bright\.onnx|secret\.txt|recordings(/\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]+"
-    r"(/((camera|explained)-\d{3}\.(mp4|webm)|predictions\.jsonl|session\.json))?)?"
+    rf"(/((camera|explained)-\d{{3}}({'|'.join(map(re.escape, BY_SUFFIX))})|predictions\.jsonl|session\.json))?)?"
 )
 
 

@@ -34,6 +34,7 @@ from whycam.stream.overlay.layouts import LAYOUTS
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
+from whycam.stream.recording.containers import CONTAINERS
 from whycam.stream.recording.sidecar import SidecarError, SidecarFrame, about_model, read_sidecar
 from whycam.stream.recording.writer import Recording
 from whycam.stream.video.codec import EncodedFrame
@@ -303,7 +304,7 @@ def test_webm_with_times_in_milliseconds_is_matched(tmp_path: Path, codec: Any) 
         recording.camera(frame)
         recording.explained(frame, SidecarFrame(frame.pts, None, (), View()))
     recording.close()
-    for given in (folder, folder / "camera-000.webm"):
+    for given in (folder, folder / f"camera-000{CONTAINERS[codec].suffix}"):
         done = replay_once(folder / "predictions.jsonl", given, tmp_path / "out.mp4", Changes(), overwrite=True)
         assert (done.explained.frames, done.unknown) == (10, 0)
 

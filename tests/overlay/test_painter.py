@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import matplotlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -28,14 +29,8 @@ from whycam.stream.video.planes import Bytes
 SIZE = (192, 144)
 CELLS = 8
 # The hottest colour of each colormap, as published by its authors.
-HOTTEST: dict[Colormap, tuple[int, int, int]] = {
-    "inferno": (252, 255, 164),
-    "viridis": (253, 231, 37),
-    "magma": (252, 253, 191),
-    "cividis": (254, 232, 56),
-    "turbo": (122, 4, 3),
-    "jet": (128, 0, 0),
-}
+HOTTEST = {name: tuple(round(255 * part) for part in matplotlib.colormaps[name](1.0)[:3]) for name in COLORMAPS}
+"""RGB, as matplotlib has it."""
 
 
 def drawn(grid: NDArray[Any], class_id: int = 0, label: str = "cup", *, score: float = 0.5) -> DrawnMap:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from tests.support import ROOT
 from whycam.stream.limits import LIMITS
 from whycam.stream.overlay.colormaps import COLORMAPS, DARKEST, PINNED_COLORS, colours
+from whycam.stream.recording.containers import MIME_TYPES
 
 WIDTH = 112
 
@@ -54,6 +55,12 @@ def colormaps_in_api(text: str) -> str:
     return replaced(text, r"(\| `colormap` \| )[^|]*(?= \|)", ", ".join(f"`{name}`" for name in COLORMAPS))
 
 
+def openapi(text: str) -> str:
+    """The colormaps of a view, and the MIME types of a recording's files."""
+    types = ", ".join(f"{kind}: {{}}" for kind in dict.fromkeys(MIME_TYPES.values()))
+    return replaced(colormaps_in_openapi(text), r"(content: )\{video/mp4: [^\n]*", f"{{{types}}}")
+
+
 def limits_in_reliability(text: str) -> str:
     """All limits with their numbers, in docs/reliability.md."""
     lines = "".join(f"- {words}\n" for words in LIMITS.words())
@@ -70,7 +77,7 @@ def replaced(text: str, pattern: str, by: str) -> str:
 
 DERIVED: Mapping[str, Callable[[str], str]] = {
     "web/shared/colormaps.js": colormaps_script,
-    "docs/openapi.yaml": colormaps_in_openapi,
+    "docs/openapi.yaml": openapi,
     "docs/api.md": colormaps_in_api,
     "docs/reliability.md": limits_in_reliability,
 }

@@ -17,12 +17,13 @@ import pytest
 from tests.support.films import media_samples
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.view import View
+from whycam.stream.recording.containers import CONTAINERS
 from whycam.stream.recording.paths import new_folder
 from whycam.stream.recording.sidecar import SidecarFrame, read_sidecar
 from whycam.stream.recording.writer import Recording
 from whycam.stream.video.codec import CodecName, EncodedFrame
 
-SUFFIX = {"H264": ".mp4", "VP8": ".webm"}
+SUFFIX = {codec: container.suffix for codec, container in CONTAINERS.items()}
 SIZE = (64, 48)
 EVERYTHING_FREE = 0
 
