@@ -189,3 +189,11 @@ def test_local_names_in_an_offer_do_not_delay_the_answer(tmp_path: Path) -> None
         return await asyncio.wait_for(http.post(f"{base}/call", data=hidden, headers=SDP), 1.0)
 
     assert answer(tmp_path, ask)[0] == 201
+
+
+def test_a_request_for_a_file_does_not_look_through_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask(http: ClientSession, base: str) -> ClientResponse:
+        monkeypatch.setattr(Path, "rglob", None)
+        return await http.get(f"{base}/static/phone/main.js")
+
+    assert answer(tmp_path, ask)[0] == 200

@@ -139,3 +139,20 @@ def test_damaged_frames_raise_nothing_but_ffmpegs_error(codec: CodecName, data: 
         except av.FFmpegError:
             continue
         assert all(picture.format.name == "yuv420p" for picture in pictures)
+
+
+def test_a_frames_bytes_are_read_once_however_often_it_is_asked() -> None:
+    reads = []
+
+    class Counted(EncodedFrame):
+        @property
+        def _nal_units(self) -> list[bytes]:
+            reads.append(self.pts)
+            return super()._nal_units
+
+    (first, *_) = media_samples.encoded("H264", 2)
+    frame = Counted(first.codec, first.data, first.pts)
+    assert all(frame.is_keyframe for _ in range(15))
+    assert reads == [first.pts]
+    assert all(frame.header for _ in range(15))
+    assert len(reads) == 2
