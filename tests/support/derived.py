@@ -58,7 +58,7 @@ def colormaps_in_api(text: str) -> str:
 def openapi(text: str) -> str:
     """The colormaps of a view, and the MIME types of a recording's files."""
     types = ", ".join(f"{kind}: {{}}" for kind in dict.fromkeys(MIME_TYPES.values()))
-    return replaced(colormaps_in_openapi(text), r"(content: )\{video/mp4: [^\n]*", f"{{{types}}}")
+    return replaced(colormaps_in_openapi(text), r"(content: )\{[^\n]*application/x-ndjson: [^\n]*", f"{{{types}}}")
 
 
 def limits_in_reliability(text: str) -> str:
