@@ -10,6 +10,9 @@ from av.container import OutputContainer
 from whycam.stream.recording.containers import CONTAINERS
 from whycam.stream.video.codec import TIME_BASE, DamagedKeyframe, EncodedFrame, opened
 
+FRAME = TIME_BASE.denominator // 30
+"""How long the only frame of a file is shown, in 1/90000 s."""
+
 
 class BitstreamFile:
     """A file into which encoded frames are copied, beginning with the keyframe `first`.
@@ -44,7 +47,11 @@ class BitstreamFile:
         packet = av.Packet(frame.data)
         packet.stream = self._stream
         packet.time_base = TIME_BASE
-        packet.pts = packet.dts = self._last = max(pts, self._last + 1)
+        pts = max(pts, self._last + 1)
+        # The last frame of a file is shown as long as the one before. Without a duration an MP4 of a browser's camera
+        # would end where that frame begins, and players would leave it out.
+        packet.duration = pts - self._last if self._last >= 0 else FRAME
+        packet.pts = packet.dts = self._last = pts
         packet.is_keyframe = frame.is_keyframe
         self._container.mux_one(packet)
         self.written += 1

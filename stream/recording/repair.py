@@ -115,7 +115,11 @@ def finish(path: Path) -> int:
 
 
 def _until_it_breaks(packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
+    before: int | None = None
     with suppress(av.FFmpegError):
         for packet in packets:
             if packet.size:  # the last one is empty and marks the end
+                if not packet.duration and before is not None and packet.pts is not None:
+                    packet.duration = packet.pts - before  # else players would leave out the last frame
+                before = packet.pts
                 yield packet

@@ -413,3 +413,16 @@ def test_the_streams_counts_are_noted(folder: Path) -> None:
     check_equations(folder, note)
     counts = note["counts"]
     assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
+
+
+def test_the_last_frame_is_shown_as_long_as_the_one_before(tmp_path: Path) -> None:
+    """With no duration of its own, an MP4 ends where its last frame begins, and players leave that frame out."""
+    frames = media_samples.encoded("H264", 20)
+    file = BitstreamFile(tmp_path / "camera.mp4", frames[0])
+    for number, frame in enumerate(frames):
+        file.write(frame, 4500 * number)
+    file.close()
+    with av.open(file.path) as film:
+        packets = [packet for packet in film.demux(video=0) if packet.size]
+    assert [packet.duration for packet in packets] == [4500] * 20
+    assert not any(packet.is_discard for packet in packets)
