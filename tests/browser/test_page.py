@@ -34,13 +34,21 @@ def frames_in(page: Page, seconds: float) -> int:
     return int(watch(page, "frames")) - int(before)
 
 
+def is_fluent(page: Page) -> bool:
+    """Whether 40 frames are shown in 4 s, in one of three spans: something else may take the processor for a moment.
+
+    `make bench` says how many it can be.
+    """
+    return any(frames_in(page, 4) >= 40 for _ in range(3))
+
+
 @pytest.mark.parametrize("codec", ["H264", "VP8"])
 def test_the_camera_comes_back_explained_and_both_streams_are_recorded(page: Page, tmp_path: Path, codec: str) -> None:
     with serving(tmp_path) as server:
         begin(page, server, "?codec=vp8" if codec == "VP8" else "")
         page.check("#colormap [value=viridis]")  # green and yellow, which nothing in the photograph is
         until(lambda: watch(page, "report.labels")[:1] == ["espresso"])
-        assert frames_in(page, 4) >= 20  # a machine with other work to do; `make bench` says how many it can be
+        assert is_fluent(page)
         picture = grab(page)
         assert picture.shape == (HEIGHT, WIDTH, 3)
         expect(page.locator("#labels")).to_contain_text("espresso")
@@ -61,7 +69,7 @@ def test_the_camera_comes_back_explained_and_both_streams_are_recorded(page: Pag
     sidecar = list(read_sidecar(folder / "predictions.jsonl")[1])
     assert len(sidecar) == counts["sidecar_lines"] == len(explained_pictures)
     seen = [line for line in sidecar if line.maps]
-    assert len(seen) > len(sidecar) / 2  # after a gap a map may not be carried
+    assert len(seen) > 0.8 * len(sidecar)  # before the first answer and after a gap there is none
     assert seen[-1].maps[0].label == "espresso"
     # The camera's file shows the photograph in its colours; the explained one differs from it where the map is hot.
     last = min(explained_pictures, key=lambda time: abs(time - seen[-1].pts / 90))
@@ -87,7 +95,7 @@ def test_a_slow_model_never_delays_the_picture(page: Page, tmp_path: Path) -> No
     with serving(tmp_path, slowed=0.3) as server:
         begin(page, server)
         until(lambda: watch(page, "report.state") == "carried")
-        assert frames_in(page, 4) >= 20  # one that waited for its model would show 13
+        assert is_fluent(page)  # a picture that waited for its model would show 13
         expect(page.locator("#chip")).to_contain_text(re.compile(r"\d+ ms"))
         assert watch(page, "report.age_ms") < 1500
         assert watch(page, "report.times.frame_ms") < 250
