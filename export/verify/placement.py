@@ -29,7 +29,7 @@ Floats = NDArray[np.floating]
 class Shift(NamedTuple):
     """How far the map is from where it is drawn, in cells.
 
-    Infinite where it is mirrored, turned or enlarged, NaN along an axis of a single cell.
+    Infinite where it is mirrored, turned, enlarged or elsewhere, NaN along an axis of a single cell and for a dead map.
     """
 
     vertical: float
@@ -66,8 +66,8 @@ class Probe:
                     strong = np.where(heat >= PART * heat.max(), heat, 0)
                     found.append([np.average(np.arange(n), weights=strong.sum(1 - i)) for i, n in enumerate(shape)])
                     true.append((y, x))
-        if not true:
-            return Shift(float("nan"), float("nan"))
+        if not true:  # the network looks elsewhere, unless its map is dead
+            return Shift(*[float("inf") if maps.any() else float("nan")] * 2)
         left, top, right, bottom = self._region
         cells = []
         for axis, (begin, end) in enumerate(((top, bottom), (left, right))):
@@ -82,6 +82,8 @@ def _shift(found: Floats, true: Floats, cells: int) -> float:
     """Along one axis: the median of how far the change is from its patch, in cells."""
     if cells == 1:
         return float("nan")
+    if np.ptp(true) == 0:
+        return float(np.median(found - true))
     slope = float(np.polyfit(true, found, 1)[0])  # 1 where the change moves as its patch does
     return float(np.median(found - true)) if SLOPES[0] <= slope <= SLOPES[1] else float("inf")
 

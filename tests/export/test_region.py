@@ -60,13 +60,16 @@ class Net:
         starts, ends = self.keep(np.array([top, left])), self.keep(np.array([top + height, left + width]))
         return self("Slice", self.last, starts, ends, self.keep(np.array([2, 3])))
 
-    def model(self, softmaxes: int = 1) -> ModelProto:
+    def model(self, softmaxes: int = 1, end: str = "Softmax") -> ModelProto:
         self("Relu")
         self("GlobalAveragePool")
         self("Flatten")
         self("MatMul", self.last, self.keep(RANDOM.normal(0, 1, (self.channels, 5)).astype(np.float32)))
         for _ in range(softmaxes):
-            self("Softmax")
+            self(end)
+        return self.finished()
+
+    def finished(self) -> ModelProto:
         graph = helper.make_graph(
             self.nodes,
             "net",
@@ -206,6 +209,10 @@ def test_a_map_drawn_over_the_whole_image_would_be_seen_to_be_wrong(make: Any) -
     assert shift(built(make), WHOLE) > MAX_SHIFT
 
 
+def test_a_map_of_a_place_that_the_network_does_not_see_is_noticed() -> None:
+    assert shift(built(corner), (0.0, 0.5, 0.5, 1.0)) > MAX_SHIFT
+
+
 def mirrored(net: Net) -> None:
     ends = [net.keep(np.array([value])) for value in (-1, -(2**31), 3, -1)]
     net("Slice", net.last, *ends)
@@ -274,3 +281,25 @@ def test_a_softmax_of_a_softmax_is_refused() -> None:
     even(net)
     with pytest.raises(UnsupportedTail, match="Softmax 'Softmax_5'"):
         net.model(softmaxes=2)
+
+
+def test_a_network_of_several_labels_at_once_is_refused() -> None:
+    net = Net()
+    even(net)
+    with pytest.raises(UnsupportedTail, match="Sigmoid 'Sigmoid_5'"):
+        net.model(end="Sigmoid")
+
+
+def test_a_gate_on_vectors_as_columns_is_refused() -> None:
+    net = Net()
+    even(net)
+    net("GlobalAveragePool")
+    net("Flatten")
+    net("MatMul", net.last, net.keep(RANDOM.normal(size=(8, 6)).astype(np.float32)))
+    net("Transpose", perm=[1, 0])  # (C, N)
+    net("Mul", net.last, net.keep(RANDOM.normal(size=(6, 1)).astype(np.float32)))
+    net("Transpose", perm=[1, 0])
+    net("MatMul", net.last, net.keep(RANDOM.normal(size=(6, 5)).astype(np.float32)))
+    net("Softmax")
+    with pytest.raises(UnsupportedTail, match=r"Transpose 'Transpose_6'.*axes \[1, 0\]"):
+        net.finished()
