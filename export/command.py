@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -12,13 +12,21 @@ from whycam.export.preprocessing import Like, preprocessing_of
 from whycam.models.contract import Fitting, Score
 
 if TYPE_CHECKING:
-    from whycam.export.onnx_file import Wanted
+    from whycam.export.exporter import Wanted
 
 screen = Console(highlight=False, soft_wrap=True)
 VGG16 = "vgg16"
-_OWN, _VGG16 = "A classifier of your own (FILE.onnx)", "vgg16"
+Task = Literal["single-label", "multi-label", "yes-no"]
+_OWN, _VGG16 = "A classifier of your own", "vgg16"
 
-ModelArgument = Annotated[str, typer.Argument(metavar="FILE.onnx|vgg16", help="A classifier of your own, or vgg16.")]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A classifier of your own (FILE.onnx, .keras, .h5, .pt2, or the folder of a SavedModel), a network by its "
+        "name (keras:NAME, torchvision:NAME, timm:NAME), or vgg16.",
+    ),
+]
 ScoreOption = Annotated[Score, typer.Option(help="What is explained.")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", help="An .onnx file (default: among your models, by its name).")
@@ -59,10 +67,21 @@ TryOption = Annotated[
     Path | None,
     typer.Option("--try", rich_help_panel=_OWN, metavar="IMAGE", help="Print the five best classes, write nothing."),
 ]
+TaskOption = Annotated[
+    Task | None,
+    typer.Option(
+        rich_help_panel=_OWN,
+        help="What its scores are, if the network does not say: one class of many, several at once, or one number, "
+        "the logit of yes.",
+    ),
+]
+ReportOption = Annotated[
+    Path | None, typer.Option(rich_help_panel=_OWN, metavar="FILE.html", help="A page with what was checked.")
+]
 WeightsOption = Annotated[
     str,
     typer.Option(
-        rich_help_panel=_VGG16, help="imagenet (Keras downloads 553 MB), random, or a file: .weights.h5, .h5, .keras."
+        help="Of a network by its name: imagenet (those published, downloaded), random, or a file of its own."
     ),
 ]
 HalfOption = Annotated[
@@ -90,7 +109,9 @@ def export(
     bgr: BgrOption = False,
     size: SizeOption = None,
     fit: FitOption = "stretch",
+    task: TaskOption = None,
     try_: TryOption = None,
+    report: ReportOption = None,
     weights: WeightsOption = "imagenet",
     half: HalfOption = False,
     int8: Int8Option = False,
@@ -98,33 +119,41 @@ def export(
 ) -> None:
     r"""Make a model file that explains itself, of a classifier of your own or of VGG16.
 
-    Needs the extra 'whycam\[onnx]', for VGG16 'whycam\[export]'.
+    Needs the extra 'whycam\[onnx]' for an ONNX file, 'whycam\[export]' for Keras, 'whycam\[torch]' for PyTorch.
     """
     from whycam.export.requirements import check_needs
 
-    check_needs("onnx", extra="export" if model == VGG16 else "onnx")  # VGG16's others are checked after the arguments
+    check_needs("onnx", extra="export" if model == VGG16 else "onnx")  # the others are checked after the arguments
+    own = {"--name": name, "--labels": labels, "--like": like, "--mean": mean, "--size": size, "--task": task}
     if model == VGG16:
-        given = {"--name": name, "--labels": labels, "--like": like, "--mean": mean, "--size": size, "--try": try_}
-        _refuse([option for option, value in given.items() if value], "a classifier of your own")
+        own |= {"--try": try_, "--report": report}
+        _refuse([option for option, value in own.items() if value], "a classifier of your own")
         _export_vgg16(weights, score, output, half, int8, verify_with, calibrate_with)
         return
-    others = {"--half": half, "--int8": int8, "--calibrate-with": calibrate_with, "--weights": weights != "imagenet"}
+    others = {"--half": half, "--int8": int8, "--calibrate-with": calibrate_with}
     _refuse([option for option, value in others.items() if value], VGG16)
-    from whycam.export.onnx_file import Wanted, size_of
+    from whycam.export.exporter import Wanted, size_of
 
     preprocessing = preprocessing_of(like, mean, std, scale, bgr=bgr)
-    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, verify_with)
-    _export_file(Path(model).expanduser(), wanted, output, try_)
+    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, task, verify_with)
+    _export_own(model, weights, wanted, output, try_, report)
 
 
-def _export_file(source: Path, wanted: Wanted, output: Path | None, image: Path | None) -> None:
-    from whycam.export.onnx_file import export_onnx, try_onnx
+def _export_own(
+    source: str, weights: str, wanted: Wanted, output: Path | None, image: Path | None, report: Path | None
+) -> None:
+    from whycam.export.exporter import destination_of, export, try_image
+    from whycam.export.sources.find_source import find_source
 
+    classifier = find_source(source, weights, wanted.size)
     if image is not None:
-        try_onnx(source, wanted, image, _say)
+        try_image(classifier, wanted, image, _say)
         return
-    path = export_onnx(source, wanted, output, _say)
-    _say(f"Ready: {path}. See it with: whycam serve --model {path.stem if output is None else path}")
+    destination = destination_of(wanted.name or classifier.name, Path(source), output)
+    export(classifier, wanted, destination, _say, report)
+    _say(
+        f"Ready: {destination}. See it with: whycam serve --model {destination.stem if output is None else destination}"
+    )
 
 
 def _export_vgg16(

@@ -18,19 +18,24 @@ METADATA = ("names", "id2label", "labels", "classes")
 """Keys of a model's properties that hold its labels: YOLO's, Hugging Face's, and what people write."""
 
 
-def find_labels(model: ModelProto, count: int, given: Path | None) -> tuple[tuple[str, ...], str]:
+def find_labels(
+    model: ModelProto, count: int, given: Path | None, stated: tuple[tuple[str, ...], str] | None = None
+) -> tuple[tuple[str, ...], str]:
     """The labels of `count` classes, and where they come from, as a sentence.
 
-    Raises `ValueError` for a file that cannot be read, or that does not name as many classes.
+    `stated` are those of the network's framework, and where it has them. Raises `ValueError` for a file that cannot be
+    read, or that does not name as many classes.
     """
     if given is not None:
         labels = read_labels(given)
         if len(labels) != count:
             raise ValueError(f"{given} names {len(labels)} classes, the network scores {count}.")
         return labels, f"Labels: from {given}"
+    if stated is not None and len(stated[0]) == count:
+        return stated[0], f"Labels: from {stated[1]}"
     properties = {entry.key: entry.value for entry in model.metadata_props}
     for key in METADATA:
-        labels = _listed(_literal(properties.get(key, "")))
+        labels = listed(_literal(properties.get(key, "")))
         if len(labels) == count:
             return labels, f"Labels: the model's own ('{key}')"
     if count == 1000:
@@ -49,7 +54,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         ) from error
     if path.suffix.lower() == ".json":
         try:
-            labels = _listed(json.loads(text))
+            labels = listed(json.loads(text))
         except ValueError as error:
             raise ValueError(f"{path} is not JSON ({error}).") from error
     elif path.suffix.lower() == ".csv":
@@ -57,13 +62,21 @@ def read_labels(path: Path) -> tuple[str, ...]:
         numbered = rows[1:] if rows and len(rows[0]) > 1 and not rows[0][0].strip().isdigit() else rows
         labels = tuple(row[-1].strip() for row in numbered)
     else:
-        labels = tuple(line.strip() for line in text.splitlines() if line.strip())
+        labels = _without_numbers([line.strip() for line in text.splitlines() if line.strip()])
     if len(labels) < 2:
         raise ValueError(f"{path} should name 2 or more classes, it names {len(labels)}.")
     return labels
 
 
-def _listed(value: Any) -> tuple[str, ...]:
+def _without_numbers(lines: Sequence[str]) -> tuple[str, ...]:
+    """Lines without their number, if each begins with its own, as Teachable Machine writes them: '0 cat'."""
+    parts = [line.split(maxsplit=1) for line in lines]
+    if all(len(part) == 2 and part[0] == str(number) for number, part in enumerate(parts)):
+        return tuple(part[1] for part in parts)
+    return tuple(lines)
+
+
+def listed(value: Any) -> tuple[str, ...]:
     """A list's entries, or an object's in the order of its numbers, also where it is one of a configuration."""
     if isinstance(value, Mapping):
         if isinstance(value.get("id2label"), Mapping):

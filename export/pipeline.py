@@ -26,10 +26,11 @@ from whycam.export.networks import vgg16
 from whycam.export.precision.half import store_half
 from whycam.export.requirements import check_needs
 from whycam.export.save import save
-from whycam.export.verify.agreement import Agreement, Autodiff, compare
+from whycam.export.verify.agreement import Agreement, compare
+from whycam.export.verify.autodiff import Autodiff, Question
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models import catalog
-from whycam.models.contract import Contract, Fitting, Score
+from whycam.models.contract import SINGLE_LABEL, Contract, Fitting, Score
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.image import read_image
 
@@ -161,10 +162,11 @@ def _check_tools() -> None:
 
 
 def _verify(network: Any, draft: Path, images: Images, score: Score, say: Say) -> Agreement:
-    from whycam.export.verify import keras_autodiff
+    from whycam.export.verify.keras_autodiff import KerasNetwork
 
-    def autodiff(classes: NDArray[np.int64]) -> Autodiff:
-        return keras_autodiff.autodiff(network, vgg16.feature_layer(network), vgg16.prepared(images), classes, score)
+    def autodiff(classes: NDArray[np.int64], features: NDArray[np.float32]) -> Autodiff:
+        question = Question(vgg16.prepared(images), features, classes, score, SINGLE_LABEL, "probabilities")
+        return KerasNetwork(network).autodiff(question)
 
     agreement = compare(draft, images, autodiff=autodiff)
     say(str(agreement))

@@ -1,11 +1,14 @@
-"""What networks expect of an image, as their frameworks have it; imports nothing that may not be installed."""
+"""What networks expect of an image, as their frameworks have it; needs no package that may be missing."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Like = Literal["imagenet", "torch", "keras-tf", "keras-caffe", "teachable-machine", "plain"]
+import numpy as np
+from numpy.typing import NDArray
+
+Like = Literal["imagenet", "torch", "keras-tf", "keras-caffe", "teachable-machine", "plain", "levels"]
 Three = tuple[float, float, float]
 
 
@@ -17,6 +20,16 @@ class Preprocessing:
     std: Three = (0.229, 0.224, 0.225)
     scale: float = 1 / 255
     bgr: bool = False
+
+    def apply(self, images: NDArray[np.uint8], channels: int = 3) -> NDArray[np.float32]:
+        """What a network with 3 channels, or with 1 for grey, gets for RGB images (N, H, W, 3): (N, H, W, channels)."""
+        ready = (images * self.scale - np.array(self.mean)) / np.array(self.std)
+        if channels == 1:
+            red, green, blue = np.moveaxis(ready, -1, 0)
+            ready = (0.299 * red + 0.587 * green + 0.114 * blue)[..., None]  # ITU-R BT.601
+        elif self.bgr:
+            ready = ready[..., ::-1]
+        return np.asarray(ready, np.float32)
 
     def __str__(self) -> str:
         order = "blue first" if self.bgr else "red first"
@@ -31,6 +44,7 @@ PREPROCESSING: dict[Like, Preprocessing] = {
     "teachable-machine": _HALF,
     "keras-caffe": Preprocessing((123.68, 116.779, 103.939), (1, 1, 1), 1, bgr=True),
     "plain": Preprocessing((0, 0, 0), (1, 1, 1)),
+    "levels": Preprocessing((0, 0, 0), (1, 1, 1), 1),
 }
 """As the frameworks call theirs; mean and std are in the order red, green, blue."""
 LIKES: tuple[Like, ...] = get_args(Like)

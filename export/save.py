@@ -9,10 +9,12 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, helper
 
+from whycam.export.head.covered import UnsupportedTail
+from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import METHOD_KEY
-from whycam.export.head.onnx_graph import skeleton
-from whycam.export.head.region import find_region
-from whycam.export.head.tail import UnsupportedTail, find_feature
+from whycam.export.head.onnx_graph import Graph, skeleton
+from whycam.export.head.region import region_of
+from whycam.export.head.tail import find_tail
 from whycam.models.contract import HEATMAPS, Contract, MapSpec
 
 
@@ -22,9 +24,9 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
     The metadata is added to the given model, because a copy may take half a gigabyte. The file appears complete or not
     at all: it is written next to the destination and then renamed.
 
-    The metadata says by which method the maps are made, if it is not Grad-CAM, and which part of the image they cover,
-    if it is not the whole. Raises `MisplacedMap` for a map that has no place in the image, and `ValueError` if the
-    contract lists another method or region.
+    The metadata says by which method the maps are made, if it is not Grad-CAM, which part of the image they cover, if
+    it is not the whole, and whether the scores are of several classes at once. Raises `MisplacedMap` for a map that
+    has no place in the image, and `ValueError` if the contract lists another method or region.
     """
     helper.set_model_props(model, _described(model, contract).metadata())
     onnx.checker.check_model(skeleton(model), full_check=True)
@@ -38,14 +40,17 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
 
 
 def _described(model: ModelProto, contract: Contract) -> Contract:
-    """The contract with the map that the file really draws."""
+    """The contract with the task and the map that the file really has."""
+    graph = Graph(model)
+    ends = find_ends(graph)
+    contract = replace(contract, task=ends.task)
     try:
-        feature = find_feature(model)
+        feature, _ = find_tail(graph, ends)
     except UnsupportedTail:
         return contract
     listed = contract.drawn_map()
     method = next((entry.value for entry in model.metadata_props if entry.key == METHOD_KEY), listed.method)
-    region = find_region(model) or listed.region
+    region = region_of(graph, feature) or listed.region
     if (method, region) == (listed.method, listed.region):
         return contract
     if contract.maps:

@@ -17,6 +17,11 @@ IR_VERSION = 8
 
 Fitting = Literal["stretch", "crop"]
 Score = Literal["probability", "logit"]
+Task = Literal["single-label", "multi-label"]
+SINGLE_LABEL: Task = "single-label"
+"""One class of many: the scores sum to 1."""
+MULTI_LABEL: Task = "multi-label"
+"""Several classes at once: each score is a probability by itself."""
 
 
 class ContractError(ValueError):
@@ -76,6 +81,8 @@ class Contract:
     labels: tuple[str, ...]
     fit: Fitting
     score: Score
+    task: Task = SINGLE_LABEL
+    """What the scores are."""
     feature: str = ""
     weights_source: str = ""
     weights_sha256: str = ""
@@ -93,10 +100,11 @@ class Contract:
         """The `metadata_props` to write into the file."""
         own = {name: getattr(self, name) for name in METADATA}
         own["maps"] = [each._asdict() for each in self.maps]
+        omitted: Mapping[str, Any] = {"maps": [], "task": SINGLE_LABEL}  # by default, as in files of the first version
         return {"whycam.contract": VERSION} | {
             f"whycam.{name}": value if isinstance(value, str) else json.dumps(value)
             for name, value in own.items()
-            if name != "maps" or value
+            if value != omitted.get(name)
         }
 
     def with_parity(self, parity: Mapping[str, Any]) -> Contract:
@@ -115,6 +123,8 @@ class Contract:
 METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size"))
 REQUIRED = ("name", "labels", "fit", "score")
 """Mandatory metadata. All other keys have defaults, and unknown keys are ignored."""
+PARSED = ("labels", "fit", "score", "task", "parity", "maps")
+"""Metadata that is not plain text."""
 
 
 def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Contract:
@@ -139,10 +149,11 @@ def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs
             "Export it with its own labels."
         )
     return Contract(
-        **{name: value for name, value in text.items() if name not in ("labels", "fit", "score", "parity", "maps")},
+        **{name: value for name, value in text.items() if name not in PARSED},
         labels=labels,
         fit=cast(Fitting, _one_of(text, "fit", get_args(Fitting))),
         score=cast(Score, _one_of(text, "score", get_args(Score))),
+        task=cast(Task, _one_of({"task": SINGLE_LABEL} | text, "task", get_args(Task))),
         parity=_json(text, "parity", dict) if "parity" in text else {},
         maps=_read_maps(text, outputs) if "maps" in text else (),
         input_size=(sizes["H"], sizes["W"]),

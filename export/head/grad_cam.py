@@ -11,7 +11,8 @@ map that is drawn. The gradient is [N, K, width]: images, requested classes, ent
 
 For `score="probability"`, y_c is the log-odds log(p_c / (1 − p_c)). Its gradient is that of p_c without the factor
 p_c (1 − p_c) > 0, which cancels in the normalised map, so the heatmap is the probability's. It is also defined where
-p_c rounds to 1 and automatic differentiation of p_c returns 0/0. For `score="logit"`, y_c is the logit z_c.
+p_c rounds to 1 and automatic differentiation of p_c returns 0/0. For `score="logit"`, y_c is the logit z_c. In a
+multi-label classifier p_c is the sigmoid of z_c, so its log-odds are z_c.
 """
 
 from __future__ import annotations
@@ -24,27 +25,15 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from whycam.export.head.covered import DENSE, FACTORS, GATE, SCALE, SHIFT
+from whycam.export.head.ends import Ends, find_ends
 from whycam.export.head.methods import MapRule, map_rule
+from whycam.export.head.observed_sizes import observe_sizes
 from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind, rename
 from whycam.export.head.opset import converted
 from whycam.export.head.quantization import MOVES, Clamp
-from whycam.export.head.tail import (
-    DENSE,
-    FACTORS,
-    GATE,
-    SCALE,
-    SHIFT,
-    Feature,
-    Flattened,
-    bounds,
-    clips,
-    data_input,
-    dense_weights,
-    factors,
-    find_ends,
-    find_tail,
-)
-from whycam.models.contract import IR_VERSION, METHOD, OPSET, OUTPUTS, Score
+from whycam.export.head.tail import Feature, Flattened, bounds, clips, data_input, dense_weights, factors, find_tail
+from whycam.models.contract import IR_VERSION, METHOD, MULTI_LABEL, OPSET, OUTPUTS, SINGLE_LABEL, Score, Task
 
 METHOD_KEY = "whycam.method"
 """The model property in which the method is kept until `save` writes the contract."""
@@ -57,24 +46,28 @@ class Gradient(NamedTuple):
     width: int
 
 
-def append_cam(model: ModelProto, *, score: Score = "probability", method: str = METHOD) -> ModelProto:
+def append_cam(
+    model: ModelProto, *, score: Score = "probability", method: str = METHOD, task: Task | None = None
+) -> ModelProto:
     """A copy of a plain classifier with the input `target` and the outputs of the contract (see `models.contract`).
 
-    The classifier keeps its input; its single output, probabilities or logits, becomes `scores`. Raises
-    `UnsupportedTail` if the closed form does not cover the tail, `ValueError` for a model that is not a classifier of
-    images with a fixed size and a dynamic batch, or for a `method` that is not in `export.head.methods`.
+    The classifier keeps its input; its single output, probabilities or logits, becomes `scores`. `task` says what
+    logits are for, one class of many by default. Raises `UnsupportedTail` if the closed form does not cover the tail,
+    `ValueError` for a model that is not a classifier of images with a fixed size and a dynamic batch, or that has
+    another task, and for a `method` that is not in `export.head.methods`.
     """
     rule = map_rule(method)
     graph = Graph(_prepare(model))
-    ends = find_ends(graph)
+    ends = find_ends(graph, task)
     feature, tail = find_tail(graph, ends)
 
-    probabilities = ends.probabilities or graph.add("Softmax", [ends.logits], axis=-1)
+    probabilities = ends.probabilities or _activated(graph, ends)
     graph.add("Reshape", [probabilities, graph.integers(-1, ends.classes)], "scores")
     logits = graph.add("Reshape", [ends.logits, graph.integers(-1, ends.classes)])  # (N, C)
     classes = _classes(graph, logits, ends.classes)  # (N, K)
 
-    seed = {"probability": _seed_of_log_odds, "logit": _seed_of_logit}[score]
+    by_others = score == "probability" and ends.task == SINGLE_LABEL
+    seed = _seed_of_log_odds if by_others else _seed_of_logit
     gradient = Gradient(seed(graph, classes, logits, ends.classes), ends.classes)
     _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient), rule)
     return _close(graph, feature, ends.classes, method)
@@ -92,7 +85,14 @@ def _prepare(model: ModelProto) -> ModelProto:
         raise ValueError("A classifier should have one input whose first axis, the batch, is dynamic. Export it so.")
     batch.dim_param = "N"
     del ready.graph.value_info[:]  # holds the exporter's names of sizes; ONNX infers them again
+    observe_sizes(ready)
     return ready
+
+
+def _activated(graph: Graph, ends: Ends) -> str:
+    if ends.task == MULTI_LABEL:
+        return graph.add("Sigmoid", [ends.logits])
+    return graph.add("Softmax", [ends.logits], axis=-1)
 
 
 # Which classes are explained, and the gradient at the logits.

@@ -17,8 +17,9 @@ from types import MappingProxyType
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from whycam.export.head.ends import find_ends
 from whycam.export.head.onnx_graph import Graph, argument, attribute, kind
-from whycam.export.head.tail import Feature, find_ends, find_tail
+from whycam.export.head.tail import Feature, find_tail
 from whycam.models.contract import WHOLE, Region
 
 SEEN = 0.25

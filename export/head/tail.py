@@ -1,4 +1,4 @@
-"""Finds a classifier's tail: its logits, its last feature map, and the operators between the two.
+"""Finds a classifier's tail: its last feature map, and the operators between it and the logits.
 
 The tail has two parts. Near the logits, each image is a vector: dense layers, gates, scales. Before them, poolings and
 a flattening turn the feature map into that vector. `grad_cam` walks back through the vector part operator by operator.
@@ -21,50 +21,23 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
+from whycam.export.head.covered import (
+    CHANNELS_FIRST,
+    DENSE,
+    ELEMENTWISE,
+    GATE,
+    KEEP_PLACE,
+    POOLINGS,
+    QUANTIZATION,
+    REDUCTIONS,
+    RULED,
+    SCALE,
+    SHIFT,
+    UnsupportedTail,
+)
+from whycam.export.head.ends import Ends, find_ends
 from whycam.export.head.onnx_graph import Graph, argument, attribute, kind
 from whycam.export.head.quantization import MOVES, Clamp, clamp, quantizer, rescaling
-
-DENSE = frozenset(("Conv", "Gemm", "MatMul"))
-SHIFT = frozenset(("Add", "Sub"))
-SCALE = frozenset(("BatchNormalization", "Div", "Mul"))
-GATE = frozenset(("Clip", "Relu"))
-QUANTIZATION = frozenset(("DequantizeLinear", "QuantizeLinear"))
-FACTORS = SCALE | {"DequantizeLinear"}
-"""Operators that multiply a vector by `factors`."""
-RULED = MOVES | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
-"""Operators allowed between the flattened feature map and the logits."""
-REDUCTIONS = ("ReduceMean", "ReduceMax")
-POOLINGS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", *REDUCTIONS)
-KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
-"""Operators that keep a feature map's axes and their order."""
-ELEMENTWISE = KEEP_PLACE | SHIFT | SCALE | GATE | {"Concat", "Elu", "HardSwish", "LeakyRelu", "Sigmoid", "Sum", "Tanh"}
-CHANNELS_FIRST = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "PRelu", *POOLINGS[:4]))
-"""Operators whose channels are their second axis by definition."""
-
-
-class UnsupportedTail(ValueError):
-    """A classifier that the closed form does not cover; names the operator and node where the walk stopped."""
-
-    def __init__(self, node: NodeProto | None, reason: str) -> None:
-        where = f"{node.op_type} '{node.name or node.output[0]}'" if node else "the network's input"
-        self.operator = node.op_type if node else None
-        self.node = node.name if node else None
-        super().__init__(
-            f"No closed-form Grad-CAM through {where}: {reason}. After its last feature map a classifier may pool "
-            f"({', '.join(POOLINGS)}), flatten, and have any of {', '.join(sorted(RULED))}, then Softmax or nothing."
-        )
-
-
-SOFTMAX = ("Softmax", "LogSoftmax")
-
-
-class Ends(NamedTuple):
-    """A classifier's logits, its probabilities, and the number of classes."""
-
-    logits: str
-    probabilities: str | None
-    """None if the network ends in logits."""
-    classes: int
 
 
 class Flattened(NamedTuple):
@@ -84,29 +57,6 @@ class Feature(NamedTuple):
     width: int
     channels_last: bool
     flattened: Flattened
-
-
-def find_ends(graph: Graph) -> Ends:
-    """The logits and probabilities of a classifier, or of an explainable model."""
-    output = next((each.name for each in graph.model.graph.output if each.name == "scores"), None)
-    if output is None:
-        if len(graph.model.graph.output) != 1:
-            names = [each.name for each in graph.model.graph.output]
-            raise ValueError(f"A classifier has one output, its scores; this model has {len(names)}: {names}.")
-        output = graph.model.graph.output[0].name
-    tensor = output
-    while (node := graph.producer(tensor)) is not None and kind(node) in MOVES | QUANTIZATION:
-        tensor = node.input[0]
-    softmax = node if node is not None and kind(node) in SOFTMAX else None
-    logits = softmax.input[0] if softmax else output
-    shape = graph.shape(logits) or []
-    sizes = [size for size in shape[1:] if size != 1]
-    if len(sizes) != 1 or sizes[0] is None:
-        raise ValueError(f"The scores of a classifier are [N, C] with 2 or more classes, these are {shape}.")
-    if softmax and shape[attribute(softmax, "axis", -1)] != sizes[0]:
-        raise UnsupportedTail(softmax, "it does not run over the classes")
-    probabilities = softmax.output[0] if softmax and kind(softmax) == "Softmax" else None
-    return Ends(logits, probabilities, sizes[0])
 
 
 def find_feature(model: ModelProto) -> Feature:

@@ -27,7 +27,8 @@ from whycam.export.networks.keras_to_onnx import to_onnx
 from whycam.export.precision.half import store_half
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
-from whycam.export.verify.agreement import Autodiff, compare
+from whycam.export.verify.agreement import compare
+from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.catalog import EFFICIENTNET_LITE0, sha256
 from whycam.models.contract import Contract
@@ -73,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "draft.onnx"
         save(model, about, draft)
-        agreement = compare(draft, images, classes, autodiff=lambda _: Autodiff(heatmaps))
+        agreement = compare(draft, images, classes, autodiff=lambda *_: Autodiff(heatmaps))
     sys.stdout.write(f"{agreement}\n")
     agreement.check()
 

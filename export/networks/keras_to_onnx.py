@@ -1,36 +1,68 @@
-"""Converts a functional Keras model to a plain ONNX classifier with tf2onnx."""
+"""Converts a Keras network, or a function of TensorFlow, to a plain ONNX classifier with tf2onnx."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from onnx import ModelProto
+import numpy as np
+from onnx import ModelProto, numpy_helper
 
 from whycam.export.head.onnx_graph import tidy
 from whycam.models.contract import IR_VERSION, OPSET
 
+LARGE = 1 << 20
+"""A matrix with more entries is kept from tf2onnx, which takes 17 GB for VGG16's three; it gets an input instead."""
+
 
 def to_onnx(network: Any, *, plain: bool = False) -> ModelProto:
-    """A functional Keras model as ONNX: one float32 input [N, H, W, 3], one output.
+    """A Keras network as ONNX: one float32 input [N, H, W, C], one output.
 
     `plain` states that the network is a chain of convolutions, activations and poolings: tf2onnx then runs only the
     optimizer passes that such a chain needs, in half the time, and without a deep copy of all weights for each other
-    pass (2.7 GB instead of 3.7 GB for VGG16's convolutions). Raises `ValueError` for a Sequential model, which tf2onnx
-    does not support, and for a model with more than one output.
+    pass (2.7 GB instead of 3.7 GB for VGG16's convolutions). Raises `ValueError` for a network with more than one
+    output.
     """
-    import keras
+    if len(network.outputs) != 1:
+        raise ValueError(f"A classifier has one output, its scores; this network has {len(network.outputs)}.")
+    matrices = [each for each in network.variables if len(each.shape) == 2 and np.prod(each.shape) > LARGE]
+    places = {id(variable): place for place, variable in enumerate(matrices)}
+
+    def scores(picture: Any, *given: Any) -> Any:
+        """The network's scores, with matrices that are given."""
+        trained, others = (
+            [given[places[id(each)]] if id(each) in places else each.value for each in variables]
+            for variables in (network.trainable_variables, network.non_trainable_variables)
+        )
+        return network.stateless_call(trained, others, picture, training=False)[0]
+
+    image = network.inputs[0]
+    return function_to_onnx(scores, image.shape, image.dtype, [np.asarray(each) for each in matrices], plain=plain)
+
+
+def function_to_onnx(
+    function: Callable[..., Any],
+    shape: Sequence[int | None],
+    dtype: Any,
+    matrices: Sequence[Any] = (),
+    *,
+    plain: bool = False,
+) -> ModelProto:
+    """A function of an image [N, H, W, C] and of constant `matrices` as ONNX, in which these are stored."""
     import tensorflow as tf
     import tf2onnx
 
-    if isinstance(network, keras.Sequential) or len(network.outputs) != 1:
-        raise ValueError(
-            "A classifier is a functional Keras model with one output. "
-            "Wrap a Sequential one: keras.Model(model.inputs, model.outputs)."
-        )
-    image = network.inputs[0]
-    signature = [tf.TensorSpec(image.shape, tf.float32, name="picture")]
+    signature = [tf.TensorSpec(shape, dtype, name="picture")]
+    signature += [tf.TensorSpec(each.shape, tf.float32, name=f"matrix_{place}") for place, each in enumerate(matrices)]
+    traced = tf.function(function, input_signature=signature)
     passes = _passes_of_a_chain() if plain else None
-    model, _ = tf2onnx.convert.from_keras(network, signature, opset=OPSET, optimizers=passes)
+    model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET, optimizers=passes)
+    graph = model.graph
+    names = [each.name for each in graph.input[1:]]
+    del graph.input[1:]
+    graph.initializer.extend(
+        numpy_helper.from_array(matrices[int(name.removeprefix("matrix_").partition(":")[0])], name) for name in names
+    )
     model.ir_version = IR_VERSION
     return tidy(model)
 

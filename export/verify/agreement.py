@@ -12,6 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, external_data_helper
 
+from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
 from whycam.models.contract import METHOD
@@ -32,19 +33,20 @@ BATCH = 4
 """Images per run: VGG16's first layers take 60 MB for each."""
 
 
+Ask = Callable[[NDArray[np.int64], NDArray[np.float32]], Autodiff]
+"""From the classes (N, K) and the feature map (N, channels, h, w) to what a framework says of them."""
+
+
 class Disagreement(ValueError):
     """A model's heatmaps differ from those of its reference."""
 
 
-class Autodiff(NamedTuple):
-    """The results of automatic differentiation for the same images and classes."""
+class Check(NamedTuple):
+    """One comparison: 'X differ' by `value`, of which at most `limit` is allowed; None: not compared."""
 
-    heatmaps: NDArray[np.floating]
-    """(N, K, h, w), normalised; NaN where the framework divides 0 by 0."""
-    gates: Sequence[NDArray[np.bool_]] = ()
-    """(N, width) for each ReLU and Clip of the classifier's tail, in forward order: which entries pass."""
-    scores: NDArray[np.floating] | None = None
-    """(N, C) probabilities."""
+    name: str
+    value: float | None
+    limit: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +78,19 @@ class Agreement:
     shift: float = 0.0
     """How far the maps are drawn from what the feature map responds to, in cells."""
 
+    def checks(self) -> tuple[Check, ...]:
+        """What was compared, with its limit."""
+        return (
+            Check(f"Heatmaps differ from {self.method} in float64", self.float64, TOLERANCE),
+            Check("The layers after the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
+            Check("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
+            Check("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
+            Check("Heatmaps are shifted, in cells,", self.shift, MAX_SHIFT),
+        )
+
     def check(self) -> None:
         """Raise `Disagreement` if a difference is above its limit."""
-        for name, value, limit in (
-            (f"Heatmaps differ from {self.method} in float64", self.float64, TOLERANCE),
-            ("The layers after the feature map differ from float64", self.deviation, DEVIATION_TOLERANCE),
-            ("Heatmaps differ from autodiff in the median", self.autodiff_median, AUTODIFF_TOLERANCE),
-            ("Probabilities differ from the network's", self.scores, SCORE_TOLERANCE),
-            ("Heatmaps are shifted", self.shift, MAX_SHIFT),
-        ):
+        for name, value, limit in self.checks():
             if value is not None and not value <= limit:  # also for NaN
                 raise Disagreement(f"{name} by {value:.1e}, at most {limit} is allowed.")
 
@@ -108,12 +114,13 @@ def compare(
     images: NDArray[np.uint8],
     targets: Sequence[int] | NDArray[np.int64] = BEST,
     *,
-    autodiff: Callable[[NDArray[np.int64]], Autodiff] | None = None,
+    autodiff: Ask | None = None,
 ) -> Agreement:
     """Explain images (N, H, W, 3) with a model file, for K targets each, and compare its heatmaps.
 
-    `autodiff` gets the classes (N, K) that the file explained, and explains them for the same images. Raises
-    `Disagreement` if the file's heatmaps change when its activations become outputs.
+    `autodiff` gets the classes (N, K) that the file explained, and its feature map (N, channels, h, w), and explains
+    them for the first of these images, or for all. Raises `Disagreement` if the file's heatmaps change when its
+    activations become outputs.
     """
     explainer = Explainer(path)
     score, feature = explainer.contract.score, explainer.contract.feature
@@ -151,9 +158,9 @@ def compare(
     )
     if autodiff is None:
         return agreement
-    scores, gates = seen["scores"], reference.gates(seen)
+    scores, gates, features = seen["scores"], reference.gates(seen), reference.channels_first(seen[feature])
     del reference, seen  # releases VGG16's weights, because `autodiff` needs memory for its own
-    return _with_autodiff(agreement, autodiff(classes), maps, scores, gates)
+    return _with_autodiff(agreement, autodiff(classes, features), maps, scores, gates)
 
 
 def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) -> float:
@@ -194,9 +201,15 @@ def _with_autodiff(
     scores: NDArray[np.float32],
     gates: Sequence[NDArray[np.bool_]],
 ) -> Agreement:
+    count = next(len(each) for each in (autodiff.heatmaps, autodiff.scores) if each is not None)
+    maps, scores, gates = maps[:count], scores[:count], [each[:count] for each in gates]
+    apart = None if autodiff.scores is None else float(np.abs(scores - autodiff.scores).max())
+    if autodiff.heatmaps is None:
+        return replace(agreement, scores=apart)
     flipped = np.zeros(len(maps), bool)
-    for ours, theirs in zip(gates, autodiff.gates or gates, strict=True):
-        flipped |= (ours != theirs).any(1)
+    if len(autodiff.gates) == len(gates):
+        for ours, theirs in zip(gates, autodiff.gates, strict=True):
+            flipped |= (ours != theirs).any(1)
     finite = np.isfinite(autodiff.heatmaps).all((2, 3))  # (N, K)
     saturated = ~finite & (maps > 0).any((2, 3)) & ~flipped[:, None]
     compared = finite & ~flipped[:, None]
@@ -207,5 +220,5 @@ def _with_autodiff(
         autodiff_median=float(np.median(worst)) if worst.size else None,
         flipped=int(flipped.sum()) * maps.shape[1],
         saturated=int(saturated.sum()),
-        scores=None if autodiff.scores is None else float(np.abs(scores - autodiff.scores).max()),
+        scores=apart,
     )

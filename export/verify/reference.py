@@ -32,8 +32,8 @@ SHAPING = ("Reshape", "Squeeze", "Unsqueeze")
 """Operators whose second input is a shape or axes, without a gradient."""
 CHANNELS_SECOND = ("AveragePool", "BatchNormalization", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
 """Operators whose channels are the second axis of input and output by definition."""
-BEHIND_SOFTMAX = ("DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", *SHAPING)
-"""Operators allowed between the softmax and the output `scores`."""
+BEHIND_ACTIVATION = ("DequantizeLinear", "Dropout", "Flatten", "Identity", "QuantizeLinear", *SHAPING)
+"""Operators allowed between the softmax or sigmoid and the output `scores`."""
 
 
 class Evaluated(NamedTuple):
@@ -48,7 +48,7 @@ class Reference:
     """The part of an explainable model between its feature map and its logits, and a CAM through it.
 
     `feature` is the map's tensor, as named in the model's contract. Raises `ValueError` if the model has no such
-    tensor, or if its scores do not depend on it through a softmax.
+    tensor, or if its scores do not depend on it through a softmax or a sigmoid.
     """
 
     def __init__(self, model: ModelProto, feature: str) -> None:
@@ -58,7 +58,7 @@ class Reference:
         self._changing = _followers(model, {each.name for each in model.graph.input} - set(self._stored))
         if feature not in self._producers:
             raise ValueError(f"The model's metadata names the feature map '{feature}'; its graph has no such tensor.")
-        self.logits = self._find_logits()
+        self.logits, self._independent = self._find_logits()
         self._nodes = self._between(model)
         self._moving = {feature} | {output for node in self._nodes for output in node.output}
         heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
@@ -109,7 +109,8 @@ class Reference:
                 f"The CAM method '{method}' has no definition in export/verify/methods.py. Add one to check it."
             )
         logits = seen[self.logits].astype(np.float64)
-        seed = {"probability": _log_odds, "logit": _logit}[score](logits.reshape(len(classes), -1), classes)
+        define = _log_odds if score == "probability" and not self._independent else _logit
+        seed = define(logits.reshape(len(classes), -1), classes)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
         maps = seen[self.feature].astype(np.float64)
         if self._channels_last(maps):
@@ -160,14 +161,15 @@ class Reference:
 
     # Searches in the graph.
 
-    def _find_logits(self) -> str:
+    def _find_logits(self) -> tuple[str, bool]:
+        """The logits, and whether each is the log-odds of its own score: a sigmoid's, not a softmax's."""
         node = self._producers.get("scores")
-        while node is not None and kind(node) in BEHIND_SOFTMAX:
+        while node is not None and kind(node) in BEHIND_ACTIVATION:
             node = self._producers.get(node.input[0])
-        if node is None or kind(node) != "Softmax":
+        if node is None or kind(node) not in ("Softmax", "Sigmoid"):
             found = f"{node.op_type} '{node.name}'" if node else "nothing"
-            raise ValueError(f"A model's scores should come from a Softmax, these come from {found}.")
-        return str(node.input[0])
+            raise ValueError(f"A model's scores should come from a Softmax or a Sigmoid, these come from {found}.")
+        return str(node.input[0]), kind(node) == "Sigmoid"
 
     def _between(self, model: ModelProto) -> list[NodeProto]:
         """The nodes on any path from the feature map to the logits, in topological order."""

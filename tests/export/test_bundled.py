@@ -13,8 +13,9 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
+from whycam.export.head.ends import find_ends
 from whycam.export.head.onnx_graph import Graph
-from whycam.export.head.tail import find_ends, find_tail
+from whycam.export.head.tail import find_tail
 from whycam.export.verify.agreement import observe
 from whycam.export.verify.reference import Reference
 from whycam.export.verify.synthetic_images import scenes

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper, version_converter
 
 from tests.support.models import tiny_models
+from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.tail import UnsupportedTail
 from whycam.export.precision.half import store_half
 from whycam.models.contract import OPSET, Score, Tensor, read_contract
 from whycam.stream.inference.explainer import evaluate

@@ -19,8 +19,9 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail
 from whycam.export.head import grad_cam
+from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.tail import UnsupportedTail, find_feature
+from whycam.export.head.tail import find_feature
 from whycam.export.save import save
 from whycam.export.verify.agreement import Disagreement, compare, observe
 from whycam.stream.inference.explainer import Explainer

@@ -14,8 +14,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import Dense, DenseTail, Flattening, Gate, Norm, Pooling, grad_cam
+from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.tail import UnsupportedTail, find_feature
+from whycam.export.head.tail import find_feature
 from whycam.export.precision.half import store_half
 from whycam.export.save import save
 from whycam.export.verify.agreement import compare, observe

@@ -15,7 +15,8 @@ from whycam.export.head.tail import find_feature
 from whycam.export.networks.keras_to_onnx import to_onnx
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
-from whycam.export.verify.agreement import Autodiff, Disagreement, compare
+from whycam.export.verify.agreement import Disagreement, compare
+from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.contract import Contract, Score
 from whycam.stream.inference.explainer import BEST, Explainer
@@ -118,7 +119,7 @@ def test_the_heatmaps_are_those_of_float64_and_of_gradient_tape(
     path = explainable(plain, score, tmp_path / "small.onnx")
     images = scenes(6, SIZE, SIZE)
 
-    def autodiff(classes: NDArray[np.int64]) -> Autodiff:
+    def autodiff(classes: NDArray[np.int64], _features: NDArray[np.float32]) -> Autodiff:
         return Autodiff(by_gradient_tape(network, images, classes, score))
 
     agreement = compare(path, images, autodiff=autodiff)
@@ -135,7 +136,7 @@ def test_wrong_heatmaps_do_not_pass(plain: onnx.ModelProto, tmp_path: Path) -> N
     images = scenes(2, SIZE, SIZE)
     upside_down = Explainer(path).explain(images, BEST).heatmaps[:, :, ::-1]
     with pytest.raises(Disagreement, match="autodiff"):
-        compare(path, images, autodiff=lambda _: Autodiff(upside_down)).check()
+        compare(path, images, autodiff=lambda *_: Autodiff(upside_down)).check()
 
 
 def test_the_same_network_always_makes_the_same_file(network: Any) -> None:

@@ -14,9 +14,10 @@ from onnx import ModelProto, TensorProto, helper
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import Builder
+from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.region import MisplacedMap
-from whycam.export.head.tail import UnsupportedTail, find_feature
+from whycam.export.head.tail import find_feature
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
 from whycam.export.verify.agreement import Agreement, compare, observe

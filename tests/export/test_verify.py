@@ -17,13 +17,16 @@ from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats
 from tests.support.models.dense_tail_models import grad_cam as central_differences
 from whycam.export.head import grad_cam
+from whycam.export.head.covered import GATE, SCALE
+from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.onnx_graph import Graph
-from whycam.export.head.tail import GATE, SCALE, find_ends, find_feature, find_tail
+from whycam.export.head.tail import find_feature, find_tail
 from whycam.export.save import save
 from whycam.export.verify import agreement as verify
 from whycam.export.verify import methods, operators, placement, reference
-from whycam.export.verify.agreement import Agreement, Autodiff, Disagreement, compare, observe
+from whycam.export.verify.agreement import Agreement, Disagreement, compare, observe
+from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.reference import Reference
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.contract import Score
@@ -313,15 +316,15 @@ def dense(path: Path, tail: DenseTail | None = None) -> Path:
 def test_the_heatmaps_of_autodiff_are_compared(tmp_path: Path) -> None:
     path = tiny_models.model(tmp_path / "tiny.onnx")
     found = Explainer(path).explain(tiny_models.images(2), BEST)
-    agreement = compare(path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores))
+    agreement = compare(path, tiny_models.images(2), autodiff=lambda *_: Autodiff(found.heatmaps, scores=found.scores))
     assert (agreement.autodiff, agreement.autodiff_median, agreement.scores) == (0, 0, 0)
     assert (agreement.flipped, agreement.saturated) == (0, 0)
     agreement.check()
     with pytest.raises(Disagreement, match="autodiff"):
-        compare(path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps[:, :, :, ::-1])).check()
+        compare(path, tiny_models.images(2), autodiff=lambda *_: Autodiff(found.heatmaps[:, :, :, ::-1])).check()
     with pytest.raises(Disagreement, match="Probabilities"):
         compare(
-            path, tiny_models.images(2), autodiff=lambda _: Autodiff(found.heatmaps, scores=found.scores[::-1])
+            path, tiny_models.images(2), autodiff=lambda *_: Autodiff(found.heatmaps, scores=found.scores[::-1])
         ).check()
 
 
@@ -337,7 +340,7 @@ def test_flipped_gates_and_saturated_references_are_counted_and_not_compared(tmp
     theirs[0] = 1 - theirs[0]  # every map of the image with a flipped gate
     gates[1][0, 4] = ~gates[1][0, 4]
     theirs[1, 0] = np.nan  # for a probability of 1
-    agreement = compare(path, images, autodiff=lambda _: Autodiff(theirs, gates))
+    agreement = compare(path, images, autodiff=lambda *_: Autodiff(theirs, gates))
     assert (agreement.flipped, agreement.saturated, agreement.autodiff) == (5, 1, 0)
     agreement.check()
     assert "5 with a flipped gate, 1 saturated" in str(agreement)

@@ -15,7 +15,8 @@ from whycam.export import pipeline
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.networks import vgg16
 from whycam.export.verify.agreement import Disagreement
-from whycam.export.verify.keras_autodiff import autodiff
+from whycam.export.verify.autodiff import Question
+from whycam.export.verify.keras_autodiff import KerasNetwork
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models import catalog
 from whycam.models.contract import Score
@@ -175,8 +176,15 @@ def test_a_probability_of_one_has_no_reference(network: Any) -> None:
     sharp.layers[-1].set_weights([kernel * 1000, bias * 1000])
     inputs = vgg16.prepared(scenes(2, SIZE, SIZE))
     best = sharp.predict(inputs, verbose=0).argmax(1)[:, None]
-    assert not np.isfinite(autodiff(sharp, vgg16.feature_layer(sharp), inputs, best, "probability").heatmaps).any()
-    assert np.isfinite(autodiff(sharp, vgg16.feature_layer(sharp), inputs, best, "logit").heatmaps).any()
+    features = np.asarray(keras.Model(sharp.input, vgg16.feature_layer(sharp).output)(inputs)).transpose(0, 3, 1, 2)
+    question = Question(inputs, features, best, "probability", "single-label", "probabilities")
+    maps, of_logits = (
+        KerasNetwork(sharp).autodiff(question._replace(score=score)).heatmaps for score in ("probability", "logit")
+    )
+    assert maps is not None
+    assert of_logits is not None
+    assert not np.isfinite(maps).any()
+    assert np.isfinite(of_logits).any()
 
 
 # Weights.

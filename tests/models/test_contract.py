@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from whycam.models.contract import METADATA, REQUIRED, Contract, ContractError, MapSpec, Tensor, read_contract
+from whycam.models.contract import (
+    METADATA,
+    MULTI_LABEL,
+    REQUIRED,
+    SINGLE_LABEL,
+    Contract,
+    ContractError,
+    MapSpec,
+    Tensor,
+    read_contract,
+)
 
 CONTRACT = Contract(
     name="tiny",
@@ -45,7 +55,8 @@ def test_metadata_and_contract_are_each_others_inverse() -> None:
 def test_every_value_of_the_metadata_is_text_under_one_prefix() -> None:
     metadata = CONTRACT.metadata()
     assert all(name.startswith("whycam.") and isinstance(value, str) for name, value in metadata.items())
-    assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA if name != "maps")}
+    omitted = ("maps", "task")  # their defaults: files of the first version have neither
+    assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA if name not in omitted)}
 
 
 def test_dynamic_sizes_may_have_any_name_or_none() -> None:
@@ -79,14 +90,21 @@ def test_a_missing_mandatory_key_is_named(name: str) -> None:
 def test_every_other_key_has_a_default(name: str) -> None:
     metadata = CONTRACT.metadata()
     metadata.pop(f"whycam.{name}", None)
-    default: Any = {"parity": {}, "maps": ()}.get(name, "")
+    default: Any = {"parity": {}, "maps": (), "task": SINGLE_LABEL}.get(name, "")
     assert read_contract(metadata, INPUTS, OUTPUTS) == replace(CONTRACT, **{name: default})
 
 
 def test_unknown_keys_and_outputs_are_ignored() -> None:
-    metadata = CONTRACT.metadata() | {"whycam.task": "multi-label", "whycam.embedding": "flattened"}
+    metadata = CONTRACT.metadata() | {"whycam.last_layer": "dense", "whycam.embedding": "flattened"}
     more = [*OUTPUTS, Tensor("embedding", "tensor(float)", ["N", 512])]
     assert read_contract(metadata, INPUTS, more) == CONTRACT
+
+
+def test_a_task_is_one_of_those_that_whycam_knows() -> None:
+    several = replace(CONTRACT, task=MULTI_LABEL)
+    assert read_contract(several.metadata(), INPUTS, OUTPUTS) == several
+    with pytest.raises(ContractError, match=r"whycam\.task should be one of .*, it is 'ranking'"):
+        read_contract(CONTRACT.metadata() | {"whycam.task": "ranking"}, INPUTS, OUTPUTS)
 
 
 def test_the_number_of_classes_may_be_dynamic() -> None:

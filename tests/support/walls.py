@@ -27,9 +27,9 @@ LAYERS: Sequence[Sequence[str]] = (
 """Lowest first. A folder may import folders of lower layers, and none of its own layer."""
 ALONE: Mapping[str, frozenset[str]] = {"export": frozenset(("models", "stream.inference", "stream.media"))}
 """Folders that may import only some of the lower ones."""
-WITHIN_EXPORT: Sequence[Sequence[str]] = (("head",), ("verify",), ("precision",), ("networks",), ("",))
+WITHIN_EXPORT: Sequence[Sequence[str]] = (("head",), ("verify",), ("precision",), ("networks",), ("sources",), ("",))
 """The same inside `export`; '' is its top modules, except those in `LOW_IN_EXPORT`."""
-LOW_IN_EXPORT = frozenset(("preprocess", "save", "requirements"))
+LOW_IN_EXPORT = frozenset(("labels", "preprocess", "preprocessing", "save", "requirements"))
 MAX_MODULES = 14
 MAX_TEST_MODULES = 20
 

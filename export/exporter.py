@@ -1,0 +1,247 @@
+"""`whycam export MODEL`: a classifier of the user's own gets its head, is verified, and takes its place."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from whycam.export.head.ends import as_two_classes, find_ends, output_of
+from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.onnx_graph import Graph
+from whycam.export.head.opset import converted
+from whycam.export.head.tail import find_feature
+from whycam.export.labels import find_labels
+from whycam.export.pipeline import SCENES, read_images
+from whycam.export.precision.single import in_single
+from whycam.export.preprocess import Channels, take_images
+from whycam.export.preprocessing import LIKES, PREPROCESSING, Preprocessing
+from whycam.export.report import write_report
+from whycam.export.save import save
+from whycam.export.sources.classifier import Classifier
+from whycam.export.verify.agreement import Agreement, compare
+from whycam.export.verify.autodiff import Autodiff, Output, Question
+from whycam.export.verify.synthetic_images import scenes
+from whycam.models import catalog
+from whycam.models.contract import Contract, Fitting, Score, Task
+from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.media.image import read_image
+
+Say = Callable[[str], None]
+AskedTask = Literal["single-label", "multi-label", "yes-no"]
+"""What a person may say of a network's scores; yes-no: its one number is the logit of 'yes'."""
+NO_AND_YES = ("no", "yes")
+ASKED = 8
+"""Images for which the network's own framework is asked: a large one takes seconds for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person says of their network; None: found, or the default."""
+
+    name: str | None = None
+    labels: Path | None = None
+    preprocessing: Preprocessing | None = None
+    size: tuple[int, int] | None = None
+    """Height and width, for a network that leaves them open."""
+    fit: Fitting = "stretch"
+    score: Score = "probability"
+    task: AskedTask | None = None
+    verify_with: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explainable:
+    """A model with its head, what its file will say, and what its check needs to know."""
+
+    model: ModelProto
+    about: Contract
+    preprocessing: Preprocessing
+    channels: int
+    """Of the network's own input."""
+    output: Output
+    """What the network's own last numbers are."""
+
+
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Height and width, written HxW; raises `ValueError`."""
+    if text is None:
+        return None
+    height, _, width = text.lower().partition("x")
+    if not (height.isdigit() and width.isdigit() and 0 < int(height) <= 4096 and 0 < int(width) <= 4096):
+        raise ValueError(f"A size is written HxW, such as 224x224, not '{text}'.")
+    return int(height), int(width)
+
+
+def destination_of(name: str, source: Path, output: Path | None) -> Path:
+    """Where the explainable file is to be: `output`, or among the user's models; raises `ValueError`."""
+    destination = output or catalog.user_models() / f"{name}.onnx"
+    if destination.suffix != ".onnx":
+        raise ValueError(f"The output is an ONNX file; give it a name that ends in .onnx, not '{destination.name}'.")
+    if destination.resolve() == source.resolve():
+        raise ValueError(f"{source} is the classifier itself. Give another output.")
+    if output is None:
+        catalog.check_name(name)
+    return destination
+
+
+def export(
+    classifier: Classifier, wanted: Wanted, destination: Path, say: Say, report: Path | None = None
+) -> Agreement:
+    """Make an explainable file of a classifier, and return how its maps agree with their references.
+
+    `report` is a page about it. Raises `ValueError` for a model that cannot be explained exactly, and `Disagreement` if
+    it is not; no file is left then.
+    """
+    made = explainable(classifier, wanted, say)
+    height, width = (dim.dim_value for dim in made.model.graph.input[0].type.tensor_type.shape.dim[1:3])
+    images = read_images(wanted.verify_with, (height, width)) if wanted.verify_with else scenes(SCENES, height, width)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".whycam-export-", dir=destination.parent) as folder:
+        draft = Path(folder) / "draft.onnx"
+        save(made.model, made.about, draft)
+        targets = BEST[: len(made.about.labels)]
+        agreement = compare(draft, images, targets, autodiff=_autodiff(classifier, made, images))
+        say(str(agreement))
+        agreement.check()
+        final = Path(folder) / destination.name
+        save(made.model, made.about.with_parity(agreement.metadata()), final)
+        final.replace(destination)
+    if report is not None:
+        write_report(destination, agreement, images, report)
+        say(f"Report: {report}")
+    return agreement
+
+
+def try_image(classifier: Classifier, wanted: Wanted, image: Path, say: Say) -> None:
+    """Say the five best classes of an image, as the file would; nothing is left."""
+    made = explainable(classifier, wanted, say)
+    with tempfile.TemporaryDirectory(prefix="whycam-export-") as folder:
+        save(made.model, made.about, Path(folder) / "try.onnx")
+        explainer = Explainer(Path(folder) / "try.onnx")
+        contract = explainer.contract
+        seen = Fit(contract.fit, contract.input_size).image(av.VideoFrame.from_ndarray(read_image(image), "rgb24"))
+        found = explainer.explain(seen[None], BEST[: len(contract.labels)])
+        for number in found.classes[0]:
+            say(f"{100 * found.scores[0, number]:5.1f}% {contract.labels[number]}")
+
+
+def explainable(classifier: Classifier, wanted: Wanted, say: Say) -> Explainable:
+    """The model with its head, and what the file will say of itself; raises `ValueError`."""
+    plain = _prepared(classifier, wanted, say)
+    output: Output = output_of(Graph(plain))
+    two = as_two_classes(plain, logit=wanted.task == "yes-no")
+    task = _task(classifier, wanted)
+    ends = find_ends(Graph(plain), task)
+    if wanted.task == "yes-no" and not two:
+        raise ValueError(
+            f"--task yes-no is for a network that ends in one number; this one scores {ends.classes} classes."
+        )
+    labels, sentence = find_labels(plain, ends.classes, wanted.labels, classifier.labels)
+    if two and wanted.labels is None:
+        labels, sentence = (
+            NO_AND_YES,
+            "Labels: no and yes, for its one number. Name them with --labels FILE (a line each).",
+        )
+    say(sentence)
+    if output == "logits" and task is None and not two:
+        say(
+            "The network ends in logits: they are taken for those of one class of many. If several classes may be true "
+            "at once: --task multi-label."
+        )
+    preprocessing = _preprocessing(classifier, wanted, say)
+    mean, std = (np.array(each) / preprocessing.scale for each in (preprocessing.mean, preprocessing.std))
+    channels: Channels = "bgr" if preprocessing.bgr else "rgb"
+    count = _channels(plain)
+    model = append_cam(
+        take_images(plain, mean=mean.tolist(), scale=std.tolist(), channels=channels), score=wanted.score, task=task
+    )
+    about = Contract(
+        name=wanted.name or classifier.name,
+        labels=labels,
+        fit=wanted.fit,
+        score=wanted.score,
+        task=ends.task,
+        feature=find_feature(model).tensor,
+        weights_source=classifier.origin,
+        weights_sha256=classifier.sha256,
+        licence=classifier.licence,
+        made_by=classifier.made_by,
+    )
+    return Explainable(model, about, preprocessing, count, output)
+
+
+def _prepared(classifier: Classifier, wanted: Wanted, say: Say) -> ModelProto:
+    """A copy of the plain graph, in an opset and a precision in which the head can be written, with a fixed size."""
+    plain = converted(classifier.model)
+    size = wanted.size or classifier.size
+    if size is not None:
+        fix_size(plain, size, asked=wanted.size is not None)
+    single = in_single(plain)
+    if single is not None:
+        say("The network is in half or double precision: it keeps its weights, and computes in single precision.")
+    return single or plain
+
+
+def _task(classifier: Classifier, wanted: Wanted) -> Task | None:
+    if wanted.task == "yes-no":
+        return None
+    return wanted.task or (classifier.task.value if classifier.task else None)
+
+
+def _preprocessing(classifier: Classifier, wanted: Wanted, say: Say) -> Preprocessing:
+    if wanted.preprocessing is not None:
+        return wanted.preprocessing
+    change = f"Another one: --like {'|'.join(LIKES)}, or --mean, --std."
+    if classifier.preprocessing is not None:
+        say(f"Preprocessing: {classifier.preprocessing.value}, by {classifier.preprocessing.where}. {change}")
+        return classifier.preprocessing.value
+    say(f"Preprocessing: ImageNet's, {PREPROCESSING['imagenet']}, because none is known. {change}")
+    return PREPROCESSING["imagenet"]
+
+
+def _autodiff(
+    classifier: Classifier, made: Explainable, images: NDArray[np.uint8]
+) -> Callable[[NDArray[np.int64], NDArray[np.float32]], Autodiff] | None:
+    """How the network's own framework is asked; None if it is not there, or has no logits to differentiate."""
+    framework = classifier.framework
+    if framework is None:
+        return None
+
+    def autodiff(classes: NDArray[np.int64], features: NDArray[np.float32]) -> Autodiff:
+        inputs = made.preprocessing.apply(images, made.channels)
+        question = Question(inputs, features, classes, made.about.score, made.about.task, made.output)
+        return framework.autodiff(question.part(slice(ASKED)))
+
+    return autodiff
+
+
+def _channels(plain: ModelProto) -> int:
+    stored = {tensor.name for tensor in plain.graph.initializer}
+    image = next(each for each in plain.graph.input if each.name not in stored)
+    sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim]
+    return 1 if 1 in (sizes[1:2] + sizes[3:4]) and 3 not in (sizes[1:2] + sizes[3:4]) else 3
+
+
+def fix_size(model: ModelProto, size: tuple[int, int], *, asked: bool = True) -> None:
+    """Set an open height and width of a network's input; raises `ValueError` if another size was `asked` of it."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    given = [each for each in model.graph.input if each.name not in stored]
+    dims = given[0].type.tensor_type.shape.dim if len(given) == 1 else []
+    if len(dims) != 4:
+        raise ValueError(f"--size is for a network whose input has height and width; this one has {len(dims)} axes.")
+    places = (1, 2) if dims[3].dim_value in (1, 3) else (2, 3)
+    for place, length in zip(places, size, strict=True):
+        if dims[place].dim_value not in (0, length):
+            if not asked:
+                return
+            raise ValueError(f"The network takes {dims[places[0]].dim_value}x{dims[places[1]].dim_value} pixels only.")
+        dims[place].dim_value = length

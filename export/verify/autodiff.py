@@ -1,0 +1,69 @@
+"""What a framework's automatic differentiation is asked for a comparison, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from whycam.models.contract import Score, Task
+
+Output = Literal["logits", "probabilities", "log-probabilities"]
+"""What a network's own last numbers are."""
+MATCH = 1e-3
+"""The largest difference, relative to the map's maximum, at which a framework's tensor counts as the feature map."""
+
+
+class Question(NamedTuple):
+    """Images whose classes are to be explained at a feature map."""
+
+    inputs: NDArray[np.float32]
+    """(N, H, W, channels), prepared for the network."""
+    features: NDArray[np.float32]
+    """(N, channels, h, w), as the ONNX file computes it: which tensor of the framework's it is, is found by value."""
+    classes: NDArray[np.int64]
+    """(N, K)"""
+    score: Score
+    task: Task
+    output: Output
+
+    def part(self, images: slice) -> Question:
+        """The same of some of the images."""
+        return self._replace(inputs=self.inputs[images], features=self.features[images], classes=self.classes[images])
+
+
+class Autodiff(NamedTuple):
+    """The results of automatic differentiation for the same images and classes."""
+
+    heatmaps: NDArray[np.floating] | None
+    """(N, K, h, w), normalised; NaN where the framework divides 0 by 0. None if no tensor of its is the feature map."""
+    gates: Sequence[NDArray[np.bool_]] = ()
+    """(N, width) for each ReLU and Clip of the classifier's tail, in forward order: which entries pass."""
+    scores: NDArray[np.floating] | None = None
+    """(N, C) probabilities."""
+
+
+class Framework(Protocol):
+    """A network in its own framework."""
+
+    def autodiff(self, question: Question) -> Autodiff:
+        """Differentiate by the feature map, if the network has a tensor that is it; the scores in any case."""
+
+
+def layout_of(tensor: NDArray[np.floating], features: NDArray[np.floating]) -> Literal["NCHW", "NHWC"] | None:
+    """Whether a framework's tensor holds the feature map (N, channels, h, w), and in which order of axes."""
+    for layout, order in (("NCHW", (0, 1, 2, 3)), ("NHWC", (0, 3, 1, 2))):
+        if tensor.ndim == 4 and tuple(tensor.shape[axis] for axis in order) == features.shape:
+            largest = np.abs(features).max()
+            if largest > 0 and np.abs(tensor.transpose(order) - features).max() <= MATCH * largest:
+                return "NCHW" if layout == "NCHW" else "NHWC"
+    return None
+
+
+def heatmap(gradient: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Grad-CAM as in textbooks, (N, channels, h, w) to (N, h, w); NaN for a map without positive evidence."""
+    heat = np.maximum((gradient.mean((2, 3), keepdims=True) * features).sum(1), 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(heat / heat.max((1, 2), keepdims=True))
