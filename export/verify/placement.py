@@ -1,6 +1,7 @@
 """Whether the heatmaps are drawn where they belong: patches are put on an image, and the feature map is watched.
 
-It knows nothing of the graph: where a patch changes the map most must be where the model's region says that it is.
+It knows nothing of the graph: where a patch changes the map more than the other patches do must be where the model's
+region says that it is.
 """
 
 from __future__ import annotations
@@ -18,8 +19,7 @@ MAX_SHIFT = 0.75
 PATCHES = 5
 """Along each axis."""
 PART = 0.5
-"""Of the largest change: cells that changed less do not count."""
-
+"""Of the largest excess: cells with less do not count."""
 SLOPES = (0.4, 1.6)
 """Cells by which the change moves where its patch moves by one; in a mirrored map it moves the other way."""
 
@@ -61,7 +61,7 @@ class Probe:
         shape = maps.shape[2:]
         found, true = [], []
         for own, seen in zip(self._patches, np.split(maps.astype(np.float64), len(self._patches)), strict=True):
-            for heat, (y, x, _) in zip(np.abs(seen[1:] - seen[:1]).sum(1), own, strict=True):
+            for heat, (y, x, _) in zip(_excess(np.abs(seen[1:] - seen[:1]).sum(1)), own, strict=True):
                 if heat.max() > 0:
                     strong = np.where(heat >= PART * heat.max(), heat, 0)
                     found.append([np.average(np.arange(n), weights=strong.sum(1 - i)) for i, n in enumerate(shape)])
@@ -76,6 +76,17 @@ class Probe:
                 _shift(np.array(found)[:, axis], (at - begin) / (end - begin) * shape[axis] - 0.5, shape[axis])
             )
         return Shift(*cells)
+
+
+def _excess(changes: Floats) -> Floats:
+    """What each patch changes in each cell (patches, h, w), as a part of its changes, beyond the mean over the patches.
+
+    Deep networks with random weights answer a patch in all cells, and in some cells always more than in others.
+    """
+    total = changes.sum((1, 2), keepdims=True)
+    parts = np.divide(changes, total, out=np.zeros_like(changes), where=total > 0)
+    usual = parts.mean(0, keepdims=True)
+    return np.maximum(np.divide(parts, usual, out=np.zeros_like(parts), where=usual > 0) - 1, 0)
 
 
 def _shift(found: Floats, true: Floats, cells: int) -> float:
