@@ -86,7 +86,7 @@ def _excess(changes: Floats) -> Floats:
     total = changes.sum((1, 2), keepdims=True)
     parts = np.divide(changes, total, out=np.zeros_like(changes), where=total > 0)
     usual = parts.mean(0, keepdims=True)
-    return np.maximum(np.divide(parts, usual, out=np.zeros_like(parts), where=usual > 0) - 1, 0)
+    return np.asarray(np.maximum(np.divide(parts, usual, out=np.zeros_like(parts), where=usual > 0) - 1, 0))
 
 
 def _shift(found: Floats, true: Floats, cells: int) -> float:
