@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from whycam.export.head.onnx_graph import tidy
+from whycam.export.head.onnx_graph import rename, tidy
 from whycam.models.contract import IR_VERSION, OPSET
 
 LARGE = 1 << 20
@@ -37,7 +37,13 @@ def to_onnx(network: Any, *, plain: bool = False) -> ModelProto:
         return network.stateless_call(trained, others, picture, training=False)[0]
 
     image = network.inputs[0]
-    return function_to_onnx(scores, image.shape, image.dtype, [np.asarray(each) for each in matrices], plain=plain)
+    if plain:
+        return _chain_to_onnx(network)
+    model = function_to_onnx(scores, image.shape, image.dtype, [np.asarray(each) for each in matrices])
+    (name,) = getattr(network, "output_names", None) or [network.name]  # a Sequential network has no names of outputs
+    rename(model, model.graph.output[0].name, name)
+    model.graph.doc_string = f"converted from {network.name}"
+    return model
 
 
 def function_to_onnx(
@@ -45,8 +51,6 @@ def function_to_onnx(
     shape: Sequence[int | None],
     dtype: Any,
     matrices: Sequence[Any] = (),
-    *,
-    plain: bool = False,
 ) -> ModelProto:
     """A function of an image [N, H, W, C] and of constant `matrices` as ONNX, in which these are stored."""
     import tensorflow as tf
@@ -55,14 +59,24 @@ def function_to_onnx(
     signature = [tf.TensorSpec(shape, dtype, name="picture")]
     signature += [tf.TensorSpec(each.shape, tf.float32, name=f"matrix_{place}") for place, each in enumerate(matrices)]
     traced = tf.function(function, input_signature=signature)
-    passes = _passes_of_a_chain() if plain else None
-    model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET, optimizers=passes)
+    model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
     graph = model.graph
     names = [each.name for each in graph.input[1:]]
     del graph.input[1:]
     graph.initializer.extend(
         numpy_helper.from_array(matrices[int(name.removeprefix("matrix_").partition(":")[0])], name) for name in names
     )
+    model.ir_version = IR_VERSION
+    model.graph.doc_string = ""  # holds a number that changes between runs
+    return tidy(model)
+
+
+def _chain_to_onnx(network: Any) -> ModelProto:
+    import tensorflow as tf
+    import tf2onnx
+
+    signature = [tf.TensorSpec(network.inputs[0].shape, tf.float32, name="picture")]
+    model, _ = tf2onnx.convert.from_keras(network, signature, opset=OPSET, optimizers=_passes_of_a_chain())
     model.ir_version = IR_VERSION
     return tidy(model)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import sys
 import textwrap
+import warnings
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -62,7 +65,6 @@ def from_saved_model(source: Path) -> Classifier:
         raise ValueError(f"A classifier has one input and one output; {source} has {sorted(inputs)}.")
     ((name, image),) = inputs.items()
     model = function_to_onnx(lambda picture: next(iter(served(**{name: picture}).values())), image.shape, image.dtype)
-    del loaded
     return Classifier(
         model=model,
         name=plain_name(source.name),
@@ -92,6 +94,7 @@ def from_applications(name: str, weights: str, size: tuple[int, int] | None) -> 
         sha256=sha256(where) if where.is_file() else digest(network.get_weights()),
         made_by=_made_by(),
         licence=LICENCE if weights != RANDOM and not where.is_file() else "that of the weights",
+        size=(224, 224),  # of networks that leave it open; the others have their own
         preprocessing=Stated(_preprocessing(module), f"keras.applications' {module.__name__.rpartition('.')[2]}"),
         framework=KerasNetwork(network),
     )
@@ -101,6 +104,9 @@ def _prepare() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hides TensorFlow's notes on the processor
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # its faster convolutions double the rounding error
     check_needs(*NEEDS)
+    logging.getLogger("tf2onnx").setLevel(
+        logging.CRITICAL
+    )  # where an optimizer fails, it prints the traceback and goes on
 
 
 def _loaded(source: Path) -> Any:
@@ -129,21 +135,16 @@ def _application(name: str) -> tuple[Any, ModuleType]:
     """The function that builds a network, and the module with its preprocessing."""
     import keras
 
-    applications = keras.applications
-    modules = [each for each in vars(applications).values() if isinstance(each, ModuleType)]
-    builders = {
-        key.lower(): (value, module)
-        for module in modules
-        for key, value in vars(module).items()
-        if key[:1].isupper() and callable(value) and hasattr(module, "preprocess_input")
-    }
+    functions = [value for key, value in vars(keras.applications).items() if key[:1].isupper() and callable(value)]
+    builders = {function.__name__.lower(): function for function in functions}
     if name.lower() not in builders:
         from difflib import get_close_matches
 
         near = get_close_matches(name.lower(), builders, n=3)
-        known = [builders[each][0].__name__ for each in near or list(builders)[:5]]
+        known = [builders[each].__name__ for each in near or list(builders)[:5]]
         raise ValueError(f"Keras Applications has no '{name}'. Did you mean {' or '.join(known)}?")
-    return builders[name.lower()]
+    build = builders[name.lower()]
+    return build, sys.modules[build.__module__]
 
 
 def _built(build: Any, name: str, weights: str, size: tuple[int, int] | None) -> Any:
@@ -165,8 +166,11 @@ def _built(build: Any, name: str, weights: str, size: tuple[int, int] | None) ->
 def _with_file(build: Any, weights: str, shape: tuple[int, int, int] | None) -> Any:
     try:
         network = build(weights=None, input_shape=shape)
-        network.load_weights(weights)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        with warnings.catch_warnings():
+            # Keras only warns of layers that a file lacks, and leaves them with random weights.
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(weights)
+    except (ValueError, TypeError, KeyError, OSError, UserWarning, zipfile.BadZipFile) as error:
         raise WeightsMissing(
             f"{Path(weights).name} does not hold this network's weights. A whole network of your own is given as it "
             f"is: whycam export FILE.keras. Keras says: {_short(error)}"

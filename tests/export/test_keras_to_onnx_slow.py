@@ -11,7 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.onnx_graph import tidy
 from whycam.export.head.tail import find_feature
+from whycam.export.networks import keras_to_onnx
 from whycam.export.networks.keras_to_onnx import to_onnx
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
@@ -19,7 +21,7 @@ from whycam.export.verify.agreement import Disagreement, compare
 from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.contract import Contract, Score
-from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.explainer import BEST, Explainer, evaluate
 
 keras = pytest.importorskip("keras")
 tensorflow = pytest.importorskip("tensorflow")
@@ -149,6 +151,29 @@ def test_the_graph_is_plain_onnx(plain: onnx.ModelProto) -> None:
     assert "BatchNormalization" not in {node.op_type for node in plain.graph.node}
 
 
-def test_the_error_for_a_sequential_model_says_how_to_convert_it() -> None:
-    with pytest.raises(ValueError, match=r"keras\.Model\(model\.inputs, model\.outputs\)"):
-        to_onnx(keras.Sequential([keras.Input((8, 8, 3)), keras.layers.GlobalAveragePooling2D()]))
+def test_the_graph_is_that_of_tf2onnx_s_own_function(network: Any) -> None:
+    """So `make bundled-model` makes the file that is in the repository."""
+    import tf2onnx
+
+    signature = [tensorflow.TensorSpec(network.inputs[0].shape, tensorflow.float32, name="picture")]
+    model, _ = tf2onnx.convert.from_keras(network, signature, opset=17)
+    assert tidy(model).graph == to_onnx(network).graph
+
+
+def test_large_matrices_are_stored_as_they_are(monkeypatch: pytest.MonkeyPatch, network: Any) -> None:
+    as_constants = to_onnx(network)
+    monkeypatch.setattr(keras_to_onnx, "LARGE", 100)  # the dense layer has 288 weights
+    images = prepared(scenes(2, SIZE, SIZE))
+    names = [as_constants.graph.output[0].name]
+    for model in (as_constants, to_onnx(network)):
+        (scores,) = evaluate(model.SerializeToString(), {"picture": images}, names)
+        np.testing.assert_allclose(scores, network.predict(images, verbose=0), atol=1e-6)
+    assert [each.name for each in to_onnx(network).graph.input] == ["picture"]
+
+
+def test_a_sequential_network_is_converted_too() -> None:
+    network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()])
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    model = to_onnx(network)
+    (found,) = evaluate(model.SerializeToString(), {"picture": images}, [model.graph.output[0].name])
+    np.testing.assert_allclose(found, network.predict(images, verbose=0), atol=1e-5)
