@@ -60,11 +60,15 @@ def function_to_onnx(
     signature += [tf.TensorSpec(each.shape, tf.float32, name=f"matrix_{place}") for place, each in enumerate(matrices)]
     traced = tf.function(function, input_signature=signature)
     model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
+    values = {f"matrix_{place}": each for place, each in enumerate(matrices)}
+    # A tensor of another function, such as the mean in Keras' Normalization, becomes an input by tf2onnx.
+    captured = traced.get_concrete_function(*signature).graph.captures
+    values |= {inner.name.partition(":")[0]: outer for outer, inner in captured if outer.dtype != tf.resource}
     graph = model.graph
     names = [each.name for each in graph.input[1:]]
     del graph.input[1:]
     graph.initializer.extend(
-        numpy_helper.from_array(matrices[int(name.removeprefix("matrix_").partition(":")[0])], name) for name in names
+        numpy_helper.from_array(np.asarray(values[name.partition(":")[0]]), name) for name in names
     )
     model.ir_version = IR_VERSION
     model.graph.doc_string = ""  # holds a number that changes between runs

@@ -189,7 +189,7 @@ def _preprocessing(module: ModuleType) -> Preprocessing:
     order = [int(np.argmax(np.abs(row))) for row in slopes]
     gains = np.array([slopes[colour, order[colour]] for colour in range(3)], np.float64)
     shifts = np.array([zero[order[colour]] for colour in range(3)], np.float64)
-    red, green, blue = (float(round(each, 4)) for each in -shifts / gains)
+    red, green, blue = (float(round(each, 4)) + 0.0 for each in -shifts / gains)  # + 0.0: no −0
     std_red, std_green, std_blue = (float(round(each, 4)) for each in 1 / gains)
     return Preprocessing((red, green, blue), (std_red, std_green, std_blue), 1, bgr=order == [2, 1, 0])
 

@@ -171,6 +171,19 @@ def test_large_matrices_are_stored_as_they_are(monkeypatch: pytest.MonkeyPatch, 
     assert [each.name for each in to_onnx(network).graph.input] == ["picture"]
 
 
+def test_a_constant_that_a_layer_keeps_outside_its_variables_is_stored() -> None:
+    """Keras' Normalization keeps its mean as a tensor, which TensorFlow captures: tf2onnx makes it an input."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 3))
+    scaled = layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])(image)
+    network = keras.Model(image, layers.GlobalMaxPooling2D()(layers.Conv2D(4, 3)(scaled)))
+    model = to_onnx(network)
+    assert [each.name for each in model.graph.input] == ["picture"]
+    images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+    (found,) = evaluate(model.SerializeToString(), {"picture": images}, [model.graph.output[0].name])
+    np.testing.assert_allclose(found, network.predict(images, verbose=0), atol=1e-5)
+
+
 def test_a_sequential_network_is_converted_too() -> None:
     network = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3), keras.layers.GlobalMaxPooling2D()])
     images = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
