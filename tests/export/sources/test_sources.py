@@ -11,8 +11,8 @@ import onnx
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tests.export.test_exporter import SIZE, classifier
 from tests.support.models import tiny_models
+from tests.support.models.plain_classifier import SIZE, classifier
 from whycam.export.exporter import Wanted, explainable, export
 from whycam.export.labels import read_labels
 from whycam.export.precision.single import in_single

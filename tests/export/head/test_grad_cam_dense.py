@@ -265,7 +265,7 @@ def test_a_map_of_unknown_layout_is_refused() -> None:
 
 
 def test_the_example_in_the_documentation_makes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "model.md").read_text("utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "model.md").read_text("utf-8")
     example = page.partition("```python\n")[2].partition("```")[0]
     monkeypatch.chdir(tmp_path)
     onnx.save(DenseTail(classes=2).network(), "classifier.onnx")
