@@ -156,6 +156,22 @@ def test_what_a_doc_names_exists(doc: Path) -> None:
     assert problems(doc, doc.read_text(encoding="utf-8")) == []
 
 
+def test_the_limits_of_the_check_are_those_of_the_code() -> None:
+    from whycam.export.verify import agreement
+    from whycam.export.verify.placement import MAX_SHIFT
+
+    page = (ROOT / "docs" / "model.md").read_text("utf-8")
+    section = page.split("## What is checked at export")[1].split("\n## ")[0]
+    found = [float(line.split("|")[-2]) for line in section.splitlines() if line.startswith("| of ")]
+    assert found == [
+        agreement.TOLERANCE,
+        agreement.DEVIATION_TOLERANCE,
+        agreement.AUTODIFF_TOLERANCE,
+        agreement.SCORE_TOLERANCE,
+        MAX_SHIFT,
+    ]
+
+
 def test_every_option_is_in_a_doc() -> None:
     text = "".join(doc.read_text(encoding="utf-8") for doc in DOCS)
     named = set(re.findall(r"(?<![\w-])--?[a-z][a-z0-9-]*", text)) | {"--help", "--version"}
