@@ -107,7 +107,13 @@ class SidecarWriter:
 
 def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
     """The model's entries in a sidecar's header; `size` is the height and width of its input."""
-    return {"model": contract.name, "sha256": sha256, "score": contract.score, "size": list(contract.input_size)}
+    return {
+        "model": contract.name,
+        "sha256": sha256,
+        "score": contract.score,
+        "task": contract.task,
+        "size": list(contract.input_size),
+    }
 
 
 def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:

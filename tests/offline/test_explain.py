@@ -122,7 +122,7 @@ def test_the_sidecar_describes_each_frame(source: Path, spots: LocalEngine) -> N
     frames = list(lines)
     numerator, denominator = header["time_base"]
     assert (header["model"], header["sha256"]) == ("bright spot", spots.sha256)
-    assert (header["fit"], header["score"]) == ("stretch", "probability")
+    assert (header["fit"], header["score"], header["task"]) == ("stretch", "probability", "single-label")
     assert header["settings"] == View(opacity=0.4).settings() | {"hold": []}  # JSON has no tuples
     assert [Fraction(f.pts * numerator, denominator) for f in frames] == [
         s.time for s in media_samples.read(explained.output)
