@@ -81,8 +81,11 @@ def listed(value: Any) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         if isinstance(value.get("id2label"), Mapping):
             value = value["id2label"]
+        by_label = all(type(number) is int for number in value.values())  # as Keras' class_indices: {"cat": 0}
         try:
-            numbers = sorted((int(key), str(label)) for key, label in value.items())
+            numbers = sorted(
+                (int(label), str(key)) if by_label else (int(key), str(label)) for key, label in value.items()
+            )
         except ValueError:
             return ()
         return tuple(label for _, label in numbers) if [n for n, _ in numbers] == list(range(len(numbers))) else ()

@@ -41,11 +41,16 @@ def read_classifier(source: Path) -> ModelProto:
     if not source.is_file():
         raise ValueError(f"There is no file {source}.")
     try:
-        return onnx.load(source)
+        model = onnx.load(source)
     except FileNotFoundError as error:
         raise ValueError(f"{source} keeps its weights in another file, which is not beside it ({error}).") from error
     except Exception as error:  # protobuf's and onnx's have no common base class
         raise ValueError(f"{source} is not an ONNX model, or it is damaged. ({error})") from error
+    for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value < 0:  # how Paddle writes an open size
+                dim.Clear()
+    return model
 
 
 def _of_levels(model: ModelProto) -> Stated[Preprocessing] | None:

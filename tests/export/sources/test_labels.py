@@ -20,6 +20,7 @@ ANIMALS = ("cat", "dog", "größe")
         ("a.json", '["cat", "dog", "größe"]'),
         ("b.json", '{"1": "dog", "0": "cat", "2": "größe"}'),
         ("config.json", '{"model_type": "x", "id2label": {"0": "cat", "1": "dog", "2": "größe"}}'),
+        ("class_indices.json", '{"dog": 1, "cat": 0, "größe": 2}'),
         ("a.csv", "cat\ndog\ngröße\n"),
         ("b.csv", 'id,name\n0,cat\n1,"dog"\n2,größe\n'),
         ("c.csv", "0,cat\n1,dog\n2,größe\n"),

@@ -290,3 +290,16 @@ def test_the_report_says_what_the_file_says(tmp_path: Path) -> None:
         "There was no framework to ask",
     ):
         assert words in page
+
+
+def test_an_open_size_written_as_minus_one_is_open(tmp_path: Path) -> None:
+    """As Paddle writes it."""
+    network = classifier()
+    for axis in (0, 2, 3):
+        network.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = -1
+    network.graph.output[0].type.tensor_type.shape.dim[0].dim_value = -1
+    source = find_source(str(saved(tmp_path, network)))
+    with pytest.raises(ValueError, match=r"not \['\?', 3, '\?', '\?'\]"):
+        explainable(source, Wanted(), lambda _: None)
+    made = explainable(source, Wanted(size=(SIZE, SIZE)), lambda _: None)
+    assert made.model.graph.input[0].type.tensor_type.shape.dim[1].dim_value == SIZE
