@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 from whycam.models.contract import Region
 
 MAX_SHIFT = 0.75
-"""Of a cell: how far the map's change may be from its patch, in the median."""
+"""Of a cell, or of a 32nd of the axis: how far the map's change may be from its patch, in the median."""
 PATCHES = 5
 """Along each axis."""
 PART = 0.5
 """Of the largest excess: cells with less do not count."""
 SLOPES = (0.4, 1.6)
 """Cells by which the change moves where its patch moves by one; in a mirrored map it moves the other way."""
+FEW = 3
+"""Along an axis of so few cells, a deep network's may answer patches anywhere: only a mirrored map shows."""
+MIRRORED = -0.4
+"""The slope of a mirrored map of few cells, at most."""
+FINEST = 32
+"""Of an axis: smaller cells count as this part of it, because a patch is many of them."""
 
 Floats = NDArray[np.floating]
 
@@ -96,7 +102,9 @@ def _shift(found: Floats, true: Floats, cells: int) -> float:
     if np.ptp(true) == 0:
         return float(np.median(found - true))
     slope = float(np.polyfit(true, found, 1)[0])  # 1 where the change moves as its patch does
-    return float(np.median(found - true)) if SLOPES[0] <= slope <= SLOPES[1] else float("inf")
+    if not (slope > MIRRORED if cells <= FEW else SLOPES[0] <= slope <= SLOPES[1]):
+        return float("inf")
+    return float(np.median(found - true)) * min(1, FINEST / cells)
 
 
 def _patches(image: NDArray[np.uint8], region: Region) -> Iterator[tuple[float, float, NDArray[np.uint8]]]:
