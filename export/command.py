@@ -63,6 +63,16 @@ FitOption = Annotated[
     Fitting,
     typer.Option(rich_help_panel=_OWN, help="stretch: it sees the whole frame, squeezed; crop: its middle."),
 ]
+LayerOption = Annotated[
+    str | None,
+    typer.Option(
+        rich_help_panel=_OWN,
+        help="The layer whose maps are drawn, by its name or its grid, such as 14x14 (default: the last).",
+    ),
+]
+ListLayersOption = Annotated[
+    bool, typer.Option("--list-layers", rich_help_panel=_OWN, help="Print the layers that can be explained.")
+]
 TryOption = Annotated[
     Path | None,
     typer.Option("--try", rich_help_panel=_OWN, metavar="IMAGE", help="Print the five best classes, write nothing."),
@@ -110,6 +120,8 @@ def export(
     size: SizeOption = None,
     fit: FitOption = "stretch",
     task: TaskOption = None,
+    layer: LayerOption = None,
+    list_layers: ListLayersOption = False,
     try_: TryOption = None,
     report: ReportOption = None,
     weights: WeightsOption = "imagenet",
@@ -124,7 +136,15 @@ def export(
     from whycam.export.requirements import check_needs
 
     check_needs("onnx", extra="export" if model == VGG16 else "onnx")  # the others are checked after the arguments
-    own = {"--name": name, "--labels": labels, "--like": like, "--mean": mean, "--size": size, "--task": task}
+    own = {
+        "--name": name,
+        "--labels": labels,
+        "--like": like,
+        "--mean": mean,
+        "--size": size,
+        "--task": task,
+        "--layer": layer,
+    }
     if model == VGG16:
         own |= {"--try": try_, "--report": report}
         _refuse([option for option, value in own.items() if value], "a classifier of your own")
@@ -135,7 +155,10 @@ def export(
     from whycam.export.exporter import Wanted, size_of
 
     preprocessing = preprocessing_of(like, mean, std, scale, bgr=bgr)
-    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, task, verify_with)
+    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, task, layer, verify_with)
+    if list_layers:
+        _list_layers(model, weights, wanted)
+        return
     _export_own(model, weights, wanted, output, try_, report)
 
 
@@ -154,6 +177,18 @@ def _export_own(
     _say(
         f"Ready: {destination}. See it with: whycam serve --model {destination.stem if output is None else destination}"
     )
+
+
+def _list_layers(source: str, weights: str, wanted: Wanted) -> None:
+    from whycam.export.exporter import layers
+    from whycam.export.sources.find_source import find_source
+
+    for each in layers(find_source(source, weights, wanted.size), wanted, _say):
+        grid = f"{each.feature.height}x{each.feature.width}"
+        kind = "normalisation" if each.norm else "whole network"
+        _say(
+            f"{grid:>9}  {each.feature.channels:5d} channels  about x{each.cost:.2f}  {kind:13}  {each.feature.tensor}"
+        )
 
 
 def _export_vgg16(

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from whycam.export.head.covered import UnsupportedTail
+from whycam.export.head.default_layer import default_layer, layer_named
 from whycam.export.head.ends import as_two_classes, find_ends, output_of
-from whycam.export.head.grad_cam import append_cam
+from whycam.export.head.grad_cam import append_cam, prepared
 from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.opset import converted
 from whycam.export.head.tail import find_feature
@@ -24,6 +26,8 @@ from whycam.export.precision.single import in_single
 from whycam.export.preprocess import Channels, take_images
 from whycam.export.preprocessing import LIKES, PREPROCESSING, Preprocessing
 from whycam.export.report import write_report
+from whycam.export.reverse.layers import Candidate, candidates
+from whycam.export.reverse.sizes import Sizes
 from whycam.export.save import save
 from whycam.export.sources.classifier import Classifier
 from whycam.export.verify.agreement import Agreement, compare
@@ -55,6 +59,8 @@ class Wanted:
     fit: Fitting = "stretch"
     score: Score = "probability"
     task: AskedTask | None = None
+    layer: str | None = None
+    """Whose maps are drawn; None: the last that the closed form covers, or the last that the reverse pass does."""
     verify_with: Path | None = None
 
 
@@ -134,6 +140,15 @@ def try_image(classifier: Classifier, wanted: Wanted, image: Path, say: Say) -> 
             say(f"{100 * found.scores[0, number]:5.1f}% {contract.labels[number]}")
 
 
+def layers(classifier: Classifier, wanted: Wanted, say: Say) -> list[Candidate]:
+    """The layers of a classifier that can be explained, in the order of its graph."""
+    plain = _prepared(classifier, wanted, say)
+    as_two_classes(plain, logit=wanted.task == "yes-no")
+    ready = prepared(take_images(plain, mean=[0], scale=[1]))
+    graph = Graph(ready)
+    return candidates(graph, Sizes(ready), find_ends(graph, _task(classifier, wanted)).logits)
+
+
 def explainable(classifier: Classifier, wanted: Wanted, say: Say) -> Explainable:
     """The model with its head, and what the file will say of itself; raises `ValueError`."""
     plain = _prepared(classifier, wanted, say)
@@ -161,22 +176,37 @@ def explainable(classifier: Classifier, wanted: Wanted, say: Say) -> Explainable
     mean, std = (np.array(each) / preprocessing.scale for each in (preprocessing.mean, preprocessing.std))
     channels: Channels = "bgr" if preprocessing.bgr else "rgb"
     count = _channels(plain)
-    model = append_cam(
-        take_images(plain, mean=mean.tolist(), scale=std.tolist(), channels=channels), score=wanted.score, task=task
-    )
+    ready = take_images(plain, mean=mean.tolist(), scale=std.tolist(), channels=channels)
+    model, feature = _with_head(ready, wanted, task, say)
     about = Contract(
         name=wanted.name or classifier.name,
         labels=labels,
         fit=wanted.fit,
         score=wanted.score,
         task=ends.task,
-        feature=find_feature(model).tensor,
+        feature=feature,
         weights_source=classifier.origin,
         weights_sha256=classifier.sha256,
         licence=classifier.licence,
         made_by=classifier.made_by,
     )
     return Explainable(model, about, preprocessing, count, output)
+
+
+def _with_head(ready: ModelProto, wanted: Wanted, task: Task | None, say: Say) -> tuple[ModelProto, str]:
+    """The model with its head, and the layer that is drawn."""
+    if wanted.layer is None:
+        try:
+            model = append_cam(ready, score=wanted.score, task=task)
+            return model, find_feature(model).tensor
+        except UnsupportedTail as refusal:
+            layer = default_layer(ready, task)
+            if layer is None:
+                raise
+            say(f"{refusal.operator} behind the last feature map has no closed form: the reverse pass goes to {layer}.")
+    else:
+        layer = layer_named(ready, wanted.layer)
+    return append_cam(ready, score=wanted.score, task=task, layer=layer), layer
 
 
 def _prepared(classifier: Classifier, wanted: Wanted, say: Say) -> ModelProto:

@@ -15,6 +15,7 @@ from whycam.export.head.grad_cam import METHOD_KEY
 from whycam.export.head.onnx_graph import Graph, skeleton
 from whycam.export.head.region import region_of
 from whycam.export.head.tail import find_tail
+from whycam.export.reverse.layers import grid_of
 from whycam.models.contract import HEATMAPS, Contract, MapSpec
 
 
@@ -47,6 +48,10 @@ def _described(model: ModelProto, contract: Contract) -> Contract:
     try:
         feature, _ = find_tail(graph, ends)
     except UnsupportedTail:
+        feature = None
+    if contract.feature and (feature is None or contract.feature != feature.tensor):
+        feature = grid_of(graph, contract.feature)
+    if feature is None:
         return contract
     listed = contract.drawn_map()
     method = next((entry.value for entry in model.metadata_props if entry.key == METHOD_KEY), listed.method)

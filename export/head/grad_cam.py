@@ -18,6 +18,7 @@ multi-label classifier p_c is the sigmoid of z_c, so its log-odds are z_c.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -33,6 +34,10 @@ from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind, rename
 from whycam.export.head.opset import converted
 from whycam.export.head.quantization import MOVES, Clamp
 from whycam.export.head.tail import Feature, Flattened, bounds, clips, data_input, dense_weights, factors, find_tail
+from whycam.export.reverse.backward import Backward
+from whycam.export.reverse.backward import Gradient as Seed
+from whycam.export.reverse.layers import channel_sums, find_layer
+from whycam.export.reverse.sizes import Sizes
 from whycam.models.contract import IR_VERSION, METHOD, MULTI_LABEL, OPSET, OUTPUTS, SINGLE_LABEL, Score, Task
 
 METHOD_KEY = "whycam.method"
@@ -47,19 +52,27 @@ class Gradient(NamedTuple):
 
 
 def append_cam(
-    model: ModelProto, *, score: Score = "probability", method: str = METHOD, task: Task | None = None
+    model: ModelProto,
+    *,
+    score: Score = "probability",
+    method: str = METHOD,
+    task: Task | None = None,
+    layer: str | None = None,
 ) -> ModelProto:
     """A copy of a plain classifier with the input `target` and the outputs of the contract (see `models.contract`).
 
     The classifier keeps its input; its single output, probabilities or logits, becomes `scores`. `task` says what
-    logits are for, one class of many by default. Raises `UnsupportedTail` if the closed form does not cover the tail,
-    `ValueError` for a model that is not a classifier of images with a fixed size and a dynamic batch, or that has
-    another task, and for a `method` that is not in `export.head.methods`.
+    logits are for, one class of many by default. `layer` is a tensor whose maps are drawn; by default it is the last
+    feature map, for which the closed form needs less than the reverse pass. Raises `UnsupportedTail` if the closed form
+    does not cover the tail, `UnsupportedLayer` if there is no reverse pass to the layer, `ValueError` for a model that
+    is not a classifier of images with a fixed size and a dynamic batch, or that has another task, and for a `method`
+    that is not in `export.head.methods`.
     """
     rule = map_rule(method)
-    graph = Graph(_prepare(model))
+    graph = Graph(prepared(model))
     ends = find_ends(graph, task)
-    feature, tail = find_tail(graph, ends)
+    sizes = Sizes(graph.model) if layer else None
+    feature, tail = (find_layer(graph, sizes, layer), []) if sizes and layer else find_tail(graph, ends)
 
     probabilities = ends.probabilities or _activated(graph, ends)
     graph.add("Reshape", [probabilities, graph.integers(-1, ends.classes)], "scores")
@@ -69,11 +82,12 @@ def append_cam(
     by_others = score == "probability" and ends.task == SINGLE_LABEL
     seed = _seed_of_log_odds if by_others else _seed_of_logit
     gradient = Gradient(seed(graph, classes, logits, ends.classes), ends.classes)
-    _heatmaps(graph, feature, _by_channel(graph, feature, tail, gradient), rule)
+    by_channel = _by_channel if sizes is None else partial(_by_reverse_pass, sizes, ends)
+    _heatmaps(graph, feature, by_channel(graph, feature, tail, gradient), rule)
     return _close(graph, feature, ends.classes, method)
 
 
-def _prepare(model: ModelProto) -> ModelProto:
+def prepared(model: ModelProto) -> ModelProto:
     """A copy in the contract's opset or a newer one, with its tensors renamed where the contract uses their names."""
     ready = converted(model)
     for name in ("target", *OUTPUTS):
@@ -240,6 +254,7 @@ def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient:
     """
     last = max((place for place, node in enumerate(tail) if kind(node) in DENSE), default=None)
     foldable = last is not None and not any(clips(graph, node) for node in tail[last:])
+    assert feature.flattened is not None
     if feature.flattened.cells == 1 or not foldable:
         for node in tail:
             gradient = RULES[kind(node)](graph, node, gradient)
@@ -250,7 +265,20 @@ def _by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient:
     return Gradient(graph.add("MatMul", [gradient.tensor, weights]), feature.channels)
 
 
+def _by_reverse_pass(
+    sizes: Sizes, ends: Ends, graph: Graph, feature: Feature, _tail: list[NodeProto], gradient: Gradient
+) -> Gradient:
+    """As `_by_channel`, through whatever is between the layer and the logits."""
+    b = Backward(graph, sizes, "classes")
+    seed = b.add("Transpose", gradient.tensor, perm=[1, 0, 2])  # (K, N, C)
+    dims = sizes.of(ends.logits)
+    return Gradient(
+        channel_sums(b, feature, ends.logits, b.reshape(Seed(seed, (-1, gradient.width)), dims)), feature.channels
+    )
+
+
 def _summed(graph: Graph, feature: Feature, gradient: Gradient) -> Gradient:
+    assert feature.flattened is not None
     cells, channels_last = feature.flattened
     if cells == 1:
         return gradient
@@ -286,11 +314,15 @@ def _heatmaps(graph: Graph, feature: Feature, gradient: Gradient, rule: MapRule)
     """The method's maps divided by their maximum; all zero if the maximum is 0."""
     cells = feature.height * feature.width
     alpha = graph.add("Mul", [gradient.tensor, graph.number(1 / cells)])  # (N, K, channels)
+    values = feature.tensor
+    if feature.skip:
+        ends = graph.integers(feature.skip), graph.integers(feature.skip + cells), graph.integers(1)
+        values = graph.add("Slice", [values, *ends])
     if feature.channels_last:
-        columns = graph.add("Reshape", [feature.tensor, graph.integers(0, cells, feature.channels)])
+        columns = graph.add("Reshape", [values, graph.integers(0, cells, feature.channels)])
         columns = graph.add("Transpose", [columns], perm=[0, 2, 1])
     else:
-        columns = graph.add("Reshape", [feature.tensor, graph.integers(0, feature.channels, cells)])
+        columns = graph.add("Reshape", [values, graph.integers(0, feature.channels, cells)])
     maps = rule(graph, alpha, columns)  # (N, K, H·W)
     peak = graph.reduce("ReduceMax", maps, 2)  # (N, K, 1)
     alive = graph.add("Greater", [peak, graph.number(0)])

@@ -49,14 +49,17 @@ class Flattened(NamedTuple):
 
 
 class Feature(NamedTuple):
-    """The last feature map: a tensor [N, channels, height, width], or [N, height, width, channels]."""
+    """A feature map: [N, channels, height, width], [N, height, width, channels], or [N, tokens, channels]."""
 
     tensor: str
     channels: int
     height: int
     width: int
     channels_last: bool
-    flattened: Flattened
+    flattened: Flattened | None = None
+    """How it enters the first dense layer; None for an inner layer."""
+    skip: int = 0
+    """Tokens before those of the grid: a class token, registers."""
 
 
 def find_feature(model: ModelProto) -> Feature:

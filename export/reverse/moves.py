@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import NodeProto
 
 from whycam.export.reverse.backward import Backward, Gradient, UnsupportedLayer, flag
@@ -40,7 +42,10 @@ def _concat(b: Backward, node: NodeProto, place: int, gradient: Gradient) -> Gra
 def _gather(b: Backward, node: NodeProto, place: int, gradient: Gradient) -> Gradient | Part:
     if place:
         raise UnsupportedLayer(node, "its indices depend on the image")
-    own, index = b.sizes.of(node.input[0]), b.constant(node.input[1], node).astype(np.int64)
+    own = b.sizes.of(node.input[0])
+    if all(each is not None and _in_order(each) for each in b.sizes.by_batch(node.input[1])) and len(own) == 1:
+        return b.reshape(b.full(gradient, b.sizes.of(node.output[0])), own)  # how PyTorch writes a view: all, in order
+    index = b.constant(node.input[1], node).astype(np.int64)
     axis = flag(node, "axis", 0) % len(own)
     picked = np.where(index < 0, index + own[axis], index).ravel().tolist()
     whole = b.full(gradient, b.sizes.of(node.output[0]))
@@ -48,6 +53,10 @@ def _gather(b: Backward, node: NodeProto, place: int, gradient: Gradient) -> Gra
     if picked == list(range(picked[0], picked[0] + len(picked))):
         return Part(flat, axis, picked[0])
     return _put_back(b, flat, own, axis, picked)
+
+
+def _in_order(index: NDArray[Any]) -> bool:
+    return bool(np.array_equal(index.ravel(), np.arange(index.size)))
 
 
 def _put_back(b: Backward, gradient: Gradient, dims: Dims, axis: int, picked: Sequence[int]) -> Gradient:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from whycam.export.head.onnx_graph import Graph, kind, skeleton
+from whycam.export.head.onnx_graph import Graph, attribute, kind, skeleton
 from whycam.stream.inference.explainer import evaluate
 
 Size: TypeAlias = int
@@ -35,6 +35,7 @@ class Sizes:
         stored = {tensor.name for tensor in model.graph.initializer}
         (self.image,) = [each.name for each in model.graph.input if each.name not in stored]
         self._model = model
+        self._own = len(model.graph.node), len(model.graph.initializer)  # what is appended later does not count
         self._shapes = [self._inferred(batch) for batch in BATCHES]
         self._observed = False
         self._declared: dict[str, Dims] = {}
@@ -59,8 +60,12 @@ class Sizes:
 
     def value(self, tensor: str) -> NDArray[Any] | None:
         """The value of a tensor that no image changes, computed sizes included; None for one that they change."""
-        two, three = (self._value(tensor, place) for place in range(len(BATCHES)))
+        two, three = self.by_batch(tensor)
         return two if two is not None and three is not None and np.array_equal(two, three) else None
+
+    def by_batch(self, tensor: str) -> list[NDArray[Any] | None]:
+        """The value of a tensor that depends on nothing but the number of images, for each of `BATCHES`; or None."""
+        return [self._value(tensor, place) for place in range(len(BATCHES))]
 
     def _inferred(self, batch: int) -> dict[str, list[int | None]]:
         bare = skeleton(self._model)
@@ -78,11 +83,12 @@ class Sizes:
 
     def _observe(self) -> None:
         self._observed = True
-        made = [name for node in self._model.graph.node for name in node.output if name]
+        nodes = list(self._model.graph.node)[: self._own[0]]
+        made = [name for node in nodes for name in node.output if name]
         open_ = [name for name in made if any(None in shapes.get(name, [None]) for shapes in self._shapes)]
         opened = ModelProto()
         opened.CopyFrom(self._model)
-        del opened.graph.output[:]
+        del opened.graph.node[self._own[0] :], opened.graph.initializer[self._own[1] :], opened.graph.output[:]
         opened.graph.output.extend(ValueInfoProto(name=name) for name in open_)
         image = next(each for each in opened.graph.input if each.name == self.image)
         dtype = helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type)
@@ -106,7 +112,8 @@ class Sizes:
             return None
         if kind(node) == "Shape":
             shape = self._shapes[place].get(node.input[0])
-            return None if shape is None or None in shape else np.array(shape, np.int64)
+            part = slice(attribute(node, "start", 0), attribute(node, "end"))
+            return None if shape is None or None in shape else np.array(shape, np.int64)[part]
         inputs = {name: self._value(name, place) for name in node.input if name}
         if not inputs or any(value is None for value in inputs.values()):
             return None

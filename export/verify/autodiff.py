@@ -52,14 +52,36 @@ class Framework(Protocol):
         """Differentiate by the feature map, if the network has a tensor that is it; the scores in any case."""
 
 
-def layout_of(tensor: NDArray[np.floating], features: NDArray[np.floating]) -> Literal["NCHW", "NHWC"] | None:
+Layout = Literal["NCHW", "NHWC", "NTC"]
+"""The order of a framework's axes; T are tokens, those of the grid last."""
+
+
+def layout_of(tensor: NDArray[np.floating], features: NDArray[np.floating]) -> Layout | None:
     """Whether a framework's tensor holds the feature map (N, channels, h, w), and in which order of axes."""
-    for layout, order in (("NCHW", (0, 1, 2, 3)), ("NHWC", (0, 3, 1, 2))):
-        if tensor.ndim == 4 and tuple(tensor.shape[axis] for axis in order) == features.shape:
-            largest = np.abs(features).max()
-            if largest > 0 and np.abs(tensor.transpose(order) - features).max() <= MATCH * largest:
-                return "NCHW" if layout == "NCHW" else "NHWC"
+    count, channels, height, width = features.shape
+    fits: dict[Layout, bool] = {
+        "NCHW": tensor.shape == features.shape,
+        "NHWC": tensor.shape == (count, height, width, channels),
+        "NTC": tensor.ndim == 3
+        and (tensor.shape[0], tensor.shape[2]) == (count, channels)
+        and tensor.shape[1] >= height * width,
+    }
+    largest = np.abs(features).max()
+    for layout, fit in fits.items():
+        if fit and largest > 0:
+            apart = np.abs(as_map(tensor, layout, (height, width)) - features).max()
+            if apart <= MATCH * largest:
+                return layout
     return None
+
+
+def as_map(tensor: NDArray[np.floating], layout: Layout, grid: tuple[int, int]) -> NDArray[np.floating]:
+    """A framework's tensor as (N, channels, h, w)."""
+    if layout == "NTC":
+        height, width = grid
+        cells = tensor[:, tensor.shape[1] - height * width :]
+        return cells.reshape(len(tensor), height, width, -1).transpose(0, 3, 1, 2)
+    return tensor.transpose(0, 3, 1, 2) if layout == "NHWC" else tensor
 
 
 def heatmap(gradient: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.export.verify.autodiff import Autodiff, Output, Question, heatmap, layout_of
+from whycam.export.verify.autodiff import Autodiff, Layout, Output, Question, as_map, heatmap, layout_of
 from whycam.models.contract import MULTI_LABEL, Task
 
 BATCH = 4
@@ -43,14 +43,14 @@ class KerasNetwork:
         layers = [np.concatenate(each) for each in zip(*gates, strict=True)]
         return Autodiff(np.concatenate(heatmaps), layers, np.concatenate(scores))
 
-    def _find(self, question: Question) -> tuple[int, bool] | None:
-        """The number of the last call whose result is the feature map, and whether its channels are last."""
+    def _find(self, question: Question) -> tuple[int, Layout] | None:
+        """The number of the last call whose result is the feature map, and the order of its axes."""
         few = question.part(slice(0, 2))
-        found: list[tuple[int, bool]] = []
+        found: list[tuple[int, Layout]] = []
 
         def look(place: int, _layer: Any, result: Any) -> Any:
-            if len(getattr(result, "shape", ())) == 4 and (layout := layout_of(np.asarray(result), few.features)):
-                found.append((place, layout == "NHWC"))
+            if len(getattr(result, "shape", ())) in (3, 4) and (layout := layout_of(np.asarray(result), few.features)):
+                found.append((place, layout))
             return result
 
         with _watched(self._network, look):
@@ -58,7 +58,7 @@ class KerasNetwork:
         return found[-1] if found else None
 
     def _differentiated(
-        self, question: Question, place: int, channels_last: bool
+        self, question: Question, place: int, layout: Layout
     ) -> tuple[NDArray[np.floating], list[NDArray[np.bool_]], NDArray[np.floating]]:
         import keras
         import tensorflow as tf
@@ -85,9 +85,10 @@ class KerasNetwork:
             explained = logits if question.score == "logit" else scores
             chosen = tf.gather(explained, question.classes.reshape(-1), batch_dims=1)
         (leaf,) = leaves
-        gradient, values = (np.asarray(each) for each in (tape.gradient(chosen, leaf), leaf))
-        if channels_last:
-            gradient, values = gradient.transpose(0, 3, 1, 2), values.transpose(0, 3, 1, 2)
+        height, width = question.features.shape[2:]
+        gradient, values = (
+            as_map(np.asarray(each), layout, (height, width)) for each in (tape.gradient(chosen, leaf), leaf)
+        )
         maps = heatmap(gradient, values)
         return maps.reshape(-1, count, *maps.shape[1:]), gates, np.asarray(scores)[::count]
 

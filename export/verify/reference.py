@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
 from whycam.export.verify.methods import DEFINITIONS
-from whycam.export.verify.operators import Array, Floats, Step, apply, attributes, kind
+from whycam.export.verify.operators import OPERATORS, Array, Floats, Step, apply, attributes, kind
 from whycam.models.contract import METHOD, Score
 
 Activations = Mapping[str, Array]
@@ -75,6 +75,12 @@ class Reference:
         return list(dict.fromkeys(names))
 
     @property
+    def covers(self) -> bool:
+        """Whether every operator between map and logits has its derivative in `export.verify.operators`."""
+        kernels = [attributes(node).get("kernel_shape", [1]) for node in self._nodes if kind(node) == "Conv"]
+        return all(kind(node) in OPERATORS for node in self._nodes) and all(set(each) == {1} for each in kernels)
+
+    @property
     def rounds(self) -> bool:
         """Whether values are rounded to integers between map and logits, as in an 8-bit network."""
         return any(kind(node) == "QuantizeLinear" for node in self._nodes)
@@ -109,8 +115,7 @@ class Reference:
                 f"The CAM method '{method}' has no definition in export/verify/methods.py. Add one to check it."
             )
         logits = seen[self.logits].astype(np.float64)
-        define = _log_odds if score == "probability" and not self._independent else _logit
-        seed = define(logits.reshape(len(classes), -1), classes)
+        seed = by_logits(logits.reshape(len(classes), -1), classes, "logit" if self._independent else score)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
         maps = seen[self.feature].astype(np.float64)
         if self._channels_last(maps):
@@ -224,6 +229,11 @@ def _followers(
 def _carriers(node: NodeProto) -> list[str]:
     """A node's inputs that may have a gradient."""
     return list(node.input[:1] if kind(node) in SHAPING else node.input)
+
+
+def by_logits(logits: Floats, classes: NDArray[np.int64], score: Score) -> Floats:
+    """The gradient by the logits (N, C) of what is explained of classes (N, K): (N, K, C)."""
+    return (_log_odds if score == "probability" else _logit)(logits, classes)
 
 
 def _logit(logits: Floats, classes: NDArray[np.int64]) -> Floats:

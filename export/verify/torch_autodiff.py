@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.export.verify.autodiff import Autodiff, Output, Question, heatmap, layout_of
+from whycam.export.verify.autodiff import Autodiff, Layout, Output, Question, as_map, heatmap, layout_of
 from whycam.models.contract import MULTI_LABEL, Task
 
 BATCH = 4
@@ -39,21 +39,21 @@ class TorchNetwork:
         layers = [np.concatenate(each) for each in zip(*gates, strict=True)]
         return Autodiff(np.concatenate(heatmaps), layers, np.concatenate(scores))
 
-    def _find(self, question: Question) -> tuple[int, bool] | None:
-        """The number of the last call whose result is the feature map, and whether its channels are last."""
+    def _find(self, question: Question) -> tuple[int, Layout] | None:
+        """The number of the last call whose result is the feature map, and the order of its axes."""
         few = question.part(slice(0, 2))
-        found: list[tuple[int, bool]] = []
+        found: list[tuple[int, Layout]] = []
 
         def look(place: int, _name: str, result: Any) -> Any:
-            if result.ndim == 4 and (layout := layout_of(result.detach().numpy(), few.features)):
-                found.append((place, layout == "NHWC"))
+            if result.ndim in (3, 4) and (layout := layout_of(result.detach().numpy(), few.features)):
+                found.append((place, layout))
             return result
 
         self._run(few.inputs, look)
         return found[-1] if found else None
 
     def _differentiated(
-        self, question: Question, place: int, channels_last: bool
+        self, question: Question, place: int, layout: Layout
     ) -> tuple[NDArray[np.floating], list[NDArray[np.bool_]], NDArray[np.floating]]:
         import torch
 
@@ -71,13 +71,14 @@ class TorchNetwork:
 
         explained, scores = _scores(self._run(question.inputs, replace), question.output, question.task)
         (leaf,) = leaves
-        values = _channels_first(leaf.detach().numpy(), channels_last)
+        height, width = question.features.shape[2:]
+        values = as_map(leaf.detach().numpy(), layout, (height, width))
         chosen = explained if question.score == "logit" else scores
         maps = []
         for classes in torch.from_numpy(question.classes).T:
             picked = chosen.gather(1, classes[:, None]).sum()
             (gradient,) = torch.autograd.grad(picked, leaf, retain_graph=True)
-            maps.append(heatmap(_channels_first(gradient.numpy(), channels_last), values))
+            maps.append(heatmap(as_map(gradient.numpy(), layout, (height, width)), values))
         return np.stack(maps, 1), gates, scores.detach().numpy()
 
     def _probabilities(self, question: Question) -> NDArray[np.floating]:
@@ -120,7 +121,3 @@ def _scores(outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
     if scores.shape[1] == 1:
         scores = torch.cat([1 - scores, scores], 1)
     return scores, scores
-
-
-def _channels_first(values: NDArray[np.floating], channels_last: bool) -> NDArray[np.floating]:
-    return values.transpose(0, 3, 1, 2) if channels_last else values

@@ -224,6 +224,7 @@ def test_a_map_that_is_clipped_after_its_pooling_is_the_pooled_one(flattening: F
     pool.output[0] = "large"
     ready = append_cam(model)
     feature = find_feature(ready)
+    assert feature.flattened is not None
     assert (feature.height, feature.width, feature.flattened.cells) == (4, 4, 16)
     path = tmp_path / "late.onnx"
     about = tiny_models.contract([f"{n}" for n in range(10)], "probability", "stretch", "late")
