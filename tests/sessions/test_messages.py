@@ -74,6 +74,7 @@ def made(
         "running",
         frozen,
         hidden,
+        "tiny",
     )
 
 
