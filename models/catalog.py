@@ -126,10 +126,10 @@ def find(name_or_path: str | None = None, *, folder: Path | None = None) -> Path
     has another SHA-256. `folder` as in `known`.
     """
     if name_or_path is None:
-        return _checked(default(folder))
+        return checked(default(folder))
     for model in known(folder):
         if model.name == name_or_path.lower():
-            return _checked(model)
+            return checked(model)
     path = Path(name_or_path).expanduser()
     if path.is_file():
         return path
@@ -147,7 +147,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _checked(model: KnownModel) -> Path:
+def checked(model: KnownModel) -> Path:
+    """The path of a known model's file; raises `ContractError` if it is missing or has another SHA-256."""
     if not model.ready:
         remedy = f"Make it: {model.make}" if model.make else "It comes with whycam: install whycam again."
         raise ContractError(f"The file of {model.name} is not at {model.path}. {remedy}")

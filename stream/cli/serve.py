@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from whycam.stream.inference.providers import Device
     from whycam.stream.recording.maintenance import Housekeeper, Retention
     from whycam.stream.server.lan import Lan
+    from whycam.stream.sessions.model_choice import ModelShelf
     from whycam.stream.video.codec import CodecName
     from whycam.stream.video.encoder import Backend
     from whycam.stream.webrtc.peer import IceConfig
@@ -105,7 +106,8 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Serve a page that explains this computer's camera live; with --lan also the cameras of phones nearby."""
-    engine = ctx.with_resource(closing(_engine(model, device)))
+    shelf = _shelf(model, device)
+    engine = ctx.with_resource(closing(shelf.start(shelf.given)))
     retention = _retention(keep, max_disk)
     phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
     media = _media(ice_address, phones, udp_ports, ice_server)
@@ -116,15 +118,20 @@ def serve(
     start_logging(log)
     if folder is not None:
         ctx.with_resource(closing(_housekeeper(folder, retention)))
-    _serve(engine, media, encoders, folder, port, phones)
+    _serve(engine, shelf, media, encoders, folder, port, phones)
 
 
-def _engine(model: str | None, device: Device) -> Engine:
-    """The model in a separate process; it loads in parallel with the server's modules. One core is left for video."""
+def _shelf(model: str | None, device: Device) -> ModelShelf:
+    """The models, each run in a separate process; it loads in parallel with the server's modules.
+
+    One core is left for video.
+    """
     from whycam.stream.inference.process_engine import ProcessEngine
     from whycam.stream.inference.worker import Order
+    from whycam.stream.sessions.model_choice import ModelShelf
 
-    return ProcessEngine(Order(catalog.find(model), device, threads=max(1, (os.cpu_count() or 2) - 1)))
+    threads = max(1, (os.cpu_count() or 2) - 1)
+    return ModelShelf(catalog.find(model), lambda path: ProcessEngine(Order(path, device, threads=threads)))
 
 
 def _retention(keep: str | None, max_disk: str | None) -> Retention:
@@ -184,6 +191,7 @@ def _phones(
 
 def _serve(
     engine: Engine,
+    shelf: ModelShelf,
     media: IceConfig,
     encoders: dict[CodecName, Backend],
     folder: Path | None,
@@ -207,7 +215,7 @@ def _serve(
     def stopping() -> None:
         screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
 
-    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping))
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf))
     made = [] if folder is None else [each for each in paths.recordings(folder) if each not in before]
     newest = f"; the newest is {made[-1]}" if made else ""
     screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)

@@ -33,6 +33,8 @@ from whycam.stream.inference.providers import Device
 
 NICE = 5
 OOM_SCORE = 500
+OOM_SCORE_AT_START = 800
+"""A model that starts is killed before the one that it is to replace (`stream.sessions.model_choice`)."""
 END_S = 1.0
 """Seconds in which a child has to end after its pipes are closed."""
 
@@ -173,6 +175,7 @@ def main() -> None:
     """Run the ordered model in the child until the parent closes the pipe."""
     faulthandler.enable()
     answers = _answer_pipe()
+    _set_oom_score(OOM_SCORE_AT_START)
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent wrote it
     requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
     # This thread reads ahead, so that the end of the parent is noticed even while the model hangs.
@@ -206,10 +209,16 @@ def _lower_priority() -> None:
     if sys.platform == "linux":  # niceness is per thread, and onnxruntime has started some
         for thread in os.listdir("/proc/self/task"):
             os.setpriority(os.PRIO_PROCESS, int(thread), os.getpriority(os.PRIO_PROCESS, int(thread)) + NICE)
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
+        _set_oom_score(OOM_SCORE)
     elif sys.platform != "win32":
         os.nice(NICE)
+
+
+def _set_oom_score(score: int) -> None:
+    """Tell Linux how much sooner than others this process is to be killed when there is no memory left: 0 to 1000."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(str(score))
 
 
 def _answer_pipe() -> IO[bytes]:

@@ -7,18 +7,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import av
 import cv2
 
 from whycam.stream.inference.engine import Engine, EngineState
-from whycam.stream.inference.preprocess import Fit
-from whycam.stream.live.heatmap_source import HeatmapSource, Policy
-from whycam.stream.live.occlusion_probe import OcclusionProbe
+from whycam.stream.live.heatmap_source import Policy
+from whycam.stream.live.model_stage import ModelStage
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
-from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import SidecarFrame
 from whycam.stream.recording.writer import Recording
@@ -66,6 +65,22 @@ class Painted:
     engine: EngineState
     frozen: bool
     hidden: OcclusionResult | None
+    model: str
+    """The name of the model that explained it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Handover:
+    """The change to another model at the first frame with this pts or a later one."""
+
+    first_pts: int | None
+    """None: at the next frame."""
+    view: View
+    recording: Recording | None
+    """Of the frames before, as the view."""
+    stage: ModelStage
+    done: Future[Counts] = field(default_factory=Future)
+    """The counts of the frames before."""
 
 
 class LiveStream:
@@ -87,12 +102,13 @@ class LiveStream:
         *,
         view: View | None = None,
         policy: Policy = "newest",
+        name: str | None = None,
     ) -> None:
-        fit = Fit(engine.contract.fit, engine.contract.input_size)
-        self._engine = engine
-        self._painter = Painter(fit)
-        self._heatmaps = HeatmapSource(engine, fit, policy)
-        self._probe = OcclusionProbe(engine)
+        self._stage = ModelStage(engine, policy, name)
+        """Draws now; the stream's thread replaces it."""
+        self._rehearsing: ModelStage | None = None
+        self._handover: _Handover | None = None
+        self._handing_over = threading.Lock()  # while the handover is replaced
         self._encoder = Encoder(encoder, fallback=SOFTWARE[encoder.codec])
         self._decoder: Decoder | None = None
         self._send = send
@@ -104,7 +120,8 @@ class LiveStream:
         self._awaiting_keyframe = False
         self._closed = False
         self._shown = time.perf_counter()
-        self.view = view or View(scale="steady" if policy == "newest" else "own")
+        # Replaced as a whole, so that class numbers and labels belong together.
+        self._chosen = self._stage, view or View(scale="steady" if policy == "newest" else "own")
         self._freeze_request: object | None = None  # a new object for each request to freeze
         self._applied_request: object | None = None
         self._frozen_frame: av.VideoFrame | None = None
@@ -157,6 +174,55 @@ class LiveStream:
         if wanted != self.frozen:
             self._freeze_request = object() if wanted else None
 
+    @property
+    def view(self) -> View:
+        """The view from now on, in the class numbers of the model of `labels`."""
+        return self._chosen[1]
+
+    @view.setter
+    def view(self, view: View) -> None:
+        self._chosen = self._chosen[0], view
+
+    @property
+    def engine(self) -> Engine:
+        """The engine whose class numbers `view` has: the last one that was handed to the stream."""
+        return self._chosen[0].engine
+
+    @property
+    def model(self) -> str:
+        """The name of that engine's model."""
+        return self._chosen[0].name
+
+    def rehearse(self, engine: Engine, name: str | None = None) -> None:
+        """Explain frames with another model as well, which are not drawn until `hand_over`."""
+        self._rehearsing = ModelStage(engine, self._policy, name)
+
+    @property
+    def is_rehearsed(self) -> bool:
+        """Whether that model has explained a frame."""
+        return self._rehearsing is not None and self._rehearsing.has_explained
+
+    def hand_over(self, first_pts: int | None) -> Future[Counts]:
+        """Draw with the rehearsed model from the frame with this pts (None: the next) on; that one is a keyframe.
+
+        Frames received before are still drawn with the former model, and recorded to the recording of now. Pinned
+        classes that the new model has, too, stay pinned. The future has the counts of those frames; until then the
+        former engine and recording are used. Called by the thread that calls `receive` and sets `view` and `recording`,
+        before it receives that frame. If a handover waits for a frame that has not come, this one replaces it.
+        """
+        stage = self._rehearsing
+        assert stage is not None
+        before, view = self._chosen
+        self._rehearsing = None
+        with self._handing_over:
+            waits = self._handover
+            of_frames_before = (view, self.recording) if waits is None else (waits.view, waits.recording)
+            self._handover = handover = _Handover(first_pts, *of_frames_before, stage)
+        self._chosen = stage, view.renumbered(before.labels, stage.labels)
+        if waits is not None:
+            waits.done.set_result(self.counts)
+        return handover.done
+
     def request_keyframe(self) -> None:
         """Make the next encoded frame a keyframe."""
         self._keyframe_wanted.set()
@@ -170,6 +236,9 @@ class LiveStream:
         self._closed = True
         self._queue.put(None)
         self._thread.join()
+        handover, self._handover = self._handover, None
+        if handover is not None:
+            handover.done.set_result(self.counts)
 
     def _run(self) -> None:
         cv2.setNumThreads(1)  # its thread pool would take cores from the model and other streams
@@ -183,10 +252,34 @@ class LiveStream:
         while (item := self._queue.get()) is not None and not self._closed:
             frame, arrived = item
             for decoded in self._decode(frame):
+                self._take_over(decoded)
                 if self._is_superseded():
                     self._count(decoded=1, dropped=1)
                 else:
                     self._show(decoded, arrived)
+
+    def _take_over(self, frame: av.VideoFrame) -> None:
+        """Carry out a handover that begins with this frame."""
+        with self._handing_over:
+            handover = self._handover
+            if handover is None or frame.pts is None:
+                return
+            if handover.first_pts is not None and frame.pts < handover.first_pts:
+                return
+            self._stage, self._handover = handover.stage, None
+        self._keyframe_wanted.set()
+        handover.done.set_result(self.counts)
+
+    def _view_now(self) -> View:
+        """The view of the next frame, read before the handover, because it is set after it."""
+        (_, view), handover = self._chosen, self._handover
+        view = view if handover is None else handover.view
+        return view if self._policy == "newest" else replace(view, scale="own")
+
+    def _recording_now(self) -> Recording | None:
+        """The recording of the frame on screen, read as the view."""
+        recording, handover = self.recording, self._handover
+        return recording if handover is None else handover.recording
 
     def _is_superseded(self) -> bool:
         """Whether to drop this frame for a newer one; the only place where decoded frames are dropped."""
@@ -213,18 +306,20 @@ class LiveStream:
         pts = frame.pts
         assert pts is not None
         self.size = frame.width, frame.height
-        self._heatmaps.pace(pts)
-        shown, frozen = self._on_screen(frame), self._frozen_frame is not None
-        shown_pts = shown.pts
+        stage, view = self._stage, self._view_now()
+        stage.heatmaps.pace(pts)
+        shown, is_new = self._on_screen(frame)
+        frozen, shown_pts = self._frozen_frame is not None, shown.pts
         assert shown_pts is not None
-        view = self.view if self._policy == "newest" else replace(self.view, scale="own")
-        self._heatmaps.ask(shown, view, (time.perf_counter() - arrived) * 1000, frozen=frozen)
-        maps, age_ms = self._heatmaps.maps(shown_pts, view)
-        engine = self._engine.health.state
+        stage.see(shown, is_new=is_new)
+        self._rehearse(shown, pts, view, is_new=is_new)
+        stage.heatmaps.ask(shown, view, (time.perf_counter() - arrived) * 1000, frozen=frozen)
+        maps, age_ms = stage.heatmaps.maps(shown_pts, view)
+        engine = stage.engine.health.state
         if engine == "restarting" and not maps:
-            self._painter.write(shown, RESTARTING)
-        hidden = self._probe.found(view, shown_pts) if maps else None
-        self._painter.paint(shown, maps, view, hidden=hidden)
+            stage.painter.write(shown, RESTARTING)
+        hidden = stage.probe.found(view, shown_pts) if maps else None
+        stage.painter.paint(shown, maps, view, hidden=hidden)
         shown = fitted(shown, *self.size)
         shown.pts = pts
         self._count(decoded=1, **({"explained": 1} if maps else {"passed": 1}))
@@ -234,7 +329,7 @@ class LiveStream:
         encoded = self._encoder.encode(shown, keyframe=keyframe)
         if encoded is None:
             return
-        recording = self.recording  # another thread may set it to None
+        recording = self._recording_now()
         if recording is not None:
             recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden))
         self._shown = time.perf_counter()
@@ -246,22 +341,30 @@ class LiveStream:
                 "none" if age_ms is None else "carried" if age_ms else "exact",
                 view,
                 self.counts,
-                self._heatmaps.inference_ms,
+                stage.heatmaps.inference_ms,
                 (self._shown - arrived) * 1000,
                 engine,
                 frozen,
                 hidden,
+                stage.name,
             )
         )
-        self._probe.ask(self._heatmaps.newest, view, pts)
+        stage.probe.ask(stage.heatmaps.newest, view, pts)
 
-    def _on_screen(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame to show for a camera frame: itself, or a copy of the frozen one."""
+    def _rehearse(self, shown: av.VideoFrame, pts: int, view: View, *, is_new: bool) -> None:
+        """Explain the frame on screen, not painted yet, with the model that waits to take over."""
+        handover = self._handover
+        waiting = self._rehearsing if handover is None else handover.stage
+        if waiting is not None:
+            its_view = view.renumbered(self._stage.labels, waiting.labels)
+            waiting.rehearse(shown, pts, its_view, is_new=is_new, frozen=self._frozen_frame is not None)
+
+    def _on_screen(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, bool]:
+        """The frame to show for a camera frame, and whether it is a new one: itself, or a copy of the frozen one."""
         request = self._freeze_request
         if request is not self._applied_request:
             self._applied_request = request
             self._frozen_frame = None if request is None else copied(frame)
         elif self._frozen_frame is not None:
-            return copied(self._frozen_frame)  # a copy, because it is painted on
-        self._heatmaps.see(frame)
-        return frame
+            return copied(self._frozen_frame), False  # a copy, because it is painted on
+        return frame, True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from whycam.stream.inference.explainer import MAX_PINNED
@@ -43,3 +44,13 @@ class View:
         """The fields by their names in reports and sidecars (`OLD_WORDS`)."""
         own = asdict(self)
         return {OLD_WORDS.get(name, name): value for name, value in own.items()}
+
+    def renumbered(self, before: Sequence[str], labels: Sequence[str]) -> View:
+        """The view for a model with other labels: a pinned class stays pinned under its new number, or is released.
+
+        Labels need not be unique. A class that has the same number and label in both models keeps its number.
+        """
+        numbers = {label: number for number, label in reversed(list(enumerate(labels)))}
+        same = {c for c in self.pinned if c < len(labels) and labels[c] == before[c]}
+        found = (c if c in same else numbers.get(before[c]) for c in self.pinned)
+        return replace(self, pinned=tuple(dict.fromkeys(c for c in found if c is not None)))

@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from whycam.stream.inference.engine import Engine
-from whycam.stream.server import health, join, recordings, signalling
+from whycam.stream.server import health, join, models, recordings, signalling
 from whycam.stream.server.auth import (
     ACCESS,
     Access,
@@ -24,13 +24,13 @@ from whycam.stream.server.auth import (
     add_headers,
     check_request,
     plain_text_errors,
-    require_role,
 )
 from whycam.stream.server.join import LAN, WEB
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS, Connections
 from whycam.stream.server.memory import trim_heap_periodically
 from whycam.stream.server.signalling import SESSIONS as SESSIONS
+from whycam.stream.sessions.model_choice import ModelShelf
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.webrtc.sdp import MAX_BYTES
@@ -57,8 +57,8 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
         app.router.add_get(path, _page(file))
     app[FILES] = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
     app.router.add_get("/static/{name:.+}", _static)
-    app.router.add_get("/api/labels", require_role("phone", "viewer", "host")(_labels))
     signalling.add_routes(app)
+    models.add_routes(app)
     join.add_routes(app)
     recordings.add_routes(app)
     health.add_routes(app)
@@ -75,10 +75,12 @@ async def serve_until_stopped(
     ready: Callable[[], None],
     lan: Lan | None = None,
     stopping: Callable[[], None] = lambda: None,
+    shelf: ModelShelf | None = None,
 ) -> None:
     """Serve this computer, and a LAN if one is given, until SIGINT or SIGTERM.
 
-    `ready` is called when the page can be opened, `stopping` before calls are ended and files are finished.
+    `ready` is called when the page can be opened, `stopping` before calls are ended and files are finished. Other
+    models come from `shelf`; without one there is no choice.
     A second signal ends the process at once. Raises `OSError` if a port is in use.
     """
     loop = asyncio.get_running_loop()
@@ -92,7 +94,7 @@ async def serve_until_stopped(
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows Ctrl-C cancels this task instead
             loop.add_signal_handler(number, end, number)
-    async with running(make_app(Sessions(engine, settings), lan)) as connections:
+    async with running(make_app(Sessions(engine, settings, shelf), lan)) as connections:
         with _explained_bind_error("127.0.0.1", port, "--port"):
             await connections.listen("127.0.0.1", port, max_per_address=MAX_CONNECTIONS)
         if lan is not None and lan.certificate is not None:
@@ -186,7 +188,3 @@ async def _static(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="There is no such file.")
     return web.FileResponse(path)
-
-
-async def _labels(request: web.Request) -> web.Response:
-    return web.json_response(list(request.app[SESSIONS].engine.contract.labels))

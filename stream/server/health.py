@@ -61,7 +61,7 @@ async def _health(request: web.Request) -> web.Response:
         {
             "status": "degraded" if problems else "ok",
             "problems": problems,
-            "model": sessions.engine.contract.name,
+            "model": sessions.models.current.name,
             "engine": health.state,
             "engine_restarts": health.restarts,
             "sessions": len(sessions),
@@ -78,6 +78,7 @@ async def _metrics(request: web.Request) -> web.Response:
     text = sessions.settings.metrics.text(
         sessions.counts,
         sessions.viewers,
+        sessions.models.current.name,
         sessions.engine.health,
         request.app[LOOP_LAG].lag_ms(0.99),
         free_bytes(sessions),

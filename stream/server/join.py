@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from aiohttp import web
 
 from whycam.stream.server.auth import ACCESS, COOKIE, COOKIE_S, require_role
 from whycam.stream.server.lan import IF_UNREACHABLE, NO_NETWORK, Lan
-from whycam.stream.server.listener import body_of
+from whycam.stream.server.listener import json_object_of
 from whycam.stream.server.qr import svg_qr
 
 logger = logging.getLogger(__name__)
@@ -53,18 +52,7 @@ async def _role(request: web.Request) -> web.Response:
 
 
 async def _join(request: web.Request) -> web.Response:
-    if request.content_type != "application/json":
-        raise web.HTTPUnsupportedMediaType(text='Send {"token": …} as application/json.')
-    body = await body_of(request)
-    if len(body) > MAX_BYTES:
-        raise web.HTTPRequestEntityTooLarge(
-            MAX_BYTES, len(body), text=f"The body is too large; at most {MAX_BYTES} bytes are accepted."
-        )
-    try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):
-        message = None
-    token = message.get("token") if isinstance(message, dict) else None
+    token = (await json_object_of(request, MAX_BYTES, '{"token": …}')).get("token")
     if not isinstance(token, str):
         raise web.HTTPBadRequest(text='The body should be a JSON object with the token as a string: {"token": …}.')
     role, cookie = request.app[ACCESS].join(token, request)

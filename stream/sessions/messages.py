@@ -38,7 +38,7 @@ class Command:
 
 
 def report(
-    painted: Painted, *, session: str, model: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus
+    painted: Painted, *, session: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus
 ) -> dict[str, Any]:
     """One frame's report, as JSON."""
     best, asked_for = painted.maps[:TOP], pinned(painted.maps, painted.view)
@@ -47,7 +47,7 @@ def report(
         "pts": painted.frame.pts,
         "rtp_in": rtp_in,
         "rtp_out": rtp_out,
-        "model": model,
+        "model": painted.model,
         "classes": [m.class_id for m in best],
         "labels": [m.label for m in best],
         "scores": [round(m.score, 4) for m in best],
@@ -90,20 +90,25 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
-    """The command in a JSON text, as changes to `view`; raises `CommandError`."""
+def parse_command(text: str, view: View, labels: Sequence[str], model: str) -> Command:
+    """The command in a JSON text, as changes to `view`; raises `CommandError`.
+
+    Class numbers are those of `model`. A command that names another one, because it was sent before the model changed,
+    pins nothing and releases nothing.
+    """
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CommandError(f"A command is a JSON object; this is not JSON ({error}).", "not-a-command") from error
     if not isinstance(fields, dict):
         raise CommandError("A command is a JSON object.", "not-a-command")
-    unknown = sorted(set(fields) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze"})
+    unknown = sorted(set(fields) - {"hold", "opacity", "colormap", "scale", "hide", "record", "freeze", "model"})
     if unknown:
         raise CommandError(f"A command has no key {', '.join(map(repr, unknown))}.", "unknown-key")
     changes: dict[str, Any] = {}
+    is_of_this_model = _model(fields, model) == model
     if "hold" in fields:
-        changes["pinned"] = _classes(fields["hold"], labels)
+        changes["pinned"] = _classes(fields["hold"], len(labels) if is_of_this_model else None)
     if "opacity" in fields:
         changes["opacity"] = _opacity(fields["opacity"])
     changes |= {key: fields[key] for key in ("colormap", "scale") if key in fields}
@@ -111,9 +116,19 @@ def parse_command(text: str, view: View, labels: Sequence[str]) -> Command:
     if hide is not None:
         changes["occlude"] = hide
     try:
-        return Command(replace(view, **changes), _switch(fields, "record"), _switch(fields, "freeze"))
+        changed = replace(view, **changes)
+        wanted = changed if is_of_this_model else replace(changed, pinned=view.pinned)
+        return Command(wanted, _switch(fields, "record"), _switch(fields, "freeze"))
     except ValueError as error:
         raise CommandError(str(error), "wrong-value") from error
+
+
+def _model(fields: dict[str, Any], current: str) -> str:
+    """The model that a command names, by default the current one."""
+    value = fields.get("model", current)
+    if not isinstance(value, str):
+        raise CommandError("'model' should be the name of a model, as in a report.", "wrong-value")
+    return value
 
 
 def _switch(fields: dict[str, Any], key: str) -> bool | None:
@@ -130,7 +145,10 @@ def _opacity(value: object) -> float:
     return float(value)
 
 
-def _classes(value: object, labels: Sequence[str]) -> tuple[int, ...]:
-    if not isinstance(value, list) or not all(type(c) is int and 0 <= c < len(labels) for c in value):
-        raise CommandError(f"'hold' should be a list of class numbers from 0 to {len(labels) - 1}.", "wrong-value")
+def _classes(value: object, count: int | None) -> tuple[int, ...]:
+    """The class numbers in a JSON value, of a model with `count` classes (None: of an unknown number)."""
+    most = float("inf") if count is None else count - 1
+    if not isinstance(value, list) or not all(type(c) is int and 0 <= c <= most for c in value):
+        limit = "on" if count is None else f"to {count - 1}"
+        raise CommandError(f"'hold' should be a list of class numbers from 0 {limit}.", "wrong-value")
     return tuple(dict.fromkeys(value))

@@ -46,10 +46,12 @@ class Metrics:
         for outcome, count in asdict(counts).items():
             self._ended[outcome] = self._ended.get(outcome, 0) + count
 
-    def text(self, running: Sequence[Counts], viewers: int, engine: Health, lag_ms: float, free: int | None) -> bytes:
+    def text(
+        self, running: Sequence[Counts], viewers: int, model: str, engine: Health, lag_ms: float, free: int | None
+    ) -> bytes:
         """All metrics in Prometheus's text format; `free` is in bytes, None if nothing is recorded."""
         now = CollectorRegistry()
-        now.register(_Now(list(self._now(running, viewers, engine, lag_ms, free))))
+        now.register(_Now([_model(model), *self._now(running, viewers, engine, lag_ms, free)]))
         return generate_latest(self._registry) + generate_latest(now)
 
     def _now(
@@ -63,7 +65,7 @@ class Metrics:
         # The counter's old name. It stays for one version, so that dashboards can be changed.
         yield _frames("whycam_frames", "Old name of whycam_frames_by_outcome_total.", "fate", totals)
         yield CounterMetricFamily("whycam_sessions_ended", "Sessions that have ended.", self._sessions_ended)
-        yield CounterMetricFamily("whycam_engine_restarts", "Restarts of the model.", engine.restarts)
+        yield CounterMetricFamily("whycam_engine_restarts", "Restarts of the current model.", engine.restarts)
         yield GaugeMetricFamily("whycam_engine_up", "Whether the model answers.", engine.state == "running")
         yield GaugeMetricFamily("whycam_sessions", "Sessions now.", len(running))
         yield GaugeMetricFamily("whycam_viewers", "Viewers now.", viewers)
@@ -72,6 +74,12 @@ class Metrics:
         )
         if free is not None:
             yield GaugeMetricFamily("whycam_disk_free_bytes", "Free bytes on the recordings' disk.", free)
+
+
+def _model(name: str) -> Metric:
+    model = GaugeMetricFamily("whycam_model", "1 for the current model.", labels=["model"])
+    model.add_metric([name], 1)
+    return model
 
 
 def _frames(name: str, says: str, label: str, totals: Mapping[str, int]) -> Metric:

@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
-from whycam.stream.inference.engine import Engine
-from whycam.stream.live.pipeline import LiveStream
-from whycam.stream.recording.paths import new_folder
+from whycam.stream.live.pipeline import Counts, LiveStream
+from whycam.stream.recording.paths import new_folder, session_of
 from whycam.stream.recording.sidecar import about_model
 from whycam.stream.recording.writer import Recording, RecordingStatus
 from whycam.stream.sessions.messages import CommandError
@@ -32,7 +32,6 @@ class Recorder:
     def __init__(
         self,
         library: Path | None,
-        engine: Engine,
         live: LiveStream,
         want_keyframe: Callable[[str], None],
         *,
@@ -41,7 +40,6 @@ class Recorder:
         continues: str | None = None,
     ) -> None:
         self._library = library
-        self._engine = engine
         self._live = live
         self._want_keyframe = want_keyframe
         self._min_free = min_free
@@ -51,7 +49,10 @@ class Recorder:
         self._continues = continues
         self._recording: Recording | None = None
         self._unrecorded = RecordingStatus("off")  # while there is no recording
-        self._counted_from: dict[str, int] = {}
+        self._counted_from: dict[Recording, Counts] = {}
+        """The stream's counts when each unfinished recording began."""
+        self._followed: dict[Recording, Recording | None] = {}
+        """Recordings with a former model, of which frames may still come, each with the one that follows it."""
         self._switched = -SWITCH_EVERY_S
         self._finishing: dict[asyncio.Task[None], Path] = {}
 
@@ -63,8 +64,13 @@ class Recorder:
     @property
     def folders(self) -> set[Path]:
         """The folders with open files."""
-        running = () if self._recording is None else (self._recording.folder,)
-        return {*running, *self._finishing.values()}
+        running = () if self._recording is None else (self._recording,)
+        return {*(each.folder for each in (*running, *self._followed)), *self._finishing.values()}
+
+    @property
+    def is_on(self) -> bool:
+        """Whether frames are being written now."""
+        return self._recording is not None and self._recording.status.state == "on"
 
     def saw_frame(self) -> None:
         """Begin a recording if one is wanted; called before a camera frame is processed."""
@@ -72,11 +78,31 @@ class Recorder:
             self._wanted = False
             self._begin()
 
+    def change_model(self) -> Callable[[Counts], None]:
+        """Continue in a further folder of the same session, because the stream has another model from now on.
+
+        The recording before it takes the frames that are still drawn with the former model, until the returned function
+        is called: with the stream's counts at the last of these frames.
+        """
+        former, self._recording = self._recording, None
+        if former is None:
+            return lambda _: None
+        self._continues = session_of(former.folder)
+        self._begin()
+        self._followed[former] = self._recording
+        return partial(self._finish_former, former)
+
+    def _finish_former(self, former: Recording, counts: Counts) -> None:
+        following = self._followed.pop(former)
+        if following in self._counted_from:
+            self._counted_from[following] = counts
+        self._finish(former, counts)
+
     def switch(self, wanted: bool) -> None:
         """Begin a recording with the next frame, or end the running one; raises `CommandError`."""
         if wanted and self._library is None:
             raise CommandError("This server does not record. Start it without --no-record.", "no-recordings")
-        running = self._recording is not None and self._recording.status.state == "on"
+        running = self.is_on
         waits = self._recording is not None and not running  # usually for disk space
         if wanted == (running or self._wanted) and (wanted or not waits):
             return
@@ -95,29 +121,34 @@ class Recorder:
         except OSError as error:
             reason = f"No recording: {error.filename} cannot be created ({error.strerror})."
             self._unrecorded = RecordingStatus("stopped", reason=reason, code="folder")
+            self._live.recording = None
             logger.warning(reason)
             return
         self._continues = None
-        contract = self._engine.contract
+        engine = self._live.engine
         about = {
-            **about_model(contract, self._engine.sha256),
-            "fit": contract.fit,
+            **about_model(engine.contract, engine.sha256),
+            "fit": engine.contract.fit,
             "settings": self._live.view.settings(),
         }
-        self._counted_from = asdict(self._live.counts)
-        self._recording = Recording(folder, about, self._want_keyframe, min_free=self._min_free, owner=self._owner)
-        self._live.recording = self._recording
+        recording = Recording(folder, about, self._want_keyframe, min_free=self._min_free, owner=self._owner)
+        self._counted_from[recording] = self._live.counts
+        self._recording = self._live.recording = recording
         logger.info("Recording to %s", folder)
 
     def _end(self) -> None:
-        """Detach the recording from the stream and finish its files in a thread."""
+        """Detach the recording from the stream and finish its files."""
         recording, self._recording = self._recording, None
         self._live.recording = None
-        if recording is None:
-            return
-        counts = {name: n - self._counted_from[name] for name, n in asdict(self._live.counts).items()}
-        del counts["received"]  # the recording counts these itself
-        task = asyncio.get_running_loop().create_task(asyncio.to_thread(recording.close, counts))
+        if recording is not None:
+            self._finish(recording, self._live.counts)
+
+    def _finish(self, recording: Recording, counts: Counts) -> None:
+        """Finish a recording's files in a thread; the stream passes it no more frames."""
+        before = asdict(self._counted_from.pop(recording))
+        since = {name: count - before[name] for name, count in asdict(counts).items()}
+        del since["received"]  # the recording counts these itself
+        task = asyncio.get_running_loop().create_task(asyncio.to_thread(recording.close, since))
         self._finishing[task] = recording.folder
         task.add_done_callback(self._finishing.pop)
 

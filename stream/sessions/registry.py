@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from whycam.stream.inference.engine import Engine
+from whycam.stream.inference.engine import Engine, EngineDown
 from whycam.stream.live.pipeline import Counts
+from whycam.stream.sessions.model_choice import ModelChoice, ModelShelf, RunningModel
 from whycam.stream.sessions.session import Session, Settings, StreamName
 from whycam.stream.webrtc.end_reason import SERVER_ENDS
 from whycam.stream.webrtc.peer import LOOPBACK
@@ -46,8 +47,8 @@ HOST = Owner("host")
 class Sessions:
     """All sessions and viewers of a server; its methods run on the event loop."""
 
-    def __init__(self, engine: Engine, settings: Settings) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, settings: Settings, shelf: ModelShelf | None = None) -> None:
+        self.models = ModelChoice(engine, shelf)
         self.settings = settings
         self.open_sessions: dict[str, Session] = {}
         self.open_viewers: dict[str, Viewer] = {}
@@ -60,6 +61,11 @@ class Sessions:
 
     def __len__(self) -> int:
         return len(self.open_sessions)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of the current model."""
+        return self.models.current.engine
 
     @property
     def viewers(self) -> int:
@@ -85,7 +91,7 @@ class Sessions:
         try:
             session = await Session.answering(
                 offer,
-                self.engine,
+                lambda: self.models.current,
                 self.settings,
                 self._forget,
                 returns=returns,
@@ -162,6 +168,17 @@ class Sessions:
         """The owner of a session or viewer that is open or ended recently; raises `KeyError` for an unknown id."""
         return self._owners[made_id]
 
+    async def change_model(self, name: str) -> None:
+        """Let all sessions, and those that come later, use the model of this name; raises as `ModelChoice.change`."""
+        if self._closing:
+            raise EngineDown("The server is ending. Start it again, then choose the model.")
+        await self.models.change(name, self._adopt)
+
+    async def _adopt(self, model: RunningModel) -> None:
+        changes = [session.change_model(model) for session in self.open_sessions.values()]
+        for error in filter(None, await asyncio.gather(*changes, return_exceptions=True)):
+            logger.error("A session did not change its model: %r", error)
+
     async def end(self, made_id: str) -> None:
         """End a session or viewer; no effect if it ended recently. Raises `KeyError` for an unknown id."""
         if made_id in self._ended:
@@ -176,3 +193,4 @@ class Sessions:
         )
         for error in filter(None, ends):
             logger.error("A session ended with an error: %r", error)
+        await self.models.close()

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-from whycam.stream.inference.engine import Engine
 from whycam.stream.limits import LIMITS, Limits
 from whycam.stream.live.pipeline import Counts, LiveStream, Painted
 from whycam.stream.sessions.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
 from whycam.stream.sessions.metrics import Metrics
+from whycam.stream.sessions.model_change import ModelChange
+from whycam.stream.sessions.model_choice import RunningModel
 from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
@@ -62,9 +63,8 @@ class Session:
     _packers: dict[StreamName, Packer]
     _watchdog: asyncio.Task[None]
 
-    def __init__(self, engine: Engine, settings: Settings, on_end: Callable[[Session], None]) -> None:
+    def __init__(self, settings: Settings, on_end: Callable[[Session], None]) -> None:
         self.id = secrets.token_urlsafe(12)
-        self._engine = engine
         self._settings = settings
         self._on_end = on_end
         self._reported: dict[str, Any] | None = None
@@ -75,13 +75,14 @@ class Session:
         self._want_explained = RateLimitedRequest(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP timestamp of the newest camera frames
         self._inflow = Inflow(settings.limits)
+        self._change: ModelChange | None = None
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def answering(
         cls,
         offer: str,
-        engine: Engine,
+        model: Callable[[], RunningModel],
         settings: Settings,
         on_end: Callable[[Session], None],
         *,
@@ -92,10 +93,11 @@ class Session:
     ) -> Session:
         """Answer an offer; raises as `Peer.answering` does.
 
+        `model` is asked for the model only when the offer is answered, because it may be changed meanwhile.
         `returns` is False for a publisher, which gets no picture back. The recording has the id `continues`, if given,
         and belongs to `owner` (`stream.recording.ownership`).
         """
-        session = cls(engine, settings, on_end)
+        session = cls(settings, on_end)
         events = PeerEvents(
             on_frame=session._receive,
             on_loss=session._packets_lost,
@@ -110,16 +112,17 @@ class Session:
             "explained": Audience(peer.codec, settings.media, session._want_explained),
             "camera": Audience(peer.codec, settings.media, peer.request_keyframe),
         }
+        running = model()
         session._live = LiveStream(
-            engine,
+            running.engine,
             settings.encoders[peer.codec],
             send=lambda painted: session._from_thread(session._send, painted),
             want_keyframe=lambda: session._from_thread(peer.request_keyframe),
             on_failure=lambda: session._from_thread(session._end, BROKE),
+            name=running.name,
         )
         session._recorder = Recorder(
             settings.recordings,
-            engine,
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
             min_free=settings.limits.min_free_bytes,
@@ -150,7 +153,7 @@ class Session:
         return {
             "id": self.id,
             "since": self._since.isoformat(timespec="seconds"),
-            "model": self._engine.contract.name,
+            "model": self._live.model,
             "codec": self.peer.codec,
             "size": self._live.size,
             "viewers": {name: len(audience) for name, audience in self._audiences.items()},
@@ -178,6 +181,8 @@ class Session:
         if excess is not None:
             self._end(excess)
             return
+        if self._change is not None:
+            self._change.saw_frame(frame)
         self._recorder.saw_frame()
         self._rtp.append((frame.pts, rtp))
         self._live.receive(frame)
@@ -203,7 +208,6 @@ class Session:
         self._reported = report(
             painted,
             session=self.id,
-            model=self._engine.contract.name,
             rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
             rtp_out=self.peer.returned_rtp(pts),
             recording=self._recorder.status,
@@ -218,9 +222,19 @@ class Session:
             for audience in watching:
                 audience.report(text)
 
+    async def change_model(self, model: RunningModel) -> None:
+        """Use another model from a next frame on; returns when the former one is not used any more."""
+        if self._closing is not None:
+            return
+        live, recorder = self._live, self._recorder
+        self._change = ModelChange(model.engine, model.name, live, recorder, self.peer.request_keyframe)
+        await self._change.finish()
+        self._change = None
+
     def command(self, text: str) -> None:
         """Apply a command; raises `CommandError` without changing anything."""
-        command = parse_command(text, self._live.view, self._engine.contract.labels)
+        live = self._live
+        command = parse_command(text, live.view, live.engine.contract.labels, live.model)
         if command.record is not None:
             self._recorder.switch(command.record)
         self._live.view = command.view
@@ -263,6 +277,8 @@ class Session:
         closing = self._loop.create_task(self._close_connections(end.close_message))
         try:  # even if a connection does not close, the files must be
             await asyncio.to_thread(self._live.close)
+            if self._change is not None:
+                self._change.abandon()
             await self._recorder.close()
         finally:
             await closing

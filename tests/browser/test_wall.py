@@ -151,7 +151,7 @@ def test_a_camera_that_starts_fills_the_wall_and_its_keys_work(wall: Page, serve
         visible_bar(wall)
         wall.click("#keys")
         wall.check("#keys-on")
-        wall.click(".close")
+        wall.click("#help .close")
     expect(wall.locator("body")).to_have_attribute("data-state", "empty", timeout=20_000)
 
 

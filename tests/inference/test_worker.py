@@ -89,6 +89,18 @@ def test_all_its_threads_yield_to_the_parent_once_it_is_ready(order: Order) -> N
         )
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a score for that")
+def test_without_memory_a_model_that_starts_is_ended_before_one_that_runs(order: Order) -> None:
+    def score(process: ModelProcess) -> int:
+        return int(Path(f"/proc/{process.pid}/oom_score_adj").read_text())
+
+    with child_of(order) as running, child_of(order) as starting:
+        running.about()
+        starting._send(sys.path)  # it waits for its order
+        until(lambda: score(starting) > score(running))
+        assert score(running) > 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_to_the_whole_process_group_are_ignored(order: Order, number: signal.Signals) -> None:
     with child_of(order) as child:

@@ -33,6 +33,7 @@ from whycam.stream.live.pipeline import LiveStream, Painted
 from whycam.stream.live.wait_policy import WaitPolicy
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.offline import explain, pipeline
+from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.bitstream_file import BitstreamFile
 from whycam.stream.video.codec import Decoder, EncodedFrame
@@ -364,7 +365,7 @@ def test_a_stream_that_fails_reports_it(
         raise ZeroDivisionError
 
     with streaming(fast(tmp_path)) as (stream, outcome):
-        monkeypatch.setattr(stream._painter, "paint", explode)
+        monkeypatch.setattr(Painter, "paint", explode)
         stream.receive(frames[0])
         deadline = time.monotonic() + 10
         while not outcome.failures:

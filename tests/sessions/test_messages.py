@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -32,6 +33,7 @@ from whycam.stream.video.codec import EncodedFrame
 
 API = Path(__file__).parents[2] / "docs" / "api.md"
 LABELS = [f"class {number}" for number in range(10)]
+MODEL = "tiny"
 NOW = View(pinned=(3,), opacity=0.5, colormap="viridis", scale="steady")
 
 
@@ -74,6 +76,7 @@ def made(
         "running",
         frozen,
         hidden,
+        "tiny",
     )
 
 
@@ -82,7 +85,6 @@ def reported(painted: Painted, recording: RecordingStatus | None = None, *, rtp_
     value = report(
         painted,
         session="iDr9",
-        model="tiny",
         rtp_in=7,
         rtp_out=rtp_out,
         recording=recording or RecordingStatus("off"),
@@ -200,13 +202,21 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
     ],
 )
 def test_a_command_changes_what_it_names_and_nothing_else(fields: dict[str, Any], expected: Command) -> None:
-    assert parse_command(json.dumps(fields), NOW, LABELS) == expected
+    assert parse_command(json.dumps(fields), NOW, LABELS, MODEL) == expected
+
+
+@pytest.mark.parametrize(("model", "pinned"), [(MODEL, (1,)), ("another", NOW.pinned)])
+def test_class_numbers_of_another_model_pin_nothing(model: str, pinned: tuple[int, ...]) -> None:
+    command = parse_command(json.dumps({"hold": [1], "opacity": 0.25, "model": model}), NOW, LABELS, MODEL)
+    assert command == Command(replace(NOW, pinned=pinned, opacity=0.25))
+    # Numbers beyond this model's are no error either: they may be right for the other one.
+    assert parse_command(json.dumps({"hold": [999], "model": "another"}), NOW, LABELS, MODEL) == Command(NOW)
 
 
 def test_the_documented_command_is_understood() -> None:
     example = documented("Command")
     labels = [str(number) for number in range(1000)]
-    assert parse_command(json.dumps(example), View(), labels) == Command(
+    assert parse_command(json.dumps(example), View(), labels, example["model"]) == Command(
         View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"], example["hide"]),
         example["record"],
         example["freeze"],
@@ -259,7 +269,7 @@ def test_the_documented_command_is_understood() -> None:
 )
 def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence) as caught:
-        parse_command(text, NOW, LABELS)
+        parse_command(text, NOW, LABELS, MODEL)
     assert len(str(caught.value)) < 300
     assert caught.value.code in get_args(CommandCode)
 
@@ -271,6 +281,9 @@ def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence
         ("[1]", "not-a-command"),
         ('{"zoom": true}', "unknown-key"),
         ('{"hold": [10]}', "wrong-value"),
+        ('{"hold": [-1], "model": "another"}', "wrong-value"),
+        ('{"hold": [0, 1, 2, 3, 4, 5], "model": "another"}', "wrong-value"),
+        ('{"model": 1}', "wrong-value"),
         ('{"hold": [0, 1, 2, 3, 4, 5]}', "wrong-value"),
         ('{"opacity": 1.01}', "wrong-value"),
         ('{"colormap": "rainbow"}', "wrong-value"),
@@ -279,7 +292,7 @@ def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence
 )
 def test_a_refusal_has_a_code_beside_its_sentence(text: str, code: str) -> None:
     with pytest.raises(CommandError) as caught:
-        parse_command(text, NOW, LABELS)
+        parse_command(text, NOW, LABELS, MODEL)
     assert json.loads(refusal(caught.value)) == {"error": str(caught.value), "code": code}
 
 
@@ -306,7 +319,7 @@ anything = st.recursive(
 @settings(deadline=None, max_examples=300)
 def test_whatever_a_client_sends_is_a_command_or_an_error_with_a_reason(text: str) -> None:
     try:
-        command = parse_command(text, NOW, LABELS)
+        command = parse_command(text, NOW, LABELS, MODEL)
     except CommandError as error:
         assert error.args[0]  # noqa: PT017
     else:

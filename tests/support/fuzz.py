@@ -159,7 +159,7 @@ LABELS = tuple(f"class {n}" for n in range(1000))
 
 
 def _command(data: bytes, _: Path) -> None:
-    parse_command(data.decode("utf-8", "replace"), View(), LABELS)
+    parse_command(data.decode("utf-8", "replace"), View(), LABELS, "tiny")
 
 
 def _sidecar(data: bytes, folder: Path) -> None:

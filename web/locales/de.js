@@ -7,10 +7,13 @@
 const common = {
   brand: 'whycam',
   cancel: 'Abbrechen',
-  labelsAreEnglish: 'Die Namen sind die von ImageNet, auf Englisch.',
+  labelsAreEnglish: 'Die Namen sind die des Modells; die von ImageNet sind englisch.',
   pinned: 'angeheftet',
   opacity: 'Stärke',
   colormap: 'Farben',
+  model: 'Modell',
+  modelIs: (name) => `Das Modell ist jetzt ${name}.`,
+  modelLoads: (name) => `${name} wird geladen; das Bild geht weiter.`,
 
   problems: {
     serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
@@ -40,6 +43,13 @@ const common = {
       404: 'Das hat der Server nicht oder nicht mehr. Lade die Seite neu.',
       'watch 404': 'Diese Kamera ist nicht mehr live.',
       'command 404': 'Diese Kamera ist nicht mehr live.',
+      'model 403': 'Nur der Computer, auf dem whycam läuft, kann das Modell wählen.',
+      'model 404': 'Dieses Modell ist nicht mehr auf dem Computer. Wähle ein anderes.',
+      'model 409': 'Das Modell wird gerade gewechselt. Versuch es noch einmal, wenn das fertig ist.',
+      'model 422': 'Die Datei dieses Modells lässt sich nicht benutzen: Sie ist beschädigt oder nicht für whycam gemacht. Das '
+        + 'Modell bleibt, wie es war; das Protokoll des Computers sagt mehr.',
+      'model 503': 'Dieses Modell startet nicht; vielleicht reicht der Speicher nicht. Das Modell bleibt, wie es war; das '
+        + 'Protokoll des Computers sagt mehr.',
       408: 'Das Netz war zu langsam. Geh näher an den WLAN-Router und versuch es dann noch einmal.',
       409: 'Die Aufnahme lässt sich gerade nicht löschen oder zurückholen: Sie wird noch geschrieben, oder ein '
         + 'anderes Programm benutzt ihre Dateien. Versuch es später noch einmal.',
@@ -257,11 +267,15 @@ const wall = {
     ['e', 'den Beleg verdecken: die heißeste Stelle abdecken und sehen, wie sich die Wahrscheinlichkeit ändert'],
     ['s', 'die Kamera neben dem erklärten Bild zeigen'],
     ['q', 'der Code für Handys'],
+    ['m', 'ein anderes Modell wählen'],
     ['← →', 'das nächste Handy'],
     ['Esc', 'alle Handys'],
     ['w', 'Vollbild'],
     ['h', 'diese Liste'],
   ],
+  models: 'Modell wählen',
+  oneModel: 'Dieser Computer hat nur ein Modell. „whycam export“ macht weitere.',
+  classes: (count) => `${count} Klassen`,
   keysOn: 'Tastenkürzel',
   close: 'Schließen',
   onlyHost: 'Du schaust zu. Nur der Computer, auf dem whycam läuft, und das Handy selbst können das Bild ändern.',

@@ -3,16 +3,21 @@
  * Every text of the pages in English. Each other language is a file like this one with the same keys, which tsc checks.
  *
  * Errors are sentences that say what happened and what to do next. `*strong*` and `` `code` `` are markup. The labels
- * are ImageNet's, in English in every language, because they belong to the model.
+ * are in the model's language, mostly ImageNet's English, because they belong to the model.
  */
 
 const common = {
   brand: 'whycam',
   cancel: 'Cancel',
-  labelsAreEnglish: 'The names are ImageNet’s, in English.',
+  labelsAreEnglish: 'The names are the model’s; those of ImageNet are English.',
   pinned: 'pinned',
   opacity: 'Heat',
   colormap: 'Colours',
+  model: 'Model',
+  /** @param {string} name */
+  modelIs: (name) => `The model is ${name} now.`,
+  /** @param {string} name */
+  modelLoads: (name) => `${name} is loading; the picture goes on.`,
 
   problems: {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
@@ -40,6 +45,13 @@ const common = {
       404: 'The server does not have this, or no longer has it. Reload the page.',
       'watch 404': 'This camera is not live any more.',
       'command 404': 'This camera is not live any more.',
+      'model 403': 'Only the computer that runs whycam can choose the model.',
+      'model 404': 'This model is not on the computer any more. Choose another one.',
+      'model 409': 'The model is being changed already. Try again when that is done.',
+      'model 422': 'This model’s file cannot be used: it is damaged, or it was not made for whycam. The model '
+        + 'stays as it was; the computer’s log says more.',
+      'model 503': 'This model does not start; there may be too little memory. The model stays as it was; the computer’s log '
+        + 'says more.',
       408: 'The network was too slow. Go nearer to the Wi-Fi, then try again.',
       409: 'The recording cannot be deleted or restored now: it is still being written, or another program '
         + 'uses its files. Try again later.',
@@ -279,11 +291,16 @@ const wall = {
     ['e', 'hide the evidence: cover the hottest place and see how the probability changes'],
     ['s', 'show the camera beside the explained picture'],
     ['q', 'the code for phones'],
+    ['m', 'choose another model'],
     ['← →', 'the next phone'],
     ['Esc', 'all phones'],
     ['w', 'full screen'],
     ['h', 'this list'],
   ],
+  models: 'Choose a model',
+  oneModel: 'This computer has one model only. “whycam export” makes others.',
+  /** @param {number} count */
+  classes: (count) => `${count} classes`,
   keysOn: 'Keyboard shortcuts',
   close: 'Close',
   onlyHost: 'You are watching. Only the computer that runs whycam and the phone itself can change the picture.',

@@ -16,6 +16,7 @@ import { Camera, SIZES } from './camera/camera.js';
 import { openFile } from './camera/file-source.js';
 import { ClassSearch } from './controls/class-search.js';
 import { Controls } from './controls/controls.js';
+import { ModelChoice } from './controls/model-choice.js';
 import { PageState } from './page-state.js';
 import { Ambient } from './picture/ambient.js';
 import { Peek } from './picture/peek.js';
@@ -74,7 +75,8 @@ const announcer = new Announcer(find('said', HTMLElement));
 const meter = new FrameMeter(video, firstPicture, (metadata) => { receivedAt = performance.now(); latency.shown(metadata); });
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
-new ClassSearch((number) => { pin(number); openMore(false); }, complain);
+const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
+const modelChoice = new ModelChoice(complain);
 const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
   peek.watch(current?.source?.track ?? null);
@@ -125,7 +127,7 @@ async function enter() {
     const { role, says } = await join();
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
-    if (role === 'host') await showJoinCode();
+    if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
     else if (!window.isSecureContext) complain(words.common.problems.insecure);
@@ -190,18 +192,27 @@ function firstPicture() {
 
 /** @param {Report} newest */
 function take(newest) {
-  const before = report?.recording.state;
+  const before = report;
   report = newest;
   receivedAt = performance.now();
   latency.report(newest);
   folder = newest.recording.folder || folder;
+  if (before && newest.model !== before.model) changeModel(newest.model);
   controls.show(newest);
   labels.show(newest, controls.pinned);
   announcer.announce(newest);
   badges.recording(newest.recording);
   badges.evidence(controls.hide.on, evidenceOf(newest));
-  if (newest.recording.state === 'stopped' && before === 'on') complain(stopped(newest.recording));
+  if (newest.recording.state === 'stopped' && before?.recording.state === 'on') complain(stopped(newest.recording));
   if (pictured() && newest.frozen !== (pageState.now === 'frozen')) pageState.go(newest.frozen ? 'frozen' : 'live');
+}
+
+/** The host has chosen another model for all sessions. @param {string} model */
+function changeModel(model) {
+  classSearch.forget();
+  announcer.clear();
+  modelChoice.show(model);
+  complain(words.common.modelIs(model), true);
 }
 
 /** @param {number} number a class to pin or to release */

@@ -46,6 +46,8 @@ export class Labels {
     this.hint = hint;
     /** @type {number[]} */
     this.order = [];
+    /** The model whose class numbers these are. */
+    this.model = '';
     this.drawn = this.moved = 0;
     this.pressedAt = -Infinity;
     this.rows = Array.from({ length: ROWS }, () => new Row(pressed));
@@ -82,6 +84,10 @@ export class Labels {
    */
   show(report, pinned) {
     const now = performance.now();
+    if (report.model !== this.model) {
+      this.model = report.model;
+      this.clear();
+    }
     if (now - this.drawn < this.between || now - this.pressedAt < LONGEST_PRESS_MS) return false;
     this.drawn = now;
     const hint = pinned.length ? words.phone.hintPinned : words.phone.hint;
@@ -179,7 +185,7 @@ class Row {
       this.changed = performance.now();
     }
     this.answer = answer;
-    this.button.disabled = !answer;
+    this.#empty(!answer);
     this.item.dataset.class = answer ? String(answer.class) : '';
     this.item.dataset.pinned = answer?.pinned ?? '';
     this.item.dataset.explained = String(answer?.explained ?? false);
@@ -187,6 +193,12 @@ class Row {
     this.name.textContent = answer?.label ?? '';
     this.score.textContent = answer ? (answer.score === null ? '–' : percent(answer.score)) : '';
     this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
+  }
+
+  /** A model with fewer classes than rows leaves some empty: they keep their place and have no name to read. @param {boolean} empty */
+  #empty(empty) {
+    this.button.disabled = empty;
+    this.item.ariaHidden = empty ? 'true' : null;
   }
 }
 

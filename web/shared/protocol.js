@@ -15,7 +15,7 @@
  * @property {number} pts 1/90000 s
  * @property {number | null} rtp_in
  * @property {number | null} rtp_out
- * @property {string} model
+ * @property {string} model that explained the frame; all class numbers are its own
  * @property {number[]} classes best first
  * @property {string[]} labels
  * @property {number[]} scores probabilities
@@ -30,7 +30,8 @@
  * @property {View} view
  * @property {Recording} recording
  *
- * @typedef {Partial<View & {record: boolean, freeze: boolean}>} Command page to server; absent keys stay as they are
+ * @typedef {Partial<View & {record: boolean, freeze: boolean, model: string}>} Command page to server; absent keys stay as
+ *   they are. `model` is the one whose class numbers `hold` has.
  */
 
 /** How many classes the page pins at once: two colours can be told apart on a picture. */

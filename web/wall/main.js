@@ -9,6 +9,7 @@ import { Shortcuts } from '../shared/shortcuts.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
 import { hideWhenIdle } from './hide-when-idle.js';
+import { ModelDialog } from './model-dialog.js';
 import { command, sessions } from './sessions-api.js';
 import { Wall } from './wall.js';
 
@@ -36,6 +37,8 @@ let state = 'joining';
 let host = false;
 /** Whether there is a code to scan. */
 let code = false;
+/** The name of the model in the last report. */
+let model = '';
 let lastLive = -Infinity;
 /** @type {number | undefined} */
 let noteTimer;
@@ -45,6 +48,7 @@ const wall = new Wall(find('wall', HTMLElement), (tile, classNumber) => pin(tile
   note('');
   showControls();
 });
+const models = new ModelDialog(note);
 hideWhenIdle(document.body);
 
 /** What each key and its button do, in the order of the help. @type {[string, string, () => void][]} */
@@ -53,6 +57,7 @@ const actions = [
   ['f', 'freeze', () => change(({ report }) => ({ freeze: !report?.frozen }))],
   ['e', 'hide', () => change(({ report }) => ({ hide: !report?.view.hide }))],
   ['q', 'qr', () => showCode(document.body.dataset.code !== 'shown')],
+  ['m', 'model', () => chooseModel()],
   ['w', 'full', () => void fullScreen()],
   ['h', 'keys', () => toggleHelp()],
 ];
@@ -60,11 +65,11 @@ for (const [, id, action] of actions) find(id, HTMLButtonElement).addEventListen
 find('all', HTMLButtonElement).addEventListener('click', () => wall.enlarge(''));
 
 const shortcuts = new Shortcuts({
-  ...Object.fromEntries(actions.map(([key, , action]) => [key, () => { if (!help.open || key === 'h') action(); }])),
+  ...Object.fromEntries(actions.map(([key, , action]) => [key, () => { if (key === opened() || !opened()) action(); }])),
   ...Object.fromEntries([1, 2, 3, 4, 5].map((place) => [String(place), () => pinPlace(place - 1)])),
   0: () => change(() => ({ hold: [] })),
   '?': () => toggleHelp(),
-  Escape: () => { if (!help.open) wall.enlarge(''); else help.close(); },
+  Escape: () => { if (help.open) help.close(); else if (models.open) models.close(); else wall.enlarge(''); },
   ArrowRight: () => wall.turn(1),
   ArrowLeft: () => wall.turn(-1),
 });
@@ -85,7 +90,7 @@ async function enter() {
     if (role === 'phone') return refuse(words.wall.phonesSend);
     host = role === 'host';
     wall.wanted = location.hash.slice(1);
-    if (host) await showInvitation();
+    if (host) await Promise.all([showInvitation(), models.load()]);
     else showWaiting();
     complain('');
     void look();
@@ -118,12 +123,12 @@ async function look() {
 
 /** @param {Tile} tile @param {number} classNumber */
 function pin(tile, classNumber) {
-  void send(tile, { hold: toggled(tile.report?.view.hold ?? [], classNumber) });
+  void send(tile, { hold: toggled(tile.report?.view.hold ?? [], classNumber), model: tile.report?.model });
 }
 
 /** @param {number} place */
 function pinPlace(place) {
-  if (help.open) return;
+  if (opened()) return;
   const tile = target();
   const classNumber = tile?.classAt(place);
   if (tile && classNumber !== undefined) pin(tile, classNumber);
@@ -131,7 +136,7 @@ function pinPlace(place) {
 
 /** @param {(tile: Tile) => Command} commandFor */
 function change(commandFor) {
-  if (help.open) return;
+  if (opened()) return;
   const tile = target();
   if (tile) void send(tile, commandFor(tile));
 }
@@ -153,6 +158,27 @@ async function send(tile, wanted) {
   } catch (reason) {
     note(UserError.of(reason).message);
   }
+}
+
+/** The key of the open dialog, '' for none. */
+function opened() {
+  return help.open ? 'h' : models.open ? 'm' : '';
+}
+
+function chooseModel() {
+  if (host) void models.toggle();
+  else note(words.wall.onlyHost);
+}
+
+/** The host may have chosen another model, here or on its camera page. */
+function lookForModel() {
+  const now = wall.tiles.map(({ report }) => report?.model).find(Boolean);
+  if (!now || now === model) return;
+  if (model) {
+    note(words.common.modelIs(now));
+    if (host) void models.load();
+  }
+  model = now;
 }
 
 async function fullScreen() {
@@ -200,6 +226,7 @@ function showControls() {
   press('qr', document.body.dataset.code === 'shown');
   find('all', HTMLElement).hidden = !(tile && wall.tiles.length > 1);
   find('corner', HTMLElement).hidden = !(state === 'live' && document.body.dataset.code === 'shown');
+  find('model', HTMLElement).hidden = !(host && models.offered);
   for (const id of ['freeze', 'hide']) find(id, HTMLElement).setAttribute('aria-disabled', String(!host));
 }
 
@@ -212,6 +239,9 @@ function toggleHelp() {
   if (help.open) return help.close();
   find('help-viewer', HTMLElement).hidden = host;
   find('help-viewer', HTMLElement).textContent = words.wall.onlyHost;
+  for (const row of find('help-keys', HTMLElement).children) {
+    if (row.querySelector('kbd')?.textContent === 'm') row.toggleAttribute('hidden', !(host && models.offered));
+  }
   help.showModal();
   help.scrollTop = 0; // the focused button is at the end
 }
@@ -268,6 +298,7 @@ function note(text) {
 // Reports arrive with each frame; four updates a second are enough for the buttons.
 setInterval(() => {
   wall.tiles.forEach((tile) => tile.look());
+  lookForModel();
   showControls();
 }, 250);
 

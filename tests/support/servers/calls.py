@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.server.app import SESSIONS, make_app
+from whycam.stream.sessions.model_choice import ModelShelf
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Session, Settings
 
@@ -27,11 +28,11 @@ def only_session(sessions: Sessions) -> Session:
 Body = Callable[[ClientSession, str, Sessions], Awaitable[None]]
 
 
-def served(engine: Engine, settings: Settings, body: Body) -> None:
+def served(engine: Engine, settings: Settings, body: Body, shelf: ModelShelf | None = None) -> None:
     """Run `body` against a server on loopback; checks that no session or thread is left afterwards."""
 
     async def run() -> None:
-        app = make_app(Sessions(engine, settings))
+        app = make_app(Sessions(engine, settings, shelf))
         async with TestServer(app) as server, ClientSession() as http:
             await body(http, str(server.make_url("")).rstrip("/"), app[SESSIONS])
         assert len(app[SESSIONS]) == 0

@@ -24,6 +24,12 @@ export class ClassSearch {
     });
   }
 
+  /** Another model has other names, which are loaded when they are needed. */
+  forget() {
+    this.names = [];
+    if (document.activeElement === this.input) void this.#load();
+  }
+
   async #load() {
     if (this.names.length) return;
     const response = await fetch('/api/labels').catch(() => null);

@@ -28,6 +28,8 @@ export class Controls {
     this.send = send;
     /** @type {number[]} */
     this.pinned = [];
+    /** The model whose class numbers these are, '' before the first report. */
+    this.model = '';
     this.changed = -Infinity;
     /** The animation frame that will send the opacity, 0 for none. */
     this.sending = 0;
@@ -48,11 +50,13 @@ export class Controls {
   /** Pins a class, or releases it. @param {number} number */
   toggle(number) {
     this.pinned = toggled(this.pinned, number);
-    this.#command({ hold: this.pinned });
+    this.#command({ hold: this.pinned, model: this.model });
   }
 
   /** @param {Report} report */
-  show({ view, recording, frozen }) {
+  show({ model, view, recording, frozen }) {
+    if (model !== this.model) this.changed = -Infinity; // what was pinned has other numbers now, or is released
+    this.model = model;
     if (performance.now() - this.changed < ROUND_TRIP_MS) return;
     this.pinned = view.hold;
     this.#showOpacity(view.opacity);
@@ -70,13 +74,18 @@ export class Controls {
   /** All settings as one command, for the next session of the same attempt. @returns {Command} */
   settings() {
     const view = {
-      hold: this.pinned, opacity: Number(this.opacity.value), colormap: this.#chosen, hide: this.hide.on,
+      hold: this.pinned,
+      model: this.model,
+      opacity: Number(this.opacity.value),
+      colormap: this.#chosen,
+      hide: this.hide.on,
     };
     return this.record.on ? view : { ...view, record: false };
   }
 
   clear() {
     this.pinned = [];
+    this.model = '';
     this.changed = -Infinity;
     for (const toggle of [this.record, this.freeze, this.hide]) toggle.show(false);
   }
