@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from whycam.export.graph.onnx_graph import Graph
+from whycam.export.graph.opset import converted
+from whycam.export.graph.sizes import Sizes
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.default_layer import default_layer, layer_named
 from whycam.export.head.ends import as_two_classes, find_ends, output_of
 from whycam.export.head.grad_cam import append_cam, prepared
-from whycam.export.head.onnx_graph import Graph
-from whycam.export.head.opset import converted
 from whycam.export.head.tail import find_feature
 from whycam.export.labels import find_labels
 from whycam.export.pipeline import SCENES, read_images
@@ -27,7 +28,6 @@ from whycam.export.preprocess import Channels, take_images
 from whycam.export.preprocessing import LIKES, PREPROCESSING, Preprocessing
 from whycam.export.report import write_report
 from whycam.export.reverse.layers import Candidate, candidates
-from whycam.export.reverse.sizes import Sizes
 from whycam.export.save import save
 from whycam.export.sources.classifier import Classifier
 from whycam.export.verify.agreement import Agreement, compare

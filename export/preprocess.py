@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from whycam.export.head.onnx_graph import PREFIX, rename
+from whycam.export.graph.onnx_graph import PREFIX, rename
 from whycam.stream.inference.explainer import evaluate
 
 ONE_IMAGE = "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch."

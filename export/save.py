@@ -9,10 +9,10 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, helper
 
+from whycam.export.graph.onnx_graph import Graph, skeleton
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import METHOD_KEY
-from whycam.export.head.onnx_graph import Graph, skeleton
 from whycam.export.head.region import region_of
 from whycam.export.head.tail import find_tail
 from whycam.export.reverse.layers import grid_of

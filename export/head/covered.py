@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from onnx import NodeProto
 
+from whycam.export.graph.feature import POOLS
 from whycam.export.head.quantization import MOVES
 
 DENSE = frozenset(("Conv", "Gemm", "MatMul"))
@@ -16,12 +17,10 @@ FACTORS = SCALE | {"DequantizeLinear"}
 RULED = MOVES | DENSE | SHIFT | SCALE | GATE | QUANTIZATION
 """Operators allowed between the flattened feature map and the logits."""
 REDUCTIONS = ("ReduceMean", "ReduceMax")
-POOLINGS = ("AveragePool", "GlobalAveragePool", "GlobalMaxPool", "MaxPool", *REDUCTIONS)
+POOLINGS = (*POOLS, *REDUCTIONS)
 KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
 """Operators that keep a feature map's axes and their order."""
 ELEMENTWISE = KEEP_PLACE | SHIFT | SCALE | GATE | {"Concat", "Elu", "HardSwish", "LeakyRelu", "Sigmoid", "Sum", "Tanh"}
-CHANNELS_FIRST = frozenset(("BatchNormalization", "Conv", "ConvTranspose", "PRelu", *POOLINGS[:4]))
-"""Operators whose channels are their second axis by definition."""
 
 
 class UnsupportedTail(ValueError):

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from whycam.export.graph.onnx_graph import Graph
+from whycam.export.graph.sizes import Sizes
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam, prepared
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.reverse.backward import UnsupportedLayer
 from whycam.export.reverse.layers import candidates, find_layer
-from whycam.export.reverse.sizes import Sizes
 from whycam.models.contract import Task
 from whycam.stream.inference.explainer import evaluate
 

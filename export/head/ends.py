@@ -9,8 +9,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from whycam.export.graph.onnx_graph import PREFIX, Graph, attribute, kind
 from whycam.export.head.covered import QUANTIZATION, UnsupportedTail
-from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind
 from whycam.export.head.quantization import MOVES
 from whycam.models.contract import MULTI_LABEL, SINGLE_LABEL, Task
 

@@ -26,18 +26,19 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
+from whycam.export.graph.feature import Feature, Flattened
+from whycam.export.graph.observed_sizes import observe_sizes
+from whycam.export.graph.onnx_graph import PREFIX, Graph, attribute, kind, rename
+from whycam.export.graph.opset import converted
+from whycam.export.graph.sizes import Sizes
 from whycam.export.head.covered import DENSE, FACTORS, GATE, SCALE, SHIFT
 from whycam.export.head.ends import Ends, find_ends
 from whycam.export.head.methods import MapRule, map_rule
-from whycam.export.head.observed_sizes import observe_sizes
-from whycam.export.head.onnx_graph import PREFIX, Graph, attribute, kind, rename
-from whycam.export.head.opset import converted
 from whycam.export.head.quantization import MOVES, Clamp
-from whycam.export.head.tail import Feature, Flattened, bounds, clips, data_input, dense_weights, factors, find_tail
+from whycam.export.head.tail import bounds, clips, data_input, dense_weights, factors, find_tail
 from whycam.export.reverse.backward import Backward
 from whycam.export.reverse.backward import Gradient as Seed
 from whycam.export.reverse.layers import channel_sums, find_layer
-from whycam.export.reverse.sizes import Sizes
 from whycam.models.contract import IR_VERSION, METHOD, MULTI_LABEL, OPSET, OUTPUTS, SINGLE_LABEL, Score, Task
 
 METHOD_KEY = "whycam.method"

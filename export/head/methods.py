@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from whycam.export.head.onnx_graph import Graph
+from whycam.export.graph.onnx_graph import Graph
 from whycam.models.contract import METHOD
 
 MapRule = Callable[[Graph, str, str], str]

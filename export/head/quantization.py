@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto
 
-from whycam.export.head.onnx_graph import Graph, argument, attribute, kind
+from whycam.export.graph.onnx_graph import Graph, argument, attribute, kind
 
 SLACK = 2.0**-16
 """How far beyond an end a value still counts as the end, relative to it: 128 units in the last place of float32.

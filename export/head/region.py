@@ -17,9 +17,10 @@ from types import MappingProxyType
 import numpy as np
 from onnx import ModelProto, NodeProto
 
+from whycam.export.graph.feature import Feature
+from whycam.export.graph.onnx_graph import Graph, argument, attribute, kind
 from whycam.export.head.ends import find_ends
-from whycam.export.head.onnx_graph import Graph, argument, attribute, kind
-from whycam.export.head.tail import Feature, find_tail
+from whycam.export.head.tail import find_tail
 from whycam.models.contract import WHOLE, Region
 
 SEEN = 0.25

@@ -15,14 +15,15 @@ same, so ties do not matter.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto
 
+from whycam.export.graph.feature import CHANNELS_FIRST, Feature, Flattened
+from whycam.export.graph.onnx_graph import Graph, argument, attribute, kind
 from whycam.export.head.covered import (
-    CHANNELS_FIRST,
     DENSE,
     ELEMENTWISE,
     GATE,
@@ -36,30 +37,7 @@ from whycam.export.head.covered import (
     UnsupportedTail,
 )
 from whycam.export.head.ends import Ends, find_ends
-from whycam.export.head.onnx_graph import Graph, argument, attribute, kind
 from whycam.export.head.quantization import MOVES, Clamp, clamp, quantizer, rescaling
-
-
-class Flattened(NamedTuple):
-    """The layout of the flattened feature map: (cells, channels), or (channels, cells), in row-major order."""
-
-    cells: int
-    """The number of cells after pooling; 1 after a global pooling."""
-    channels_last: bool
-
-
-class Feature(NamedTuple):
-    """A feature map: [N, channels, height, width], [N, height, width, channels], or [N, tokens, channels]."""
-
-    tensor: str
-    channels: int
-    height: int
-    width: int
-    channels_last: bool
-    flattened: Flattened | None = None
-    """How it enters the first dense layer; None for an inner layer."""
-    skip: int = 0
-    """Tokens before those of the grid: a class token, registers."""
 
 
 def find_feature(model: ModelProto) -> Feature:

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import find_feature
 from whycam.export.networks import efficientnet_lite
 from whycam.export.networks.keras_to_onnx import to_onnx

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, numpy_helper
 
-from whycam.export.head.onnx_graph import rename, tidy
+from whycam.export.graph.onnx_graph import rename, tidy
 from whycam.models.contract import IR_VERSION, OPSET
 
 LARGE = 1 << 20

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from whycam.export.head.onnx_graph import Graph, rename
+from whycam.export.graph.onnx_graph import Graph, rename
 from whycam.export.networks.keras_to_onnx import to_onnx
 from whycam.export.precision.half import rounded
 from whycam.export.preprocess import take_images

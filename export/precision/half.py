@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from whycam.export.head.onnx_graph import PREFIX
+from whycam.export.graph.onnx_graph import PREFIX
 
 SMALLEST = 2048
 """Weights with fewer entries (biases, scales, thin kernels) stay in float32, because little would be gained."""

@@ -19,9 +19,9 @@ from onnx import ModelProto
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.quant_utils import add_pre_process_metadata
 
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.covered import DENSE
 from whycam.export.head.ends import find_ends
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import find_tail
 from whycam.export.verify.agreement import BATCH, Disagreement
 from whycam.stream.inference.explainer import Explainer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from whycam.export.head.onnx_graph import PREFIX
+from whycam.export.graph.onnx_graph import PREFIX
 from whycam.export.precision.half import SMALLEST
 
 HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)

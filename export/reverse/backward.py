@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto
 
-from whycam.export.head.onnx_graph import Graph, attribute
-from whycam.export.reverse.sizes import Dims, Size, Sizes
+from whycam.export.graph.onnx_graph import Graph, attribute
+from whycam.export.graph.sizes import Dims, Size, Sizes
 
 
 class Gradient(NamedTuple):

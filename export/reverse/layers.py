@@ -8,11 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from onnx import NodeProto
 
-from whycam.export.head.covered import CHANNELS_FIRST
-from whycam.export.head.onnx_graph import Graph, attribute, kind
-from whycam.export.head.tail import Feature
+from whycam.export.graph.feature import CHANNELS_FIRST, Feature
+from whycam.export.graph.onnx_graph import Graph, attribute, kind
+from whycam.export.graph.sizes import Dims, Sizes, UnknownSize
 from whycam.export.reverse.backward import Backward, Gradient, UnsupportedLayer
-from whycam.export.reverse.sizes import Dims, Sizes, UnknownSize
 from whycam.export.reverse.summed import Cells, cell_sum
 from whycam.export.reverse.walk import Walk
 from whycam.models.contract import HEATMAPS

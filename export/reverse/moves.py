@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto
 
+from whycam.export.graph.sizes import Dims
 from whycam.export.reverse.backward import Backward, Gradient, UnsupportedLayer, flag
 from whycam.export.reverse.rule import Part, Rule
-from whycam.export.reverse.sizes import Dims
 
 
 def _same(b: Backward, node: NodeProto, _place: int, gradient: Gradient) -> Gradient:

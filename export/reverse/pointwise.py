@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from onnx import NodeProto, TensorProto
 
-from whycam.export.head.onnx_graph import argument
+from whycam.export.graph.onnx_graph import argument
 from whycam.export.reverse.backward import Backward, UnsupportedLayer, flag
 
 Derivative = Callable[[Backward, NodeProto, int], str | None]

@@ -10,9 +10,9 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
+from whycam.export.graph.sizes import Dims
 from whycam.export.reverse.backward import Backward, Gradient, UnsupportedLayer, flag
 from whycam.export.reverse.rule import Rule
-from whycam.export.reverse.sizes import Dims
 
 LOWEST = -3.4e38
 """The value of padding that is never the largest."""

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from onnx import NodeProto
 
+from whycam.export.graph.sizes import Dims
 from whycam.export.reverse.backward import Backward, Gradient, flag
 from whycam.export.reverse.dense import rows
-from whycam.export.reverse.sizes import Dims
 from whycam.export.reverse.spatial import windows
 
 

@@ -8,14 +8,14 @@ from types import MappingProxyType
 
 from onnx import AttributeProto, NodeProto, TensorProto
 
-from whycam.export.head.onnx_graph import attribute, kind
+from whycam.export.graph.onnx_graph import attribute, kind
+from whycam.export.graph.sizes import Dims
 from whycam.export.reverse.backward import Backward, Gradient, UnsupportedLayer
 from whycam.export.reverse.dense import DENSE_RULES
 from whycam.export.reverse.moves import MOVE_RULES
 from whycam.export.reverse.norms import NORM_RULES
 from whycam.export.reverse.pointwise import POINTWISE
 from whycam.export.reverse.rule import Part, Rule
-from whycam.export.reverse.sizes import Dims
 from whycam.export.reverse.spatial import SPATIAL_RULES
 from whycam.export.reverse.summed import SUMMED_RULES, Cells
 

@@ -13,8 +13,8 @@ import pytest
 import skimage.data
 from numpy.typing import NDArray
 
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.ends import find_ends
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import find_tail
 from whycam.export.verify.agreement import observe
 from whycam.export.verify.reference import Reference

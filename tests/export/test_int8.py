@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import clips, find_feature, find_tail
 from whycam.export.precision import int8
 from whycam.export.save import save

@@ -10,8 +10,8 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
+from whycam.export.graph.onnx_graph import tidy
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import tidy
 from whycam.export.head.tail import find_feature
 from whycam.export.networks import keras_to_onnx
 from whycam.export.networks.keras_to_onnx import to_onnx

@@ -16,11 +16,11 @@ from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, num
 from tests.support.models import plain_classifier, tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats
 from tests.support.models.dense_tail_models import grad_cam as central_differences
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head import grad_cam
 from whycam.export.head.covered import GATE, SCALE
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import find_feature, find_tail
 from whycam.export.preprocess import take_images
 from whycam.export.save import save

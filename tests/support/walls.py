@@ -27,7 +27,7 @@ LAYERS: Sequence[Sequence[str]] = (
 """Lowest first. A folder may import folders of lower layers, and none of its own layer."""
 ALONE: Mapping[str, frozenset[str]] = {"export": frozenset(("models", "stream.inference", "stream.media"))}
 """Folders that may import only some of the lower ones."""
-WITHIN_EXPORT: Sequence[Sequence[str]] = (("head",), ("verify",), ("precision",), ("networks",), ("sources",), ("",))
+WITHIN_EXPORT: Sequence[str] = ("graph", "reverse", "head", "verify", "precision", "networks", "sources", "")
 """The same inside `export`; '' is its top modules, except those in `LOW_IN_EXPORT`."""
 LOW_IN_EXPORT = frozenset(("labels", "preprocess", "preprocessing", "save", "requirements"))
 MAX_MODULES = 14
@@ -114,7 +114,7 @@ def upward(known: Mapping[str, Path]) -> list[str]:
 
 
 def _upward_in_export(known: Mapping[str, Path]) -> Iterator[str]:
-    level = {folder: height for height, folders in enumerate(WITHIN_EXPORT) for folder in folders}
+    level = {folder: height for height, folder in enumerate(WITHIN_EXPORT)}
 
     def place(module: str) -> str:
         parts = module.split(".")

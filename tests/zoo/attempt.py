@@ -16,7 +16,7 @@ from tests.zoo.row import Cost, Row
 from tests.zoo.trial import NotHad, Trial, Tried
 from tests.zoo.trials import trials
 from whycam.export import exporter
-from whycam.export.head.onnx_graph import DOMAINS
+from whycam.export.graph.onnx_graph import DOMAINS
 from whycam.export.verify.synthetic_images import scenes
 from whycam.stream.inference.explainer import BEST, Explainer
 from whycam.stream.media.image import write_image

@@ -13,9 +13,9 @@ from onnx import ModelProto, helper
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats, grad_cam
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.ends import as_two_classes, find_ends
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.save import save
 from whycam.export.verify.agreement import compare, observe
 from whycam.models.contract import MULTI_LABEL, SINGLE_LABEL, Score

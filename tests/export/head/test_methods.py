@@ -10,9 +10,9 @@ import pytest
 from onnx import ModelProto
 
 from tests.support.models import tiny_models
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head import methods
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import find_feature
 from whycam.export.save import save
 from whycam.export.verify import methods as definitions

@@ -12,7 +12,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail
-from whycam.export.head.onnx_graph import Graph, skeleton
+from whycam.export.graph.onnx_graph import Graph, skeleton
 from whycam.export.precision.half import rounded, store_half
 
 RANDOM = np.random.default_rng(0)

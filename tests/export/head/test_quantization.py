@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from whycam.export.head.onnx_graph import Graph
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.quantization import SLACK, Clamp, clamp, rescaling
 from whycam.export.verify import operators
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, helper, numpy_helper, shape_inference
 from onnx.helper import make_node as node
 
+from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.region import MisplacedMap, find_region
 from whycam.export.head.tail import find_tail
 from whycam.export.preprocess import take_images

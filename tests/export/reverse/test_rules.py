@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from tests.support.models.nets import Net
-from whycam.export.head.onnx_graph import Graph
+from whycam.export.graph.onnx_graph import Graph
+from whycam.export.graph.sizes import Sizes
 from whycam.export.reverse.backward import Backward, Gradient
-from whycam.export.reverse.sizes import Sizes
 from whycam.export.reverse.walk import Walk
 from whycam.export.verify.double import DoubleGraph
 from whycam.stream.inference.explainer import evaluate

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto, helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from whycam.export.head.onnx_graph import Graph, attribute, kind, skeleton
+from whycam.export.graph.onnx_graph import Graph, attribute, kind, skeleton
 from whycam.stream.inference.explainer import evaluate
 
 Size: TypeAlias = int

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, version_converter
 
-from whycam.export.head.onnx_graph import DOMAINS
+from whycam.export.graph.onnx_graph import DOMAINS
 from whycam.models.contract import OPSET
 from whycam.stream.inference.explainer import evaluate
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, shape_inference
 
-from whycam.export.head.onnx_graph import skeleton
+from whycam.export.graph.onnx_graph import skeleton
 from whycam.stream.inference.explainer import evaluate
 
 BATCHES = (2, 3)

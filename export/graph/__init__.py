@@ -1,0 +1,1 @@
+"""ONNX graphs: looking tensors up, extending and converting; independent of classifiers."""
