@@ -1,0 +1,134 @@
+"""Networks from PyTorch: torchvision's, timm's, Hugging Face's and YOLO's, with random weights."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tests.zoo.trial import DYNAMO, LEGACY, Trial, Tried, by_name, from_file, writing
+from whycam.export.exporter import Wanted
+from whycam.export.preprocessing import PREPROCESSING
+
+TORCHVISION = {
+    "AlexNet": "alexnet",
+    "VGG16": "vgg16",
+    "VGG19": "vgg19",
+    "ResNet18": "resnet18",
+    "ResNet50": "resnet50",
+    "ResNeXt50": "resnext50_32x4d",
+    "DenseNet121": "densenet121",
+    "SqueezeNet": "squeezenet1_1",
+    "GoogLeNet": "googlenet",
+    "InceptionV3": "inception_v3",
+    "MobileNetV2": "mobilenet_v2",
+    "MobileNetV3-Large": "mobilenet_v3_large",
+    "MNASNet": "mnasnet1_0",
+    "ShuffleNetV2": "shufflenet_v2_x1_0",
+    "EfficientNet-B0": "efficientnet_b0",
+    "EfficientNetV2-S": "efficientnet_v2_s",
+    "RegNetY-400MF": "regnet_y_400mf",
+    "ConvNeXt-Tiny": "convnext_tiny",
+    "Swin-T": "swin_t",
+    "ViT-B/16": "vit_b_16",
+}
+TIMM = (
+    "tf_efficientnet_lite0",
+    "convnext_atto",
+    "regnety_002",
+    "mobilenetv4_conv_small",
+    "repvgg_a0",
+    "ghostnet_100",
+    "rexnet_100",
+    "dla34",
+    "nfnet_l0",
+    "vit_tiny_patch16_224",
+    "hardcorenas_a",
+    "mixnet_s",
+    "fastvit_t8",
+)
+HUGGING_FACE: dict[str, tuple[str, dict[str, Any]]] = {
+    "ResNet": ("ResNet", {"embedding_size": 32, "hidden_sizes": [32, 64, 128, 256], "depths": [2, 2, 2, 2]}),
+    "ConvNeXt": ("ConvNext", {"hidden_sizes": [32, 64, 128, 256], "depths": [2, 2, 2, 2]}),
+    "MobileNetV2": ("MobileNetV2", {}),
+    "RegNet": ("RegNet", {"embedding_size": 32, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 2, 3, 1]}),
+    "EfficientNet": ("EfficientNet", {"width_coefficient": 1.0, "depth_coefficient": 1.0, "image_size": 224}),
+    "ViT": ("ViT", {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_hidden_layers": 4}),
+}
+"""Name of the class, and what differs from its configuration's default."""
+SIZE = 224
+
+
+def trials() -> list[Trial]:
+    """All of them."""
+    return [
+        *by_name("torchvision", "torchvision", TORCHVISION, DYNAMO),
+        *by_name("timm", "timm", {name: name for name in TIMM}, DYNAMO),
+        *(_hugging_face(shown, exporter) for shown in HUGGING_FACE for exporter in (DYNAMO,)),
+        _hugging_face("ResNet", LEGACY),
+        Trial("YOLO", "yolo11n-cls", "ultralytics", _yolo),
+    ]
+
+
+def exported(
+    network: Any, size: int, path: Path, exporter: str, opset: int | None = None, wanted: Wanted | None = None
+) -> Tried:
+    """A PyTorch network of images [N, 3, size, size] by one of PyTorch's two exporters."""
+    import torch
+
+    from whycam.export.verify.torch_autodiff import TorchNetwork
+
+    network.eval()
+    images = (torch.zeros(2, 3, size, size, dtype=next(network.parameters()).dtype),)
+    options: dict[str, Any] = {"opset_version": opset} if opset else {}
+    if exporter == DYNAMO:
+        options |= {"dynamo": True, "external_data": False, "dynamic_shapes": ({0: torch.export.Dim("N", max=1024)},)}
+    else:
+        options |= {"dynamo": False, "input_names": ["image"], "dynamic_axes": {"image": {0: "N"}}}
+    with writing(exporter):
+        torch.onnx.export(network, images, str(path), verbose=False, **options)
+    return from_file(path, TorchNetwork(network.float()), wanted)
+
+
+def _hugging_face(shown: str, exporter: str) -> Trial:
+    def make(folder: Path) -> Tried:
+        import torch
+        import transformers
+
+        name, options = HUGGING_FACE[shown]
+        torch.manual_seed(0)
+        configuration = getattr(transformers, f"{name}Config")(num_labels=10, **options)
+        network = getattr(transformers, f"{name}ForImageClassification")(configuration)
+        configuration.to_json_file(folder / "config.json", use_diff=False)
+
+        class Logits(torch.nn.Module):  # type: ignore[misc, unused-ignore]
+            """What optimum exports of it."""
+
+            def __init__(self) -> None:
+                super().__init__()
+                self.network = network
+
+            def forward(self, images: Any) -> Any:
+                return self.network(images).logits
+
+        return exported(Logits(), SIZE, folder / "model.onnx", exporter)
+
+    return Trial("Hugging Face", shown, exporter, make)
+
+
+def _yolo(folder: Path) -> Tried:
+    os.environ |= {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder)}
+    import torch
+    from ultralytics import YOLO
+
+    from whycam.export.verify.torch_autodiff import TorchNetwork
+
+    os.chdir(folder)
+    torch.manual_seed(0)
+    network = YOLO("yolo11n-cls.yaml")
+    path = network.export(format="onnx", imgsz=SIZE, simplify=False)
+    inner = network.model.float().eval()
+    for each in inner.modules():
+        if hasattr(each, "export"):
+            each.export = True  # it gives its probabilities then, and not its logits beside them
+    return from_file(Path(path), TorchNetwork(inner), Wanted(preprocessing=PREPROCESSING["plain"]))
