@@ -21,6 +21,7 @@ from whycam.stream.inference.map_region import place
 
 TOLERANCE = 1e-5
 """Largest allowed difference of a heatmap, 0…1, from float64 on the same activations."""
+EPSILON = float(np.finfo(np.float32).eps)
 DEVIATION_TOLERANCE = 1e-3
 """Largest allowed difference of an activation after the feature map from float64, relative to its tensor's maximum."""
 AUTODIFF_TOLERANCE = 2e-5
@@ -58,7 +59,8 @@ class Agreement:
     empty: int
     """Maps without positive evidence, all zero here and in the reference."""
     float64: float
-    """The largest difference from float64 on the same activations, over all maps."""
+    """The largest difference from float64 on the same activations, over all maps. Of a map of which float32 holds less
+    than `TOLERANCE`, because its terms cancel, the difference counts as this part of what float32 holds."""
     deviation: float | None = None
     """The largest difference of the activations after the feature map from float64, relative to each tensor's maximum;
     None for a network that rounds there, because its kernels may saturate on some processors."""
@@ -150,13 +152,14 @@ def compare(
     # image another order of summation flips a gate. Hence the median.
     if not _median_difference(drawn, place(maps[few], drawn_map.region)) <= TOLERANCE:
         raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
-    exact = reference.heatmaps(seen, classes, score, drawn_map.method)
+    exact, cancelled = reference.defined(seen, classes, score, drawn_map.method)
+    apart = np.abs(maps - exact).max((2, 3)) / np.maximum(1, cancelled * EPSILON / TOLERANCE)  # (N, K)
     empty = (maps == 0).all((2, 3))  # (N, K)
     agreement = Agreement(
         images=len(images),
         maps=empty.size,
         empty=int(np.sum(empty & (exact == 0).all((2, 3)))),
-        float64=float(np.abs(maps - exact).max(initial=0)),
+        float64=float(apart.max(initial=0)),
         deviation=None if reference.rounds else reference.deviation(seen),
         method=drawn_map.method,
         shift=probe.shift(reference.channels_first(probed)).largest,

@@ -44,6 +44,16 @@ class Evaluated(NamedTuple):
     output: Array
 
 
+class Defined(NamedTuple):
+    """Heatmaps by definition, and how exactly float32 can hold them."""
+
+    maps: Floats
+    """(N, K, h, w), 0…1."""
+    cancelled: Floats
+    """(N, K), 1 or more: the sum of the terms' absolute values, as a multiple of the map's maximum, which is what is
+    left of them. Float32's rounding of the terms grows by this in the map."""
+
+
 class Reference:
     """The part of an explainable model between its feature map and its logits, and a CAM through it.
 
@@ -100,7 +110,11 @@ class Reference:
         return worst
 
     def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score, method: str = METHOD) -> Floats:
-        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N images.
+        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N images."""
+        return self.defined(seen, classes, score, method).maps
+
+    def defined(self, seen: Activations, classes: NDArray[np.int64], score: Score, method: str = METHOD) -> Defined:
+        """The heatmaps of classes (N, K) on the activations `seen` for N images.
 
         Raises `ValueError` for a method that has no definition in `export.verify.methods`.
         """
@@ -116,7 +130,9 @@ class Reference:
         if self._channels_last(maps):
             gradient = gradient.transpose(0, 1, 4, 2, 3)
         maps = self.channels_first(maps)
-        return normalised(DEFINITIONS[method](gradient, maps))
+        heat, terms = DEFINITIONS[method](gradient, maps), DEFINITIONS[method](np.abs(gradient), np.abs(maps))
+        peak, most = heat.max((2, 3)), terms.max((2, 3))
+        return Defined(normalised(heat), np.divide(most, peak, out=np.ones_like(peak), where=peak > 0))
 
     def channels_first(self, maps: Array) -> Array:
         """The feature map as (N, channels, h, w)."""

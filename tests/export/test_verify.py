@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from tests.support.models import tiny_models
+from tests.support.models import plain_classifier, tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats
 from tests.support.models.dense_tail_models import grad_cam as central_differences
 from whycam.export.head import grad_cam
@@ -22,6 +22,7 @@ from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.onnx_graph import Graph
 from whycam.export.head.tail import find_feature, find_tail
+from whycam.export.preprocess import take_images
 from whycam.export.save import save
 from whycam.export.verify import agreement as verify
 from whycam.export.verify import methods, operators, placement, reference
@@ -48,6 +49,32 @@ def test_a_right_head_agrees_with_backpropagation(
     assert (agreement.images, agreement.maps, agreement.autodiff) == (3, 15, None)
     assert agreement.float64 <= 1e-5
     agreement.check()
+
+
+def cancelling(path: Path) -> Path:
+    """A network of 64 channels that are multiples of one, with weights that leave a 2000th of them for class 0."""
+    model = plain_classifier.classifier()
+    random = np.random.default_rng(0)
+    gains, weights = random.uniform(0.5, 1.5, 64), random.normal(0, 1, (64, 3))
+    weights[-1, 0] -= (gains @ weights[:, 0] - np.abs(gains @ np.abs(weights[:, 0])) / 2000) / gains[-1]
+    stored = {"kernel": np.broadcast_to(gains[:, None, None, None] / 48, (64, 3, 4, 4)), "weights": weights}
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(numpy_helper.from_array(np.float32(value), name) for name, value in stored.items())
+    plain = take_images(model, mean=[0], scale=[255])
+    save(append_cam(plain, score="logit"), tiny_models.contract(LABELS[:3], "logit", "stretch", "rest"), path)
+    return path
+
+
+def test_a_map_is_as_exact_as_what_float32_holds_of_its_terms(tmp_path: Path) -> None:
+    path, images = cancelling(tmp_path / "rest.onnx"), scenes(4, plain_classifier.SIZE, plain_classifier.SIZE)
+    exact = Reference(onnx.load(path), "feature")
+    classes = np.zeros((4, 1), np.int64)
+    seen = observe(onnx.load(path), [*exact.needed, "heatmaps"], images, classes)
+    maps, cancelled = exact.defined(seen, classes, "logit")
+    assert np.abs(seen["heatmaps"] - maps).max() > verify.TOLERANCE
+    assert (cancelled > 1000).all()
+    compare(path, images, [0]).check()
+    assert (exact.defined(seen, classes + 1, "logit").cancelled < 100).all()
 
 
 def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:
