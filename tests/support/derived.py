@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 
 from tests.support import ROOT
+from tests.zoo.row import read_rows
+from tests.zoo.table import models_page
 from whycam.stream.limits import LIMITS
 from whycam.stream.overlay.colormaps import COLORMAPS, DARKEST, PINNED_COLORS, colours
 from whycam.stream.recording.containers import MIME_TYPES
@@ -67,6 +69,11 @@ def limits_in_reliability(text: str) -> str:
     return replaced(text, r"(<!-- limits: [^\n]*\n)(?:- [^\n]*\n)*(?=<!-- end of limits -->)", lines)
 
 
+def tried_models(_: str) -> str:
+    """docs/models.md, from the rows that `make test-models` keeps."""
+    return models_page(list(read_rows().values()))
+
+
 def replaced(text: str, pattern: str, by: str) -> str:
     """`text` with `by` in place of what follows the pattern's group; raises `ValueError` unless it matches once."""
     new, count = re.subn(pattern, lambda match: match[1] + by, text)
@@ -80,6 +87,7 @@ DERIVED: Mapping[str, Callable[[str], str]] = {
     "docs/openapi.yaml": openapi,
     "docs/api.md": colormaps_in_api,
     "docs/reliability.md": limits_in_reliability,
+    "docs/models.md": tried_models,
 }
 """By path in the repository."""
 

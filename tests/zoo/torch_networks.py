@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tests.zoo.trial import DYNAMO, LEGACY, Trial, Tried, by_name, from_file, writing
+from tests.zoo.trial import DYNAMO, LEGACY, NOTHING_SAID, Trial, Tried, by_name, from_file, writing
 from whycam.export.exporter import Wanted
 from whycam.export.preprocessing import PREPROCESSING
 
@@ -32,6 +32,8 @@ TORCHVISION = {
     "Swin-T": "swin_t",
     "ViT-B/16": "vit_b_16",
 }
+SATURATED = {"InceptionV3, --score logit": "inception_v3"}
+"""Their random weights make probabilities of 1, so the logit can be compared only."""
 TIMM = (
     "tf_efficientnet_lite0",
     "convnext_atto",
@@ -63,6 +65,7 @@ def trials() -> list[Trial]:
     """All of them."""
     return [
         *by_name("torchvision", "torchvision", TORCHVISION, DYNAMO),
+        *by_name("torchvision", "torchvision", SATURATED, DYNAMO, Wanted(score="logit")),
         *by_name("timm", "timm", {name: name for name in TIMM}, DYNAMO),
         *(_hugging_face(shown, exporter) for shown in HUGGING_FACE for exporter in (DYNAMO,)),
         _hugging_face("ResNet", LEGACY),
@@ -71,7 +74,7 @@ def trials() -> list[Trial]:
 
 
 def exported(
-    network: Any, size: int, path: Path, exporter: str, opset: int | None = None, wanted: Wanted | None = None
+    network: Any, size: int, path: Path, exporter: str, opset: int | None = None, wanted: Wanted = NOTHING_SAID
 ) -> Tried:
     """A PyTorch network of images [N, 3, size, size] by one of PyTorch's two exporters."""
     import torch

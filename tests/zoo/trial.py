@@ -16,6 +16,9 @@ DYNAMO, LEGACY, TF2ONNX = "torch, dynamo", "torch, legacy", "tf2onnx"
 """Exporters, as the table calls them."""
 
 
+NOTHING_SAID = Wanted()
+
+
 class NotHad(Exception):
     """There is no file to export, because it was not downloaded or its framework does not write it."""
 
@@ -24,7 +27,7 @@ class Tried(NamedTuple):
     """A classifier as `whycam export` finds it, and what is said of it there."""
 
     classifier: Classifier
-    wanted: Wanted = Wanted()
+    wanted: Wanted = NOTHING_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,13 @@ class Trial:
         return " / ".join((self.group, self.network, self.exporter, *([str(self.opset)] if self.opset else [])))
 
 
-def by_name(group: str, library: str, names: dict[str, str], exporter: str) -> list[Trial]:
+def by_name(
+    group: str, library: str, names: dict[str, str], exporter: str, wanted: Wanted = NOTHING_SAID
+) -> list[Trial]:
     """Networks that `whycam export LIBRARY:NAME` makes, by the name in the table; with random weights."""
 
     def trial(shown: str, name: str) -> Trial:
-        return Trial(group, shown, exporter, lambda _: Tried(find_source(f"{library}:{name}", "random")))
+        return Trial(group, shown, exporter, lambda _: Tried(find_source(f"{library}:{name}", "random"), wanted))
 
     return [trial(shown, name) for shown, name in names.items()]
 
@@ -63,6 +68,6 @@ def writing(exporter: str) -> Iterator[None]:
         raise NotHad(f"{exporter} does not write it: {' '.join(str(error).split())[:150]}") from error
 
 
-def from_file(path: Path, framework: Any = None, wanted: Wanted | None = None) -> Tried:
+def from_file(path: Path, framework: Any = None, wanted: Wanted = NOTHING_SAID) -> Tried:
     """The classifier in a file, with the framework's network that it was made of."""
-    return Tried(replace(find_source(str(path)), framework=framework), wanted or Wanted())
+    return Tried(replace(find_source(str(path)), framework=framework), wanted)
