@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support import ROOT, derived
 from tests.zoo import small_exports
-from tests.zoo.row import Row, read_lines, read_rows, write_rows
+from tests.zoo.row import ROWS, Row, read_lines, read_rows, write_rows
 from tests.zoo.trial import Trial
 from tests.zoo.trials import trials
 
@@ -24,27 +23,34 @@ LIMIT = 600
 
 
 def main() -> None:
-    """Try what is asked for."""
+    """Do what is asked for."""
     options = _options()
     if options.small_exports:
         small_exports.main()
         return
-    known = trials()
-    chosen = {key: trial for key, trial in known.items() if options.only.lower() in key.lower()}
-    if not chosen:
-        raise SystemExit(f"No network is called '{options.only}'. There are: {'; '.join(known)}.")
-    DONE.parent.mkdir(parents=True, exist_ok=True)
-    if options.fresh or options.only:
-        write_lines({} if options.fresh else {k: row for k, row in read_lines(DONE).items() if k not in chosen})
-    done = read_lines(DONE)
-    for number, trial in enumerate(chosen.values(), 1):
-        if trial.key not in done:
-            print(f"{number}/{len(chosen)} {trial.key}: {attempted(trial, DONE).outcome}", flush=True)
-    rows = read_rows() | read_lines(DONE)
-    write_rows(rows[key] for key in known if key in rows)
+    if options.fresh:
+        DONE.unlink(missing_ok=True)
+    try_all(options.only)
     derived.main()
-    if not options.only:
-        DONE.unlink()
+
+
+def try_all(only: str = "", done: Path = DONE, table: Path = ROWS) -> None:
+    """Try all networks that the file `done` of an interrupted run lacks, or anew those whose key has `only` in it."""
+    known = trials()
+    chosen = [trial for key, trial in known.items() if only.lower() in key.lower()]
+    if not chosen:
+        raise SystemExit(f"No network is called '{only}'. There are: {'; '.join(known)}.")
+    done.parent.mkdir(parents=True, exist_ok=True)
+    if only:
+        done = done.with_name("only.jsonl")
+        done.unlink(missing_ok=True)
+    earlier = read_lines(done)
+    for number, trial in enumerate(chosen, 1):
+        if trial.key not in earlier:
+            print(f"{number}/{len(chosen)} {trial.key}: {attempted(trial, done).outcome}", flush=True)
+    rows = read_rows(table) | read_lines(done)
+    write_rows((rows[key] for key in known if key in rows), table)
+    done.unlink(missing_ok=True)
 
 
 def attempted(trial: Trial, done: Path) -> Row:
@@ -64,11 +70,6 @@ def attempted(trial: Trial, done: Path) -> Row:
         with done.open("a", encoding="utf-8") as file:
             file.write(found.to_json() + "\n")
     return found
-
-
-def write_lines(rows: Mapping[str, Row]) -> None:
-    """The file of an incomplete run with these rows."""
-    DONE.write_text("".join(row.to_json() + "\n" for row in rows.values()), encoding="utf-8")
 
 
 def _options() -> argparse.Namespace:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from tests.zoo.trial import DYNAMO, LEGACY, NOTHING_SAID, Trial, Tried, by_name, from_file, writing
 from whycam.export.exporter import Wanted
 from whycam.export.preprocessing import PREPROCESSING
+from whycam.export.sources.find_source import find_source
+from whycam.export.verify.synthetic_images import scenes
 
 TORCHVISION = {
     "AlexNet": "alexnet",
@@ -39,7 +44,6 @@ TIMM = (
     "convnext_atto",
     "regnety_002",
     "mobilenetv4_conv_small",
-    "repvgg_a0",
     "ghostnet_100",
     "rexnet_100",
     "dla34",
@@ -67,9 +71,11 @@ def trials() -> list[Trial]:
         *by_name("torchvision", "torchvision", TORCHVISION, DYNAMO),
         *by_name("torchvision", "torchvision", SATURATED, DYNAMO, Wanted(score="logit")),
         *by_name("timm", "timm", {name: name for name in TIMM}, DYNAMO),
+        Trial("timm", "repvgg_a0 with --weights FILE", DYNAMO, partial(_normalized, "repvgg_a0")),
         *(_hugging_face(shown, exporter) for shown in HUGGING_FACE for exporter in (DYNAMO,)),
         _hugging_face("ResNet", LEGACY),
-        Trial("YOLO", "yolo11n-cls", "ultralytics", _yolo),
+        Trial("YOLO", "yolo11n-cls", "ultralytics", partial(_yolo, False)),
+        Trial("YOLO", "yolo11n-cls with dynamic=True, --size 224x224", "ultralytics", partial(_yolo, True)),
     ]
 
 
@@ -91,6 +97,23 @@ def exported(
     with writing(exporter):
         torch.onnx.export(network, images, str(path), verbose=False, **options)
     return from_file(path, TorchNetwork(network.float()), wanted)
+
+
+def _normalized(name: str, folder: Path) -> Tried:
+    """A network of timm whose normalizations have seen images: else an image changes its map by a part of 1e-8."""
+    import timm
+    import torch
+
+    torch.manual_seed(0)
+    network = timm.create_model(name).train()
+    for each in network.modules():
+        if isinstance(each, torch.nn.BatchNorm2d):
+            each.momentum = None  # the statistics are those of these images
+    images = PREPROCESSING["imagenet"].apply(scenes(8, SIZE, SIZE, seed=1)).transpose(0, 3, 1, 2)
+    with torch.no_grad():
+        network(torch.from_numpy(np.ascontiguousarray(images)))
+    torch.save(network.state_dict(), folder / "weights.pth")
+    return Tried(find_source(f"timm:{name}", str(folder / "weights.pth")))
 
 
 def _hugging_face(shown: str, exporter: str) -> Trial:
@@ -119,7 +142,7 @@ def _hugging_face(shown: str, exporter: str) -> Trial:
     return Trial("Hugging Face", shown, exporter, make)
 
 
-def _yolo(folder: Path) -> Tried:
+def _yolo(dynamic: bool, folder: Path) -> Tried:
     os.environ |= {"YOLO_AUTOINSTALL": "false", "YOLO_OFFLINE": "true", "YOLO_CONFIG_DIR": str(folder)}
     import torch
     from ultralytics import YOLO
@@ -129,9 +152,10 @@ def _yolo(folder: Path) -> Tried:
     os.chdir(folder)
     torch.manual_seed(0)
     network = YOLO("yolo11n-cls.yaml")
-    path = network.export(format="onnx", imgsz=SIZE, simplify=False)
+    path = network.export(format="onnx", imgsz=SIZE, simplify=False, dynamic=dynamic)
     inner = network.model.float().eval()
     for each in inner.modules():
         if hasattr(each, "export"):
             each.export = True  # it gives its probabilities then, and not its logits beside them
-    return from_file(Path(path), TorchNetwork(inner), Wanted(preprocessing=PREPROCESSING["plain"]))
+    wanted = Wanted(preprocessing=PREPROCESSING["plain"], size=(SIZE, SIZE) if dynamic else None)
+    return from_file(Path(path), TorchNetwork(inner), wanted)
