@@ -22,8 +22,9 @@ MEANINGS = {
     "exporter": "what wrote the graph: PyTorch's new exporter (*dynamo*) or its old one (*legacy*), tf2onnx, or a file",
     "opset": "of that graph, and what was asked for if the exporter gave another one",
     "autodiff, median and most": "of each map's largest difference from the framework's own automatic differentiation, "
-    f"for heatmaps 0…1. The median is at most {AUTODIFF_TOLERANCE:.0e}, or the export fails. A dash: no framework has "
-    "a network that computes the same, or none of its tensors is the feature map",
+    f"for heatmaps 0…1. The median is at most {AUTODIFF_TOLERANCE:.0e}, or the export fails. Near a probability p of 1 "
+    "automatic differentiation is less exact itself, because float32 keeps few digits of 1 − p. A dash: no framework "
+    "has a network that computes the same, or none of its tensors is the feature map",
     "float64": f"the largest difference from float64 on the same activations; at most {TOLERANCE:.0e}, or the export "
     "fails",
     "flipped": "maps that are not compared with automatic differentiation, because a unit of the dense layers is "

@@ -72,8 +72,8 @@ def trials() -> list[Trial]:
         *by_name("torchvision", "torchvision", SATURATED, DYNAMO, Wanted(score="logit")),
         *by_name("timm", "timm", {name: name for name in TIMM}, DYNAMO),
         Trial("timm", "repvgg_a0 with --weights FILE", DYNAMO, partial(_normalized, "repvgg_a0")),
-        *(_hugging_face(shown, exporter) for shown in HUGGING_FACE for exporter in (DYNAMO,)),
-        _hugging_face("ResNet", LEGACY),
+        *(_hugging_face(shown, DYNAMO) for shown in HUGGING_FACE),
+        *(_hugging_face(shown, LEGACY) for shown in ("ResNet", "EfficientNet")),
         Trial("YOLO", "yolo11n-cls", "ultralytics", partial(_yolo, False)),
         Trial("YOLO", "yolo11n-cls with dynamic=True, --size 224x224", "ultralytics", partial(_yolo, True)),
     ]

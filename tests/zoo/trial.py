@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -65,7 +66,8 @@ def writing(exporter: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # torch's, Keras' and Python's
-        raise NotHad(f"{exporter} does not write it: {' '.join(str(error).split())[:150]}") from error
+        words = re.sub(r"\x1b\[\d+m", "", " ".join(str(error).split()))  # torch colours its messages
+        raise NotHad(f"{exporter} does not write it: {words[:150]}") from error
 
 
 def from_file(path: Path, framework: Any = None, wanted: Wanted = NOTHING_SAID) -> Tried:
