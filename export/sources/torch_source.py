@@ -43,7 +43,7 @@ def from_program(source: Path) -> Classifier:
         origin=source.name,
         sha256=sha256(source),
         made_by=_made_by("torch", "onnxscript"),
-        framework=TorchNetwork(program.module()),
+        framework=_framework(program.module()),
     )
 
 
@@ -119,6 +119,14 @@ def _from_timm(name: str, weights: str) -> Made:
         names = tuple(info.index_to_description(number) for number in range(info.num_classes()))
         labels = Stated(names, f"timm's {subset}")
     return network, preprocessing, labels, size, url
+
+
+def _framework(network: Any) -> TorchNetwork | None:
+    """Its automatic differentiation; none in half precision, where it rounds more coarsely than the file computes."""
+    import torch
+
+    half = any(each.dtype in (torch.float16, torch.bfloat16) for each in network.parameters())
+    return None if half else TorchNetwork(network)
 
 
 def _to_onnx(network: Any, size: tuple[int, int]) -> ModelProto:

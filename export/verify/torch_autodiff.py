@@ -23,7 +23,7 @@ Visit = Callable[[int, str, Any], Any]
 
 
 class TorchNetwork:
-    """A PyTorch network in evaluation mode, which takes images [N, C, H, W]."""
+    """A PyTorch network in evaluation mode, in single or double precision, which takes images [N, C, H, W]."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
@@ -102,9 +102,10 @@ class TorchNetwork:
                 name = str(getattr(func, "__name__", "")).split(".")[0]
                 return visit(self.count, name, result)
 
+        precision = next((each.dtype for each in self._network.parameters()), torch.float32)
         images = torch.from_numpy(np.ascontiguousarray(inputs.transpose(0, 3, 1, 2)))
         with Calls():
-            return self._network(images)
+            return self._network(images.to(precision))
 
 
 def _scores(outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
