@@ -37,7 +37,8 @@ test-fast: $(ENV)/.dev $(ENV)/.web ## the tests that need no TensorFlow: WORKERS
 test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own; 1 minute
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
 
-test-models: .venv-models/.models ## networks of PyTorch, Keras and others, tried anew for docs/models.md; an hour on two cores
+test-models: .venv-models/.models ## the tests that need PyTorch; then docs/models.md anew, from 120 networks; an hour on two cores
+	$(MODELS)/python -m pytest tests/export/sources/test_torch_source.py
 	$(MODELS)/python -m tests.zoo $(ARGS)
 
 test-long: $(ENV)/.dev ## soak, fuzz and fault tests
