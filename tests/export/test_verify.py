@@ -65,7 +65,7 @@ def cancelling(path: Path) -> Path:
     return path
 
 
-def test_a_map_is_as_exact_as_what_float32_holds_of_its_terms(tmp_path: Path) -> None:
+def test_a_map_is_as_exact_as_what_float32_holds_of_its_terms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, images = cancelling(tmp_path / "rest.onnx"), scenes(4, plain_classifier.SIZE, plain_classifier.SIZE)
     exact = Reference(onnx.load(path), "feature")
     classes = np.zeros((4, 1), np.int64)
@@ -75,6 +75,9 @@ def test_a_map_is_as_exact_as_what_float32_holds_of_its_terms(tmp_path: Path) ->
     assert (cancelled > 1000).all()
     compare(path, images, [0]).check()
     assert (exact.defined(seen, classes + 1, "logit").cancelled < 100).all()
+    monkeypatch.setattr(verify, "MAX_CANCELLED", 5)  # beyond it a map is rounding noise
+    with pytest.raises(Disagreement, match="float64"):
+        compare(path, images, [0]).check()
 
 
 def test_a_head_with_other_weights_does_not_pass(tmp_path: Path) -> None:

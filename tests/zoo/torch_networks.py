@@ -58,7 +58,7 @@ HUGGING_FACE: dict[str, tuple[str, dict[str, Any]]] = {
     "ConvNeXt": ("ConvNext", {"hidden_sizes": [32, 64, 128, 256], "depths": [2, 2, 2, 2]}),
     "MobileNetV2": ("MobileNetV2", {}),
     "RegNet": ("RegNet", {"embedding_size": 32, "hidden_sizes": [32, 64, 128, 256], "depths": [1, 2, 3, 1]}),
-    "EfficientNet": ("EfficientNet", {"width_coefficient": 1.0, "depth_coefficient": 1.0, "image_size": 224}),
+    "EfficientNet": ("EfficientNet", {"width_coefficient": 1.0, "depth_coefficient": 1.0, "hidden_dim": 1280}),
     "ViT": ("ViT", {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_hidden_layers": 4}),
 }
 """Name of the class, and what differs from its configuration's default."""
