@@ -26,7 +26,7 @@ MEDIAN_TOLERANCE = 2e-5
 """The same for maps of an inner layer, in the median over them."""
 EPSILON = float(np.finfo(np.float32).eps)
 MAX_CANCELLED = 100
-"""By how much `TOLERANCE` may grow for a map whose terms cancel, of which float32 holds less: to a quarter of a level."""
+"""By how much `TOLERANCE` may grow for a map whose terms cancel, of which float32 holds less."""
 DEVIATION_TOLERANCE = 1e-3
 """Largest allowed difference of an activation after the feature map from float64, relative to its tensor's maximum."""
 AUTODIFF_TOLERANCE = 2e-5
