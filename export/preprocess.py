@@ -12,7 +12,10 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from whycam.export.graph.onnx_graph import PREFIX, rename
 from whycam.stream.inference.explainer import evaluate
 
-ONE_IMAGE = "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch."
+ONE_IMAGE = (
+    "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch, and give "
+    "--size HxW if height and width are open then."
+)
 
 
 Channels = Literal["rgb", "bgr"]
