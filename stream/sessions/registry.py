@@ -12,7 +12,7 @@ from whycam.stream.inference.engine import Engine
 from whycam.stream.live.pipeline import Counts
 from whycam.stream.sessions.session import Session, Settings, StreamName
 from whycam.stream.webrtc.end_reason import SERVER_ENDS
-from whycam.stream.webrtc.peer import LOOPBACK
+from whycam.stream.webrtc.ice.config import LOOPBACK
 from whycam.stream.webrtc.viewers import Viewer
 
 logger = logging.getLogger(__name__)

@@ -23,10 +23,11 @@ from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
 from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, EndReason
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.ingress_limits import Inflow
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import Packer
-from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, Peer, PeerEvents
+from whycam.stream.webrtc.peer import Peer, PeerEvents
 from whycam.stream.webrtc.viewers import Audience, Viewer
 
 logger = logging.getLogger(__name__)

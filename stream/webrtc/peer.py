@@ -4,75 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aiortc import (
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
-from aiortc.exceptions import OperationError
-from aiortc.sdp import SessionDescription
+from aiortc import RTCDataChannel, RTCPeerConnection
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.b_frames import is_b_picture
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.webrtc import aiortc_patches
+from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.end_reason import GONE, EndReason
 from whycam.stream.webrtc.ice import aioice_patches
-from whycam.stream.webrtc.ice.amplification_limit import Allowance
-from whycam.stream.webrtc.ice.candidates import Reach
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 
-LOOPBACK = "127.0.0.1"
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; a longer one means that the camera restarted."""
 MAX_BACK = 90_000
 """By how much a frame's display time may precede that of the frame received before it, one second."""
 MAX_COMMAND = LIMITS.max_command_length
 """Characters of a command on the data channel."""
-
-
-@dataclass(frozen=True, slots=True)
-class IceConfig:
-    """Media addresses: local addresses, UDP ports (None: any), STUN or TURN servers (none: none is contacted)."""
-
-    addresses: Sequence[str] = (LOOPBACK,)
-    ports: range | None = None
-    ice_servers: Sequence[str] = ()
-
-    def reach(self, caller: str) -> Reach:
-        """The addresses to which checks may be sent for a caller at this address."""
-        return Reach.of(self.addresses, caller, anywhere=bool(self.ice_servers))
-
-    def check(self) -> None:
-        """Raises `ValueError` for a setting that no call could use; opens no media port, so it can run before calls."""
-        for url in self.ice_servers:
-            ice_server(url)
-        if self.ice_servers and set(self.addresses) <= {LOOPBACK}:
-            raise ValueError(
-                "A STUN or TURN server cannot be reached from 127.0.0.1. "
-                "Give the address of this computer's network as well: --ice-address ADDR."
-            )
-        for address in self.addresses:
-            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                try:
-                    probe.bind((address, 0))
-                except OSError as error:
-                    raise ValueError(
-                        f"Media cannot use the address {address} ({error.strerror}). Give one of this computer's own."
-                    ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,46 +47,6 @@ class PeerEvents:
     on_bit_rate: Callable[[int], None]
     on_end: Callable[[EndReason], None]
     """The connection has ended, with the reason."""
-
-
-def new_connection(media: IceConfig) -> RTCPeerConnection:
-    """A connection without an offer yet."""
-    return RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
-
-
-async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
-    """Apply an offer to a connection; raises `OfferError`."""
-    try:
-        _check_bundle(SessionDescription.parse(offer))
-        await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        await pc.createAnswer()  # it raises for some offers, too; `give_answer` makes the real one
-    except OfferError:
-        raise
-    except OperationError as error:
-        raise OfferError("The offer has a section with no codec that the server supports.") from error
-    except Exception as error:  # the parser raises many kinds of errors for invalid text
-        raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
-
-
-def _check_bundle(offer: SessionDescription) -> None:
-    """Refuse a bundle whose first section is missing: aiortc leaves the others without a transport."""
-    names = {media.rtp.muxId for media in offer.media if media.kind in ("audio", "video", "application")}
-    for group in offer.group:
-        if group.semantic == "BUNDLE" and group.items and group.items[0] not in names:
-            raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
-
-
-async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> None:
-    """Make the answer, with its candidates, to an offer of `offered` bytes.
-
-    Raises `OfferError`, or `OSError` if no UDP port is free.
-    """
-    aiortc_patches.force_dtls_server(pc)
-    aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered))
-    try:
-        await pc.setLocalDescription(await pc.createAnswer())
-    except ValueError as error:  # aiortc compares its answer with the offer, whose sections may share a name
-        raise OfferError(f"The offer's sections cannot be answered ({error}).") from error
 
 
 class Peer:
@@ -289,22 +207,6 @@ class Peer:
     def _on_state(self) -> None:
         if self.pc.connectionState in ("failed", "closed"):
             self._events.on_end(GONE)
-
-
-def deactivate_audio(pc: RTCPeerConnection) -> None:
-    """Answer audio sections as inactive: they stay in the bundle, without packets."""
-    for transceiver in pc.getTransceivers():
-        if transceiver.kind == "audio":
-            transceiver.direction = "inactive"
-
-
-def ice_server(url: str) -> RTCIceServer:
-    """A STUN or TURN server: `stun:HOST[:PORT]` or `turn:USER:SECRET@HOST[:PORT]`; raises `ValueError`."""
-    parts = re.fullmatch(r"(?:(stun):|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
-    if parts is None:
-        raise ValueError(f"An ICE server should be stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
-    stun, turn, user, secret, host = parts.groups()
-    return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
 
 
 _NOT_A_COMMAND = json.dumps(

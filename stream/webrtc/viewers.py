@@ -16,10 +16,11 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc import aiortc_patches
+from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.ice import aioice_patches
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.sdp import OfferError, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 

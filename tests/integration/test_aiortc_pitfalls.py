@@ -24,7 +24,9 @@ from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator
-from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, Peer, PeerEvents, ice_server, new_connection
+from whycam.stream.webrtc.answer import new_connection
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig, ice_server
+from whycam.stream.webrtc.peer import Peer, PeerEvents
 
 SIZE = (160, 120)
 
