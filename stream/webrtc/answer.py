@@ -10,18 +10,24 @@ from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.amplification_limit import Allowance
 from whycam.stream.webrtc.ice.config import IceConfig, ice_server
-from whycam.stream.webrtc.sdp import OfferError
+from whycam.stream.webrtc.sdp import OfferError, bundle_of
+
+_KINDS = ("audio", "video", "application")
+"""Of sections that can be answered."""
 
 
 def new_connection(media: IceConfig) -> RTCPeerConnection:
     """A connection without an offer yet."""
-    return RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
+    aiortc_patches.use_certificate(pc)
+    return pc
 
 
 async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
     """Apply an offer to a connection; raises `OfferError`."""
     try:
-        _check_bundle(SessionDescription.parse(offer))
+        names = {part.rtp.muxId for part in SessionDescription.parse(offer).media if part.kind in _KINDS}
+        offer = bundle_of(offer, names)
         await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await pc.createAnswer()  # it raises for some offers, too; `give_answer` makes the real one
     except OfferError:
@@ -32,21 +38,15 @@ async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
         raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
 
 
-def _check_bundle(offer: SessionDescription) -> None:
-    """Refuse a bundle whose first section is missing: aiortc leaves the others without a transport."""
-    names = {media.rtp.muxId for media in offer.media if media.kind in ("audio", "video", "application")}
-    for group in offer.group:
-        if group.semantic == "BUNDLE" and group.items and group.items[0] not in names:
-            raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
-
-
 async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> None:
     """Make the answer, with its candidates, to an offer of `offered` bytes.
 
     Raises `OfferError`, or `OSError` if no UDP port is free.
     """
-    aiortc_patches.force_dtls_server(pc)
+    aiortc_patches.set_dtls_roles(pc)
     aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered))
+    if not media.ice_servers:  # with one, the way in may have to be opened from here
+        aioice_patches.hold_checks_back(pc)
     try:
         await pc.setLocalDescription(await pc.createAnswer())
     except ValueError as error:  # aiortc compares its answer with the offer, whose sections may share a name

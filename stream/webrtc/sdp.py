@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.webrtc.ice.candidates import START, CandidateError, Reach
@@ -14,6 +15,7 @@ MIN_ICE_LENGTH = {"ice-ufrag": 4, "ice-pwd": 22}
 """Checks contain both, so their length is part of what is sent to the addresses in an offer (RFC 8839, 5.4)."""
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/=#_-]*")
 """Those of the RFC, and the others that libwebrtc accepts."""
+_BUNDLE = "a=group:BUNDLE"
 H264_ACCEPTED = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 """The H.264 format parameters with which aiortc accepts an offer."""
 
@@ -47,6 +49,23 @@ def check_offer(sdp: str, reach: Reach) -> str:
     if len(kept) < len(lines):  # the others are learned from the checks that they send
         kept = [line for line in kept if line != "a=end-of-candidates"]
     return "\r\n".join(kept) + "\r\n"
+
+
+def bundle_of(sdp: str, names: Collection[str]) -> str:
+    """The offer with only these sections in its bundle.
+
+    ffmpeg 8.0 without sound names a section that it leaves out. If that one leads the bundle, aiortc leaves the others
+    without a transport.
+    """
+    lines = []
+    for line in sdp.splitlines():
+        if line.startswith(_BUNDLE):
+            kept = [name for name in line.removeprefix(_BUNDLE).split() if name in names]
+            line = " ".join([_BUNDLE, *kept])
+            if not kept:
+                continue
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
 
 
 def _check_credentials(line: str) -> None:

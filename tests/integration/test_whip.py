@@ -142,7 +142,6 @@ REFUSED = {
     "an unknown codec": ("H264/90000", "H266/90000", "no codec"),
     "two sections of one name": ("a=mid:1", "a=mid:0", "cannot be answered"),
     "a section without a name": ("a=mid:1", "a=mid", "cannot be answered"),
-    "a bundle without its leader": ("BUNDLE 0", "BUNDLE 7", "led by a section"),
 }
 
 
