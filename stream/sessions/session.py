@@ -76,6 +76,7 @@ class Session:
         self._want_explained = RateLimitedRequest(lambda: self._live.request_keyframe())
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP timestamp of the newest camera frames
         self._inflow = Inflow(settings.limits)
+        self._other_sources_logged = False
         self._closing: asyncio.Task[None] | None = None
 
     @classmethod
@@ -245,6 +246,7 @@ class Session:
         limits = self._settings.limits
         while True:
             silent = time.monotonic() - self.peer.last_frame
+            self._log_other_sources()
             if self.peer.sources > limits.max_sources:
                 words = f"The camera began more than {limits.max_sources} streams (SSRCs) in one call. Start it again."
                 self._end(EndReason(words, "too-many-streams"))
@@ -253,6 +255,16 @@ class Session:
             elif silent > limits.stalled_after_s and self._reported:
                 self._report(stalled(self._reported))
             await asyncio.sleep(min(1.0, max(0.0, limits.max_silent_s - silent)))
+
+    def _log_other_sources(self) -> None:
+        """Log once that the camera sends more than one stream."""
+        if self.peer.source.ignored and not self._other_sources_logged:
+            self._other_sources_logged = True
+            logger.warning(
+                "Session %s: the camera sends several streams (SSRCs) in its video section, such as the layers of "
+                "simulcast. The first is taken, the others are ignored.",
+                self.id,
+            )
 
     def _end(self, end: EndReason) -> None:
         if self._closing is None:
@@ -281,13 +293,15 @@ class Session:
     def _log_end(self, end: EndReason) -> None:
         """Log one line about the whole session."""
         seconds, counts = time.monotonic() - self._began, asdict(self.counts)
-        why = {"why": end.reason, "code": end.code}
+        ignored = self.peer.source.ignored
+        why = {"why": end.reason, "code": end.code, "ignored_packets": ignored.total()}
         logger.info(
-            "Session %s ended after %.1f s. %s Frames: %s.",
+            "Session %s ended after %.1f s. %s Frames: %s.%s",
             self.id,
             seconds,
             end.reason,
             ", ".join(f"{count} {outcome}" for outcome, count in counts.items()),
+            f" Of {len(ignored)} other streams {ignored.total()} packets were ignored." if ignored else "",
             extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
         )
 

@@ -14,6 +14,7 @@ from aiortc import (
     RTCRtpSender,
     RTCRtpTransceiver,
 )
+from aiortc.rtp import RtpPacket
 from OpenSSL import SSL
 
 from whycam.stream.limits import LIMITS
@@ -21,6 +22,7 @@ from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc.bandwidth_estimator import Uplink
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
 from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.source_choice import SourceChoice
 
 _CIPHERS = b":".join(
     b"ECDHE-%b-%b" % (key, cipher)
@@ -102,8 +104,23 @@ class _Estimator:
         return bit_rate, [ssrc]
 
 
+def choose_source(receiver: RTCRtpReceiver, choice: SourceChoice) -> None:
+    """Hand the receiver only the packets of the chosen stream, and the retransmitted ones of that stream."""
+    handle = receiver._handle_rtp_packet
+    codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
+    originals = receiver._RTCRtpReceiver__rtx_ssrc  # type: ignore[attr-defined]
+
+    async def handle_chosen(packet: RtpPacket, arrival_time_ms: int) -> None:
+        codec = codecs.get(packet.payload_type)
+        is_repeated = codec is not None and codec.name.lower() == "rtx"
+        if originals.get(packet.ssrc) == choice.chosen if is_repeated else choice.takes(packet.ssrc):
+            await handle(packet, arrival_time_ms=arrival_time_ms)
+
+    receiver._handle_rtp_packet = handle_chosen  # type: ignore[method-assign]
+
+
 def source_count(receiver: RTCRtpReceiver) -> int:
-    """How many streams (SSRCs) were received so far; aiortc keeps state for each until the receiver stops."""
+    """How many streams (SSRCs) were taken so far; aiortc keeps state for each until the receiver stops."""
     return len(receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
 
 

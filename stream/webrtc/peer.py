@@ -23,12 +23,15 @@ from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, check_offer
+from whycam.stream.webrtc.source_choice import SourceChoice
 from whycam.stream.webrtc.track import PacketTrack
 
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; a longer one means that the camera restarted."""
 MAX_BACK = 90_000
 """By how much a frame's display time may precede that of the frame received before it, one second."""
+FRAME = 3000
+"""The time from one frame to the next of a camera whose time stamps do not say it, in 1/90000 s."""
 MAX_COMMAND = LIMITS.max_command_length
 """Characters of a command on the data channel."""
 
@@ -57,6 +60,8 @@ class Peer:
         """aiortc's connection; closed by `close`."""
         self._events = events
         self._clock = _Unwrap()
+        self.source = SourceChoice(self._on_source_change)
+        """The stream that is taken, and the packets of others."""
         self._uplink_bit_rate = 0  # bit/s
         self._remb_received = False  # the camera's estimate for the downlink
         self._track: PacketTrack | None = None
@@ -103,6 +108,7 @@ class Peer:
         self.codec = aiortc_patches.negotiated_codec(video)
         self._receiver = video.receiver
         aiortc_patches.divert_encoded_frames(self._receiver, self._deliver, self._on_loss, self._on_uplink_estimate)
+        aiortc_patches.choose_source(self._receiver, self.source)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
@@ -139,7 +145,7 @@ class Peer:
     @property
     def sources(self) -> int:
         """How many streams (SSRCs) the camera has sent."""
-        return aiortc_patches.source_count(self._receiver)
+        return aiortc_patches.source_count(self._receiver) + len(self.source.ignored)
 
     def returned_rtp(self, pts: int) -> int | None:
         """The RTP time stamp with which a frame of this pts is sent back; None before the first packet is sent."""
@@ -173,6 +179,10 @@ class Peer:
     def _on_remb(self, bit_rate: int) -> None:
         self._remb_received = True
         self._events.on_bit_rate(bit_rate)
+
+    def _on_source_change(self) -> None:
+        self._clock.restart()
+        self._on_loss()
 
     def _on_loss(self) -> None:
         self.request_keyframe()
@@ -228,6 +238,12 @@ class _Unwrap:
         self._last: int | None = None
         self._pts = self._newest = 0
 
+    def restart(self) -> None:
+        """The next time stamp is another sender's: it continues one frame after the newest."""
+        if self._last is not None:
+            self._pts = self._newest + FRAME
+            self._last = None
+
     def __call__(self, timestamp: int, *, back: bool = False) -> int:
         """The pts of a time stamp; `back`: the frame may be shown before the one received before it."""
         if self._last is not None:
@@ -235,7 +251,7 @@ class _Unwrap:
             if 0 < step < MAX_GAP or (back and -MAX_BACK < step < 0):
                 self._pts += step
             else:
-                self._pts = self._newest + 3000
+                self._pts = self._newest + FRAME
         self._last = timestamp
         self._newest = max(self._newest, self._pts)
         return self._pts

@@ -140,7 +140,7 @@ def test_a_stream_that_ends_slowly_delays_no_other_client(
     served(fast(tmp_path), Settings(), body)
 
 
-def test_stray_packets_do_no_harm_and_fill_no_log(
+def test_stray_packets_do_no_harm_and_are_not_logged(
     tmp_path: Path, h264: list[EncodedFrame], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
@@ -150,7 +150,7 @@ def test_stray_packets_do_no_harm_and_fill_no_log(
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as outsider:
                 for port in ports:
                     for number in range(200):
-                        # STUN with an empty PRIORITY, for which aioice raises an error; and arbitrary packets
+                        # STUN with an empty PRIORITY, for which aioice raised an error; and arbitrary packets
                         head = b"\x00\x01\x00\x08\x21\x12\xa4\x42" if number % 2 else b"\x80\xff\x16\xfe"
                         tail = b"\x00\x24\x00\x00" + bytes(4)
                         outsider.sendto(head + bytes([number]) * (20 - len(head)) + tail, (LOOPBACK, port))
@@ -159,7 +159,7 @@ def test_stray_packets_do_no_harm_and_fill_no_log(
 
     with caplog.at_level(logging.WARNING):
         served(fast(tmp_path), Settings(), body)
-    assert 1 <= len(caplog.records) < 10
+    assert caplog.records == []
 
 
 def test_time_stamps_that_jump_and_wrap_make_no_gap_of_hours(tmp_path: Path, h264: list[EncodedFrame]) -> None:

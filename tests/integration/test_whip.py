@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
 from aiohttp import ClientSession
+from aiortc.rtp import is_rtcp
 
 from tests.support.clients.camera_client import Phone
 from tests.support.clients.whep_client import Watcher, watching
@@ -134,6 +136,45 @@ def test_a_publisher_with_b_frames_is_returned_in_display_order(tmp_path: Path) 
     assert set(explained) <= set(camera)
     _, lines = read_sidecar(recording / "predictions.jsonl")
     assert [line.pts for line in lines] == explained  # in the order of the file
+
+
+def send_two_layers(publisher: Publisher) -> None:
+    """Let it send each packet a second time, as a further stream (SSRC) of the same section, like a layer."""
+    transport = publisher.pc.getSenders()[0].transport
+    send = transport._send_rtp
+
+    async def send_twice(data: bytes) -> None:
+        await send(data)
+        if not is_rtcp(data):
+            number, timestamp, ssrc = struct.unpack("!HII", data[2:12])
+            head = struct.pack("!HII", (number + 20_000) & 0xFFFF, (timestamp + 90_000 * 50) & 0xFFFFFFFF, ssrc ^ 1)
+            await send(data[:2] + head + data[12:])
+
+    transport._send_rtp = send_twice  # type: ignore[method-assign]
+
+
+def test_of_two_streams_in_one_section_one_is_taken(
+    tmp_path: Path, h264: list[EncodedFrame], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Layers of simulcast, although the answer took one. Mixed, all but a few frames were lost."""
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, h264) as publisher:
+            send_two_layers(publisher)
+            async with watching(http, base, publisher.session_id) as watcher:
+                await watcher.tap.until(45)
+            assert (await http.delete(publisher.location)).status == 200
+
+    caplog.set_level("INFO")
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recording = only_recording(tmp_path / "recordings")
+    times = file_pts(recording / "camera-000.mp4")
+    assert len(times) >= 45
+    assert times[-1] - times[0] == (len(times) - 1) * media_samples.STEP
+    (ended,) = [record for record in caplog.records if "ended after" in record.getMessage()]
+    assert vars(ended)["about"]["lost"] == 0
+    assert vars(ended)["about"]["ignored_packets"] >= 45
+    assert "several streams (SSRCs)" in caplog.text
 
 
 REFUSED = {
