@@ -78,6 +78,8 @@ class Session:
         self._inflow = Inflow(settings.limits)
         self._other_sources_logged = False
         self._closing: asyncio.Task[None] | None = None
+        self.end_reason: EndReason | None = None
+        """Why it ends; None while it runs."""
 
     @classmethod
     async def answering(
@@ -159,6 +161,17 @@ class Session:
             "view": self._live.view.settings(),
             "frozen": self._live.frozen,
             "recording": {"state": recording.state, "camera": recording.camera},
+        }
+
+    def describe_end(self) -> dict[str, Any]:
+        """A session that has ended, as JSON for viewers."""
+        end = self.end_reason or HUNG_UP
+        return {
+            "id": self.id,
+            "since": self._since.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code": end.code,
+            "reason": end.reason,
         }
 
     async def admit(
@@ -268,6 +281,7 @@ class Session:
 
     def _end(self, end: EndReason) -> None:
         if self._closing is None:
+            self.end_reason = end
             self._closing = self._loop.create_task(self._close(end))
 
     async def _close(self, end: EndReason) -> None:

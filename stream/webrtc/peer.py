@@ -14,6 +14,7 @@ from aiortc import RTCDataChannel, RTCPeerConnection
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.b_frames import is_b_picture
 from whycam.stream.video.codec import CodecName, EncodedFrame
+from whycam.stream.video.parameter_sets import ParameterSets
 from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
@@ -22,7 +23,7 @@ from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, check_offer
+from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, accept_plain_h264, check_offer, parameter_sets
 from whycam.stream.webrtc.source_choice import SourceChoice
 from whycam.stream.webrtc.track import PacketTrack
 
@@ -60,6 +61,7 @@ class Peer:
         """aiortc's connection; closed by `close`."""
         self._events = events
         self._clock = _Unwrap()
+        self._parameter_sets: dict[int, ParameterSets] = {}  # by payload type
         self.source = SourceChoice(self._on_source_change)
         """The stream that is taken, and the packets of others."""
         self._uplink_bit_rate = 0  # bit/s
@@ -97,9 +99,8 @@ class Peer:
         pc = self.pc
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
-        formats: dict[int, dict[str, str]] = {}
-        if not returns:
-            offer, formats = accept_any_h264(offer)
+        self._parameter_sets = parameter_sets(offer)
+        offer, formats = accept_plain_h264(offer) if returns else accept_any_h264(offer)
         await take_offer(pc, offer)
         videos = [t for t in pc.getTransceivers() if t.kind == "video"]
         if len(videos) != 1:
@@ -114,8 +115,8 @@ class Peer:
                 raise OfferError("The offer should have one video section, and no sound.")
             self._add_return_track(pc)
         else:
-            aiortc_patches.set_format_parameters(video, formats)
             deactivate_audio(pc)
+        aiortc_patches.set_format_parameters(video, formats)
         await give_answer(pc, media, offered)
         if video.currentDirection not in ("recvonly", "sendrecv"):
             raise OfferError("The offer should send its video (sendonly or sendrecv).")
@@ -194,7 +195,8 @@ class Peer:
             return  # the answer lists it as a second choice; clients do not switch during a call
         self.last_frame = time.monotonic()
         pts = self._clock(timestamp, back=self.codec == "H264" and is_b_picture(data))
-        frame = EncodedFrame(self.codec, data, pts)
+        sets = self._parameter_sets.setdefault(payload_type, ParameterSets())
+        frame = sets.complete(EncodedFrame(self.codec, data, pts))
         if frame.is_keyframe:
             self.request_keyframe.satisfied()
         self._events.on_frame(frame, timestamp)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import struct
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -25,7 +27,7 @@ from tests.support.servers.refusals import at_home
 from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
-from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.video.codec import H264_PPS, H264_SPS, EncodedFrame
 
 SIZE = (160, 120)
 
@@ -175,6 +177,70 @@ def test_of_two_streams_in_one_section_one_is_taken(
     assert vars(ended)["about"]["lost"] == 0
     assert vars(ended)["about"]["ignored_packets"] >= 45
     assert "several streams (SSRCs)" in caplog.text
+
+
+def test_a_publisher_whose_parameter_sets_are_in_the_sdp_only_is_explained(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    """Every frame was lost."""
+    sets = [unit for unit in h264[0].nal_units if unit[0] & 31 in (H264_SPS, H264_PPS)]
+    sprop = ",".join(base64.b64encode(unit).decode() for unit in sets)
+    bare = [
+        replace(frame, data=b"".join(b"\0\0\0\1" + unit for unit in frame.nal_units if unit not in sets))
+        for frame in h264
+    ]
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, bare, profile=f"42001f;sprop-parameter-sets={sprop}") as publisher:
+            async with watching(http, base, publisher.session_id) as watcher:
+                await watcher.tap.until(30)
+            assert (await http.delete(publisher.location)).status == 200
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    assert len(file_pts(only_recording(tmp_path / "recordings") / "camera-000.mp4")) >= 30
+
+
+def test_a_publisher_above_a_limit_learns_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    large = media_samples.encoded("H264", 3, (2048, 1280))
+    listed = []
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, large, rate=5) as publisher:
+            ended = asyncio.Event()
+            publisher.pc.on("connectionstatechange", ended.set)
+            for state in ("connecting", "connected", "closed"):
+                async with asyncio.timeout(10):
+                    while publisher.pc.connectionState not in (state, "closed"):
+                        await ended.wait()
+                        ended.clear()
+            listed.extend(await (await http.get(f"{base}/api/sessions/ended")).json())
+            assert listed[0]["id"] == publisher.session_id
+            assert await (await http.get(f"{base}/api/sessions")).json() == []
+            assert (await http.delete(publisher.location)).status == 200
+
+    caplog.set_level("INFO")
+    served(fast(tmp_path), Settings(), body)
+    (end,) = listed
+    assert (end["code"], "2048x1280, larger than 1920x1080" in end["reason"]) == ("too-large", True)
+    assert end["since"] <= end["ended"]
+    assert end["reason"] in caplog.text
+
+
+def test_a_viewers_h264_without_a_packetization_mode_is_accepted(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    """As GStreamer's plain caps have it."""
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, h264) as publisher:
+            watcher = Watcher(("H264",))
+            offer = (await watcher.offer()).replace("packetization-mode=1;", "")
+            assert "packetization" not in offer
+            response = await http.post(f"{base}/whep/{publisher.session_id}", data=offer, headers=SDP)
+            answer = await response.text()
+            assert (response.status, "packetization-mode" in answer) == (201, False), answer
+            assert "profile-level-id=42001f" in answer
+            await watcher.close()
+
+    served(fast(tmp_path), Settings(), body)
 
 
 REFUSED = {
