@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,11 +22,14 @@ from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.end_reason import GONE, EndReason
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
+from whycam.stream.webrtc.ingress_limits import CommandBudget
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, accept_plain_h264, check_offer, parameter_sets
 from whycam.stream.webrtc.source_choice import SourceChoice
 from whycam.stream.webrtc.track import PacketTrack
+
+logger = logging.getLogger(__name__)
 
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; a longer one means that the camera restarted."""
@@ -69,6 +73,7 @@ class Peer:
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
+        self._budget = CommandBudget()
         self._tasks: set[asyncio.Task[None]] = set()
         self._return_timestamp: Callable[[int], int | None] = lambda _: None
         self.request_keyframe = RateLimitedRequest(self._send_keyframe_request)
@@ -203,18 +208,29 @@ class Peer:
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         self._reports.take(channel)
+        if self._budget.is_exceeded:
+            channel.close()
+            return
         if channel.label == "commands":
             self._commands = channel
+        channel.on("message", lambda message: self._on_message(channel, message))
 
-        def on_message(message: str | bytes) -> None:
-            if isinstance(message, bytes) or len(message) > MAX_COMMAND:
-                reply: str | None = _NOT_A_COMMAND
-            else:
-                reply = self._events.on_command(message)
-            if reply is not None and channel.readyState == "open":
-                channel.send(reply)
-
-        channel.on("message", on_message)
+    def _on_message(self, channel: RTCDataChannel, message: str | bytes) -> None:
+        """Handle a command; too many of them close the channel, because each takes the event loop's time."""
+        if self._budget.is_exceeded:
+            return
+        if isinstance(message, bytes) or len(message) > MAX_COMMAND:
+            reply: str | None = _NOT_A_COMMAND
+        else:
+            reply = self._events.on_command(message)
+        is_exceeded = self._budget.spend(refused=reply is not None)
+        if is_exceeded:
+            logger.warning("A camera sent too many commands; its data channel is closed.")
+            reply = _TOO_MANY
+        if reply is not None and channel.readyState == "open":
+            channel.send(reply)
+        if is_exceeded:
+            channel.close()
 
     def _on_state(self) -> None:
         if self.pc.connectionState in ("failed", "closed"):
@@ -223,6 +239,14 @@ class Peer:
 
 _NOT_A_COMMAND = json.dumps(
     {"error": f"A command is a JSON text of at most {MAX_COMMAND} characters.", "code": "not-a-command"}
+)
+
+_TOO_MANY = json.dumps(
+    {
+        "error": f"More than {LIMITS.max_commands_per_second} commands a second came, or a tenth of that many wrong "
+        "ones. The data channel is closed; the call continues.",
+        "code": "too-many-commands",
+    }
 )
 
 
