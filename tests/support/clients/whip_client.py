@@ -57,8 +57,12 @@ class Publisher:
             self.location = base + response.headers["Location"]
             self.answer = await response.text()
             answer = self.answer if profile is None else self.answer.replace(profile, "42e01f")
-            await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            await self.apply(answer)
         return response
+
+    async def apply(self, answer: str) -> None:
+        """Apply an answer."""
+        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
     async def close(self) -> None:
         """Close the connection without informing the server."""
