@@ -185,10 +185,24 @@ def test_time_stamps_that_jump_and_wrap_make_no_gap_of_hours(tmp_path: Path, h26
 
 
 @pytest.mark.parametrize(
-    "url", ["stun:192.0.2.1", "stun:192.0.2.1:3478", "turn:user:secret@192.0.2.1:3478", "turns:u:s@x.org"]
+    "url",
+    [
+        "stun:192.0.2.1",
+        "stun:192.0.2.1:3478",
+        "turn:user:secret@192.0.2.1:3478",
+        "turn:u:s@x.org?transport=tcp",
+        "turns:u:s@x.org",
+    ],
 )
 def test_an_accepted_ice_server_can_be_used_by_every_call(url: str) -> None:
     """aiortc reads it only when a call comes."""
     IceConfig(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()
     connection = RTCIceGatherer([ice_server(url)])._connection
     assert connection.stun_server or connection.turn_server
+
+
+@pytest.mark.parametrize("url", ["stun::192.0.2.1:3478", "stun:192.0.2.1:x", "stun:a:0", "turn:u:s@a:65536", "stun:"])
+def test_an_ice_server_that_no_call_could_use_is_refused_at_the_start(url: str) -> None:
+    """Each call failed instead."""
+    with pytest.raises(ValueError, match="should be stun:HOST:PORT"):
+        IceConfig(addresses=("127.0.0.1", "127.0.0.2"), ice_servers=[url]).check()

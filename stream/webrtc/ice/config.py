@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiortc import RTCIceServer
+from aiortc.rtcicetransport import parse_stun_turn_uri
 
 from whycam.stream.webrtc.ice.candidates import Reach
 
@@ -48,7 +49,18 @@ class IceConfig:
 def ice_server(url: str) -> RTCIceServer:
     """A STUN or TURN server: `stun:HOST[:PORT]` or `turn:USER:SECRET@HOST[:PORT]`; raises `ValueError`."""
     parts = re.fullmatch(r"(?:(stun):|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
-    if parts is None:
-        raise ValueError(f"An ICE server should be stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
-    stun, turn, user, secret, host = parts.groups()
-    return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
+    if parts is not None:
+        stun, turn, user, secret, host = parts.groups()
+        plain = f"{stun or turn}:{host}"
+        if _is_usable(plain):
+            return RTCIceServer(urls=plain, username=user, credential=secret)
+    raise ValueError(f"An ICE server should be stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
+
+
+def _is_usable(url: str) -> bool:
+    """Whether aiortc can use this URL, which it parses only when a call comes."""
+    try:
+        parsed = parse_stun_turn_uri(url)
+    except ValueError:
+        return False
+    return 0 < parsed["port"] < 1 << 16 and parsed.get("transport") in (None, "udp", "tcp")
