@@ -38,7 +38,7 @@ def test_a_program_publishes_and_its_frames_are_recorded(tmp_path: Path, program
     assert log.count("The call was hung up.") + log.count("The camera is gone") == tries
     assert "Traceback" not in log
     recorded = sum(session_of(folder)["counts"]["recorded"] for folder in server.recordings.iterdir())
-    assert recorded >= 0.9 * tried.sent
+    assert recorded >= 0.8 * tried.sent  # GStreamer begins in the middle of a group of pictures
 
 
 def test_gstreamer_plays_with_plain_caps(tmp_path: Path) -> None:

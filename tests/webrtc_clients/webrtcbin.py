@@ -54,10 +54,12 @@ class Call:
 
     def _count(self, pad: Any) -> None:
         def see(_pad: Any, _info: Any) -> Any:
+            if self._seen == self._frames:
+                return Gst.PadProbeReturn.DROP
             if self._is_connected:
                 self._seen += 1
-                if self._seen >= self._frames:
-                    self._loop.quit()
+                if self._seen == self._frames:
+                    GLib.timeout_add(300, self._loop.quit)  # until the last one has arrived
             return Gst.PadProbeReturn.OK
 
         pad.add_probe(Gst.PadProbeType.BUFFER, see)

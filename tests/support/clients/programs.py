@@ -103,10 +103,11 @@ def _with_ffmpeg(*options: str) -> Callable[[Server, int, int], Tried]:
         command = [ffmpeg(), "-loglevel", "error", *source, "-t", str(frames / 30), *video, *options]
         connected = 0
         for _ in range(tries):
-            done = subprocess.run(
-                [*command, "-f", "whip", f"{server.url}/whip"], capture_output=True, check=False, timeout=60
-            )
+            whip = [*command, "-f", "whip", f"{server.url}/whip"]
+            done = subprocess.run(whip, capture_output=True, text=True, check=False, timeout=60)
             connected += done.returncode == 0
+            if done.returncode:
+                print(done.stderr)
         return Tried(connected, tries, connected * frames)
 
     return publish
