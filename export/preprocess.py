@@ -13,8 +13,8 @@ from whycam.export.graph.onnx_graph import PREFIX, rename
 from whycam.stream.inference.explainer import evaluate
 
 ONE_IMAGE = (
-    "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch, and give "
-    "--size HxW if height and width are open then."
+    "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch, and "
+    "give --size HxW if height and width are open then."
 )
 
 

@@ -31,6 +31,7 @@ class Limits:
     max_amplification: int = _limit(3, "{} bytes sent per byte received, to an address that has not answered a check")
     max_addresses_per_call: int = _limit(128, "{} remote addresses per call")
     max_command_length: int = _limit(4096, "{} characters of a command on the data channel")
+    max_commands_per_second: int = _limit(200, "{} commands per second on the data channel; a refused one is ten")
     max_header_bytes: int = _limit(8 * 1024, "{} bytes of a request's header")
     max_connections: int = _limit(64, "{} connections at one address of the server")
     max_connections_per_address: int = _limit(8, "{} connections per device")

@@ -52,7 +52,7 @@ def _read(path: Path) -> Mapping[str, Any] | None:
         found = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON ({error}). Mend it, or move it away.") from error
     return found if isinstance(found, Mapping) else None
 

@@ -107,8 +107,8 @@ class Agreement:
         """Raise `Disagreement` if a difference is above its limit."""
         if self.shift == float("inf"):
             raise Disagreement(
-                "Where patches are put on images, the feature map does not change most at their place, or hardly at all, so "
-                "it cannot be said which part of the image a cell of the heatmap belongs to."
+                "Where patches are put on images, the feature map does not change most at their place, or hardly at "
+                "all, so it cannot be said which part of the image a cell of the heatmap belongs to."
             )
         for name, value, limit in self.checks():
             if value is not None and not value <= limit:  # also for NaN

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from whycam.stream.sessions.model_choice import ModelShelf
     from whycam.stream.video.codec import CodecName
     from whycam.stream.video.encoder import Backend
-    from whycam.stream.webrtc.peer import IceConfig
+    from whycam.stream.webrtc.ice.config import IceConfig
 
 _NETWORK, _PHONES = "Network", "Phones"
 KeepOption = Annotated[
@@ -149,7 +149,7 @@ def _housekeeper(folder: Path, retention: Retention) -> Housekeeper:
 def _media(
     addresses: list[str] | None, phones: Lan | None, udp_ports: str | None, ice_servers: list[str] | None
 ) -> IceConfig:
-    from whycam.stream.webrtc.peer import LOOPBACK, IceConfig
+    from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 
     own = dict.fromkeys([*(phones.addresses if phones else ()), LOOPBACK])
     media = IceConfig(tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()))
@@ -172,7 +172,7 @@ def _phones(
     from whycam.stream.private_files import config_folder
     from whycam.stream.server.app import check_ports
     from whycam.stream.server.lan import Lan, lan_addresses, own_address
-    from whycam.stream.webrtc.peer import LOOPBACK
+    from whycam.stream.webrtc.ice.config import LOOPBACK
 
     if (cert is None) != (key is None):
         raise ValueError("--cert and --key belong together. Give both, or none of them.")

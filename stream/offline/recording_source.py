@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.losses import Losses, MediaError
+from whycam.stream.recording.note import read_note
 from whycam.stream.recording.paths import SESSION
 from whycam.stream.video.codec import TIME_BASE
 
@@ -52,7 +51,7 @@ class RecordedFilm:
         """All files of a recording's folder, or one of its files; raises `MediaError`."""
         folder = path if path.is_dir() else path.parent
         try:
-            session: dict[str, Any] = json.loads((folder / SESSION).read_bytes())
+            session = read_note(folder)
             segments = [Segment(folder / each["file"], each["first_pts"]) for each in session["camera"]]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise MediaError(f"{folder / SESSION} cannot be read ({error}). Give one of the folder's films.") from error

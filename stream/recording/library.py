@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import logging
 import os
 import shutil
@@ -21,6 +20,7 @@ import av
 from whycam.stream.recording import paths
 from whycam.stream.recording.containers import is_file
 from whycam.stream.recording.lock import is_held
+from whycam.stream.recording.note import read_note
 from whycam.stream.recording.summary import ClassStatistics
 from whycam.stream.video.codec import TIME_BASE
 
@@ -217,9 +217,8 @@ def _read(folder: Path, stamp: Stamp, statistics: ClassStatistics) -> StoredReco
         files={name: size for name, size, _ in stamp},
     )
     try:
-        note = json.loads((folder / paths.SESSION).read_text(encoding="utf-8"))
-        return _noted(folder, recorded, note, statistics)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        return _noted(folder, recorded, read_note(folder), statistics)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         logger.warning("%s cannot be read: %r", folder / paths.SESSION, error)
         return recorded
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 from pathlib import Path
 
-from whycam.stream.recording.paths import SESSION, first_of, session_of
+from whycam.stream.recording.note import NoteError, read_note
+from whycam.stream.recording.paths import first_of, session_of
 
 FIELD = "owner"
 
@@ -37,8 +37,7 @@ def continued(root: Path, text: str, key: str | None) -> str | None:
 def _mark_of(folder: Path) -> str:
     """A recording's mark; empty if there is none, or if the note cannot be read."""
     try:
-        note = json.loads((folder / SESSION).read_bytes())
-        found = note.get(FIELD)
-    except (OSError, ValueError, AttributeError, RecursionError):
+        found = read_note(folder).get(FIELD)
+    except (OSError, NoteError):
         return ""
     return found if isinstance(found, str) and found.isascii() else ""

@@ -15,6 +15,7 @@ import av
 from whycam.stream.private_files import write_private
 from whycam.stream.recording.containers import BY_SUFFIX, is_film
 from whycam.stream.recording.lock import FolderLock
+from whycam.stream.recording.note import read_note
 from whycam.stream.recording.paths import SESSION, SIDECAR, recordings
 from whycam.stream.recording.sidecar import drop_cut_line
 
@@ -41,11 +42,11 @@ def repair_all(root: Path) -> int:
 def repair(folder: Path) -> bool:
     """Repair one recording if it was cut off, and note that in its `session.json`. Returns whether it was cut off.
 
-    Raises `OSError`, and the parse errors of a malformed note.
+    Raises `OSError`, `NoteError`, and the type and key errors of a malformed note.
     """
     for left in [*folder.glob(f"*{_PART}"), *folder.glob("session.json.*")]:
         left.unlink()
-    note = json.loads((folder / SESSION).read_text(encoding="utf-8"))
+    note = read_note(folder)
     if note["state"] == "ended":
         return False
     lines = drop_cut_line(folder / SIDECAR)

@@ -44,6 +44,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_get(path + "/{id}", guard(_no_content), allow_head=False)
         app.router.add_patch(path + "/{id}", guard(_no_trickle))
     app.router.add_get("/api/sessions", require_role("viewer", "host")(_sessions))
+    app.router.add_get("/api/sessions/ended", require_role("viewer", "host")(_ended))
     app.router.add_post("/api/sessions/{id}/command", senders(_command))
 
 
@@ -178,6 +179,10 @@ async def _no_trickle(request: web.Request) -> web.Response:
         ["DELETE", "GET"],
         text="Trickle ICE and ICE restarts are not supported. Send an offer with all ICE candidates.",
     )
+
+
+async def _ended(request: web.Request) -> web.Response:
+    return web.json_response(request.app[SESSIONS].describe_ended())
 
 
 async def _sessions(request: web.Request) -> web.Response:

@@ -54,7 +54,7 @@ class Credentials:
         try:
             text = json.loads(path.read_text("utf-8"))
             read = cls({role: str(text["tokens"][role]) for role in GUEST_ROLES}, bytes.fromhex(text["key"]))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CredentialsDamaged(
                 f"{path} cannot be read. Start with --new-token; every phone joins again."
             ) from error

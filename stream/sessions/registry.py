@@ -13,13 +13,17 @@ from whycam.stream.live.pipeline import Counts
 from whycam.stream.sessions.model_choice import ModelChoice, ModelShelf, RunningModel
 from whycam.stream.sessions.session import Session, Settings, StreamName
 from whycam.stream.webrtc.end_reason import SERVER_ENDS
-from whycam.stream.webrtc.peer import LOOPBACK
+from whycam.stream.webrtc.ice.config import LOOPBACK
 from whycam.stream.webrtc.viewers import Viewer
 
 logger = logging.getLogger(__name__)
 
 REMEMBERED = 256
 """Ended sessions and viewers for which a second DELETE is not an error."""
+
+
+LISTED_ENDS = 32
+"""Ended sessions whose reason is listed."""
 
 
 class ServerFull(RuntimeError):
@@ -55,6 +59,7 @@ class Sessions:
         """By id; sessions likewise. Only this class changes them."""
         self._owners: dict[str, Owner] = {}  # of open ones, and of those that ended recently
         self._ended: deque[str] = deque()
+        self._described_ends: deque[dict[str, Any]] = deque(maxlen=LISTED_ENDS)
         self._answering: list[Owner] = []
         self._admitting = 0
         self._closing = False
@@ -80,6 +85,10 @@ class Sessions:
     def describe(self) -> list[dict[str, Any]]:
         """The sessions, oldest first, as JSON for viewers."""
         return [session.describe() for session in self.open_sessions.values()]
+
+    def describe_ended(self) -> list[dict[str, Any]]:
+        """The sessions that ended last and why, the newest first, as JSON for viewers."""
+        return list(self._described_ends)
 
     async def start(
         self, offer: str, owner: Owner = HOST, *, returns: bool = True, continues: str | None = None
@@ -152,6 +161,7 @@ class Sessions:
             return
         if isinstance(ended, Session):
             self.settings.metrics.saw_end(ended.counts)
+            self._described_ends.appendleft(ended.describe_end())
         self._ended.append(ended.id)
         if len(self._ended) > REMEMBERED:
             del self._owners[self._ended.popleft()]

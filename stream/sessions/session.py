@@ -24,10 +24,11 @@ from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
 from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, EndReason
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.ingress_limits import Inflow
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import Packer
-from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, Peer, PeerEvents
+from whycam.stream.webrtc.peer import Peer, PeerEvents
 from whycam.stream.webrtc.viewers import Audience, Viewer
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,10 @@ class Session:
         self._rtp: deque[tuple[int, int]] = deque(maxlen=256)  # pts and RTP timestamp of the newest camera frames
         self._inflow = Inflow(settings.limits)
         self._change: ModelChange | None = None
+        self._other_sources_logged = False
         self._closing: asyncio.Task[None] | None = None
+        self.end_reason: EndReason | None = None
+        """Why it ends; None while it runs."""
 
     @classmethod
     async def answering(
@@ -160,6 +164,17 @@ class Session:
             "view": self._live.view.settings(),
             "frozen": self._live.frozen,
             "recording": {"state": recording.state, "camera": recording.camera},
+        }
+
+    def describe_end(self) -> dict[str, Any]:
+        """A session that has ended, as JSON for viewers."""
+        end = self.end_reason or HUNG_UP
+        return {
+            "id": self.id,
+            "since": self._since.isoformat(timespec="seconds"),
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
+            "code": end.code,
+            "reason": end.reason,
         }
 
     async def admit(
@@ -258,6 +273,7 @@ class Session:
         limits = self._settings.limits
         while True:
             silent = time.monotonic() - self.peer.last_frame
+            self._log_other_sources()
             if self.peer.sources > limits.max_sources:
                 words = f"The camera began more than {limits.max_sources} streams (SSRCs) in one call. Start it again."
                 self._end(EndReason(words, "too-many-streams"))
@@ -267,8 +283,19 @@ class Session:
                 self._report(stalled(self._reported))
             await asyncio.sleep(min(1.0, max(0.0, limits.max_silent_s - silent)))
 
+    def _log_other_sources(self) -> None:
+        """Log once that the camera sends more than one stream."""
+        if self.peer.source.ignored and not self._other_sources_logged:
+            self._other_sources_logged = True
+            logger.warning(
+                "Session %s: the camera sends several streams (SSRCs) in its video section, such as the layers of "
+                "simulcast. The first is taken, the others are ignored.",
+                self.id,
+            )
+
     def _end(self, end: EndReason) -> None:
         if self._closing is None:
+            self.end_reason = end
             self._closing = self._loop.create_task(self._close(end))
 
     async def _close(self, end: EndReason) -> None:
@@ -296,13 +323,15 @@ class Session:
     def _log_end(self, end: EndReason) -> None:
         """Log one line about the whole session."""
         seconds, counts = time.monotonic() - self._began, asdict(self.counts)
-        why = {"why": end.reason, "code": end.code}
+        ignored = self.peer.source.ignored
+        why = {"why": end.reason, "code": end.code, "ignored_packets": ignored.total()}
         logger.info(
-            "Session %s ended after %.1f s. %s Frames: %s.",
+            "Session %s ended after %.1f s. %s Frames: %s.%s",
             self.id,
             seconds,
             end.reason,
             ", ".join(f"{count} {outcome}" for outcome, count in counts.items()),
+            f" Of {len(ignored)} other streams {ignored.total()} packets were ignored." if ignored else "",
             extra={"about": {"session": self.id, "seconds": round(seconds, 3), **why, **counts}},
         )
 

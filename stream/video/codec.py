@@ -21,7 +21,8 @@ TIME_BASE = Fraction(1, 90_000)
 """The clock of video over RTP; every pts of a live stream counts in it."""
 
 MAX_PIXELS = LIMITS.max_pixels
-_H264_SPS, _H264_PPS, _H264_IDR = 7, 8, 5
+H264_SPS, H264_PPS, H264_IDR = 7, 8, 5
+"""Types of NAL units."""
 _VP8_START = b"\x9d\x01\x2a"
 
 
@@ -42,17 +43,17 @@ class EncodedFrame:
         """Whether a decoder can begin here (H.264: an IDR picture with its parameter sets)."""
         if self.codec == "VP8":  # RFC 6386, 9.1
             return len(self.data) >= 10 and not self.data[0] & 1 and self.data[3:6] == _VP8_START
-        return {_H264_SPS, _H264_PPS, _H264_IDR} <= {unit[0] & 31 for unit in self._nal_units}
+        return {H264_SPS, H264_PPS, H264_IDR} <= {unit[0] & 31 for unit in self.nal_units}
 
     @cached_property
     def header(self) -> bytes:
         """Of a keyframe: the part whose change requires a new file (H.264: the SPS and PPS; VP8: the size)."""
         if self.codec == "VP8":
             return self.data[6:10]
-        return b"".join(unit for unit in self._nal_units if unit[0] & 31 in (_H264_SPS, _H264_PPS))
+        return b"".join(unit for unit in self.nal_units if unit[0] & 31 in (H264_SPS, H264_PPS))
 
     @property
-    def _nal_units(self) -> list[bytes]:
+    def nal_units(self) -> list[bytes]:
         """The NAL units of an H.264 frame, without start codes."""
         return [unit.rstrip(b"\0") for unit in self.data.split(b"\0\0\1")[1:] if unit.rstrip(b"\0")]
 

@@ -6,14 +6,29 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, RTCRtpTransceiver
+from aiortc import (
+    RTCCertificate,
+    RTCDtlsFingerprint,
+    RTCPeerConnection,
+    RTCRtpReceiver,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
+from aiortc.rtp import RtpPacket
+from OpenSSL import SSL
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc.bandwidth_estimator import Uplink
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
 from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.source_choice import SourceChoice
 
+_CIPHERS = b":".join(
+    b"ECDHE-%b-%b" % (key, cipher)
+    for key in (b"ECDSA", b"RSA")
+    for cipher in (b"AES128-GCM-SHA256", b"CHACHA20-POLY1305", b"AES128-SHA", b"AES256-SHA")
+)
 _ABS_SEND_TIME_HZ, _ABS_SEND_TIME_WRAP_S = 1 << 18, 64.0
 
 
@@ -89,8 +104,23 @@ class _Estimator:
         return bit_rate, [ssrc]
 
 
+def choose_source(receiver: RTCRtpReceiver, choice: SourceChoice) -> None:
+    """Hand the receiver only the packets of the chosen stream, and the retransmitted ones of that stream."""
+    handle = receiver._handle_rtp_packet
+    codecs = receiver._RTCRtpReceiver__codecs  # type: ignore[attr-defined]
+    originals = receiver._RTCRtpReceiver__rtx_ssrc  # type: ignore[attr-defined]
+
+    async def handle_chosen(packet: RtpPacket, arrival_time_ms: int) -> None:
+        codec = codecs.get(packet.payload_type)
+        is_repeated = codec is not None and codec.name.lower() == "rtx"
+        if originals.get(packet.ssrc) == choice.chosen if is_repeated else choice.takes(packet.ssrc):
+            await handle(packet, arrival_time_ms=arrival_time_ms)
+
+    receiver._handle_rtp_packet = handle_chosen  # type: ignore[method-assign]
+
+
 def source_count(receiver: RTCRtpReceiver) -> int:
-    """How many streams (SSRCs) were received so far; aiortc keeps state for each until the receiver stops."""
+    """How many streams (SSRCs) were taken so far; aiortc keeps state for each until the receiver stops."""
     return len(receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
 
 
@@ -145,12 +175,34 @@ def rtp_timestamp(sender: RTCRtpSender, pts: int) -> int | None:
     return int(sent + pts - packer.last_pts & 0xFFFFFFFF)
 
 
-def force_dtls_server(pc: RTCPeerConnection) -> None:
-    """Let the other side begin the DTLS handshake (`setup:passive`); call it before the answer is made.
+class _Certificate(RTCCertificate):
+    """aiortc's certificate with the one fingerprint that every client knows, and with ciphers for a server with RSA.
 
-    aiortc's ciphers require an ECDSA certificate of the server. GStreamer's is RSA, so it can only be the client.
+    libdatachannel compares one of several fingerprints, with the wrong hash. aiortc's ciphers are for ECDSA, as this
+    certificate is; those for RSA count only where whycam is the DTLS client.
     """
-    for transceiver in pc.getTransceivers():
-        transceiver.receiver.transport._set_role("server")
-    if pc.sctp is not None:
-        pc.sctp.transport._set_role("server")
+
+    def getFingerprints(self) -> list[RTCDtlsFingerprint]:  # noqa: N802 - aiortc's name
+        return [each for each in super().getFingerprints() if each.algorithm == "sha-256"]
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(_CIPHERS)
+        return context
+
+
+def use_certificate(pc: RTCPeerConnection) -> None:
+    """Give a new connection its certificate; call it before the offer is applied."""
+    pc._RTCPeerConnection__certificates = [_Certificate.generateCertificate()]  # type: ignore[attr-defined]
+
+
+def set_dtls_roles(pc: RTCPeerConnection) -> None:
+    """Let the other side begin the DTLS handshake, unless it offers `setup:passive`; call it before the answer is made.
+
+    The client that has the answer begins, so that it knows the fingerprint (RFC 8842, 5.3).
+    """
+    offered = pc._RTCPeerConnection__remoteDtls  # type: ignore[attr-defined]
+    sections = [(transceiver, transceiver.receiver.transport) for transceiver in pc.getTransceivers()]
+    for section, transport in [*sections, *([] if pc.sctp is None else [(pc.sctp, pc.sctp.transport)])]:
+        is_passive = section in offered and offered[section].role == "server"
+        transport._set_role("client" if is_passive else "server")

@@ -1,4 +1,4 @@
-"""Limits on what a camera sends: frame size and frame rate."""
+"""Limits on what a camera sends: frame size, frame rate and commands."""
 
 from __future__ import annotations
 
@@ -11,6 +11,33 @@ from whycam.stream.webrtc.end_reason import EndReason
 
 TOLERANCE = 1.1
 """A camera's clock and the server's differ slightly, for hours."""
+
+
+REFUSED_COSTS = 10
+"""A refused command costs as much as this many accepted ones: no page sends many, and each is answered."""
+BURST_S = 3.0
+"""Seconds of commands that may come at once, because a network held them back."""
+
+
+class CommandBudget:
+    """A token bucket for the commands of one camera, on all of its channels together."""
+
+    def __init__(self, limits: Limits = LIMITS, now: Callable[[], float] = time.monotonic) -> None:
+        self._rate = limits.max_commands_per_second
+        self._now = now
+        self._last = now()
+        self._remaining = self._rate * BURST_S
+        self.is_exceeded = False
+        """Once it is, it stays so: the channels are closed."""
+
+    def spend(self, *, refused: bool) -> bool:
+        """Count a command; whether the budget is exceeded."""
+        now = self._now()
+        saved = self._remaining + (now - self._last) * self._rate
+        self._remaining = min(self._rate * BURST_S, saved) - (REFUSED_COSTS if refused else 1)
+        self._last = now
+        self.is_exceeded = self.is_exceeded or self._remaining < 0
+        return self.is_exceeded
 
 
 class Inflow:

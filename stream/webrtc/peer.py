@@ -4,75 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import socket
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from aiortc import (
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCIceServer,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
-from aiortc.exceptions import OperationError
-from aiortc.sdp import SessionDescription
+from aiortc import RTCDataChannel, RTCPeerConnection
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.b_frames import is_b_picture
 from whycam.stream.video.codec import CodecName, EncodedFrame
+from whycam.stream.video.parameter_sets import ParameterSets
 from whycam.stream.webrtc import aiortc_patches
+from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.end_reason import GONE, EndReason
 from whycam.stream.webrtc.ice import aioice_patches
-from whycam.stream.webrtc.ice.amplification_limit import Allowance
-from whycam.stream.webrtc.ice.candidates import Reach
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
+from whycam.stream.webrtc.ingress_limits import CommandBudget
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, check_offer
+from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, accept_plain_h264, check_offer, parameter_sets
+from whycam.stream.webrtc.source_choice import SourceChoice
 from whycam.stream.webrtc.track import PacketTrack
 
-LOOPBACK = "127.0.0.1"
+logger = logging.getLogger(__name__)
+
 MAX_GAP = 60 * 90_000
 """The longest gap in the camera's time stamps, one minute; a longer one means that the camera restarted."""
 MAX_BACK = 90_000
 """By how much a frame's display time may precede that of the frame received before it, one second."""
+FRAME = 3000
+"""The time from one frame to the next of a camera whose time stamps do not say it, in 1/90000 s."""
 MAX_COMMAND = LIMITS.max_command_length
 """Characters of a command on the data channel."""
-
-
-@dataclass(frozen=True, slots=True)
-class IceConfig:
-    """Media addresses: local addresses, UDP ports (None: any), STUN or TURN servers (none: none is contacted)."""
-
-    addresses: Sequence[str] = (LOOPBACK,)
-    ports: range | None = None
-    ice_servers: Sequence[str] = ()
-
-    def reach(self, caller: str) -> Reach:
-        """The addresses to which checks may be sent for a caller at this address."""
-        return Reach.of(self.addresses, caller, anywhere=bool(self.ice_servers))
-
-    def check(self) -> None:
-        """Raises `ValueError` for a setting that no call could use; opens no media port, so it can run before calls."""
-        for url in self.ice_servers:
-            ice_server(url)
-        if self.ice_servers and set(self.addresses) <= {LOOPBACK}:
-            raise ValueError(
-                "A STUN or TURN server cannot be reached from 127.0.0.1. "
-                "Give the address of this computer's network as well: --ice-address ADDR."
-            )
-        for address in self.addresses:
-            with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-                try:
-                    probe.bind((address, 0))
-                except OSError as error:
-                    raise ValueError(
-                        f"Media cannot use the address {address} ({error.strerror}). Give one of this computer's own."
-                    ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,46 +57,6 @@ class PeerEvents:
     """The connection has ended, with the reason."""
 
 
-def new_connection(media: IceConfig) -> RTCPeerConnection:
-    """A connection without an offer yet."""
-    return RTCPeerConnection(RTCConfiguration(iceServers=[ice_server(url) for url in media.ice_servers]))
-
-
-async def take_offer(pc: RTCPeerConnection, offer: str) -> None:
-    """Apply an offer to a connection; raises `OfferError`."""
-    try:
-        _check_bundle(SessionDescription.parse(offer))
-        await pc.setRemoteDescription(RTCSessionDescription(offer, "offer"))
-        await pc.createAnswer()  # it raises for some offers, too; `give_answer` makes the real one
-    except OfferError:
-        raise
-    except OperationError as error:
-        raise OfferError("The offer has a section with no codec that the server supports.") from error
-    except Exception as error:  # the parser raises many kinds of errors for invalid text
-        raise OfferError(f"The offer cannot be read ({type(error).__name__}: {error}).") from error
-
-
-def _check_bundle(offer: SessionDescription) -> None:
-    """Refuse a bundle whose first section is missing: aiortc leaves the others without a transport."""
-    names = {media.rtp.muxId for media in offer.media if media.kind in ("audio", "video", "application")}
-    for group in offer.group:
-        if group.semantic == "BUNDLE" and group.items and group.items[0] not in names:
-            raise OfferError(f"The offer's bundle is led by a section that it does not have ('{group.items[0]}').")
-
-
-async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> None:
-    """Make the answer, with its candidates, to an offer of `offered` bytes.
-
-    Raises `OfferError`, or `OSError` if no UDP port is free.
-    """
-    aiortc_patches.force_dtls_server(pc)
-    aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered))
-    try:
-        await pc.setLocalDescription(await pc.createAnswer())
-    except ValueError as error:  # aiortc compares its answer with the offer, whose sections may share a name
-        raise OfferError(f"The offer's sections cannot be answered ({error}).") from error
-
-
 class Peer:
     """An answered camera: `peer = await Peer.answering(offer, media, events)`, then `peer.answer` is sent back."""
 
@@ -139,11 +65,15 @@ class Peer:
         """aiortc's connection; closed by `close`."""
         self._events = events
         self._clock = _Unwrap()
+        self._parameter_sets: dict[int, ParameterSets] = {}  # by payload type
+        self.source = SourceChoice(self._on_source_change)
+        """The stream that is taken, and the packets of others."""
         self._uplink_bit_rate = 0  # bit/s
         self._remb_received = False  # the camera's estimate for the downlink
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
+        self._budget = CommandBudget()
         self._tasks: set[asyncio.Task[None]] = set()
         self._return_timestamp: Callable[[int], int | None] = lambda _: None
         self.request_keyframe = RateLimitedRequest(self._send_keyframe_request)
@@ -174,9 +104,8 @@ class Peer:
         pc = self.pc
         pc.on("datachannel", self._on_channel)
         pc.on("connectionstatechange", self._on_state)
-        formats: dict[int, dict[str, str]] = {}
-        if not returns:
-            offer, formats = accept_any_h264(offer)
+        self._parameter_sets = parameter_sets(offer)
+        offer, formats = accept_plain_h264(offer) if returns else accept_any_h264(offer)
         await take_offer(pc, offer)
         videos = [t for t in pc.getTransceivers() if t.kind == "video"]
         if len(videos) != 1:
@@ -185,13 +114,14 @@ class Peer:
         self.codec = aiortc_patches.negotiated_codec(video)
         self._receiver = video.receiver
         aiortc_patches.divert_encoded_frames(self._receiver, self._deliver, self._on_loss, self._on_uplink_estimate)
+        aiortc_patches.choose_source(self._receiver, self.source)
         if returns:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
             self._add_return_track(pc)
         else:
-            aiortc_patches.set_format_parameters(video, formats)
             deactivate_audio(pc)
+        aiortc_patches.set_format_parameters(video, formats)
         await give_answer(pc, media, offered)
         if video.currentDirection not in ("recvonly", "sendrecv"):
             raise OfferError("The offer should send its video (sendonly or sendrecv).")
@@ -221,7 +151,7 @@ class Peer:
     @property
     def sources(self) -> int:
         """How many streams (SSRCs) the camera has sent."""
-        return aiortc_patches.source_count(self._receiver)
+        return aiortc_patches.source_count(self._receiver) + len(self.source.ignored)
 
     def returned_rtp(self, pts: int) -> int | None:
         """The RTP time stamp with which a frame of this pts is sent back; None before the first packet is sent."""
@@ -256,6 +186,10 @@ class Peer:
         self._remb_received = True
         self._events.on_bit_rate(bit_rate)
 
+    def _on_source_change(self) -> None:
+        self._clock.restart()
+        self._on_loss()
+
     def _on_loss(self) -> None:
         self.request_keyframe()
         self._events.on_loss()
@@ -266,49 +200,53 @@ class Peer:
             return  # the answer lists it as a second choice; clients do not switch during a call
         self.last_frame = time.monotonic()
         pts = self._clock(timestamp, back=self.codec == "H264" and is_b_picture(data))
-        frame = EncodedFrame(self.codec, data, pts)
+        sets = self._parameter_sets.setdefault(payload_type, ParameterSets())
+        frame = sets.complete(EncodedFrame(self.codec, data, pts))
         if frame.is_keyframe:
             self.request_keyframe.satisfied()
         self._events.on_frame(frame, timestamp)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         self._reports.take(channel)
+        if self._budget.is_exceeded:
+            channel.close()
+            return
         if channel.label == "commands":
             self._commands = channel
+        channel.on("message", lambda message: self._on_message(channel, message))
 
-        def on_message(message: str | bytes) -> None:
-            if isinstance(message, bytes) or len(message) > MAX_COMMAND:
-                reply: str | None = _NOT_A_COMMAND
-            else:
-                reply = self._events.on_command(message)
-            if reply is not None and channel.readyState == "open":
-                channel.send(reply)
-
-        channel.on("message", on_message)
+    def _on_message(self, channel: RTCDataChannel, message: str | bytes) -> None:
+        """Handle a command; too many of them close the channel, because each takes the event loop's time."""
+        if self._budget.is_exceeded:
+            return
+        if isinstance(message, bytes) or len(message) > MAX_COMMAND:
+            reply: str | None = _NOT_A_COMMAND
+        else:
+            reply = self._events.on_command(message)
+        is_exceeded = self._budget.spend(refused=reply is not None)
+        if is_exceeded:
+            logger.warning("A camera sent too many commands; its data channel is closed.")
+            reply = _TOO_MANY
+        if reply is not None and channel.readyState == "open":
+            channel.send(reply)
+        if is_exceeded:
+            channel.close()
 
     def _on_state(self) -> None:
         if self.pc.connectionState in ("failed", "closed"):
             self._events.on_end(GONE)
 
 
-def deactivate_audio(pc: RTCPeerConnection) -> None:
-    """Answer audio sections as inactive: they stay in the bundle, without packets."""
-    for transceiver in pc.getTransceivers():
-        if transceiver.kind == "audio":
-            transceiver.direction = "inactive"
-
-
-def ice_server(url: str) -> RTCIceServer:
-    """A STUN or TURN server: `stun:HOST[:PORT]` or `turn:USER:SECRET@HOST[:PORT]`; raises `ValueError`."""
-    parts = re.fullmatch(r"(?:(stun):|(turns?):([^:@]+):([^@]+)@)([^@]+)", url)
-    if parts is None:
-        raise ValueError(f"An ICE server should be stun:HOST:PORT or turn:USER:SECRET@HOST:PORT, not '{url}'.")
-    stun, turn, user, secret, host = parts.groups()
-    return RTCIceServer(urls=f"{stun or turn}:{host}", username=user, credential=secret)
-
-
 _NOT_A_COMMAND = json.dumps(
     {"error": f"A command is a JSON text of at most {MAX_COMMAND} characters.", "code": "not-a-command"}
+)
+
+_TOO_MANY = json.dumps(
+    {
+        "error": f"More than {LIMITS.max_commands_per_second} commands a second came, or a tenth of that many wrong "
+        "ones. The data channel is closed; the call continues.",
+        "code": "too-many-commands",
+    }
 )
 
 
@@ -326,6 +264,12 @@ class _Unwrap:
         self._last: int | None = None
         self._pts = self._newest = 0
 
+    def restart(self) -> None:
+        """The next time stamp is another sender's: it continues one frame after the newest."""
+        if self._last is not None:
+            self._pts = self._newest + FRAME
+            self._last = None
+
     def __call__(self, timestamp: int, *, back: bool = False) -> int:
         """The pts of a time stamp; `back`: the frame may be shown before the one received before it."""
         if self._last is not None:
@@ -333,7 +277,7 @@ class _Unwrap:
             if 0 < step < MAX_GAP or (back and -MAX_BACK < step < 0):
                 self._pts += step
             else:
-                self._pts = self._newest + 3000
+                self._pts = self._newest + FRAME
         self._last = timestamp
         self._newest = max(self._newest, self._pts)
         return self._pts

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from whycam.stream.limits import LIMITS
+from whycam.stream.video.parameter_sets import ParameterSets
 from whycam.stream.webrtc.ice.candidates import START, CandidateError, Reach
 
 MAX_BYTES = LIMITS.max_offer_bytes
@@ -14,6 +16,8 @@ MIN_ICE_LENGTH = {"ice-ufrag": 4, "ice-pwd": 22}
 """Checks contain both, so their length is part of what is sent to the addresses in an offer (RFC 8839, 5.4)."""
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/=#_-]*")
 """Those of the RFC, and the others that libwebrtc accepts."""
+_SPROP = re.compile(r"^a=fmtp:(\d{1,3}) (?:.*;)? *sprop-parameter-sets=([^;\s]*)", re.MULTILINE)
+_BUNDLE = "a=group:BUNDLE"
 H264_ACCEPTED = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f"
 """The H.264 format parameters with which aiortc accepts an offer."""
 
@@ -49,6 +53,23 @@ def check_offer(sdp: str, reach: Reach) -> str:
     return "\r\n".join(kept) + "\r\n"
 
 
+def bundle_of(sdp: str, names: Collection[str]) -> str:
+    """The offer with only these sections in its bundle.
+
+    ffmpeg 8.0 without sound names a section that it leaves out. If that one leads the bundle, aiortc leaves the others
+    without a transport.
+    """
+    lines = []
+    for line in sdp.splitlines():
+        if line.startswith(_BUNDLE):
+            kept = [name for name in line.removeprefix(_BUNDLE).split() if name in names]
+            line = " ".join([_BUNDLE, *kept])
+            if not kept:
+                continue
+        lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
 def _check_credentials(line: str) -> None:
     """Refuse a ufrag or a password that no client generates."""
     name, _, value = line.removeprefix("a=").partition(":")
@@ -61,6 +82,28 @@ def _check_credentials(line: str) -> None:
         )
     if not _ICE_CHARS.fullmatch(value):
         raise OfferError(f"The offer's {name} should have letters, digits, + and / only.")
+
+
+def accept_plain_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:
+    """As `accept_any_h264`, if no H.264 format has packetization mode 1; otherwise the offer itself.
+
+    For clients that receive: without the parameter the mode is 0 (RFC 6184, 8.1), as in GStreamer's plain caps.
+    """
+    accepted, formats = accept_any_h264(sdp)
+    if any(parameters.get("packetization-mode") == "1" for parameters in formats.values()):
+        return sdp, {}
+    return accepted, formats
+
+
+def parameter_sets(sdp: str) -> dict[int, ParameterSets]:
+    """The H.264 parameter sets in the offer's format parameters, by payload type; raises `OfferError`."""
+    found = {}
+    for number, sprop in _SPROP.findall(sdp):
+        try:
+            found[int(number)] = ParameterSets.of_sdp(sprop)
+        except ValueError as error:
+            raise OfferError(f"The offer's {error}") from error
+    return found
 
 
 def accept_any_h264(sdp: str) -> tuple[str, dict[int, dict[str, str]]]:

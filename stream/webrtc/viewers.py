@@ -16,11 +16,12 @@ from aiortc import RTCPeerConnection, RTCRtpSender
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc import aiortc_patches
+from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.ice import aioice_patches
+from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.packetizer import PackedFrame
-from whycam.stream.webrtc.peer import LOOPBACK, IceConfig, deactivate_audio, give_answer, new_connection, take_offer
-from whycam.stream.webrtc.sdp import OfferError, check_offer
+from whycam.stream.webrtc.sdp import OfferError, accept_plain_h264, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 
 logger = logging.getLogger(__name__)
@@ -85,10 +86,12 @@ class Viewer:
         known = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([c for c in known if c.mimeType in (f"video/{codec}", "video/rtx")])
         aiortc_patches.send_packed(video.sender, want_keyframe, lambda _: None)
+        offer, formats = accept_plain_h264(offer)
         await take_offer(pc, offer)
         if [t.mid is not None for t in pc.getTransceivers() if t.kind == "video"] != [True]:
             raise OfferError("The offer should have one video section.")
         deactivate_audio(pc)
+        aiortc_patches.set_format_parameters(video, formats)
         await give_answer(pc, media, offered)
         if video.currentDirection != "sendonly":
             raise OfferError("The offer should receive the video (recvonly).")

@@ -25,14 +25,15 @@ from whycam.stream.sessions.registry import HOST, Owner, Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc.ice import amplification_limit, candidates
+from whycam.stream.webrtc.ice.aioice_patches import OWN_CHECKS_AFTER_S
 
 SDP = {"Content-Type": "application/sdp"}
 ROUTES = {"/call": "sendrecv", "/whip": "sendonly", "/whep": "recvonly"}
 LAN = [f"192.168.7.{number}" for number in range(1, 17)]
 OUTSIDE = [f"203.0.113.{number}" for number in range(1, 17)]
 FRAMES = media_samples.encoded("VP8", 30, (160, 120))
-SOON_S, LATE_S = 1.0, 4.0
-"""A check is sent at 0, 0.5, 1.5 and 3.5 s, and three times more; a call without a camera is ended at 13 s."""
+SOON_S, LATE_S = OWN_CHECKS_AFTER_S + 1, OWN_CHECKS_AFTER_S + 4
+"""A check is then sent at 0, 0.5, 1.5 and 3.5 s, and three times more; a call without a camera is ended at 13 s."""
 
 
 @dataclass

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
+import struct
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import av
 import pytest
 from aiohttp import ClientSession
+from aiortc.rtp import is_rtcp
 
 from tests.support.clients.camera_client import Phone
 from tests.support.clients.whep_client import Watcher, watching
@@ -23,7 +27,7 @@ from tests.support.servers.refusals import at_home
 from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
-from whycam.stream.video.codec import EncodedFrame
+from whycam.stream.video.codec import H264_PPS, H264_SPS, EncodedFrame
 
 SIZE = (160, 120)
 
@@ -136,13 +140,115 @@ def test_a_publisher_with_b_frames_is_returned_in_display_order(tmp_path: Path) 
     assert [line.pts for line in lines] == explained  # in the order of the file
 
 
+def send_two_layers(publisher: Publisher) -> None:
+    """Let it send each packet a second time, as a further stream (SSRC) of the same section, like a layer."""
+    transport = publisher.pc.getSenders()[0].transport
+    send = transport._send_rtp
+
+    async def send_twice(data: bytes) -> None:
+        await send(data)
+        if not is_rtcp(data):
+            number, timestamp, ssrc = struct.unpack("!HII", data[2:12])
+            head = struct.pack("!HII", (number + 20_000) & 0xFFFF, (timestamp + 90_000 * 50) & 0xFFFFFFFF, ssrc ^ 1)
+            await send(data[:2] + head + data[12:])
+
+    transport._send_rtp = send_twice  # type: ignore[method-assign]
+
+
+def test_of_two_streams_in_one_section_one_is_taken(
+    tmp_path: Path, h264: list[EncodedFrame], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Layers of simulcast, although the answer took one. Mixed, all but a few frames were lost."""
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, h264) as publisher:
+            send_two_layers(publisher)
+            async with watching(http, base, publisher.session_id) as watcher:
+                await watcher.tap.until(45)
+            assert (await http.delete(publisher.location)).status == 200
+
+    caplog.set_level("INFO")
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    recording = only_recording(tmp_path / "recordings")
+    times = file_pts(recording / "camera-000.mp4")
+    assert len(times) >= 45
+    assert times[-1] - times[0] == (len(times) - 1) * media_samples.STEP
+    (ended,) = [record for record in caplog.records if "ended after" in record.getMessage()]
+    assert vars(ended)["about"]["lost"] == 0
+    assert vars(ended)["about"]["ignored_packets"] >= 45
+    assert "several streams (SSRCs)" in caplog.text
+
+
+def test_a_publisher_whose_parameter_sets_are_in_the_sdp_only_is_explained(
+    tmp_path: Path, h264: list[EncodedFrame]
+) -> None:
+    """Every frame was lost."""
+    sets = [unit for unit in h264[0].nal_units if unit[0] & 31 in (H264_SPS, H264_PPS)]
+    sprop = ",".join(base64.b64encode(unit).decode() for unit in sets)
+    bare = [
+        replace(frame, data=b"".join(b"\0\0\0\1" + unit for unit in frame.nal_units if unit not in sets))
+        for frame in h264
+    ]
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, bare, profile=f"42001f;sprop-parameter-sets={sprop}") as publisher:
+            async with watching(http, base, publisher.session_id) as watcher:
+                await watcher.tap.until(30)
+            assert (await http.delete(publisher.location)).status == 200
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
+    assert len(file_pts(only_recording(tmp_path / "recordings") / "camera-000.mp4")) >= 30
+
+
+def test_a_publisher_above_a_limit_learns_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    large = media_samples.encoded("H264", 3, (2048, 1280))
+    listed = []
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, large, rate=5) as publisher:
+            ended = asyncio.Event()
+            publisher.pc.on("connectionstatechange", ended.set)
+            for state in ("connecting", "connected", "closed"):
+                async with asyncio.timeout(10):
+                    while publisher.pc.connectionState not in (state, "closed"):
+                        await ended.wait()
+                        ended.clear()
+            listed.extend(await (await http.get(f"{base}/api/sessions/ended")).json())
+            assert listed[0]["id"] == publisher.session_id
+            assert await (await http.get(f"{base}/api/sessions")).json() == []
+            assert (await http.delete(publisher.location)).status == 200
+
+    caplog.set_level("INFO")
+    served(fast(tmp_path), Settings(), body)
+    (end,) = listed
+    assert (end["code"], "2048x1280, larger than 1920x1080" in end["reason"]) == ("too-large", True)
+    assert end["since"] <= end["ended"]
+    assert end["reason"] in caplog.text
+
+
+def test_a_viewers_h264_without_a_packetization_mode_is_accepted(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    """As GStreamer's plain caps have it."""
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with publishing(http, base, h264) as publisher:
+            watcher = Watcher(("H264",))
+            offer = (await watcher.offer()).replace("packetization-mode=1;", "")
+            assert "packetization" not in offer
+            response = await http.post(f"{base}/whep/{publisher.session_id}", data=offer, headers=SDP)
+            answer = await response.text()
+            assert (response.status, "packetization-mode" in answer) == (201, False), answer
+            assert "profile-level-id=42001f" in answer
+            await watcher.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
 REFUSED = {
     "no video": ("\r\nm=video", "\r\nm=application", "one video section"),
     "an offer that does not send": ("a=sendonly", "a=recvonly", "should send its video"),
     "an unknown codec": ("H264/90000", "H266/90000", "no codec"),
     "two sections of one name": ("a=mid:1", "a=mid:0", "cannot be answered"),
     "a section without a name": ("a=mid:1", "a=mid", "cannot be answered"),
-    "a bundle without its leader": ("BUNDLE 0", "BUNDLE 7", "led by a section"),
 }
 
 

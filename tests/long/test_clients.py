@@ -30,7 +30,7 @@ from tests.support.servers.server_process import Server, serving
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
-from whycam.stream.webrtc.peer import LOOPBACK
+from whycam.stream.webrtc.ice.config import LOOPBACK
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.alone]
 SIZE = (160, 120)

@@ -17,6 +17,7 @@ import pytest
 from tests.support.films import media_samples
 from tests.support.recordings.recorded_sessions import SIZE, SUFFIX, Session, killed, session_json
 from whycam.stream.recording.lock import FolderLock, is_held
+from whycam.stream.recording.note import MAX_DEPTH
 from whycam.stream.recording.paths import new_folder, recordings
 from whycam.stream.recording.repair import CUT_OFF, count_frames, finish, repair, repair_all
 from whycam.stream.recording.sidecar import read_sidecar
@@ -48,6 +49,19 @@ def test_a_killed_recording_becomes_an_ordinary_one_with_all_its_frames(tmp_path
     assert {path.name for path in folder.iterdir()} == {*before, "predictions.jsonl", "session.json"}
     assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
     assert repair_all(tmp_path) == 0
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 400, 900, 100_000])
+def test_a_deeply_nested_note_stops_no_other_repair(tmp_path: Path, depth: int) -> None:
+    """Its RecursionError did, from the parser or, less deep, from the writer."""
+    deep = tmp_path / "2020-11-22_21-03-55_1f3a9c0d77e2"  # the first
+    deep.mkdir()
+    nested = "[" * depth + "]" * depth
+    (deep / "session.json").write_text(f'{{"state": "recording", "camera": [], "explained": [], "x": {nested}}}')
+    (deep / "predictions.jsonl").touch()
+    killed(tmp_path, "VP8")
+    assert repair_all(tmp_path) == 1
+    assert nested in (deep / "session.json").read_text()
 
 
 def test_a_finished_film_has_no_fragments_and_keeps_its_first_time(tmp_path: Path) -> None:

@@ -197,3 +197,16 @@ def test_a_request_for_a_file_does_not_look_through_the_folder(tmp_path: Path, m
         return await http.get(f"{base}/static/phone/main.js")
 
     assert answer(tmp_path, ask)[0] == 200
+
+
+def test_an_error_that_the_loop_repeats_fills_no_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def fail() -> None:
+        raise RuntimeError("a packet that nothing expects")
+
+    async def ask(http: ClientSession, base: str) -> ClientResponse:
+        for _ in range(200):
+            asyncio.get_running_loop().call_soon(fail)
+        return await http.get(base)
+
+    assert answer(tmp_path, ask)[0] == 200
+    assert len([record for record in caplog.records if "RuntimeError" in record.getMessage()]) == 1

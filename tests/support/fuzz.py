@@ -71,6 +71,10 @@ def bent(good: bytes, chance: random.Random) -> bytes:
             case 4 if length:
                 word = chance.choice(INTERESTING)[:length]
                 data[place : place + len(word)] = word
+            case 5 if chance.random() < 0.1:
+                opening, closing = chance.choice([(b"[", b"]"), (b'{"":', b"}")])
+                depth = chance.choice([100, 400, 900, 10_000])  # Python's parser and writer stop at about a thousand
+                data[place:place] = opening * depth + b"0" + closing * depth
             case 5:
                 start = chance.randrange(len(data) + 1)
                 data[place:place] = data[start : start + length]
@@ -171,12 +175,16 @@ def _sidecar(data: bytes, folder: Path) -> None:
 
 
 def _note(data: bytes, folder: Path) -> None:
-    """A recording that a crash cut off, with an arbitrary note: it is repaired or left unchanged."""
-    recording = folder / "2026-11-22_21-03-55_1f3a9c"
-    recording.mkdir(exist_ok=True)
+    """Two recordings that a crash cut off, one with an arbitrary note: that may be left unchanged, not the other."""
+    recording, other = (folder / f"2026-11-22_21-0{number}-55_1f3a9c" for number in range(2))
+    for each in (recording, other):
+        each.mkdir(exist_ok=True)
     (recording / "session.json").write_bytes(data)
     (recording / "predictions.jsonl").write_bytes(data)
+    (other / "session.json").write_text('{"state": "recording", "camera": [], "explained": []}')
+    (other / "predictions.jsonl").write_bytes(b"")
     repair_all(folder)
+    assert '"ended"' in (other / "session.json").read_text(), "another recording was not repaired"
 
 
 def _film(data: bytes, folder: Path) -> None:

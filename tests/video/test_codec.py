@@ -146,9 +146,9 @@ def test_a_frames_bytes_are_read_once_however_often_it_is_asked() -> None:
 
     class Counted(EncodedFrame):
         @property
-        def _nal_units(self) -> list[bytes]:
+        def nal_units(self) -> list[bytes]:
             reads.append(self.pts)
-            return super()._nal_units
+            return super().nal_units
 
     (first, *_) = media_samples.encoded("H264", 2)
     frame = Counted(first.codec, first.data, first.pts)

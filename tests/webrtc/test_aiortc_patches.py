@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import random
 import re
 import socket
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -29,6 +32,7 @@ from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RtpPacket
 
 from tests.support.films import media_samples
+from tests.support.fuzz import bent
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator, packetizer
 from whycam.stream.webrtc.ice import aioice_patches
@@ -288,31 +292,70 @@ def test_a_client_that_answers_is_not_limited() -> None:
     assert asyncio.run(connect()) == "connected"
 
 
+@asynccontextmanager
+async def receiving_checks() -> AsyncIterator[tuple[Connection, StunProtocol]]:
+    """The ICE connection of a call whose answer was sent, and its socket."""
+    pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    try:
+        pc.createDataChannel("reports")
+        aioice_patches.bind_media(pc, ["127.0.0.1"], None, Allowance(0))
+        await pc.setLocalDescription(await pc.createOffer())
+        assert pc.sctp is not None
+        connection = pc.sctp.transport.transport._connection
+        connection.remote_username, connection.remote_password = "user", "password"
+        connection._early_checks_done = True
+        (protocol,) = connection._protocols
+        yield connection, protocol
+    finally:
+        await pc.close()
+
+
+def check_of(connection: Connection, **attributes: object) -> bytes:
+    """A check as the client sends it."""
+    check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
+    check.attributes |= {"USERNAME": f"{connection.local_username}:user", **attributes}
+    check.add_message_integrity(connection.local_password.encode())
+    return bytes(check)
+
+
 def test_the_remote_addresses_of_a_call_are_limited() -> None:
     """A client that was answered can send checks with forged source addresses; aioice remembers each."""
 
     async def known() -> int:
-        pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        try:
-            pc.createDataChannel("reports")
-            aioice_patches.bind_media(pc, ["127.0.0.1"], None, Allowance(0))
-            await pc.setLocalDescription(await pc.createOffer())
-            assert pc.sctp is not None
-            connection = pc.sctp.transport.transport._connection
-            (protocol,) = connection._protocols
-            connection.remote_username, connection.remote_password = "user", "password"
-            connection._early_checks_done = True
+        async with receiving_checks() as (connection, protocol):
             for port in range(2000, 2000 + 2 * aioice_patches.MAX_ADDRESSES):
-                check = stun.Message(stun.Method.BINDING, stun.Class.REQUEST)
-                check.attributes |= {"USERNAME": f"{connection.local_username}:user", "PRIORITY": 1}
-                check.add_message_integrity(connection.local_password.encode())
                 for _ in range(2):
-                    protocol.datagram_received(bytes(check), ("127.0.0.1", port))
+                    protocol.datagram_received(check_of(connection, PRIORITY=1), ("127.0.0.1", port))
             return len(connection._remote_candidates)
-        finally:
-            await pc.close()
 
     assert asyncio.run(known()) == aioice_patches.MAX_ADDRESSES
+
+
+def test_a_check_without_a_priority_is_taken() -> None:
+    """ffmpeg 8.0 sends such."""
+
+    async def known() -> list[int]:
+        async with receiving_checks() as (connection, protocol):
+            protocol.datagram_received(check_of(connection), ("127.0.0.1", 2000))
+            return [candidate.port for candidate in connection._remote_candidates]
+
+    assert asyncio.run(known()) == [2000]
+
+
+def test_no_strangers_packet_raises() -> None:
+    """aioice did for a number of the wrong length: a traceback in the log for each such packet."""
+
+    async def receive() -> None:
+        chance = random.Random(1)
+        async with receiving_checks() as (connection, protocol):
+            good = check_of(connection, PRIORITY=1, **{"ICE-CONTROLLING": 5, "USE-CANDIDATE": None})
+            short = good.replace(bytes.fromhex("0024 0004 00000001"), bytes.fromhex("0024 0002 00010000"))
+            for packet in (short, *(bent(good, chance) for _ in range(5000))):
+                if len(packet) >= 20:  # else it is not taken for STUN
+                    packet = packet[:2] + (len(packet) - 20 & 0xFFFF).to_bytes(2, "big") + packet[4:]
+                protocol.datagram_received(packet, ("127.0.0.1", 2000))
+
+    asyncio.run(receive())
 
 
 def test_a_sender_that_stopped_has_no_time_stamp() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.webrtc import sdp as module
 from whycam.stream.webrtc.ice.candidates import MAX_CANDIDATES, Reach
 from whycam.stream.webrtc.sdp import (
@@ -15,6 +16,8 @@ from whycam.stream.webrtc.sdp import (
     OfferError,
     OfferTooLarge,
     accept_any_h264,
+    accept_plain_h264,
+    parameter_sets,
 )
 
 OFFER = [
@@ -63,6 +66,34 @@ def test_a_publishers_h264_is_accepted_with_any_profile() -> None:
     assert sdp == offer("a=rtpmap:96 H264/90000", accepted[0], "a=rtpmap:97 h264/90000", accepted[1], *others)
     assert formats == {96: {"packetization-mode": "1", "profile-level-id": "640c1f"}, 97: {}}
     assert accept_any_h264(offer(*others)) == (offer(*others), {})
+
+
+@pytest.mark.parametrize("plain", [(), ("a=fmtp:96 profile-level-id=42c01f",), ("a=fmtp:96 packetization-mode=0",)])
+def test_a_receivers_h264_without_a_packetization_mode_is_accepted(plain: tuple[str, ...]) -> None:
+    """Its default is 0 (RFC 6184, 8.1)."""
+    sdp, formats = accept_plain_h264(offer("a=rtpmap:96 H264/90000", *plain))
+    assert sdp == offer("a=rtpmap:96 H264/90000", f"a=fmtp:96 {H264_ACCEPTED}")
+    assert formats == {96: dict(part.split("=") for line in plain for part in line.split()[1:])}
+
+
+def test_a_receiver_that_knows_packetization_mode_1_gets_that() -> None:
+    both = offer(
+        *("a=rtpmap:96 H264/90000", "a=rtpmap:97 H264/90000"),
+        "a=fmtp:97 packetization-mode=1;profile-level-id=42e01f",
+    )
+    assert accept_plain_h264(both) == (both, {})
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    ["sprop-parameter-sets=Z0LAHg==,aM48gA==", "packetization-mode=1; sprop-parameter-sets=Z0LAHg==,aM48gA==;a=b"],
+)
+def test_the_parameter_sets_of_an_offer_are_found(parameters: str) -> None:
+    (sets,) = parameter_sets(offer(f"a=fmtp:96 {parameters}", "a=fmtp:97 apt=96")).values()
+    idr = EncodedFrame("H264", bytes.fromhex("00000001 65 88"), 0)
+    assert sets.complete(idr).header == bytes.fromhex("6742c01e 68ce3c80")
+    with pytest.raises(OfferError, match="The offer's 'sprop-parameter-sets' should be base64"):
+        parameter_sets(offer("a=fmtp:96 sprop-parameter-sets=Z0L"))
 
 
 def test_local_inside_a_name_drops_a_candidate_but_not_a_section() -> None:

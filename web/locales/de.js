@@ -222,6 +222,7 @@ const phone = {
         + 'einmal.',
       'wrong-value': 'Diese Einstellung hat der Server nicht angenommen. Lade die Seite neu und versuch es dann noch einmal.',
       'no-recordings': 'Dieser Server nimmt nichts auf. Starte ihn ohne --no-record.',
+      'too-many-commands': 'Diese Seite hat zu viele Einstellungen auf einmal gesendet, der Server nimmt keine mehr an. Lade sie neu.',
       'too-soon': 'Die Aufnahme wurde eben erst umgeschaltet. Versuch es in einer Sekunde noch einmal.',
     },
   },

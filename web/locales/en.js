@@ -242,6 +242,7 @@ const phone = {
       'unknown-key': 'The server does not know this yet: it is older than this page. Reload the page, then try again.',
       'wrong-value': 'The server did not accept this setting. Reload the page, then try again.',
       'no-recordings': 'This server does not record. Start it without --no-record.',
+      'too-many-commands': 'This page sent too many settings at once, and the server takes no more. Reload the page.',
       'too-soon': 'The recording was switched a moment ago. Try again in a second.',
     },
   },

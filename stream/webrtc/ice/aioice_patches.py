@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from aioice.candidate import candidate_priority
 from aioice.ice import CandidatePair
 from aiortc import RTCPeerConnection
 
@@ -19,6 +21,10 @@ MAX_PER_TURN = 64
 """Datagrams that one turn of the event loop reads from a socket."""
 MAX_DATAGRAMS = 2048
 """That may wait for a busy event loop, about two seconds of 8 Mbit/s; further ones are dropped, as UDP allows."""
+
+
+OWN_CHECKS_AFTER_S = 2.0
+"""Seconds after the answer was made until the server checks the offer's candidates itself, if no check came."""
 
 
 class NoFreePort(OSError):
@@ -42,15 +48,48 @@ def bind_media(
 
     Gathering raises `NoFreePort` if all ports are in use.
     """
-    gatherers = {t.receiver.transport.transport.iceGatherer for t in pc.getTransceivers()}
-    if pc.sctp is not None:
-        gatherers.add(pc.sctp.transport.transport.iceGatherer)
-    for gatherer in gatherers:
+    for gatherer in _gatherers(pc):
         connection = gatherer._connection
         gather = connection.get_component_candidates
         connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports, allowance)
         connection.data_received = partial(_data_received, connection, connection.data_received)
         connection.check_incoming = partial(_check_incoming, connection, connection.check_incoming)
+
+
+def _gatherers(pc: RTCPeerConnection) -> set[Any]:
+    gatherers = {t.receiver.transport.transport.iceGatherer for t in pc.getTransceivers()}
+    if pc.sctp is not None:
+        gatherers.add(pc.sctp.transport.transport.iceGatherer)
+    return gatherers
+
+
+def hold_checks_back(pc: RTCPeerConnection) -> None:
+    """Leave the first checks to the client for `OWN_CHECKS_AFTER_S`; call it before the answer is made.
+
+    Checks that arrive before the answer make libdatachannel, the stack of OBS, begin DTLS before it knows the answer's
+    fingerprint, and fail. A client that has the answer sends checks at once, and those are answered. Our own remain for
+    a client that can send none before it gets one (ICE lite, which is not held back, or a firewall on this computer).
+    """
+    for gatherer in _gatherers(pc):
+        connection = gatherer._connection
+        if not connection.ice_controlling:
+            _hold_back(connection)
+
+
+def _hold_back(connection: Any) -> None:
+    candidates, is_all = connection._remote_candidates, connection._remote_candidates_end
+    connection._remote_candidates, connection._remote_candidates_end = [], False
+
+    def hand_over() -> None:
+        if connection._closing or connection._nominated:
+            return
+        for candidate in candidates:
+            connection._add_remote_candidate(candidate, candidate._network_host)
+        connection._remote_candidates_end = is_all
+        if is_all:
+            connection._end_remote_candidates()
+
+    asyncio.get_running_loop().call_later(OWN_CHECKS_AFTER_S, hand_over)
 
 
 def _data_received(connection: Any, real: Callable[[bytes, int], None], data: bytes, component: int) -> None:
@@ -144,7 +183,11 @@ def _limit_ports(loop: asyncio.AbstractEventLoop, ports: range) -> None:
 def _check_incoming(
     connection: Any, real: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any
 ) -> None:
-    """Pass a check on unless its address is one too many for a call: aioice keeps state for each."""
+    """Pass a check on unless its address is one too many for a call: aioice keeps state for each.
+
+    ffmpeg's have no PRIORITY, which aioice reads of a new address. With one address it decides nothing.
+    """
+    message.attributes.setdefault("PRIORITY", candidate_priority(protocol.local_candidate.component, "prflx"))
     known = connection._remote_candidates
     if len(known) < MAX_ADDRESSES or any((each._network_host, each.port) == address for each in known):
         real(message, address, protocol)
@@ -153,10 +196,14 @@ def _check_incoming(
 def _datagram_received(
     real: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]
 ) -> None:
-    """Pass a datagram on; one of STUN (first byte below 4, RFC 7983) increases the allowance of its sender."""
+    """Pass a datagram on; one of STUN (first byte below 4, RFC 7983) increases the allowance of its sender.
+
+    One of STUN with an attribute of the wrong length, for which aioice raises `struct.error`, is dropped.
+    """
     if data and data[0] < 4:
         allowance.receive(address[:2], len(data))
-    real(data, address)
+    with suppress(struct.error):
+        real(data, address)
 
 
 def _send_stun(

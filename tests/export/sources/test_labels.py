@@ -35,6 +35,7 @@ def test_a_file_of_labels_is_read(tmp_path: Path, name: str, text: str) -> None:
     ("name", "content", "words"),
     [
         ("a.json", b"{", "not JSON"),
+        ("deep.json", b"[" * 100_000, "not JSON"),
         ("a.json", b'{"1": "dog", "2": "cat"}', "2 or more classes, it names 0"),
         ("a.txt", b"cat", "2 or more classes, it names 1"),
         ("a.txt", b"\xff\xfe\x00", "cannot be read"),

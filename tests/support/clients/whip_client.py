@@ -19,7 +19,10 @@ SDP = {"Content-Type": "application/sdp"}
 class Publisher:
     """One publisher: `async with publishing(http, base, frames) as publisher`."""
 
-    def __init__(self, frames: Sequence[EncodedFrame], rate: float = 30, *, sound: bool = False) -> None:
+    def __init__(
+        self, frames: Sequence[EncodedFrame], rate: float = 30, *, sound: bool = False, address: str = "127.0.0.1"
+    ) -> None:
+        self._address = address
         self.pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.camera = Camera(frames, rate)
         self.location = ""
@@ -41,7 +44,7 @@ class Publisher:
         return self.location.rpartition("/")[2]
 
     async def offer(self) -> str:
-        aioice_patches.bind_media(self.pc, ["127.0.0.1"], None)
+        aioice_patches.bind_media(self.pc, [self._address], None)
         await self.pc.setLocalDescription(await self.pc.createOffer())
         return self.pc.localDescription.sdp
 
@@ -57,8 +60,12 @@ class Publisher:
             self.location = base + response.headers["Location"]
             self.answer = await response.text()
             answer = self.answer if profile is None else self.answer.replace(profile, "42e01f")
-            await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+            await self.apply(answer)
         return response
+
+    async def apply(self, answer: str) -> None:
+        """Apply an answer."""
+        await self.pc.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
     async def close(self) -> None:
         """Close the connection without informing the server."""

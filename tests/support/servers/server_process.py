@@ -90,6 +90,8 @@ class Server:
     recordings: Path
     process: subprocess.Popen[str]
     log: Path
+    inside: Sequence[str] = ()
+    """The beginning of a command that runs where it does, in a network namespace."""
 
     @property
     def invitation(self) -> str:
@@ -144,7 +146,7 @@ def serving(
         process = subprocess.Popen([*inside, *command], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
             _wait_for_readiness(process, folder / "server.log")
-            yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log")
+            yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log", inside)
         finally:
             process.terminate()
             process.wait(20)
