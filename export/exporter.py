@@ -18,7 +18,7 @@ from whycam.export.graph.opset import converted
 from whycam.export.graph.sizes import Sizes
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.default_layer import default_layer, layer_named
-from whycam.export.head.ends import as_two_classes, find_ends, output_of
+from whycam.export.head.ends import ACTIVATIONS, as_two_classes, find_ends, output_of
 from whycam.export.head.grad_cam import append_cam, prepared
 from whycam.export.head.tail import find_feature
 from whycam.export.labels import find_labels
@@ -200,7 +200,8 @@ def _with_head(ready: ModelProto, wanted: Wanted, task: Task | None, say: Say) -
             model = append_cam(ready, score=wanted.score, task=task)
             return model, find_feature(model).tensor
         except UnsupportedTail as refusal:
-            layer = default_layer(ready, task)
+            # A network whose last numbers are probabilities already would get a second softmax.
+            layer = None if refusal.operator in ACTIVATIONS else default_layer(ready, task)
             if layer is None:
                 raise
             say(f"{refusal.operator} behind the last feature map has no closed form: the reverse pass goes to {layer}.")

@@ -30,20 +30,34 @@ def layer_named(model: ModelProto, name: str) -> str:
 
 
 def default_layer(model: ModelProto, task: Task | None = None) -> str | None:
-    """The last layer of a classifier of `image` with maps on sample images; None if there is none."""
+    """The last layer of a classifier of `image` to which there is a reverse pass; None if there is none.
+
+    Raises `UnsupportedLayer` if no class has evidence in any layer on two random images.
+    """
     graph = Graph(prepared(model))
     sizes = Sizes(graph.model)
     logits = find_ends(graph, task).logits
     tried = [each.feature.tensor for each in candidates(graph, sizes, logits)][::-1][:MAX_TRIED]
-    return next((layer for layer in tried if _shows(model, layer, task)), None)
+    dead = False
+    for layer in tried:
+        shows = _shows(model, layer, task)
+        if shows:
+            return layer
+        dead |= shows is False
+    if dead:
+        raise UnsupportedLayer(None, "on random images no class has evidence in any layer; are the weights trained?")
+    return None
 
 
-def _shows(model: ModelProto, layer: str, task: Task | None) -> bool:
-    """Whether a class has evidence in a layer: where only a class token goes on, no other cell has a gradient."""
+def _shows(model: ModelProto, layer: str, task: Task | None) -> bool | None:
+    """Whether a class has evidence in a layer: where only a class token goes on, no other cell has a gradient.
+
+    None if there is no reverse pass to it.
+    """
     try:
         made = append_cam(model, task=task, layer=layer)
     except UnsupportedLayer:
-        return False
+        return None
     height, width = (dim.dim_value for dim in made.graph.input[0].type.tensor_type.shape.dim[1:3])
     images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3)).astype(np.uint8)
     classes = np.arange(min(ASKED, find_ends(Graph(made)).classes))

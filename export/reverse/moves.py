@@ -17,6 +17,8 @@ from whycam.export.reverse.rule import Part, Rule
 
 def _same(b: Backward, node: NodeProto, _place: int, gradient: Gradient) -> Gradient:
     """The same entries in the same order."""
+    if node.op_type == "Dropout" and len(node.input) > 2 and np.any(b.constant(node.input[2], node)):
+        raise UnsupportedLayer(node, "it is set to training; export the network for inference")
     return b.reshape(b.full(gradient, b.sizes.of(node.output[0])), b.sizes.of(node.input[0]))
 
 

@@ -169,7 +169,7 @@ def compare(
     if not _median_difference(drawn, place(maps[few], drawn_map.region)) <= TOLERANCE:
         raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
     agreement = replace(
-        _by_float64(reference, read, score, drawn_map.method, len(images)),
+        _by_float64(reference, read, score, drawn_map.method),
         shift=probe.shift(reference.channels_first(probed)).largest,
     )
     if autodiff is None:
@@ -187,9 +187,9 @@ def _reference(model: ModelProto, feature: str, grid: tuple[int, int]) -> Refere
 
 
 def _by_float64(
-    reference: Reference | Directional, seen: dict[str, NDArray[np.float32]], score: Score, method: str, images: int
+    reference: Reference | Directional, seen: dict[str, NDArray[np.float32]], score: Score, method: str
 ) -> Agreement:
-    maps = seen["heatmaps"]
+    maps, images = seen["heatmaps"], len(seen["heatmaps"])
     empty = (maps == 0).all((2, 3))  # (N, K)
     if isinstance(reference, Directional):
         found = reference.compare(seen, score)

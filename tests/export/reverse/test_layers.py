@@ -15,6 +15,7 @@ from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail
 from tests.support.models.nets import Net
 from whycam.export.exporter import Wanted, export, layers
+from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.default_layer import default_layer
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.preprocess import take_images
@@ -155,6 +156,34 @@ def test_a_normalisation_over_the_map_behind_a_layer_is_refused() -> None:
     net("Gemm", net("Flatten", net("GlobalAveragePool")), net.normal(4, 3))
     with pytest.raises(UnsupportedLayer, match="makes the mean gradient 0"):
         append_cam(take_images(net.model(), mean=[127], scale=[64]), layer=conv)
+
+
+def test_a_dropout_in_training_is_refused() -> None:
+    net = Net((3, 16, 16))
+    conv = net("Conv", "x", net.normal(4, 3, 3, 3), pads=[1, 1, 1, 1])
+    net("Dropout", conv, net.keep(0.5), net.keep(True, bool))
+    net("Gemm", net("Flatten", net("GlobalAveragePool")), net.normal(4, 3))
+    with pytest.raises(UnsupportedLayer, match="it is set to training"):
+        append_cam(take_images(net.model(), mean=[127], scale=[64]), layer=conv)
+
+
+@pytest.mark.parametrize("activation", ["Softmax", "Sigmoid"])
+def test_probabilities_that_are_scaled_do_not_get_a_softmax(activation: str, tmp_path: Path) -> None:
+    net = residual()
+    net(activation)
+    net("Mul", net.last, net.keep(100.0))  # in per cent
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedTail, match=f"through {activation}"):
+        export(find_source(str(tmp_path / "net.onnx")), Wanted(), tmp_path / "out.onnx", lambda _: None)
+
+
+def test_a_network_without_evidence_is_refused(tmp_path: Path) -> None:
+    """As those of torchvision with random weights whose last layer is zero."""
+    net = transformer()
+    net("Mul", net.last, net.keep(0.0))
+    onnx.save(net.model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedLayer, match="no class has evidence in any layer; are the weights trained"):
+        export(find_source(str(tmp_path / "net.onnx")), Wanted(), tmp_path / "out.onnx", lambda _: None)
 
 
 def test_an_operator_without_a_rule_is_named() -> None:
