@@ -23,16 +23,19 @@ STEP = 1e-5
 
 
 def numeric(model: ModelProto, x: Array, seed: Array) -> Array:
-    """d(Σ seed · output) / dx for each of K seeds (K, *output), by central differences in float64."""
+    """d(Σ seed · output) / dx for each of K seeds (K, *output), by central differences in float64.
+
+    An entry is moved in all images at once: the output's rows are the images, and one does not see another.
+    """
     run = DoubleGraph(model)
     output = model.graph.output[0].name
     found = np.zeros((len(seed), *x.shape))
-    for at in np.ndindex(*x.shape):
+    for at in np.ndindex(*x.shape[1:]):
         moved = [x.astype(np.float64), x.astype(np.float64)]
-        moved[0][at] += STEP
-        moved[1][at] -= STEP
+        moved[0][(slice(None), *at)] += STEP
+        moved[1][(slice(None), *at)] -= STEP
         up, down = (run({"x": each}, [output])[0] for each in moved)
-        found[(slice(None), *at)] = (seed * (up - down)).sum(tuple(range(1, seed.ndim))) / (2 * STEP)
+        found[(slice(None), slice(None), *at)] = (seed * (up - down)).sum(tuple(range(2, seed.ndim))) / (2 * STEP)
     return found
 
 
