@@ -21,10 +21,12 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from whycam.stream.media.clock import MPEG, Clock, Kind, empty
+from whycam.stream.media.extent import Extent
 from whycam.stream.media.frame_timing import Timeline
+from whycam.stream.media.frames.deinterlacer import Deinterlacer
+from whycam.stream.media.frames.preparation import MAX_PIXELS, Preparation
 from whycam.stream.media.losses import Losses, MediaError, Reached
 from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
-from whycam.stream.media.preparation import MAX_PIXELS, Preparation
 
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, scripts or formats that refer to other files."""
@@ -34,10 +36,10 @@ _SUFFIXES = (
     ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
 )  # fmt: skip
 """File name suffixes of films."""
-_STORE_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
 _ONE_FRAME_PER_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
 """Frames, and fraction of the file, that must be read before the film's length is estimated."""
+DEINTERLACED = "It is interlaced; each frame was deinterlaced."
 HOLE, HOLE_S = 1 << 16, 1
 """Gap in bytes or seconds between two frames of an MPEG-TS that may hide a piece with other streams."""
 
@@ -220,46 +222,78 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     The frames' pts increase. At the end `film.losses` lists what could not be read; raises `MediaError` if no frame
     could be decoded.
     """
-    prepare, prepared = Preparation(film.video.sample_aspect_ratio), film.video
-    whole = film.video.codec_context.codec.canonical_name in _ONE_FRAME_PER_PACKET
-    timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
-    # An AVI stores no pts; with H.264 B-frames the pts that FFmpeg derives are out of order.
-    stored = film.container.format.name != "avi"
-    reached, found, cut = 0.0, False, False
+    frames, extent, cut = _Frames(film), Extent(film.container, film.video, film.audio, film.rate), False
     clock = Clock(film.container.format.name, Fraction(film.container.start_time or 0, av.time_base))
     film.losses.joins = clock.joins
     try:
         for kind, packet in clock.line(_packets(film)):
             cut = packet.is_corrupt if packet.size else cut
-            if packet.pts is not None and packet.time_base is not None:
-                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if kind == "audio":
-                if packet.dts is not None:
-                    yield packet
-            elif kind == "video" and (packet.size or packet.dts is None):  # empty: the last frame is shown on
-                if not packet.is_discard:
-                    timeline.expect(packet.pts if stored else packet.dts)
-                for frame in _decoded(packet, timeline):
-                    found = True
-                    film.reached.frames += 1
-                    if not stored:
-                        frame.pts = frame.dts
-                    if packet.stream is not prepared:
-                        prepare, prepared = Preparation(packet.stream.sample_aspect_ratio), packet.stream
-                    yield from timeline.place(prepare(frame), repaired=frame.is_corrupt)
-                if not packet.size and packet.dts is None:
-                    packet.stream.codec_context.flush_buffers()  # another segment may follow, decoded separately
-        film.losses.missing = _missing(film, reached)
+            extent.note(packet)
+            if kind == "audio" and packet.dts is not None:
+                yield packet
+            elif kind == "video":
+                yield from frames.take(packet)
+        film.losses.missing = extent.missing()
         film.losses.error = film.losses.error or ("its last packet is not whole" if cut else "")
     except av.FFmpegError as error:
+        film.losses.missing = extent.missing()
         film.losses.error = error.strerror or str(error)
-        film.losses.missing = _missing(film, reached)
     finally:
-        film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
-    if not found:
+        frames.count_losses()
+    if not film.reached.frames:
         raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
-    yield from timeline.end()
-    film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+    yield from frames.end()
+
+
+class _Frames:
+    """Decodes a film's video and makes its frames ready, in order and without gaps."""
+
+    def __init__(self, film: Film) -> None:
+        self._film = film
+        self._prepare, self._prepared = Preparation.of(film.video), film.video
+        self._deinterlace = Deinterlacer()
+        whole = film.video.codec_context.codec.canonical_name in _ONE_FRAME_PER_PACKET
+        self._timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
+        # An AVI stores no pts; with H.264 B-frames the pts that FFmpeg derives are out of order.
+        self._has_pts = film.container.format.name != "avi"
+
+    def take(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
+        """The frames that are ready after a packet; an empty one ends a piece, which is decoded separately."""
+        ends = not packet.size and packet.dts is None
+        if not packet.size and not ends:
+            return  # the last frame is shown on
+        if not packet.is_discard:
+            self._timeline.expect(packet.pts if self._has_pts else packet.dts)
+        for frame in _decoded(packet, self._timeline):
+            self._film.reached.frames += 1
+            if not self._has_pts:
+                frame.pts = frame.dts
+            for progressive in self._deinterlace(frame):
+                yield from self._placed(progressive, packet)
+        if ends:
+            for progressive in self._deinterlace.flush():
+                yield from self._placed(progressive, packet)
+            packet.stream.codec_context.flush_buffers()  # another piece may follow
+
+    def _placed(self, frame: av.VideoFrame, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
+        if packet.stream is not self._prepared:
+            self._prepare, self._prepared = Preparation.of(packet.stream), packet.stream
+        repaired = frame.is_corrupt
+        yield from self._timeline.place(self._prepare(frame), repaired=repaired, is_of_fields=self._deinterlace.used)
+
+    def count_losses(self) -> None:
+        """Note in the film's losses what could not be read."""
+        losses = self._film.losses
+        losses.concealed, losses.lost = self._timeline.concealed, self._timeline.lost
+        if self._deinterlace.used and DEINTERLACED not in losses.notes:
+            losses.notes.append(DEINTERLACED)
+
+    def end(self) -> Iterator[av.VideoFrame]:
+        """The remaining frames."""
+        for frame in self._deinterlace.flush():  # after an error there was no last packet
+            yield from self._timeline.place(self._prepare(frame), is_of_fields=True)
+        yield from self._timeline.end()
+        self.count_losses()
 
 
 def _packets(film: Film) -> Iterator[tuple[Kind, av.Packet[Any]]]:
@@ -334,16 +368,3 @@ def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFra
             yield frame
     except av.FFmpegError:
         timeline.note_error()
-
-
-def _missing(film: Film, reached: float) -> float:
-    """Seconds between the packets' end and the end by the header."""
-    duration = film.container.duration
-    if film.container.format.name == "avi":  # FFmpeg shortens the duration of a cut-off file
-        missing = float(film.video.frames / film.rate) - reached
-    elif duration is not None and film.container.format.name in _STORE_DURATION:
-        missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
-    else:
-        return 0.0
-    # Sound and video seldom end together, and the last frame's duration is often a guess.
-    return missing if missing > 0.25 + 2 / film.rate else 0.0

@@ -194,7 +194,7 @@ def _explain(task: Task, work: ProcessJob, stdin: BinaryIO) -> ProcessResult:
 
 def describe_losses(losses: Losses) -> list[str]:
     """Sentences about what could not be read of an input."""
-    sentences = []
+    sentences = [*losses.notes]
     if losses.concealed:
         sentences.append(
             f"{plural(losses.concealed, 'frame')} could not be read completely; the result shows the frame before, or "
@@ -205,7 +205,7 @@ def describe_losses(losses: Losses) -> list[str]:
     if losses.unread:
         sentences.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
-        sentences.append("Its sound has an unknown codec; the result has none.")
+        sentences.append("Its sound cannot be decoded (unknown codec, or too many channels); the result has none.")
     if losses.unheard:
         sentences.append(f"{losses.unheard:.1f} s of its sound could not be read; the result is silent there.")
     if losses.joins:

@@ -19,8 +19,9 @@ from av.video.frame import PictureType
 
 from tests.support.films import media_samples
 from tests.support.films.film_files import SIZE, copy, frames_of
-from whycam.stream.media import film_reader, preparation
+from whycam.stream.media import film_reader
 from whycam.stream.media.film_reader import open_film, read_film
+from whycam.stream.media.frames import preparation
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.video.planes import Colour
 

@@ -5,30 +5,51 @@ from __future__ import annotations
 from fractions import Fraction
 
 import av
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from av.video.stream import VideoStream
 
-from whycam.stream.media.hdr import ToneMapper, transfer_of
-from whycam.stream.media.rotation import Orientation, upright
+from whycam.stream.media.frames.hdr import ToneMapper, transfer_of
+from whycam.stream.media.frames.rotation import Orientation, upright
 
 MAX_PIXELS = 8192 * 4320
 """Most pixels of a frame; the largest that phones film."""
+IMAGE_CODECS = frozenset({"mjpeg", "png", "webp", "tiff", "jpeg2000", "jpegxl", "bmp", "gif"})
+"""Codecs, by FFmpeg's names, whose frames are images that may each have EXIF."""
 
 
 class Preparation:
-    """Prepares the frames of one stream, whose pixels are `pixel` times as wide as high."""
+    """Prepares the frames of one stream, whose pixels are `pixel` times as wide as high.
 
-    def __init__(self, pixel: Fraction | None) -> None:
+    `is_images`: each frame is an image with an orientation of its own, as the photographs of a time lapse.
+    """
+
+    def __init__(self, pixel: Fraction | None, *, is_images: bool = False) -> None:
         self._pixel = pixel or Fraction(1)
+        self._is_images = is_images
         self._reformatter = VideoReformatter()
+        self._probe = VideoReformatter()
         self._tone_mapper = ToneMapper()
         self._orientations: dict[int, Orientation] = {}
 
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The frame, upright, of even size and at most `MAX_PIXELS` large."""
+    @classmethod
+    def of(cls, stream: VideoStream) -> Preparation:
+        """The preparation for a stream's frames."""
+        is_images = stream.codec_context.codec.canonical_name in IMAGE_CODECS
+        return cls(stream.sample_aspect_ratio, is_images=is_images)
+
+    def _orientation(self, frame: av.VideoFrame) -> Orientation:
         # Reading a frame's side data makes a reference cycle, which keeps the frame until the garbage collector runs.
+        if self._is_images:
+            small = self._probe.reformat(frame, 16, 16, "gray", interpolation=Interpolation.POINT)
+            return Orientation.of(small)
         turn = self._orientations.get(frame.rotation)
         if turn is None:
             turn = self._orientations[frame.rotation] = Orientation.of(frame)
+        return turn
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame, upright, of even size and at most `MAX_PIXELS` large."""
+        turn = self._orientation(frame)
         transfer = transfer_of(frame)
         plain = frame if transfer is None else self._tone_mapper(frame, transfer)
         width = min(round(frame.width * self._pixel), MAX_PIXELS // frame.height)  # the header is untrusted
