@@ -17,13 +17,11 @@ from av.video.stream import VideoStream
 
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.losses import Losses, MediaError
-from whycam.stream.media.sound import Coding, Resampler, Transcoder
+from whycam.stream.media.sound import Coding, Resampler, Transcoder, settle_layout
 from whycam.stream.video.planes import fitted
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 """Codecs that are copied into the MP4; other sound is encoded as AAC."""
-AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-"""Layout by number of channels. Players support no others, and AVI and WMA store only the number."""
 MAX_EARLY = 10_000
 """Sound packets kept until the first frame arrives; some minutes of sound."""
 
@@ -94,6 +92,10 @@ class FilmWriter:
         self._resumed = kept is not None and kept.path == journal_of(path)
         self._journal: Journal | None = None
         self._last_dts: int | None = None
+        self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
+        self._held: av.Packet[Any] | None = None  # the newest packet: the last one gets another duration
+        self._first: tuple[int, int] | None = None
+        self._end = 0
         self._last_sound: int | None = None
         self._film = film
         self._rate = rate or film.rate
@@ -130,13 +132,17 @@ class FilmWriter:
             container.metadata.update(self._film.metadata)
         return container
 
-    def _sound_track(self, audio: AudioStream) -> AudioStream:
+    def _sound_track(self, audio: AudioStream) -> AudioStream | None:
         assert self._container is not None
         self._encode_sound = audio.codec_context.codec.canonical_name not in COPIED_AUDIO
         if self._encode_sound:
+            layout = settle_layout(audio)
+            if layout is None:
+                self._film.losses.silent = True
+                return None
             rates = av.Codec("aac", "w").audio_rates or []
             sound = self._container.add_stream("aac", rate=audio.rate if audio.rate in rates else 48_000)
-            sound.codec_context.layout = AAC_LAYOUTS.get(audio.codec_context.layout.nb_channels, "stereo")
+            sound.codec_context.layout = layout
         else:
             sound = self._container.add_stream_from_template(audio)
         sound.metadata.clear()
@@ -152,11 +158,18 @@ class FilmWriter:
         video = self._video or self._begin(VideoParameters.of(frame))
         frame = fitted(frame, video.width, video.height)
         frame.pict_type = 0  # the encoder chooses, not the original
+        self._note_duration(frame)
         self._put(video.encode(frame))
 
-    def skip(self) -> None:
-        """Take over the next frame from those that were kept."""
+    def _note_duration(self, frame: av.VideoFrame) -> None:
+        """Keep how long the frame is shown: the muxer knows it of all frames but the last."""
+        if frame.pts is not None and frame.duration and frame.time_base:
+            self._durations[frame.pts] = round(frame.duration * frame.time_base / self._time_base)
+
+    def skip(self, frame: av.VideoFrame) -> None:
+        """Take over the next frame, `frame` of the original, from those that were kept."""
         assert self._kept is not None
+        self._note_duration(frame)
         video = self._video or self._begin(self._kept.picture)
         coded = next(self._again)
         packet = av.Packet(coded.data)
@@ -173,9 +186,23 @@ class FilmWriter:
             if self._last_dts is not None and packet.dts <= self._last_dts:
                 packet.dts = self._last_dts + 1  # at the start of another encoder, whose first dts are early
             self._last_dts = packet.dts
+            packet.duration = self._durations.pop(packet.pts, packet.duration or 0)
+            self._first = self._first or (packet.pts, packet.dts)
+            self._end = max(self._end, packet.pts + packet.duration)
             if new:
                 self._journal.write(Coded(packet.pts, packet.dts, bytes(packet), packet.is_keyframe))
-            self._container.mux_one(packet)
+            if self._held is not None:
+                self._container.mux_one(self._held)
+            self._held = packet
+
+    def _put_last(self) -> None:
+        """Write the last packet, in decoding order, so that the track ends with the frame that is shown last."""
+        assert self._container is not None
+        if self._held is None or self._first is None or self._held.dts is None:
+            return
+        pts, dts = self._first
+        self._held.duration = max(1, self._end - pts - (self._held.dts - dts))
+        self._container.mux_one(self._held)
 
     def write_sound(self, packet: av.Packet[AudioStream]) -> None:
         """Add a packet of the film's sound; one that cannot be decoded is dropped and counted."""
@@ -187,11 +214,16 @@ class FilmWriter:
                 self._early.append(packet)
         elif self._encode_sound:
             try:
-                for frame in packet.decode():
-                    for each in self._resampler(frame):
-                        self._put_sound(self._sound.encode(each))
-            except av.InvalidDataError:
+                encoded = [
+                    each
+                    for frame in packet.decode()
+                    for samples in self._resampler(frame)
+                    for each in self._sound.encode(samples)
+                ]
+            except (av.FFmpegError, ValueError):  # damaged, or with channels that cannot be mixed
                 self._count_lost(packet)
+            else:
+                self._put_sound(encoded)
         else:
             try:
                 matched = list(self._matched(packet))
@@ -271,6 +303,7 @@ class FilmWriter:
             self.discard()
             raise MediaError(f"{self._film.name} has no frame that can be decoded.")
         self._put(self._video.encode(None))
+        self._put_last()
         if self._sound is not None and self._encode_sound:
             for samples in self._resampler.flush():
                 self._put_sound(self._sound.encode(samples))

@@ -25,7 +25,7 @@ class ImageWriter:
         """Write the image; raises `ImageError`."""
         write_image(self._path, rgb_of(frame), self._exif)
 
-    def skip(self) -> None:
+    def skip(self, frame: av.VideoFrame) -> None:
         """Does nothing: a single image is never resumed."""
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class FolderWriter:
         self._count += 1
         write_image(self._part / _name(self._prefix, self._count), rgb_of(frame))
 
-    def skip(self) -> None:
+    def skip(self, frame: av.VideoFrame) -> None:  # noqa: ARG002
         """Take over the next image from those that were kept."""
         assert self._kept is not None
         self._count += 1

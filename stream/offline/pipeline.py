@@ -37,8 +37,8 @@ class Writer(Protocol):
     def write(self, frame: av.VideoFrame) -> None:
         """Add a frame."""
 
-    def skip(self) -> None:
-        """Take over the next frame from an earlier run."""
+    def skip(self, frame: av.VideoFrame) -> None:
+        """Take over the next frame, `frame` of the source, from an earlier run."""
 
     def close(self) -> None:
         """Finish the result and give it its name."""
@@ -190,7 +190,7 @@ def _hand_over(
     """Paint a frame for the writers and the sidecar, unless it is from an earlier run."""
     if step.done:
         for writer in writers:
-            behind.do(writer.skip)
+            behind.do(partial(writer.skip, step.frame))
         return
     shown = renderer.draw(step.frame, step.known.maps, step.known.view, step.known.hidden)
     if step.size is not None and shown is step.frame:
