@@ -12,18 +12,21 @@ import typer
 from whycam.stream.cli.console import problems, screen
 from whycam.stream.cli.doctor_command import doctor
 from whycam.stream.cli.models import models
+from whycam.stream.cli.options import DebugOption
 from whycam.stream.cli.process import process
 from whycam.stream.cli.replay import replay
 from whycam.stream.cli.serve import serve
 from whycam.stream.inference.engine import EngineDown
 from whycam.stream.inference.explainer import RuntimeMissing
-from whycam.stream.offline.claims import Busy
 from whycam.stream.offline.exit_code import ExitCode
+from whycam.stream.offline.results.claims import Busy
+from whycam.stream.offline.unexpected import report_unexpected
 
 
 def _options(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
 ) -> None:
     """Options before a command; without a command the help is printed."""
     if version:
@@ -64,5 +67,8 @@ def run(app: typer.Typer) -> None:
         sys.exit(ExitCode.BUSY)
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
         problems.print(str(error), style="red", markup=False)
+        sys.exit(ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
+        problems.print(report_unexpected(error, "The command"), style="red", markup=False)
         sys.exit(ExitCode.FAILED)
     sys.exit(code or ExitCode.OK)

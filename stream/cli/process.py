@@ -17,6 +17,7 @@ from whycam.models.contract import Fitting
 from whycam.stream.cli.console import problems, screen
 from whycam.stream.cli.options import (
     ColormapOption,
+    DebugOption,
     DeviceOption,
     LabelOption,
     LayoutOption,
@@ -39,10 +40,10 @@ from whycam.stream.inference.providers import Device
 from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.assignment import HandIn, do_assignment
 from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, plan, refused
-from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import Input, find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
+from whycam.stream.offline.results.claims import Claims
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
@@ -112,6 +113,7 @@ def process(
     frames: FramesOption = None,
     assignment: AssignmentOption = None,
     keep_metadata: MetadataOption = False,
+    debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
 ) -> None:
     """Explain films and images: every frame, upright, in sync with its sound."""
     style = style or ("book" if assignment else "blend")

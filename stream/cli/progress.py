@@ -88,7 +88,7 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
         return [outcome.problem]
     if given.kind == "picture":
         best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED])
-        return [f"{best} -> {explained.output}"]
+        return [f"{best} -> {explained.output}", *describe_losses(explained.losses)]
     frames = plural(explained.frames, "frame")
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""

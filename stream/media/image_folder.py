@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 
-from whycam.stream.media.image import ENDINGS, ImageError, read_image
+from whycam.stream.media.image import ENDINGS, ImageError, open_image, read_image
 from whycam.stream.media.losses import Losses, MediaError, listed
 from whycam.stream.video.planes import rgb_frame
 
@@ -30,7 +30,9 @@ class SingleImage:
 
     def read(self) -> Iterator[av.VideoFrame]:
         """The image as an rgb24 frame; raises `ImageError`."""
-        yield rgb_frame(read_image(self._path), 0, self.time_base)
+        image = open_image(self._path)
+        self.losses.notes += image.notes
+        yield rgb_frame(image.rgb, 0, self.time_base)
 
 
 class ImageFolder:

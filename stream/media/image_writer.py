@@ -17,13 +17,13 @@ from whycam.stream.video.planes import rgb_of
 class ImageWriter:
     """Writes a single frame."""
 
-    def __init__(self, path: Path, exif: bytes = b"") -> None:
+    def __init__(self, path: Path, metadata: bytes = b"") -> None:
         self._path = path
-        self._exif = exif
+        self._metadata = metadata
 
     def write(self, frame: av.VideoFrame) -> None:
         """Write the image; raises `ImageError`."""
-        write_image(self._path, rgb_of(frame), self._exif)
+        write_image(self._path, rgb_of(frame), self._metadata)
 
     def skip(self, frame: av.VideoFrame) -> None:
         """Does nothing: a single image is never resumed."""

@@ -17,10 +17,10 @@ from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.batch import describe_losses
-from whycam.stream.offline.claims import Use
 from whycam.stream.offline.inputs import usual_name
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, explain, header_of
-from whycam.stream.offline.resume import find_earlier
+from whycam.stream.offline.results.claims import Use
+from whycam.stream.offline.results.resume import find_earlier
 from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import fitted
 

@@ -9,16 +9,21 @@ from typing import BinaryIO, Literal
 
 import av
 
+from whycam.stream.inference.engine import EngineDown
+from whycam.stream.inference.explainer import RuntimeMissing
+from whycam.stream.media.image import ImageError
 from whycam.stream.media.image_writer import numbered
 from whycam.stream.media.losses import Losses, MediaError, listed, plural
-from whycam.stream.offline.claim_file import Worker
-from whycam.stream.offline.claims import Busy, Claims, Use
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_one, explain_recording
 from whycam.stream.offline.inputs import FILMS, Input, output_of, usual_name
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
-from whycam.stream.offline.resume import is_done
+from whycam.stream.offline.results.claim_file import Worker
+from whycam.stream.offline.results.claims import Busy, Claims, Use
+from whycam.stream.offline.results.resume import is_done
+from whycam.stream.offline.unexpected import report_unexpected
 from whycam.stream.recording.paths import SIDECAR
+from whycam.stream.recording.sidecar import SidecarError
 from whycam.stream.report.report import write_report
 
 Status = Literal["done", "damaged", "stopped", "failed", "busy"]
@@ -127,8 +132,14 @@ def carry_out(
             explained = (work.resume and _done(task)) or _explain(task, work, stdin)
             if task.reports and task.sidecar is not None:
                 write_report(task.sidecar, task.output, task.given.path.name, task.reports)
-        except (ValueError, OSError, av.FFmpegError) as error:
+        except (MediaError, ImageError, SidecarError, OSError, av.FFmpegError) as error:
             outcome = Outcome(task, problem=str(error))
+        except MemoryError:
+            outcome = Outcome(task, problem=f"{task.given.name} needs more memory than there is.")
+        except (EngineDown, RuntimeMissing):
+            raise
+        except Exception as error:  # noqa: BLE001 - the other inputs are not at fault
+            outcome = Outcome(task, problem=report_unexpected(error, task.given.name))
         else:
             taken[task.output.resolve()] = task.given
             outcome = Outcome(task, explained)

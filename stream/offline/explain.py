@@ -17,7 +17,7 @@ from whycam.stream.media.image_writer import FolderWriter, ImageWriter
 from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, Writer, explain, header_of
 from whycam.stream.offline.recording_source import RecordedFilm
-from whycam.stream.offline.resume import find_earlier
+from whycam.stream.offline.results.resume import find_earlier
 from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -76,7 +76,10 @@ def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
     """Explain an image file into another one; raises `ImageError`."""
     check_apart(source, output, "picture")
     picture = SingleImage(source)
-    return explain(picture, work, [ImageWriter(output, exif_of(source) if work.keep_metadata else b"")], output, None)
+    metadata = exif_of(source) if work.keep_metadata else b""
+    if metadata is None:
+        picture.losses.notes.append(f"The EXIF of {source.name} is damaged or too long, and was not copied.")
+    return explain(picture, work, [ImageWriter(output, metadata or b"")], output, None)
 
 
 def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:

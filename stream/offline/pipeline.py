@@ -16,7 +16,7 @@ import av
 from whycam.stream.inference.engine import Engine
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.prefetch import Batch, Reader, Source
-from whycam.stream.offline.resume import ResumeState, part_of
+from whycam.stream.offline.results.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import WriteBehind
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.renderer import Look, Renderer

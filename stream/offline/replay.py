@@ -18,11 +18,11 @@ from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_folder import ImageFolder
 from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.media.losses import MediaError
-from whycam.stream.offline.claims import Claims, Use
 from whycam.stream.offline.explain import check_apart
 from whycam.stream.offline.inputs import Input, find_inputs, output_of
 from whycam.stream.offline.pipeline import FrameResult, ProcessResult, Progress, SoundWriter, Writer, draw
 from whycam.stream.offline.recording_source import RecordedFilm, is_recording
+from whycam.stream.offline.results.claims import Claims, Use
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.colormaps import Colormap
 from whycam.stream.overlay.renderer import DESCRIBED, Look, Renderer

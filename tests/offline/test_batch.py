@@ -17,10 +17,10 @@ from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.batch import Outcome, carry_out, describe_losses, exit_code, plan
-from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
+from whycam.stream.offline.results.claims import Claims
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View

@@ -27,7 +27,7 @@ from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film, explain_folder
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
-from whycam.stream.offline.resume import part_of
+from whycam.stream.offline.results.resume import part_of
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
