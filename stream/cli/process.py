@@ -37,13 +37,14 @@ from whycam.stream.cli.progress import Bar, json_line, left_metadata_out, senten
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.providers import Device
-from whycam.stream.media.losses import MediaError
+from whycam.stream.media.losses import MediaError, listed
 from whycam.stream.offline.assignment import HandIn, do_assignment
 from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, plan, refused
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import Input, find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.results.claims import Claims
+from whycam.stream.offline.results.own_results import without_results
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
@@ -120,12 +121,19 @@ def process(
     view = usual_view(style, (), opacity, colormap)
     look = Look(view, layout or "overlay", style, fit, top or 1, sure or 0.0, legend=legend or False)
     look = replace(look, label=label if label is not None else not (look.style == "book" and look.layout == "overlay"))
-    given = find_inputs(inputs)
+    given, results = without_results(find_inputs(inputs))
+    if results:
+        names = listed([each.name for each in results])
+        (problems if as_json else screen).print(
+            f"Left out as results of whycam: {names}. To explain one, give it alone.", markup=False
+        )
     if resume and any(each.kind == "pipe" for each in given):
         raise MediaError("Standard input cannot be read again: --resume needs a file.")
     hand_in = _hand_in(given, assignment, output, frames)
     tasks = [Task(given[0], hand_in.video)] if hand_in else plan(given, output, frames, report=report)
     targets, path = tuple(target or ()), catalog.find(model)
+    if not tasks:
+        raise typer.Exit(ExitCode.OK)
     run = _Run(path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
     run.carry_out()
     run.conclude()

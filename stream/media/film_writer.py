@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
+from whycam.stream.media.images.mark import FILM_KEY, MARK, OWN_KEY
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.media.sound import Coding, Resampler, Transcoder, settle_layout
@@ -128,8 +129,10 @@ class FilmWriter:
             "movie_timescale": str(self._film.time_base.denominator),
         }
         container = av.open(self._part, "w", format="mp4", options=options)
+        container.metadata[FILM_KEY] = MARK
         if keep_metadata:
             container.metadata.update(self._film.metadata)
+            container.metadata[OWN_KEY] = MARK
         return container
 
     def _sound_track(self, audio: AudioStream) -> AudioStream | None:

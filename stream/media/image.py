@@ -14,8 +14,9 @@ from typing import IO
 import numpy as np
 from PIL import Image, ImageCms
 
-from whycam.stream.media import exif
-from whycam.stream.media.tones import to_8_bits
+from whycam.stream.media.images import exif
+from whycam.stream.media.images.mark import image_options
+from whycam.stream.media.images.tones import to_8_bits
 from whycam.stream.video.planes import Bytes, as_bytes
 
 ENDINGS = frozenset(
@@ -141,10 +142,10 @@ def exif_of(path: Path) -> bytes | None:
         return None
 
 
-def write_image(path: Path, rgb: Bytes, metadata: bytes = b"") -> None:
+def write_image(path: Path, rgb: Bytes, metadata: bytes = b"", *, is_result: bool = False) -> None:
     """Write RGB (H, W, 3) in the format of the suffix, with this EXIF; the file gets its name when complete.
 
-    Raises `ImageError`.
+    A result gets whycam's mark. Raises `ImageError`.
     """
     part = path.with_name(path.name + ".part")
     kind = {".png": "PNG", ".webp": "WEBP"}.get(path.suffix.lower(), "JPEG")
@@ -152,6 +153,7 @@ def write_image(path: Path, rgb: Bytes, metadata: bytes = b"") -> None:
         "quality": QUALITY,
         **({"subsampling": 0} if kind == "JPEG" else {}),
         **({"exif": metadata} if metadata else {}),
+        **(image_options(kind) if is_result else {}),
     }
     try:
         Image.fromarray(rgb).save(part, kind, **options)

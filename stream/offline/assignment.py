@@ -150,7 +150,7 @@ def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bo
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
-        thumbs = FolderWriter(inputs, "thumb")
+        thumbs = FolderWriter(inputs, "thumb", is_result=False)
         made.callback(thumbs.discard)
         at_rate, earlier = FilmAtRate(film, RATE, thumbs), None
         if work.resume:

@@ -85,7 +85,7 @@ class Outcome:
         if self.explained.stopped:
             return "stopped"
         losses = self.explained.losses
-        return "damaged" if losses.missing or losses.error else "done"
+        return "damaged" if losses.missing or losses.error or (losses.unread and losses.lost) else "done"
 
 
 def plan(
@@ -168,6 +168,8 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     files = [*task.reports] if task.given.kind == "folder" else [task.output, *task.reports]
     if task.given.kind in FILMS and task.sidecar is not None:
         files.append(task.sidecar)
+    if task.given.kind == "folder" and task.sidecar is not None:
+        files.append(task.sidecar)
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
         raise MediaError(f"{there[0]} already exists. Give another name with -o, or --overwrite.")
@@ -212,7 +214,8 @@ def describe_losses(losses: Losses) -> list[str]:
             "what the decoder repaired."
         )
     if losses.lost:
-        sentences.append(f"{plural(losses.lost, 'frame')} could not be read, without a frame before to show instead.")
+        noun = "image" if losses.unread else "frame"
+        sentences.append(f"{plural(losses.lost, noun)} could not be read; the result lacks {_it(losses.lost)}.")
     if losses.unread:
         sentences.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
@@ -229,6 +232,10 @@ def describe_losses(losses: Losses) -> list[str]:
     elif losses.error:
         sentences.append(f"The file breaks off ({losses.error}). What came before is explained.")
     return sentences
+
+
+def _it(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:

@@ -65,11 +65,12 @@ def explain_folder(source: Path, output: Path, work: ProcessJob) -> ProcessResul
     check_apart(source, output, "folder")
     earlier = None
     if work.resume:
-        earlier = find_earlier(header_of(folder, work), None, sidecar, [output], folder.time_base)
+        earlier = find_earlier(header_of(folder, work), None, sidecar, [output], folder.time_base, names=folder.results)
     with ExitStack() as made:
-        writer = FolderWriter(output, kept=earlier.folders[0] if earlier is not None else None)
+        kept = earlier.folders[0] if earlier is not None else None
+        writer = FolderWriter(output, names=folder.results, kept=kept)
         made.callback(writer.discard)
-        return explain(folder, work, [writer], output, sidecar, earlier=earlier)
+        return explain(folder, work, [writer], output, sidecar, earlier=earlier, files=folder.photographs)
 
 
 def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:

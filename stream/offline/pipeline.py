@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -119,15 +119,17 @@ def explain(
     sidecar: Path | None,
     write_sound: SoundWriter | None = None,
     earlier: ResumeState | None = None,
+    files: Mapping[int, str] | None = None,
 ) -> ProcessResult:
     """Explain a source's frames into writers and a sidecar; `output` names the result in messages.
 
+    `files` are the names of photographs by pts, for the sidecar.
     The writers are closed on success; otherwise the caller, who made them, discards them. Raises `MediaError`.
     """
     renderer = Renderer.of(work.look, work.engine.contract)
     count = earlier.count if earlier is not None else 0
     with ExitStack() as stack:
-        lines = _Lines(sidecar, header_of(source, work), earlier) if sidecar is not None else None
+        lines = _Lines(sidecar, header_of(source, work), earlier, files or {}) if sidecar is not None else None
         if lines is not None:
             stack.enter_context(lines)
         reader = Reader(source, work.engine, renderer, every=work.every, known=count)
@@ -210,8 +212,11 @@ def _ending(losses: Losses, end: float, stopped: float | None) -> dict[str, Any]
 class _Lines(SidecarWriter):
     """A sidecar that gets its name in `keep`; otherwise it is removed, unless an earlier run had left it."""
 
-    def __init__(self, path: Path, header: dict[str, Any], earlier: ResumeState | None) -> None:
+    def __init__(
+        self, path: Path, header: dict[str, Any], earlier: ResumeState | None, files: Mapping[int, str]
+    ) -> None:
         self.result = path
+        self._files = files
         self._part = part = part_of(path)
         self._header = header
         self._resumed = earlier is not None and earlier.sidecar == part
@@ -224,6 +229,10 @@ class _Lines(SidecarWriter):
         super().__init__(part, header, append=earlier is not None)
         if self.last is not None:
             self._settings = self.last.view.settings()
+
+    def write(self, frame: SidecarFrame) -> None:
+        """Append a frame's line, with the name of its photograph."""
+        super().write(replace(frame, file=self._files.get(frame.pts)))
 
     def keep(self, found: dict[str, Any]) -> None:
         """Give it its name; `found` is added to the header, for what is known only at the end."""

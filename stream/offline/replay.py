@@ -213,8 +213,8 @@ def _draw(
         source: Film | RecordedFilm | ImageFolder
         sound: SoundWriter | None = None
         if given.kind == "folder":
-            source = ImageFolder(given.path)
-            writer: Writer = FolderWriter(output)
+            source = folder = ImageFolder(given.path)
+            writer: Writer = FolderWriter(output, names=folder.results)
         else:
             of_a_recording = given.kind == "recording" or (again.is_live and is_recording(given.path.parent))
             film = RecordedFilm.of(given.path) if of_a_recording else stack.enter_context(open_film(given.path))

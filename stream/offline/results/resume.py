@@ -48,28 +48,40 @@ def is_done(output: Path, sidecar: Path) -> int:
 
 
 def find_earlier(
-    header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
+    header: Mapping[str, Any],
+    film: Path | None,
+    sidecar: Path,
+    folders: Sequence[Path],
+    time_base: Fraction,
+    *,
+    names: Mapping[int, str] | None = None,
 ) -> ResumeState | None:
     """The rest of a killed or of a stopped run, whichever has more frames; None without one.
 
-    `header` is that of the sidecar that will be written. Raises `MediaError` if the earlier run's settings differ.
+    `header` is that of the sidecar that will be written, `names` are those of photographs' results by pts. Raises
+    `MediaError` if the earlier run's settings differ.
     """
     found = [
-        _found(header, film and journal_of(film), part_of(sidecar), folders, time_base),
-        _found(header, film, sidecar, folders, time_base),
+        _found(header, film and journal_of(film), part_of(sidecar), folders, time_base, names or {}),
+        _found(header, film, sidecar, folders, time_base, names or {}),
     ]
     return max(filter(None, found), key=lambda earlier: earlier.count, default=None)
 
 
 def _found(
-    header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
+    header: Mapping[str, Any],
+    film: Path | None,
+    sidecar: Path,
+    folders: Sequence[Path],
+    time_base: Fraction,
+    names: Mapping[int, str],
 ) -> ResumeState | None:
     if not sidecar.exists() or (film is not None and not film.exists()):
         return None
     known, lines = read_sidecar(sidecar)
     _check(header, known, sidecar)
     pts = [line.pts for line in lines]
-    pictures = [kept_images(folder) for folder in folders]
+    pictures = [kept_images(folder, [names[at] for at in pts if at in names] if names else None) for folder in folders]
     count = min([len(pts), *(number for _, number in pictures)])
     try:
         kept = KeptFilm(film, time_base) if film is not None else None
