@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -54,15 +55,23 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Films, images, folders of frames, recordings, patterns such as '*.mov'; - is standard input.",
+        help="Films, images, folders of images, recordings, patterns such as '*.mov', addresses; - is standard input.",
     ),
 ]
 OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="The result; for several inputs a folder (default: beside each input)."),
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="The result; a folder for several inputs, if it exists, or if it ends in / (default: beside each input).",
+    ),
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue a run that was stopped or killed; skip finished results.")
+]
+NetworkOption = Annotated[
+    bool, typer.Option("--allow-network", help="Read addresses, such as https://… and rtsp://…; otherwise none is.")
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="For scripts: a line of JSON for each input; everything else goes to stderr.")
@@ -97,6 +106,7 @@ def process(
     overwrite: OverwriteOption = False,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
+    allow_network: NetworkOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     target: TargetOption = None,
@@ -127,14 +137,19 @@ def process(
         (problems if as_json else screen).print(
             f"Left out as results of whycam: {names}. To explain one, give it alone.", markup=False
         )
-    if resume and any(each.kind == "pipe" for each in given):
-        raise MediaError("Standard input cannot be read again: --resume needs a file.")
-    hand_in = _hand_in(given, assignment, output, frames)
-    tasks = [Task(given[0], hand_in.video)] if hand_in else plan(given, output, frames, report=report)
-    targets, path = tuple(target or ()), catalog.find(model)
+    if resume and (live := [each for each in given if each.kind in ("pipe", "address")]):
+        raise MediaError(f"--resume needs a file: {live[0].name} cannot be read again.")
+    if not allow_network and (far := [each for each in given if each.kind == "address"]):
+        raise MediaError(f"{far[0].name} is an address. whycam connects to it only with --allow-network.")
+    path, is_folder = (Path(output), output.endswith(("/", os.sep))) if output else (None, False)
+    hand_in = _hand_in(given, assignment, path, frames)
+    tasks = (
+        [Task(given[0], hand_in.video)] if hand_in else plan(given, path, frames, report=report, is_folder=is_folder)
+    )
+    targets, model_path = tuple(target or ()), catalog.find(model)
     if not tasks:
         raise typer.Exit(ExitCode.OK)
-    run = _Run(path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
+    run = _Run(model_path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
     run.carry_out()
     run.conclude()
     raise typer.Exit(exit_code(run.outcomes))

@@ -28,14 +28,22 @@ from whycam.stream.media.frames.preparation import MAX_PIXELS, Preparation
 from whycam.stream.media.losses import Losses, MediaError, Reached
 from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,dv,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, scripts or formats that refer to other files."""
 _SUFFIXES = (
     ".mov", ".qt", ".mp4", ".m4v", ".3gp", ".3g2", ".mj2", ".mkv", ".webm",
     ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".ogg", ".ogv",
-    ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
+    ".asf", ".wmv", ".dv", ".dif", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
 )  # fmt: skip
 """File name suffixes of films."""
+SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps")
+"""Beginnings of addresses that are read, if the network is allowed."""
+PROTOCOLS = "http,https,tls,tcp,udp,rtp,rtsp,rtsps,rtmp,rtmps,crypto,data"
+NETWORK_FORMATS = "rtsp,sdp,rtp,hls,live_flv"
+CONNECT_S, SILENCE_S = 10.0, 20.0
+"""Longest wait for a server's first answer, and for more of a stream."""
+# `scan_all_pmts` as in the ffmpeg program: otherwise late sound of an MPEG-TS is missed.
+_OPTIONS = {"max_pixels": str(MAX_PIXELS), "scan_all_pmts": "1"}
 _ONE_FRAME_PER_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
 """Frames, and fraction of the file, that must be read before the film's length is estimated."""
@@ -132,8 +140,21 @@ class _Pipe:
         return b""
 
 
-def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> Film:
-    """Open a video file, or a stream without seeking, which ends when `stop` is set; raises `MediaError`."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address in a network, and its name in messages."""
+
+    url: str
+    name: str
+
+
+def open_film(source: Path | BinaryIO | Address, stop: threading.Event | None = None) -> Film:
+    """Open a video file, an address, or a stream without seeking, which ends when `stop` is set.
+
+    Raises `MediaError`.
+    """
+    if isinstance(source, Address):
+        return _open_address(source)
     if isinstance(source, Path):
         if source.is_dir():
             raise MediaError(f"{source} is a folder. Give a video file.")
@@ -160,6 +181,20 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
     return _film_of(container, name, None)
 
 
+def _open_address(source: Address) -> Film:
+    scheme = source.url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise MediaError(f"{source.name} cannot be read: whycam reads {', '.join(SCHEMES)}. Save it as a file first.")
+    # Without `file`, so that a playlist cannot name files of this computer.
+    options = {**_OPTIONS, "protocol_whitelist": PROTOCOLS, "format_whitelist": f"{FORMATS},{NETWORK_FORMATS}"}
+    try:
+        container = av.open(source.url, "r", options=options, metadata_errors="replace", timeout=(CONNECT_S, SILENCE_S))
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or type(error).__name__
+        raise MediaError(f"{source.name} cannot be read as a video ({reason}). Check the address.") from error
+    return _film_of(container, source.name, None)
+
+
 def _open_from(path: Path, begin: int) -> Film:
     """Open a file from byte `begin`; raises `MediaError`, `av.FFmpegError` or `OSError`."""
     file = Piece(path, begin, None) if begin else None
@@ -176,8 +211,7 @@ def _open_from(path: Path, begin: int) -> Film:
 
 
 def _opened(file: Path | _Pipe | Piece) -> InputContainer:
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
-    options["scan_all_pmts"] = "1"  # like the ffmpeg program; otherwise late sound of an MPEG-TS is missed
+    options = {**_OPTIONS, "format_whitelist": FORMATS, "protocol_whitelist": "file"}
     # Metadata in another encoding, or damaged, is no reason to refuse a film.
     return av.open(file, "r", options=options, metadata_errors="replace")
 

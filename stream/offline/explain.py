@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import Film, open_film
+from whycam.stream.media.film_reader import Address, Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import exif_of, read_image
 from whycam.stream.media.image_folder import ImageFolder, SingleImage
@@ -26,7 +26,7 @@ from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of, yuv_frame
 
 
 def explain_film(
-    source: Path | BinaryIO, output: Path, work: ProcessJob, *, frames: Path | None = None
+    source: Path | BinaryIO | Address, output: Path, work: ProcessJob, *, frames: Path | None = None
 ) -> ProcessResult:
     """Explain a video into `output` (.mp4) and a sidecar beside it (.jsonl); raises `MediaError`.
 
@@ -83,7 +83,7 @@ def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
     return explain(picture, work, [ImageWriter(output, metadata or b"")], output, None)
 
 
-def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
+def check_apart(source: Path | BinaryIO | Address, output: Path, kind: str) -> None:
     """Raise `MediaError` if a result would overwrite its input."""
     if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
         raise MediaError(f"{output} is the {kind} itself. Give another name for the explained one.")
