@@ -32,10 +32,10 @@ SUMMARY = "what-was-done.txt"
 class FilmAtRate:
     """A film whose frames are repeated or dropped to reach a rate, like `ffmpeg -vf fps=…`.
 
-    Each frame is also written unchanged to `thumbs`. See `stream.offline.prefetch.Source`.
+    Each frame is also written unchanged to `thumbs`, if given. See `stream.offline.prefetch.Source`.
     """
 
-    def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter) -> None:
+    def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter | None = None) -> None:
         self._film = film
         self._rate = rate
         self._thumbs = thumbs
@@ -82,7 +82,8 @@ class FilmAtRate:
             except (av.BlockingIOError, av.EOFError):
                 return
             assert isinstance(frame, av.VideoFrame)
-            self._thumbs.write(frame)
+            if self._thumbs is not None:
+                self._thumbs.write(frame)
             yield frame
 
 

@@ -15,6 +15,7 @@ import av
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.media.losses import Losses, MediaError
+from whycam.stream.offline.fingerprint import fingerprint
 from whycam.stream.offline.prefetch import Batch, Reader, Source
 from whycam.stream.offline.results.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import WriteBehind
@@ -151,6 +152,7 @@ def draw(
 ) -> ProcessResult:
     """Paint each frame by its sidecar line and pass it to the writers, which run in a separate thread."""
     count, earlier, first, known = 0, 0, 0, None
+    film: dict[str, Any] = {}
     asked = stopped = False
     try:
         with WriteBehind("writer", BEHIND) as behind:
@@ -163,7 +165,8 @@ def draw(
                     stopped = True
                     break
                 known = step.known
-                first = known.pts if not count else first
+                if not count:
+                    first, film = known.pts, fingerprint(step.frame)
                 count, earlier = count + 1, earlier + step.done
                 _hand_over(step, renderer, writers, lines, behind)
                 if progress is not None:
@@ -178,7 +181,7 @@ def draw(
         seconds = float((known.pts - first) * source.time_base) if known is not None else 0.0
         if lines is not None:
             end = float(known.pts * source.time_base) if known is not None else 0.0
-            lines.keep(_ending(source.losses, end, seconds if stopped else None))
+            lines.keep({"film": film, **_ending(source.losses, end, seconds if stopped else None)})
     except (OSError, av.FFmpegError) as error:
         raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
     maps = known.maps if known is not None else ()

@@ -94,9 +94,28 @@ def _found(
 
 def _check(header: Mapping[str, Any], known: Mapping[str, Any], sidecar: Path) -> None:
     wanted = json.loads(json.dumps(header))
-    other = [key for key in wanted if wanted[key] != known.get(key)]
+    other = [words for key in wanted for words in _changes(key, known.get(key), wanted[key])]
     if other:
         raise MediaError(
-            f"{sidecar} was made with other settings ({', '.join(other)}) and cannot be continued. "
+            f"{sidecar} was made with other settings ({'; '.join(other)}) and cannot be continued. "
             "Use the same settings, or start again with --overwrite."
         )
+
+
+def _changes(key: str, before: Any, now: Any) -> list[str]:
+    """Such as 'layout: grid before, overlay now'; for settings in a setting, each of them."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [words for each in now for words in _changes(each, before.get(each), now[each])]
+    if key == "sha256":
+        return ["another file of the model"]
+    return [f"{key}: {_word(before)} before, {_word(now)} now"]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
