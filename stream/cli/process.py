@@ -15,7 +15,7 @@ from rich.console import Console
 
 from whycam.models import catalog
 from whycam.models.contract import Fitting
-from whycam.stream.cli.console import problems, screen
+from whycam.stream.cli.console import print_json, problems, screen
 from whycam.stream.cli.options import (
     ColormapOption,
     DebugOption,
@@ -149,6 +149,8 @@ def process(
     targets, model_path = tuple(target or ()), catalog.find(model)
     if not tasks:
         raise typer.Exit(ExitCode.OK)
+    if (report or frames) and any(each.kind == "picture" for each in given):
+        (problems if as_json else screen).print("A single image has no report and no frames; films and folders have.")
     run = _Run(model_path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
     run.carry_out()
     run.conclude()
@@ -242,7 +244,7 @@ class _Run:
     def _report(self, outcome: Outcome, seconds: float) -> None:
         self.outcomes.append(outcome)
         if self.as_json:
-            print(json_line(outcome, seconds), flush=True)  # noqa: T201
+            print_json(json_line(outcome, seconds))
             return
         failed = outcome.explained is None
         for sentence in sentences(outcome, seconds):

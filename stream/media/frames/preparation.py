@@ -13,6 +13,8 @@ from whycam.stream.media.frames.rotation import Orientation, upright
 
 MAX_PIXELS = 8192 * 4320
 """Most pixels of a frame; the largest that phones film."""
+_GBR, _UNSPECIFIED = 0, 2
+"""Matrices of ITU-T H.273 that PyAV does not name."""
 IMAGE_CODECS = frozenset({"mjpeg", "png", "webp", "tiff", "jpeg2000", "jpegxl", "bmp", "gif"})
 """Codecs, by FFmpeg's names, whose frames are images that may each have EXIF."""
 
@@ -59,6 +61,9 @@ class Preparation:
                 plain, width, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
             )
             plain.colorspace, plain.color_range = Colorspace.ITU709, ColorRange.MPEG
-        elif plain.format.name != "yuv420p" or plain.width != width:
+        elif plain.colorspace == _GBR:
+            # Encoders take the tag of a palette or an RGB image for the YUV that they make; players refuse it.
+            plain.colorspace = _UNSPECIFIED
+        if plain.format.name != "yuv420p" or plain.width != width:
             plain = self._reformatter.reformat(plain, width, format="yuv420p")
         return upright(plain, turn)
