@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -41,8 +42,9 @@ from whycam.stream.inference.providers import Device
 from whycam.stream.media.losses import MediaError, listed
 from whycam.stream.offline.assignment import HandIn, do_assignment
 from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, plan, refused
+from whycam.stream.offline.child import Report, explain_in_children
 from whycam.stream.offline.exit_code import ExitCode
-from whycam.stream.offline.inputs import Input, find_inputs
+from whycam.stream.offline.inputs import STDIN, Input, find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.results.claims import Claims
 from whycam.stream.offline.results.own_results import without_results
@@ -189,16 +191,25 @@ class _Run:
         return problems if self.as_json else screen
 
     def carry_out(self) -> None:
-        """Explain the inputs that no other run works on."""
-        uses = [self.hand_in.use] if self.hand_in else [task.use for task in self.tasks]
+        """Explain all inputs; several in a child process, which native code may crash."""
+        if len(self.tasks) > 1 and all(task.given != STDIN for task in self.tasks):
+            crashed = partial(self._print, seconds=0.0)
+            self.outcomes.extend(explain_in_children(self.tasks, self.explain_these, crashed))
+        else:
+            self.explain_these(self.tasks, self.outcomes.append)
+
+    def explain_these(self, tasks: Sequence[Task], reported: Report) -> None:
+        """Explain the tasks on which no other run works; prints each outcome and passes it on."""
+        uses = [self.hand_in.use] if self.hand_in else [task.use for task in tasks]
         with Claims("process", uses) as claims:
             if claims.all_busy:  # no model is needed to report that
-                for task, use in zip(self.tasks, uses, strict=True):
+                for task, use in zip(tasks, uses, strict=True):
                     if (busy := refused(task, use, claims)) is not None:
-                        self._report(busy, 0.0)
+                        self._print(busy, 0.0)
+                        reported(busy)
                 return
             try:
-                self._explain(claims)
+                self._explain(tasks, claims, reported)
             except KeyboardInterrupt:
                 self.say.print("Stopped immediately; the current film has no result.")
                 raise typer.Exit(ExitCode.STOPPED) from None
@@ -210,7 +221,7 @@ class _Run:
         if not self.keep_metadata and any(map(left_metadata_out, self.outcomes)):
             self.say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
 
-    def _explain(self, claims: Claims) -> None:
+    def _explain(self, tasks: Sequence[Task], claims: Claims, reported: Report) -> None:
         explainer = Explainer(self.model, device=self.device)
         # In this process: a model that crashes ends the run in any case, and batches need no copy between processes.
         with closing(LocalEngine(explainer)) as engine:
@@ -218,20 +229,24 @@ class _Run:
             look = self._look(engine.contract.labels)
             with stopped_by_ctrl_c() as stop, Bar(self.say) as bar:
                 work = ProcessJob(engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume)
-                if self.hand_in:
-                    bar.begin(self.tasks[0].given.name)
-                    done = do_assignment(self.hand_in.source, self.hand_in.folder, work, overwrite=self.overwrite)
-                    self._report(Outcome(self.tasks[0], done), bar.seconds)
-                    return
-                for outcome in carry_out(
-                    self.tasks,
-                    work,
-                    claims,
-                    overwrite=self.overwrite,
-                    stdin=sys.stdin.buffer,
-                    begun=lambda task: bar.begin(task.given.name),
-                ):
-                    self._report(outcome, bar.seconds)
+                for outcome in self._outcomes(tasks, work, claims, bar):
+                    self._print(outcome, bar.seconds)
+                    reported(outcome)
+
+    def _outcomes(self, tasks: Sequence[Task], work: ProcessJob, claims: Claims, bar: Bar) -> Iterator[Outcome]:
+        if self.hand_in:
+            bar.begin(tasks[0].given.name)
+            done = do_assignment(self.hand_in.source, self.hand_in.folder, work, overwrite=self.overwrite)
+            yield Outcome(tasks[0], done)
+            return
+        yield from carry_out(
+            tasks,
+            work,
+            claims,
+            overwrite=self.overwrite,
+            stdin=sys.stdin.buffer,
+            begun=lambda task: bar.begin(task.given.name),
+        )
 
     def _look(self, labels: tuple[str, ...]) -> Look:
         """The look, with the requested classes pinned."""
@@ -241,8 +256,7 @@ class _Run:
         self.say.print(f"Explained: {named(pinned, labels)}", markup=False)
         return replace(self.look, view=replace(self.look.view, pinned=pinned))
 
-    def _report(self, outcome: Outcome, seconds: float) -> None:
-        self.outcomes.append(outcome)
+    def _print(self, outcome: Outcome, seconds: float) -> None:
         if self.as_json:
             print_json(json_line(outcome, seconds))
             return
