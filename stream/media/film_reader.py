@@ -24,7 +24,7 @@ from whycam.stream.media.clock import MPEG, Clock, Kind, empty
 from whycam.stream.media.extent import Extent
 from whycam.stream.media.frame_timing import Timeline
 from whycam.stream.media.frames.deinterlacer import Deinterlacer
-from whycam.stream.media.frames.preparation import MAX_PIXELS, Preparation
+from whycam.stream.media.frames.preparation import LARGE_PIXELS, MAX_PIXELS, Preparation
 from whycam.stream.media.losses import Losses, MediaError, Reached
 from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
 
@@ -47,6 +47,8 @@ _OPTIONS = {"max_pixels": str(MAX_PIXELS), "scan_all_pmts": "1"}
 _ONE_FRAME_PER_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
 """Frames, and fraction of the file, that must be read before the film's length is estimated."""
+LARGE_THREADS = 2
+"""Threads that decode large frames."""
 DEINTERLACED = "It is interlaced; each frame was deinterlaced."
 HOLE, HOLE_S = 1 << 16, 1
 """Gap in bytes or seconds between two frames of an MPEG-TS that may hide a piece with other streams."""
@@ -233,6 +235,8 @@ def _film_of(container: InputContainer, name: str, path: Path | None, file: Piec
         raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are allowed. Make it smaller.")
     # On some damaged films FFmpeg's HEVC decoder deadlocks with frame threading.
     video.thread_type = "SLICE" if video.codec_context.name == "hevc" else "AUTO"
+    if video.codec_context.width * video.codec_context.height >= LARGE_PIXELS:
+        video.codec_context.thread_count = LARGE_THREADS  # each has a frame of its own
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
     frames = video.frames or round(seconds * float(video.average_rate or 0))

@@ -15,6 +15,7 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
+from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.images.mark import FILM_KEY, MARK, OWN_KEY
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.losses import Losses, MediaError
@@ -29,6 +30,10 @@ MAX_EARLY = 10_000
 
 X264 = {"preset": "superfast", "crf": "24"}
 """SSIM as of `veryfast` at 23, in half the time, with files a seventh larger (docs/process.md)."""
+
+
+LARGE = {"bf": "0", "refs": "1"}
+"""For large frames: x264 keeps several times a frame's size of each that waits for another one."""
 
 
 class Original(Protocol):
@@ -279,14 +284,16 @@ class FilmWriter:
         """Add the video track, then the sound that arrived before it."""
         assert self._container is not None
         assert self._journal is not None
-        self._video = video = self._container.add_stream("libx264", options=X264)
+        is_large = picture.width * picture.height >= LARGE_PIXELS
+        self._video = video = self._container.add_stream("libx264", options=X264 | (LARGE if is_large else {}))
         video.time_base = self._time_base
         context = video.codec_context
         context.width, context.height, context.pix_fmt = picture.width, picture.height, "yuv420p"
         context.time_base, context.framerate = self._time_base, self._rate
         context.colorspace, context.color_range = picture.colorspace, picture.color_range
         context.color_trc, context.color_primaries = picture.color_trc, picture.color_primaries
-        context.thread_type = "FRAME"  # slices, PyAV's default, keep no second core busy
+        # Slices, PyAV's default, keep no second core busy, unless frames are large.
+        context.thread_type = "SLICE" if is_large else "FRAME"
         context.open()
         if self._kept is not None and self._kept.parameter_sets != parameter_sets(context.extradata):
             raise MediaError(

@@ -17,7 +17,7 @@ from PIL import Image, ImageCms
 from whycam.stream.media.images import exif
 from whycam.stream.media.images.mark import image_options
 from whycam.stream.media.images.tones import to_8_bits
-from whycam.stream.video.planes import Bytes, as_bytes
+from whycam.stream.video.planes import Bytes
 
 ENDINGS = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif", ".heic", ".heif"}
@@ -29,6 +29,7 @@ FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
 MAX_PIXELS = 128_000_000
 """Most pixels of an image; a phone's largest have 50 to 108 million."""
 QUALITY = 95
+_STRIP = 512
 
 
 class ImageError(ValueError):
@@ -107,7 +108,16 @@ def read_opened(image: Image.Image, name: str) -> ReadImage:
         if stretched:
             notes.append(f"The values of {name} do not fill their range and were stretched: {stretched}.")
         return ReadImage(np.repeat(grey[..., None], 3, axis=2), tuple(notes))
-    return ReadImage(as_bytes(np.asarray(_on_white(_in_srgb(turned)))), tuple(notes))
+    return ReadImage(_pixels(_on_white(_in_srgb(turned))), tuple(notes))
+
+
+def _pixels(image: Image.Image) -> Bytes:
+    """RGB (H, W, 3), in strips: at once, Pillow and NumPy need the memory of several copies."""
+    rgb = np.empty((image.height, image.width, 3), np.uint8)
+    for top in range(0, image.height, _STRIP):
+        bottom = min(top + _STRIP, image.height)
+        rgb[top:bottom] = np.asarray(image.crop((0, top, image.width, bottom)))
+    return rgb
 
 
 def heic_advice(paths: Sequence[Path]) -> str:
@@ -156,7 +166,9 @@ def write_image(path: Path, rgb: Bytes, metadata: bytes = b"", *, is_result: boo
         **(image_options(kind) if is_result else {}),
     }
     try:
-        Image.fromarray(rgb).save(part, kind, **options)
+        image = Image.fromarray(rgb)
+        del rgb  # a copy was made; of a large image each has hundreds of megabytes
+        image.save(part, kind, **options)
         os.replace(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -177,7 +189,7 @@ def _in_srgb(image: Image.Image) -> Image.Image:
 
 def _on_white(image: Image.Image) -> Image.Image:
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return image if image.mode == "RGB" else image.convert("RGB")
     clear = image.convert("RGBA")
     white = Image.new("RGBA", clear.size, "white")
     return Image.alpha_composite(white, clear).convert("RGB")

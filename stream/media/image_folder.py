@@ -34,7 +34,9 @@ class SingleImage:
         """The image as an rgb24 frame; raises `ImageError`."""
         image = open_image(self._path)
         self.losses.notes += image.notes
-        yield rgb_frame(image.rgb, 0, self.time_base)
+        frame = rgb_frame(image.rgb, 0, self.time_base)
+        del image  # as large as the frame
+        yield frame
 
 
 class ImageFolder:

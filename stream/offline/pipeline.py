@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias
 import av
 
 from whycam.stream.inference.engine import Engine
+from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.fingerprint import fingerprint
 from whycam.stream.offline.prefetch import Batch, Reader, Source
@@ -167,12 +168,15 @@ def draw(
                 known = step.known
                 if not count:
                     first, film = known.pts, fingerprint(step.frame)
+                    if step.frame.width * step.frame.height >= LARGE_PIXELS:
+                        behind.limit(1)
                 count, earlier = count + 1, earlier + step.done
                 _hand_over(step, renderer, writers, lines, behind)
                 if progress is not None:
                     progress(count, source.frames)
                 # An earlier run's frames are all taken over, so that another stop does not lose them.
                 asked = stop is not None and stop.is_set() and not step.done
+                del step  # while the next frame is awaited, this one is the writers' only
             else:
                 stopped = asked and not source.frames  # a pipe ends when it is stopped
             behind.finish()

@@ -13,6 +13,8 @@ from whycam.stream.media.frames.rotation import Orientation, upright
 
 MAX_PIXELS = 8192 * 4320
 """Most pixels of a frame; the largest that phones film."""
+LARGE_PIXELS = 12_000_000
+"""Frames from here on, more than 4K, are so large that few may be in memory at once."""
 _GBR, _UNSPECIFIED = 0, 2
 """Matrices of ITU-T H.273 that PyAV does not name."""
 IMAGE_CODECS = frozenset({"mjpeg", "png", "webp", "tiff", "jpeg2000", "jpegxl", "bmp", "gif"})
