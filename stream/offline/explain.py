@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import Address, Film, open_film
@@ -96,14 +98,27 @@ def explain_image(
 
     Raises `ImageError`, and `ValueError` without a target.
     """
+    rgb = read_image(source)
+    ((maps, painted),) = explain_images([rgb], explainer, targets)
+    return maps, rgb, painted
+
+
+def explain_images(
+    images: Sequence[Bytes], explainer: Explainer, targets: Sequence[int]
+) -> list[tuple[tuple[DrawnMap, ...], Bytes]]:
+    """For each image, RGB (H, W, 3), its map for each target, and the image with the first map drawn onto it.
+
+    All go through the model in one run. Raises `ValueError` without a target.
+    """
     if not len(targets):
         raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
-    rgb = read_image(source)
     contract = explainer.contract
     fit = Fit(contract.fit, contract.input_size)
-    frame = rgb_frame(rgb)
-    explanation = explainer.explain(fit.image(frame)[None], targets)
-    maps = drawn_maps(explanation, 0, contract.labels)
-    painted = yuv_frame(frame)
-    Painter(fit).paint(painted, maps[:1], View())
-    return maps, rgb, rgb_of(painted)
+    frames = [rgb_frame(rgb) for rgb in images]
+    explanation = explainer.explain(np.stack([fit.image(frame) for frame in frames]), targets)
+    found = []
+    for number, frame in enumerate(frames):
+        maps, painted = drawn_maps(explanation, number, contract.labels), yuv_frame(frame)
+        Painter(fit).paint(painted, maps[:1], View())
+        found.append((maps, rgb_of(painted)))
+    return found
