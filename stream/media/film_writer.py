@@ -24,6 +24,10 @@ from whycam.stream.video.planes import fitted
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 """Codecs that are copied into the MP4; other sound is encoded as AAC."""
+MAX_SIDE = 16_384
+"""Most pixels of a side that x264 encodes."""
+LONGEST_S = 3600
+"""Seconds that a frame may be shown by its own statement; more is damage, and too long for an MP4."""
 MAX_EARLY = 10_000
 """Sound packets kept until the first frame arrives; some minutes of sound."""
 
@@ -143,11 +147,11 @@ class FilmWriter:
     def _sound_track(self, audio: AudioStream) -> AudioStream | None:
         assert self._container is not None
         self._encode_sound = audio.codec_context.codec.canonical_name not in COPIED_AUDIO
+        layout = settle_layout(audio) if self._encode_sound else ""
+        if layout is None or not audio.codec_context.sample_rate:  # damaged: a track needs a rate
+            self._film.losses.silent = True
+            return None
         if self._encode_sound:
-            layout = settle_layout(audio)
-            if layout is None:
-                self._film.losses.silent = True
-                return None
             rates = av.Codec("aac", "w").audio_rates or []
             sound = self._container.add_stream("aac", rate=audio.rate if audio.rate in rates else 48_000)
             sound.codec_context.layout = layout
@@ -171,7 +175,7 @@ class FilmWriter:
 
     def _note_duration(self, frame: av.VideoFrame) -> None:
         """Keep how long the frame is shown: the muxer knows it of all frames but the last."""
-        if frame.pts is not None and frame.duration and frame.time_base:
+        if frame.pts is not None and frame.time_base and 0 < frame.duration * frame.time_base < LONGEST_S:
             self._durations[frame.pts] = round(frame.duration * frame.time_base / self._time_base)
 
     def skip(self, frame: av.VideoFrame) -> None:
@@ -209,7 +213,9 @@ class FilmWriter:
         if self._held is None or self._first is None or self._held.dts is None:
             return
         pts, dts = self._first
-        self._held.duration = max(1, self._end - pts - (self._held.dts - dts))
+        length = self._end - pts - (self._held.dts - dts)
+        if 0 < length * self._time_base < LONGEST_S:
+            self._held.duration = length
         self._container.mux_one(self._held)
 
     def write_sound(self, packet: av.Packet[AudioStream]) -> None:
@@ -284,6 +290,11 @@ class FilmWriter:
         """Add the video track, then the sound that arrived before it."""
         assert self._container is not None
         assert self._journal is not None
+        if max(picture.width, picture.height) > MAX_SIDE:
+            raise MediaError(
+                f"The result would be {picture.width} x {picture.height}; H.264 has at most {MAX_SIDE} pixels on a "
+                "side. Make the film smaller."
+            )
         is_large = picture.width * picture.height >= LARGE_PIXELS
         self._video = video = self._container.add_stream("libx264", options=X264 | (LARGE if is_large else {}))
         video.time_base = self._time_base
