@@ -26,6 +26,8 @@ COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 """Codecs that are copied into the MP4; other sound is encoded as AAC."""
 MAX_SIDE = 16_384
 """Most pixels of a side that x264 encodes."""
+MAX_STEP = (1 << 31) - 1
+"""Most units of time from one frame of an MP4 to the next."""
 LONGEST_S = 3600
 """Seconds that a frame may be shown by its own statement; more is damage, and too long for an MP4."""
 MAX_EARLY = 10_000
@@ -197,6 +199,11 @@ class FilmWriter:
             assert packet.dts is not None
             if self._last_dts is not None and packet.dts <= self._last_dts:
                 packet.dts = self._last_dts + 1  # at the start of another encoder, whose first dts are early
+            if self._last_dts is not None and packet.dts - self._last_dts > MAX_STEP:
+                hours = float((packet.dts - self._last_dts) * self._time_base) / 3600
+                raise MediaError(
+                    f"The times of {self._film.name} jump by {hours:.0f} hours, more than an MP4 can store."
+                )
             self._last_dts = packet.dts
             packet.duration = self._durations.pop(packet.pts, packet.duration or 0)
             self._first = self._first or (packet.pts, packet.dts)
