@@ -51,7 +51,7 @@ def test_every_package_is_in_the_wheel(known: dict[str, Path]) -> None:
     [
         ("def late() -> None:\n    from whycam.stream.live import tracker\n", "stream/video/planes.py:2 imports"),
         ("import whycam.stream.server.app\n", "stream/video/planes.py:1 imports stream.server.app"),
-        ("from whycam.stream.media.hdr import to_sdr\n", "stream.video may import only lower layers"),
+        ("from whycam.stream.media.frames.hdr import to_sdr\n", "stream.video may import only lower layers"),
         ("from whycam.export.head import tail\n", "stream.video may import only lower layers"),
     ],
 )

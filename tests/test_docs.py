@@ -225,7 +225,7 @@ WRONG = {
     "a pattern": ("`tests/none*.py`", "there is no tests/none*.py"),
     "a name in a file": ("`tests/test_docs.py:test_none`", "tests/test_docs.py does not define test_none"),
     "the beginning of a name": ("`tests/test_docs.py:test_what`", "tests/test_docs.py does not define test_what"),
-    "a verb": ("`whycam explain dog.jpg`", "`whycam` has no verb explain"),
+    "a verb": ("`whycam describe dog.jpg`", "`whycam` has no verb describe"),
     "an option": ("`whycam doctor --none`", "`whycam doctor` has no option --none"),
     "another verb's option": ("`whycam models --port 9000`", "`whycam models` has no option --port"),
     "an option behind a pipe": (

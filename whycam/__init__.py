@@ -18,7 +18,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from whycam.library import Explained, explain
+    from whycam.library import Explained, Model, explain, load, process
     from whycam.models.contract import Contract, ContractError
     from whycam.stream.inference.explainer import BEST, Explainer, Explanation, RuntimeMissing
     from whycam.stream.media.losses import MediaError
@@ -33,14 +33,17 @@ __all__ = [
     "Explainer",
     "Explanation",
     "MediaError",
+    "Model",
     "RuntimeMissing",
     "__version__",
     "explain",
+    "load",
+    "process",
 ]
 
 if not TYPE_CHECKING:
     _HOMES = {
-        "library": ("Explained", "explain"),
+        "library": ("Explained", "Model", "explain", "load", "process"),
         "models.contract": ("Contract", "ContractError"),
         "stream.inference.explainer": ("BEST", "Explainer", "Explanation", "RuntimeMissing"),
         "stream.media.film_reader": ("MediaError",),

@@ -1,43 +1,227 @@
-"""`whycam.explain`: explains one image, for a notebook or a program."""
+"""`whycam.explain`, `whycam.load` and `whycam.process`, for a notebook or a program."""
 
 from __future__ import annotations
 
+import base64
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from whycam.models import catalog
+from whycam.pictures import Picture, Range, picture_of
 from whycam.stream.inference.explainer import BEST, Explainer
-from whycam.stream.video.planes import Bytes
+from whycam.stream.inference.preprocess import Fit
+from whycam.stream.inference.providers import Device
+from whycam.stream.media.image import write_image
+from whycam.stream.video.planes import Bytes, as_bytes
+
+if TYPE_CHECKING:
+    from whycam.stream.offline.batch import Outcome
+
+Pictures: TypeAlias = "list[Any] | tuple[Any, ...]"
+Target: TypeAlias = "int | str"
+"""A class's number or name; −1 is the best class, −2 the second."""
+BATCH = 8
+"""Most pictures that the model explains in one run."""
+SHOWN = 720
+"""Longer side of a picture in a notebook, in pixels."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Explained:
-    """The explanation of one image, for each target; by default the five best classes."""
+    """The explanation of one picture, for each target; by default the five best classes. Notebooks show it."""
 
     labels: tuple[str, ...]
     scores: tuple[float, ...]
     classes: tuple[int, ...]
     heatmaps: Bytes  # (K, h, w), 255 is each map's maximum
     picture: Bytes  # (H, W, 3) RGB, upright
-    overlay: Bytes  # (H, W, 3) RGB, the image with the first heatmap
+    overlay: Bytes  # (H, W, 3) RGB, the picture with the first heatmap
+    fit: Fit
+    """What part of the picture the model saw."""
+
+    def heatmap(self, target: Target = 0) -> Bytes:
+        """A heatmap resized to the picture (H, W): of a label, or of the target at an index; 255 is its maximum.
+
+        0 where the model did not see the picture. Raises `ValueError` for a label that was not explained.
+        """
+        number = self.labels.index(target) if isinstance(target, str) and target in self.labels else target
+        if isinstance(number, str) or not -len(self.labels) <= number < len(self.labels):
+            raise ValueError(f"There is no heatmap of {target!r}; there are those of {', '.join(self.labels)}.")
+        height, width = self.picture.shape[:2]
+        part = self.fit.rectangle(width, height)
+        whole = np.zeros((height, width), np.uint8)
+        large = cv2.resize(self.heatmaps[number], (part.width, part.height), interpolation=cv2.INTER_CUBIC)
+        whole[part.y : part.y + part.height, part.x : part.x + part.width] = as_bytes(large)
+        return whole
+
+    def save(self, path: str | Path) -> Path:
+        """Write the overlay as JPEG, PNG or WebP, by the suffix; raises `ImageError`."""
+        write_image(Path(path), self.overlay, is_result=True)
+        return Path(path)
+
+    def __repr__(self) -> str:
+        best = ", ".join(f"{100 * score:.0f}% {label}" for label, score in zip(self.labels, self.scores, strict=True))
+        return f"<Explained {self.picture.shape[1]} x {self.picture.shape[0]}: {best}>"
+
+    def _repr_png_(self) -> bytes:
+        image = Image.fromarray(self.overlay)
+        image.thumbnail((SHOWN, SHOWN))
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{100 * score:.1f} %</td><td style='text-align:left'>{escape(label)}</td></tr>"
+            for label, score in zip(self.labels, self.scores, strict=True)
+        )
+        data = base64.b64encode(self._repr_png_()).decode()
+        return f"<img alt='{escape(self.labels[0])}' src='data:image/png;base64,{data}'><table>{rows}</table>"
 
 
-def explain(picture: str | Path | Bytes, *, model: str | None = None, targets: tuple[int, ...] = BEST) -> Explained:
-    """Explain one image: a file, or RGB uint8 (H, W, 3).
+class Model:
+    """A model that stays loaded. Made by `whycam.load`."""
 
-    A target is a class number, or −1 for the best class, −2 for the second. Raises `ValueError` for an unreadable
-    image, and `RuntimeMissing` if onnxruntime is not installed.
+    def __init__(self, path: Path, device: Device = "auto") -> None:
+        self._explainer = Explainer(path, device=device)
+        self.name = self._explainer.contract.name
+        self.labels = self._explainer.contract.labels
+
+    def __repr__(self) -> str:
+        return f"<Model {self.name}: {len(self.labels)} classes>"
+
+    @overload
+    def explain(
+        self, picture: Picture, *, targets: Target | Sequence[Target] = ..., value_range: Range | None = ...
+    ) -> Explained: ...
+    @overload
+    def explain(
+        self, picture: Pictures, *, targets: Target | Sequence[Target] = ..., value_range: Range | None = ...
+    ) -> list[Explained]: ...
+    def explain(
+        self,
+        picture: Picture | Pictures,
+        *,
+        targets: Target | Sequence[Target] = BEST,
+        value_range: Range | None = None,
+    ) -> Explained | list[Explained]:
+        """Explain one picture, or a list of them; see `whycam.explain`."""
+        numbers = self._numbers(targets)
+        if isinstance(picture, (list, tuple)):
+            pictures = [picture_of(each, value_range) for each in picture]
+            starts = range(0, len(pictures), BATCH)
+            return [done for start in starts for done in self._explain(pictures[start : start + BATCH], numbers)]
+        return self._explain([picture_of(picture, value_range)], numbers)[0]
+
+    def _numbers(self, targets: Target | Sequence[Target]) -> list[int]:
+        from whycam.stream.offline.targets import find_targets
+
+        if targets is BEST:  # a model may have fewer classes
+            return [*BEST[: len(self.labels)]]
+        given = [targets] if isinstance(targets, (int, str)) else targets
+        return [find_targets((each,), self.labels)[0] if isinstance(each, str) else each for each in given]
+
+    def _explain(self, pictures: Sequence[Bytes], targets: Sequence[int]) -> list[Explained]:
+        from whycam.stream.offline.explain import explain_images
+
+        fit = Fit(self._explainer.contract.fit, self._explainer.contract.input_size)
+        return [
+            Explained(
+                tuple(m.label for m in maps),
+                tuple(m.score for m in maps),
+                tuple(m.class_id for m in maps),
+                np.stack([m.grid for m in maps]),
+                picture,
+                overlay,
+                fit,
+            )
+            for picture, (maps, overlay) in zip(
+                pictures, explain_images(pictures, self._explainer, targets), strict=True
+            )
+        ]
+
+
+def load(model: str | Path | None = None, *, device: Device = "auto") -> Model:
+    """Load a model once, for many pictures: a name that `whycam models` lists, or an .onnx file.
+
+    Raises `ValueError` for one that cannot be read, and `RuntimeMissing` if onnxruntime is not installed.
     """
-    from whycam.stream.offline.explain import explain_image
+    return Model(catalog.find(str(model) if model is not None else None), device)
 
-    maps, plain, painted = explain_image(picture, Explainer(catalog.find(model)), targets)
-    return Explained(
-        tuple(m.label for m in maps),
-        tuple(m.score for m in maps),
-        tuple(m.class_id for m in maps),
-        np.stack([m.grid for m in maps]),
-        plain,
-        painted,
+
+@overload
+def explain(
+    picture: Picture,
+    *,
+    model: str | Path | Model | None = ...,
+    targets: Target | Sequence[Target] = ...,
+    value_range: Range | None = ...,
+) -> Explained: ...
+@overload
+def explain(
+    picture: Pictures,
+    *,
+    model: str | Path | Model | None = ...,
+    targets: Target | Sequence[Target] = ...,
+    value_range: Range | None = ...,
+) -> list[Explained]: ...
+def explain(
+    picture: Picture | Pictures,
+    *,
+    model: str | Path | Model | None = None,
+    targets: Target | Sequence[Target] = BEST,
+    value_range: Range | None = None,
+) -> Explained | list[Explained]:
+    """Explain a picture, or a list of them: files, bytes, file objects, PIL images, arrays (grey, RGB, RGBA).
+
+    A target is a class's number or name, or −1 for the best class, −2 for the second. `value_range` is what is black
+    and white in an array that is not uint8, such as (0, 1). Raises `ValueError` for an unreadable picture or an unknown
+    class, and `RuntimeMissing` if onnxruntime is not installed.
+    """
+    loaded = model if isinstance(model, Model) else load(model)
+    return loaded.explain(picture, targets=targets, value_range=value_range)
+
+
+def process(
+    inputs: str | Path | Sequence[str | Path],
+    output: str | Path | None = None,
+    *,
+    model: str | Path | None = None,
+    targets: Target | Sequence[Target] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    report: bool = False,
+) -> list[Outcome]:
+    """Explain films, images and folders, as `whycam process` does; one outcome for each, in order.
+
+    Raises `MediaError` for an unsuitable output, and `ValueError` for an unknown class.
+    """
+    from whycam.stream.inference.engine import LocalEngine
+    from whycam.stream.offline.batch import carry_out, plan
+    from whycam.stream.offline.inputs import find_inputs
+    from whycam.stream.offline.pipeline import ProcessJob
+    from whycam.stream.offline.results.claims import Claims
+    from whycam.stream.offline.targets import find_targets
+    from whycam.stream.overlay.renderer import Look
+    from whycam.stream.overlay.view import View
+
+    paths = [inputs] if isinstance(inputs, (str, Path)) else [*inputs]
+    wanted = [targets] if isinstance(targets, (int, str)) else [*targets]
+    tasks = plan(
+        find_inputs([str(path) for path in paths]), Path(output) if output is not None else None, report=report
     )
+    explainer = Explainer(catalog.find(str(model) if model is not None else None))
+    with Claims("process", [task.use for task in tasks]) as claims, closing(LocalEngine(explainer)) as engine:
+        pinned = find_targets([str(each) for each in wanted], engine.contract.labels)
+        work = ProcessJob(engine, Look(View(pinned)), resume=resume)
+        return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=sys.stdin.buffer))

@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from whycam.stream.cli.console import problems, screen
+from whycam.stream.cli.console import problems, screen, survive_any_encoding
 from whycam.stream.cli.doctor_command import doctor
+from whycam.stream.cli.explain import explain
 from whycam.stream.cli.models import models
+from whycam.stream.cli.options import DebugOption
 from whycam.stream.cli.process import process
 from whycam.stream.cli.replay import replay
 from whycam.stream.cli.serve import serve
 from whycam.stream.inference.engine import EngineDown
 from whycam.stream.inference.explainer import RuntimeMissing
-from whycam.stream.offline.claims import Busy
 from whycam.stream.offline.exit_code import ExitCode
+from whycam.stream.offline.results.claims import Busy
+from whycam.stream.offline.unexpected import report_unexpected
+
+HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def _options(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
 ) -> None:
     """Options before a command; without a command the help is printed."""
     if version:
@@ -40,15 +47,22 @@ def make_app(export: Callable[..., None]) -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Shows, live, what a neural network looks at.",
+        context_settings=HELP,
     )
     app.callback(invoke_without_command=True)(_options)
-    for verb in (serve, process, replay, models, export, doctor):
-        app.command()(verb)
+    for verb in (serve, process, explain, replay, models, export, doctor):
+        app.command(context_settings=HELP)(verb)
     return app
+
+
+def files_like_options(words: Sequence[str]) -> list[str]:
+    """Words that begin with a dash, as options do, and are files here."""
+    return [word for word in words if word.startswith("-") and len(word) > 1 and Path(word).exists()]
 
 
 def run(app: typer.Typer) -> None:
     """Run the command and exit; errors that a user can fix are printed as one sentence."""
+    survive_any_encoding()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:  # a wrong call; typer would exit with 2, which means that a film broke off
@@ -58,11 +72,16 @@ def run(app: typer.Typer) -> None:
                 problems.print(context.get_usage(), markup=False)
                 problems.print(f"`{context.command_path} --help` lists arguments and options.", markup=False)
             problems.print(error.format_message(), style="red", markup=False)
+            for name in files_like_options(sys.argv[1:]):
+                problems.print(f"There is a file {name}: write ./{name} to give it.", markup=False)
         sys.exit(ExitCode.FAILED)
     except Busy as error:
         problems.print(str(error), style="red", markup=False)
         sys.exit(ExitCode.BUSY)
     except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
         problems.print(str(error), style="red", markup=False)
+        sys.exit(ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
+        problems.print(report_unexpected(error, "The command"), style="red", markup=False)
         sys.exit(ExitCode.FAILED)
     sys.exit(code or ExitCode.OK)

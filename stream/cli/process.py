@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,9 +16,10 @@ from rich.console import Console
 
 from whycam.models import catalog
 from whycam.models.contract import Fitting
-from whycam.stream.cli.console import problems, screen
+from whycam.stream.cli.console import print_json, problems, screen
 from whycam.stream.cli.options import (
     ColormapOption,
+    DebugOption,
     DeviceOption,
     LabelOption,
     LayoutOption,
@@ -36,13 +39,15 @@ from whycam.stream.cli.progress import Bar, json_line, left_metadata_out, senten
 from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.providers import Device
-from whycam.stream.media.losses import MediaError
+from whycam.stream.media.losses import MediaError, listed
 from whycam.stream.offline.assignment import HandIn, do_assignment
 from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, plan, refused
-from whycam.stream.offline.claims import Claims
+from whycam.stream.offline.child import Report, explain_in_children
 from whycam.stream.offline.exit_code import ExitCode
-from whycam.stream.offline.inputs import Input, find_inputs
+from whycam.stream.offline.inputs import STDIN, Input, find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
+from whycam.stream.offline.results.claims import Claims
+from whycam.stream.offline.results.own_results import without_results
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
@@ -52,15 +57,23 @@ InputsArgument = Annotated[
     list[str],
     typer.Argument(
         metavar="INPUT...",
-        help="Films, images, folders of frames, recordings, patterns such as '*.mov'; - is standard input.",
+        help="Films, images, folders of images, recordings, patterns such as '*.mov', addresses; - is standard input.",
     ),
 ]
 OutputOption = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", help="The result; for several inputs a folder (default: beside each input)."),
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="The result; a folder for several inputs, if it exists, or if it ends in / (default: beside each input).",
+    ),
 ]
 ResumeOption = Annotated[
     bool, typer.Option("--resume", help="Continue a run that was stopped or killed; skip finished results.")
+]
+NetworkOption = Annotated[
+    bool, typer.Option("--allow-network", help="Read addresses, such as https://… and rtsp://…; otherwise none is.")
 ]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="For scripts: a line of JSON for each input; everything else goes to stderr.")
@@ -95,6 +108,7 @@ def process(
     overwrite: OverwriteOption = False,
     resume: ResumeOption = False,
     as_json: JsonOption = False,
+    allow_network: NetworkOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     target: TargetOption = None,
@@ -112,19 +126,34 @@ def process(
     frames: FramesOption = None,
     assignment: AssignmentOption = None,
     keep_metadata: MetadataOption = False,
+    debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
 ) -> None:
     """Explain films and images: every frame, upright, in sync with its sound."""
     style = style or ("book" if assignment else "blend")
     view = usual_view(style, (), opacity, colormap)
     look = Look(view, layout or "overlay", style, fit, top or 1, sure or 0.0, legend=legend or False)
     look = replace(look, label=label if label is not None else not (look.style == "book" and look.layout == "overlay"))
-    given = find_inputs(inputs)
-    if resume and any(each.kind == "pipe" for each in given):
-        raise MediaError("Standard input cannot be read again: --resume needs a file.")
-    hand_in = _hand_in(given, assignment, output, frames)
-    tasks = [Task(given[0], hand_in.video)] if hand_in else plan(given, output, frames, report=report)
-    targets, path = tuple(target or ()), catalog.find(model)
-    run = _Run(path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
+    given, results = without_results(find_inputs(inputs))
+    if results:
+        names = listed([each.name for each in results])
+        (problems if as_json else screen).print(
+            f"Left out as results of whycam: {names}. To explain one, give it alone.", markup=False
+        )
+    if resume and (live := [each for each in given if each.kind in ("pipe", "address")]):
+        raise MediaError(f"--resume needs a file: {live[0].name} cannot be read again.")
+    if not allow_network and (far := [each for each in given if each.kind == "address"]):
+        raise MediaError(f"{far[0].name} is an address. whycam connects to it only with --allow-network.")
+    path, is_folder = (Path(output), output.endswith(("/", os.sep))) if output else (None, False)
+    hand_in = _hand_in(given, assignment, path, frames)
+    tasks = (
+        [Task(given[0], hand_in.video)] if hand_in else plan(given, path, frames, report=report, is_folder=is_folder)
+    )
+    targets, model_path = tuple(target or ()), catalog.find(model)
+    if not tasks:
+        raise typer.Exit(ExitCode.OK)
+    if (report or frames) and any(each.kind == "picture" for each in given):
+        (problems if as_json else screen).print("A single image has no report and no frames; films and folders have.")
+    run = _Run(model_path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
     run.carry_out()
     run.conclude()
     raise typer.Exit(exit_code(run.outcomes))
@@ -162,16 +191,25 @@ class _Run:
         return problems if self.as_json else screen
 
     def carry_out(self) -> None:
-        """Explain the inputs that no other run works on."""
-        uses = [self.hand_in.use] if self.hand_in else [task.use for task in self.tasks]
+        """Explain all inputs; several in a child process, which native code may crash."""
+        if len(self.tasks) > 1 and all(task.given != STDIN for task in self.tasks):
+            crashed = partial(self._print, seconds=0.0)
+            self.outcomes.extend(explain_in_children(self.tasks, self.explain_these, crashed))
+        else:
+            self.explain_these(self.tasks, self.outcomes.append)
+
+    def explain_these(self, tasks: Sequence[Task], reported: Report) -> None:
+        """Explain the tasks on which no other run works; prints each outcome and passes it on."""
+        uses = [self.hand_in.use] if self.hand_in else [task.use for task in tasks]
         with Claims("process", uses) as claims:
             if claims.all_busy:  # no model is needed to report that
-                for task, use in zip(self.tasks, uses, strict=True):
+                for task, use in zip(tasks, uses, strict=True):
                     if (busy := refused(task, use, claims)) is not None:
-                        self._report(busy, 0.0)
+                        self._print(busy, 0.0)
+                        reported(busy)
                 return
             try:
-                self._explain(claims)
+                self._explain(tasks, claims, reported)
             except KeyboardInterrupt:
                 self.say.print("Stopped immediately; the current film has no result.")
                 raise typer.Exit(ExitCode.STOPPED) from None
@@ -183,7 +221,7 @@ class _Run:
         if not self.keep_metadata and any(map(left_metadata_out, self.outcomes)):
             self.say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
 
-    def _explain(self, claims: Claims) -> None:
+    def _explain(self, tasks: Sequence[Task], claims: Claims, reported: Report) -> None:
         explainer = Explainer(self.model, device=self.device)
         # In this process: a model that crashes ends the run in any case, and batches need no copy between processes.
         with closing(LocalEngine(explainer)) as engine:
@@ -191,20 +229,24 @@ class _Run:
             look = self._look(engine.contract.labels)
             with stopped_by_ctrl_c() as stop, Bar(self.say) as bar:
                 work = ProcessJob(engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume)
-                if self.hand_in:
-                    bar.begin(self.tasks[0].given.name)
-                    done = do_assignment(self.hand_in.source, self.hand_in.folder, work, overwrite=self.overwrite)
-                    self._report(Outcome(self.tasks[0], done), bar.seconds)
-                    return
-                for outcome in carry_out(
-                    self.tasks,
-                    work,
-                    claims,
-                    overwrite=self.overwrite,
-                    stdin=sys.stdin.buffer,
-                    begun=lambda task: bar.begin(task.given.name),
-                ):
-                    self._report(outcome, bar.seconds)
+                for outcome in self._outcomes(tasks, work, claims, bar):
+                    self._print(outcome, bar.seconds)
+                    reported(outcome)
+
+    def _outcomes(self, tasks: Sequence[Task], work: ProcessJob, claims: Claims, bar: Bar) -> Iterator[Outcome]:
+        if self.hand_in:
+            bar.begin(tasks[0].given.name)
+            done = do_assignment(self.hand_in.source, self.hand_in.folder, work, overwrite=self.overwrite)
+            yield Outcome(tasks[0], done)
+            return
+        yield from carry_out(
+            tasks,
+            work,
+            claims,
+            overwrite=self.overwrite,
+            stdin=sys.stdin.buffer,
+            begun=lambda task: bar.begin(task.given.name),
+        )
 
     def _look(self, labels: tuple[str, ...]) -> Look:
         """The look, with the requested classes pinned."""
@@ -214,10 +256,9 @@ class _Run:
         self.say.print(f"Explained: {named(pinned, labels)}", markup=False)
         return replace(self.look, view=replace(self.look.view, pinned=pinned))
 
-    def _report(self, outcome: Outcome, seconds: float) -> None:
-        self.outcomes.append(outcome)
+    def _print(self, outcome: Outcome, seconds: float) -> None:
         if self.as_json:
-            print(json_line(outcome, seconds), flush=True)  # noqa: T201
+            print_json(json_line(outcome, seconds))
             return
         failed = outcome.explained is None
         for sentence in sentences(outcome, seconds):

@@ -8,19 +8,21 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from whycam.stream.media.losses import plural
 from whycam.stream.offline.batch import Outcome, describe_losses
 from whycam.stream.offline.replay import Replayed
 
+COUNT_WIDTH, RATE_WIDTH, TIME_WIDTH = 13, 16, 8
+"""Columns for `12345/12345`, `123.4 frames/s` and `0:00:00`, each with a space."""
 NAMED = 3
 """Number of best classes named for a single image."""
 
@@ -29,13 +31,16 @@ class Bar:
     """Progress bar of the current input."""
 
     def __init__(self, screen: Console) -> None:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
+        self._layout = BarLayout.of(screen.width)
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
+            BarColumn(self._layout.bar),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]} frames/s"),
-            TimeRemainingColumn(),
-        )
+        ]
+        if self._layout.has_rate:
+            columns.append(TextColumn("{task.fields[rate]} frames/s"))
+        if self._layout.has_time:
+            columns.append(TimeRemainingColumn())
         self._bar = Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal)
         self._task = self._bar.add_task("", total=None, rate="–")
         self._begun = 0.0
@@ -43,7 +48,7 @@ class Bar:
     def begin(self, name: str) -> None:
         """Reset the bar for the next input."""
         self._begun = time.perf_counter()
-        self._bar.reset(self._task, description=name, total=None, rate="–")
+        self._bar.reset(self._task, description=shortened(name, self._layout.name), total=None, rate="–")
 
     def progress(self, done: int, expected: int) -> None:
         """See `stream.offline.pipeline.Progress`."""
@@ -62,6 +67,32 @@ class Bar:
 
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class BarLayout:
+    """What a bar shows in a terminal of some width: name, bar and count always, rate and time if there is room."""
+
+    name: int
+    """Most characters of the input's name."""
+    bar: int
+    has_rate: bool
+    has_time: bool
+
+    @classmethod
+    def of(cls, width: int) -> BarLayout:
+        """The layout for a terminal of `width` columns, from 30 on."""
+        bar, has_rate, has_time = max(6, min(40, width // 4)), width >= 64, width >= 48
+        others = bar + COUNT_WIDTH + RATE_WIDTH * has_rate + TIME_WIDTH * has_time
+        return cls(max(4, width - others - 1), bar, has_rate, has_time)
+
+
+def shortened(name: str, room: int) -> str:
+    """A name of at most `room` characters, without its middle: the end tells films of one camera apart."""
+    if len(name) <= room:
+        return name
+    end = (room - 1) * 2 // 3
+    return f"{name[: room - 1 - end]}…{name[len(name) - end :]}"
 
 
 @contextmanager
@@ -88,7 +119,7 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
         return [outcome.problem]
     if given.kind == "picture":
         best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED])
-        return [f"{best} -> {explained.output}"]
+        return [f"{best} -> {explained.output}", *describe_losses(explained.losses)]
     frames = plural(explained.frames, "frame")
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
@@ -136,7 +167,12 @@ def json_line(outcome: Outcome, seconds: float) -> str:
         "problem": outcome.problem or None,
         "at_work": outcome.at_work.as_json() if outcome.at_work is not None else None,
     }
-    return json.dumps(line, ensure_ascii=False)
+    text = json.dumps(line, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a name that is not UTF-8 has lone surrogates; escaped, the line is UTF-8
+        return json.dumps(line)
+    return text
 
 
 def replayed(done: Replayed, seconds: float) -> list[str]:

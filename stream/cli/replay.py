@@ -10,6 +10,7 @@ import typer
 from whycam.stream.cli.console import screen
 from whycam.stream.cli.options import (
     ColormapOption,
+    DebugOption,
     LabelOption,
     LayoutOption,
     LegendOption,
@@ -46,6 +47,7 @@ def replay(
     legend: LegendOption = None,
     report: ReportOption = False,
     keep_metadata: MetadataOption = False,
+    debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
 ) -> None:
     """Draw an explained film again from its sidecar, without the model: in other colours, another layout or class."""
     from whycam.stream.cli.progress import Bar, replayed, stopped_by_ctrl_c

@@ -21,23 +21,35 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from whycam.stream.media.clock import MPEG, Clock, Kind, empty
+from whycam.stream.media.extent import Extent
 from whycam.stream.media.frame_timing import Timeline
+from whycam.stream.media.frames.deinterlacer import Deinterlacer
+from whycam.stream.media.frames.preparation import LARGE_PIXELS, MAX_PIXELS, Preparation
 from whycam.stream.media.losses import Losses, MediaError, Reached
 from whycam.stream.media.mpegts_pieces import Piece, next_piece, streams_of
-from whycam.stream.media.preparation import MAX_PIXELS, Preparation
 
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,ivf,h264,hevc,mjpeg,obu,nut"
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,ogg,asf,dv,ivf,h264,hevc,mjpeg,obu,nut"
 """Containers that are opened, by FFmpeg's names: no playlists, scripts or formats that refer to other files."""
 _SUFFIXES = (
     ".mov", ".qt", ".mp4", ".m4v", ".3gp", ".3g2", ".mj2", ".mkv", ".webm",
     ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".flv", ".ogg", ".ogv",
-    ".asf", ".wmv", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
+    ".asf", ".wmv", ".dv", ".dif", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
 )  # fmt: skip
 """File name suffixes of films."""
-_STORE_DURATION = ("mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "flv")
+SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps")
+"""Beginnings of addresses that are read, if the network is allowed."""
+PROTOCOLS = "http,https,tls,tcp,udp,rtp,rtsp,rtsps,rtmp,rtmps,crypto,data"
+NETWORK_FORMATS = "rtsp,sdp,rtp,hls,live_flv"
+CONNECT_S, SILENCE_S = 10.0, 20.0
+"""Longest wait for a server's first answer, and for more of a stream."""
+# `scan_all_pmts` as in the ffmpeg program: otherwise late sound of an MPEG-TS is missed.
+_OPTIONS = {"max_pixels": str(MAX_PIXELS), "scan_all_pmts": "1"}
 _ONE_FRAME_PER_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
 ENOUGH, ENOUGH_PART = 30, 0.01
 """Frames, and fraction of the file, that must be read before the film's length is estimated."""
+LARGE_THREADS = 2
+"""Threads that decode large frames."""
+DEINTERLACED = "It is interlaced; each frame was deinterlaced."
 HOLE, HOLE_S = 1 << 16, 1
 """Gap in bytes or seconds between two frames of an MPEG-TS that may hide a piece with other streams."""
 
@@ -130,8 +142,21 @@ class _Pipe:
         return b""
 
 
-def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> Film:
-    """Open a video file, or a stream without seeking, which ends when `stop` is set; raises `MediaError`."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address in a network, and its name in messages."""
+
+    url: str
+    name: str
+
+
+def open_film(source: Path | BinaryIO | Address, stop: threading.Event | None = None) -> Film:
+    """Open a video file, an address, or a stream without seeking, which ends when `stop` is set.
+
+    Raises `MediaError`.
+    """
+    if isinstance(source, Address):
+        return _open_address(source)
     if isinstance(source, Path):
         if source.is_dir():
             raise MediaError(f"{source} is a folder. Give a video file.")
@@ -158,6 +183,20 @@ def open_film(source: Path | BinaryIO, stop: threading.Event | None = None) -> F
     return _film_of(container, name, None)
 
 
+def _open_address(source: Address) -> Film:
+    scheme = source.url.partition("://")[0].lower()
+    if scheme not in SCHEMES:
+        raise MediaError(f"{source.name} cannot be read: whycam reads {', '.join(SCHEMES)}. Save it as a file first.")
+    # Without `file`, so that a playlist cannot name files of this computer.
+    options = {**_OPTIONS, "protocol_whitelist": PROTOCOLS, "format_whitelist": f"{FORMATS},{NETWORK_FORMATS}"}
+    try:
+        container = av.open(source.url, "r", options=options, metadata_errors="replace", timeout=(CONNECT_S, SILENCE_S))
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or type(error).__name__
+        raise MediaError(f"{source.name} cannot be read as a video ({reason}). Check the address.") from error
+    return _film_of(container, source.name, None)
+
+
 def _open_from(path: Path, begin: int) -> Film:
     """Open a file from byte `begin`; raises `MediaError`, `av.FFmpegError` or `OSError`."""
     file = Piece(path, begin, None) if begin else None
@@ -174,8 +213,7 @@ def _open_from(path: Path, begin: int) -> Film:
 
 
 def _opened(file: Path | _Pipe | Piece) -> InputContainer:
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file", "max_pixels": str(MAX_PIXELS)}
-    options["scan_all_pmts"] = "1"  # like the ffmpeg program; otherwise late sound of an MPEG-TS is missed
+    options = {**_OPTIONS, "format_whitelist": FORMATS, "protocol_whitelist": "file"}
     # Metadata in another encoding, or damaged, is no reason to refuse a film.
     return av.open(file, "r", options=options, metadata_errors="replace")
 
@@ -197,6 +235,8 @@ def _film_of(container: InputContainer, name: str, path: Path | None, file: Piec
         raise MediaError(f"{name} is {size}; at most {MAX_PIXELS / 1e6:.0f} megapixels are allowed. Make it smaller.")
     # On some damaged films FFmpeg's HEVC decoder deadlocks with frame threading.
     video.thread_type = "SLICE" if video.codec_context.name == "hevc" else "AUTO"
+    if video.codec_context.width * video.codec_context.height >= LARGE_PIXELS:
+        video.codec_context.thread_count = LARGE_THREADS  # each has a frame of its own
     video.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
     seconds = float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
     frames = video.frames or round(seconds * float(video.average_rate or 0))
@@ -220,46 +260,78 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     The frames' pts increase. At the end `film.losses` lists what could not be read; raises `MediaError` if no frame
     could be decoded.
     """
-    prepare, prepared = Preparation(film.video.sample_aspect_ratio), film.video
-    whole = film.video.codec_context.codec.canonical_name in _ONE_FRAME_PER_PACKET
-    timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
-    # An AVI stores no pts; with H.264 B-frames the pts that FFmpeg derives are out of order.
-    stored = film.container.format.name != "avi"
-    reached, found, cut = 0.0, False, False
+    frames, extent, cut = _Frames(film), Extent(film.container, film.video, film.audio, film.rate), False
     clock = Clock(film.container.format.name, Fraction(film.container.start_time or 0, av.time_base))
     film.losses.joins = clock.joins
     try:
         for kind, packet in clock.line(_packets(film)):
             cut = packet.is_corrupt if packet.size else cut
-            if packet.pts is not None and packet.time_base is not None:
-                reached = max(reached, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            if kind == "audio":
-                if packet.dts is not None:
-                    yield packet
-            elif kind == "video" and (packet.size or packet.dts is None):  # empty: the last frame is shown on
-                if not packet.is_discard:
-                    timeline.expect(packet.pts if stored else packet.dts)
-                for frame in _decoded(packet, timeline):
-                    found = True
-                    film.reached.frames += 1
-                    if not stored:
-                        frame.pts = frame.dts
-                    if packet.stream is not prepared:
-                        prepare, prepared = Preparation(packet.stream.sample_aspect_ratio), packet.stream
-                    yield from timeline.place(prepare(frame), repaired=frame.is_corrupt)
-                if not packet.size and packet.dts is None:
-                    packet.stream.codec_context.flush_buffers()  # another segment may follow, decoded separately
-        film.losses.missing = _missing(film, reached)
+            extent.note(packet)
+            if kind == "audio" and packet.dts is not None:
+                yield packet
+            elif kind == "video":
+                yield from frames.take(packet)
+        film.losses.missing = extent.missing()
         film.losses.error = film.losses.error or ("its last packet is not whole" if cut else "")
     except av.FFmpegError as error:
+        film.losses.missing = extent.missing()
         film.losses.error = error.strerror or str(error)
-        film.losses.missing = _missing(film, reached)
     finally:
-        film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
-    if not found:
+        frames.count_losses()
+    if not film.reached.frames:
         raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
-    yield from timeline.end()
-    film.losses.concealed, film.losses.lost = timeline.concealed, timeline.lost
+    yield from frames.end()
+
+
+class _Frames:
+    """Decodes a film's video and makes its frames ready, in order and without gaps."""
+
+    def __init__(self, film: Film) -> None:
+        self._film = film
+        self._prepare, self._prepared = Preparation.of(film.video), film.video
+        self._deinterlace = Deinterlacer()
+        whole = film.video.codec_context.codec.canonical_name in _ONE_FRAME_PER_PACKET
+        self._timeline = Timeline(round(1 / film.rate / film.time_base), whole=whole)
+        # An AVI stores no pts; with H.264 B-frames the pts that FFmpeg derives are out of order.
+        self._has_pts = film.container.format.name != "avi"
+
+    def take(self, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
+        """The frames that are ready after a packet; an empty one ends a piece, which is decoded separately."""
+        ends = not packet.size and packet.dts is None
+        if not packet.size and not ends:
+            return  # the last frame is shown on
+        if not packet.is_discard:
+            self._timeline.expect(packet.pts if self._has_pts else packet.dts)
+        for frame in _decoded(packet, self._timeline):
+            self._film.reached.frames += 1
+            if not self._has_pts:
+                frame.pts = frame.dts
+            for progressive in self._deinterlace(frame):
+                yield from self._placed(progressive, packet)
+        if ends:
+            for progressive in self._deinterlace.flush():
+                yield from self._placed(progressive, packet)
+            packet.stream.codec_context.flush_buffers()  # another piece may follow
+
+    def _placed(self, frame: av.VideoFrame, packet: av.Packet[Any]) -> Iterator[av.VideoFrame]:
+        if packet.stream is not self._prepared:
+            self._prepare, self._prepared = Preparation.of(packet.stream), packet.stream
+        repaired = frame.is_corrupt
+        yield from self._timeline.place(self._prepare(frame), repaired=repaired, is_of_fields=self._deinterlace.used)
+
+    def count_losses(self) -> None:
+        """Note in the film's losses what could not be read."""
+        losses = self._film.losses
+        losses.concealed, losses.lost = self._timeline.concealed, self._timeline.lost
+        if self._deinterlace.used and DEINTERLACED not in losses.notes:
+            losses.notes.append(DEINTERLACED)
+
+    def end(self) -> Iterator[av.VideoFrame]:
+        """The remaining frames."""
+        for frame in self._deinterlace.flush():  # after an error there was no last packet
+            yield from self._timeline.place(self._prepare(frame), is_of_fields=True)
+        yield from self._timeline.end()
+        self.count_losses()
 
 
 def _packets(film: Film) -> Iterator[tuple[Kind, av.Packet[Any]]]:
@@ -334,16 +406,3 @@ def _decoded(packet: av.Packet[Any], timeline: Timeline) -> Iterator[av.VideoFra
             yield frame
     except av.FFmpegError:
         timeline.note_error()
-
-
-def _missing(film: Film, reached: float) -> float:
-    """Seconds between the packets' end and the end by the header."""
-    duration = film.container.duration
-    if film.container.format.name == "avi":  # FFmpeg shortens the duration of a cut-off file
-        missing = float(film.video.frames / film.rate) - reached
-    elif duration is not None and film.container.format.name in _STORE_DURATION:
-        missing = (duration + (film.container.start_time or 0)) / av.time_base - reached
-    else:
-        return 0.0
-    # Sound and video seldom end together, and the last frame's duration is often a guess.
-    return missing if missing > 0.25 + 2 / film.rate else 0.0

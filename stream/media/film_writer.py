@@ -15,21 +15,31 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 
+from whycam.stream.media.frames.preparation import LARGE_PIXELS
+from whycam.stream.media.images.mark import FILM_KEY, MARK, OWN_KEY
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.losses import Losses, MediaError
-from whycam.stream.media.sound import Coding, Resampler, Transcoder
+from whycam.stream.media.sound import Coding, Resampler, Transcoder, settle_layout
 from whycam.stream.video.planes import fitted
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 """Codecs that are copied into the MP4; other sound is encoded as AAC."""
-AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
-"""Layout by number of channels. Players support no others, and AVI and WMA store only the number."""
+MAX_SIDE = 16_384
+"""Most pixels of a side that x264 encodes."""
+MAX_STEP = (1 << 31) - 1
+"""Most units of time from one frame of an MP4 to the next."""
+LONGEST_S = 3600
+"""Seconds that a frame may be shown by its own statement; more is damage, and too long for an MP4."""
 MAX_EARLY = 10_000
 """Sound packets kept until the first frame arrives; some minutes of sound."""
 
 
 X264 = {"preset": "superfast", "crf": "24"}
 """SSIM as of `veryfast` at 23, in half the time, with files a seventh larger (docs/process.md)."""
+
+
+LARGE = {"bf": "0", "refs": "1"}
+"""For large frames: x264 keeps several times a frame's size of each that waits for another one."""
 
 
 class Original(Protocol):
@@ -94,6 +104,10 @@ class FilmWriter:
         self._resumed = kept is not None and kept.path == journal_of(path)
         self._journal: Journal | None = None
         self._last_dts: int | None = None
+        self._durations: dict[int, int] = {}  # of frames in the encoder, by pts
+        self._held: av.Packet[Any] | None = None  # the newest packet: the last one gets another duration
+        self._first: tuple[int, int] | None = None
+        self._end = 0
         self._last_sound: int | None = None
         self._film = film
         self._rate = rate or film.rate
@@ -126,17 +140,23 @@ class FilmWriter:
             "movie_timescale": str(self._film.time_base.denominator),
         }
         container = av.open(self._part, "w", format="mp4", options=options)
+        container.metadata[FILM_KEY] = MARK
         if keep_metadata:
             container.metadata.update(self._film.metadata)
+            container.metadata[OWN_KEY] = MARK
         return container
 
-    def _sound_track(self, audio: AudioStream) -> AudioStream:
+    def _sound_track(self, audio: AudioStream) -> AudioStream | None:
         assert self._container is not None
         self._encode_sound = audio.codec_context.codec.canonical_name not in COPIED_AUDIO
+        layout = settle_layout(audio) if self._encode_sound else ""
+        if layout is None or not audio.codec_context.sample_rate:  # damaged: a track needs a rate
+            self._film.losses.silent = True
+            return None
         if self._encode_sound:
             rates = av.Codec("aac", "w").audio_rates or []
             sound = self._container.add_stream("aac", rate=audio.rate if audio.rate in rates else 48_000)
-            sound.codec_context.layout = AAC_LAYOUTS.get(audio.codec_context.layout.nb_channels, "stereo")
+            sound.codec_context.layout = layout
         else:
             sound = self._container.add_stream_from_template(audio)
         sound.metadata.clear()
@@ -152,11 +172,18 @@ class FilmWriter:
         video = self._video or self._begin(VideoParameters.of(frame))
         frame = fitted(frame, video.width, video.height)
         frame.pict_type = 0  # the encoder chooses, not the original
+        self._note_duration(frame)
         self._put(video.encode(frame))
 
-    def skip(self) -> None:
-        """Take over the next frame from those that were kept."""
+    def _note_duration(self, frame: av.VideoFrame) -> None:
+        """Keep how long the frame is shown: the muxer knows it of all frames but the last."""
+        if frame.pts is not None and frame.time_base and 0 < frame.duration * frame.time_base < LONGEST_S:
+            self._durations[frame.pts] = round(frame.duration * frame.time_base / self._time_base)
+
+    def skip(self, frame: av.VideoFrame) -> None:
+        """Take over the next frame, `frame` of the original, from those that were kept."""
         assert self._kept is not None
+        self._note_duration(frame)
         video = self._video or self._begin(self._kept.picture)
         coded = next(self._again)
         packet = av.Packet(coded.data)
@@ -172,10 +199,31 @@ class FilmWriter:
             assert packet.dts is not None
             if self._last_dts is not None and packet.dts <= self._last_dts:
                 packet.dts = self._last_dts + 1  # at the start of another encoder, whose first dts are early
+            if self._last_dts is not None and packet.dts - self._last_dts > MAX_STEP:
+                hours = float((packet.dts - self._last_dts) * self._time_base) / 3600
+                raise MediaError(
+                    f"The times of {self._film.name} jump by {hours:.0f} hours, more than an MP4 can store."
+                )
             self._last_dts = packet.dts
+            packet.duration = self._durations.pop(packet.pts, packet.duration or 0)
+            self._first = self._first or (packet.pts, packet.dts)
+            self._end = max(self._end, packet.pts + packet.duration)
             if new:
                 self._journal.write(Coded(packet.pts, packet.dts, bytes(packet), packet.is_keyframe))
-            self._container.mux_one(packet)
+            if self._held is not None:
+                self._container.mux_one(self._held)
+            self._held = packet
+
+    def _put_last(self) -> None:
+        """Write the last packet, in decoding order, so that the track ends with the frame that is shown last."""
+        assert self._container is not None
+        if self._held is None or self._first is None or self._held.dts is None:
+            return
+        pts, dts = self._first
+        length = self._end - pts - (self._held.dts - dts)
+        if 0 < length * self._time_base < LONGEST_S:
+            self._held.duration = length
+        self._container.mux_one(self._held)
 
     def write_sound(self, packet: av.Packet[AudioStream]) -> None:
         """Add a packet of the film's sound; one that cannot be decoded is dropped and counted."""
@@ -187,11 +235,16 @@ class FilmWriter:
                 self._early.append(packet)
         elif self._encode_sound:
             try:
-                for frame in packet.decode():
-                    for each in self._resampler(frame):
-                        self._put_sound(self._sound.encode(each))
-            except av.InvalidDataError:
+                encoded = [
+                    each
+                    for frame in packet.decode()
+                    for samples in self._resampler(frame)
+                    for each in self._sound.encode(samples)
+                ]
+            except (av.FFmpegError, ValueError):  # damaged, or with channels that cannot be mixed
                 self._count_lost(packet)
+            else:
+                self._put_sound(encoded)
         else:
             try:
                 matched = list(self._matched(packet))
@@ -244,14 +297,21 @@ class FilmWriter:
         """Add the video track, then the sound that arrived before it."""
         assert self._container is not None
         assert self._journal is not None
-        self._video = video = self._container.add_stream("libx264", options=X264)
+        if max(picture.width, picture.height) > MAX_SIDE:
+            raise MediaError(
+                f"The result would be {picture.width} x {picture.height}; H.264 has at most {MAX_SIDE} pixels on a "
+                "side. Make the film smaller."
+            )
+        is_large = picture.width * picture.height >= LARGE_PIXELS
+        self._video = video = self._container.add_stream("libx264", options=X264 | (LARGE if is_large else {}))
         video.time_base = self._time_base
         context = video.codec_context
         context.width, context.height, context.pix_fmt = picture.width, picture.height, "yuv420p"
         context.time_base, context.framerate = self._time_base, self._rate
         context.colorspace, context.color_range = picture.colorspace, picture.color_range
         context.color_trc, context.color_primaries = picture.color_trc, picture.color_primaries
-        context.thread_type = "FRAME"  # slices, PyAV's default, keep no second core busy
+        # Slices, PyAV's default, keep no second core busy, unless frames are large.
+        context.thread_type = "SLICE" if is_large else "FRAME"
         context.open()
         if self._kept is not None and self._kept.parameter_sets != parameter_sets(context.extradata):
             raise MediaError(
@@ -271,6 +331,7 @@ class FilmWriter:
             self.discard()
             raise MediaError(f"{self._film.name} has no frame that can be decoded.")
         self._put(self._video.encode(None))
+        self._put_last()
         if self._sound is not None and self._encode_sound:
             for samples in self._resampler.flush():
                 self._put_sound(self._sound.encode(samples))

@@ -38,13 +38,17 @@ class Timeline:
         """Note a decoder error."""
         self._errors += 1
 
-    def place(self, frame: av.VideoFrame, *, repaired: bool = False) -> Iterator[av.VideoFrame]:
-        """Take a decoded frame, intact or `repaired` by the decoder; yields what can be shown, with increasing pts."""
+    def place(
+        self, frame: av.VideoFrame, *, repaired: bool = False, is_of_fields: bool = False
+    ) -> Iterator[av.VideoFrame]:
+        """Take a decoded frame, intact or `repaired` by the decoder; yields what can be shown, with increasing pts.
+
+        A frame made of two fields may have been in two packets.
+        """
         last = self._held.pts if self._held is not None else None
         if frame.pts is None:
             frame.pts = 0 if last is None else last + self._step
-        # The two fields of an interlaced frame may be in two packets.
-        yield from self._fill(frame.pts, whole=self._whole and not frame.interlaced_frame)
+        yield from self._fill(frame.pts, whole=self._whole and not is_of_fields)
         before = self._held.pts if self._held is not None else None
         if before is not None and frame.pts <= before:
             frame.pts = before + 1  # the encoder refuses equal times

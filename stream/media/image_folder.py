@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 
-from whycam.stream.media.image import ENDINGS, ImageError, read_image
+from whycam.stream.media.image import ENDINGS, ImageError, heic_advice, open_image
+from whycam.stream.media.images.mark import is_marked_image
 from whycam.stream.media.losses import Losses, MediaError, listed
 from whycam.stream.video.planes import rgb_frame
 
@@ -30,11 +32,18 @@ class SingleImage:
 
     def read(self) -> Iterator[av.VideoFrame]:
         """The image as an rgb24 frame; raises `ImageError`."""
-        yield rgb_frame(read_image(self._path), 0, self.time_base)
+        image = open_image(self._path)
+        self.losses.notes += image.notes
+        frame = rgb_frame(image.rgb, 0, self.time_base)
+        del image  # as large as the frame
+        yield frame
 
 
 class ImageFolder:
-    """The images of a folder as a film; raises `MediaError` if there is none."""
+    """The images of a folder: the frames of a film, or photographs. Raises `MediaError` if there is none.
+
+    Results of whycam among them are left out, unless all are results.
+    """
 
     time_base = 1 / RATE
 
@@ -43,39 +52,75 @@ class ImageFolder:
             files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
         except OSError as error:
             raise MediaError(f"{path} cannot be read ({error.strerror}).") from error
-        self.images = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=_by_number)
+        images = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=_by_number)
         self.name = path.name
         self.losses = Losses()
-        if not self.images:
+        if not images:
             others = ", ".join(sorted({file.suffix.lower() or "no ending" for file in files})) or "nothing"
             raise MediaError(f"{path} is a folder without images (found: {others}). Give a film, or {path / '*'}.")
+        results = [image for image in images if is_marked_image(image)]
+        if 0 < len(results) < len(images):
+            images = [image for image in images if image not in results]
+            self.losses.notes.append(f"Left out as results of whycam: {listed([image.name for image in results])}.")
+        self.images = images
+        self.photographs = {} if is_sequence(images) else dict(enumerate(image.name for image in images))
+        """The photographs' names by pts; empty for the frames of a film."""
 
     @property
     def frames(self) -> int:
         """Number of images."""
         return len(self.images)
 
+    @property
+    def results(self) -> dict[int, str]:
+        """Names of the photographs' results by pts; empty for the frames of a film, whose results are numbered."""
+        return dict(zip(self.photographs, result_names(self.images), strict=False))
+
     def read(self) -> Iterator[av.VideoFrame]:
-        """Each image as an rgb24 frame; one that cannot be read is replaced by the one before it.
+        """Each image as an rgb24 frame; an unreadable one of a film is replaced by the one before, a photograph is not.
 
         Raises `MediaError` if none can be read.
         """
         last: Path | None = None
         for number, path in enumerate(self.images):
             try:
-                rgb = read_image(path)
+                image = open_image(path)
             except ImageError:
                 self.losses.unread.append(path.name)
-                if last is None:
+                if last is None or self.photographs:
                     self.losses.lost += 1
                     continue
                 self.losses.concealed += 1
-                rgb = read_image(last)
+                image = open_image(last)
             else:
+                self.losses.notes += image.notes
                 last = path
-            yield rgb_frame(rgb, number, self.time_base)
+            yield rgb_frame(image.rgb, number, self.time_base)
+        advice = heic_advice([Path(name) for name in self.losses.unread])
         if last is None:
-            raise MediaError(f"{self.name} has no image that can be read: {listed(self.losses.unread)}.")
+            names = listed(self.losses.unread)
+            raise MediaError(f"{self.name} has no image that can be read: {names}. {advice}".rstrip())
+        if advice:
+            self.losses.notes.append(advice)
+
+
+def is_sequence(images: Sequence[Path]) -> bool:
+    """Whether images are the frames of a film: their names differ only in a number, from 0 or 1 on without a gap."""
+    parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem) for path in images]
+    rest = {(each[1], each[3], path.suffix) for each, path in zip(parts, images, strict=True) if each is not None}
+    if len(rest) != 1:
+        return False
+    numbers = [int(each[2]) for each in parts if each is not None]
+    return numbers in (list(range(len(images))), list(range(1, len(images) + 1)))
+
+
+def result_names(images: Sequence[Path]) -> list[str]:
+    """`IMG_0042.jpg` -> `IMG_0042-output.jpg`; with the suffix in the name where only that differs."""
+    stems = Counter(path.stem.casefold() for path in images)
+    return [
+        f"{path.stem}-output.jpg" if stems[path.stem.casefold()] == 1 else f"{path.stem}-{path.suffix[1:]}-output.jpg"
+        for path in images
+    ]
 
 
 def _by_number(path: Path) -> list[tuple[int, int, str]]:

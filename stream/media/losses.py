@@ -30,6 +30,8 @@ class Losses:
     """The images of a folder that could not be read."""
     joins: list[float] = field(default_factory=list)
     """Where its clock jumped, in seconds of the film; what follows was appended to what came before."""
+    notes: list[str] = field(default_factory=list)
+    """What was changed to read it, a sentence each, such as that it was deinterlaced."""
 
 
 def plural(count: int, noun: str) -> str:

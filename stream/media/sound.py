@@ -1,19 +1,57 @@
-"""Sound whose coding changes, as between pieces of a joined film, converted to its first coding for a single track."""
+"""A film's sound as a single track: its channel layout, and coding that changes, as between pieces of a joined film."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import av
+import av.logging
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 
 # Indexed by sampling_frequency_index and channel_configuration (ISO/IEC 14496-3, 1.6.3).
 _RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350)
 _LAYOUTS = (None, "mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1")
+AAC_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+"""Layout by number of channels. Players support no others, and AVI and WMA store only the number."""
+_DECODED = {**AAC_LAYOUTS, 7: "6.1", 12: "7.1.4", 16: "hexadecagonal", 24: "22.2"}
+"""Layout by number of channels, for sound whose order of channels has no name; FFmpeg can mix these."""
+
+
+def settle_layout(sound: AudioStream) -> str | None:
+    """The layout in which a film's sound is encoded; None if FFmpeg cannot mix so many channels.
+
+    A decoder with a custom order of channels gets an ordinary one.
+
+    PyAV frees a custom order twice, which ends the process: the properties `layout` of such a stream and of its frames
+    must not be read. So the layout is taken from FFmpeg's description of the file, before a packet is decoded.
+    """
+    described = _described_layout(sound)
+    number = re.match(r"(\d+) channels", described)
+    count = int(number[1]) if number else AudioLayout(described).nb_channels
+    if number and count not in _DECODED:
+        return None
+    if number:
+        sound.codec_context.options = {**sound.codec_context.options, "ch_layout": _DECODED[count]}
+    return AAC_LAYOUTS.get(count, "stereo")
+
+
+def _described_layout(sound: AudioStream) -> str:
+    """Such as `5.1`, `8 channels (FL+FR+FC+LFE+SL+SR+BL+BR)`, or `12 channels`."""
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.INFO)  # otherwise the description is empty
+    try:
+        lines: str = sound.container.dumps_format()  # type: ignore[attr-defined]
+    finally:
+        av.logging.set_level(before)
+    where = rf"^  Stream #0:{sound.index}\D.*Audio: .* Hz, (\d+ channels(?: \([^)]*\))?|[^,\n]+)"
+    found = re.search(where, lines, re.MULTILINE)
+    return found[1].strip() if found else "stereo"
 
 
 @dataclass(frozen=True, slots=True)

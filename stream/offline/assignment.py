@@ -17,10 +17,10 @@ from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_writer import FolderWriter, numbered
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.batch import describe_losses
-from whycam.stream.offline.claims import Use
 from whycam.stream.offline.inputs import usual_name
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, explain, header_of
-from whycam.stream.offline.resume import find_earlier
+from whycam.stream.offline.results.claims import Use
+from whycam.stream.offline.results.resume import find_earlier
 from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import fitted
 
@@ -32,10 +32,10 @@ SUMMARY = "what-was-done.txt"
 class FilmAtRate:
     """A film whose frames are repeated or dropped to reach a rate, like `ffmpeg -vf fps=…`.
 
-    Each frame is also written unchanged to `thumbs`. See `stream.offline.prefetch.Source`.
+    Each frame is also written unchanged to `thumbs`, if given. See `stream.offline.prefetch.Source`.
     """
 
-    def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter) -> None:
+    def __init__(self, film: Film, rate: Fraction, thumbs: FolderWriter | None = None) -> None:
         self._film = film
         self._rate = rate
         self._thumbs = thumbs
@@ -82,7 +82,8 @@ class FilmAtRate:
             except (av.BlockingIOError, av.EOFError):
                 return
             assert isinstance(frame, av.VideoFrame)
-            self._thumbs.write(frame)
+            if self._thumbs is not None:
+                self._thumbs.write(frame)
             yield frame
 
 
@@ -150,7 +151,7 @@ def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bo
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise MediaError(f"{folder} cannot be written ({error.strerror}).") from error
-        thumbs = FolderWriter(inputs, "thumb")
+        thumbs = FolderWriter(inputs, "thumb", is_result=False)
         made.callback(thumbs.discard)
         at_rate, earlier = FilmAtRate(film, RATE, thumbs), None
         if work.resume:

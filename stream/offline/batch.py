@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,16 +10,22 @@ from typing import BinaryIO, Literal
 
 import av
 
+from whycam.stream.inference.engine import EngineDown
+from whycam.stream.inference.explainer import RuntimeMissing
+from whycam.stream.media.film_reader import Address
+from whycam.stream.media.image import ImageError
 from whycam.stream.media.image_writer import numbered
 from whycam.stream.media.losses import Losses, MediaError, listed, plural
-from whycam.stream.offline.claim_file import Worker
-from whycam.stream.offline.claims import Busy, Claims, Use
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_one, explain_recording
-from whycam.stream.offline.inputs import FILMS, Input, output_of, usual_name
+from whycam.stream.offline.inputs import FILMS, STDIN, Input, output_of
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
-from whycam.stream.offline.resume import is_done
+from whycam.stream.offline.results.claim_file import Worker
+from whycam.stream.offline.results.claims import Busy, Claims, Use
+from whycam.stream.offline.results.resume import is_done
+from whycam.stream.offline.unexpected import report_unexpected
 from whycam.stream.recording.paths import SIDECAR
+from whycam.stream.recording.sidecar import SidecarError
 from whycam.stream.report.report import write_report
 
 Status = Literal["done", "damaged", "stopped", "failed", "busy"]
@@ -54,12 +61,14 @@ class Task:
     @property
     def use(self) -> Use:
         """The paths that it writes and reads, for `Claims`."""
+        if self.given.is_missing:
+            return Use(())
         writes = [self.output]  # for a folder this includes all other results
         if self.given.kind in FILMS and self.sidecar is not None:
             writes += [self.sidecar, *self.reports]
         if self.frames is not None:
             writes.append(self.frames)
-        return Use(tuple(writes), () if self.given.kind == "pipe" else (self.given.path,))
+        return Use(tuple(writes), () if self.given.kind in ("pipe", "address") else (self.given.path,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +89,39 @@ class Outcome:
         if self.explained.stopped:
             return "stopped"
         losses = self.explained.losses
-        return "damaged" if losses.missing or losses.error else "done"
+        return "damaged" if losses.missing or losses.error or (losses.unread and losses.lost) else "done"
 
 
 def plan(
-    inputs: Sequence[Input], output: Path | None, frames: Path | None = None, *, report: bool = False
+    inputs: Sequence[Input],
+    output: Path | None,
+    frames: Path | None = None,
+    *,
+    report: bool = False,
+    is_folder: bool = False,
 ) -> list[Task]:
-    """A task for each input; raises `MediaError` for an unsuitable output."""
+    """A task for each input; `is_folder`: the output is a folder also for one. Raises `MediaError` if it cannot be."""
     many = len(inputs) > 1
-    if many and output is not None and output.suffix and not output.is_dir():
+    if many and not is_folder and output is not None and output.suffix and not output.is_dir():
         raise MediaError(f"For {len(inputs)} inputs the output is a folder, not '{output}'.")
+    outputs = _outputs(inputs, output, many or is_folder)
     tasks = []
-    for given in inputs:
+    for given, path in zip(inputs, outputs, strict=True):
         own = None
         if frames is not None and given.kind in FILMS:
-            own = frames / usual_name(given.path.stem) if many else frames
-        tasks.append(Task(given, output_of(given, output, many=many), own, report))
+            own = frames / path.stem if many else frames
+        tasks.append(Task(given, path, own, report))
     return tasks
+
+
+def _outputs(inputs: Sequence[Input], output: Path | None, many: bool) -> list[Path]:
+    """The results' paths; where several would be the same, the inputs' suffixes are in them."""
+    plain = [output_of(given, output, many=many) for given in inputs]
+    counts = Counter(str(path).casefold() for path in plain)
+    return [
+        output_of(given, output, many=many, with_suffix=True) if counts[str(path).casefold()] > 1 else path
+        for given, path in zip(inputs, plain, strict=True)
+    ]
 
 
 def carry_out(
@@ -127,8 +152,14 @@ def carry_out(
             explained = (work.resume and _done(task)) or _explain(task, work, stdin)
             if task.reports and task.sidecar is not None:
                 write_report(task.sidecar, task.output, task.given.path.name, task.reports)
-        except (ValueError, OSError, av.FFmpegError) as error:
+        except (MediaError, ImageError, SidecarError, OSError, av.FFmpegError) as error:
             outcome = Outcome(task, problem=str(error))
+        except MemoryError:
+            outcome = Outcome(task, problem=f"{task.given.name} needs more memory than there is.")
+        except (EngineDown, RuntimeMissing):
+            raise
+        except Exception as error:  # noqa: BLE001 - the other inputs are not at fault
+            outcome = Outcome(task, problem=report_unexpected(error, task.given.name))
         else:
             taken[task.output.resolve()] = task.given
             outcome = Outcome(task, explained)
@@ -146,6 +177,8 @@ def refused(task: Task, use: Use, claims: Claims) -> Outcome | None:
 
 
 def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
+    if task.given.is_missing:
+        raise MediaError(f"There is no file {task.given.name}.")
     other = taken.get(task.output.resolve())
     if other is not None:
         raise MediaError(
@@ -156,6 +189,8 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
     folders = [path for path in (task.frames, task.output if task.given.kind == "folder" else None) if path is not None]
     files = [*task.reports] if task.given.kind == "folder" else [task.output, *task.reports]
     if task.given.kind in FILMS and task.sidecar is not None:
+        files.append(task.sidecar)
+    if task.given.kind == "folder" and task.sidecar is not None:
         files.append(task.sidecar)
     there = [path for path in files if path.exists()] + [path for path in folders if numbered(path)]
     if there:
@@ -181,8 +216,13 @@ def _make_folder(output: Path) -> None:
 
 def _explain(task: Task, work: ProcessJob, stdin: BinaryIO) -> ProcessResult:
     given, output = task.given, task.output
-    if given.kind == "pipe":
+    if given == STDIN:
         return explain_film(stdin, output, work, frames=task.frames)
+    if given.kind == "pipe":
+        with given.path.open("rb", buffering=0) as pipe:
+            return explain_film(pipe, output, work, frames=task.frames)
+    if given.kind == "address":
+        return explain_film(Address(given.address, given.name), output, work, frames=task.frames)
     if given.kind == "recording":
         return explain_recording(given.path, output, work, frames=task.frames)
     if given.kind == "folder":
@@ -194,18 +234,19 @@ def _explain(task: Task, work: ProcessJob, stdin: BinaryIO) -> ProcessResult:
 
 def describe_losses(losses: Losses) -> list[str]:
     """Sentences about what could not be read of an input."""
-    sentences = []
+    sentences = [*losses.notes]
     if losses.concealed:
         sentences.append(
             f"{plural(losses.concealed, 'frame')} could not be read completely; the result shows the frame before, or "
             "what the decoder repaired."
         )
     if losses.lost:
-        sentences.append(f"{plural(losses.lost, 'frame')} could not be read, without a frame before to show instead.")
+        noun = "image" if losses.unread else "frame"
+        sentences.append(f"{plural(losses.lost, noun)} could not be read; the result lacks {_it(losses.lost)}.")
     if losses.unread:
         sentences.append(f"Not read: {listed(losses.unread)}.")
     if losses.silent:
-        sentences.append("Its sound has an unknown codec; the result has none.")
+        sentences.append("Its sound cannot be decoded (unknown codec, or too many channels); the result has none.")
     if losses.unheard:
         sentences.append(f"{losses.unheard:.1f} s of its sound could not be read; the result is silent there.")
     if losses.joins:
@@ -218,6 +259,10 @@ def describe_losses(losses: Losses) -> list[str]:
     elif losses.error:
         sentences.append(f"The file breaks off ({losses.error}). What came before is explained.")
     return sentences
+
+
+def _it(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> ExitCode:

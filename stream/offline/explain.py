@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import Film, open_film
+from whycam.stream.media.film_reader import Address, Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import exif_of, read_image
 from whycam.stream.media.image_folder import ImageFolder, SingleImage
@@ -17,7 +19,7 @@ from whycam.stream.media.image_writer import FolderWriter, ImageWriter
 from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, Writer, explain, header_of
 from whycam.stream.offline.recording_source import RecordedFilm
-from whycam.stream.offline.resume import find_earlier
+from whycam.stream.offline.results.resume import find_earlier
 from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -26,7 +28,7 @@ from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of, yuv_frame
 
 
 def explain_film(
-    source: Path | BinaryIO, output: Path, work: ProcessJob, *, frames: Path | None = None
+    source: Path | BinaryIO | Address, output: Path, work: ProcessJob, *, frames: Path | None = None
 ) -> ProcessResult:
     """Explain a video into `output` (.mp4) and a sidecar beside it (.jsonl); raises `MediaError`.
 
@@ -65,21 +67,25 @@ def explain_folder(source: Path, output: Path, work: ProcessJob) -> ProcessResul
     check_apart(source, output, "folder")
     earlier = None
     if work.resume:
-        earlier = find_earlier(header_of(folder, work), None, sidecar, [output], folder.time_base)
+        earlier = find_earlier(header_of(folder, work), None, sidecar, [output], folder.time_base, names=folder.results)
     with ExitStack() as made:
-        writer = FolderWriter(output, kept=earlier.folders[0] if earlier is not None else None)
+        kept = earlier.folders[0] if earlier is not None else None
+        writer = FolderWriter(output, names=folder.results, kept=kept)
         made.callback(writer.discard)
-        return explain(folder, work, [writer], output, sidecar, earlier=earlier)
+        return explain(folder, work, [writer], output, sidecar, earlier=earlier, files=folder.photographs)
 
 
 def explain_one(source: Path, output: Path, work: ProcessJob) -> ProcessResult:
     """Explain an image file into another one; raises `ImageError`."""
     check_apart(source, output, "picture")
     picture = SingleImage(source)
-    return explain(picture, work, [ImageWriter(output, exif_of(source) if work.keep_metadata else b"")], output, None)
+    metadata = exif_of(source) if work.keep_metadata else b""
+    if metadata is None:
+        picture.losses.notes.append(f"The EXIF of {source.name} is damaged or too long, and was not copied.")
+    return explain(picture, work, [ImageWriter(output, metadata or b"")], output, None)
 
 
-def check_apart(source: Path | BinaryIO, output: Path, kind: str) -> None:
+def check_apart(source: Path | BinaryIO | Address, output: Path, kind: str) -> None:
     """Raise `MediaError` if a result would overwrite its input."""
     if isinstance(source, Path) and output.exists() and source.exists() and output.samefile(source):
         raise MediaError(f"{output} is the {kind} itself. Give another name for the explained one.")
@@ -92,14 +98,27 @@ def explain_image(
 
     Raises `ImageError`, and `ValueError` without a target.
     """
+    rgb = read_image(source)
+    ((maps, painted),) = explain_images([rgb], explainer, targets)
+    return maps, rgb, painted
+
+
+def explain_images(
+    images: Sequence[Bytes], explainer: Explainer, targets: Sequence[int]
+) -> list[tuple[tuple[DrawnMap, ...], Bytes]]:
+    """For each image, RGB (H, W, 3), its map for each target, and the image with the first map drawn onto it.
+
+    All go through the model in one run. Raises `ValueError` without a target.
+    """
     if not len(targets):
         raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
-    rgb = read_image(source)
     contract = explainer.contract
     fit = Fit(contract.fit, contract.input_size)
-    frame = rgb_frame(rgb)
-    explanation = explainer.explain(fit.image(frame)[None], targets)
-    maps = drawn_maps(explanation, 0, contract.labels)
-    painted = yuv_frame(frame)
-    Painter(fit).paint(painted, maps[:1], View())
-    return maps, rgb, rgb_of(painted)
+    frames = [rgb_frame(rgb) for rgb in images]
+    explanation = explainer.explain(np.stack([fit.image(frame) for frame in frames]), targets)
+    found = []
+    for number, frame in enumerate(frames):
+        maps, painted = drawn_maps(explanation, number, contract.labels), yuv_frame(frame)
+        Painter(fit).paint(painted, maps[:1], View())
+        found.append((maps, rgb_of(painted)))
+    return found

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -14,9 +14,11 @@ from typing import Any, Protocol, TypeAlias
 import av
 
 from whycam.stream.inference.engine import Engine
+from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.losses import Losses, MediaError
+from whycam.stream.offline.fingerprint import fingerprint
 from whycam.stream.offline.prefetch import Batch, Reader, Source
-from whycam.stream.offline.resume import ResumeState, part_of
+from whycam.stream.offline.results.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import WriteBehind
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.renderer import Look, Renderer
@@ -37,8 +39,8 @@ class Writer(Protocol):
     def write(self, frame: av.VideoFrame) -> None:
         """Add a frame."""
 
-    def skip(self) -> None:
-        """Take over the next frame from an earlier run."""
+    def skip(self, frame: av.VideoFrame) -> None:
+        """Take over the next frame, `frame` of the source, from an earlier run."""
 
     def close(self) -> None:
         """Finish the result and give it its name."""
@@ -119,15 +121,17 @@ def explain(
     sidecar: Path | None,
     write_sound: SoundWriter | None = None,
     earlier: ResumeState | None = None,
+    files: Mapping[int, str] | None = None,
 ) -> ProcessResult:
     """Explain a source's frames into writers and a sidecar; `output` names the result in messages.
 
+    `files` are the names of photographs by pts, for the sidecar.
     The writers are closed on success; otherwise the caller, who made them, discards them. Raises `MediaError`.
     """
     renderer = Renderer.of(work.look, work.engine.contract)
     count = earlier.count if earlier is not None else 0
     with ExitStack() as stack:
-        lines = _Lines(sidecar, header_of(source, work), earlier) if sidecar is not None else None
+        lines = _Lines(sidecar, header_of(source, work), earlier, files or {}) if sidecar is not None else None
         if lines is not None:
             stack.enter_context(lines)
         reader = Reader(source, work.engine, renderer, every=work.every, known=count)
@@ -149,6 +153,7 @@ def draw(
 ) -> ProcessResult:
     """Paint each frame by its sidecar line and pass it to the writers, which run in a separate thread."""
     count, earlier, first, known = 0, 0, 0, None
+    film: dict[str, Any] = {}
     asked = stopped = False
     try:
         with WriteBehind("writer", BEHIND) as behind:
@@ -161,13 +166,17 @@ def draw(
                     stopped = True
                     break
                 known = step.known
-                first = known.pts if not count else first
+                if not count:
+                    first, film = known.pts, fingerprint(step.frame)
+                    if step.frame.width * step.frame.height >= LARGE_PIXELS:
+                        behind.limit(1)
                 count, earlier = count + 1, earlier + step.done
                 _hand_over(step, renderer, writers, lines, behind)
                 if progress is not None:
                     progress(count, source.frames)
                 # An earlier run's frames are all taken over, so that another stop does not lose them.
                 asked = stop is not None and stop.is_set() and not step.done
+                del step  # while the next frame is awaited, this one is the writers' only
             else:
                 stopped = asked and not source.frames  # a pipe ends when it is stopped
             behind.finish()
@@ -176,7 +185,7 @@ def draw(
         seconds = float((known.pts - first) * source.time_base) if known is not None else 0.0
         if lines is not None:
             end = float(known.pts * source.time_base) if known is not None else 0.0
-            lines.keep(_ending(source.losses, end, seconds if stopped else None))
+            lines.keep({"film": film, **_ending(source.losses, end, seconds if stopped else None)})
     except (OSError, av.FFmpegError) as error:
         raise MediaError(f"{output} cannot be written ({error.strerror or error}).") from error
     maps = known.maps if known is not None else ()
@@ -190,7 +199,7 @@ def _hand_over(
     """Paint a frame for the writers and the sidecar, unless it is from an earlier run."""
     if step.done:
         for writer in writers:
-            behind.do(writer.skip)
+            behind.do(partial(writer.skip, step.frame))
         return
     shown = renderer.draw(step.frame, step.known.maps, step.known.view, step.known.hidden)
     if step.size is not None and shown is step.frame:
@@ -210,8 +219,11 @@ def _ending(losses: Losses, end: float, stopped: float | None) -> dict[str, Any]
 class _Lines(SidecarWriter):
     """A sidecar that gets its name in `keep`; otherwise it is removed, unless an earlier run had left it."""
 
-    def __init__(self, path: Path, header: dict[str, Any], earlier: ResumeState | None) -> None:
+    def __init__(
+        self, path: Path, header: dict[str, Any], earlier: ResumeState | None, files: Mapping[int, str]
+    ) -> None:
         self.result = path
+        self._files = files
         self._part = part = part_of(path)
         self._header = header
         self._resumed = earlier is not None and earlier.sidecar == part
@@ -224,6 +236,10 @@ class _Lines(SidecarWriter):
         super().__init__(part, header, append=earlier is not None)
         if self.last is not None:
             self._settings = self.last.view.settings()
+
+    def write(self, frame: SidecarFrame) -> None:
+        """Append a frame's line, with the name of its photograph."""
+        super().write(replace(frame, file=self._files.get(frame.pts)))
 
     def keep(self, found: dict[str, Any]) -> None:
         """Give it its name; `found` is added to the header, for what is known only at the end."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.inference.explainer import Explanation
+from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.losses import Losses
 from whycam.stream.overlay.renderer import Renderer
 from whycam.stream.video.planes import Bytes
@@ -25,8 +26,8 @@ MAX_ITEMS = 256
 """Most frames and sound packets in a batch: sound may continue while the video does not."""
 AHEAD = 4
 """Most batches decoded before the first is painted: 16 frames, 50 MB at 1080p."""
-MAX_PIXELS = 16_000_000
-"""Most pixels in the frames of a batch: a batch has fewer frames if they are large."""
+MAX_PIXELS = LARGE_PIXELS
+"""Pixels with which a batch is full: one frame if they are large, of which one batch at most is decoded ahead."""
 
 Item: TypeAlias = "av.VideoFrame | av.Packet[Any]"
 
@@ -104,6 +105,8 @@ class Reader:
                     return
                 asked = False
                 if isinstance(item, av.VideoFrame):
+                    if item.width * item.height >= LARGE_PIXELS:
+                        self._queue.maxsize = 1  # each batch has one frame
                     asked = count >= self._known and count % self._every == 0
                     pixels, count = pixels + item.width * item.height, count + 1
                     if asked:

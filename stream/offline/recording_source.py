@@ -77,3 +77,4 @@ class RecordedFilm:
         self.losses.lost += losses.lost
         self.losses.missing += losses.missing
         self.losses.error = self.losses.error or losses.error
+        self.losses.notes = list(dict.fromkeys(self.losses.notes + losses.notes))

@@ -17,12 +17,14 @@ from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_folder import ImageFolder
 from whycam.stream.media.image_writer import FolderWriter, numbered
-from whycam.stream.media.losses import MediaError
-from whycam.stream.offline.claims import Claims, Use
+from whycam.stream.media.losses import MediaError, listed, plural
+from whycam.stream.offline.assignment import RATE, FilmAtRate
 from whycam.stream.offline.explain import check_apart
+from whycam.stream.offline.fingerprint import difference
 from whycam.stream.offline.inputs import Input, find_inputs, output_of
 from whycam.stream.offline.pipeline import FrameResult, ProcessResult, Progress, SoundWriter, Writer, draw
 from whycam.stream.offline.recording_source import RecordedFilm, is_recording
+from whycam.stream.offline.results.claims import Claims, Use
 from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.colormaps import Colormap
 from whycam.stream.overlay.renderer import DESCRIBED, Look, Renderer
@@ -37,6 +39,8 @@ SQUARE = (224, 224)
 """The input size for old sidecars, which do not store it; only the proportions matter."""
 
 
+MAX_MORE, MAX_MORE_PART = 2, 0.1
+"""A film may have so many frames, or this part, more or fewer than were explained: some cannot be read."""
 _MILLISECOND = Fraction(1, 1000)  # the time base of WebM
 
 
@@ -99,8 +103,31 @@ class Replay:
             colormap=colormap or drawn.colormap,
         )
 
-    def steps(self, source: Film | RecordedFilm | ImageFolder) -> Iterator[FrameResult | av.Packet[Any]]:
-        """The frames that have a line in the sidecar, and the sound between them."""
+    def is_at_rate(self, film: Film) -> bool:
+        """Whether the sidecar describes a film at another rate, as an assignment's."""
+        return not self.is_live and self.time_base == 1 / RATE != film.time_base
+
+    def check_count(self, frames: int, name: str) -> None:
+        """Raise `MediaError` if a film or folder of `frames` cannot be what the sidecar describes."""
+        if self.is_live or "stopped" in self._header or not frames:
+            return
+        count = sum(1 for _ in read_sidecar(self._sidecar)[1])
+        if abs(frames - count) > max(MAX_MORE, MAX_MORE_PART * count):
+            raise MediaError(
+                f"{name} is not what {self._sidecar} describes: it has {plural(frames, 'frame')}, and {count} were "
+                "explained. Give the original."
+            )
+
+    def _check_first(self, frame: av.VideoFrame, name: str) -> None:
+        if (found := difference(self._header.get("film") or {}, frame)) != "":
+            raise MediaError(f"{name} is not what {self._sidecar} describes: {found}. Give the original.")
+
+    def steps(self, source: Film | FilmAtRate | RecordedFilm | ImageFolder) -> Iterator[FrameResult | av.Packet[Any]]:
+        """The frames that have a line in the sidecar, and the sound between them.
+
+        Raises `MediaError` if the first frame is another than the explained one.
+        """
+        is_first = True
         off = max(self.time_base, source.time_base, _MILLISECOND) / 2
         frozen = {line.frozen for line in read_sidecar(self._sidecar)[1] if line.frozen is not None}
         still: dict[int, av.VideoFrame] = {}
@@ -111,6 +138,9 @@ class Replay:
                 yield item
                 continue
             assert item.pts is not None
+            if is_first:
+                self._check_first(item, source.name)
+                is_first = False
             time = item.pts * source.time_base
             while line is not None and line.pts * self.time_base < time - off:
                 line = next(lines, None)
@@ -168,8 +198,7 @@ def replay_once(
     For a live recording `video` is a camera film or the recording's folder. `sidecar` may be the folder that contains
     it. Raises `MediaError`, `SidecarError`, and `Busy` if another run works on the sidecar, the film or the result.
     """
-    if sidecar.is_dir():
-        sidecar /= SIDECAR
+    sidecar = _sidecar_in(sidecar) if sidecar.is_dir() else sidecar
     given = find_inputs([str(video)])[0]
     if given.kind == "picture":
         raise MediaError(f"{video} is an image; a replay needs a film or a folder. Explain the image again.")
@@ -201,6 +230,16 @@ def replay_once(
     return Replayed(explained, again.unknown, again.without, again.targets, reports)
 
 
+def _sidecar_in(folder: Path) -> Path:
+    """The sidecar in a folder: of a recording, of a folder of images, or the only one of films."""
+    if (folder / SIDECAR).exists() or not (others := sorted(folder.glob("*.jsonl"))):
+        return folder / SIDECAR
+    if len(others) > 1:
+        names = listed([each.name for each in others])
+        raise SidecarError(f"{folder} has several sidecars: {names}. Give one of them.")
+    return others[0]
+
+
 def _draw(
     again: Replay,
     given: Input,
@@ -210,16 +249,21 @@ def _draw(
     stop: threading.Event | None,
 ) -> ProcessResult:
     with ExitStack() as stack:
-        source: Film | RecordedFilm | ImageFolder
+        source: Film | FilmAtRate | RecordedFilm | ImageFolder
         sound: SoundWriter | None = None
         if given.kind == "folder":
-            source = ImageFolder(given.path)
-            writer: Writer = FolderWriter(output)
+            source = folder = ImageFolder(given.path)
+            again.check_count(folder.frames, given.name)
+            writer: Writer = FolderWriter(output, names=folder.results)
         else:
             of_a_recording = given.kind == "recording" or (again.is_live and is_recording(given.path.parent))
             film = RecordedFilm.of(given.path) if of_a_recording else stack.enter_context(open_film(given.path))
-            source = film
-            writer = film_writer = FilmWriter(output, film, keep_metadata=keep_metadata)
+            source, rate = film, None
+            if isinstance(film, Film) and again.is_at_rate(film):
+                source, rate = FilmAtRate(film, RATE), RATE
+            elif isinstance(film, Film):
+                again.check_count(film.video.frames, given.name)
+            writer = film_writer = FilmWriter(output, film, rate=rate, keep_metadata=keep_metadata)
             sound = film_writer.write_sound
         stack.callback(writer.discard)
         return draw(source, again.steps(source), again.renderer, [writer], output, None, sound, progress, stop)

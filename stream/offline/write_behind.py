@@ -20,6 +20,10 @@ class WriteBehind:
         self._given_up = False
         self._thread = threading.Thread(target=self._run, name=name)
 
+    def limit(self, bound: int) -> None:
+        """From now on at most `bound` pieces wait."""
+        self._queue.maxsize = bound
+
     def do(self, work: Callable[[], object]) -> None:
         """Queue a piece of work; blocks while `bound` others wait."""
         self._raise()

@@ -40,6 +40,8 @@ class SidecarFrame:
     """The pts of the frozen frame shown instead of this one; None if this frame is shown."""
     hidden: OcclusionResult | None = None
     """The occlusion result in the label."""
+    file: str | None = None
+    """Name of the photograph that it explains; None for a frame of a film."""
 
 
 class SidecarWriter:
@@ -70,6 +72,7 @@ class SidecarWriter:
             {
                 "pts": frame.pts,
                 "time": round(frame.pts * numerator / denominator, 6),
+                **({} if frame.file is None else {"file": frame.file}),
                 "classes": [m.class_id for m in frame.maps],
                 "labels": [m.label for m in frame.maps],
                 "scores": [round(m.score, 6) for m in frame.maps],
@@ -164,7 +167,8 @@ def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) 
             view, frozen = _settings(path, number, value)
         try:
             maps = tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
-            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen, _hidden(value.get("hidden")))
+            hidden, file = _hidden(value.get("hidden")), value.get("file")
+            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen, hidden, file)
         except (KeyError, TypeError, ValueError) as error:
             raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
 

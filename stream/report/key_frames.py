@@ -11,7 +11,6 @@ from PIL import Image
 
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.image import read_image
-from whycam.stream.media.image_writer import kept_images
 from whycam.stream.report.statistics import Findings, Found, Run, percent
 from whycam.stream.video.planes import Bytes, rgb_of
 
@@ -33,6 +32,9 @@ class KeyFrame:
     image: Bytes
     """RGB (H, W, 3)."""
 
+    name: str | None = None
+    """Of a photograph; None for a frame of a film."""
+
     @property
     def percent(self) -> str:
         """The class's probability, for a label."""
@@ -52,6 +54,7 @@ def key_frames(video: Path, findings: Findings) -> list[KeyFrame]:
             float(ends[run.first + run.count - 1]),
             by_class[run.class_id],
             shown[run.first],
+            findings.files[run.first],
         )
         for run in runs
         if run.first in shown
@@ -61,10 +64,18 @@ def key_frames(video: Path, findings: Findings) -> list[KeyFrame]:
 def _images(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:
     """Frames of a result by number, reduced to `SIDE`; those that cannot be read are omitted."""
     if video.is_dir():
-        where, count = kept_images(video)
-        names = {number: where / f"result-{number + 1:04d}.jpg" for number in frames if number < count}
-        return {number: _small(read_image(path)) for number, path in names.items()}
+        results = {number: video / _result_of(video, findings.files[number], number) for number in frames}
+        return {number: _small(read_image(path)) for number, path in results.items() if path.is_file()}
     return _film_images(video, frames, findings)
+
+
+def _result_of(folder: Path, photograph: str | None, number: int) -> str:
+    """The name of a result: that of a photograph has the photograph's suffix in it where another differs only there."""
+    if photograph is None:
+        return f"result-{number + 1:04d}.jpg"
+    stem, _, suffix = photograph.rpartition(".")
+    both = f"{stem}-{suffix}-output.jpg"
+    return both if (folder / both).is_file() else f"{stem}-output.jpg"
 
 
 def _film_images(video: Path, frames: Sequence[int], findings: Findings) -> dict[int, Bytes]:

@@ -34,4 +34,4 @@ def write_report(
         os.replace(part, html)
     except OSError as error:
         raise MediaError(f"{html} cannot be written ({error.strerror}).") from error
-    write_image(png, sheet(contents))
+    write_image(png, sheet(contents), is_result=True)

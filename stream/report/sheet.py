@@ -36,7 +36,9 @@ def sheet(contents: Contents) -> Bytes:
     for number, key in enumerate(keys):
         x, y = margin + number * (key_width + gap), float(tops[2]) + 34
         sheet.image(x, y, key_width, key_width * key.image.shape[0] / key.image.shape[1], key.image)
-        _caption(sheet, x, y + key_height, key_width, key.found.label, f"{key.percent} · {clock(key.time, 0.1)}")
+        _caption(
+            sheet, x, y + key_height, key_width, key.found.label, f"{key.percent} · {key.name or clock(key.time, 0.1)}"
+        )
     sheet.text(margin, tops[3] + 20, "Where it looked on average", "ink", 17)
     for number, mean in enumerate(maps):
         x, y = margin + number * (key_width + gap), float(tops[3]) + 34

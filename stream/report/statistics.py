@@ -61,6 +61,8 @@ class Findings:
     """Ordered by the number of frames in which they were the best, then by mean probability."""
     runs: tuple[Run, ...]
     heat: Floats  # (h, w), 0…255, mean of what was drawn
+    files: tuple[str | None, ...]
+    """Names of the photographs; None for frames of a film."""
 
     @classmethod
     def of(cls, sidecar: Path, drawn_as: Callable[[View], View] = lambda view: view) -> Findings:
@@ -69,12 +71,14 @@ class Findings:
         gathered: dict[int, _Gathered] = {}
         drawn = _Mean()
         pts: list[int] = []
+        files: list[str | None] = []
         best: list[int] = []
         view: View | None = None
         for number, line in enumerate(lines):
             shown = drawn_as(line.view)
             view = view or shown
             pts.append(line.pts)
+            files.append(line.file)
             best.append(line.maps[0].class_id if line.maps else NO_CLASS)
             for each in line.maps:
                 gathered.setdefault(each.class_id, _Gathered(each.label)).add(number, each)
@@ -84,7 +88,7 @@ class Findings:
         times = (np.array(pts, np.float64) - (pts[0] if pts else 0)) * numerator / denominator
         found = [each.found(class_id, len(pts), best.count(class_id)) for class_id, each in gathered.items()]
         ordered = tuple(sorted(found, key=lambda each: (-each.best, -each.scores.sum())))
-        return cls(header, view or View(), tuple(pts), times, ordered, tuple(_runs(best)), drawn.mean)
+        return cls(header, view or View(), tuple(pts), times, ordered, tuple(_runs(best)), drawn.mean, tuple(files))
 
     @property
     def step(self) -> float:

@@ -26,6 +26,7 @@ WEIGHTS: dict[Matrix, tuple[float, float]] = {
     "bt2020": (0.2627, 0.0593),
 }
 HD_LINES = 720
+_STRIP = 1088
 PLANAR = ("yuv420p", "yuvj420p", "yuv444p")
 # Code points of ITU-T H.273; PyAV 18 names only some of them, and some wrongly (its SMPTE170M is 5, which is BT.470BG).
 _BT601_MATRICES = (5, 6)
@@ -148,8 +149,12 @@ def rgb_of(frame: av.VideoFrame) -> Bytes:
         return layers(frame)[0].copy()
     y, u, v = planes(frame)
     full = (frame.width, frame.height)
-    yuv = cv2.merge([y, cv2.resize(u, full), cv2.resize(v, full)])
-    return Colour.of(frame).to_rgb(as_bytes(yuv))
+    large_u, large_v, colour = cv2.resize(u, full), cv2.resize(v, full), Colour.of(frame)
+    rgb = np.empty((frame.height, frame.width, 3), np.uint8)
+    for top in range(0, frame.height, _STRIP):  # at once, it would need several times the frame's memory
+        part = slice(top, top + _STRIP)
+        rgb[part] = colour.to_rgb(as_bytes(cv2.merge([y[part], large_u[part], large_v[part]])))
+    return rgb
 
 
 def as_bytes(array: object) -> Bytes:

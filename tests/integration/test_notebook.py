@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import nbformat
 import pytest
 import skimage.data
 from nbclient import NotebookClient
+from PIL import Image
 
 from tests.support import ROOT
 from tests.support.films import media_samples
@@ -33,6 +36,25 @@ def test_the_assignments_notebook_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert read_image(tmp_path / "book.jpg").shape == skimage.data.chelsea().shape
 
 
-def test_the_notebook_is_stored_without_results() -> None:
-    notebook: Any = nbformat.read(ROOT / "docs" / "assignment.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+def test_the_notebook_of_pictures_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    write_image(tmp_path / "dog.jpg", skimage.data.chelsea())
+    notebook: Any = nbformat.read(ROOT / "docs" / "explain.ipynb", as_version=4)  # type: ignore[no-untyped-call]
+    NotebookClient(notebook, timeout=200, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    pages = [output["data"]["text/html"] for output in outputs if "text/html" in output.get("data", {})]
+    assert len(pages) == 2
+    assert "cat" in pages[0]
+    image = Image.open(io.BytesIO(base64.b64decode(pages[0].split("base64,")[1].split("'")[0])))
+    assert image.size == skimage.data.chelsea().shape[1::-1]
+    printed = "".join(output.get("text", "") for output in outputs)
+    assert "(300, 451) uint8 255" in printed
+    assert printed.count("<Explained 451 x 300: ") == 4
+    assert read_image(tmp_path / "dog-explained.jpg").shape == skimage.data.chelsea().shape
+    assert (tmp_path / "dog-result.jpg").is_file()
+
+
+@pytest.mark.parametrize("name", ["assignment", "explain"])
+def test_the_notebooks_are_stored_without_results(name: str) -> None:
+    notebook: Any = nbformat.read(ROOT / "docs" / f"{name}.ipynb", as_version=4)  # type: ignore[no-untyped-call]
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in notebook.cells)

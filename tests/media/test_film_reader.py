@@ -19,8 +19,9 @@ from av.video.frame import PictureType
 
 from tests.support.films import media_samples
 from tests.support.films.film_files import SIZE, copy, frames_of
-from whycam.stream.media import film_reader, preparation
+from whycam.stream.media import film_reader
 from whycam.stream.media.film_reader import open_film, read_film
+from whycam.stream.media.frames import preparation
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.video.planes import Colour
 
@@ -343,6 +344,21 @@ def test_rgb_films_keep_their_colours(tmp_path: Path, size: tuple[int, int]) -> 
     assert Colour.of(frame) == Colour("bt709", full_range=False)
     found = media_samples.colour_at(frame, *media_samples.place(size).middle, matrix="bt709")
     assert np.abs(found - media_samples.RED).max() < 6
+
+
+def test_yuv_that_is_tagged_as_rgb_becomes_untagged_yuv(tmp_path: Path) -> None:
+    path = tmp_path / "kitchen.mp4"
+    with av.open(path, "w") as file:
+        video = file.add_stream("libx264", 30)
+        video.width, video.height, video.pix_fmt = *SIZE, "yuv420p"
+        video.codec_context.options = {"x264-params": "colormatrix=GBR"}
+        for number in range(3):
+            file.mux(video.encode(media_samples.frame(media_samples.spot(SIZE, number), number * media_samples.STEP)))
+        file.mux(video.encode(None))
+    copied = media_samples.read(copy(path, tmp_path / "copy.mp4"))
+    assert [(shot.frame.format.name, int(shot.frame.colorspace)) for shot in copied] == [("yuv420p", 2)] * 3
+    x, y = media_samples.place(SIZE, 1).middle
+    assert np.abs(media_samples.colour_at(copied[1].frame, x, y) - media_samples.RED).max() < 45
 
 
 def test_oblong_pixels_become_square(tmp_path: Path) -> None:

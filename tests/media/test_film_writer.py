@@ -223,3 +223,26 @@ def test_a_film_may_be_given_another_rate(tmp_path: Path) -> None:
             writer.write(frame)
         writer.close()
     assert media_samples.times(tmp_path / "copy.mp4") == [3600 * number for number in range(20)]
+
+
+def test_a_film_with_too_long_a_side_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    source = media_samples.write(
+        tmp_path / "tall.mkv", size=(16, 16_400), codec="ffv1", pts=[0, 33], time_base=Fraction(1, 1000)
+    )
+    with open_film(source) as opened:
+        writer = FilmWriter(tmp_path / "copy.mp4", opened)
+        with pytest.raises(MediaError, match=r"would be 16 x 16400; H\.264 has at most 16384 pixels"):
+            writer.write(next(item for item in opened.read() if isinstance(item, av.VideoFrame)))
+        writer.discard()
+
+
+def test_an_absurd_duration_of_the_last_frame_is_ignored(tmp_path: Path) -> None:
+    source = media_samples.write(tmp_path / "kitchen.mov", count=3, size=SIZE)
+    with open_film(source) as opened:
+        writer = FilmWriter(tmp_path / "copy.mp4", opened)
+        for item in opened.read():
+            assert isinstance(item, av.VideoFrame)
+            item.duration = 1 << 40
+            writer.write(item)
+        writer.close()
+    assert len(media_samples.read(tmp_path / "copy.mp4")) == 3

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from tests.support.films import media_samples
 from tests.support.films.film_files import copy
-from whycam.stream.media import hdr
 from whycam.stream.media.film_reader import open_film, read_film
-from whycam.stream.media.hdr import Transfer
+from whycam.stream.media.frames import hdr
+from whycam.stream.media.frames.hdr import Transfer
 from whycam.stream.video.planes import Colour
 
 # An independent reference: the constants of SMPTE ST 2084 and ITU-R BT.2100, in the encoding direction.

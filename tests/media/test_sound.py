@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from tests.support.films import media_samples
+from tests.support.films import film_files, media_samples
 from tests.support.films.joined_films import COUNT, FRAME, copy, joined, length_of_sound, piece, signals
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.film_writer import FilmWriter
@@ -103,3 +106,56 @@ def test_sound_that_cannot_be_read_is_counted_and_the_rest_is_kept(tmp_path: Pat
     assert len(seen) == 3
     assert heard[0] == pytest.approx(seen[0], abs=FRAME)
     assert heard[-1] == pytest.approx(seen[-1], abs=1.5 * FRAME)
+
+
+def tone_of(path: Path) -> float:
+    """When the tone begins, in seconds."""
+    # Mixed to one channel: PyAV's arrays of eight planar channels read beyond the last.
+    mix = av.AudioResampler("s16", "mono")
+    with av.open(path) as file:
+        mono = np.concatenate([each.to_ndarray()[0] for heard in file.decode(audio=0) for each in mix.resample(heard)])
+    return float(np.flatnonzero(np.abs(mono) > 1000)[0]) / media_samples.RATE
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mkv", ".avi"])
+@pytest.mark.parametrize(
+    ("layout", "written"),
+    [("mono", "mono"), ("stereo", "stereo"), ("5.1", "5.1"), ("7.1", "7.1"), ("7.1(wide)", "7.1"), ("6.1", "stereo")],
+)
+def test_sound_with_many_channels_is_encoded_by_their_number(
+    tmp_path: Path, suffix: str, layout: str, written: str
+) -> None:
+    film = media_samples.write(tmp_path / f"a{suffix}", sound="pcm_s16le", layout=layout, time_base=Fraction(1, 30))
+    made = film_files.copy(film, tmp_path / "copy.mp4")
+    with av.open(made) as file:
+        sounds = list(file.decode(audio=0))
+        assert {samples.layout.name for samples in sounds} == {written}
+    assert tone_of(made) == pytest.approx(1 / 3, abs=0.05)
+
+
+@pytest.mark.parametrize("tag", [126, 127, 128])
+def test_channels_in_an_order_without_a_name_do_not_end_the_process(tmp_path: Path, tag: int) -> None:
+    """QuickTime's MPEG_7_1_A, B and C have no name in FFmpeg, and PyAV frees such an order twice."""
+    film = media_samples.write(tmp_path / "a.mov", sound="pcm_s16le", layout="7.1", time_base=Fraction(1, 30))
+    data = bytearray(film.read_bytes())
+    place = data.index(b"chan") + 8
+    data[place : place + 8] = struct.pack(">II", tag << 16 | 8, 0)
+    film.write_bytes(data)
+    made = film_files.copy(film, tmp_path / "copy.mp4")
+    gc.collect()
+    with av.open(made) as file:
+        assert {samples.layout.name for samples in file.decode(audio=0)} == {"7.1"}
+    assert tone_of(made) == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_sound_with_too_many_channels_is_left_out_and_said(tmp_path: Path) -> None:
+    channels = "FL+FR+FC+LFE+BL+BR+SL+SR+TC"
+    film = media_samples.write(tmp_path / "a.avi", sound="pcm_s16le", layout=channels, time_base=Fraction(1, 30))
+    with open_film(film) as opened:
+        writer = FilmWriter(tmp_path / "copy.mp4", opened)
+        for item in opened.read():
+            writer.write(item) if isinstance(item, av.VideoFrame) else writer.write_sound(item)
+        writer.close()
+        assert opened.losses.silent
+    with av.open(tmp_path / "copy.mp4") as file:
+        assert not file.streams.audio

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,10 +18,10 @@ from whycam.stream.inference.engine import LocalEngine
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.batch import Outcome, carry_out, describe_losses, exit_code, plan
-from whycam.stream.offline.claims import Claims
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.inputs import find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
+from whycam.stream.offline.results.claims import Claims
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
@@ -121,20 +122,72 @@ def test_results_are_not_replaced_unless_asked(tmp_path: Path, engine: LocalEngi
     assert "a-output.jsonl already exists" in all_of(engine, movie)[0].problem
 
 
+def test_results_that_would_have_the_same_name_have_their_inputs_suffixes(tmp_path: Path, engine: LocalEngine) -> None:
+    media_samples.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
+    media_samples.write(tmp_path / "kitchen.mov", count=5, size=SIZE)
+    for name in ("IMG_1.PNG", "img_1.jpg", "dog.jpg"):
+        write_image(tmp_path / name, media_samples.spot(SIZE))
+    inputs = [path for path in sorted(tmp_path.iterdir()) if path.suffix != ".onnx"]
+    assert exit_code(all_of(engine, *inputs)) == 0
+    assert len(media_samples.read(tmp_path / "kitchen-mp4-output.mp4")) == 3
+    assert len(media_samples.read(tmp_path / "kitchen-mov-output.mp4")) == 5
+    images = {path.name for path in tmp_path.glob("*-output.jpg")}
+    assert images == {"IMG_1-PNG-output.jpg", "img_1-jpg-output.jpg", "dog-output.jpg"}
+
+
 def test_two_inputs_with_the_same_result_do_not_replace_each_other(tmp_path: Path, engine: LocalEngine) -> None:
-    one = media_samples.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
-    other = media_samples.write(tmp_path / "kitchen-input.mov", count=5, size=SIZE)
-    outcomes = all_of(engine, one, other, overwrite=True)
+    for number, folder in enumerate(("a", "b"), 3):
+        (tmp_path / folder).mkdir()
+        media_samples.write(tmp_path / folder / "kitchen.mp4", count=number, size=SIZE)
+    inputs, results = [tmp_path / folder / "kitchen.mp4" for folder in ("a", "b")], tmp_path / "results"
+    outcomes = all_of(engine, *inputs, output=results, overwrite=True)
     assert [outcome.status for outcome in outcomes] == ["done", "failed"]
     assert "already the result of" in outcomes[1].problem
-    assert len(media_samples.read(tmp_path / "kitchen-output.mp4")) == 3
+    assert len(media_samples.read(results / "kitchen-mp4-output.mp4")) == 3
 
 
 def test_an_input_that_failed_does_not_reserve_the_name_of_its_result(tmp_path: Path, engine: LocalEngine) -> None:
-    (tmp_path / "kitchen.avi").write_text("no film")
-    media_samples.write(tmp_path / "kitchen.mp4", count=3, size=SIZE)
-    outcomes = all_of(engine, tmp_path / "kitchen.avi", tmp_path / "kitchen.mp4")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "a" / "kitchen.mp4").write_text("no film")
+    media_samples.write(tmp_path / "b" / "kitchen.mp4", count=3, size=SIZE)
+    inputs = [tmp_path / folder / "kitchen.mp4" for folder in ("a", "b")]
+    outcomes = all_of(engine, *inputs, output=tmp_path / "results")
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+
+
+@pytest.mark.parametrize("name", ["typo/kitchen.mov", "typo/deep/dog.jpg"])
+def test_a_mistyped_path_leaves_no_folder(tmp_path: Path, engine: LocalEngine, name: str) -> None:
+    write_image(tmp_path / "dog.jpg", media_samples.spot(SIZE))
+    before = sorted(tmp_path.rglob("*"))
+    for output in (None, tmp_path / "results" / ("out" + {".mov": ".mp4"}.get(Path(name).suffix, ".jpg"))):
+        (outcome,) = all_of(engine, tmp_path / name, output=output)
+        assert outcome.problem == f"There is no file {tmp_path / name}."
+        assert sorted(tmp_path.rglob("*")) == before
+    assert [each.status for each in all_of(engine, tmp_path / name, tmp_path / "dog.jpg")] == ["failed", "done"]
+
+
+@pytest.mark.parametrize("name", ["k" * 240 + ".mov", "\N{GREEK SMALL LETTER OMEGA}" * 125 + ".mov"])
+def test_a_long_name_is_shortened_in_the_result(tmp_path: Path, engine: LocalEngine, name: str) -> None:
+    movie = media_samples.write(tmp_path / "k.mov", count=3, size=SIZE).rename(tmp_path / name)
+    (outcome,) = all_of(engine, movie)
+    assert outcome.status == "done", outcome.problem
+    assert outcome.task.output.name.endswith("-output.mp4")
+    assert len(media_samples.read(outcome.task.output)) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no FIFO in a folder")
+def test_a_fifo_is_read_as_standard_input_is(tmp_path: Path, engine: LocalEngine) -> None:
+    data = media_samples.write(tmp_path / "kitchen.mkv", count=12, size=SIZE).read_bytes()
+    fifo = tmp_path / "door"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_bytes, args=(data,))
+    writer.start()
+    (outcome,) = all_of(engine, fifo)
+    writer.join()
+    assert outcome.task.given.kind == "pipe"
+    assert outcome.status == "done", outcome.problem
+    assert len(media_samples.read(tmp_path / "door-output.mp4")) == 12
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from whycam.stream.offline import claims as module
-from whycam.stream.offline.claim_file import Claim, OwnClaim, Worker, claims_in
-from whycam.stream.offline.claims import Busy, Claims, Use
+from whycam.stream.offline.results import claims as module
+from whycam.stream.offline.results.claim_file import Claim, OwnClaim, Worker, claims_in
+from whycam.stream.offline.results.claims import Busy, Claims, Use
 from whycam.stream.recording import lock as hold
 from whycam.stream.recording.paths import new_folder
 
@@ -157,7 +157,7 @@ def test_new_folders_that_stay_empty_are_removed(tmp_path: Path) -> None:
 HOLDER = """
 import sys, time
 from pathlib import Path
-from whycam.stream.offline.claims import Claims, Use
+from whycam.stream.offline.results.claims import Claims, Use
 claims = Claims("process", [Use((Path(sys.argv[1]),))])
 print(1, flush=True)
 time.sleep(60)

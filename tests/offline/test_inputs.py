@@ -66,6 +66,33 @@ def test_patterns_are_expanded_and_each_input_comes_once(tmp_path: Path) -> None
         find_inputs([str(tmp_path / "*.webm")])
 
 
+@pytest.mark.parametrize(
+    ("address", "result", "shown"),
+    [
+        ("https://example.org/films/door%20bell.mp4?x=1", "door bell-output.mp4", "https://example.org/films/"),
+        ("rtsp://user:secret@10.0.0.2:554/", "10.0.0.2-output.mp4", "rtsp://10.0.0.2:554/"),
+        ("HTTP://host/a.b/live", "live-output.mp4", "HTTP://host/a.b/live"),
+    ],
+)
+def test_an_address_is_named_without_its_password(address: str, result: str, shown: str) -> None:
+    (given,) = find_inputs([address])
+    assert given.kind == "address"
+    assert output_of(given, None) == Path(result)
+    assert given.name.startswith(shown)
+    assert "secret" not in given.name
+
+
+def test_the_address_of_a_file_is_the_file(tmp_path: Path) -> None:
+    path = media_samples.write(tmp_path / "my film.mov", count=2)
+    assert find_inputs([path.as_uri()]) == [Input("film", path)]
+
+
+def test_long_names_stay_different() -> None:
+    names = {output_of(Input("film", Path("k" * 240 + end)), None).name for end in ("a.mov", "b.mov")}
+    assert len(names) == 2
+    assert all(len(f"{name}.journal.part") <= 255 for name in names)
+
+
 def test_a_dash_is_standard_input() -> None:
     (given,) = find_inputs(["-"])
     assert (given.kind, given.name) == ("pipe", "standard input")

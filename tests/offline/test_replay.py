@@ -26,6 +26,7 @@ from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import read_image, write_image
 from whycam.stream.media.image_writer import FolderWriter
 from whycam.stream.media.losses import MediaError
+from whycam.stream.offline.assignment import do_assignment
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_recording
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.replay import Changes, replay_once
@@ -370,7 +371,7 @@ def test_another_film_and_an_existing_result_are_refused(tmp_path: Path, source:
     explained = explain_film(source, tmp_path / "out.mp4", ProcessJob(engine))
     assert explained.sidecar is not None
     other = media_samples.write(tmp_path / "other.mkv", count=9, size=SIZE, pts=[9000 * (n + 50) for n in range(9)])
-    with pytest.raises(MediaError, match="has no frame of"):
+    with pytest.raises(MediaError, match="it is 96 x 64, and the explained one was 64 x 96"):
         replay_once(explained.sidecar, other, tmp_path / "r.mp4", Changes())
     assert not (tmp_path / "r.mp4").exists()
     same = media_samples.write(tmp_path / "same.mp4", count=COUNT, size=SIZE)
@@ -382,6 +383,68 @@ def test_another_film_and_an_existing_result_are_refused(tmp_path: Path, source:
     with pytest.raises(ValueError, match="no colormap 'pink'"):
         replay_once(explained.sidecar, source, tmp_path / "r2.mp4", Changes(colormap="pink"))  # type: ignore[arg-type]
     assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob("*.journal"))
+
+
+@pytest.mark.parametrize("is_old", [False, True], ids=["with the film's fingerprint", "of an earlier version"])
+@pytest.mark.parametrize(
+    ("count", "first", "is_film", "words"),
+    [
+        (COUNT, 40, False, "begins with another image"),
+        (3 * COUNT, 0, True, "has 36 frames, and 12 were explained"),
+        (COUNT // 2, 0, True, "has 6 frames, and 12 were explained"),
+    ],
+    ids=["another image", "longer", "shorter"],
+)
+def test_another_film_of_the_same_size_is_refused(
+    tmp_path: Path, engine: LocalEngine, is_old: bool, count: int, first: int, is_film: bool, words: str
+) -> None:
+    film = media_samples.write(tmp_path / "kitchen.mov", count=COUNT, size=SIZE)
+    explained = explain_film(film, tmp_path / "out.mp4", ProcessJob(engine))
+    assert explained.sidecar is not None
+    if is_old:
+        header, *lines = explained.sidecar.read_text().splitlines()
+        old = {key: value for key, value in json.loads(header).items() if key != "film"}
+        explained.sidecar.write_text("\n".join([json.dumps(old), *lines]) + "\n")
+    other = media_samples.write(tmp_path / "other.mov", count=count, size=SIZE)
+    if first:
+        with av.open(tmp_path / "other.mov", "w") as file:
+            video = file.add_stream("libx264", 30)
+            video.width, video.height = SIZE
+            for number in range(count):
+                picture = media_samples.frame(255 - media_samples.spot(SIZE, number), number * media_samples.STEP)
+                file.mux(video.encode(picture))
+            file.mux(video.encode(None))
+    if is_old and not is_film:
+        pytest.skip("an earlier version's sidecar says nothing of the film's images")
+    with pytest.raises(MediaError, match=f"other.mov is not what .* describes: it {words.removeprefix('it ')}"):
+        replay_once(explained.sidecar, other, None, Changes())
+    assert not list(tmp_path.glob("other-replay*"))
+    assert replay_once(explained.sidecar, film, None, Changes()).explained.frames == COUNT
+
+
+def test_a_copy_of_the_film_in_another_coding_is_drawn(tmp_path: Path, engine: LocalEngine) -> None:
+    film = media_samples.write(tmp_path / "kitchen.mov", count=COUNT, size=SIZE)
+    sidecar = explain_film(film, tmp_path / "out.mp4", ProcessJob(engine)).sidecar
+    assert sidecar is not None
+    copy = media_samples.write(tmp_path / "kitchen.mp4", count=COUNT, size=SIZE, codec="libx265")
+    assert replay_once(sidecar, copy, tmp_path / "r.mp4", Changes()).explained.frames == COUNT
+
+
+def test_an_assignments_folder_is_drawn_again(tmp_path: Path, engine: LocalEngine, painted: list[bytes]) -> None:
+    film = media_samples.write(tmp_path / "kitchen.mov", count=30, size=SIZE, sound="aac")
+    made = do_assignment(film, tmp_path / "hand-in", ProcessJob(engine))
+    taken(painted)
+    replayed = replay_once(tmp_path / "hand-in", film, tmp_path / "r.mp4", Changes(colormap="jet"))
+    assert replayed.explained.frames == made.frames == 25
+    assert replayed.unknown == 0
+    assert media_samples.times(tmp_path / "r.mp4") == media_samples.times(tmp_path / "hand-in" / "kitchen-output.mp4")
+
+
+def test_a_folder_with_several_sidecars_needs_one_of_them(tmp_path: Path, source: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}-output.jsonl").write_text('{"whycam": 1}\n')
+    with pytest.raises(SidecarError, match=r"has several sidecars: a-output\.jsonl, b-output\.jsonl"):
+        replay_once(tmp_path, source, tmp_path / "r.mp4", Changes())
 
 
 def test_a_file_that_is_no_sidecar_is_refused(tmp_path: Path, source: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from tests.support import ROOT
 
 
-def run(*arguments: str | Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "200", "PYTHONPATH": str(ROOT)}
+def run(*arguments: str | Path, folder: Path, columns: int = 200) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": str(columns), "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [sys.executable, "-m", "whycam", *map(str, arguments)],
         cwd=folder,

@@ -22,12 +22,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import av
+
 from tests.support import ROOT
 from whycam.models.contract import ContractError
 from whycam.stream.inference.engine import EngineDown, LocalEngine
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.media.film_reader import open_film, read_film
-from whycam.stream.media.image import ImageError, read_image
+from whycam.stream.media.film_writer import FilmWriter
+from whycam.stream.media.image import ImageError, exif_of, open_image, read_image, write_image
 from whycam.stream.media.losses import MediaError
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.repair import repair_all
@@ -159,6 +162,24 @@ def fuzz(target: str, seeds: Sequence[bytes], seconds: float, chance: random.Ran
     return outcome
 
 
+def mutants_of_each(target: str, seeds: Sequence[bytes], count: int, chance: random.Random) -> Outcome:
+    """Give `count` mutants of each seed to the target."""
+    outcome, child = Outcome(target), Child(target)
+    for good in seeds:
+        assert (answer := child.try_one(good)) == "taken", f"{target} does not accept a valid seed: {answer}"
+        for _ in range(count):
+            mutant = bent(good, chance)
+            answer = child.try_one(mutant)
+            outcome.mutants += 1
+            outcome.answers[answer] += 1
+            if answer.startswith("FAULT"):
+                outcome.faults.setdefault(answer, str(keep(target, mutant)))
+                child.end()
+                child = Child(target)
+    child.end()
+    return outcome
+
+
 LABELS = tuple(f"class {n}" for n in range(1000))
 
 
@@ -195,6 +216,29 @@ def _film(data: bytes, folder: Path) -> None:
             pass
 
 
+def _copy(data: bytes, folder: Path) -> None:
+    """A film read and written, with its sound."""
+    path = folder / "film"
+    path.write_bytes(data)
+    with open_film(path) as film:
+        writer = FilmWriter(folder / "copy.mp4", film)
+        try:
+            for item in read_film(film):
+                writer.write(item) if isinstance(item, av.VideoFrame) else writer.write_sound(item)
+            writer.close()
+        except BaseException:
+            writer.discard()
+            raise
+
+
+def _exif(data: bytes, folder: Path) -> None:
+    """A photograph read upright, and written with its EXIF."""
+    path = folder / "photograph.jpg"
+    path.write_bytes(data)
+    image = open_image(path)
+    write_image(folder / "copy.jpg", image.rgb, exif_of(path) or b"")
+
+
 def _picture(data: bytes, folder: Path) -> None:
     path = folder / "picture"
     path.write_bytes(data)
@@ -216,6 +260,8 @@ TARGETS: dict[str, tuple[Callable[[bytes, Path], None], type[Exception] | tuple[
     "note": (_note, ()),
     "film": (_film, MediaError),
     "picture": (_picture, ImageError),
+    "copy": (_copy, MediaError),
+    "exif": (_exif, ImageError),
     "model": (_model, (ContractError, EngineDown)),
 }
 

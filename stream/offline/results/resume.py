@@ -48,28 +48,40 @@ def is_done(output: Path, sidecar: Path) -> int:
 
 
 def find_earlier(
-    header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
+    header: Mapping[str, Any],
+    film: Path | None,
+    sidecar: Path,
+    folders: Sequence[Path],
+    time_base: Fraction,
+    *,
+    names: Mapping[int, str] | None = None,
 ) -> ResumeState | None:
     """The rest of a killed or of a stopped run, whichever has more frames; None without one.
 
-    `header` is that of the sidecar that will be written. Raises `MediaError` if the earlier run's settings differ.
+    `header` is that of the sidecar that will be written, `names` are those of photographs' results by pts. Raises
+    `MediaError` if the earlier run's settings differ.
     """
     found = [
-        _found(header, film and journal_of(film), part_of(sidecar), folders, time_base),
-        _found(header, film, sidecar, folders, time_base),
+        _found(header, film and journal_of(film), part_of(sidecar), folders, time_base, names or {}),
+        _found(header, film, sidecar, folders, time_base, names or {}),
     ]
     return max(filter(None, found), key=lambda earlier: earlier.count, default=None)
 
 
 def _found(
-    header: Mapping[str, Any], film: Path | None, sidecar: Path, folders: Sequence[Path], time_base: Fraction
+    header: Mapping[str, Any],
+    film: Path | None,
+    sidecar: Path,
+    folders: Sequence[Path],
+    time_base: Fraction,
+    names: Mapping[int, str],
 ) -> ResumeState | None:
     if not sidecar.exists() or (film is not None and not film.exists()):
         return None
     known, lines = read_sidecar(sidecar)
     _check(header, known, sidecar)
     pts = [line.pts for line in lines]
-    pictures = [kept_images(folder) for folder in folders]
+    pictures = [kept_images(folder, [names[at] for at in pts if at in names] if names else None) for folder in folders]
     count = min([len(pts), *(number for _, number in pictures)])
     try:
         kept = KeptFilm(film, time_base) if film is not None else None
@@ -82,9 +94,28 @@ def _found(
 
 def _check(header: Mapping[str, Any], known: Mapping[str, Any], sidecar: Path) -> None:
     wanted = json.loads(json.dumps(header))
-    other = [key for key in wanted if wanted[key] != known.get(key)]
+    other = [words for key in wanted for words in _changes(key, known.get(key), wanted[key])]
     if other:
         raise MediaError(
-            f"{sidecar} was made with other settings ({', '.join(other)}) and cannot be continued. "
+            f"{sidecar} was made with other settings ({'; '.join(other)}) and cannot be continued. "
             "Use the same settings, or start again with --overwrite."
         )
+
+
+def _changes(key: str, before: Any, now: Any) -> list[str]:
+    """Such as 'layout: grid before, overlay now'; for settings in a setting, each of them."""
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [words for each in now for words in _changes(each, before.get(each), now[each])]
+    if key == "sha256":
+        return ["another file of the model"]
+    return [f"{key}: {_word(before)} before, {_word(now)} now"]
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "none"}[value]
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import av
 import cv2
@@ -24,16 +24,35 @@ class Orientation(NamedTuple):
     @classmethod
     def of(cls, frame: av.VideoFrame) -> Orientation:
         """The orientation of the frame's display matrix, to the nearest right angle, mirrored or not."""
+        _accept_unknown_types()
         # PyAV types it as a mapping, but it iterates over its values.
         side_data = cast("Iterable[SideData]", frame.side_data)
         matrix = next((data for data in side_data if data.type == Type.DISPLAYMATRIX), None)
-        if matrix is None:
+        if matrix is None or len(memoryview(matrix)) < _MATRIX.size:
             return cls()
         # ISO/IEC 14496-12, 8.2.2.3: x' = a x + c y, y' = b x + d y; stored in the order a b u c d v x y w.
-        a, b, _, c, d, *_ = struct.unpack("=9i", memoryview(matrix))
+        a, b, _, c, d, *_ = _MATRIX.unpack_from(memoryview(matrix))
         if abs(a) + abs(d) >= abs(b) + abs(c):
             return cls(False, d < 0, a < 0)
         return cls(True, b < 0, c < 0)
+
+
+_MATRIX = struct.Struct("=9i")
+
+
+def _accept_unknown_types() -> None:
+    """Let PyAV list side data of types that its enumeration lacks, such as EXIF and the views of MV-HEVC.
+
+    Otherwise one unknown type hides all others of the frame.
+    """
+    Type._missing_ = classmethod(_unknown_type)  # type: ignore[assignment, method-assign]
+
+
+def _unknown_type(cls: type[Type], value: Any) -> Type:
+    member = object.__new__(cls)
+    member._name_ = f"UNKNOWN_{value}"
+    member._value_ = value
+    return member
 
 
 def upright(frame: av.VideoFrame, turn: Orientation) -> av.VideoFrame:

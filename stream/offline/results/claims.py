@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from whycam.stream.offline.claim_file import GATE, Claim, OwnClaim, Worker, claims_in
 from whycam.stream.offline.recording_source import is_recording
+from whycam.stream.offline.results.claim_file import GATE, Claim, OwnClaim, Worker, claims_in
 from whycam.stream.recording.lock import TRIES, NoLocks, gate, is_held
 from whycam.stream.recording.paths import began
 
