@@ -69,7 +69,7 @@ export class Labels {
   clear() {
     this.order = [];
     this.drawn = this.moved = 0;
-    this.rows.forEach((row) => row.show(null));
+    this.rows.forEach((row) => { row.show(null); row.item.hidden = false; });
   }
 
   /** No current report: the names stay, without scores. */
@@ -102,7 +102,9 @@ export class Labels {
       this.moved = now;
       this.order = calmOrder(this.order, chosen(report, answers, pinned), this.overtakes);
     }
+    const used = report.classes.length ? Math.max(report.classes.length, answers.size) : ROWS;
     this.rows.forEach((row, i) => {
+      row.item.hidden = i >= used; // the model has fewer classes than rows
       const answer = answers.get(this.order[i]);
       const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
       row.show(answer ?? (former && { ...former, score: null, pinned: '', explained: false }));
@@ -195,7 +197,7 @@ class Row {
     this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
   }
 
-  /** A model with fewer classes than rows leaves some empty: they keep their place and have no name to read. @param {boolean} empty */
+  /** A row without a class keeps its place and has no name to read. @param {boolean} empty */
   #empty(empty) {
     this.button.disabled = empty;
     this.item.ariaHidden = empty ? 'true' : null;
