@@ -6,6 +6,7 @@ import { evidenceOf } from '../shared/evidence.js';
 import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
 import { Labels } from '../shared/labels.js';
+import { TaskNote } from '../shared/model/task-note.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
 import { FrameMeter } from './call/frame-meter.js';
@@ -76,6 +77,7 @@ const meter = new FrameMeter(video, firstPicture, (metadata) => { receivedAt = p
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
+const taskNote = new TaskNote(find('task', HTMLElement));
 const modelChoice = new ModelChoice(complain);
 const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
@@ -127,6 +129,7 @@ async function enter() {
     const { role, says } = await join();
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
+    if (welcome) void classSearch.load();
     if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
@@ -200,6 +203,7 @@ function take(newest) {
   if (before && newest.model !== before.model) changeModel(newest.model);
   controls.show(newest);
   labels.show(newest, controls.pinned);
+  taskNote.show(newest.model);
   announcer.announce(newest);
   badges.recording(newest.recording);
   badges.evidence(controls.hide.on, evidenceOf(newest));

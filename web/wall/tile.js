@@ -10,6 +10,7 @@ import { evidenceOf } from '../shared/evidence.js';
 import { span } from '../shared/format.js';
 import { percent, words } from '../shared/i18n.js';
 import { Labels } from '../shared/labels.js';
+import { TaskNote } from '../shared/model/task-note.js';
 import { placing } from './grid.js';
 import { StreamVideo } from './stream-video.js';
 
@@ -58,9 +59,11 @@ export class Tile {
 
     const says = this.element.appendChild(made('div', 'says'));
     this.answer = says.appendChild(made('ol', 'answer'));
-    const list = says.appendChild(made('ol', 'labels'));
+    const scores = says.appendChild(made('div', 'scores'));
+    const list = scores.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
     this.labels = new Labels(list, document.createElement('p'), pressed, true);
+    this.taskNote = new TaskNote(scores.appendChild(made('p', 'task')));
     this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
 
@@ -110,6 +113,7 @@ export class Tile {
   #take(report) {
     this.report = report;
     this.receivedAt = performance.now();
+    this.taskNote.show(report.model);
     // Everything that is shown belongs to one report.
     if (!this.labels.show(report, report.view.hold)) return;
     this.#answer(report);
