@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from tests.support.servers.server_process import serving
 
 LIST = """async (ranked) => {
-  const { Labels } = await import('/static/shared/labels.js');
+  const { Labels } = await import('/static/shared/labels/labels.js');
   document.body.innerHTML = '<ol id="list"></ol>';
   const list = document.querySelector('#list');
   Object.assign(list.style, { position: 'fixed', inset: 0, zIndex: 9 });

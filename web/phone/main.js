@@ -2,10 +2,10 @@
 /** Wires the page: buttons, states, and one call attempt at a time. */
 
 import { find } from '../shared/dom.js';
-import { evidenceOf } from '../shared/evidence.js';
+import { evidenceOf } from '../shared/labels/evidence.js';
 import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
-import { Labels } from '../shared/labels.js';
+import { Labels } from '../shared/labels/labels.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';

@@ -6,10 +6,11 @@
  */
 
 import { made } from '../shared/dom.js';
-import { evidenceOf } from '../shared/evidence.js';
+import { evidenceOf } from '../shared/labels/evidence.js';
+import { FittedText } from '../shared/labels/fitted-text.js';
 import { span } from '../shared/format.js';
 import { percent, words } from '../shared/i18n.js';
-import { Labels } from '../shared/labels.js';
+import { Labels } from '../shared/labels/labels.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { placing } from './grid.js';
 import { StreamVideo } from './stream-video.js';
@@ -21,6 +22,8 @@ import { StreamVideo } from './stream-video.js';
 const LATE_MS = 200;
 /** A report older than this is out of date. */
 const SILENT_MS = 2500;
+/** Below this part of the largest type, long words are broken: a word that only the first row can read is no answer. */
+const COMFORTABLE = 0.3;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
 export class Tile {
@@ -59,6 +62,8 @@ export class Tile {
 
     const says = this.element.appendChild(made('div', 'says'));
     this.answer = says.appendChild(made('ol', 'answer'));
+    this.fitted = new FittedText(this.answer, COMFORTABLE);
+    new ResizeObserver(() => this.fitted.fit()).observe(this.answer);
     const scores = says.appendChild(made('div', 'scores'));
     const list = scores.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
@@ -143,9 +148,7 @@ export class Tile {
       number.classList.toggle('compared', compared);
     });
     this.answer.dataset.pinned = String(view.hold.length);
-    const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
-    this.answer.style.setProperty('--longest', String(longest));
-    this.answer.style.setProperty('--letters', String(Math.max(8, shown[0].label.length)));
+    this.fitted.fit();
     say(this.opens, '');
     this.opens.setAttribute('aria-label', words.wall.enlarge(shown.map(({ label }) => label).join(', ')));
   }
@@ -196,7 +199,7 @@ export class Tile {
   }
 }
 
-/** Names the class if another one is shown in large type now. @param {import('../shared/evidence.js').Evidence | null} evidence */
+/** Names the class if another one is shown in large type now. @param {import('../shared/labels/evidence.js').Evidence | null} evidence */
 function hiding(evidence) {
   const { signs, without } = words.wall;
   if (!evidence) return signs.hiding;

@@ -4,7 +4,7 @@
 import { find, made as part } from '../../shared/dom.js';
 import { coded, percent, words } from '../../shared/i18n.js';
 
-/** @typedef {import('../../shared/evidence.js').Evidence} Evidence */
+/** @typedef {import('../../shared/labels/evidence.js').Evidence} Evidence */
 /** @typedef {import('../../shared/protocol.js').Recording} Recording */
 
 export class StatusBadges {

@@ -9,14 +9,17 @@
  * one that was in the row a moment before.
  */
 
-import './heat-colours.js'; // the bars' gradient
-import { percent, words } from './i18n.js';
+import '../heat-colours.js'; // the bars' gradient
+import { percent, words } from '../i18n.js';
+import { FittedText } from './fitted-text.js';
 
-/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {import('../protocol.js').Report} Report */
 /** @typedef {{class: number, label: string, score: number | null, pinned: Place, explained: boolean}} Answer */
 /** A class's place among the pinned ones, which sets its colour. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
 const ROWS = 5;
+/** A name gets two lines before its type is smaller than this part of the row's. */
+const COMFORTABLE = 0.62;
 /** Numbers that change faster cannot be read: on a phone, and from a distance. */
 const BETWEEN_MS = 120;
 const BETWEEN_FAR_MS = 300;
@@ -52,6 +55,7 @@ export class Labels {
     this.pressedAt = -Infinity;
     this.rows = Array.from({ length: ROWS }, () => new Row(pressed));
     list.append(...this.rows.map(({ item }) => item));
+    new ResizeObserver(() => this.#fit()).observe(list);
     this.pointedAt = -Infinity;
     for (const event of /** @type {const} */ (['pointerenter', 'pointermove'])) {
       list.addEventListener(event, ({ pointerType }) => { if (pointerType === 'mouse') this.pointedAt = performance.now(); });
@@ -109,7 +113,12 @@ export class Labels {
       const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
       row.show(answer ?? (former && { ...former, score: null, pinned: '', explained: false }));
     });
+    this.#fit();
     return true;
+  }
+
+  #fit() {
+    this.rows.forEach(({ fitted }) => fitted.fit());
   }
 
   /** Draws the next report at once, because the person has just changed something. */
@@ -160,6 +169,7 @@ class Row {
     this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
       this.bar = part('bar'));
     this.tag.textContent = words.common.pinned;
+    this.fitted = new FittedText(this.name, COMFORTABLE);
     /** @type {Answer | null} */
     this.answer = null;
     /** @type {Answer | null} what the row showed before `changed` */
