@@ -55,6 +55,7 @@ def report(
         "age_ms": _rounded(painted.age_ms),
         "state": painted.state,
         "frozen": painted.frozen,
+        "frozen_pts": painted.frozen_pts,
         "hidden": None if painted.hidden is None else _hidden(painted.hidden),
         "engine": painted.engine,
         "counts": asdict(painted.counts),

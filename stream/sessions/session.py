@@ -23,6 +23,7 @@ from whycam.stream.sessions.model_choice import RunningModel
 from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
+from whycam.stream.video.jpeg import jpeg
 from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, EndReason
 from whycam.stream.webrtc.ingress_limits import Inflow
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
@@ -34,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 CLOSE_S = 3.0
 """Seconds that a connection may take to close; the files are finished in any case."""
+FROZEN_QUALITY = 92
+"""Of the JPEG of a frozen frame, which is compared with the explained one."""
 
 
 StreamName: TypeAlias = Literal["explained", "camera"]
@@ -68,6 +71,7 @@ class Session:
         self._settings = settings
         self._on_end = on_end
         self._reported: dict[str, Any] | None = None
+        self._frozen: tuple[int, asyncio.Task[bytes]] | None = None  # the last one asked for
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
         self._began = time.monotonic()
@@ -161,6 +165,15 @@ class Session:
             "frozen": self._live.frozen,
             "recording": {"state": recording.state, "camera": recording.camera},
         }
+
+    async def frozen_picture(self, pts: int) -> bytes | None:
+        """The frozen frame with this pts as the camera sent it, as JPEG; None if that is not the frozen one."""
+        frame = self._live.frozen_frame
+        if frame is None or frame.pts != pts:
+            return None
+        if self._frozen is None or self._frozen[0] != pts:  # once for all who look at it
+            self._frozen = pts, self._loop.create_task(asyncio.to_thread(jpeg, frame, FROZEN_QUALITY))
+        return await asyncio.shield(self._frozen[1])
 
     async def admit(
         self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None], caller: str = LOOPBACK

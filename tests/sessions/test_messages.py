@@ -61,7 +61,7 @@ def made(
     state: State,
     inference_ms: float | None,
     view: View = NOW,
-    frozen: bool = False,
+    frozen_pts: int | None = None,
     hidden: OcclusionResult | None = None,
 ) -> Painted:
     return Painted(
@@ -74,7 +74,7 @@ def made(
         inference_ms,
         19.8123,
         "running",
-        frozen,
+        frozen_pts,
         hidden,
         "tiny",
     )

@@ -83,12 +83,12 @@ const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
   peek.watch(current?.source?.track ?? null);
 }, complain);
-const peek = new Peek(peeking, camera, (on) => {
+const peek = new Peek(peeking, camera, find('still', HTMLImageElement), (on) => {
   document.body.dataset.seen = on ? 'camera' : 'explained';
   if (on) dismissTip();
   showView();
 });
-const snapshot = new Snapshot(() => (peek.on ? camera : video), () => report?.labels[0] ?? '');
+const snapshot = new Snapshot(() => (peek.on ? peek.picture : video), () => report?.labels[0] ?? '');
 
 const asked = new URLSearchParams(location.search);
 const codec = asked.get('codec') === 'vp8' ? 'vp8' : 'h264';
@@ -204,6 +204,7 @@ function take(newest) {
   controls.show(newest);
   labels.show(newest, controls.pinned);
   taskNote.show(newest.model);
+  peek.show(newest);
   announcer.announce(newest);
   badges.recording(newest.recording);
   badges.evidence(controls.hide.on, evidenceOf(newest));
@@ -333,7 +334,6 @@ function show(state) {
   idleHeatmap.run(!pictured() && state !== 'reconnecting');
   ambient.run(pictured());
   wakeLock.keep(pictured() || state === 'reconnecting');
-  peek.freeze(state === 'frozen');
   showView();
   if (pictured()) chip.show(report, meter.fps, latency.now);
   else badges.clear();

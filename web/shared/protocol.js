@@ -24,6 +24,7 @@
  * @property {'exact' | 'carried' | 'none' | 'stalled'} state
  * @property {'running' | 'restarting'} engine
  * @property {boolean} frozen
+ * @property {number | null} frozen_pts of the frozen frame
  * @property {Hidden | null} hidden the class whose evidence is covered, its probability before and after
  * @property {Counts} counts
  * @property {{inference_ms: number, frame_ms: number}} times

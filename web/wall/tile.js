@@ -9,6 +9,7 @@ import { made } from '../shared/dom.js';
 import { evidenceOf } from '../shared/labels/evidence.js';
 import { FittedText } from '../shared/labels/fitted-text.js';
 import { span } from '../shared/format.js';
+import { FrozenPicture } from '../shared/frozen-picture.js';
 import { percent, words } from '../shared/i18n.js';
 import { Labels } from '../shared/labels/labels.js';
 import { TaskNote } from '../shared/model/task-note.js';
@@ -55,6 +56,9 @@ export class Tile {
       report: () => {},
       changed: () => this.#changed(),
     });
+    const still = pictures.appendChild(made('img', 'camera still'));
+    still.alt = words.wall.cameraPicture;
+    this.still = new FrozenPicture(still, () => { this.element.dataset.still = String(this.still.shown); });
     this.signs = pictures.appendChild(made('p', 'signs'));
     this.opens = pictures.appendChild(made('button', 'opens'));
     this.opens.type = 'button';
@@ -86,6 +90,7 @@ export class Tile {
     this.opens.hidden = !small;
     if (sideBySide) this.camera.run();
     else this.camera.rest();
+    this.still.show(sideBySide ? this.report : null);
     this.#place();
   }
 
@@ -175,7 +180,7 @@ export class Tile {
       }));
     }
     this.element.dataset.frozen = String(Boolean(frozen));
-    this.camera.freeze(Boolean(frozen)); // so that the two can be compared
+    this.still.show(this.sideBySide ? report : null);
   }
 
   #changed() {
