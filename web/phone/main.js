@@ -12,6 +12,7 @@ import { ScreenWakeLock } from '../shared/wake-lock.js';
 import { FrameMeter } from './call/frame-meter.js';
 import { Latency } from './call/latency.js';
 import { ReconnectingCall } from './call/reconnecting-call.js';
+import { ReportOnScreen } from './call/report-on-screen.js';
 import { CameraControls } from './camera/camera-controls.js';
 import { Camera, SIZES } from './camera/camera.js';
 import { openFile } from './camera/file-source.js';
@@ -57,6 +58,8 @@ const share = find('share', HTMLButtonElement);
 let current = null;
 /** @type {Report | null} */
 let report = null;
+/** The report that the list shows. @type {Report | null} */
+let listed = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
 let tipShown = false;
@@ -73,7 +76,16 @@ const latency = new Latency();
 const chip = new QualityChip();
 const badges = new StatusBadges();
 const announcer = new Announcer(find('said', HTMLElement));
-const meter = new FrameMeter(video, firstPicture, (metadata) => { receivedAt = performance.now(); latency.shown(metadata); });
+const onScreen = new ReportOnScreen((shown) => {
+  if (!labels.show(shown, controls.pinned)) return;
+  listed = shown;
+  badges.evidence(controls.hide.on, evidenceOf(shown));
+});
+const meter = new FrameMeter(video, firstPicture, (metadata) => {
+  receivedAt = performance.now();
+  latency.shown(metadata);
+  onScreen.shown(metadata);
+});
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
@@ -168,6 +180,7 @@ function begin(state, openSource) {
       complain('');
       meter.stop();
       latency.clear();
+      onScreen.clear();
       pageState.go('reconnecting');
       detail.textContent = words.phone.again(problem.why);
       return controls.settings();
@@ -175,7 +188,7 @@ function begin(state, openSource) {
     ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
     failed: fail,
   });
-  report = null;
+  report = listed = null;
   folder = '';
   labels.clear();
   controls.clear();
@@ -202,12 +215,11 @@ function take(newest) {
   folder = newest.recording.folder || folder;
   if (before && newest.model !== before.model) changeModel(newest.model);
   controls.show(newest);
-  labels.show(newest, controls.pinned);
+  onScreen.take(newest);
   taskNote.show(newest.model);
   peek.show(newest);
   announcer.announce(newest);
   badges.recording(newest.recording);
-  badges.evidence(controls.hide.on, evidenceOf(newest));
   if (newest.recording.state === 'stopped' && before?.recording.state === 'on') complain(stopped(newest.recording));
   if (pictured() && newest.frozen !== (pageState.now === 'frozen')) pageState.go(newest.frozen ? 'frozen' : 'live');
 }
@@ -310,6 +322,7 @@ function close() {
   cameraControls.watch(null);
   meter.stop();
   latency.clear();
+  onScreen.clear();
   announcer.clear();
   openMore(false);
 }
@@ -351,6 +364,7 @@ Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return pageState.now; },
     get report() { return report; },
+    get listed() { return listed; },
     get frames() { return meter.frames; },
     get fps() { return meter.fps; },
     get latency() { return latency.now; },
