@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from whycam.stream.limits import LIMITS, Limits
 from whycam.stream.live.pipeline import Counts, LiveStream, Painted
+from whycam.stream.overlay.view import SURE
 from whycam.stream.sessions.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
 from whycam.stream.sessions.metrics import Metrics
 from whycam.stream.sessions.model_change import ModelChange
@@ -52,6 +53,8 @@ class Settings:
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None records nothing."""
+    sure: float = SURE
+    """The pages call the best class a guess below this probability."""
     limits: Limits = LIMITS
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -224,6 +227,7 @@ class Session:
             rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
             rtp_out=self.peer.returned_rtp(pts),
             recording=self._recorder.status,
+            sure=self._settings.sure,
         )
         self._report(self._reported)
 

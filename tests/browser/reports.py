@@ -40,6 +40,7 @@ def naming(names: list[str], scores: list[float], *, first: int, pinned: int = 0
         "labels": names,
         "scores": scores,
         "held": held[:pinned],
+        "drawn": [{"class": each["class"], "label": each["label"], "heat": 1} for each in held[: pinned or 1]],
         "view": {"hold": numbers[:pinned]},
         "state": "exact",
     }

@@ -10,6 +10,7 @@ const common = {
   labelsAreEnglish: 'Die Namen sind die des Modells; die von ImageNet sind englisch.',
   pinned: 'angeheftet',
   eachByItself: 'Jede Klasse wird für sich beurteilt: Die Balken ergeben zusammen nicht 100 %.',
+  verdicts: { guess: 'Unsicher, vielleicht', nothing: 'Nichts hier spricht für' },
   opacity: 'Stärke',
   colormap: 'Farben',
   model: 'Modell',

@@ -12,6 +12,8 @@ const common = {
   labelsAreEnglish: 'The names are the model’s; those of ImageNet are English.',
   pinned: 'pinned',
   eachByItself: 'Each class is judged by itself: the bars do not add up to 100%.',
+  /** Before the name of a class. */
+  verdicts: { guess: 'Not sure, perhaps', nothing: 'Nothing here speaks for' },
   opacity: 'Heat',
   colormap: 'Colours',
   model: 'Model',

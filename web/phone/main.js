@@ -6,6 +6,7 @@ import { evidenceOf } from '../shared/labels/evidence.js';
 import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
 import { Labels } from '../shared/labels/labels.js';
+import { sentenceOf } from '../shared/labels/verdict.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
@@ -80,6 +81,7 @@ const onScreen = new ReportOnScreen((shown) => {
   if (!labels.show(shown, controls.pinned)) return;
   listed = shown;
   badges.evidence(controls.hide.on, evidenceOf(shown));
+  badges.verdict(peek.on ? '' : sentenceOf(shown));
 });
 const meter = new FrameMeter(video, firstPicture, (metadata) => {
   receivedAt = performance.now();

@@ -20,6 +20,8 @@
  * @property {string[]} labels
  * @property {number[]} scores probabilities
  * @property {Pinned[]} held in the order of pinning
+ * @property {{class: number, label: string, heat: number}[]} drawn the classes whose heat is drawn, and how hot the hottest place is
+ * @property {number} sure the best class is a guess below this probability
  * @property {number | null} age_ms null before the first explanation
  * @property {'exact' | 'carried' | 'none' | 'stalled'} state
  * @property {'running' | 'restarting'} engine

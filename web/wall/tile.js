@@ -12,6 +12,7 @@ import { span } from '../shared/format.js';
 import { FrozenPicture } from '../shared/frozen-picture.js';
 import { percent, words } from '../shared/i18n.js';
 import { Labels } from '../shared/labels/labels.js';
+import { leadOf, verdictOf } from '../shared/labels/verdict.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { placing } from './grid.js';
 import { StreamVideo } from './stream-video.js';
@@ -142,11 +143,16 @@ export class Tile {
     while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
     while (this.answer.children.length < shown.length) {
       const item = this.answer.appendChild(made('li', ''));
+      item.appendChild(made('span', 'lead'));
       item.appendChild(made('span', 'name'));
       item.appendChild(made('span', 'score'));
     }
     shown.forEach(({ class: classNumber, label, score }, i) => {
-      const [name, number] = this.answer.children[i].children;
+      const item = /** @type {HTMLElement} */ (this.answer.children[i]);
+      const [lead, name, number] = item.children;
+      const verdict = verdictOf(report, classNumber);
+      item.dataset.verdict = verdict;
+      say(lead, leadOf(verdict));
       const compared = hidden?.class === classNumber;
       say(name, label);
       say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));

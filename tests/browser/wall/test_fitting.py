@@ -70,7 +70,7 @@ CUT = """(selector) => {
   }
   return [...new Set(problems)];
 }"""
-WALL = ".answer .name, .answer .score, .labels .name, .labels .score, .signs span, .task"
+WALL = ".answer .lead, .answer .name, .answer .score, .labels .name, .labels .score, .signs span, .task"
 PHONE = "#labels .name, #labels .score, #labels .tag, #task, #hidden > *"
 numbers = count(10, 10)  # the model itself has three
 
@@ -97,7 +97,10 @@ def show(page: Page, names: list[str], pinned: int, hide: bool = False) -> None:
     first = said["classes"][0]
     hidden = {"class": first, "label": names[0], "before": 0.74, "after": 0.09, "age_ms": 3400.0} if hide else None
     said["view"]["hide"] = hide
-    rewrite(page, **said, hidden=hidden, frozen=hide)
+    if pinned == 2:
+        said["drawn"][1]["heat"] = 0  # nothing speaks for it
+    # Of none pinned, the best is a guess.
+    rewrite(page, **said, hidden=hidden, frozen=hide, sure=0 if pinned else 1.1)
     page.wait_for_function(f"() => document.querySelector('[data-class=\"{first}\"]')", timeout=5_000)
     page.wait_for_timeout(60)  # a frame, for what is laid out after it
 
