@@ -130,6 +130,7 @@ export class RecordingDetail {
 
   /** @param {string} session */
   #watch(session) {
+    if (!('RTCPeerConnection' in window)) return this.complain(words.common.problems.noCalls);
     for (const [film, stream] of /** @type {[HTMLVideoElement, 'camera' | 'explained'][]} */ ([
       [this.camera, 'camera'], [this.explained, 'explained'],
     ])) {
