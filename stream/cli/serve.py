@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from whycam.stream.recording.maintenance import Housekeeper, Retention
     from whycam.stream.server.lan import Lan
     from whycam.stream.sessions.model_choice import ModelShelf
+    from whycam.stream.sessions.session import Settings
     from whycam.stream.video.codec import CodecName
     from whycam.stream.video.encoder import Backend
     from whycam.stream.webrtc.ice.config import IceConfig
@@ -43,6 +44,10 @@ KeepOption = Annotated[
 MaxDiskOption = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Delete the oldest recordings beyond that, such as 10GiB (default: keep all)."),
+]
+SureOption = Annotated[
+    float | None,
+    typer.Option(min=0, max=1, help="The pages say 'not sure' of a best class below this probability (default: 0.2)."),
 ]
 EncoderOption = Annotated[EncoderChoice, typer.Option(help="What encodes the live video as H.264.")]
 LogOption = Annotated[LogFormat, typer.Option(help="Log format: text for people, json for programs.")]
@@ -92,6 +97,7 @@ def serve(
     no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
     keep: KeepOption = None,
     max_disk: MaxDiskOption = None,
+    sure: SureOption = None,
     encoder: EncoderOption = "auto",
     log: LogOption = "text",
     ice_server: IceServerOption = None,
@@ -118,7 +124,7 @@ def serve(
     start_logging(log)
     if folder is not None:
         ctx.with_resource(closing(_housekeeper(folder, retention)))
-    _serve(engine, shelf, media, encoders, folder, port, phones)
+    _serve(engine, shelf, _settings(media, encoders, folder, sure), port, phones)
 
 
 def _shelf(model: str | None, device: Device) -> ModelShelf:
@@ -189,21 +195,27 @@ def _phones(
     return Lan.prepared(addresses, lan_port, config or config_folder(), given=given, new_token=new_token)
 
 
+def _settings(
+    media: IceConfig, encoders: dict[CodecName, Backend], folder: Path | None, sure: float | None
+) -> Settings:
+    from whycam.stream.overlay.view import SURE
+    from whycam.stream.sessions.session import Settings
+
+    return Settings(media=media, encoders=encoders, recordings=folder, sure=SURE if sure is None else sure)
+
+
 def _serve(
     engine: Engine,
     shelf: ModelShelf,
-    media: IceConfig,
-    encoders: dict[CodecName, Backend],
-    folder: Path | None,
+    settings: Settings,
     port: int,
     phones: Lan | None,
 ) -> None:
     """Serve until Ctrl-C, then print what was recorded."""
     from whycam.stream.recording import paths
     from whycam.stream.server.app import serve_until_stopped
-    from whycam.stream.sessions.session import Settings
 
-    settings = Settings(media=media, encoders=encoders, recordings=folder)
+    folder = settings.recordings
     before = frozenset(() if folder is None else paths.recordings(folder))
 
     def ready() -> None:

@@ -63,10 +63,16 @@ class Painted:
     inference_ms: float | None
     frame_ms: float
     engine: EngineState
-    frozen: bool
+    frozen_pts: int | None
+    """The frozen frame's pts; None if the picture is not frozen."""
     hidden: OcclusionResult | None
     model: str
     """The name of the model that explained it."""
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the picture is frozen."""
+        return self.frozen_pts is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +170,11 @@ class LiveStream:
     def frozen(self) -> bool:
         """Whether the picture is frozen, or will be with the next frame."""
         return self._freeze_request is not None
+
+    @property
+    def frozen_frame(self) -> av.VideoFrame | None:
+        """The frozen frame as the camera sent it, to be read only; None if the picture is not frozen."""
+        return self._frozen_frame
 
     def freeze(self, wanted: bool) -> None:
         """Freeze the picture at the next frame, or end that; while frozen, model requests are about that frame.
@@ -344,7 +355,7 @@ class LiveStream:
                 stage.heatmaps.inference_ms,
                 (self._shown - arrived) * 1000,
                 engine,
-                frozen,
+                shown_pts if frozen else None,
                 hidden,
                 stage.name,
             )

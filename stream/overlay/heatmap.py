@@ -25,6 +25,11 @@ class DrawnMap:
     """Factor for the grid in display, so that maps can share one scale (`stream.live.scale_smoothing`)."""
 
 
+def heat_of(drawn: DrawnMap) -> float:
+    """How hot its hottest place is drawn, 0…1; 0: nothing in the picture speaks for the class."""
+    return min(1.0, float(drawn.grid.max(initial=0)) * drawn.scale / 255)
+
+
 def drawn_maps(explanation: Explanation, index: int, labels: Sequence[str]) -> tuple[DrawnMap, ...]:
     """The maps of one image of a batch, in the order of its targets.
 

@@ -14,6 +14,9 @@ SCALES: tuple[Scale, ...] = get_args(Scale)
 OLD_WORDS = {"pinned": "hold", "occlude": "hide"}
 """Names of settings on the wire and on disk, which clients and recordings depend on."""
 
+SURE = 0.2
+"""Below this probability the live pages call the best class a guess, by default."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:

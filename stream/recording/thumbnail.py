@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import av
-import cv2
 
-from whycam.stream.video.planes import PLANAR, rgb_of
+from whycam.stream.video.jpeg import jpeg
 
 QUALITY = 85
 
@@ -34,13 +33,4 @@ def still(film: Path, seconds: float, width: int) -> bytes:
         raise NoThumbnail(f"{film.name} has no frame that can be decoded ({error}).") from error
     if shown is None:
         raise NoThumbnail(f"{film.name} has no frame yet.")
-    return _jpeg(shown, width)
-
-
-def _jpeg(frame: av.VideoFrame, width: int) -> bytes:
-    rgb = rgb_of(frame if frame.format.name in PLANAR else frame.reformat(format="yuv420p"))
-    if frame.width > width:
-        height = max(1, round(frame.height * width / frame.width))
-        rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    _, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
-    return data.tobytes()
+    return jpeg(shown, QUALITY, width)

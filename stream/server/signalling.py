@@ -46,6 +46,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/api/sessions", require_role("viewer", "host")(_sessions))
     app.router.add_get("/api/sessions/ended", require_role("viewer", "host")(_ended))
     app.router.add_post("/api/sessions/{id}/command", senders(_command))
+    app.router.add_get(r"/api/sessions/{id}/frozen/{pts:-?[0-9]{1,18}}.jpg", viewers(_frozen))
 
 
 def _answering(begin: Begin) -> Handler:
@@ -187,3 +188,17 @@ async def _ended(request: web.Request) -> web.Response:
 
 async def _sessions(request: web.Request) -> web.Response:
     return web.json_response(request.app[SESSIONS].describe())
+
+
+async def _frozen(request: web.Request) -> web.Response:
+    """The frozen frame as the camera sent it, for viewers and for the phone whose session it is."""
+    session, pts = request.match_info["id"], int(request.match_info["pts"])
+    try:
+        if request[CALLER].role == "phone":
+            _check_owner(request)
+        picture = await request.app[SESSIONS].frozen_picture(session, pts)
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such session, or not any more.") from error
+    if picture is None:
+        raise web.HTTPNotFound(text="This frame is not the frozen one, or not any more.")
+    return web.Response(body=picture, content_type="image/jpeg")

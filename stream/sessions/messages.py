@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from whycam.stream.live.pipeline import Painted
-from whycam.stream.overlay.heatmap import OcclusionResult, pinned
+from whycam.stream.overlay.heatmap import OcclusionResult, chosen, heat_of, pinned
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import hidden_as_json
 from whycam.stream.recording.writer import RecordingStatus
@@ -38,9 +38,9 @@ class Command:
 
 
 def report(
-    painted: Painted, *, session: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus
+    painted: Painted, *, session: str, rtp_in: int, rtp_out: int | None, recording: RecordingStatus, sure: float
 ) -> dict[str, Any]:
-    """One frame's report, as JSON."""
+    """One frame's report, as JSON; below the probability `sure` the best class is a guess."""
     best, asked_for = painted.maps[:TOP], pinned(painted.maps, painted.view)
     return {
         "session": session,
@@ -52,9 +52,15 @@ def report(
         "labels": [m.label for m in best],
         "scores": [round(m.score, 4) for m in best],
         "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in asked_for],
+        "drawn": [
+            {"class": m.class_id, "label": m.label, "heat": round(heat_of(m), 3)}
+            for m in chosen(painted.maps, painted.view)
+        ],
+        "sure": sure,
         "age_ms": _rounded(painted.age_ms),
         "state": painted.state,
         "frozen": painted.frozen,
+        "frozen_pts": painted.frozen_pts,
         "hidden": None if painted.hidden is None else _hidden(painted.hidden),
         "engine": painted.engine,
         "counts": asdict(painted.counts),

@@ -33,7 +33,12 @@ class RunningModel:
     def describe(self) -> dict[str, Any]:
         """All that pages and other clients know of a model, as JSON (docs/api.md)."""
         contract = self.engine.contract
-        return {"name": self.name, "classes": len(contract.labels), "sha256": self.engine.sha256}
+        return {
+            "name": self.name,
+            "classes": len(contract.labels),
+            "task": contract.task,
+            "sha256": self.engine.sha256,
+        }
 
 
 @dataclass(frozen=True, slots=True)

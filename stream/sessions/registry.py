@@ -174,6 +174,10 @@ class Sessions:
         """Apply a command to a session; raises `KeyError` for an unknown session, and as `Session.command`."""
         self.open_sessions[session_id].command(text)
 
+    async def frozen_picture(self, session_id: str, pts: int) -> bytes | None:
+        """As `Session.frozen_picture`; raises `KeyError` for an unknown session."""
+        return await self.open_sessions[session_id].frozen_picture(pts)
+
     def owner(self, made_id: str) -> Owner:
         """The owner of a session or viewer that is open or ended recently; raises `KeyError` for an unknown id."""
         return self._owners[made_id]

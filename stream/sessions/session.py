@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from whycam.stream.limits import LIMITS, Limits
 from whycam.stream.live.pipeline import Counts, LiveStream, Painted
+from whycam.stream.overlay.view import SURE
 from whycam.stream.sessions.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
 from whycam.stream.sessions.metrics import Metrics
 from whycam.stream.sessions.model_change import ModelChange
@@ -23,6 +24,7 @@ from whycam.stream.sessions.model_choice import RunningModel
 from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
+from whycam.stream.video.jpeg import jpeg
 from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, EndReason
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.ingress_limits import Inflow
@@ -35,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 CLOSE_S = 3.0
 """Seconds that a connection may take to close; the files are finished in any case."""
+FROZEN_QUALITY = 92
+"""Of the JPEG of a frozen frame, which is compared with the explained one."""
 
 
 StreamName: TypeAlias = Literal["explained", "camera"]
@@ -50,6 +54,8 @@ class Settings:
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None records nothing."""
+    sure: float = SURE
+    """The pages call the best class a guess below this probability."""
     limits: Limits = LIMITS
     metrics: Metrics = field(default_factory=Metrics)
 
@@ -69,6 +75,7 @@ class Session:
         self._settings = settings
         self._on_end = on_end
         self._reported: dict[str, Any] | None = None
+        self._frozen: tuple[int, asyncio.Task[bytes]] | None = None  # the last one asked for
         self._loop = asyncio.get_running_loop()
         self._since = datetime.now(UTC)
         self._began = time.monotonic()
@@ -177,6 +184,15 @@ class Session:
             "reason": end.reason,
         }
 
+    async def frozen_picture(self, pts: int) -> bytes | None:
+        """The frozen frame with this pts as the camera sent it, as JPEG; None if that is not the frozen one."""
+        frame = self._live.frozen_frame
+        if frame is None or frame.pts != pts:
+            return None
+        if self._frozen is None or self._frozen[0] != pts:  # once for all who look at it
+            self._frozen = pts, self._loop.create_task(asyncio.to_thread(jpeg, frame, FROZEN_QUALITY))
+        return await asyncio.shield(self._frozen[1])
+
     async def admit(
         self, offer: str, stream: StreamName, on_end: Callable[[Viewer], None], caller: str = LOOPBACK
     ) -> Viewer:
@@ -226,6 +242,7 @@ class Session:
             rtp_in=next((rtp for known, rtp in reversed(self._rtp) if known == pts), 0),
             rtp_out=self.peer.returned_rtp(pts),
             recording=self._recorder.status,
+            sure=self._settings.sure,
         )
         self._report(self._reported)
 

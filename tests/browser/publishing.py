@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from aiohttp import ClientError, ClientSession
@@ -12,13 +12,14 @@ from aiohttp import ClientError, ClientSession
 from tests.support.clients.whip_client import publishing
 from tests.support.films import media_samples
 from tests.support.servers.server_process import Server
+from whycam.stream.video.codec import EncodedFrame
 
 SIZE = (320, 240)
 
 
 @contextmanager
-def published(server: Server) -> Iterator[str]:
-    """A publisher in a thread; yields its session's id."""
+def published(server: Server, frames: Sequence[EncodedFrame] | None = None) -> Iterator[str]:
+    """A publisher in a thread, of these frames (default: a moving spot); yields its session's id."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="publisher")
     thread.start()
@@ -28,7 +29,7 @@ def published(server: Server) -> Iterator[str]:
     async def run() -> None:
         async with (
             ClientSession() as http,
-            publishing(http, server.url, media_samples.encoded("H264", 60, SIZE)) as publisher,
+            publishing(http, server.url, frames or media_samples.encoded("H264", 60, SIZE)) as publisher,
         ):
             ids.append(publisher.session_id)
             known.set()

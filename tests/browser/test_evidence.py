@@ -26,7 +26,7 @@ CASES: list[tuple[dict[str, Any], tuple[int, bool] | None]] = [
 
 
 def test_it_tells_its_age_and_whether_it_is_of_the_drawn_class(page: Page, tmp_path: Path) -> None:
-    ask = "async (report) => (await import('/static/shared/evidence.js')).evidenceOf(report)"
+    ask = "async (report) => (await import('/static/shared/labels/evidence.js')).evidenceOf(report)"
     with serving(tmp_path, arguments=["--no-record"]) as server:
         page.goto(server.url)
         for changed, told in CASES:

@@ -17,6 +17,7 @@ from tests.browser.pages import begin, until, watch
 from tests.browser.publishing import published
 from tests.support.models import tiny_models
 from tests.support.servers.server_process import Server, free_port, lan_arguments, serving
+from whycam.models.contract import MULTI_LABEL
 from whycam.stream.recording.paths import recordings
 
 pytestmark = pytest.mark.alone
@@ -27,11 +28,12 @@ LARGE = ".tile[data-small=false][data-state=seen]"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """Three models on this computer: the bundled one, `colours` with three classes, and a file that is none."""
+    """The bundled model, `colours` with three classes, `several` that judges each of them alone, and a broken file."""
     folder = tmp_path_factory.mktemp("models")
     own = folder / "data" / "whycam" / "models"
     own.mkdir(parents=True)
     tiny_models.bright_spot(own / "colours.onnx")
+    tiny_models.bright_spot(own / "several.onnx", task=MULTI_LABEL)
     (own / "broken.onnx").write_bytes(b"no model")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_DATA_HOME", str(folder / "data"))
@@ -62,7 +64,8 @@ def test_the_host_chooses_another_model_and_the_picture_continues(page: Page, se
     begin(page, server)
     explained_by(page, FIRST)
     expect(page.locator("#model-id")).to_have_value(FIRST)
-    expect(page.locator("#model-id option")).to_have_text([FIRST, "broken", "colours"])
+    expect(page.locator("#model-id option")).to_have_text([FIRST, "broken", "colours", "several"])
+    expect(page.locator("#sought")).to_have_attribute("placeholder", "Where is the … banana?")
     page.locator("#labels button").first.click()
     until(lambda: watch(page, "report")["view"]["hold"])
     frames = watch(page, "frames")
@@ -77,7 +80,12 @@ def test_the_host_chooses_another_model_and_the_picture_continues(page: Page, se
     until(lambda: watch(page, "frames") > frames + 30)
     assert watch(page, "state") == "live"
     assert watch(page, "report")["counts"]["lost"] == 0
+    expect(page.locator("#labels li:visible")).to_have_count(3)
     # The names to search are the new model's.
+    expect(page.locator("#sought")).to_have_attribute("placeholder", "Where is the … red?")
+    page.fill("#sought", "banana")
+    page.press("#sought", "Enter")
+    expect(page.locator("#error")).to_have_text("The model has no class “banana”. It has names such as red or green.")
     page.fill("#sought", "gre")
     page.press("#sought", "Enter")
     until(lambda: watch(page, "report")["held"])
@@ -166,7 +174,8 @@ def test_the_wall_offers_the_models_by_a_key(beamer: Browser, server: Server) ->
         wall.keyboard.press("m")
         expect(wall.locator("#models")).to_be_visible()
         expect(wall.locator("#models-list button[aria-current=true]")).to_be_focused()
-        expect(wall.locator("#models-list button")).to_have_text([f"{FIRST}1000 classes", "broken", "colours"])
+        listed = [f"{FIRST}1000 classes", "broken", "colours", "several"]
+        expect(wall.locator("#models-list button")).to_have_text(listed)
         assert_accessible(wall)
         wall.keyboard.press("f")  # what is behind the dialog stays as it is
         wall.keyboard.press("Tab")
@@ -176,13 +185,53 @@ def test_the_wall_offers_the_models_by_a_key(beamer: Browser, server: Server) ->
         expect(wall.locator("#models")).to_be_hidden(timeout=20_000)
         expect(wall.locator("#note")).to_have_text("The model is colours now.")
         wall.wait_for_function("() => whycam.tiles[0].report.model === 'colours'")
-        expect(wall.locator(".labels li:not([data-class='']) .name")).to_have_count(3)
+        expect(wall.locator(".labels li:visible .name")).to_have_count(3)
+        expect(wall.locator(".task")).to_be_hidden()
         expect(wall.locator(".answer .name")).to_have_text(re.compile("^(red|green|blue)$"))
         assert not wall.evaluate("() => whycam.tiles[0].report.frozen")
         wall.keyboard.press("m")
         wall.keyboard.press("m")
         expect(wall.locator("#models")).to_be_hidden()
     wall.context.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "sentence"),
+    [
+        ("en-GB", "Each class is judged by itself: the bars do not add up to 100%."),
+        ("de-DE", "Jede Klasse wird für sich beurteilt: Die Balken ergeben zusammen nicht 100 %."),
+    ],
+)
+def test_the_pages_say_that_a_model_judges_each_class_by_itself(
+    browser: Browser, server: Server, page: Page, locale: str, sentence: str
+) -> None:
+    assert page.request.get(f"{server.url}/api/model").json()["task"] == "single-label"
+    context = browser.new_context(locale=locale, viewport={"width": 390, "height": 844})
+    phone, wall, shelf = context.new_page(), context.new_page(), context.new_page()
+    before = set(recordings(server.recordings))
+    begin(phone, server)
+    explained_by(phone, FIRST)
+    expect(phone.locator("#task")).to_be_hidden()
+    wall.goto(f"{server.url}/watch")
+    wall.set_viewport_size({"width": 1280, "height": 720})
+    assert page.request.post(f"{server.url}/api/model", data={"name": "several"}).ok
+    expect(wall.locator(".task")).to_have_text(sentence)
+    expect(wall.locator(".task")).to_be_visible(timeout=20_000)
+    assert_accessible(wall)
+    phone.bring_to_front()  # a page in the background draws nothing
+    explained_by(phone, "several")
+    expect(phone.locator("#task")).to_have_text(sentence)
+    expect(phone.locator("#task")).to_be_visible()
+    expect(phone.locator("#labels li:visible")).to_have_count(3)
+    assert_accessible(phone)
+    phone.click("#stop")
+    until(lambda: len(made := set(recordings(server.recordings)) - before) == 2 and all(map(ended, made)))
+    for folder in set(recordings(server.recordings)) - before:
+        shelf.goto(f"{server.url}/recordings#{folder.name}")
+        expect(shelf.locator("#classes button").first).to_be_visible()
+        expect(shelf.locator("#task")).to_be_visible(visible=note(folder)["model"] != FIRST)
+        shelf.goto("about:blank")
+    context.close()
 
 
 def test_with_one_model_there_is_no_choice(beamer: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

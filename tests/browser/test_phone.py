@@ -178,7 +178,7 @@ def test_any_class_is_held_by_its_name(phone: Page, server: Server) -> None:
     phone.click("#more")
     phone.fill("#sought", "Butterbrot")
     phone.press("#sought", "Enter")
-    expect(phone.locator("#error")).to_contain_text("No class is called “Butterbrot”")
+    expect(phone.locator("#error")).to_contain_text("The model has no class “Butterbrot”")
     phone.fill("#sought", "espresso")
     phone.press("#sought", "Enter")
     expect(phone.locator("#error")).to_be_hidden()

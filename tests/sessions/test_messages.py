@@ -61,7 +61,7 @@ def made(
     state: State,
     inference_ms: float | None,
     view: View = NOW,
-    frozen: bool = False,
+    frozen_pts: int | None = None,
     hidden: OcclusionResult | None = None,
 ) -> Painted:
     return Painted(
@@ -74,7 +74,7 @@ def made(
         inference_ms,
         19.8123,
         "running",
-        frozen,
+        frozen_pts,
         hidden,
         "tiny",
     )
@@ -88,6 +88,7 @@ def reported(painted: Painted, recording: RecordingStatus | None = None, *, rtp_
         rtp_in=7,
         rtp_out=rtp_out,
         recording=recording or RecordingStatus("off"),
+        sure=0.2,
     )
     read_again = json.loads(json.dumps(value))
     assert isinstance(read_again, dict)
@@ -126,6 +127,16 @@ def test_a_report_has_the_five_best_classes_and_the_pinned_ones() -> None:
     assert found["counts"] == {"received": 9, "lost": 0, "decoded": 8, "explained": 6, "passed": 1, "dropped": 1}
     assert found["view"] == {"hold": [3], "opacity": 0.5, "colormap": "viridis", "scale": "steady", "hide": False}
     assert found["hidden"] is None
+
+
+def test_the_heat_of_what_is_drawn_is_reported() -> None:
+    maps = tuple(
+        replace(drawn(c, 0.5), grid=np.full((2, 2), level, np.uint8), scale=0.5) for c, level in enumerate((255, 0))
+    )
+    best = reported(made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View()))
+    assert (best["drawn"], best["sure"]) == ([{"class": 0, "label": "class 0", "heat": 0.5}], 0.2)
+    pinned = reported(made(maps=maps, age_ms=0, state="exact", inference_ms=14, view=View(pinned=(1, 0))))
+    assert [(each["class"], each["heat"]) for each in pinned["drawn"]] == [(1, 0.0), (0, 0.5)]
 
 
 def test_hidden_evidence_is_reported_with_both_probabilities() -> None:

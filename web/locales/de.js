@@ -9,6 +9,8 @@ const common = {
   cancel: 'Abbrechen',
   labelsAreEnglish: 'Die Namen sind die des Modells; die von ImageNet sind englisch.',
   pinned: 'angeheftet',
+  eachByItself: 'Jede Klasse wird für sich beurteilt: Die Balken ergeben zusammen nicht 100 %.',
+  verdicts: { guess: 'Unsicher, vielleicht', nothing: 'Nichts hier spricht für' },
   opacity: 'Stärke',
   colormap: 'Farben',
   model: 'Modell',
@@ -109,7 +111,8 @@ const phone = {
   cameras: 'Kamera wählen',
   cameraNumber: (number) => `Kamera ${number}`,
   search: 'Eine Klasse nach Namen anheften (Englisch)',
-  searchExample: 'Wo ist … „banana“?',
+  searchAny: 'Wo ist …?',
+  searchExample: (name) => `Wo ist … „${name}“?`,
   hiding: 'Der Beleg wird verdeckt …',
   ago: (seconds) => `vor ${seconds} s`,
   saved: (file) => `Gesichert als ${file}.`,
@@ -213,7 +216,7 @@ const phone = {
     unreadableFile: (name) => `Der Browser kann ${name} nicht abspielen. Nimm eine MP4- (H.264) oder WebM-Datei, oder `
       + `lass sie auf dem Computer erklären: whycam process ${name}`,
     wrongRole: 'Dieses Gerät ist nur zum Zuschauen angemeldet. Scanne den Code für Handys, den der Computer zeigt.',
-    unknownName: (name) => `Keine Klasse heißt „${name}“. Versuch einen englischen Namen, etwa banana oder cup.`,
+    unknownName: (name, [one, other]) => `Das Modell hat keine Klasse „${name}“. Seine Namen sind zum Beispiel ${one} oder ${other}.`,
     noOtherCamera: 'Die andere Kamera ist nicht gestartet. Wähle eine in der Liste unter „Mehr“.',
     noPictureYet: 'Es gibt noch kein Bild zum Sichern. Warte auf das erste.',
     commands: {

@@ -11,6 +11,9 @@ const common = {
   cancel: 'Cancel',
   labelsAreEnglish: 'The names are the model’s; those of ImageNet are English.',
   pinned: 'pinned',
+  eachByItself: 'Each class is judged by itself: the bars do not add up to 100%.',
+  /** Before the name of a class. */
+  verdicts: { guess: 'Not sure, perhaps', nothing: 'Nothing here speaks for' },
   opacity: 'Heat',
   colormap: 'Colours',
   model: 'Model',
@@ -111,7 +114,9 @@ const phone = {
   /** @param {number} number */
   cameraNumber: (number) => `Camera ${number}`,
   search: 'Pin any class by its name',
-  searchExample: 'Where is the … banana?',
+  searchAny: 'Where is the …?',
+  /** @param {string} name of one of the model's classes */
+  searchExample: (name) => `Where is the … ${name}?`,
   hiding: 'Hiding the evidence…',
   /** @param {number} seconds */
   ago: (seconds) => `${seconds} s ago`,
@@ -232,8 +237,8 @@ const phone = {
     /** @param {string} name */
     unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file, or explain it on the computer: whycam process ${name}`,
     wrongRole: 'This device joined only to watch. Scan the code for phones that the computer shows.',
-    /** @param {string} name */
-    unknownName: (name) => `No class is called “${name}”. Try an English name, such as banana or cup.`,
+    /** @param {string} name @param {string[]} others two of the model's classes */
+    unknownName: (name, [one, other]) => `The model has no class “${name}”. It has names such as ${one} or ${other}.`,
     noOtherCamera: 'The other camera did not start. Choose one in the list under More.',
     noPictureYet: 'There is no picture to save yet. Wait for the first one.',
     /** Why a command was refused, by code. */

@@ -2,15 +2,18 @@
 /** Wires the page: buttons, states, and one call attempt at a time. */
 
 import { find } from '../shared/dom.js';
-import { evidenceOf } from '../shared/evidence.js';
+import { evidenceOf } from '../shared/labels/evidence.js';
 import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
-import { Labels } from '../shared/labels.js';
+import { Labels } from '../shared/labels/labels.js';
+import { sentenceOf } from '../shared/labels/verdict.js';
+import { TaskNote } from '../shared/model/task-note.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
 import { FrameMeter } from './call/frame-meter.js';
 import { Latency } from './call/latency.js';
 import { ReconnectingCall } from './call/reconnecting-call.js';
+import { ReportOnScreen } from './call/report-on-screen.js';
 import { CameraControls } from './camera/camera-controls.js';
 import { Camera, SIZES } from './camera/camera.js';
 import { openFile } from './camera/file-source.js';
@@ -56,6 +59,8 @@ const share = find('share', HTMLButtonElement);
 let current = null;
 /** @type {Report | null} */
 let report = null;
+/** The report that the list shows. @type {Report | null} */
+let listed = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
 let tipShown = false;
@@ -72,21 +77,32 @@ const latency = new Latency();
 const chip = new QualityChip();
 const badges = new StatusBadges();
 const announcer = new Announcer(find('said', HTMLElement));
-const meter = new FrameMeter(video, firstPicture, (metadata) => { receivedAt = performance.now(); latency.shown(metadata); });
+const onScreen = new ReportOnScreen((shown) => {
+  if (!labels.show(shown, controls.pinned)) return;
+  listed = shown;
+  badges.evidence(controls.hide.on, evidenceOf(shown));
+  badges.verdict(peek.on ? '' : sentenceOf(shown));
+});
+const meter = new FrameMeter(video, firstPicture, (metadata) => {
+  receivedAt = performance.now();
+  latency.shown(metadata);
+  onScreen.shown(metadata);
+});
 const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
+const taskNote = new TaskNote(find('task', HTMLElement));
 const modelChoice = new ModelChoice(complain);
 const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
   peek.watch(current?.source?.track ?? null);
 }, complain);
-const peek = new Peek(peeking, camera, (on) => {
+const peek = new Peek(peeking, camera, find('still', HTMLImageElement), (on) => {
   document.body.dataset.seen = on ? 'camera' : 'explained';
   if (on) dismissTip();
   showView();
 });
-const snapshot = new Snapshot(() => (peek.on ? camera : video), () => report?.labels[0] ?? '');
+const snapshot = new Snapshot(() => (peek.on ? peek.picture : video), () => report?.labels[0] ?? '');
 
 const asked = new URLSearchParams(location.search);
 const codec = asked.get('codec') === 'vp8' ? 'vp8' : 'h264';
@@ -127,6 +143,7 @@ async function enter() {
     const { role, says } = await join();
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
+    if (welcome) void classSearch.load();
     if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
@@ -165,6 +182,7 @@ function begin(state, openSource) {
       complain('');
       meter.stop();
       latency.clear();
+      onScreen.clear();
       pageState.go('reconnecting');
       detail.textContent = words.phone.again(problem.why);
       return controls.settings();
@@ -172,7 +190,7 @@ function begin(state, openSource) {
     ended: (how) => (how === 'broken' ? finish(words.phone.problems.cameraStopped) : finish('', true)),
     failed: fail,
   });
-  report = null;
+  report = listed = null;
   folder = '';
   labels.clear();
   controls.clear();
@@ -199,10 +217,11 @@ function take(newest) {
   folder = newest.recording.folder || folder;
   if (before && newest.model !== before.model) changeModel(newest.model);
   controls.show(newest);
-  labels.show(newest, controls.pinned);
+  onScreen.take(newest);
+  taskNote.show(newest.model);
+  peek.show(newest);
   announcer.announce(newest);
   badges.recording(newest.recording);
-  badges.evidence(controls.hide.on, evidenceOf(newest));
   if (newest.recording.state === 'stopped' && before?.recording.state === 'on') complain(stopped(newest.recording));
   if (pictured() && newest.frozen !== (pageState.now === 'frozen')) pageState.go(newest.frozen ? 'frozen' : 'live');
 }
@@ -305,6 +324,7 @@ function close() {
   cameraControls.watch(null);
   meter.stop();
   latency.clear();
+  onScreen.clear();
   announcer.clear();
   openMore(false);
 }
@@ -329,7 +349,6 @@ function show(state) {
   idleHeatmap.run(!pictured() && state !== 'reconnecting');
   ambient.run(pictured());
   wakeLock.keep(pictured() || state === 'reconnecting');
-  peek.freeze(state === 'frozen');
   showView();
   if (pictured()) chip.show(report, meter.fps, latency.now);
   else badges.clear();
@@ -347,6 +366,7 @@ Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return pageState.now; },
     get report() { return report; },
+    get listed() { return listed; },
     get frames() { return meter.frames; },
     get fps() { return meter.fps; },
     get latency() { return latency.now; },

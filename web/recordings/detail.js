@@ -104,6 +104,7 @@ export class RecordingDetail {
     this.look = {};
     this.timeline.time = 0;
     this.classes.replaceChildren();
+    find('task', HTMLElement).hidden = true;
     this.heat.clear();
     find('heat-says', HTMLElement).replaceChildren();
     find('heat-says', HTMLElement).dataset.text = '';
@@ -129,6 +130,7 @@ export class RecordingDetail {
 
   /** @param {string} session */
   #watch(session) {
+    if (!('RTCPeerConnection' in window)) return this.complain(words.common.problems.noCalls);
     for (const [film, stream] of /** @type {[HTMLVideoElement, 'camera' | 'explained'][]} */ ([
       [this.camera, 'camera'], [this.explained, 'explained'],
     ])) {
@@ -168,7 +170,10 @@ export class RecordingDetail {
   /** @param {Recording} recording */
   #read(recording) {
     this.sidecar = new Sidecar(fileOf(recording.id, SIDECAR), {
-      grown: () => this.#draw(),
+      grown: () => {
+        find('task', HTMLElement).hidden = this.sidecar?.task !== 'multi-label';
+        this.#draw();
+      },
       failed: (why) => this.complain(words.recordings.sidecarDamaged(why)),
     });
   }

@@ -62,7 +62,7 @@ class Packer {
     if (!this.begun) {
       if (line.whycam !== 1) throw new Error('not a sidecar');
       this.begun = true;
-      postMessage({ header: { fit: line.fit ?? 'stretch', settings: line.settings } });
+      postMessage({ header: { fit: line.fit ?? 'stretch', task: line.task ?? 'single-label', settings: line.settings } });
       return;
     }
     this.lines.push(line);

@@ -22,6 +22,8 @@ export class Sidecar {
   constructor(url, listener) {
     /** @type {'stretch' | 'crop'} how a frame was fitted to the network's square */
     this.fit = 'stretch';
+    /** @type {'single-label' | 'multi-label'} what the scores are */
+    this.task = 'single-label';
     /** @type {Map<number, string>} */
     this.labels = new Map();
     this.frames = 0;
@@ -83,9 +85,10 @@ export class Sidecar {
     return null;
   }
 
-  /** @param {{fit: 'stretch' | 'crop', settings?: Settings}} header */
-  #begin({ fit, settings }) {
+  /** @param {{fit: 'stretch' | 'crop', task: 'single-label' | 'multi-label', settings?: Settings}} header */
+  #begin({ fit, task, settings }) {
     this.fit = fit;
+    this.task = task;
     this.settings.push({ time: -Infinity, settings: settings ?? DEFAULT_SETTINGS });
   }
 

@@ -20,10 +20,13 @@
  * @property {string[]} labels
  * @property {number[]} scores probabilities
  * @property {Pinned[]} held in the order of pinning
+ * @property {{class: number, label: string, heat: number}[]} drawn the classes whose heat is drawn, and how hot the hottest place is
+ * @property {number} sure the best class is a guess below this probability
  * @property {number | null} age_ms null before the first explanation
  * @property {'exact' | 'carried' | 'none' | 'stalled'} state
  * @property {'running' | 'restarting'} engine
  * @property {boolean} frozen
+ * @property {number | null} frozen_pts of the frozen frame
  * @property {Hidden | null} hidden the class whose evidence is covered, its probability before and after
  * @property {Counts} counts
  * @property {{inference_ms: number, frame_ms: number}} times

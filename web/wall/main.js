@@ -87,7 +87,8 @@ async function enter() {
   try {
     const { role, says } = await joinOnce();
     if (!role) return refuse(says);
-    if (role === 'phone') return refuse(words.wall.phonesSend);
+    if (role === 'phone') return refuse(words.wall.phonesSend, true);
+    if (!('RTCPeerConnection' in window)) return refuse(words.common.problems.noCalls, role === 'host');
     host = role === 'host';
     wall.wanted = location.hash.slice(1);
     if (host) await Promise.all([showInvitation(), models.load()]);
@@ -273,11 +274,12 @@ function become(next) {
   showControls();
 }
 
-/** @param {string} text */
-function refuse(text) {
+/** @param {string} text @param {boolean} camera whether this device has a camera page to go back to */
+function refuse(text, camera = false) {
   wall.update([]);
   become('outside');
   complain(text);
+  find('back', HTMLElement).hidden = !camera;
 }
 
 /** @param {string} text stays until it no longer applies */

@@ -21,6 +21,8 @@ export class ModelDialog {
     this.error = find('models-error', HTMLElement);
     /** The model that this page has requested and that is not ready. */
     this.requested = '';
+    /** Whether it opens as soon as the list is read. */
+    this.opening = false;
     /** @type {Models} */
     this.known = { models: [], changing: null };
   }
@@ -31,6 +33,7 @@ export class ModelDialog {
   get offered() { return this.known.models.length > 1; }
 
   close() {
+    this.opening = false;
     this.dialog.close();
   }
 
@@ -47,11 +50,14 @@ export class ModelDialog {
 
   /** Opens the dialog if there is a choice, or closes it. */
   async toggle() {
-    if (this.open) return this.close();
+    if (this.open || this.opening) return this.close();
     this.#complain('');
+    this.opening = true;
     await this.load(); // another model may have been made meanwhile
+    if (!this.opening) return;
+    this.opening = false;
     if (!this.offered) return this.note(words.wall.oneModel);
-    if (!this.open) this.dialog.showModal();
+    this.dialog.showModal();
     if (this.known.changing) void this.load();
     /** @type {HTMLElement | null} */ (this.list.querySelector('[aria-current=true]'))?.focus();
   }

@@ -59,13 +59,6 @@ export class StreamVideo {
     this.#become('resting', '');
   }
 
-  /** Freezes the picture, or continues. @param {boolean} frozen */
-  freeze(frozen) {
-    if (frozen === this.video.paused || this.state !== 'seen') return;
-    if (frozen) this.video.pause();
-    else void this.video.play();
-  }
-
   async #dial() {
     this.#become(this.tries ? 'broken' : 'connecting', this.problem);
     const viewer = new WhepViewer(this.video, this.session, this.stream, {

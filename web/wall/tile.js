@@ -6,10 +6,14 @@
  */
 
 import { made } from '../shared/dom.js';
-import { evidenceOf } from '../shared/evidence.js';
+import { evidenceOf } from '../shared/labels/evidence.js';
+import { FittedText } from '../shared/labels/fitted-text.js';
 import { span } from '../shared/format.js';
+import { FrozenPicture } from '../shared/frozen-picture.js';
 import { percent, words } from '../shared/i18n.js';
-import { Labels } from '../shared/labels.js';
+import { Labels } from '../shared/labels/labels.js';
+import { leadOf, verdictOf } from '../shared/labels/verdict.js';
+import { TaskNote } from '../shared/model/task-note.js';
 import { placing } from './grid.js';
 import { StreamVideo } from './stream-video.js';
 
@@ -20,6 +24,8 @@ import { StreamVideo } from './stream-video.js';
 const LATE_MS = 200;
 /** A report older than this is out of date. */
 const SILENT_MS = 2500;
+/** Below this part of the largest type, long words are broken: a word that only the first row can read is no answer. */
+const COMFORTABLE = 0.3;
 const SIZE_UNTIL_KNOWN = /** @type {[number, number]} */ ([4, 3]);
 
 export class Tile {
@@ -51,6 +57,9 @@ export class Tile {
       report: () => {},
       changed: () => this.#changed(),
     });
+    const still = pictures.appendChild(made('img', 'camera still'));
+    still.alt = words.wall.cameraPicture;
+    this.still = new FrozenPicture(still, () => { this.element.dataset.still = String(this.still.shown); });
     this.signs = pictures.appendChild(made('p', 'signs'));
     this.opens = pictures.appendChild(made('button', 'opens'));
     this.opens.type = 'button';
@@ -58,9 +67,13 @@ export class Tile {
 
     const says = this.element.appendChild(made('div', 'says'));
     this.answer = says.appendChild(made('ol', 'answer'));
-    const list = says.appendChild(made('ol', 'labels'));
+    this.fitted = new FittedText(this.answer, COMFORTABLE);
+    new ResizeObserver(() => this.fitted.fit()).observe(this.answer);
+    const scores = says.appendChild(made('div', 'scores'));
+    const list = scores.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
     this.labels = new Labels(list, document.createElement('p'), pressed, true);
+    this.taskNote = new TaskNote(scores.appendChild(made('p', 'task')));
     this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
 
@@ -78,6 +91,7 @@ export class Tile {
     this.opens.hidden = !small;
     if (sideBySide) this.camera.run();
     else this.camera.rest();
+    this.still.show(sideBySide ? this.report : null);
     this.#place();
   }
 
@@ -110,6 +124,7 @@ export class Tile {
   #take(report) {
     this.report = report;
     this.receivedAt = performance.now();
+    this.taskNote.show(report.model);
     // Everything that is shown belongs to one report.
     if (!this.labels.show(report, report.view.hold)) return;
     this.#answer(report);
@@ -128,20 +143,23 @@ export class Tile {
     while (this.answer.children.length > shown.length) this.answer.lastElementChild?.remove();
     while (this.answer.children.length < shown.length) {
       const item = this.answer.appendChild(made('li', ''));
+      item.appendChild(made('span', 'lead'));
       item.appendChild(made('span', 'name'));
       item.appendChild(made('span', 'score'));
     }
     shown.forEach(({ class: classNumber, label, score }, i) => {
-      const [name, number] = this.answer.children[i].children;
+      const item = /** @type {HTMLElement} */ (this.answer.children[i]);
+      const [lead, name, number] = item.children;
+      const verdict = verdictOf(report, classNumber);
+      item.dataset.verdict = verdict;
+      say(lead, leadOf(verdict));
       const compared = hidden?.class === classNumber;
       say(name, label);
       say(number, compared ? words.wall.without(percent(hidden.before), percent(hidden.after)) : percent(score));
       number.classList.toggle('compared', compared);
     });
     this.answer.dataset.pinned = String(view.hold.length);
-    const longest = Math.max(4, ...shown.flatMap(({ label }) => label.split(/[\s-]/).map((word) => word.length)));
-    this.answer.style.setProperty('--longest', String(longest));
-    this.answer.style.setProperty('--letters', String(Math.max(8, shown[0].label.length)));
+    this.fitted.fit();
     say(this.opens, '');
     this.opens.setAttribute('aria-label', words.wall.enlarge(shown.map(({ label }) => label).join(', ')));
   }
@@ -168,7 +186,7 @@ export class Tile {
       }));
     }
     this.element.dataset.frozen = String(Boolean(frozen));
-    this.camera.freeze(Boolean(frozen)); // so that the two can be compared
+    this.still.show(this.sideBySide ? report : null);
   }
 
   #changed() {
@@ -192,7 +210,7 @@ export class Tile {
   }
 }
 
-/** Names the class if another one is shown in large type now. @param {import('../shared/evidence.js').Evidence | null} evidence */
+/** Names the class if another one is shown in large type now. @param {import('../shared/labels/evidence.js').Evidence | null} evidence */
 function hiding(evidence) {
   const { signs, without } = words.wall;
   if (!evidence) return signs.hiding;

@@ -14,7 +14,7 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
-from whycam.models.contract import Contract, Fitting, Score
+from whycam.models.contract import SINGLE_LABEL, Contract, Fitting, Score, Task
 
 SIZE = 32
 """Height and width of the images that the tiny models take, in pixels."""
@@ -43,16 +43,19 @@ def model(
     return path
 
 
-def bright_spot(path: Path, *, fit: Fitting = "stretch") -> Path:
+def bright_spot(path: Path, *, fit: Fitting = "stretch", task: Task = SINGLE_LABEL) -> Path:
     """Write a model that names the colour of an image's bright spot, and whose heatmap is on that spot.
 
     Class 0 is red, 1 green, 2 blue. A cell of the feature map is the excess of a colour's level (0…1), averaged over
     the cell's 4x4 pixels, over the other two colours: a grey image has an empty feature map, so equal scores and a map
-    without evidence.
+    without evidence. With the task `multi-label` each colour is judged by itself.
     """
     averaged = np.full((3, 3, 4, 4), -0.5 / 16, np.float32)
     averaged[range(3), range(3)] = 1 / 16
-    ready = append_cam(classifier(kernel=averaged, weights=200 * np.eye(3, dtype=np.float32), mean=0, scale=255))
+    plain = classifier(
+        kernel=averaged, weights=200 * np.eye(3, dtype=np.float32), mean=0, scale=255, softmax=task == SINGLE_LABEL
+    )
+    ready = append_cam(plain, task=task)
     save(ready, contract(COLOURS, "probability", fit, "bright spot"), path)
     return path
 

@@ -1,5 +1,12 @@
 // @ts-check
-/** The camera's picture in place of the explained one: a tap switches, a long press compares. */
+/**
+ * The camera's picture in place of the explained one: a tap switches, a long press compares. While the picture is frozen,
+ * it is the frozen frame.
+ */
+
+import { FrozenPicture } from '../../shared/frozen-picture.js';
+
+/** @typedef {import('../../shared/protocol.js').Report} Report */
 
 /** A press of at least this length is a long press. */
 const LONG_PRESS_MS = 220;
@@ -8,11 +15,13 @@ export class Peek {
   /**
    * @param {HTMLButtonElement} button as large as the picture
    * @param {HTMLVideoElement} camera covers the explained picture
+   * @param {HTMLImageElement} still covers both
    * @param {(camera: boolean) => void} changed
    */
-  constructor(button, camera, changed) {
+  constructor(button, camera, still, changed) {
     this.button = button;
     this.camera = camera;
+    this.frozen = new FrozenPicture(still, () => changed(this.on));
     this.changed = changed;
     this.holding = false;
     /** @type {number | undefined} */
@@ -42,13 +51,16 @@ export class Peek {
   watch(track) {
     this.camera.srcObject = track && new MediaStream([track]);
     if (track) void this.camera.play().catch(() => {}); // play() rejects while the page unloads
+    this.frozen.show(null);
     this.#show(false);
   }
 
-  /** Pauses the camera's picture with the explained one, so that the two can be compared. @param {boolean} frozen */
-  freeze(frozen) {
-    if (frozen) this.camera.pause();
-    else if (this.camera.srcObject) void this.camera.play().catch(() => {});
+  /** What is seen of the camera. */
+  get picture() { return this.frozen.shown ? this.frozen.image : this.camera; }
+
+  /** Shows the frozen frame, or none. @param {Report | null} report */
+  show(report) {
+    this.frozen.show(report);
   }
 
   /** @param {boolean} on */

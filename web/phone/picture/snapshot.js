@@ -7,7 +7,7 @@ import { UserError } from '../../shared/user-error.js';
 const QUALITY = 0.92;
 
 export class Snapshot {
-  /** @param {() => HTMLVideoElement} seen the video that is on screen @param {() => string} label the best class */
+  /** @param {() => HTMLVideoElement | HTMLImageElement} seen what is on screen @param {() => string} label the best class */
   constructor(seen, label) {
     this.seen = seen;
     this.label = label;
@@ -38,11 +38,10 @@ export class Snapshot {
 
   /** @returns {Promise<File>} */
   async #take() {
-    const video = this.seen();
+    const seen = this.seen();
     const canvas = document.createElement('canvas');
-    canvas.width = video.videoWidth;
-    canvas.height = video.videoHeight;
-    canvas.getContext('2d')?.drawImage(video, 0, 0);
+    [canvas.width, canvas.height] = seen instanceof HTMLVideoElement ? [seen.videoWidth, seen.videoHeight] : [seen.naturalWidth, seen.naturalHeight];
+    canvas.getContext('2d')?.drawImage(seen, 0, 0);
     /** @type {Blob | null} */
     const blob = await new Promise((resolve) => { canvas.toBlob(resolve, 'image/jpeg', QUALITY); });
     if (!blob) throw new UserError(words.phone.problems.noPictureYet);

@@ -2,6 +2,7 @@
 /** Announces the best class to screen readers, at most once in `BETWEEN_MS`. */
 
 import { percent, words } from '../../shared/i18n.js';
+import { leadOf, verdictOf } from '../../shared/labels/verdict.js';
 
 const BETWEEN_MS = 4000;
 
@@ -21,11 +22,13 @@ export class Announcer {
   }
 
   /** @param {import('../../shared/protocol.js').Report} report */
-  announce({ classes, labels, scores }) {
+  announce(report) {
+    const { classes, labels, scores } = report;
     const now = performance.now();
     if (!classes.length || classes[0] === this.last || now - this.said < BETWEEN_MS) return;
     this.said = now;
     [this.last] = classes;
-    this.line.textContent = words.phone.seen(labels[0], percent(scores[0]));
+    const lead = leadOf(verdictOf(report, classes[0]));
+    this.line.textContent = `${lead && `${lead} `}${words.phone.seen(labels[0], percent(scores[0]))}`;
   }
 }

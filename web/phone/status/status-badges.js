@@ -1,10 +1,10 @@
 // @ts-check
-/** The badges on the picture: recording, hidden evidence, frozen. */
+/** The badges on the picture: recording, hidden evidence, frozen, and a guess or an empty heatmap. */
 
 import { find, made as part } from '../../shared/dom.js';
 import { coded, percent, words } from '../../shared/i18n.js';
 
-/** @typedef {import('../../shared/evidence.js').Evidence} Evidence */
+/** @typedef {import('../../shared/labels/evidence.js').Evidence} Evidence */
 /** @typedef {import('../../shared/protocol.js').Recording} Recording */
 
 export class StatusBadges {
@@ -15,6 +15,7 @@ export class StatusBadges {
     this.kept = find('kept', HTMLElement);
     this.hidden = find('hidden', HTMLElement);
     this.seen = find('seen', HTMLElement);
+    this.judged = find('verdict', HTMLElement);
     /** The folder that is recorded to, and since when. */
     this.folder = '';
     this.since = 0;
@@ -24,12 +25,13 @@ export class StatusBadges {
     this.folder = '';
     this.recording(undefined);
     this.evidence(false, null);
+    this.verdict('');
     this.say('');
   }
 
   /** Hides what may be out of date: the server has sent nothing for a while. */
   markStale() {
-    this.sign.hidden = this.hidden.hidden = true;
+    this.sign.hidden = this.hidden.hidden = this.judged.hidden = true;
   }
 
   /** @param {Recording | undefined} recording */
@@ -62,6 +64,12 @@ export class StatusBadges {
       ...(ago ? [' ', part('span', 'ago', words.phone.ago(ago))] : [])];
     const text = parts.map((one) => (typeof one === 'string' ? one : one.textContent)).join('');
     return this.hidden.textContent === text ? undefined : this.hidden.replaceChildren(...parts);
+  }
+
+  /** @param {string} sentence about the drawn classes, or an empty one */
+  verdict(sentence) {
+    this.judged.hidden = !sentence;
+    write(this.judged, sentence);
   }
 
   /** @param {string} sentence about the picture on screen, or an empty one */

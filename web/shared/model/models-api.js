@@ -1,12 +1,22 @@
 // @ts-check
-/** The server's models, for the host: those on its computer, and the change to one of them for all sessions. */
+/** The server's models: the one that explains; for the host those on its computer, and the change to one of them. */
 
 import { words } from '../i18n.js';
 import { UserError } from '../user-error.js';
 
 /** @typedef {{name: string, current: boolean, classes: number | null}} Listed `classes`: known for the current one */
 /** @typedef {{models: Listed[], changing: string | null}} Models `changing`: the one that is being started */
-/** @typedef {{name: string, classes: number, sha256: string}} Model all that the server tells of a model */
+/** @typedef {{name: string, classes: number, task: 'single-label' | 'multi-label', sha256: string}} Model the one that explains */
+
+/** @returns {Promise<Model>} */
+export async function currentModel() {
+  return (await ask('/api/model')).json();
+}
+
+/** @returns {Promise<string[]>} the names of its classes, by number */
+export async function classNames() {
+  return (await ask('/api/labels')).json();
+}
 
 /** @returns {Promise<Models>} */
 export async function models() {

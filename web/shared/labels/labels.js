@@ -2,30 +2,32 @@
 /**
  * The five best classes as bars; a pinned class that left the five takes the last row.
  *
- * The rows are fixed and classes move between them: at most once a second, and not under a mouse that moves over the
- * list while the best class is in it. The best is always first; the others swap only when the difference is visible.
- * Scores change more often, and each is one that the model gave: a class that left the five has no score. In a ranked
- * list, scores wait for the order instead of contradicting it. A press pins the class that the person saw, which is the
- * one that was in the row a moment before.
+ * The list is one report: its classes in the order of its scores, all changed at once. A report whose classes are the
+ * shown ones in the shown order changes the scores only. One that would move names waits as a whole for the next one, if
+ * they moved a moment ago or a mouse points at them; the best class of the picture on screen waits least. A press pins
+ * the class that the person saw, which is the one that was in the row a moment before.
  */
 
-import './heat-colours.js'; // the bars' gradient
-import { percent, words } from './i18n.js';
+import '../heat-colours.js'; // the bars' gradient
+import { percent, words } from '../i18n.js';
+import { FittedText } from './fitted-text.js';
 
-/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {import('../protocol.js').Report} Report */
 /** @typedef {{class: number, label: string, score: number | null, pinned: Place, explained: boolean}} Answer */
 /** A class's place among the pinned ones, which sets its colour. @typedef {'' | 'only' | 'first' | 'second'} Place */
 
 const ROWS = 5;
+/** A name gets two lines before its type is smaller than this part of the row's. */
+const COMFORTABLE = 0.62;
 /** Numbers that change faster cannot be read: on a phone, and from a distance. */
 const BETWEEN_MS = 120;
 const BETWEEN_FAR_MS = 300;
-/** A class overtakes its neighbour when it is more probable by this factor. */
-const OVERTAKES = 1.15;
-/** A name that changes faster cannot be tapped. */
-const BETWEEN_MOVES_MS = 1000;
-/** A mouse that has not moved for this long is not pointing at the list. */
-const POINTS_MS = 3000;
+/** A name that moves faster cannot be tapped. */
+const BETWEEN_MOVES_MS = 500;
+/** The name of the best class is in the picture, too; a list that contradicts it for longer would be noticed. */
+const BETWEEN_BEST_MS = 300;
+/** A mouse that moves over the list keeps it for at most this long. */
+const POINTS_MS = 1500;
 /** From seeing a name to touching the screen. */
 const REACTION_MS = 300;
 /** A press without a release stops the list for at most this long. */
@@ -36,22 +38,25 @@ export class Labels {
    * @param {HTMLElement} list
    * @param {HTMLElement} hint the line below it
    * @param {(classNumber: number) => void} pressed
-   * @param {boolean} ranked for a wall: the rows are numbered, so they are in the order of the scores shown
+   * @param {boolean} far for a wall, whose numbers are read from a distance
    */
-  constructor(list, hint, pressed, ranked = false) {
+  constructor(list, hint, pressed, far = false) {
     this.list = list;
-    this.overtakes = ranked ? 1 : OVERTAKES;
-    this.between = ranked ? BETWEEN_FAR_MS : BETWEEN_MS;
-    this.ranked = ranked;
+    this.between = far ? BETWEEN_FAR_MS : BETWEEN_MS;
     this.hint = hint;
-    /** @type {number[]} */
+    /** The classes in the rows. @type {number[]} */
     this.order = [];
+    /** Since when a report waits that would move names; Infinity: none does. */
+    this.waits = Infinity;
     /** The model whose class numbers these are. */
     this.model = '';
     this.drawn = this.moved = 0;
     this.pressedAt = -Infinity;
+    /** The next report is not to wait. */
+    this.hurried = false;
     this.rows = Array.from({ length: ROWS }, () => new Row(pressed));
     list.append(...this.rows.map(({ item }) => item));
+    new ResizeObserver(() => this.#fit()).observe(list);
     this.pointedAt = -Infinity;
     for (const event of /** @type {const} */ (['pointerenter', 'pointermove'])) {
       list.addEventListener(event, ({ pointerType }) => { if (pointerType === 'mouse') this.pointedAt = performance.now(); });
@@ -69,7 +74,8 @@ export class Labels {
   clear() {
     this.order = [];
     this.drawn = this.moved = 0;
-    this.rows.forEach((row) => row.show(null));
+    this.waits = Infinity;
+    this.rows.forEach((row) => { row.show(null); row.item.hidden = false; });
   }
 
   /** No current report: the names stay, without scores. */
@@ -88,31 +94,68 @@ export class Labels {
       this.model = report.model;
       this.clear();
     }
-    if (now - this.drawn < this.between || now - this.pressedAt < LONGEST_PRESS_MS) return false;
+    const answers = answersOf(report, pinned);
+    const order = chosen(report, answers, pinned).map((answer) => answer.class);
+    if (now - this.pressedAt < LONGEST_PRESS_MS || this.#mustWait(order, answers, now)) return false;
     this.drawn = now;
+    this.hurried = false;
     const hint = pinned.length ? words.phone.hintPinned : words.phone.hint;
     if (this.hint.textContent !== hint) this.hint.textContent = hint;
-    const answers = answersOf(report, pinned);
-    const known = this.order.includes(report.classes[0]); // if not, the scene has changed
-    const complete = this.order.length === ROWS && pinned.every((number) => this.order.includes(number));
-    const pointed = now - this.pointedAt < POINTS_MS;
-    const stays = complete && known && (pointed || now - this.moved < BETWEEN_MOVES_MS);
-    if (stays && this.ranked && !pointed && !descend(this.order.map((number) => answers.get(number)?.score ?? 0))) return false;
-    if (!stays) {
-      this.moved = now;
-      this.order = calmOrder(this.order, chosen(report, answers, pinned), this.overtakes);
-    }
+    const used = report.classes.length ? Math.max(report.classes.length, order.length) : ROWS;
     this.rows.forEach((row, i) => {
-      const answer = answers.get(this.order[i]);
-      const former = row.answer && row.answer.class === this.order[i] ? row.answer : null;
-      row.show(answer ?? (former && { ...former, score: null, pinned: '', explained: false }));
+      row.item.hidden = i >= used; // the model has fewer classes than rows
+      row.show(answers.get(this.order[i]) ?? null);
     });
+    this.#fit();
     return true;
+  }
+
+  /**
+   * Whether a report waits for a later one; otherwise `this.order` becomes its own, unless the shown one is as true.
+   *
+   * @param {number[]} order @param {Map<number, Answer>} answers @param {number} now
+   */
+  #mustWait(order, answers, now) {
+    if (now - this.drawn < this.between) return true;
+    if (this.#agrees(order, answers)) {
+      this.waits = Infinity;
+      return false;
+    }
+    const known = this.order.includes(order[0]) && !this.hurried; // if not, the scene has changed
+    const complete = order.length === this.order.length
+      && [...answers.values()].every((answer) => !answer.pinned || this.order.includes(answer.class));
+    const between = order[0] === this.order[0] ? BETWEEN_MOVES_MS : BETWEEN_BEST_MS;
+    const pointed = now - this.pointedAt < POINTS_MS && now - Math.min(this.waits, now) < POINTS_MS;
+    if (known && complete && (pointed || now - this.moved < between)) {
+      this.waits = Math.min(this.waits, now);
+      return true;
+    }
+    this.waits = Infinity;
+    this.moved = now;
+    this.order = order;
+    return false;
+  }
+
+  /**
+   * Whether the rows as they are show this report: its classes, the best first, no number above a larger one.
+   *
+   * @param {number[]} order @param {Map<number, Answer>} answers
+   */
+  #agrees(order, answers) {
+    if (order.length !== this.order.length || order[0] !== this.order[0]) return false;
+    if (!this.order.every((number) => order.includes(number))) return false;
+    const scores = this.order.map((number) => shown(answers.get(number)?.score ?? 0));
+    return scores.every((score, i) => i === 0 || score <= scores[i - 1]);
   }
 
   /** Draws the next report at once, because the person has just changed something. */
   hurry() {
     this.drawn = 0;
+    this.hurried = true;
+  }
+
+  #fit() {
+    this.rows.forEach(({ fitted }) => fitted.fit());
   }
 }
 
@@ -158,6 +201,7 @@ class Row {
     this.button.append(part('reticle'), this.name = part('name'), this.tag = part('tag'), this.score = part('score'),
       this.bar = part('bar'));
     this.tag.textContent = words.common.pinned;
+    this.fitted = new FittedText(this.name, COMFORTABLE);
     /** @type {Answer | null} */
     this.answer = null;
     /** @type {Answer | null} what the row showed before `changed` */
@@ -186,25 +230,33 @@ class Row {
     }
     this.answer = answer;
     this.#empty(!answer);
+    this.#score(answer);
     this.item.dataset.class = answer ? String(answer.class) : '';
     this.item.dataset.pinned = answer?.pinned ?? '';
     this.item.dataset.explained = String(answer?.explained ?? false);
     this.button.setAttribute('aria-pressed', String(!!answer?.pinned));
     this.name.textContent = answer?.label ?? '';
-    this.score.textContent = answer ? (answer.score === null ? '–' : percent(answer.score)) : '';
+  }
+
+  /** @param {Answer | null} answer */
+  #score(answer) {
+    const unknown = answer?.score === null;
+    this.score.textContent = answer ? percent(answer.score ?? 0) : '';
+    if (unknown) this.score.textContent = '–';
+    this.bar.hidden = unknown; // an empty bar would say 0 %
     this.bar.style.setProperty('--score', (answer?.score ?? 0).toFixed(3));
   }
 
-  /** A model with fewer classes than rows leaves some empty: they keep their place and have no name to read. @param {boolean} empty */
+  /** A row without a class keeps its place and has no name to read. @param {boolean} empty */
   #empty(empty) {
     this.button.disabled = empty;
     this.item.ariaHidden = empty ? 'true' : null;
   }
 }
 
-/** @param {number[]} scores */
-function descend(scores) {
-  return scores.every((score, i) => i === 0 || score <= scores[i - 1]);
+/** A score as the list shows it, in percent. @param {number} score */
+function shown(score) {
+  return score < 0.0995 ? Math.round(1000 * score) / 10 : Math.round(100 * score);
 }
 
 /** @param {string} name */
@@ -212,26 +264,4 @@ function part(name) {
   const span = document.createElement('span');
   span.className = name;
   return span;
-}
-
-/**
- * The classes in row order: the best first, the others as close to their former rows as their scores allow.
- *
- * @param {number[]} before
- * @param {Answer[]} answers best first
- * @param {number} overtakes the factor by which a class must be more probable to swap
- */
-function calmOrder(before, answers, overtakes) {
-  const score = new Map(answers.map((answer) => [answer.class, answer.score]));
-  const [best, ...rest] = answers.map((answer) => answer.class);
-  if (best === undefined) return [];
-  const others = before.filter((number) => number !== best && score.has(number));
-  others.push(...rest.filter((number) => !others.includes(number)));
-  const scoreOf = (/** @type {number} */ number) => score.get(number) ?? 0;
-  for (let end = others.length - 1; end > 0; end--) {
-    for (let i = 0; i < end; i++) {
-      if (scoreOf(others[i + 1]) > scoreOf(others[i]) * overtakes) [others[i], others[i + 1]] = [others[i + 1], others[i]];
-    }
-  }
-  return [best, ...others];
 }

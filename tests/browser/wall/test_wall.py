@@ -280,7 +280,8 @@ def test_what_the_phone_holds_the_wall_shows_and_what_the_wall_freezes_stands_on
     expect(wall.locator("video.camera[data-state=seen]")).to_be_visible(timeout=20_000)
     wall.keyboard.press("f")
     phone.wait_for_function("() => whycam.report?.frozen === true")
-    wall.wait_for_function("() => document.querySelector('video.camera').paused")  # or one could not compare the two
+    expect(wall.locator("img.still")).to_be_visible()  # tests/browser/wall/test_frozen_pair.py compares the two
     wall.keyboard.press("f")
     phone.wait_for_function("() => whycam.report?.frozen === false")
-    wall.wait_for_function("() => !document.querySelector('video.camera').paused")
+    expect(wall.locator("img.still")).to_be_hidden()
+    expect(wall.locator("video.camera")).to_be_visible()

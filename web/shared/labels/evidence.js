@@ -1,8 +1,8 @@
 // @ts-check
 /** The probability without the evidence, and its age if it is not current. */
 
-/** @typedef {import('./protocol.js').Hidden} Hidden */
-/** @typedef {import('./protocol.js').Report} Report */
+/** @typedef {import('../protocol.js').Hidden} Hidden */
+/** @typedef {import('../protocol.js').Report} Report */
 /**
  * `ago`: whole seconds, 0 if it belongs to the picture on screen; `drawn`: its class is the one drawn now.
  *
