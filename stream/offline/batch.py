@@ -61,8 +61,8 @@ class Task:
     @property
     def use(self) -> Use:
         """The paths that it writes and reads, for `Claims`."""
-        if self.given.is_missing:
-            return Use(())
+        if self.given.is_missing:  # unless another run is making it just now
+            return Use((), (self.given.path,))
         writes = [self.output]  # for a folder this includes all other results
         if self.given.kind in FILMS and self.sidecar is not None:
             writes += [self.sidecar, *self.reports]

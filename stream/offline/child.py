@@ -32,7 +32,7 @@ def explain_in_children(tasks: Sequence[Task], work: Work, crashed: Report) -> I
         receiver, sender = context.Pipe(duplex=False)
         level = logging.getLogger("whycam").level
         child = context.Process(target=_run, args=(work, rest, sender, level), name="batch")
-        with _interrupts_passed_to(child), receiver:
+        with _signals_passed_to(child), receiver:
             child.start()
             sender.close()
             is_done = False
@@ -92,16 +92,21 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_passed_to(child: BaseProcess) -> Iterator[None]:
-    """While the child runs, Ctrl-C is the child's; on Windows the terminal sends it to both."""
+def _signals_passed_to(child: BaseProcess) -> Iterator[None]:
+    """While the child runs, Ctrl-C is the child's, and Ctrl-Z stops both; Windows' terminal sends Ctrl-C to both."""
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
-        if os.name != "nt" and child.pid is not None:
-            with suppress(ProcessLookupError):
-                os.kill(child.pid, number)
+        if os.name == "nt" or child.pid is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(child.pid, signal.SIGSTOP if number == signal.SIGTSTP else number)
+        if number == signal.SIGTSTP:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
-    before = signal.signal(signal.SIGINT, pass_on)
+    names = [name for name in ("SIGINT", "SIGTSTP", "SIGCONT") if hasattr(signal, name)]
+    before = {getattr(signal, name): signal.signal(getattr(signal, name), pass_on) for name in names}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

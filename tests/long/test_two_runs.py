@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import av
@@ -20,7 +20,7 @@ from tests.support import ROOT
 from tests.support.command import run
 from tests.support.films import media_samples
 from tests.support.models import tiny_models
-from tests.support.processes import stopped, until
+from tests.support.processes import family, stopped, until
 from tests.support.recordings.recorded_sessions import Session
 from whycam.stream.media.image import write_image
 from whycam.stream.offline.exit_code import ExitCode
@@ -51,7 +51,9 @@ def at_work(folder: Path, part: str, *arguments: str) -> Iterator[int]:
         try:
             path = folder / part
             until(lambda: path.exists() and path.read_bytes().count(b"\n") > 20, 60)
-            with stopped(process.pid):
+            with ExitStack() as all_stopped:  # a batch runs in a child
+                for each in family(process.pid):
+                    all_stopped.enter_context(stopped(each.pid))
                 yield process.pid
             _, errors = process.communicate(timeout=120)
         finally:

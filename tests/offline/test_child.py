@@ -16,6 +16,7 @@ from whycam.stream.offline.batch import Outcome, Task
 from whycam.stream.offline.child import Report, explain_in_children
 from whycam.stream.offline.inputs import Input
 from whycam.stream.offline.pipeline import ProcessResult
+from whycam.stream.offline.results.claim_file import Worker
 
 NAMES = ("a.mov", "b.mov", "c.mov", "d.mov")
 
@@ -78,6 +79,15 @@ def test_a_batch_that_was_stopped_is_not_continued() -> None:
 def test_an_error_of_the_child_is_raised_here() -> None:
     with pytest.raises(MediaError, match="The model does not run"):
         list(explain_in_children(tasks(), fails, unexpected))
+
+
+def names_itself(tasks: Sequence[Task], report: Report) -> None:
+    report(Outcome(tasks[0], problem=str(Worker.this("whycam process"))))
+
+
+def test_a_claim_names_the_command_and_not_its_child() -> None:
+    (outcome,) = explain_in_children(tasks(), names_itself, unexpected)
+    assert f"process {os.getpid()}," in outcome.problem
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends Ctrl-C to all processes of the terminal")

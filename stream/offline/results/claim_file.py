@@ -8,6 +8,7 @@ mounted elsewhere in a container or on another computer. A cut-off last line is 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import re
 import secrets
@@ -38,8 +39,10 @@ class Worker:
 
     @classmethod
     def this(cls, command: str) -> Worker:
-        """This process, started now."""
-        return cls(command, os.getpid(), socket.gethostname(), datetime.now().astimezone())
+        """This process, or the command whose child it is, started now."""
+        parent = multiprocessing.parent_process()
+        pid = os.getpid() if parent is None or parent.pid is None else parent.pid
+        return cls(command, pid, socket.gethostname(), datetime.now().astimezone())
 
     @classmethod
     def of(cls, value: dict[str, Any]) -> Worker:
