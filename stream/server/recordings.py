@@ -16,13 +16,16 @@ from whycam.stream.recording.library import RecordingLibrary, StoredRecording
 from whycam.stream.recording.thumbnail import NoThumbnail, still
 from whycam.stream.recording.zip_stream import bundled
 from whycam.stream.server.auth import require_role
+from whycam.stream.server.listener import json_object_of
 from whycam.stream.server.signalling import SESSIONS
+from whycam.stream.sessions.recording_mode import RECORDING_MODES
 
 T = TypeVar("T")
 TIDY_EVERY_S = 20.0
 WIDTH = 480
 """Of a thumbnail, in pixels, at most."""
 THUMBNAILS_KEPT = 128
+MAX_BYTES = 1024
 THREADS = 2
 """For all requests together. The event loop's own threads stay free: they finish files."""
 
@@ -97,6 +100,8 @@ RECORDINGS = web.AppKey("recordings", RecordingsApi)
 def add_routes(app: web.Application) -> None:
     """Add the recordings' routes to `app`, for the host; without a recordings folder the list is empty."""
     host = require_role("host")
+    app.router.add_get("/api/recording", require_role("phone", "viewer", "host")(_mode))
+    app.router.add_post("/api/recording", host(_change_mode))
     one = "/api/recordings/{id:[^{}/.]+}"  # no dot, so that a DELETE of `….zip` matches no route
     app.router.add_get("/api/recordings", host(_list))
     app.router.add_get(one + ".zip", host(_bundle))
@@ -126,6 +131,21 @@ def _api(request: web.Request) -> RecordingsApi:
     if api is None:
         raise web.HTTPNotFound(text="This server does not record. Start it without --no-record.")
     return api
+
+
+async def _mode(request: web.Request) -> web.Response:
+    sessions = request.app[SESSIONS]
+    return web.json_response({"mode": sessions.recording_mode, "possible": sessions.settings.recordings is not None})
+
+
+async def _change_mode(request: web.Request) -> web.Response:
+    wanted = (await json_object_of(request, MAX_BYTES, '{"mode": …}')).get("mode")
+    mode = next((each for each in RECORDING_MODES if each == wanted), None)
+    if mode is None:
+        raise web.HTTPBadRequest(text=f'The body should be {{"mode": …}} with one of {", ".join(RECORDING_MODES)}.')
+    _api(request)  # without a folder nothing can be recorded
+    request.app[SESSIONS].set_recording_mode(mode)
+    return await _mode(request)
 
 
 async def _list(request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ from whycam.stream.recording.writer import RecordingStatus
 TOP = 5
 
 
-CommandCode = Literal["not-a-command", "unknown-key", "wrong-value", "no-recordings", "too-soon"]
+CommandCode = Literal["not-a-command", "unknown-key", "wrong-value", "no-recordings", "recording-off", "too-soon"]
 """What is wrong with a command. The pages translate it."""
 
 
