@@ -90,6 +90,44 @@ def test_with_ask_its_own_person_decides(phone: Page, server: Server) -> None:
     assert len(set(recordings(server.recordings)) - before) == 1
 
 
+def test_a_phone_watches_what_it_recorded_and_nothing_else(
+    browser: Browser, phone: Page, page: Page, server: Server
+) -> None:
+    change(page, server, "on")
+    begin(page, server)  # the host's own
+    recorded(page, "on")
+    page.wait_for_timeout(1500)
+    page.click("#stop")
+    phone.reload()
+    phone.click("#start")
+    recorded(phone, "on")
+    phone.wait_for_timeout(2000)
+    phone.click("#stop")
+    expect(phone.locator("#detail")).to_have_text("")
+    phone.click("#again a")
+    phone.wait_for_function("() => window.whycam?.player?.seconds > 1 && whycam.state === 'detail'", timeout=20_000)
+    mine = phone.evaluate("() => whycam.recording.id")
+    expect(phone.locator("#remove")).to_be_hidden()
+    assert_accessible(phone)
+    phone.goto(phone.url.partition("#")[0])
+    expect(phone.locator(".card")).to_have_count(1)
+    expect(phone.locator("#own-device")).to_contain_text("this device made")
+    expect(phone.locator(".remove")).to_be_hidden()
+    assert_accessible(phone)
+    context = browser.new_context(ignore_https_errors=True, locale="de-DE", viewport={"width": 390, "height": 844})
+    other = context.new_page()
+    other.goto(server.invitation)
+    expect(other.locator("body")).to_have_attribute("data-state", "idle")
+    other.goto(server.invitation.partition("#")[0] + f"recordings#{mine}")
+    expect(other.locator("#error")).to_be_visible()
+    expect(other.locator("#own-device")).to_contain_text("von diesem Gerät")
+    expect(other.locator(".card")).to_have_count(0)
+    context.close()
+    page.goto(f"{server.url}/recordings")
+    expect(page.locator(f".card a[href='#{mine}']")).to_have_count(1)
+    assert page.locator(".card").count() >= 2
+
+
 def test_the_host_switches_all_cameras(phone: Page, page: Page, server: Server) -> None:
     phone.click("#start")
     recorded(phone, "off")

@@ -171,7 +171,7 @@ const phone = {
     + 'neu startet.',
 
   fileDone: 'Die Datei ist zu Ende.',
-  keptIn: (folder) => `Die Aufnahme liegt in ${folder} auf dem Computer, der diese Seite anbietet.`,
+  watchAgain: 'Noch einmal ansehen',
 
   fps: (fps) => `${fps} fps`,
   latency: (time, measured) => (measured ? time : `≈ ${time}`),
@@ -325,7 +325,8 @@ const recordings = {
   undo: 'Zurückholen',
   tooLate: 'Es ist zu spät: Die Aufnahme ist endgültig weg.',
   gone: 'Diese Aufnahme gibt es nicht, oder sie wurde gelöscht. Hier sind alle Aufnahmen.',
-  onlyHost: 'Aufnahmen zeigt nur der Computer, auf dem whycam läuft. Öffne diese Seite dort.',
+  ofThisDevice: 'Das sind die Aufnahmen von diesem Gerät. Der Computer, auf dem whycam läuft, hat alle.',
+  onlyHost: 'Aufnahmen zeigen der Computer, auf dem whycam läuft, und das Handy, das sie gemacht hat.',
 
   cameraFilm: 'Der Film der Kamera',
   explainedFilm: 'Der erklärte Film',

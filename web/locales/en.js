@@ -182,8 +182,7 @@ const phone = {
   again: (why) => `${why || 'The connection was lost.'} The page tries again by itself, also when the server restarts.`,
 
   fileDone: 'The file has ended.',
-  /** @param {string} folder */
-  keptIn: (folder) => `The recording is in ${folder} on the computer that serves this page.`,
+  watchAgain: 'Watch it again',
 
   /** @param {number} fps */
   fps: (fps) => `${fps} fps`,
@@ -358,7 +357,8 @@ const recordings = {
   undo: 'Undo',
   tooLate: 'It is too late: the recording is gone for good.',
   gone: 'There is no such recording, or it was deleted. These are all recordings.',
-  onlyHost: 'Recordings are shown only on the computer that runs whycam. Open this page there.',
+  ofThisDevice: 'These are the recordings that this device made. The computer that runs whycam has all.',
+  onlyHost: 'Recordings are shown on the computer that runs whycam, and on the phone that made them.',
 
   cameraFilm: 'The camera’s film',
   explainedFilm: 'The explained film',

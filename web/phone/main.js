@@ -311,7 +311,7 @@ function finish(problem = '', played = false) {
   close();
   pageState.go(wasLive || played ? 'ended' : 'idle');
   if (played) headline.textContent = words.phone.fileDone;
-  if (folder) detail.textContent = words.phone.keptIn(folder);
+  offerRecording();
   complain(problem);
 }
 
@@ -322,8 +322,15 @@ function fail(problem) {
   if (problem.outside) pageState.go('outside');
   else pageState.go(wasLive ? 'lost' : 'idle');
   if (wasLive && problem.code) headline.textContent = words.phone.serverEnded;
-  if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
+  offerRecording();
   complain(problem.message);
+}
+
+/** The recording of the call that is over, as a link. */
+function offerRecording() {
+  const again = find('again', HTMLElement);
+  again.hidden = !folder;
+  again.querySelector('a')?.setAttribute('href', `/recordings#${encodeURIComponent(folder.split(/[\\/]/).pop() ?? '')}`);
 }
 
 function close() {
