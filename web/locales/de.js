@@ -14,6 +14,14 @@ const common = {
   opacity: 'Stärke',
   colormap: 'Farben',
   model: 'Modell',
+  warning: {
+    title: 'Der Browser des Handys warnt einmal.',
+    how: 'whycam hat sein Zertifikat selbst gemacht. Zweimal tippen führt weiter:',
+    systems: [
+      { name: 'iPhone', steps: ['Details einblenden', 'diese Website besuchen'] },
+      { name: 'Android', steps: ['Erweitert', 'Weiter zu …'] },
+    ],
+  },
   modelIs: (name) => `Das Modell ist jetzt ${name}.`,
   modelLoads: (name) => `${name} wird geladen; das Bild geht weiter.`,
 

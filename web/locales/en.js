@@ -17,6 +17,15 @@ const common = {
   opacity: 'Heat',
   colormap: 'Colours',
   model: 'Model',
+  /** The certificate warning, where the code is shown. */
+  warning: {
+    title: 'The phone’s browser warns once.',
+    how: 'whycam made its certificate itself. Two taps lead on:',
+    systems: [
+      { name: 'iPhone', steps: ['Show Details', 'visit this website'] },
+      { name: 'Android', steps: ['Advanced', 'Proceed to …'] },
+    ],
+  },
   /** @param {string} name */
   modelIs: (name) => `The model is ${name} now.`,
   /** @param {string} name */
