@@ -23,6 +23,7 @@ from whycam.stream.cli.options import (
     introduce,
 )
 from whycam.stream.logs import LogFormat, start_logging
+from whycam.stream.sessions.recording_mode import RecordingMode
 from whycam.stream.video.encoder import EncoderChoice, backends
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from whycam.stream.webrtc.ice.config import IceConfig
 
 _NETWORK, _PHONES = "Network", "Phones"
+_WHAT: dict[RecordingMode, str] = {
+    "on": "{} (less: --record ask, or off)",
+    "ask": "{}, if a camera's person asks for it",
+    "off": "none (--record off)",
+}
 KeepOption = Annotated[
     str | None,
     typer.Option(metavar="AGE", help="Delete recordings older than that, such as 7d or 12h (default: keep all)."),
@@ -45,6 +51,11 @@ MaxDiskOption = Annotated[
     str | None,
     typer.Option(metavar="SIZE", help="Delete the oldest recordings beyond that, such as 10GiB (default: keep all)."),
 ]
+RecordOption = Annotated[
+    RecordingMode,
+    typer.Option(help="What is recorded: every camera, those whose person asks for it, or none; the page changes it."),
+]
+NoRecordOption = Annotated[bool, typer.Option("--no-record", help="Record nothing, whatever the page says.")]
 SureOption = Annotated[
     float | None,
     typer.Option(min=0, max=1, help="The pages say 'not sure' of a best class below this probability (default: 0.2)."),
@@ -94,7 +105,8 @@ def serve(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     recordings: RecordingsOption = Path("recordings"),
-    no_record: Annotated[bool, typer.Option("--no-record", help="Record nothing.")] = False,
+    record: RecordOption = "on",
+    no_record: NoRecordOption = False,
     keep: KeepOption = None,
     max_disk: MaxDiskOption = None,
     sure: SureOption = None,
@@ -120,11 +132,11 @@ def serve(
     encoders = backends(encoder)
     introduce(engine)
     folder = None if no_record else _recordings_folder(recordings)
-    screen.print(f"Recordings: {f'{folder} (none: --no-record)' if folder else 'none'}", markup=False)
+    screen.print(f"Recordings: {_WHAT[record].format(folder) if folder else 'none'}", markup=False)
     start_logging(log)
     if folder is not None:
         ctx.with_resource(closing(_housekeeper(folder, retention)))
-    _serve(engine, shelf, _settings(media, encoders, folder, sure), port, phones)
+    _serve(engine, shelf, _settings(media, encoders, folder, record, sure), port, phones)
 
 
 def _shelf(model: str | None, device: Device) -> ModelShelf:
@@ -196,12 +208,18 @@ def _phones(
 
 
 def _settings(
-    media: IceConfig, encoders: dict[CodecName, Backend], folder: Path | None, sure: float | None
+    media: IceConfig,
+    encoders: dict[CodecName, Backend],
+    folder: Path | None,
+    record: RecordingMode,
+    sure: float | None,
 ) -> Settings:
     from whycam.stream.overlay.view import SURE
     from whycam.stream.sessions.session import Settings
 
-    return Settings(media=media, encoders=encoders, recordings=folder, sure=SURE if sure is None else sure)
+    return Settings(
+        media=media, encoders=encoders, recordings=folder, record=record, sure=SURE if sure is None else sure
+    )
 
 
 def _serve(

@@ -21,6 +21,7 @@ from whycam.stream.recording import paths
 from whycam.stream.recording.containers import is_file
 from whycam.stream.recording.lock import is_held
 from whycam.stream.recording.note import read_note
+from whycam.stream.recording.ownership import is_mark_of, mark_in
 from whycam.stream.recording.summary import ClassStatistics
 from whycam.stream.video.codec import TIME_BASE
 
@@ -58,11 +59,17 @@ class StoredRecording:
     """Labels that were best most often, each with its share of the frames."""
     moments: tuple[float, ...] = ()
     """Times for thumbnails, in seconds."""
+    mark: str = ""
+    """Of the device that made it (`stream.recording.ownership`); empty for the computer's own."""
 
     @property
     def seconds(self) -> float:
         """Duration from the first camera frame to the last."""
         return max((segment["begins"] + segment["seconds"] for segment in self.segments), default=0.0)
+
+    def is_of(self, key: str) -> bool:
+        """Whether the device with this key made it."""
+        return is_mark_of(self.mark, key, self.session)
 
     def film_at(self, seconds: float) -> tuple[str, float] | None:
         """The explained film that contains this time, and the time in it; None without explained films."""
@@ -241,6 +248,7 @@ def _noted(
         segments=tuple(_segments(folder, note, recorded.files, statistics)),
         labels=tuple(note.get("labels", ())),
         moments=tuple(note.get("moments", ())),
+        mark=mark_in(note),
     )
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from whycam.stream.recording.note import NoteError, read_note
 from whycam.stream.recording.paths import first_of, session_of
@@ -31,13 +33,23 @@ def continued(root: Path, text: str, key: str | None) -> str | None:
     if first is None:
         return None
     found = session_of(first)
-    return found if key is None or hmac.compare_digest(_mark_of(first), mark(key, found)) else None
+    return found if key is None or is_mark_of(_mark_of(first), key, found) else None
+
+
+def is_mark_of(text: str, key: str, recording_id: str) -> bool:
+    """Whether a recording's mark is that of the device with this key."""
+    return hmac.compare_digest(text, mark(key, recording_id))
+
+
+def mark_in(note: Mapping[str, Any]) -> str:
+    """The mark in a recording's note; empty if there is none."""
+    found = note.get(FIELD)
+    return found if isinstance(found, str) and found.isascii() else ""
 
 
 def _mark_of(folder: Path) -> str:
     """A recording's mark; empty if there is none, or if the note cannot be read."""
     try:
-        found = read_note(folder).get(FIELD)
+        return mark_in(read_note(folder))
     except (OSError, NoteError):
         return ""
-    return found if isinstance(found, str) and found.isascii() else ""

@@ -65,9 +65,10 @@ async def _join(request: web.Request) -> web.Response:
 async def _invitation(request: web.Request) -> web.Response:
     lan = request.app.get(LAN)
     if lan is None:
-        return web.json_response({"urls": [], "lan": False, "says": NO_LAN})
+        return web.json_response({"urls": [], "lan": False, "warns": False, "says": NO_LAN})
     says = IF_UNREACHABLE.format(port=lan.port) if lan.addresses else NO_NETWORK
-    return web.json_response({"urls": lan.invitations(), "lan": True, "says": says})
+    warns = lan.certificate is not None and lan.certificate.authority is not None
+    return web.json_response({"urls": lan.invitations(), "lan": True, "warns": warns, "says": says})
 
 
 async def _qr_code(request: web.Request) -> web.Response:

@@ -15,14 +15,17 @@ from whycam.stream.recording.containers import MIME_TYPES
 from whycam.stream.recording.library import RecordingLibrary, StoredRecording
 from whycam.stream.recording.thumbnail import NoThumbnail, still
 from whycam.stream.recording.zip_stream import bundled
-from whycam.stream.server.auth import require_role
+from whycam.stream.server.auth import ACCESS, CALLER, require_role
+from whycam.stream.server.listener import json_object_of
 from whycam.stream.server.signalling import SESSIONS
+from whycam.stream.sessions.recording_mode import RECORDING_MODES
 
 T = TypeVar("T")
 TIDY_EVERY_S = 20.0
 WIDTH = 480
 """Of a thumbnail, in pixels, at most."""
 THUMBNAILS_KEPT = 128
+MAX_BYTES = 1024
 THREADS = 2
 """For all requests together. The event loop's own threads stay free: they finish files."""
 
@@ -44,18 +47,19 @@ class RecordingsApi:
         """The session's id for each recording that is being written."""
         return self._sessions()
 
-    async def describe(self) -> list[dict[str, Any]]:
-        """All recordings, as JSON."""
+    async def describe(self, key: str | None) -> list[dict[str, Any]]:
+        """The recordings of the device with this key, or all for the host (None), as JSON."""
         before = self.live()
         recordings = await self.run(self.archive.recordings)
         # A recording that began or ended while the disk was read must not seem cut off.
         live = {**before, **self.live()}
-        return [each.describe(live.get(each.id)) for each in recordings]
+        return [each.describe(live.get(each.id)) for each in recordings if key is None or each.is_of(key)]
 
     async def find(self, request: web.Request) -> StoredRecording:
-        """The recording that a request names; raises 404 if there is none."""
+        """The recording that a request names; raises 404 if there is none, or if it is another device's."""
         recorded = await self.run(self.archive.find, request.match_info["id"])
-        if recorded is None:
+        key = _key(request)
+        if recorded is None or not (key is None or recorded.is_of(key)):
             raise web.HTTPNotFound(text="There is no such recording, or not any more.")
         return recorded
 
@@ -95,17 +99,22 @@ RECORDINGS = web.AppKey("recordings", RecordingsApi)
 
 
 def add_routes(app: web.Application) -> None:
-    """Add the recordings' routes to `app`, for the host; without a recordings folder the list is empty."""
-    host = require_role("host")
+    """Add the recordings' routes to `app`; without a recordings folder the list is empty.
+
+    The host has all recordings; a phone sees those of its own device.
+    """
+    host, owner = require_role("host"), require_role("phone", "host")
+    app.router.add_get("/api/recording", require_role("phone", "viewer", "host")(_mode))
+    app.router.add_post("/api/recording", host(_change_mode))
     one = "/api/recordings/{id:[^{}/.]+}"  # no dot, so that a DELETE of `….zip` matches no route
-    app.router.add_get("/api/recordings", host(_list))
-    app.router.add_get(one + ".zip", host(_bundle))
-    app.router.add_get(one, host(_one))
+    app.router.add_get("/api/recordings", owner(_list))
+    app.router.add_get(one + ".zip", owner(_bundle))
+    app.router.add_get(one, owner(_one))
     app.router.add_delete(one, host(_set_aside))
     app.router.add_post(one + "/restore", host(_restore))
-    app.router.add_get(one + "/files/{name}", host(_file))
-    app.router.add_get(one + r"/pictures/{seconds:\d{1,6}(?:\.\d{1,6})?}.jpg", host(_picture))
-    app.router.add_get(one + "/timeline", host(_timeline))
+    app.router.add_get(one + "/files/{name}", owner(_file))
+    app.router.add_get(one + r"/pictures/{seconds:\d{1,6}(?:\.\d{1,6})?}.jpg", owner(_picture))
+    app.router.add_get(one + "/timeline", owner(_timeline))
     sessions = app[SESSIONS]
     if sessions.settings.recordings is not None:
         app[RECORDINGS] = RecordingsApi(RecordingLibrary(sessions.settings.recordings), sessions.recordings)
@@ -128,9 +137,29 @@ def _api(request: web.Request) -> RecordingsApi:
     return api
 
 
+def _key(request: web.Request) -> str | None:
+    """The key of the device whose recordings it may see; None for the host, which sees all."""
+    return request.app[ACCESS].key_of(request[CALLER])
+
+
+async def _mode(request: web.Request) -> web.Response:
+    sessions = request.app[SESSIONS]
+    return web.json_response({"mode": sessions.recording_mode, "possible": sessions.settings.recordings is not None})
+
+
+async def _change_mode(request: web.Request) -> web.Response:
+    wanted = (await json_object_of(request, MAX_BYTES, '{"mode": …}')).get("mode")
+    mode = next((each for each in RECORDING_MODES if each == wanted), None)
+    if mode is None:
+        raise web.HTTPBadRequest(text=f'The body should be {{"mode": …}} with one of {", ".join(RECORDING_MODES)}.')
+    _api(request)  # without a folder nothing can be recorded
+    request.app[SESSIONS].set_recording_mode(mode)
+    return await _mode(request)
+
+
 async def _list(request: web.Request) -> web.Response:
     api = request.app.get(RECORDINGS)
-    return web.json_response([] if api is None else await api.describe())
+    return web.json_response([] if api is None else await api.describe(_key(request)))
 
 
 async def _one(request: web.Request) -> web.Response:

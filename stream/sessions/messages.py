@@ -16,7 +16,9 @@ from whycam.stream.recording.writer import RecordingStatus
 TOP = 5
 
 
-CommandCode = Literal["not-a-command", "unknown-key", "wrong-value", "no-recordings", "too-soon", "too-many-commands"]
+CommandCode = Literal[
+    "not-a-command", "unknown-key", "wrong-value", "no-recordings", "recording-off", "too-soon", "too-many-commands"
+]
 """What is wrong with a command. The pages translate it."""
 
 

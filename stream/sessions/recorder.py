@@ -15,6 +15,7 @@ from whycam.stream.recording.paths import new_folder, session_of
 from whycam.stream.recording.sidecar import about_model
 from whycam.stream.recording.writer import Recording, RecordingStatus
 from whycam.stream.sessions.messages import CommandError
+from whycam.stream.sessions.recording_mode import RecordingMode
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Recorder:
         want_keyframe: Callable[[str], None],
         *,
         min_free: int,
+        mode: RecordingMode = "on",
         owner: str | None = None,
         continues: str | None = None,
     ) -> None:
@@ -44,7 +46,8 @@ class Recorder:
         self._want_keyframe = want_keyframe
         self._min_free = min_free
         # A recording begins with a frame, so a call that never connects leaves no folder behind.
-        self._wanted = library is not None
+        self._wanted = library is not None and mode == "on"
+        self._mode = mode
         self._owner = owner
         self._continues = continues
         self._recording: Recording | None = None
@@ -98,10 +101,27 @@ class Recorder:
             self._counted_from[following] = counts
         self._finish(former, counts)
 
+    def set_mode(self, mode: RecordingMode) -> None:
+        """Record from the next frame on (`on`), end what runs (`off`), or leave it to the session's person (`ask`)."""
+        self._mode = mode
+        if self._library is None:
+            return
+        if mode == "off":
+            self._stop()
+        elif mode == "on" and self._recording is None:
+            self._wanted = True
+
+    def _stop(self) -> None:
+        self._end()
+        self._wanted = False
+        self._unrecorded = RecordingStatus("off")
+
     def switch(self, wanted: bool) -> None:
         """Begin a recording with the next frame, or end the running one; raises `CommandError`."""
         if wanted and self._library is None:
             raise CommandError("This server does not record. Start it without --no-record.", "no-recordings")
+        if wanted and self._mode == "off":
+            raise CommandError("The computer has switched off recording.", "recording-off")
         running = self.is_on
         waits = self._recording is not None and not running  # usually for disk space
         if wanted == (running or self._wanted) and (wanted or not waits):
@@ -110,8 +130,7 @@ class Recorder:
         if now - self._switched < SWITCH_EVERY_S:
             raise CommandError("The recording was switched a moment ago. Try again in a second.", "too-soon")
         self._switched = now
-        self._end()
-        self._unrecorded = RecordingStatus("off")
+        self._stop()
         self._wanted = wanted
 
     def _begin(self) -> None:

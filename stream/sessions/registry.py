@@ -11,6 +11,7 @@ from typing import Any
 from whycam.stream.inference.engine import Engine, EngineDown
 from whycam.stream.live.pipeline import Counts
 from whycam.stream.sessions.model_choice import ModelChoice, ModelShelf, RunningModel
+from whycam.stream.sessions.recording_mode import RecordingMode
 from whycam.stream.sessions.session import Session, Settings, StreamName
 from whycam.stream.webrtc.end_reason import SERVER_ENDS
 from whycam.stream.webrtc.ice.config import LOOPBACK
@@ -54,6 +55,7 @@ class Sessions:
     def __init__(self, engine: Engine, settings: Settings, shelf: ModelShelf | None = None) -> None:
         self.models = ModelChoice(engine, shelf)
         self.settings = settings
+        self._recording_mode: RecordingMode = "off" if settings.recordings is None else settings.record
         self.open_sessions: dict[str, Session] = {}
         self.open_viewers: dict[str, Viewer] = {}
         """By id; sessions likewise. Only this class changes them."""
@@ -103,6 +105,7 @@ class Sessions:
                 lambda: self.models.current,
                 self.settings,
                 self._forget,
+                mode=lambda: self._recording_mode,
                 returns=returns,
                 caller=owner.calls_from,
                 owner=owner.key,
@@ -169,6 +172,17 @@ class Sessions:
     def recordings(self) -> dict[str, str]:
         """The session's id for the folder name of each recording with open files."""
         return {folder.name: session.id for session in self.open_sessions.values() for folder in session.recordings}
+
+    @property
+    def recording_mode(self) -> RecordingMode:
+        """What is recorded of every session."""
+        return self._recording_mode
+
+    def set_recording_mode(self, mode: RecordingMode) -> None:
+        """Change what is recorded, of all sessions and of those that come later; needs a folder for recordings."""
+        self._recording_mode = mode
+        for session in self.open_sessions.values():
+            session.set_recording_mode(mode)
 
     def command(self, session_id: str, text: str) -> None:
         """Apply a command to a session; raises `KeyError` for an unknown session, and as `Session.command`."""

@@ -22,6 +22,7 @@ from whycam.stream.sessions.metrics import Metrics
 from whycam.stream.sessions.model_change import ModelChange
 from whycam.stream.sessions.model_choice import RunningModel
 from whycam.stream.sessions.recorder import Recorder
+from whycam.stream.sessions.recording_mode import RecordingMode
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
 from whycam.stream.video.jpeg import jpeg
@@ -54,6 +55,8 @@ class Settings:
     encoders: Mapping[CodecName, Backend] = field(default_factory=lambda: SOFTWARE)
     recordings: Path | None = None
     """The folder for recordings; None records nothing."""
+    record: RecordingMode = "on"
+    """What is recorded, until the host changes it."""
     sure: float = SURE
     """The pages call the best class a guess below this probability."""
     limits: Limits = LIMITS
@@ -97,6 +100,7 @@ class Session:
         settings: Settings,
         on_end: Callable[[Session], None],
         *,
+        mode: Callable[[], RecordingMode] = lambda: "on",
         returns: bool = True,
         caller: str = LOOPBACK,
         owner: str | None = None,
@@ -104,7 +108,7 @@ class Session:
     ) -> Session:
         """Answer an offer; raises as `Peer.answering` does.
 
-        `model` is asked for the model only when the offer is answered, because it may be changed meanwhile.
+        `model` and `mode` are asked only when the offer is answered, because they may be changed meanwhile.
         `returns` is False for a publisher, which gets no picture back. The recording has the id `continues`, if given,
         and belongs to `owner` (`stream.recording.ownership`).
         """
@@ -137,6 +141,7 @@ class Session:
             session._live,
             lambda track: session._from_thread(session._want_keyframe, track),
             min_free=settings.limits.min_free_bytes,
+            mode=mode(),
             owner=owner,
             continues=continues,
         )
@@ -262,6 +267,10 @@ class Session:
         self._change = ModelChange(model.engine, model.name, live, recorder, self.peer.request_keyframe)
         await self._change.finish()
         self._change = None
+
+    def set_recording_mode(self, mode: RecordingMode) -> None:
+        """As `Recorder.set_mode`."""
+        self._recorder.set_mode(mode)
 
     def command(self, text: str) -> None:
         """Apply a command; raises `CommandError` without changing anything."""

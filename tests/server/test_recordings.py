@@ -1,10 +1,11 @@
-"""The recordings by HTTP: for the host only, with ranges and thumbnails, and no client's text as a path."""
+"""The recordings by HTTP: for the host, and for the phone that made them; no client's text is used as a path."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import os
+import shutil
 import threading
 import zipfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -273,12 +274,35 @@ def test_a_recording_is_never_reported_as_cut_off_while_it_begins_or_ends(
     served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
 
 
-def test_recordings_are_for_the_host_alone(tmp_path: Path, folder: Path) -> None:
+def test_a_phone_has_the_recordings_of_its_own_device(tmp_path: Path, folder: Path) -> None:
+    library = tmp_path / "library"
+    shutil.copytree(folder, library)
+
+    async def body(home: House) -> None:
+        paths = ["", ".zip", "/files/session.json", "/pictures/1.jpg", "/timeline"]
+        async with home.joined() as phone, home.joined() as other, home.device() as host:
+            made = library / "2026-11-23_08-00-00_0badc0ffee00"
+            record(made, owner=home.key_of(phone))
+            base = f"{home.remote}/api/recordings"
+            assert [each["id"] for each in await (await phone.get(base)).json()] == [made.name]
+            assert await (await other.get(base)).json() == []
+            assert {ID, made.name} <= {
+                each["id"] for each in await (await host.get(f"{home.local}/api/recordings")).json()
+            }
+            for path in paths:
+                assert (await phone.get(f"{base}/{made.name}{path}")).status == 200, path
+                assert (await phone.get(f"{base}/{ID}{path}")).status == 404, path
+                assert (await other.get(f"{base}/{made.name}{path}")).status == 404, path
+            assert (await phone.delete(f"{base}/{made.name}")).status == 403
+
+    at_home(tmp_path, body, Settings(recordings=library))
+
+
+def test_recordings_are_for_no_viewer_and_no_stranger(tmp_path: Path, folder: Path) -> None:
     async def body(home: House) -> None:
         paths = ["", f"/{ID}", f"/{ID}.zip", f"/{ID}/files/session.json", f"/{ID}/pictures/1.jpg", f"/{ID}/timeline"]
-        async with home.joined() as phone, home.joined("viewer") as viewer, home.device() as client:
+        async with home.joined("viewer") as viewer, home.device() as client:
             for http, base, status in (
-                (phone, home.remote, 403),
                 (viewer, home.remote, 403),
                 (client, home.remote, 401),
                 (client, home.local, 200),

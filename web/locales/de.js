@@ -14,6 +14,14 @@ const common = {
   opacity: 'Stärke',
   colormap: 'Farben',
   model: 'Modell',
+  warning: {
+    title: 'Der Browser des Handys warnt einmal.',
+    how: 'whycam hat sein Zertifikat selbst gemacht. Zweimal tippen führt weiter:',
+    systems: [
+      { name: 'iPhone', steps: ['Details einblenden', 'diese Website besuchen'] },
+      { name: 'Android', steps: ['Erweitert', 'Weiter zu …'] },
+    ],
+  },
   modelIs: (name) => `Das Modell ist jetzt ${name}.`,
   modelLoads: (name) => `${name} wird geladen; das Bild geht weiter.`,
 
@@ -82,7 +90,15 @@ const phone = {
   labels: 'Die fünf wahrscheinlichsten Klassen; tippe auf eine, um sie anzuheften',
   headline: 'Sieh, worauf ein neuronales Netz schaut.',
   pitch: 'Richte die Kamera auf etwas. Die warmen Stellen entscheiden, wie es das Netz nennt.',
-  promise: 'Das Video geht an den Computer, der diese Seite anbietet, und sonst nirgendwohin. Er kann es aufnehmen.',
+  promise: 'Das Video geht an den Computer, von dem diese Seite kommt, und sonst nirgendwohin.',
+  promises: {
+    on: '*Er nimmt das Video auf*, mit und ohne Heatmap, bis du den roten Knopf drückst.',
+    ask: '*Er nimmt nichts auf*, außer du drückst den roten Knopf.',
+    off: '*Nichts wird aufgenommen.*',
+  },
+  recordAll: 'Kameras aufnehmen',
+  recordModes: { on: 'alle', ask: 'wer es will', off: 'keine' },
+  recordsNow: 'Das hat sich eben geändert: Lies unten, ob der Computer das Video aufnimmt, und starte dann noch einmal.',
   start: 'Kamera starten',
   startAgain: 'Neu starten',
   openFile: 'Videodatei öffnen',
@@ -163,7 +179,7 @@ const phone = {
     + 'neu startet.',
 
   fileDone: 'Die Datei ist zu Ende.',
-  keptIn: (folder) => `Die Aufnahme liegt in ${folder} auf dem Computer, der diese Seite anbietet.`,
+  watchAgain: 'Noch einmal ansehen',
 
   fps: (fps) => `${fps} fps`,
   latency: (time, measured) => (measured ? time : `≈ ${time}`),
@@ -225,6 +241,7 @@ const phone = {
         + 'einmal.',
       'wrong-value': 'Diese Einstellung hat der Server nicht angenommen. Lade die Seite neu und versuch es dann noch einmal.',
       'no-recordings': 'Dieser Server nimmt nichts auf. Starte ihn ohne --no-record.',
+      'recording-off': 'Der Computer hat das Aufnehmen für alle Kameras abgeschaltet.',
       'too-many-commands': 'Diese Seite hat zu viele Einstellungen auf einmal gesendet, der Server nimmt keine mehr an. Lade sie neu.',
       'too-soon': 'Die Aufnahme wurde eben erst umgeschaltet. Versuch es in einer Sekunde noch einmal.',
     },
@@ -297,8 +314,7 @@ const recordings = {
   toCamera: 'Kamera',
   toWall: 'Projektor',
   nothing: 'Noch ist nichts aufgenommen.',
-  nothingHow: 'Jede Sitzung wird aufgenommen, solange sie läuft, wenn ihr roter Knopf nicht ausgeschaltet ist. Dann '
-    + 'erscheint sie hier.',
+  nothingHow: 'Was aufgenommen wird, erscheint hier, während es läuft.',
   live: 'Live',
   liveHow: 'Diese Sitzung wird gerade aufgenommen. Wenn sie endet, öffnen sich ihre Filme hier.',
   parts: (count) => `${count} Teile`,
@@ -318,7 +334,8 @@ const recordings = {
   undo: 'Zurückholen',
   tooLate: 'Es ist zu spät: Die Aufnahme ist endgültig weg.',
   gone: 'Diese Aufnahme gibt es nicht, oder sie wurde gelöscht. Hier sind alle Aufnahmen.',
-  onlyHost: 'Aufnahmen zeigt nur der Computer, auf dem whycam läuft. Öffne diese Seite dort.',
+  ofThisDevice: 'Das sind die Aufnahmen von diesem Gerät. Der Computer, auf dem whycam läuft, hat alle.',
+  onlyHost: 'Aufnahmen zeigen der Computer, auf dem whycam läuft, und das Handy, das sie gemacht hat.',
 
   cameraFilm: 'Der Film der Kamera',
   explainedFilm: 'Der erklärte Film',

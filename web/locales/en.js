@@ -17,6 +17,15 @@ const common = {
   opacity: 'Heat',
   colormap: 'Colours',
   model: 'Model',
+  /** The certificate warning, where the code is shown. */
+  warning: {
+    title: 'The phone’s browser warns once.',
+    how: 'whycam made its certificate itself. Two taps lead on:',
+    systems: [
+      { name: 'iPhone', steps: ['Show Details', 'visit this website'] },
+      { name: 'Android', steps: ['Advanced', 'Proceed to …'] },
+    ],
+  },
   /** @param {string} name */
   modelIs: (name) => `The model is ${name} now.`,
   /** @param {string} name */
@@ -83,7 +92,16 @@ const phone = {
   labels: 'The five most probable classes; press one to pin it',
   headline: 'See what a neural network looks at.',
   pitch: 'Point the camera at something. The warm places are the ones that decide its name.',
-  promise: 'The video goes to the computer that serves this page and nowhere else. That computer may record it.',
+  promise: 'The video goes to the computer that serves this page and nowhere else.',
+  /** Whether that computer records it. */
+  promises: {
+    on: '*It records the video there*, with and without heat, until you press the red button.',
+    ask: '*It records nothing* there unless you press the red button.',
+    off: '*Nothing is recorded.*',
+  },
+  recordAll: 'Record cameras',
+  recordModes: { on: 'all', ask: 'who wants it', off: 'none' },
+  recordsNow: 'This has just changed: read below whether the computer records the video, then start again.',
   start: 'Start the camera',
   startAgain: 'Start again',
   openFile: 'Open a video file',
@@ -173,8 +191,7 @@ const phone = {
   again: (why) => `${why || 'The connection was lost.'} The page tries again by itself, also when the server restarts.`,
 
   fileDone: 'The file has ended.',
-  /** @param {string} folder */
-  keptIn: (folder) => `The recording is in ${folder} on the computer that serves this page.`,
+  watchAgain: 'Watch it again',
 
   /** @param {number} fps */
   fps: (fps) => `${fps} fps`,
@@ -247,6 +264,7 @@ const phone = {
       'unknown-key': 'The server does not know this yet: it is older than this page. Reload the page, then try again.',
       'wrong-value': 'The server did not accept this setting. Reload the page, then try again.',
       'no-recordings': 'This server does not record. Start it without --no-record.',
+      'recording-off': 'The computer has switched off recording for all cameras.',
       'too-many-commands': 'This page sent too many settings at once, and the server takes no more. Reload the page.',
       'too-soon': 'The recording was switched a moment ago. Try again in a second.',
     },
@@ -324,7 +342,7 @@ const recordings = {
   toCamera: 'Camera',
   toWall: 'Projector',
   nothing: 'Nothing is recorded yet.',
-  nothingHow: 'Each session is recorded while it runs, unless its red button is switched off. It then appears here.',
+  nothingHow: 'What is recorded appears here while it runs.',
   live: 'Live',
   liveHow: 'This session is being recorded. When it ends, its films open here.',
   /** @param {number} count */
@@ -349,7 +367,8 @@ const recordings = {
   undo: 'Undo',
   tooLate: 'It is too late: the recording is gone for good.',
   gone: 'There is no such recording, or it was deleted. These are all recordings.',
-  onlyHost: 'Recordings are shown only on the computer that runs whycam. Open this page there.',
+  ofThisDevice: 'These are the recordings that this device made. The computer that runs whycam has all.',
+  onlyHost: 'Recordings are shown on the computer that runs whycam, and on the phone that made them.',
 
   cameraFilm: 'The camera’s film',
   explainedFilm: 'The explained film',

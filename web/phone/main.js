@@ -20,6 +20,7 @@ import { openFile } from './camera/file-source.js';
 import { ClassSearch } from './controls/class-search.js';
 import { Controls } from './controls/controls.js';
 import { ModelChoice } from './controls/model-choice.js';
+import { RecordingChoice } from './controls/recording-choice.js';
 import { PageState } from './page-state.js';
 import { Ambient } from './picture/ambient.js';
 import { Peek } from './picture/peek.js';
@@ -93,6 +94,7 @@ const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement)
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
 const taskNote = new TaskNote(find('task', HTMLElement));
 const modelChoice = new ModelChoice(complain);
+const recordingChoice = new RecordingChoice(complain);
 const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
   peek.watch(current?.source?.track ?? null);
@@ -107,11 +109,11 @@ const snapshot = new Snapshot(() => (peek.on ? peek.picture : video), () => repo
 const asked = new URLSearchParams(location.search);
 const codec = asked.get('codec') === 'vp8' ? 'vp8' : 'h264';
 const size = asked.get('size') === '720p' ? SIZES['720p'] : SIZES['480p'];
-start.addEventListener('click', () => begin('asking', () => Camera.open(size)));
+start.addEventListener('click', () => void asRead(() => begin('asking', () => Camera.open(size))));
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
   file.value = ''; // so that choosing the same file again is a change
-  if (chosen) begin('calling', () => openFile(chosen));
+  if (chosen) void asRead(() => begin('calling', () => openFile(chosen)));
 });
 find('stop', HTMLButtonElement).addEventListener('click', () => finish());
 find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
@@ -144,6 +146,7 @@ async function enter() {
     const welcome = role === 'host' || role === 'phone';
     find('help', HTMLElement).hidden = role === 'host';
     if (welcome) void classSearch.load();
+    if (welcome) await recordingChoice.load(role === 'host');
     if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
@@ -152,6 +155,13 @@ async function enter() {
     if (pageState.now === 'joining') pageState.go('outside');
     complain(UserError.of(reason).message);
   }
+}
+
+/** Starts only what the person has read about: the host may have changed what is recorded. @param {() => void} starts */
+async function asRead(starts) {
+  if (current) return;
+  if (await recordingChoice.isAsRead()) starts();
+  else complain(words.phone.recordsNow);
 }
 
 /**
@@ -301,7 +311,7 @@ function finish(problem = '', played = false) {
   close();
   pageState.go(wasLive || played ? 'ended' : 'idle');
   if (played) headline.textContent = words.phone.fileDone;
-  if (folder) detail.textContent = words.phone.keptIn(folder);
+  offerRecording();
   complain(problem);
 }
 
@@ -312,8 +322,15 @@ function fail(problem) {
   if (problem.outside) pageState.go('outside');
   else pageState.go(wasLive ? 'lost' : 'idle');
   if (wasLive && problem.code) headline.textContent = words.phone.serverEnded;
-  if (wasLive && folder) detail.textContent = words.phone.keptIn(folder);
+  offerRecording();
   complain(problem.message);
+}
+
+/** The recording of the call that is over, as a link. */
+function offerRecording() {
+  const again = find('again', HTMLElement);
+  again.hidden = !folder;
+  again.querySelector('a')?.setAttribute('href', `/recordings#${encodeURIComponent(folder.split(/[\\/]/).pop() ?? '')}`);
 }
 
 function close() {

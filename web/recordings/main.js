@@ -58,10 +58,12 @@ void enter();
 async function enter() {
   try {
     const { role, says } = await joinOnce();
-    if (role !== 'host') {
+    if (role !== 'host' && role !== 'phone') {
       become('outside');
       return complain(role ? words.recordings.onlyHost : says);
     }
+    document.body.dataset.role = role;
+    find('own-device', HTMLElement).hidden = role !== 'phone';
     state = 'joining';
     await go();
   } catch (reason) {

@@ -5,7 +5,11 @@ import { words } from './i18n.js';
 import { UserError } from './user-error.js';
 
 /** @typedef {{role: 'host' | 'phone' | 'viewer' | null, says: string}} Membership `says`: what to do without a role */
-/** @typedef {{urls: string[], lan: boolean}} Invitation `lan`: whether phones can join at all */
+/**
+ * `lan`: whether phones can join at all; `warns`: whether their browsers warn of the certificate
+ *
+ * @typedef {{urls: string[], lan: boolean, warns: boolean}} Invitation
+ */
 
 /** @returns {Promise<Membership>} */
 export async function join() {

@@ -8,6 +8,7 @@ import { toggled } from '../shared/protocol.js';
 import { Shortcuts } from '../shared/shortcuts.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
+import { showWarningSteps } from '../shared/warning-steps.js';
 import { hideWhenIdle } from './hide-when-idle.js';
 import { ModelDialog } from './model-dialog.js';
 import { command, sessions } from './sessions-api.js';
@@ -192,7 +193,7 @@ async function fullScreen() {
 }
 
 async function showInvitation() {
-  const { urls, lan } = await invitation();
+  const { urls, lan, warns } = await invitation();
   code = urls.length > 0;
   for (const picture of document.querySelectorAll('img.code')) {
     if (code) picture.setAttribute('src', '/api/join.svg');
@@ -202,6 +203,7 @@ async function showInvitation() {
   write(find('empty-how', HTMLElement), code ? words.wall.scanHow : lan ? words.phone.noNetwork : words.phone.noLan);
   // The token is only in the QR code, so that the address can be shown and read aloud.
   find('empty-address', HTMLElement).textContent = urls.map((url) => url.split('#')[0]).join('  ');
+  showWarningSteps(find('warning', HTMLElement), warns && code);
   find('qr', HTMLElement).hidden = !code;
   showCode(code);
 }

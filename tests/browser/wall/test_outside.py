@@ -64,6 +64,33 @@ def test_a_phone_that_may_not_watch_gets_words_and_a_link_back(beamer: Browser, 
     page.context.close()
 
 
+@pytest.mark.parametrize(
+    ("locale", "taps"),
+    [
+        ("en-GB", ["Show Details", "visit this website", "Advanced", "Proceed to …"]),
+        ("de-DE", ["Details einblenden", "diese Website besuchen", "Erweitert", "Weiter zu …"]),
+    ],
+)
+@pytest.mark.parametrize("path", ["/", "/watch"])
+def test_the_certificate_warning_is_announced_beside_the_code(
+    beamer: Browser, server: Server, path: str, locale: str, taps: list[str]
+) -> None:
+    page = beamer.new_context(locale=locale, color_scheme="light" if path == "/" else "dark").new_page()
+    page.goto(server.url + path)
+    expect(page.locator("#warning .tap")).to_have_text(taps)
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        expect(page.locator("#warning .warning-title")).to_be_visible()
+        if height > 720:
+            expect(page.locator("#warning .tap").first).to_be_visible()
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+        assert page.locator("#warning .tap").evaluate_all(
+            "(all) => all.every((e) => e.scrollWidth <= e.clientWidth + 1)"
+        )
+        assert_accessible(page)
+    page.context.close()
+
+
 @pytest.mark.parametrize("locale", ["en-GB", "de-DE"])
 def test_the_controls_cover_nothing_of_the_invitation(beamer: Browser, server: Server, locale: str) -> None:
     page = beamer.new_context(locale=locale).new_page()

@@ -34,10 +34,14 @@ def record(
     best: Best = lambda _: (0, 1),
     codec: CodecName = "H264",
     end: bool = True,
+    owner: str | None = None,
 ) -> Recording:
-    """A recording of these frames (default: two seconds of a spot), with the same frames as explained ones."""
+    """A recording of these frames (default: two seconds of a spot), with the same frames as explained ones.
+
+    `owner` is the key of the device that made it.
+    """
     folder.mkdir(mode=0o700, parents=True)
-    recording = Recording(folder, {"model": "tiny"}, lambda _: None, min_free=0)
+    recording = Recording(folder, {"model": "tiny"}, lambda _: None, min_free=0, owner=owner)
     for number, frame in enumerate(frames or media_samples.encoded(codec, 60)):
         recording.camera(frame)
         recording.explained(frame, line(frame.pts, best(number), 0.6 + number % 30 / 100))

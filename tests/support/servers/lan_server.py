@@ -16,6 +16,7 @@ from aiohttp import ClientSession, CookieJar, TCPConnector
 
 from whycam.stream.inference.engine import Engine
 from whycam.stream.server.app import SESSIONS, make_app, running
+from whycam.stream.server.auth import COOKIE
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS
 from whycam.stream.sessions.model_choice import ModelShelf
@@ -42,6 +43,11 @@ class House:
     def device(self) -> ClientSession:
         """A client with its own cookie jar that trusts only whycam's authority."""
         return ClientSession(connector=TCPConnector(ssl=self.trust), cookie_jar=CookieJar(unsafe=True))
+
+    def key_of(self, http: ClientSession) -> str:
+        """The key that marks the recordings of a device that joined."""
+        (cookie,) = [each.value for each in http.cookie_jar if each.key == COOKIE]
+        return self.lan.credentials.key_of(self.lan.credentials.read_cookie(cookie)[1])
 
     @asynccontextmanager
     async def joined(self, role: str = "phone") -> AsyncIterator[ClientSession]:

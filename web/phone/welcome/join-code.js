@@ -4,10 +4,11 @@
 import { find } from '../../shared/dom.js';
 import { words, write } from '../../shared/i18n.js';
 import { invitation } from '../../shared/join.js';
+import { showWarningSteps } from '../../shared/warning-steps.js';
 
 /** Shows the code, or why phones cannot join. */
 export async function showJoinCode() {
-  const { urls, lan } = await invitation();
+  const { urls, lan, warns } = await invitation();
   const code = find('code', HTMLImageElement);
   code.hidden = find('phones-how', HTMLElement).hidden = find('phones-help', HTMLElement).hidden = !urls.length;
   if (urls.length) {
@@ -18,5 +19,6 @@ export async function showJoinCode() {
   } else {
     write(find('phones-urls', HTMLElement), lan ? words.phone.noNetwork : words.phone.noLan);
   }
+  showWarningSteps(find('warning', HTMLElement), warns && urls.length > 0);
   find('phones', HTMLElement).hidden = false;
 }
