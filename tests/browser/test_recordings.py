@@ -436,14 +436,19 @@ def test_nothing_is_called_live_by_a_server_that_is_gone(page: Page, tmp_path: P
             expect(page.locator(".card .live")).to_be_hidden()
 
 
-def test_recordings_are_for_the_computer_itself(browser: Browser, tmp_path: Path) -> None:
+def test_a_viewer_has_no_recordings_and_a_phone_only_its_own(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
         context = browser.new_context(ignore_https_errors=True)
         page = context.new_page()
-        page.goto(server.invitation.replace("/#", "/recordings#"))
-        expect(page.locator("#error")).to_contain_text("on the computer that runs whycam")
+        token = json.loads((tmp_path / "config" / "access.json").read_text())["tokens"]["viewer"]
+        page.goto(server.invitation.partition("#")[0] + f"recordings#{token}")
+        expect(page.locator("#error")).to_contain_text("on the computer that runs whycam, and on the phone")
         assert page.url.endswith("/recordings")
         assert_accessible(page)
+        page.goto(server.invitation)
+        expect(page.locator("#start")).to_be_visible()
+        page.goto(server.invitation.partition("#")[0] + "recordings")
+        expect(page.locator("#empty")).to_be_visible()
         context.close()
 
 
