@@ -112,7 +112,8 @@ def test_a_change_reaches_cameras_viewers_and_publishers_while_the_picture_conti
                 seen = len(phone.reports)
                 status, text = await choose(http, base, "ten")
                 assert status == 200, text
-                assert json.loads(text) == {"name": "ten", "classes": 10, "sha256": sessions.engine.sha256}
+                chosen = {"name": "ten", "classes": 10, "task": "single-label", "sha256": sessions.engine.sha256}
+                assert json.loads(text) == chosen
                 await phone.until(lambda: phone.reports[-1]["model"] == "ten" and phone.reports[-1]["labels"])
                 after = len(phone.reports)
                 await phone.until(lambda: len(phone.reports) >= after + 20)
