@@ -6,13 +6,18 @@ same in both is fixed, any other depends on the number of images.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, shape_inference
 
 from whycam.export.graph.onnx_graph import skeleton
 from whycam.stream.inference.explainer import evaluate
 
 BATCHES = (2, 3)
+"""Numbers of images with which sizes are observed: what differs depends on N."""
 
 
 def observe_sizes(model: ModelProto) -> None:
@@ -23,25 +28,36 @@ def observe_sizes(model: ModelProto) -> None:
     names = _open_tensors(model)
     if not names:
         return
-    stored = {tensor.name for tensor in model.graph.initializer}
-    (image,) = [each for each in model.graph.input if each.name not in stored]
-    sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim][1:]
-    if not all(sizes):
-        return
-    kind = helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type)
-    values = np.random.default_rng(0).integers(0, 256, (max(BATCHES), *sizes)).astype(kind)
-    declared = len(model.graph.output)
-    model.graph.output.extend(ValueInfoProto(name=name) for name in names)
-    opened = model.SerializeToString()
-    del model.graph.output[declared:]
     try:
-        few, more = (evaluate(opened, {image.name: values[:count]}, names) for count in BATCHES)
+        few, more = observed(model, names)
     except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no common base class
         return
     for name, first, second in zip(names, few, more, strict=True):
         type_ = helper.np_dtype_to_tensor_dtype(first.dtype)
         shape = [_size(*pair) for pair in zip(first.shape, second.shape, strict=True)]
         model.graph.value_info.append(helper.make_tensor_value_info(name, type_, shape))
+
+
+def observed(model: ModelProto, names: Sequence[str]) -> list[list[NDArray[Any]]]:
+    """The values of a model's tensors for each number of `BATCHES` of images of noise.
+
+    Raises `ValueError` for images of no fixed height and width, and what onnxruntime raises for a model that it cannot
+    run.
+    """
+    stored = {tensor.name for tensor in model.graph.initializer}
+    (image,) = [each for each in model.graph.input if each.name not in stored]
+    sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim][1:]
+    if not all(sizes):
+        raise ValueError(f"The images have no fixed size: {sizes}.")
+    dtype = helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type)
+    values = np.random.default_rng(0).integers(0, 256, (max(BATCHES), *sizes)).astype(dtype)
+    own = list(model.graph.output)
+    del model.graph.output[:]
+    model.graph.output.extend(ValueInfoProto(name=name) for name in names)
+    opened = model.SerializeToString()
+    del model.graph.output[:]
+    model.graph.output.extend(own)
+    return [evaluate(opened, {image.name: values[:count]}, names) for count in BATCHES]
 
 
 def _open_tensors(model: ModelProto) -> list[str]:

@@ -6,17 +6,15 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto, helper, shape_inference
+from onnx import ModelProto, ValueInfoProto, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from whycam.export.graph.observed_sizes import BATCHES, observed
 from whycam.export.graph.onnx_graph import Graph, attribute, kind, skeleton
-from whycam.stream.inference.explainer import evaluate
 
 Size: TypeAlias = int
 """A number of entries; −a stands for a·N."""
 Dims: TypeAlias = tuple[Size, ...]
-BATCHES = (2, 3)
-"""Numbers of images with which sizes are inferred: what differs depends on N."""
 
 
 class UnknownSize(ValueError):
@@ -86,17 +84,10 @@ class Sizes:
         nodes = list(self._model.graph.node)[: self._own[0]]
         made = [name for node in nodes for name in node.output if name]
         open_ = [name for name in made if any(None in shapes.get(name, [None]) for shapes in self._shapes)]
-        opened = ModelProto()
-        opened.CopyFrom(self._model)
-        del opened.graph.node[self._own[0] :], opened.graph.initializer[self._own[1] :], opened.graph.output[:]
-        opened.graph.output.extend(ValueInfoProto(name=name) for name in open_)
-        image = next(each for each in opened.graph.input if each.name == self.image)
-        dtype = helper.tensor_dtype_to_np_dtype(image.type.tensor_type.elem_type)
-        sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim][1:]
-        graph = opened.SerializeToString()
-        for batch, shapes in zip(BATCHES, self._shapes, strict=True):
-            values = np.random.default_rng(0).integers(0, 256, (batch, *sizes)).astype(dtype)
-            found = evaluate(graph, {self.image: values}, open_)
+        own = ModelProto()
+        own.CopyFrom(self._model)
+        del own.graph.node[self._own[0] :], own.graph.initializer[self._own[1] :]
+        for shapes, found in zip(self._shapes, observed(own, open_), strict=True):
             shapes.update({name: list(np.shape(value)) for name, value in zip(open_, found, strict=True)})
 
     def _value(self, tensor: str, place: int) -> NDArray[Any] | None:

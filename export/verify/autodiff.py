@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from whycam.models.contract import Score, Task
 
 Output = Literal["logits", "probabilities", "log-probabilities"]
 """What a network's own last numbers are."""
+BATCH = 4
+"""Images that are differentiated at a time."""
 MATCH = 1e-3
 """The largest difference, relative to the map's maximum, at which a framework's tensor counts as the feature map."""
 
@@ -54,6 +57,62 @@ class Framework(Protocol):
 
 Layout = Literal["NCHW", "NHWC", "NTC"]
 """The order of a framework's axes; T are tokens, those of the grid last."""
+Visit = Callable[[int, Any, Any], Any]
+"""From a call's number, the called (a layer or a function's name) and its result to what the network gets instead."""
+Differentiated = tuple[NDArray[np.floating], list[NDArray[np.bool_]], NDArray[np.floating]]
+"""Heatmaps (N, K, h, w), gates and scores as in `Autodiff`."""
+
+
+class Watched(ABC):
+    """A framework whose calls can be watched, and their results replaced, while the network runs forwards.
+
+    Which tensor is the feature map is found by value, among the results of all calls. In a second pass a copy of it
+    takes its place there, and the scores are differentiated by that copy.
+    """
+
+    def autodiff(self, question: Question) -> Autodiff:
+        """Differentiate by the feature map, if a call's result is it, four images at a time."""
+        found = self._find(question)
+        batches = [question.part(slice(start, start + BATCH)) for start in range(0, len(question.inputs), BATCH)]
+        if found is None:
+            return Autodiff(None, (), np.concatenate([self._probabilities(batch) for batch in batches]))
+        parts = [self.differentiated(batch, *found) for batch in batches]
+        heatmaps, gates, scores = zip(*parts, strict=True)
+        layers = [np.concatenate(each) for each in zip(*gates, strict=True)]
+        return Autodiff(np.concatenate(heatmaps), layers, np.concatenate(scores))
+
+    @abstractmethod
+    def run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:
+        """The network's outputs for images (N, H, W, channels); each call's result is shown to `visit`, in order."""
+
+    @abstractmethod
+    def array(self, result: Any) -> NDArray[np.floating]:
+        """The values of a framework's tensor."""
+
+    @abstractmethod
+    def scores(self, outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
+        """What is explained as logit, and the probabilities (N, C), from what `run` returned."""
+
+    @abstractmethod
+    def differentiated(self, question: Question, place: int, layout: Layout) -> Differentiated:
+        """Differentiate by the result of the call number `place`, for images of one batch."""
+
+    def _find(self, question: Question) -> tuple[int, Layout] | None:
+        """The number of the last call whose result is the feature map, and the order of its axes."""
+        few = question.part(slice(0, 2))
+        found: list[tuple[int, Layout]] = []
+
+        def look(place: int, _called: Any, result: Any) -> Any:
+            if len(getattr(result, "shape", ())) in (3, 4) and (layout := layout_of(self.array(result), few.features)):
+                found.append((place, layout))
+            return result
+
+        self.run(few.inputs, look)
+        return found[-1] if found else None
+
+    def _probabilities(self, question: Question) -> NDArray[np.floating]:
+        outputs = self.run(question.inputs, lambda _place, _called, result: result)
+        return self.array(self.scores(outputs, question.output, question.task)[1])
 
 
 def layout_of(tensor: NDArray[np.floating], features: NDArray[np.floating]) -> Layout | None:

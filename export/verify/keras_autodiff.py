@@ -4,9 +4,6 @@
     heatmap = sum over channels of (mean over space of gradient) · map;  max(heatmap, 0) / max
 
 Where a probability rounds to 1, the gradient is 0 and the last division 0/0: such maps are NaN.
-
-Which tensor is the feature map is found by value, among the results of all layers. In a second pass a copy of it takes
-its place there, and the scores are differentiated by that copy.
 """
 
 from __future__ import annotations
@@ -18,48 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.export.verify.autodiff import Autodiff, Layout, Output, Question, as_map, heatmap, layout_of
+from whycam.export.verify.autodiff import Differentiated, Layout, Output, Question, Visit, Watched, as_map, heatmap
 from whycam.models.contract import MULTI_LABEL, Task
 
-BATCH = 4
-Visit = Callable[[int, Any, Any], Any]
-"""From a call's number, its layer and its result to what the network gets in place of the result."""
 
-
-class KerasNetwork:
+class KerasNetwork(Watched):
     """A Keras network on TensorFlow, which takes images [N, H, W, C]."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
 
-    def autodiff(self, question: Question) -> Autodiff:
-        """Differentiate by the feature map, if a layer's result is it, four images at a time."""
-        found = self._find(question)
-        batches = [question.part(slice(start, start + BATCH)) for start in range(0, len(question.inputs), BATCH)]
-        if found is None:
-            return Autodiff(None, (), np.concatenate([self._probabilities(batch) for batch in batches]))
-        parts = [self._differentiated(batch, *found) for batch in batches]
-        heatmaps, gates, scores = zip(*parts, strict=True)
-        layers = [np.concatenate(each) for each in zip(*gates, strict=True)]
-        return Autodiff(np.concatenate(heatmaps), layers, np.concatenate(scores))
-
-    def _find(self, question: Question) -> tuple[int, Layout] | None:
-        """The number of the last call whose result is the feature map, and the order of its axes."""
-        few = question.part(slice(0, 2))
-        found: list[tuple[int, Layout]] = []
-
-        def look(place: int, _layer: Any, result: Any) -> Any:
-            if len(getattr(result, "shape", ())) in (3, 4) and (layout := layout_of(np.asarray(result), few.features)):
-                found.append((place, layout))
-            return result
-
-        with _watched(self._network, look):
-            self._network(few.inputs, training=False)
-        return found[-1] if found else None
-
-    def _differentiated(
-        self, question: Question, place: int, layout: Layout
-    ) -> tuple[NDArray[np.floating], list[NDArray[np.bool_]], NDArray[np.floating]]:
+    def differentiated(self, question: Question, place: int, layout: Layout) -> Differentiated:
+        """As `Watched` says; the calls are those of layers."""
         import keras
         import tensorflow as tf
 
@@ -78,10 +45,10 @@ class KerasNetwork:
             return result
 
         # Variables are not watched, because the gradient by the dense layers' 120 million weights is not needed.
-        with tf.GradientTape(watch_accessed_variables=False) as tape, _watched(self._network, replace):
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
             with _without_activation(self._network) as linear:
-                outputs = self._network(question.inputs, training=False)
-            logits, scores = _scores(outputs, "logits" if linear else question.output, question.task)
+                outputs = self.run(question.inputs, replace)
+            logits, scores = self.scores(outputs, "logits" if linear else question.output, question.task)
             explained = logits if question.score == "logit" else scores
             chosen = tf.gather(explained, question.classes.reshape(-1), batch_dims=1)
         (leaf,) = leaves
@@ -92,9 +59,28 @@ class KerasNetwork:
         maps = heatmap(gradient, values)
         return maps.reshape(-1, count, *maps.shape[1:]), gates, np.asarray(scores)[::count]
 
-    def _probabilities(self, question: Question) -> NDArray[np.floating]:
-        outputs = self._network(question.inputs, training=False)
-        return np.asarray(_scores(outputs, question.output, question.task)[1])
+    def run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:
+        """Watch the results of all layers, those of nested networks too."""
+        with _watched(self._network, visit):
+            return self._network(inputs, training=False)
+
+    def array(self, result: Any) -> NDArray[np.floating]:
+        """Of a tensor of TensorFlow."""
+        return np.asarray(result)
+
+    def scores(self, outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
+        """What is explained as logit, and the probabilities (N, C)."""
+        import tensorflow as tf
+
+        numbers = tf.reshape(outputs, (len(outputs), -1))
+        if output == "logits":
+            if numbers.shape[1] == 1:  # of 'yes'; that of 'no' is 0
+                numbers = tf.concat([tf.zeros_like(numbers), numbers], 1)
+            return numbers, tf.sigmoid(numbers) if task == MULTI_LABEL else tf.nn.softmax(numbers)
+        scores = tf.exp(numbers) if output == "log-probabilities" else numbers
+        if scores.shape[1] == 1:
+            scores = tf.concat([1 - scores, scores], 1)
+        return scores, scores
 
 
 @contextmanager
@@ -154,18 +140,3 @@ def _layers(network: Any) -> list[Any]:
 
 def _is_relu(layer: Any, keras: Any) -> bool:
     return type(layer).__name__ == "ReLU" or getattr(layer, "activation", None) is keras.activations.relu
-
-
-def _scores(outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
-    """What is explained as logit, and the probabilities (N, C)."""
-    import tensorflow as tf
-
-    numbers = tf.reshape(outputs, (len(outputs), -1))
-    if output == "logits":
-        if numbers.shape[1] == 1:  # of 'yes'; that of 'no' is 0
-            numbers = tf.concat([tf.zeros_like(numbers), numbers], 1)
-        return numbers, tf.sigmoid(numbers) if task == MULTI_LABEL else tf.nn.softmax(numbers)
-    scores = tf.exp(numbers) if output == "log-probabilities" else numbers
-    if scores.shape[1] == 1:
-        scores = tf.concat([1 - scores, scores], 1)
-    return scores, scores

@@ -1,60 +1,27 @@
-"""Grad-CAM of a PyTorch network by its own automatic differentiation.
-
-Which tensor is the feature map is found by value, among the results of all calls of the network's forward pass. In a
-second pass a copy of it takes its place there, and the scores are differentiated by that copy.
-"""
+"""Grad-CAM of a PyTorch network by its own automatic differentiation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.export.verify.autodiff import Autodiff, Layout, Output, Question, as_map, heatmap, layout_of
+from whycam.export.verify.autodiff import Differentiated, Layout, Output, Question, Visit, Watched, as_map, heatmap
 from whycam.models.contract import MULTI_LABEL, Task
 
-BATCH = 4
 RELUS = ("relu", "relu_")
 GATES = (*RELUS, "hardtanh", "hardtanh_", "relu6", "clamp", "clamp_", "clip")
-Visit = Callable[[int, str, Any], Any]
-"""From a call's number, its function's name and its result to what the network gets in place of the result."""
 
 
-class TorchNetwork:
+class TorchNetwork(Watched):
     """A PyTorch network in evaluation mode, in single or double precision, which takes images [N, C, H, W]."""
 
     def __init__(self, network: Any) -> None:
         self._network = network
 
-    def autodiff(self, question: Question) -> Autodiff:
-        """Differentiate by the feature map, if a call's result is it, four images at a time."""
-        found = self._find(question)
-        batches = [question.part(slice(start, start + BATCH)) for start in range(0, len(question.inputs), BATCH)]
-        if found is None:
-            return Autodiff(None, (), np.concatenate([self._probabilities(batch) for batch in batches]))
-        parts = [self._differentiated(batch, *found) for batch in batches]
-        heatmaps, gates, scores = zip(*parts, strict=True)
-        layers = [np.concatenate(each) for each in zip(*gates, strict=True)]
-        return Autodiff(np.concatenate(heatmaps), layers, np.concatenate(scores))
-
-    def _find(self, question: Question) -> tuple[int, Layout] | None:
-        """The number of the last call whose result is the feature map, and the order of its axes."""
-        few = question.part(slice(0, 2))
-        found: list[tuple[int, Layout]] = []
-
-        def look(place: int, _name: str, result: Any) -> Any:
-            if result.ndim in (3, 4) and (layout := layout_of(result.detach().numpy(), few.features)):
-                found.append((place, layout))
-            return result
-
-        self._run(few.inputs, look)
-        return found[-1] if found else None
-
-    def _differentiated(
-        self, question: Question, place: int, layout: Layout
-    ) -> tuple[NDArray[np.floating], list[NDArray[np.bool_]], NDArray[np.floating]]:
+    def differentiated(self, question: Question, place: int, layout: Layout) -> Differentiated:
+        """As `Watched` says; the calls are those of torch's functions, by name."""
         import torch
 
         gates: list[NDArray[np.bool_]] = []
@@ -69,7 +36,7 @@ class TorchNetwork:
                 gates.append(passed.reshape(len(result), -1).numpy())
             return result
 
-        explained, scores = _scores(self._run(question.inputs, replace), question.output, question.task)
+        explained, scores = self.scores(self.run(question.inputs, replace), question.output, question.task)
         (leaf,) = leaves
         height, width = question.features.shape[2:]
         values = as_map(leaf.detach().numpy(), layout, (height, width))
@@ -81,12 +48,8 @@ class TorchNetwork:
             maps.append(heatmap(as_map(gradient.numpy(), layout, (height, width)), values))
         return np.stack(maps, 1), gates, scores.detach().numpy()
 
-    def _probabilities(self, question: Question) -> NDArray[np.floating]:
-        outputs = self._run(question.inputs, lambda _number, _name, result: result)
-        scores: NDArray[np.floating] = _scores(outputs, question.output, question.task)[1].detach().numpy()
-        return scores
-
-    def _run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:
+    def run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:
+        """Watch the results of torch's functions that are tensors of floating-point numbers."""
         import torch
         from torch.overrides import TorchFunctionMode
 
@@ -108,17 +71,21 @@ class TorchNetwork:
         with Calls():
             return self._network(images.to(precision))
 
+    def array(self, result: Any) -> NDArray[np.floating]:
+        """Without its history."""
+        values: NDArray[np.floating] = result.detach().numpy()
+        return values
 
-def _scores(outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
-    """What is explained as logit, and the probabilities (N, C)."""
-    import torch
+    def scores(self, outputs: Any, output: Output, task: Task) -> tuple[Any, Any]:
+        """What is explained as logit, and the probabilities (N, C)."""
+        import torch
 
-    numbers = outputs.reshape(len(outputs), -1)
-    if output == "logits":
-        if numbers.shape[1] == 1:  # of 'yes'; that of 'no' is 0
-            numbers = torch.cat([torch.zeros_like(numbers), numbers], 1)
-        return numbers, numbers.sigmoid() if task == MULTI_LABEL else numbers.softmax(1)
-    scores = numbers.exp() if output == "log-probabilities" else numbers
-    if scores.shape[1] == 1:
-        scores = torch.cat([1 - scores, scores], 1)
-    return scores, scores
+        numbers = outputs.reshape(len(outputs), -1)
+        if output == "logits":
+            if numbers.shape[1] == 1:  # of 'yes'; that of 'no' is 0
+                numbers = torch.cat([torch.zeros_like(numbers), numbers], 1)
+            return numbers, numbers.sigmoid() if task == MULTI_LABEL else numbers.softmax(1)
+        scores = numbers.exp() if output == "log-probabilities" else numbers
+        if scores.shape[1] == 1:
+            scores = torch.cat([1 - scores, scores], 1)
+        return scores, scores
