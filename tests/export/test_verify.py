@@ -52,11 +52,11 @@ def test_a_right_head_agrees_with_backpropagation(
 
 
 def cancelling(path: Path) -> Path:
-    """A network of 64 channels that are multiples of one, with weights that leave a 2000th of them for class 0."""
+    """A network of 64 channels that are multiples of one, with weights that leave an 800th of them for class 0."""
     model = plain_classifier.classifier()
     random = np.random.default_rng(0)
     gains, weights = random.uniform(0.5, 1.5, 64), random.normal(0, 1, (64, 3))
-    weights[-1, 0] -= (gains @ weights[:, 0] - np.abs(gains @ np.abs(weights[:, 0])) / 2000) / gains[-1]
+    weights[-1, 0] -= (gains @ weights[:, 0] - np.abs(gains @ np.abs(weights[:, 0])) / 800) / gains[-1]
     stored = {"kernel": np.broadcast_to(gains[:, None, None, None] / 48, (64, 3, 4, 4)), "weights": weights}
     del model.graph.initializer[:]
     model.graph.initializer.extend(numpy_helper.from_array(np.float32(value), name) for name, value in stored.items())
@@ -72,10 +72,10 @@ def test_a_map_is_as_exact_as_what_float32_holds_of_its_terms(tmp_path: Path, mo
     seen = observe(onnx.load(path), [*exact.needed, "heatmaps"], images, classes)
     maps, cancelled = exact.defined(seen, classes, "logit")
     assert np.abs(seen["heatmaps"] - maps).max() > verify.TOLERANCE
-    assert (cancelled > 1000).all()
+    assert (cancelled > 400).all()
     compare(path, images, [0]).check()
     assert (exact.defined(seen, classes + 1, "logit").cancelled < 100).all()
-    monkeypatch.setattr(verify, "MAX_CANCELLED", 5)  # beyond it a map is rounding noise
+    monkeypatch.setattr(verify, "MAX_CANCELLED", 1)  # beyond it a map is rounding noise
     with pytest.raises(Disagreement, match="float64"):
         compare(path, images, [0]).check()
 
