@@ -27,7 +27,7 @@ COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
 MAX_SIDE = 16_384
 """Most pixels of a side that x264 encodes."""
 MAX_STEP = (1 << 31) - 1
-"""Most units of time from one frame of an MP4 to the next."""
+"""Most units of time from one frame of an MP4 to the next, and from its decoding to its display."""
 LONGEST_S = 3600
 """Seconds that a frame may be shown by its own statement; more is damage, and too long for an MP4."""
 MAX_EARLY = 10_000
@@ -199,8 +199,10 @@ class FilmWriter:
             assert packet.dts is not None
             if self._last_dts is not None and packet.dts <= self._last_dts:
                 packet.dts = self._last_dts + 1  # at the start of another encoder, whose first dts are early
-            if self._last_dts is not None and packet.dts - self._last_dts > MAX_STEP:
-                hours = float((packet.dts - self._last_dts) * self._time_base) / 3600
+            # A frame that is encoded before others of an earlier time has the jump in its own two times.
+            jump = max(packet.pts - packet.dts, 0 if self._last_dts is None else packet.dts - self._last_dts)
+            if jump > MAX_STEP:
+                hours = float(jump * self._time_base) / 3600
                 raise MediaError(
                     f"The times of {self._film.name} jump by {hours:.0f} hours, more than an MP4 can store."
                 )
