@@ -251,12 +251,16 @@ def test_an_absurd_duration_of_the_last_frame_is_ignored(tmp_path: Path) -> None
 def test_a_jump_that_an_mp4_cannot_store_is_a_sentence(tmp_path: Path) -> None:
     """Seven hours at 1/90000 s are above 31 bits, in the last frames too, which the encoder reorders."""
     source = media_samples.write(tmp_path / "kitchen.mp4", size=SIZE)
-    for number in (3, 15, 18):
+
+    def write_all(writer: FilmWriter, jump_at: int) -> None:
+        for index, frame in enumerate(frames_of(source)):
+            frame.pts, frame.time_base = index + 25 * 25_200 * (index >= jump_at), Fraction(1, 25)
+            writer.write(frame)
+        writer.close()
+
+    for jump_at in (3, 15, 18):
         with open_film(source) as opened:
             writer = FilmWriter(tmp_path / "copy.mp4", opened)
             with pytest.raises(MediaError, match="jump by 7 hours, more than an MP4 can store"):
-                for index, frame in enumerate(frames_of(source)):
-                    frame.pts, frame.time_base = index + 25 * 25_200 * (index >= number), Fraction(1, 25)
-                    writer.write(frame)
-                writer.close()
+                write_all(writer, jump_at)
             writer.discard()
