@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def function_to_onnx(
     signature = [tf.TensorSpec(shape, dtype, name="picture")]
     signature += [tf.TensorSpec(each.shape, tf.float32, name=f"matrix_{place}") for place, each in enumerate(matrices)]
     traced = tf.function(function, input_signature=signature)
-    model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
+    with _functions_inlined():
+        model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
     values = {f"matrix_{place}": each for place, each in enumerate(matrices)}
     # A tensor of another function, such as the mean in Keras' Normalization, becomes an input by tf2onnx.
     captured = traced.get_concrete_function(*signature).graph.captures
@@ -73,6 +75,19 @@ def function_to_onnx(
     model.ir_version = IR_VERSION
     model.graph.doc_string = ""  # holds a number that changes between runs
     return tidy(model)
+
+
+@contextmanager
+def _functions_inlined() -> Iterator[None]:
+    """Trace nested functions in place: Keras compiles a grouped convolution by XLA, which tf2onnx does not follow."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def _chain_to_onnx(network: Any) -> ModelProto:

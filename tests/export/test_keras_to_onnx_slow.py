@@ -190,3 +190,16 @@ def test_a_sequential_network_is_converted_too() -> None:
     model = to_onnx(network)
     (found,) = evaluate(model.SerializeToString(), {"picture": images}, [model.graph.output[0].name])
     np.testing.assert_allclose(found, network.predict(images, verbose=0), atol=1e-5)
+
+
+def test_a_grouped_convolution_which_keras_compiles_by_xla_is_converted() -> None:
+    keras.utils.set_random_seed(4)
+    layers = keras.layers
+    image = keras.Input((SIZE, SIZE, 3))
+    tensor = layers.Conv2D(12, 3, padding="same", groups=4)(layers.Conv2D(8, 3, 2, activation="relu")(image))
+    network = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(tensor)))
+    model = to_onnx(network)
+    assert {node.domain for node in model.graph.node} == {""}
+    images = np.random.default_rng(0).uniform(0, 1, (3, SIZE, SIZE, 3)).astype(np.float32)
+    (scores,) = evaluate(model.SerializeToString(), {model.graph.input[0].name: images}, [model.graph.output[0].name])
+    np.testing.assert_allclose(scores, network(images).numpy(), atol=1e-5)
