@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from typer.core import TyperGroup
-from typer.main import get_command
 
 from tests.support import ROOT
 from tests.support.walls import LAYERS
 from whycam.__main__ import app
+from whycam.stream.cli.verbs import LateCommand
 
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 OTHERS_OPTIONS = {"--network"}
@@ -34,10 +34,11 @@ def options(command: Any, name: str) -> Iterator[tuple[str, list[set[str]]]]:
     yield name, [{"--help"}, *({*each.opts, *each.secondary_opts} for each in command.params)]
     if isinstance(command, TyperGroup):
         for verb, inner in command.commands.items():
-            yield from options(inner, f"{name} {verb}")
+            assert isinstance(inner, LateCommand)
+            yield from options(inner.load(), f"{name} {verb}")
 
 
-OPTIONS = dict(options(get_command(app), "whycam"))
+OPTIONS = dict(options(app, "whycam"))
 VERBS = set(VERB.findall((ROOT / "Makefile").read_text(encoding="utf-8")))
 
 

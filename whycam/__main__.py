@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from whycam.export.command import export
 from whycam.stream.cli.app import make_app, run
+from whycam.stream.cli.verbs import Verb
 
-app = make_app(export)
+app = make_app(
+    Verb(
+        "whycam.export.command",
+        "export",
+        "Make a model file that explains itself, of a classifier of your own or of VGG16.",
+    )
+)
 
 
 def main() -> None:

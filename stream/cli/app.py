@@ -3,28 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from whycam.stream.cli.console import problems, screen, survive_any_encoding
-from whycam.stream.cli.doctor_command import doctor
-from whycam.stream.cli.explain import explain
-from whycam.stream.cli.models import models
-from whycam.stream.cli.options import DebugOption
-from whycam.stream.cli.process import process
-from whycam.stream.cli.replay import replay
-from whycam.stream.cli.serve import serve
-from whycam.stream.inference.engine import EngineDown
-from whycam.stream.inference.explainer import RuntimeMissing
+from whycam.stream.cli.debug import DebugOption
+from whycam.stream.cli.verbs import HELP, VERBS, LateCommand, Verb
 from whycam.stream.offline.exit_code import ExitCode
-from whycam.stream.offline.results.claims import Busy
-from whycam.stream.offline.unexpected import report_unexpected
-
-HELP = {"help_option_names": ["-h", "--help"]}
 
 
 def _options(
@@ -41,7 +31,7 @@ def _options(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def make_app(export: Callable[..., None]) -> typer.Typer:
+def make_app(export: Verb) -> TyperGroup:
     """The complete command; `export` is the verb `whycam export`, which this package must not import."""
     app = typer.Typer(
         add_completion=False,
@@ -50,9 +40,11 @@ def make_app(export: Callable[..., None]) -> typer.Typer:
         context_settings=HELP,
     )
     app.callback(invoke_without_command=True)(_options)
-    for verb in (serve, process, explain, replay, models, export, doctor):
-        app.command(context_settings=HELP)(verb)
-    return app
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    for verb in (*VERBS[:-1], export, VERBS[-1]):
+        group.add_command(LateCommand(verb))
+    return group
 
 
 def files_like_options(words: Sequence[str]) -> list[str]:
@@ -60,7 +52,7 @@ def files_like_options(words: Sequence[str]) -> list[str]:
     return [word for word in words if word.startswith("-") and len(word) > 1 and Path(word).exists()]
 
 
-def run(app: typer.Typer) -> None:
+def run(app: TyperGroup) -> None:
     """Run the command and exit; errors that a user can fix are printed as one sentence."""
     survive_any_encoding()
     try:
@@ -75,13 +67,22 @@ def run(app: typer.Typer) -> None:
             for name in files_like_options(sys.argv[1:]):
                 problems.print(f"There is a file {name}: write ./{name} to give it.", markup=False)
         sys.exit(ExitCode.FAILED)
-    except Busy as error:
-        problems.print(str(error), style="red", markup=False)
-        sys.exit(ExitCode.BUSY)
-    except (EngineDown, RuntimeMissing, ValueError, OSError) as error:
-        problems.print(str(error), style="red", markup=False)
-        sys.exit(ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001 - the last place where it can become a sentence
-        problems.print(report_unexpected(error, "The command"), style="red", markup=False)
-        sys.exit(ExitCode.FAILED)
+        sentence, code = _described(error)
+        problems.print(sentence, style="red", markup=False)
+        sys.exit(code)
     sys.exit(code or ExitCode.OK)
+
+
+def _described(error: Exception) -> tuple[str, ExitCode]:
+    """What is printed about an error, and the exit code. What is imported here takes longer than the help."""
+    from whycam.stream.inference.engine import EngineDown
+    from whycam.stream.inference.explainer import RuntimeMissing
+    from whycam.stream.offline.results.claims import Busy
+    from whycam.stream.offline.unexpected import report_unexpected
+
+    if isinstance(error, Busy):
+        return str(error), ExitCode.BUSY
+    if isinstance(error, (EngineDown, RuntimeMissing, ValueError, OSError)):
+        return str(error), ExitCode.FAILED
+    return report_unexpected(error, "The command"), ExitCode.FAILED

@@ -10,8 +10,8 @@ import typer
 
 from whycam.models import catalog
 from whycam.stream.cli.console import screen
+from whycam.stream.cli.debug import DebugOption
 from whycam.stream.cli.options import (
-    DebugOption,
     DeviceOption,
     MetadataOption,
     ModelOption,

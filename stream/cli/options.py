@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -15,14 +14,6 @@ from whycam.stream.inference.providers import Device
 from whycam.stream.overlay.colormaps import Colormap
 from whycam.stream.overlay.layouts import LayoutName
 from whycam.stream.overlay.styles import StyleName
-
-
-def log_details(is_wanted: bool) -> bool:
-    """Print whycam's log with all details, such as tracebacks, on standard error if that is wanted."""
-    if is_wanted:
-        logging.basicConfig(level=logging.WARNING)
-        logging.getLogger("whycam").setLevel(logging.DEBUG)
-    return is_wanted
 
 
 def introduce(engine: Engine, console: Console = screen) -> None:
@@ -105,10 +96,6 @@ TargetOption = Annotated[
         metavar="NAME|NUMBER",
         help="A class instead of the best one; may be given several times.",
     ),
-]
-DebugOption = Annotated[
-    bool,
-    typer.Option("--debug", callback=log_details, help="Print details of errors, such as tracebacks, for a report."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 ReportOption = Annotated[

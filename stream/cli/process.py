@@ -17,9 +17,9 @@ from rich.console import Console
 from whycam.models import catalog
 from whycam.models.contract import Fitting
 from whycam.stream.cli.console import print_json, problems, screen
+from whycam.stream.cli.debug import DebugOption
 from whycam.stream.cli.options import (
     ColormapOption,
-    DebugOption,
     DeviceOption,
     LabelOption,
     LayoutOption,

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from whycam.stream.cli.console import screen
+from whycam.stream.cli.debug import DebugOption
 from whycam.stream.cli.options import (
     ColormapOption,
-    DebugOption,
     LabelOption,
     LayoutOption,
     LegendOption,
