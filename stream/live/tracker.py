@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -20,7 +21,7 @@ Field: TypeAlias = NDArray[np.float32]
 """(rows, columns, 2): displacement from each cell to the place of its content, right and down."""
 
 AREA = 90 * 160
-"""Pixels of the grey image for the motion estimation. Half or twice as many carry maps no better."""
+"""Pixels of the grey image for the motion estimation, about. Half or twice as many carry maps no better."""
 MIN_SIDE = 32
 """Of the grey image. With less, OpenCV 5.0 chooses its scales by the width alone, and wide images crash the process."""
 FINER = 2
@@ -101,12 +102,16 @@ class HeatTracker:
     def _shrink(self, frame: av.VideoFrame) -> Bytes:
         """The part of the frame that the network sees, in grey, with its aspect ratio unless it is very thin."""
         part = self._fit.rectangle(frame.width, frame.height)
-        # A whole number of pixels is averaged into one, which is four times as fast as a fraction.
-        block = max(1, round((part.width * part.height / AREA) ** 0.5))
-        columns, rows = part.width // block, part.height // block
-        luma = planes(frame)[0][part.y : part.y + rows * block, part.x : part.x + columns * block]
+        # Halving again and again takes a fifth of the time of one step to the same size.
+        halvings = max(0, round(math.log2(part.width * part.height / AREA) / 2))
+        columns, rows = part.width >> halvings, part.height >> halvings
+        grey = planes(frame)[0][part.y : part.y + (rows << halvings), part.x : part.x + (columns << halvings)]
+        for left in reversed(range(halvings)):
+            grey = as_bytes(cv2.resize(grey, (columns << left, rows << left), interpolation=cv2.INTER_AREA))
         size = (max(MIN_SIDE, columns), max(MIN_SIDE, rows))
-        return as_bytes(cv2.resize(luma, size, interpolation=cv2.INTER_AREA))
+        if halvings and size == (columns, rows):
+            return grey
+        return as_bytes(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))  # a copy, because the frame is painted
 
 
 def _same_scene(before: Bytes, now: Bytes, flow: Field) -> bool:

@@ -83,7 +83,7 @@ class Blend:
             for index, (layer, heats) in enumerate(zip(planes(canvas), (lumas, chromas, chromas), strict=True)):
                 rows, columns = heats[0].shape
                 y, x = (part.y, part.x) if index == 0 else (part.y // 2, part.x // 2)
-                paint, _ = coloured(heats, [table[index] for table in tables], tables[0][index])
+                (paint,), _ = coloured(heats, [[table[index]] for table in tables], tables[0][index])
                 layer[y : y + rows, x : x + columns] = paint
         write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
 

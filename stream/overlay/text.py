@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 import av
 import cv2
@@ -11,7 +13,15 @@ import numpy as np
 from whycam.stream.video.planes import Bytes, Colour, layers
 
 _FONT = cv2.FONT_HERSHEY_DUPLEX
+_BOX = 0.35  # of the frame's level, under the label's box
 _LETTER = 22  # height of a capital letter of this font at scale 1, in pixels
+
+
+class _Label(NamedTuple):
+    """What is drawn onto a frame's corner: its levels times `keep` / 255, plus `ink`; in luma, or in all colours."""
+
+    keep: Bytes
+    ink: Bytes
 
 
 def write_label(frame: av.VideoFrame, lines: Sequence[str]) -> None:
@@ -20,8 +30,26 @@ def write_label(frame: av.VideoFrame, lines: Sequence[str]) -> None:
         return
     luma, *chroma = layers(frame)
     height, width = luma.shape[:2]
+    texts = tuple(line.encode("ascii", "replace").decode() for line in lines)  # the font has no other letters
+    rgb = frame.format.name == "rgb24"
+    levels = (0, 255) if rgb or Colour.of(frame).full_range else (16, 235)
+    label = _label(texts, width, height, *levels)
+    if not label.keep.size:  # of a frame of one pixel
+        return
+    bottom, right = label.keep.shape
+    box = luma[:bottom, :right]
+    keep, ink = (cv2.merge([layer] * 3) if rgb else layer for layer in label)
+    cv2.multiply(box, keep, dst=box, scale=1 / 255)
+    cv2.add(box, ink, dst=box)
+    for plane in chroma:
+        grey = plane[: bottom // 2, : right // 2]
+        cv2.addWeighted(grey, _BOX, grey, 0, (1 - _BOX) * 128, dst=grey)
+
+
+@lru_cache(maxsize=64)
+def _label(texts: tuple[str, ...], width: int, height: int, black: int, white: int) -> _Label:
+    """The label of a frame of this size, on its dark box, whose sides are even."""
     scale = max(min(width, height) / 25 / _LETTER, 0.3)
-    texts = [line.encode("ascii", "replace").decode() for line in lines]  # the font has no other letters
     text_width, text_height, descent = _size(texts, scale)
     if text_width > 0.9 * width:
         scale *= 0.9 * width / text_width
@@ -30,18 +58,16 @@ def write_label(frame: av.VideoFrame, lines: Sequence[str]) -> None:
     step = text_height + descent + pad
     right = min(width, text_width + 3 * pad + 1) & ~1
     bottom = min(height, text_height + descent + 2 * pad + 1 + step * (len(texts) - 1)) & ~1
-    rgb = frame.format.name == "rgb24"
-    black, white = (0, 255) if rgb or Colour.of(frame).full_range else (16, 235)
-    box = luma[:bottom, :right]
-    cv2.addWeighted(box, 0.35, box, 0, 0.65 * black, dst=box)
+    letters = np.zeros((max(1, bottom), max(1, right)), np.uint8)
     thickness = max(1, round(scale * 1.2))
-    ink = (white, white, white) if rgb else white
     for number, text in enumerate(texts):
         place = (pad + pad // 2, pad + text_height + number * step)
-        cv2.putText(box, text, place, _FONT, scale, ink, thickness, cv2.LINE_AA)
-    for plane in chroma:
-        grey = plane[: bottom // 2, : right // 2]
-        cv2.addWeighted(grey, 0.35, grey, 0, 0.65 * 128, dst=grey)
+        cv2.putText(letters, text, place, _FONT, scale, 255, thickness, cv2.LINE_AA)
+    cover = letters[:bottom, :right] / 255
+    return _Label(
+        np.rint(255 * _BOX * (1 - cover)).astype(np.uint8),
+        np.rint((1 - _BOX) * black * (1 - cover) + white * cover).astype(np.uint8),
+    )
 
 
 def _size(texts: Sequence[str], scale: float) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from whycam.stream.inference.explainer import MAX_PINNED
@@ -45,8 +45,7 @@ class View:
 
     def settings(self) -> dict[str, Any]:
         """The fields by their names in reports and sidecars (`OLD_WORDS`)."""
-        own = asdict(self)
-        return {OLD_WORDS.get(name, name): value for name, value in own.items()}
+        return {OLD_WORDS.get(name, name): getattr(self, name) for name in self.__slots__}
 
     def renumbered(self, before: Sequence[str], labels: Sequence[str]) -> View:
         """The view for a model with other labels: a pinned class stays pinned under its new number, or is released.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from whycam.stream.live.pipeline import Painted
+from whycam.stream.live.pipeline import Counts, Painted
 from whycam.stream.overlay.heatmap import OcclusionResult, chosen, heat_of, pinned
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import hidden_as_json
@@ -65,10 +65,10 @@ def report(
         "frozen_pts": painted.frozen_pts,
         "hidden": None if painted.hidden is None else _hidden(painted.hidden),
         "engine": painted.engine,
-        "counts": asdict(painted.counts),
+        "counts": _fields(painted.counts),
         "times": {"inference_ms": _rounded(painted.inference_ms), "frame_ms": _rounded(painted.frame_ms)},
         "view": painted.view.settings(),
-        "recording": asdict(recording),
+        "recording": _fields(recording),
     }
 
 
@@ -92,6 +92,11 @@ def _hidden(hidden: OcclusionResult) -> dict[str, Any]:
         hidden, before=round(hidden.before, 4), after=round(hidden.after, 4), age_ms=round(hidden.age_ms, 1)
     )
     return hidden_as_json(rounded)
+
+
+def _fields(record: Counts | RecordingStatus) -> dict[str, Any]:
+    """The fields of a dataclass; `asdict` copies deeply, in a twelfth of the event loop's time."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def _rounded(value: float | None) -> float | None:
