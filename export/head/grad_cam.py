@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from whycam.export.graph.feature import Feature, Flattened
+from whycam.export.graph.global_pools import name_global_pools
 from whycam.export.graph.observed_sizes import observe_sizes
 from whycam.export.graph.onnx_graph import PREFIX, Graph, attribute, kind, rename
 from whycam.export.graph.opset import converted
@@ -101,6 +102,7 @@ def prepared(model: ModelProto) -> ModelProto:
     batch.dim_param = "N"
     del ready.graph.value_info[:]  # holds the exporter's names of sizes; ONNX infers them again
     observe_sizes(ready)
+    name_global_pools(ready)
     return ready
 
 

@@ -102,7 +102,10 @@ def _conv_transpose(b: Backward, node: NodeProto, place: int, gradient: Gradient
 def _average_pool(b: Backward, node: NodeProto, _place: int, gradient: Gradient) -> Gradient:
     own, out, kernel = b.sizes.of(node.input[0]), b.sizes.of(node.output[0]), flag(node, "kernel_shape")
     laid, rank = windows(node, own[2:], out[2:], kernel), len(kernel)
-    shared = b.add("Mul", b.full(gradient, out).tensor, b.store(1 / _counts(node, laid, own, out, kernel)))
+    counts = _counts(node, laid, own, out, kernel)
+    if counts.size == 1 and min(laid.behind) >= 0 and max(laid.dilations) == 1:  # one window, over all cells
+        return b.scaled(gradient, 1 / counts.item())
+    shared = b.add("Mul", b.full(gradient, out).tensor, b.store(1 / counts))
     if list(laid.strides) == list(kernel) and all(own[2 + a] == out[2 + a] * kernel[a] for a in range(rank)):
         beside = [(out[2 + a], 1) for a in range(rank)], [(out[2 + a], kernel[a]) for a in range(rank)]
         one, many = ((*out[:2], *(size for pair in pairs for size in pair)) for pairs in beside)

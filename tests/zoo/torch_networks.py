@@ -62,6 +62,8 @@ HUGGING_FACE: dict[str, tuple[str, dict[str, Any]]] = {
     "ViT": ("ViT", {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768, "num_hidden_layers": 4}),
 }
 """Name of the class, and what differs from its configuration's default."""
+DEEP = ("EfficientNet",)
+"""Those of Hugging Face in whose last layer no image is left without statistics."""
 SIZE = 224
 
 
@@ -70,6 +72,7 @@ def trials() -> list[Trial]:
     return [
         *by_name("torchvision", "torchvision", TORCHVISION, DYNAMO),
         *by_name("torchvision", "torchvision", SATURATED, DYNAMO, Wanted(score="logit")),
+        Trial("torchvision", "ViT-B/16 with --weights FILE", DYNAMO, _with_a_head),
         *by_name("timm", "timm", {name: name for name in TIMM}, DYNAMO),
         Trial("timm", "repvgg_a0 with --weights FILE", DYNAMO, partial(_normalized, "repvgg_a0")),
         *(_hugging_face(shown, DYNAMO) for shown in HUGGING_FACE),
@@ -100,20 +103,41 @@ def exported(
 
 
 def _normalized(name: str, folder: Path) -> Tried:
-    """A network of timm whose normalizations have seen images: else an image changes its map by a part of 1e-8."""
+    """A network of timm whose normalizations have seen images."""
     import timm
     import torch
 
     torch.manual_seed(0)
-    network = timm.create_model(name).train()
+    network = timm.create_model(name)
+    _show_images(network)
+    torch.save(network.state_dict(), folder / "weights.pth")
+    return Tried(find_source(f"timm:{name}", str(folder / "weights.pth")))
+
+
+def _show_images(network: Any) -> None:
+    """Give a network's normalizations the statistics of images: else, in a deep one, an image hardly changes a map."""
+    import torch
+
+    network.train()
     for each in network.modules():
         if isinstance(each, torch.nn.BatchNorm2d):
             each.momentum = None  # the statistics are those of these images
     images = PREPROCESSING["imagenet"].apply(scenes(8, SIZE, SIZE, seed=1)).transpose(0, 3, 1, 2)
     with torch.no_grad():
         network(torch.from_numpy(np.ascontiguousarray(images)))
+    network.eval()
+
+
+def _with_a_head(folder: Path) -> Tried:
+    """torchvision's ViT-B/16, whose last layer is all zero without training, with another one."""
+    import torch
+    import torchvision
+
+    torch.manual_seed(0)
+    network = torchvision.models.vit_b_16(weights=None)
+    torch.nn.init.normal_(network.heads.head.weight, std=0.05)
     torch.save(network.state_dict(), folder / "weights.pth")
-    return Tried(find_source(f"timm:{name}", str(folder / "weights.pth")))
+    return Tried(find_source("torchvision:vit_b_16", str(folder / "weights.pth")))
 
 
 def _hugging_face(shown: str, exporter: str) -> Trial:
@@ -125,6 +149,8 @@ def _hugging_face(shown: str, exporter: str) -> Trial:
         torch.manual_seed(0)
         configuration = getattr(transformers, f"{name}Config")(num_labels=10, **options)
         network = getattr(transformers, f"{name}ForImageClassification")(configuration)
+        if shown in DEEP:
+            _show_images(network)
         configuration.to_json_file(folder / "config.json", use_diff=False)
 
         class Logits(torch.nn.Module):  # type: ignore[misc, unused-ignore]

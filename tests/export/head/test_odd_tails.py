@@ -285,3 +285,14 @@ def test_an_operator_of_another_domain_is_not_taken_for_onnx_s(operator: str) ->
     next(node for node in plain.graph.node if node.op_type == operator).domain = "com.example"
     with pytest.raises(ValueError, match=r"no rule for this operator|scores of a classifier|no feature map"):
         append_cam(plain)
+
+
+@pytest.mark.parametrize("counted", [0, 1])
+@pytest.mark.parametrize("size", [8, 9, 1280])
+def test_a_window_over_the_whole_map_is_a_global_pooling(size: int, counted: int, tmp_path: Path) -> None:
+    """Hugging Face's EfficientNet pools 7 x 7 cells with a window of 1280 x 1280."""
+    t = Tail()
+    window = {"kernel_shape": [size, size], "strides": [size, size], "ceil_mode": 1, "count_include_pad": counted}
+    plain = t.finished(t.dense(t("Flatten", t("AveragePool", t.feature(), **window)), 6, 10))
+    assert "GlobalAveragePool" in {node.op_type for node in append_cam(plain).graph.node}
+    checked(plain, tmp_path / "window.onnx")

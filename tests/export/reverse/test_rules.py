@@ -377,6 +377,7 @@ POOLS: dict[str, dict[str, Any]] = {
     "ceiling": {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1},
     "ceiling and pads": {"kernel_shape": [2, 2], "strides": [2, 2], "pads": [1, 1, 0, 0], "ceil_mode": 1},
     "same": {"kernel_shape": [3, 3], "strides": [2, 2], "auto_pad": "SAME_UPPER"},
+    "of all, padded": {"kernel_shape": [9, 9], "strides": [9, 9], "pads": [1, 2, 3, 3]},
 }
 
 
