@@ -44,7 +44,8 @@ class Backend:
     """Can change its bit rate without reopening, up to the one with which it was opened."""
     pixels: str = "yuv420p"
     quantizers: tuple[int, int] | None = None
-    """Minimum and maximum, where FFmpeg's defaults are unsuitable for live video."""
+    """Minimum and maximum, where FFmpeg's defaults are unsuitable for live video. Below 18, x264 spends bits and time
+    on what nobody sees: a still scene takes a fifth of the bit rate, and two thirds of the time."""
 
 
 def _x264(bit_rate: int) -> Options:
@@ -106,7 +107,7 @@ def _vaapi(bit_rate: int) -> Options:
     return {"profile": "constrained_baseline", "async_depth": "1", "rc_mode": "CBR", "maxrate": str(bit_rate)}
 
 
-X264 = Backend("libx264", "H264", _x264, adaptive=True)
+X264 = Backend("libx264", "H264", _x264, adaptive=True, quantizers=(18, 51))
 LIBVPX = Backend("libvpx", "VP8", _libvpx, quantizers=(2, 56))
 SOFTWARE: Mapping[CodecName, Backend] = {"H264": X264, "VP8": LIBVPX}
 HARDWARE = (

@@ -121,11 +121,12 @@ def serving(
     port: int | None = None,
     inside: Sequence[str] = (),
     limits: Mapping[str, float] | None = None,
+    checkout: Path = ROOT,
 ) -> Iterator[Server]:
     """`whycam serve` on a free port, or a server with a slowed or blind model.
 
     `inside` is the beginning of its command, to run it in a network namespace; `limits` replaces defaults of a server
-    with a slowed model.
+    with a slowed model. Another `checkout` is compared with this one by `tests.bench.server_cost`.
     """
     port = port or free_port()
     recordings = folder / "recordings"
@@ -143,7 +144,7 @@ def serving(
         ]
         command += [json.dumps(limits)] if limits else []
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen([*inside, *command], cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen([*inside, *command], cwd=checkout, stdout=log, stderr=subprocess.STDOUT, text=True)
         try:
             _wait_for_readiness(process, folder / "server.log")
             yield Server(f"http://localhost:{port}", recordings, process, folder / "server.log", inside)
