@@ -61,7 +61,8 @@ def function_to_onnx(
     signature += [tf.TensorSpec(each.shape, tf.float32, name=f"matrix_{place}") for place, each in enumerate(matrices)]
     traced = tf.function(function, input_signature=signature)
     with _functions_inlined():
-        model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET)
+        handlers: dict[str, tuple[Any, list[Any]]] = {"Erfc": (_one_minus_erf, [])}
+        model, _ = tf2onnx.convert.from_function(traced, signature, opset=OPSET, custom_op_handlers=handlers)
     values = {f"matrix_{place}": each for place, each in enumerate(matrices)}
     # A tensor of another function, such as the mean in Keras' Normalization, becomes an input by tf2onnx.
     captured = traced.get_concrete_function(*signature).graph.captures
@@ -75,6 +76,16 @@ def function_to_onnx(
     model.ir_version = IR_VERSION
     model.graph.doc_string = ""  # holds a number that changes between runs
     return tidy(model)
+
+
+def _one_minus_erf(context: Any, node: Any, _name: str, _arguments: Any) -> None:
+    """Erfc, of which TensorFlow makes GELU, and which neither ONNX nor tf2onnx has."""
+    kind, shape = context.get_dtype(node.output[0]), context.get_shape(node.output[0])
+    erf = context.make_node("Erf", [node.input[0]], dtypes=[kind], shapes=[shape])
+    one = context.make_const(f"{node.name}/one", np.array(1, np.float32))
+    context.remove_node(node.name)
+    inputs = [one.output[0], erf.output[0]]
+    context.make_node("Sub", inputs, name=node.name, outputs=node.output, dtypes=[kind], shapes=[shape])
 
 
 @contextmanager

@@ -214,11 +214,17 @@ def _settings(
     record: RecordingMode,
     sure: float | None,
 ) -> Settings:
+    from whycam.stream.live.inference_pace import InferencePace
     from whycam.stream.overlay.view import SURE
     from whycam.stream.sessions.session import Settings
 
     return Settings(
-        media=media, encoders=encoders, recordings=folder, record=record, sure=SURE if sure is None else sure
+        media=media,
+        encoders=encoders,
+        recordings=folder,
+        record=record,
+        sure=SURE if sure is None else sure,
+        pace=InferencePace(),
     )
 
 

@@ -31,7 +31,8 @@ from whycam.stream.inference.engine import EngineDown
 from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
 from whycam.stream.inference.providers import Device
 
-NICE = 5
+NICE = 10
+"""A tenth of the cores' time while others want all of it, and whatever they leave."""
 OOM_SCORE = 500
 OOM_SCORE_AT_START = 800
 """A model that starts is killed before the one that it is to replace (`stream.sessions.model_choice`)."""
@@ -90,7 +91,12 @@ class ModelProcess:
             priority = subprocess.BELOW_NORMAL_PRIORITY_CLASS
         try:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, creationflags=priority
+                # In a session of its own, because Linux shares its time out to sessions before it looks at niceness.
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                creationflags=priority,
+                start_new_session=True,
             )
         except OSError as error:
             raise EngineDown(f"The model's process cannot be started ({error.strerror}).") from error
@@ -209,6 +215,8 @@ def _lower_priority() -> None:
     if sys.platform == "linux":  # niceness is per thread, and onnxruntime has started some
         for thread in os.listdir("/proc/self/task"):
             os.setpriority(os.PRIO_PROCESS, int(thread), os.getpriority(os.PRIO_PROCESS, int(thread)) + NICE)
+        with contextlib.suppress(OSError):  # the session's; not every kernel has it
+            Path("/proc/self/autogroup").write_text(str(NICE))
         _set_oom_score(OOM_SCORE)
     elif sys.platform != "win32":
         os.nice(NICE)

@@ -15,6 +15,8 @@ from whycam.stream.inference.engine import Engine, EngineDown
 from whycam.stream.inference.explainer import BEST, Explanation
 from whycam.stream.inference.map_region import placed_size
 from whycam.stream.inference.preprocess import Fit
+from whycam.stream.inference.providers import CPU
+from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.scale_smoothing import ScaleSmoother
 from whycam.stream.live.tracker import HeatTracker
 from whycam.stream.live.wait_policy import WaitPolicy
@@ -41,11 +43,15 @@ class HeatmapRequest:
         answer.add_done_callback(lambda _: note(time.perf_counter()))
 
     @property
+    def answered(self) -> float:
+        """The time of the answer, or now; by time.perf_counter()."""
+        # Threads that wait for a future wake before its callbacks run.
+        return self._answered[0] if self._answered else time.perf_counter()
+
+    @property
     def elapsed_ms(self) -> float:
         """Milliseconds until the answer, or until now."""
-        # Threads that wait for a future wake before its callbacks run.
-        until = self._answered[0] if self._answered else time.perf_counter()
-        return (until - self._asked) * 1000
+        return (self.answered - self._asked) * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +67,22 @@ class Answered:
 class HeatmapSource:
     """For each frame on screen: `see` it if it differs from the one before, `ask`, then take its `maps`.
 
-    There is one request at a time. With the policy `newest` no frame waits for a slow model: the last maps are carried
-    to it and drawn with a steady scale unless the view says otherwise. With `every` each frame waits for its own maps,
-    which are drawn with their own maximum. One thread uses it.
+    There is one request at a time, at the `pace` if one is given. With the policy `newest` no frame waits for a slow
+    model: the last maps are carried to it and drawn with a steady scale unless the view says otherwise. With `every`
+    each frame waits for its own maps, which are drawn with their own maximum. One thread uses it.
     """
 
-    def __init__(self, engine: Engine, fit: Fit, policy: Policy) -> None:
+    def __init__(self, engine: Engine, fit: Fit, policy: Policy, pace: InferencePace | None = None) -> None:
         self._engine = engine
         self._labels = engine.contract.labels
         self._fit = fit
         self._tracker = HeatTracker(fit, placed_size(engine.contract)) if policy == "newest" else None
         self._scale = ScaleSmoother()
         self._wait_policy = WaitPolicy()
+        # On a GPU the model takes nothing from decoding and encoding.
+        self._pace = pace if policy == "newest" and engine.provider == CPU else None
+        self._next_request = 0.0
+        """Not before this time; by time.perf_counter()."""
         self._pending: HeatmapRequest | None = None
         self._seen: tuple[int, Bytes] | None = None
         """The model input of the last request, with its pts. For a frozen frame it is made once: a copy of a decoded
@@ -104,7 +114,7 @@ class HeatmapSource:
         self._collect(0, pts if frozen else None)
         if self._pending is not None:
             self._wait_policy.observe_pending(self._pending.elapsed_ms)
-        elif not (frozen and self._knows(pts, view)):
+        elif self._may_ask(pts, view, frozen=frozen):
             if self._tracker is not None:
                 self._tracker.mark(pts)
             targets = [*BEST[: len(self._labels)], *view.pinned]
@@ -117,6 +127,9 @@ class HeatmapSource:
                 self._collect(self._wait_policy.seconds(spent_ms), pts if frozen else None)
         if self._tracker is None:
             self._collect(None, pts if frozen else None)
+
+    def _may_ask(self, pts: int, view: View, *, frozen: bool) -> bool:
+        return not self._knows(pts, view) if frozen else time.perf_counter() >= self._next_request
 
     def _knows(self, pts: int, view: View) -> bool:
         """Whether all classes of the view are explained for this frame."""
@@ -156,6 +169,8 @@ class HeatmapSource:
             self._forget(frozen_pts)
         else:
             self._wait_policy.saw_answer(request.elapsed_ms)
+            if self._pace is not None:
+                self._next_request = request.answered + self._pace.pause_s(request.elapsed_ms / 1000)
             maps = without_repeats(drawn_maps(explanation, 0, self._labels))
             self.newest = Answered(request.pts, request.image, maps)
         self._pending = None

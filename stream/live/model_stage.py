@@ -9,6 +9,7 @@ import av
 from whycam.stream.inference.engine import Engine
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.live.heatmap_source import HeatmapSource, Policy
+from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.occlusion_probe import OcclusionProbe
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -20,12 +21,14 @@ class ModelStage:
     `name` is the model's name in reports: the one by which it was chosen, by default the one in its file.
     """
 
-    def __init__(self, engine: Engine, policy: Policy, name: str | None = None) -> None:
+    def __init__(
+        self, engine: Engine, policy: Policy, name: str | None = None, pace: InferencePace | None = None
+    ) -> None:
         fit = Fit(engine.contract.fit, engine.contract.input_size)
         self.engine = engine
         self.name = name or engine.contract.name
         self.painter = Painter(fit)
-        self.heatmaps = HeatmapSource(engine, fit, policy)
+        self.heatmaps = HeatmapSource(engine, fit, policy, pace)
         self.probe = OcclusionProbe(engine)
         self._has_seen = False
 

@@ -16,6 +16,7 @@ import cv2
 
 from whycam.stream.inference.engine import Engine, EngineState
 from whycam.stream.live.heatmap_source import Policy
+from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.model_stage import ModelStage
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import View
@@ -92,7 +93,8 @@ class _Handover:
 class LiveStream:
     """Decodes what is received, explains the newest frame, paints and encodes it, and hands it to `send`.
 
-    The policy `newest` keeps only the newest decoded frame and never waits for a slow model. `every` draws each frame
+    The policy `newest` keeps only the newest decoded frame and never waits for a slow model; `pace` limits its share of
+    the time. `every` draws each frame
     with its own heatmap and waits for it (`heatmap_source`). `send` is called from the stream's own thread.
     `want_keyframe` is called from any thread when decoding needs a new keyframe, `on_failure` when the stream ends
     because of an internal error.
@@ -109,8 +111,10 @@ class LiveStream:
         view: View | None = None,
         policy: Policy = "newest",
         name: str | None = None,
+        pace: InferencePace | None = None,
     ) -> None:
-        self._stage = ModelStage(engine, policy, name)
+        self._pace = pace
+        self._stage = ModelStage(engine, policy, name, pace)
         """Draws now; the stream's thread replaces it."""
         self._rehearsing: ModelStage | None = None
         self._handover: _Handover | None = None
@@ -206,7 +210,7 @@ class LiveStream:
 
     def rehearse(self, engine: Engine, name: str | None = None) -> None:
         """Explain frames with another model as well, which are not drawn until `hand_over`."""
-        self._rehearsing = ModelStage(engine, self._policy, name)
+        self._rehearsing = ModelStage(engine, self._policy, name, self._pace)
 
     @property
     def is_rehearsed(self) -> bool:

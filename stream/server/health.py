@@ -82,6 +82,7 @@ async def _metrics(request: web.Request) -> web.Response:
         sessions.engine.health,
         request.app[LOOP_LAG].lag_ms(0.99),
         free_bytes(sessions),
+        1.0 if sessions.settings.pace is None else sessions.settings.pace.duty,
     )
     return web.Response(body=text, headers={hdrs.CONTENT_TYPE: TYPE})
 

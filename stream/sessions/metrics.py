@@ -47,11 +47,25 @@ class Metrics:
             self._ended[outcome] = self._ended.get(outcome, 0) + count
 
     def text(
-        self, running: Sequence[Counts], viewers: int, model: str, engine: Health, lag_ms: float, free: int | None
+        self,
+        running: Sequence[Counts],
+        viewers: int,
+        model: str,
+        engine: Health,
+        lag_ms: float,
+        free: int | None,
+        duty: float = 1.0,
     ) -> bytes:
-        """All metrics in Prometheus's text format; `free` is in bytes, None if nothing is recorded."""
+        """All metrics in Prometheus's text format; `free` is in bytes, None if nothing is recorded.
+
+        `duty` is the share of the time in which the model may run (`stream.live.inference_pace`).
+        """
         now = CollectorRegistry()
-        now.register(_Now([_model(model), *self._now(running, viewers, engine, lag_ms, free)]))
+        gauges = [
+            _model(model),
+            GaugeMetricFamily("whycam_inference_duty", "The share of the time for the model.", duty),
+        ]
+        now.register(_Now([*gauges, *self._now(running, viewers, engine, lag_ms, free)]))
         return generate_latest(self._registry) + generate_latest(now)
 
     def _now(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from whycam.stream.limits import LIMITS, Limits
+from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.pipeline import Counts, LiveStream, Painted
 from whycam.stream.overlay.view import SURE
 from whycam.stream.sessions.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
@@ -60,6 +61,8 @@ class Settings:
     sure: float = SURE
     """The pages call the best class a guess below this probability."""
     limits: Limits = LIMITS
+    pace: InferencePace | None = None
+    """How much of the time the model may run; None: as much as it can."""
     metrics: Metrics = field(default_factory=Metrics)
 
 
@@ -135,6 +138,7 @@ class Session:
             want_keyframe=lambda: session._from_thread(peer.request_keyframe),
             on_failure=lambda: session._from_thread(session._end, BROKE),
             name=running.name,
+            pace=settings.pace,
         )
         session._recorder = Recorder(
             settings.recordings,

@@ -192,11 +192,13 @@ def test_a_sequential_network_is_converted_too() -> None:
     np.testing.assert_allclose(found, network.predict(images, verbose=0), atol=1e-5)
 
 
-def test_a_grouped_convolution_which_keras_compiles_by_xla_is_converted() -> None:
+@pytest.mark.parametrize("activation", ["relu", "gelu", "silu"])
+def test_what_keras_makes_of_tensorflows_own_functions_is_converted(activation: str) -> None:
+    """It compiles a grouped convolution by XLA, and has Erfc in GELU."""
     keras.utils.set_random_seed(4)
     layers = keras.layers
     image = keras.Input((SIZE, SIZE, 3))
-    tensor = layers.Conv2D(12, 3, padding="same", groups=4)(layers.Conv2D(8, 3, 2, activation="relu")(image))
+    tensor = layers.Conv2D(12, 3, padding="same", groups=4)(layers.Conv2D(8, 3, 2, activation=activation)(image))
     network = keras.Model(image, layers.Dense(5)(layers.GlobalAveragePooling2D()(tensor)))
     model = to_onnx(network)
     assert {node.domain for node in model.graph.node} == {""}

@@ -84,6 +84,9 @@ def test_all_its_threads_yield_to_the_parent_once_it_is_ready(order: Order) -> N
         nice = [os.getpriority(os.PRIO_PROCESS, t.id) for t in psutil.Process(child.pid).threads()]
         assert len(nice) >= 3  # the main thread, the reading one, and onnxruntime's
         assert set(nice) == {own + NICE}
+        assert os.getsid(child.pid) == child.pid
+        shares = Path(f"/proc/{child.pid}/autogroup")  # missing in kernels without it
+        assert not shares.exists() or shares.read_text().split()[-1] in (str(NICE), "")
         assert int(Path(f"/proc/{child.pid}/oom_score_adj").read_text()) > int(
             Path("/proc/self/oom_score_adj").read_text()
         )

@@ -292,7 +292,8 @@ def test_an_operator_of_another_domain_is_not_taken_for_onnx_s(operator: str) ->
 def test_a_window_over_the_whole_map_is_a_global_pooling(size: int, counted: int, tmp_path: Path) -> None:
     """Hugging Face's EfficientNet pools 7 x 7 cells with a window of 1280 x 1280."""
     t = Tail()
-    window = {"kernel_shape": [size, size], "strides": [size, size], "ceil_mode": 1, "count_include_pad": counted}
+    window: dict[str, Any] = {"kernel_shape": [size] * 2, "strides": [size] * 2, "ceil_mode": 1}
+    window["count_include_pad"] = counted
     plain = t.finished(t.dense(t("Flatten", t("AveragePool", t.feature(), **window)), 6, 10))
     assert "GlobalAveragePool" in {node.op_type for node in append_cam(plain).graph.node}
     checked(plain, tmp_path / "window.onnx")

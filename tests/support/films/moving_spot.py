@@ -16,6 +16,7 @@ from tests.support.models import tiny_models
 from whycam.stream.inference.engine import Engine, LocalEngine
 from whycam.stream.inference.explainer import Explainer, Explanation
 from whycam.stream.live.heatmap_source import Policy
+from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.pipeline import LiveStream, Painted
 from whycam.stream.overlay.view import View
 from whycam.stream.video.codec import EncodedFrame
@@ -48,10 +49,18 @@ class HeldEngine(LocalEngine):
 class Watched:
     """A live stream that gets frames one by one; each is painted before the next one."""
 
-    def __init__(self, engine: Engine, policy: Policy = "newest", view: View | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        policy: Policy = "newest",
+        view: View | None = None,
+        pace: InferencePace | None = None,
+    ) -> None:
         self._came = threading.Semaphore(0)
         self.painted: list[Painted] = []
-        self.stream = LiveStream(engine, X264, self._take, lambda: None, lambda: None, view=view, policy=policy)
+        self.stream = LiveStream(
+            engine, X264, self._take, lambda: None, lambda: None, view=view, policy=policy, pace=pace
+        )
 
     def _take(self, painted: Painted) -> None:
         self.painted.append(painted)
