@@ -45,7 +45,7 @@ def default_layer(model: ModelProto, task: Task | None = None) -> str | None:
             return layer
         dead |= shows is False
     if dead:
-        raise UnsupportedLayer(None, "on random images no class has evidence in any layer; are the weights trained?")
+        raise UnsupportedLayer(None, "on random images no class has evidence in any layer, as with weights that are not trained")
     return None
 
 
