@@ -45,7 +45,8 @@ def default_layer(model: ModelProto, task: Task | None = None) -> str | None:
             return layer
         dead |= shows is False
     if dead:
-        raise UnsupportedLayer(None, "on random images no class has evidence in any layer, as with weights that are not trained")
+        reason = "on random images no class has evidence in any layer, as with weights that are not trained"
+        raise UnsupportedLayer(None, reason)
     return None
 
 
