@@ -24,6 +24,7 @@ from whycam.stream.cli.options import (
 )
 from whycam.stream.logs import LogFormat, start_logging
 from whycam.stream.sessions.recording_mode import RecordingMode
+from whycam.stream.uploads.job import Uploads
 from whycam.stream.video.encoder import EncoderChoice, backends
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from whycam.stream.inference.providers import Device
     from whycam.stream.recording.maintenance import Housekeeper, Retention
     from whycam.stream.server.lan import Lan
+    from whycam.stream.server.shelf.films import Films
     from whycam.stream.sessions.model_choice import ModelShelf
     from whycam.stream.sessions.session import Settings
     from whycam.stream.video.codec import CodecName
@@ -54,6 +56,9 @@ MaxDiskOption = Annotated[
 RecordOption = Annotated[
     RecordingMode,
     typer.Option(help="What is recorded: every camera, those whose person asks for it, or none; the page changes it."),
+]
+UploadsOption = Annotated[
+    Uploads, typer.Option(help="Who may upload films on the page: this computer, also phones, or nobody.")
 ]
 NoRecordOption = Annotated[bool, typer.Option("--no-record", help="Record nothing, whatever the page says.")]
 SureOption = Annotated[
@@ -109,6 +114,7 @@ def serve(
     no_record: NoRecordOption = False,
     keep: KeepOption = None,
     max_disk: MaxDiskOption = None,
+    uploads: UploadsOption = "host",
     sure: SureOption = None,
     encoder: EncoderOption = "auto",
     log: LogOption = "text",
@@ -136,7 +142,14 @@ def serve(
     start_logging(log)
     if folder is not None:
         ctx.with_resource(closing(_housekeeper(folder, retention)))
-    _serve(engine, shelf, _settings(media, encoders, folder, record, sure), port, phones)
+    _serve(
+        engine,
+        shelf,
+        _settings(media, encoders, folder, record, sure),
+        port,
+        phones,
+        _films(folder, shelf, device, uploads),
+    )
 
 
 def _shelf(model: str | None, device: Device) -> ModelShelf:
@@ -150,6 +163,14 @@ def _shelf(model: str | None, device: Device) -> ModelShelf:
 
     threads = max(1, (os.cpu_count() or 2) - 1)
     return ModelShelf(catalog.find(model), lambda path: ProcessEngine(Order(path, device, threads=threads)))
+
+
+def _films(folder: Path | None, shelf: ModelShelf, device: Device, who: Uploads) -> Films | None:
+    """The queue of uploaded films, whose results are stored beside the recordings; None without their folder."""
+    from whycam.stream.server.shelf.films import Films
+    from whycam.stream.uploads.queue import FilmQueue
+
+    return None if folder is None else Films(FilmQueue(folder, shelf.path_of, device), who)
 
 
 def _retention(keep: str | None, max_disk: str | None) -> Retention:
@@ -228,6 +249,7 @@ def _serve(
     settings: Settings,
     port: int,
     phones: Lan | None,
+    films: Films | None,
 ) -> None:
     """Serve until Ctrl-C, then print what was recorded."""
     from whycam.stream.recording import paths
@@ -245,7 +267,7 @@ def _serve(
     def stopping() -> None:
         screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
 
-    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf))
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf, films))
     made = [] if folder is None else [each for each in paths.recordings(folder) if each not in before]
     newest = f"; the newest is {made[-1]}" if made else ""
     screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)

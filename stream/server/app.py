@@ -16,7 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from whycam.stream.inference.engine import Engine
-from whycam.stream.server import health, join, models, recordings, signalling
+from whycam.stream.server import health, join, models, signalling
 from whycam.stream.server.auth import (
     ACCESS,
     Access,
@@ -29,6 +29,8 @@ from whycam.stream.server.join import LAN, WEB
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS, Connections
 from whycam.stream.server.memory import trim_heap_periodically
+from whycam.stream.server.shelf import films, recordings
+from whycam.stream.server.shelf.films import Films
 from whycam.stream.server.signalling import SESSIONS as SESSIONS
 from whycam.stream.sessions.model_choice import ModelShelf
 from whycam.stream.sessions.registry import Sessions
@@ -45,8 +47,8 @@ SHUTDOWN_S = 1.0
 """For running requests at shutdown, which may take five seconds altogether."""
 
 
-def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
-    """The application, open to `lan` if one is given. It ends all sessions when it is shut down."""
+def make_app(sessions: Sessions, lan: Lan | None = None, uploads: Films | None = None) -> web.Application:
+    """The application, open to `lan` if one is given, with or without films. It ends all sessions when it ends."""
     app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[plain_text_errors, check_request])
     app.on_response_prepare.append(add_headers)
     app[SESSIONS] = sessions
@@ -61,6 +63,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     models.add_routes(app)
     join.add_routes(app)
     recordings.add_routes(app)
+    films.add_routes(app, uploads)
     health.add_routes(app)
     app.on_startup.append(_log_loop_errors)
     app.cleanup_ctx.append(_trim_heap)
@@ -76,6 +79,7 @@ async def serve_until_stopped(
     lan: Lan | None = None,
     stopping: Callable[[], None] = lambda: None,
     shelf: ModelShelf | None = None,
+    uploads: Films | None = None,
 ) -> None:
     """Serve this computer, and a LAN if one is given, until SIGINT or SIGTERM.
 
@@ -94,7 +98,7 @@ async def serve_until_stopped(
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows Ctrl-C cancels this task instead
             loop.add_signal_handler(number, end, number)
-    async with running(make_app(Sessions(engine, settings, shelf), lan)) as connections:
+    async with running(make_app(Sessions(engine, settings, shelf), lan, uploads)) as connections:
         with _explained_bind_error("127.0.0.1", port, "--port"):
             await connections.listen("127.0.0.1", port, max_per_address=MAX_CONNECTIONS)
         if lan is not None and lan.certificate is not None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.server.rate_limit import Throttle
@@ -19,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+CSP = istr("Content-Security-Policy")
 HEADERS = {
-    "Content-Security-Policy": (
+    CSP: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
         "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -38,6 +40,9 @@ COOKIE = "__Host-whycam"
 COOKIE_S = 30 * 86400
 FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
 NOT_JOINED = "This device has not joined. Scan the code that the computer shows."
+NO_SHELF = (
+    "Recordings are for the device that made them. Join with POST /join, then send its cookie, not a bearer token."
+)
 CROSS_SITE = "This request comes from another web site. Open whycam's own page."
 
 
@@ -50,6 +55,8 @@ class Client:
     """The owner of what the request creates; unique for each device that joined."""
     address: str
     why: str = ""
+    by_cookie: bool = False
+    """Whether a cookie says which device it is; several clients may share an address and a token."""
 
 
 class Access:
@@ -93,7 +100,7 @@ class Access:
             role, device = self._credentials.read_cookie(cookie)
         except CookieRefused as error:
             return Client(None, "", address, str(error))
-        return Client(role, device, address)
+        return Client(role, device, address, by_cookie=True)
 
     def key_of(self, caller: Client) -> str | None:
         """The key that marks a device's recordings as its own; None for the host, which owns all recordings."""
@@ -147,9 +154,21 @@ ACCESS = web.AppKey("access", Access)
 CALLER = web.RequestKey("caller", Client)
 
 
+def shelf_key(request: web.Request) -> str | None:
+    """The key of the device whose recordings and films a request may see; None for the host, which sees all.
+
+    Raises 403 for a client without a cookie: its address and token do not say that it made a recording.
+    """
+    caller = request[CALLER]
+    if caller.role != "host" and not caller.by_cookie:
+        raise web.HTTPForbidden(text=NO_SHELF)
+    return request.app[ACCESS].key_of(caller)
+
+
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Add the security headers to every response."""
-    response.headers.update(HEADERS)
+    """Add the security headers to every response; a film's report has brought its own policy."""
+    policy = response.headers.get(CSP, HEADERS[CSP])
+    response.headers.update(HEADERS | {CSP: policy})
 
 
 @web.middleware

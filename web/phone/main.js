@@ -21,6 +21,7 @@ import { ClassSearch } from './controls/class-search.js';
 import { Controls } from './controls/controls.js';
 import { ModelChoice } from './controls/model-choice.js';
 import { RecordingChoice } from './controls/recording-choice.js';
+import { Films } from './films/films.js';
 import { PageState } from './page-state.js';
 import { Ambient } from './picture/ambient.js';
 import { Peek } from './picture/peek.js';
@@ -93,6 +94,7 @@ const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
 const taskNote = new TaskNote(find('task', HTMLElement));
+const films = new Films(complain);
 const modelChoice = new ModelChoice(complain);
 const recordingChoice = new RecordingChoice(complain);
 const cameraControls = new CameraControls(async () => {
@@ -113,7 +115,7 @@ start.addEventListener('click', () => void asRead(() => begin('asking', () => Ca
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
   file.value = ''; // so that choosing the same file again is a change
-  if (chosen) void asRead(() => begin('calling', () => openFile(chosen)));
+  if (chosen) void asRead(() => begin('calling', () => play(chosen)));
 });
 find('stop', HTMLButtonElement).addEventListener('click', () => finish());
 find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
@@ -147,6 +149,7 @@ async function enter() {
     find('help', HTMLElement).hidden = role === 'host';
     if (welcome) void classSearch.load();
     if (welcome) await recordingChoice.load(role === 'host');
+    if (welcome) await films.load();
     if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
@@ -154,6 +157,16 @@ async function enter() {
   } catch (reason) {
     if (pageState.now === 'joining') pageState.go('outside');
     complain(UserError.of(reason).message);
+  }
+}
+
+/** Opens a file to be sent like a camera; one that the browser cannot play can still be explained. @param {File} chosen */
+async function play(chosen) {
+  try {
+    return await openFile(chosen);
+  } catch (reason) {
+    films.offer(chosen);
+    throw reason;
   }
 }
 

@@ -24,6 +24,7 @@ import { Timeline } from './timeline.js';
 /** @typedef {{colormap?: string, opacity?: number, own?: boolean}} Look `own`: full heat is each map's own maximum */
 
 const SIDECAR = 'predictions.jsonl';
+const REPORT = 'report.html';
 /** Numbers that change faster cannot be read. */
 const BETWEEN_MS = 120;
 
@@ -79,6 +80,9 @@ export class RecordingDetail {
     this.recording = recording;
     const live = recording.live !== null;
     document.body.dataset.live = String(live);
+    document.body.dataset.film = String(recording.film !== null);
+    find('ask-title', HTMLElement).textContent = recording.film === null ? words.recordings.ask : words.recordings.over;
+    find('ask-how', HTMLElement).textContent = recording.film === null ? words.recordings.askHow : words.recordings.overHow;
     this.#files(recording);
     find('live-link', HTMLAnchorElement).href = `/watch#${recording.live ?? ''}`;
     if (live) return this.#watch(/** @type {string} */ (recording.live));
@@ -280,6 +284,9 @@ export class RecordingDetail {
   /** @param {Recording} recording */
   #files(recording) {
     const list = find('files', HTMLElement);
+    const report = find('report', HTMLAnchorElement);
+    report.hidden = !recording.files.some(({ name }) => name === REPORT);
+    if (!report.hidden) report.href = fileOf(recording.id, REPORT);
     const link = (/** @type {string} */ name, /** @type {string} */ href, /** @type {number} */ size) => {
       const item = made('li', '');
       const anchor = made('a', '');
