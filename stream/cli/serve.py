@@ -77,7 +77,8 @@ IceServerOption = Annotated[
 IceAddressOption = Annotated[
     list[str] | None,
     typer.Option(
-        rich_help_panel=_NETWORK, help="A local address for media (default 127.0.0.1, with --lan the LAN's too)."
+        rich_help_panel=_NETWORK,
+        help="A local address for media (default: this computer's; without --lan for itself only).",
     ),
 ]
 UdpPortsOption = Annotated[
@@ -191,7 +192,9 @@ def _media(
     from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 
     own = dict.fromkeys([*(phones.addresses if phones else ()), LOOPBACK])
-    media = IceConfig(tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()))
+    # Who names an address or an ICE server expects packets of others.
+    only_here = phones is None and not addresses and not ice_servers
+    media = IceConfig(tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()), only_here)
     media.check()
     return media
 

@@ -90,6 +90,7 @@ class Peer:
         If the explained video `returns`, the offer has one section for video and none for sound. Otherwise it is a
         publisher's (RFC 9725), whose sound is answered as inactive.
         """
+        media = media.current()
         checked = check_offer(offer, media.reach(caller))
         peer = cls(new_connection(media), events)
         try:

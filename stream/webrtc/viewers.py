@@ -63,6 +63,7 @@ class Viewer:
 
         `want_keyframe` is called when the viewer needs one to begin or to continue; `on_end` once, when it has left.
         """
+        media = media.current()
         checked = check_offer(offer, media.reach(caller))
         if f" {codec}/90000" not in checked.upper():
             raise OfferError(f"This session's codec is {codec}, which the offer does not include.")

@@ -35,6 +35,11 @@ const common = {
     noCalls: 'Dieser Browser kann keine Live-Verbindung aufbauen (WebRTC fehlt oder ist abgeschaltet). Nimm einen '
       + 'aktuellen Chrome, Edge, Firefox oder Safari.',
     badAnswer: 'Die Antwort des Servers ist unverständlich. Lade die Seite neu und versuch es dann noch einmal.',
+    noNetwork: 'Dieser Computer ist in keinem Netz, und dann senden Browser kein Video, auch nicht an diesen Computer '
+      + 'selbst. Verbinde ihn mit irgendeinem Netz, etwa dem Hotspot eines Handys (Internet braucht es nicht), und starte '
+      + 'dann neu.',
+    noCandidate: 'Dieser Browser nennt keinen Netzweg für Video. Schalte die Erweiterung, die Einstellung oder das VPN '
+      + 'aus, das WebRTC sperrt, oder nimm einen anderen Browser, und starte dann neu.',
     noPath: 'Der Server hat geantwortet, aber es kam keine Verbindung zustande. Sieh nach, ob eine Firewall oder ein '
       + 'VPN zwischen diesem Gerät und dem Server UDP aufhält, und versuch es dann noch einmal.',
     noPicture: 'Dieses Gerät ist verbunden, aber es kam kein Bild zurück. Sieh in das Protokoll des Servers und versuch es '

@@ -40,6 +40,10 @@ const common = {
     noCalls: 'This browser cannot make live calls (WebRTC is missing or switched off). Use a current Chrome, Edge, '
       + 'Firefox or Safari.',
     badAnswer: 'The server’s answer was not understood. Reload the page, then try again.',
+    noNetwork: 'This computer is in no network, and then browsers send no video, not even to this computer itself. Join '
+      + 'any network, such as a phone’s hotspot (it needs no internet), then start again.',
+    noCandidate: 'This browser offers no network path for video. Switch off the extension, setting or VPN that blocks '
+      + 'WebRTC, or use another browser, then start again.',
     noPath: 'The server answered, but the connection failed. Check that a firewall or VPN does not stop UDP between '
       + 'this device and the server, then try again.',
     noPicture: 'This device is connected, but no picture came back. Look at the server’s log, then try again.',

@@ -40,18 +40,25 @@ def unsent_bytes(pc: RTCPeerConnection) -> int:
 
 
 def bind_media(
-    pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None, allowance: Allowance | None = None
+    pc: RTCPeerConnection,
+    addresses: Sequence[str],
+    ports: range | None,
+    allowance: Allowance | None = None,
+    admits: Callable[[str], bool] = lambda _: True,
 ) -> None:
     """Let media use only these local addresses and UDP ports (None: any); call it before the answer is made.
 
     Harmful datagrams are dropped, and what is sent to an address that has not answered is limited by the allowance.
+    With one, a datagram is read only if its sender's address is admitted.
 
     Gathering raises `NoFreePort` if all ports are in use.
     """
     for gatherer in _gatherers(pc):
         connection = gatherer._connection
         gather = connection.get_component_candidates
-        connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports, allowance)
+        connection.get_component_candidates = partial(
+            _gather, connection, gather, list(addresses), ports, allowance, admits
+        )
         connection.data_received = partial(_data_received, connection, connection.data_received)
         connection.check_incoming = partial(_check_incoming, connection, connection.check_incoming)
 
@@ -107,6 +114,7 @@ async def _gather(
     own_addresses: list[str],
     ports: range | None,
     allowance: Allowance | None,
+    admits: Callable[[str], bool],
     component: int,
     addresses: list[str],  # noqa: ARG001 - aioice's choice: every address but loopback
     timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
@@ -122,7 +130,7 @@ async def _gather(
     _read_in_batches(connection)
     if allowance is not None:
         for protocol in connection._protocols:
-            protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance)
+            protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance, admits)
             protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance)
     return candidates
 
@@ -194,12 +202,18 @@ def _check_incoming(
 
 
 def _datagram_received(
-    real: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]
+    real: Callable[[bytes, Any], None],
+    allowance: Allowance,
+    admits: Callable[[str], bool],
+    data: bytes,
+    address: tuple[Any, ...],
 ) -> None:
-    """Pass a datagram on; one of STUN (first byte below 4, RFC 7983) increases the allowance of its sender.
+    """Pass an admitted sender's datagram on; one of STUN (first byte below 4, RFC 7983) increases its allowance.
 
     One of STUN with an attribute of the wrong length, for which aioice raises `struct.error`, is dropped.
     """
+    if not admits(address[0]):
+        return
     if data and data[0] < 4:
         allowance.receive(address[:2], len(data))
     with suppress(struct.error):

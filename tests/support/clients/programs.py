@@ -158,6 +158,6 @@ def served_for(program: Program, folder: Path) -> Iterator[Server]:
         return
     with (
         namespace(ADDRESS) as there,
-        serving(folder, arguments=["--ice-address", ADDRESS], inside=there.prefix) as server,
+        serving(folder, inside=there.prefix) as server,
     ):
         yield server

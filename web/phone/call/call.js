@@ -6,7 +6,7 @@
  */
 
 import { coded, words } from '../../shared/i18n.js';
-import { hangUp, offer, prepare, take } from '../../shared/signalling.js';
+import { hangUp, noCandidate, offer, prepare, take } from '../../shared/signalling.js';
 import { UserError } from '../../shared/user-error.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
@@ -139,7 +139,7 @@ export class Call {
         this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(new UserError(words.common.problems.connectionLost));
+        this.#lose(this.location ? new UserError(words.common.problems.connectionLost) : noCandidate());
         break;
     }
   }
