@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from whycam.stream.inference.engine import Engine
     from whycam.stream.inference.providers import Device
     from whycam.stream.recording.maintenance import Housekeeper, Retention
+    from whycam.stream.server.door import LanDoor
     from whycam.stream.server.lan import Lan
     from whycam.stream.server.shelf.films import Films
     from whycam.stream.sessions.model_choice import ModelShelf
@@ -86,7 +87,8 @@ UdpPortsOption = Annotated[
     typer.Option(rich_help_panel=_NETWORK, metavar="LO-HI", help="UDP ports that media may use (default: any)."),
 ]
 LanOption = Annotated[
-    bool, typer.Option("--lan/--no-lan", rich_help_panel=_PHONES, help="Let phones in this computer's network join.")
+    bool,
+    typer.Option("--lan/--no-lan", rich_help_panel=_PHONES, help="Let phones join from the start; the page can, too."),
 ]
 HostOption = Annotated[
     str | None,
@@ -135,7 +137,8 @@ def serve(
     engine = ctx.with_resource(closing(shelf.start(shelf.given)))
     retention = _retention(keep, max_disk)
     phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
-    media = _media(ice_address, phones, udp_ports, ice_server)
+    door = _door(lan_port, host, config, (cert, key) if cert and key else None)
+    media = _media(ice_address, door, phones, udp_ports, ice_server)
     encoders = backends(encoder)
     introduce(engine)
     folder = None if no_record else _recordings_folder(recordings)
@@ -149,6 +152,7 @@ def serve(
         _settings(media, encoders, folder, record, sure),
         port,
         phones,
+        door,
         _films(folder, shelf, device, uploads),
     )
 
@@ -186,15 +190,30 @@ def _housekeeper(folder: Path, retention: Retention) -> Housekeeper:
     return Housekeeper(folder, retention)
 
 
+def _door(lan_port: int, host: str | None, config: Path | None, given: tuple[Path, Path] | None) -> LanDoor:
+    """What the page opens for phones, in the network that the computer is in then."""
+    from whycam.stream.private_files import config_folder
+    from whycam.stream.server.door import LanDoor
+    from whycam.stream.server.lan import Lan, lan_addresses, own_address
+
+    def prepare() -> Lan:
+        addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
+        return Lan.prepared(addresses, lan_port, config or config_folder(), given=given)
+
+    return LanDoor(prepare)
+
+
 def _media(
-    addresses: list[str] | None, phones: Lan | None, udp_ports: str | None, ice_servers: list[str] | None
+    addresses: list[str] | None, door: LanDoor, phones: Lan | None, udp_ports: str | None, ice_servers: list[str] | None
 ) -> IceConfig:
     from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 
     own = dict.fromkeys([*(phones.addresses if phones else ()), LOOPBACK])
     # Who names an address or an ICE server expects packets of others.
-    only_here = phones is None and not addresses and not ice_servers
-    media = IceConfig(tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()), only_here)
+    only_here = not addresses and not ice_servers
+    media = IceConfig(
+        tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()), only_here, door.addresses
+    )
     media.check()
     return media
 
@@ -212,7 +231,7 @@ def _phones(
 ) -> Lan | None:
     """The listener for phones; None without --lan. If a port is in use, no folder and no new code are made."""
     from whycam.stream.private_files import config_folder
-    from whycam.stream.server.app import check_ports
+    from whycam.stream.server.door import check_ports
     from whycam.stream.server.lan import Lan, lan_addresses, own_address
     from whycam.stream.webrtc.ice.config import LOOPBACK
 
@@ -220,8 +239,10 @@ def _phones(
         raise ValueError("--cert and --key belong together. Give both, or none of them.")
     given = (cert, key) if cert and key else None
     if not lan:
-        if host or given or new_token:
-            raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
+        if new_token:
+            raise ValueError("--new-token makes a new code for phones. Add --lan.")
+        if host:
+            own_address(host)  # for when the page lets phones join
         check_ports(port, [], lan_port)
         return None
     addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
@@ -252,6 +273,7 @@ def _serve(
     settings: Settings,
     port: int,
     phones: Lan | None,
+    door: LanDoor,
     films: Films | None,
 ) -> None:
     """Serve until Ctrl-C, then print what was recorded."""
@@ -263,14 +285,16 @@ def _serve(
 
     def ready() -> None:
         screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
-        if phones is not None:
+        if phones is None:
+            screen.print("Phones: press 'Let phones join' on that page, or start with --lan.")
+        else:
             invite(phones)
         screen.print("Ctrl-C ends.")
 
     def stopping() -> None:
         screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
 
-    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf, films))
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf, films, door))
     made = [] if folder is None else [each for each in paths.recordings(folder) if each not in before]
     newest = f"; the newest is {made[-1]}" if made else ""
     screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)

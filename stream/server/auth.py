@@ -72,13 +72,21 @@ class Access:
         self._names = frozenset(name.lower() for name in names)
         self._throttle = throttle or Throttle()
 
+    def admit(self, credentials: Credentials, names: Iterable[str]) -> None:
+        """Let in devices with these credentials, by these names of the server."""
+        self._credentials, self._names = credentials, frozenset(name.lower() for name in names)
+
+    def close(self) -> None:
+        """Let in only the host. Failed attempts are not forgotten."""
+        self._credentials, self._names = None, frozenset()
+
     def join(self, token: str, request: web.Request) -> tuple[Role, str]:
         """The role that a token gives, and a cookie for it; raises 401 or 429 for a wrong token.
 
         A device that joined before stays the same device and keeps its calls and recordings.
         """
         role = self._role_of(token, request.remote or "")
-        assert self._credentials is not None
+        assert self._credentials is not None  # otherwise no token gives a role
         try:
             _, device = self._credentials.read_cookie(request.cookies.get(COOKIE, ""))
         except CookieRefused:

@@ -27,7 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_a_film_is_chosen_explained_and_watched_with_its_report(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
-    expect(page.locator("#films h2")).to_have_text("Explain a film")
+    expect(page.locator("#choose-film")).to_have_text("Explain a film")
     assert_accessible(page)
     page.set_input_files("#film-file", dropped_film(tmp_path / "kitchen.mp4", 300))
     film = page.locator(".film-card", has_text="kitchen.mp4")
@@ -89,7 +89,7 @@ def drag(page: Page, film: Path, *kinds: str) -> None:
 
 def test_a_film_is_dropped_anywhere_on_the_page(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
-    expect(page.locator("#films")).to_be_visible()
+    expect(page.locator("#choose-film")).to_be_visible()
     film = dropped_film(tmp_path / "dropped.mp4", 8)
     drag(page, film, "dragenter", "dragenter", "dragleave")
     expect(page.locator("#drop")).to_be_visible()
@@ -133,5 +133,5 @@ def test_a_phone_sends_films_only_where_it_may(browser: Browser, tmp_path: Path,
         page = context.new_page()
         page.goto(server.invitation)
         expect(page.locator("#start")).to_be_visible()
-        expect(page.locator("#films")).to_be_visible(visible=phones)
+        expect(page.locator("#choose-film")).to_be_visible(visible=phones)
         context.close()

@@ -58,6 +58,10 @@ const common = {
       404: 'Das hat der Server nicht oder nicht mehr. Lade die Seite neu.',
       'watch 404': 'Diese Kamera ist nicht mehr live.',
       'command 404': 'Diese Kamera ist nicht mehr live.',
+      'door 409': 'Dieser Computer ist in keinem Netz, also erreicht ihn kein Handy. Verbinde ihn mit einem WLAN, oder schalte '
+        + 'am Handy den Hotspot ein und verbinde ihn damit (das braucht kein Internet); lass dann die Handys noch einmal mitmachen.',
+      'door 503': 'Die Tür für Handys lässt sich nicht öffnen. Vielleicht benutzt ein anderes Programm, etwa ein zweites whycam, '
+        + 'ihren Port: Beende es, oder starte whycam mit einem anderen --lan-port.',
       'film 403': 'Dieser Computer nimmt von diesem Gerät keine Filme an.',
       'film 404': 'Dieser Film ist nicht mehr in der Liste.',
       'film 408': 'Der Film kommt zu langsam an. Geh näher ans WLAN und wähl ihn noch einmal.',
@@ -115,10 +119,8 @@ const phone = {
   startAgain: 'Neu starten',
   openFile: 'Videodatei live abspielen',
   films: {
-    title: 'Einen Film erklären',
-    how: 'Zieh einen Film auf diese Seite oder wähl einen, auch den eines iPhones: Jedes Bild wird erklärt, während die Kameras '
-      + 'weiterlaufen. Danach ist er bei den Aufnahmen, mit einem Bericht.',
-    choose: 'Film wählen',
+    choose: 'Einen Film erklären',
+    how: 'Oder zieh einen Film auf diese Seite, auch den eines iPhones: Jedes Bild wird erklärt.',
     drop: 'Lass den Film los: Jedes Bild wird erklärt.',
     list: 'Filme',
     explain: 'Jedes Bild erklären',
@@ -185,11 +187,14 @@ const phone = {
   phonesHow: 'Scanne das mit der Kamera des Handys.',
   phonesMore: 'Die Seite öffnet sich nicht?',
   phonesUnreachable: (port) => 'Ist das Handy im selben Netz? Ein Gast- oder Schul-WLAN trennt seine Geräte vielleicht '
-    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet) und starte whycam neu: Seine Adresse '
+    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet), dann lass erst kein Handy und wieder Handys mitmachen: Die Adresse '
     + `ändert sich. Eine Firewall muss TCP ${port} und UDP durchlassen (--udp-ports grenzt ein, welche Ports).`,
-  noLan: 'Handys können mitmachen, wenn whycam mit `whycam serve --lan` gestartet wird.',
+  noLan: 'Noch kann kein Handy mitmachen, und kein anderes Gerät erreicht diesen Computer. Lass sie mitmachen, dann erscheint '
+    + 'hier ein Code zum Scannen.',
+  letJoin: 'Handys mitmachen lassen',
+  letNone: 'Kein Handy mitmachen lassen',
   noNetwork: 'Dieser Computer ist in keinem Netz, also erreicht ihn kein Handy. Verbinde ihn mit einem WLAN oder mit '
-    + 'dem Hotspot des Handys (er braucht kein Internet) und starte whycam dann neu.',
+    + 'dem Hotspot des Handys (er braucht kein Internet) und lass dann die Handys noch einmal mitmachen.',
   code: 'QR-Code: die Seite für Handys',
   help: 'Hilfe für Handys',
 
@@ -300,6 +305,7 @@ const wall = {
   scan: 'Scannen.\nZeigen.\nSehen.',
   scanHow: 'Scanne den Code mit der Kamera eines Handys, richte sie auf etwas und sieh hier, wohin das Netz schaut.',
   nobody: 'Keine Kamera ist live.',
+  noLan: 'Noch kann kein Handy mitmachen. Auf der Seite der Kamera geht es: *Handys mitmachen lassen*.',
   nobodyHow: 'Sobald eine Kamera startet, erscheint ihr Bild hier.',
   ownCamera: 'Die Kamera dieses Computers nehmen',
   recordings: 'Aufnahmen',

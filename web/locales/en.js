@@ -61,6 +61,10 @@ const common = {
       404: 'The server does not have this, or no longer has it. Reload the page.',
       'watch 404': 'This camera is not live any more.',
       'command 404': 'This camera is not live any more.',
+      'door 409': 'This computer is not in a network, so no phone can reach it. Join a Wi-Fi, or switch on the phone’s hotspot '
+        + 'and join that (it needs no internet); then let phones join again.',
+      'door 503': 'The door for phones cannot be opened. Perhaps another program, such as a second whycam, uses its port: '
+        + 'end it, or start whycam with another --lan-port.',
       'film 403': 'This computer accepts no films from this device.',
       'film 404': 'This film is not in the list any more.',
       'film 408': 'The film arrives too slowly. Go nearer to the Wi-Fi, then choose it again.',
@@ -117,10 +121,8 @@ const phone = {
   startAgain: 'Start again',
   openFile: 'Play a video file live',
   films: {
-    title: 'Explain a film',
-    how: 'Drop a film on this page or choose one, also an iPhone’s: every frame is explained, while cameras go on. Then it is '
-      + 'among the recordings, with a report.',
-    choose: 'Choose a film',
+    choose: 'Explain a film',
+    how: 'Or drop a film on this page, also an iPhone’s: every frame is explained.',
     drop: 'Drop the film: every frame is explained.',
     list: 'Films',
     explain: 'Explain every frame',
@@ -203,11 +205,13 @@ const phone = {
   phonesMore: 'The page does not open?',
   /** @param {string} port */
   phonesUnreachable: (port) => 'Is the phone in the same network? A guest or school Wi-Fi may keep devices apart: use '
-    + 'the phone’s hotspot (it needs no internet), then restart whycam: its address changes. '
+    + 'the phone’s hotspot (it needs no internet), then let no phone join and let them join again: the address changes. '
     + `A firewall must let in TCP ${port} and UDP (--udp-ports limits which).`,
-  noLan: 'Phones can join when whycam is started with `whycam serve --lan`.',
+  noLan: 'No phone can join yet, and no other device reaches this computer. Let them join, and a code appears here that they scan.',
+  letJoin: 'Let phones join',
+  letNone: 'Let no phone join',
   noNetwork: 'This computer is not in a network, so no phone can reach it. Join a Wi-Fi, or switch on the phone’s hotspot '
-    + 'and join that (it needs no internet); then restart whycam.',
+    + 'and join that (it needs no internet); then let phones join again.',
   code: 'QR code: the page for phones',
   help: 'Help for phones',
 
@@ -331,6 +335,7 @@ const wall = {
   scan: 'Scan.\nPoint.\nSee.',
   scanHow: 'Scan the code with a phone’s camera, point it at something, and see here where the network looks.',
   nobody: 'No camera is live.',
+  noLan: 'No phone can join yet. The camera page lets them join: *Let phones join*.',
   nobodyHow: 'As soon as a camera starts, its picture appears here.',
   ownCamera: 'Use this computer’s camera',
   recordings: 'Recordings',

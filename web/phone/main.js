@@ -30,7 +30,7 @@ import { Announcer } from './status/announcer.js';
 import { QualityChip } from './status/quality-chip.js';
 import { StatusBadges, stopped } from './status/status-badges.js';
 import { IdleHeatmap } from './welcome/idle-heatmap.js';
-import { showJoinCode } from './welcome/join-code.js';
+import { JoinCode } from './welcome/join-code.js';
 
 /** @typedef {import('../shared/protocol.js').Report} Report */
 /** @typedef {import('./camera/camera.js').Source} Source */
@@ -94,6 +94,7 @@ const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
 const taskNote = new TaskNote(find('task', HTMLElement));
+const joinCode = new JoinCode(complain);
 const films = new Films(complain);
 const modelChoice = new ModelChoice(complain);
 const recordingChoice = new RecordingChoice(complain);
@@ -150,7 +151,7 @@ async function enter() {
     if (welcome) void classSearch.load();
     if (welcome) await recordingChoice.load(role === 'host');
     if (welcome) await films.load();
-    if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
+    if (role === 'host') await Promise.all([joinCode.load(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
     else if (!window.isSecureContext) complain(words.common.problems.insecure);

@@ -3,7 +3,7 @@
 
 import { coded, words } from './i18n.js';
 
-/** @typedef {'join' | 'call' | 'watch' | 'command' | 'model' | 'recordings' | 'film'} Asked what a request was for */
+/** @typedef {'join' | 'call' | 'watch' | 'command' | 'model' | 'recordings' | 'film' | 'door'} Asked what a request was for */
 
 /** End codes after which a new call would end the same way. */
 const FINAL = ['too-large', 'too-fast', 'too-many-streams'];

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import ifaddr
@@ -26,10 +26,16 @@ class IceConfig:
     ice_servers: Sequence[str] = ()
     only_here: bool = False
     """Only this computer is served: by all its addresses, and packets from other computers are refused."""
+    lan: Callable[[], Sequence[str]] = tuple
+    """With `only_here`: the addresses at which other computers are served now, if any."""
 
     def current(self) -> IceConfig:
         """For a new call. A computer that serves itself may have joined another network since the last one."""
-        return replace(self, addresses=own_addresses()) if self.only_here else self
+        if not self.only_here:
+            return self
+        if others := self.lan():
+            return replace(self, addresses=tuple(dict.fromkeys([*others, LOOPBACK])), only_here=False)
+        return replace(self, addresses=own_addresses())
 
     def reach(self, caller: str) -> Reach:
         """The addresses to which checks may be sent for a caller at this address."""

@@ -59,7 +59,7 @@ export class Films {
   /** Asks the server whether this device may send films, and for those that it has. */
   async load() {
     await this.look();
-    this.section.hidden = !this.possible;
+    find('choose-film', HTMLElement).hidden = find('film-how', HTMLElement).hidden = !this.possible;
   }
 
   /** @param {File[]} files */
@@ -166,7 +166,7 @@ export class Films {
       card.show(film);
       this.#announce(film, card);
     }
-    this.list.hidden = !shown.length;
+    this.section.hidden = !shown.length;
   }
 
   /** @param {string} name */
