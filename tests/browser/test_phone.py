@@ -263,6 +263,26 @@ def test_the_picture_is_saved_and_shared(phone: Page, server: Server) -> None:
     phone.wait_for_function("() => window.shared?.size > 5000 && window.shared.type === 'image/jpeg'")
 
 
+def test_an_iphone_saves_where_its_photographs_are(phone: Page, server: Server) -> None:
+    phone.add_init_script("""
+      Object.defineProperty(navigator, 'userAgent', { get: () => 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0)' });
+      navigator.canShare = () => true;
+      navigator.share = async (what) => {
+        window.shared = what.files[0];
+        if (window.cancels) throw new DOMException('', 'AbortError');
+      };
+    """)
+    begin(phone, server)
+    phone.click("#save")
+    phone.wait_for_function("() => window.shared?.size > 5000 && window.shared.type === 'image/jpeg'")
+    phone.evaluate("() => { window.shared = null; window.cancels = true }")
+    phone.click("#save")
+    phone.wait_for_function("() => window.shared")
+    expect(phone.locator("#error")).to_be_hidden()
+    phone.click("#more")
+    expect(phone.locator("#share")).to_be_hidden()  # it would do the same
+
+
 def test_the_cameras_are_turned_and_chosen_with_their_light_and_zoom(phone: Page, server: Server) -> None:
     phone.add_init_script(CAMERAS)
     phone.goto(server.url)

@@ -120,9 +120,12 @@ file.addEventListener('change', () => {
 });
 find('stop', HTMLButtonElement).addEventListener('click', () => finish());
 find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
-find('save', HTMLButtonElement).addEventListener('click', () => said(async () => words.phone.saved(await snapshot.save())));
+find('save', HTMLButtonElement).addEventListener('click', () => said(async () => {
+  const name = await snapshot.save();
+  return name && words.phone.saved(name);
+}));
 share.addEventListener('click', () => said(async () => { await snapshot.share(); return ''; }));
-share.hidden = !Snapshot.canShare;
+share.hidden = !Snapshot.canShare || Snapshot.sharesToSave; // then Save does the same
 settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
