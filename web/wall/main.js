@@ -318,7 +318,7 @@ setInterval(() => {
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return state; },
-    get tiles() { return wall.tiles.map(({ session, report, explained }) => ({ id: session.id, report, state: explained.state })); },
+    get tiles() { return wall.tiles.map(({ session, report, listed, explained }) => ({ id: session.id, report, listed, state: explained.state })); },
     get large() { return wall.large?.session.id ?? null; },
   }),
 });
