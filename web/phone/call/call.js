@@ -37,7 +37,6 @@ export class Call {
    * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing attaches a transform to the sent frames
    */
   constructor(source, listener, codec, passing) {
-    if (!('RTCPeerConnection' in window)) throw new UserError(words.common.problems.noCalls);
     this.source = source;
     this.listener = listener;
     this.closed = false;
