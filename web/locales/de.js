@@ -28,6 +28,7 @@ const common = {
   problems: {
     serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
       + 'versuch es dann noch einmal.',
+    serverSilent: 'Der Server antwortet nicht.',
     notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist alt. Scanne den Code, den der Computer '
       + 'jetzt zeigt.',
     insecure: 'Browser erlauben die Kamera nur auf sicheren Seiten. Öffne diese Seite mit https:// oder, auf dem Computer, '

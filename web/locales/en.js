@@ -34,6 +34,7 @@ const common = {
   problems: {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
       + 'then try again.',
+    serverSilent: 'The server does not answer.',
     notJoined: 'This device has not joined yet, or its code is an old one. Scan the code that the computer shows now.',
     insecure: 'Browsers allow the camera on secure pages only. Open this page with https://, or as http://localhost on '
       + 'the computer that serves it.',
