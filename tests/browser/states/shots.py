@@ -39,7 +39,7 @@ RECORDED = "2026-11-22_20-03-55_1f3a9c000001"
 LONG = ["black-footed ferret, Mustela nigripes", "German short-haired pointer", "sewing machine"]
 CUT = """() => {
   if (document.documentElement.scrollWidth > innerWidth) return ['the page is wider than its window'];
-  const cut = (e) => e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible'
+  const cut = (e) => e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible'
     && getComputedStyle(e).overflowX !== 'auto' && !e.closest('.hidden, [aria-hidden=true]');
   return [...document.querySelectorAll('p, a, button, h1, h2, li, span, label')]
     .filter((e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }))

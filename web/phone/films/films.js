@@ -69,6 +69,7 @@ export class Films {
       this.own.push(new Own(file, tooLarge ? 'failed' : 'queued', tooLarge ? words.phone.films.tooLarge(bytes(this.most)) : ''));
     }
     this.#show();
+    if (files.length) this.section.scrollIntoView({ block: 'nearest' });
     void this.#send();
   }
 
@@ -77,6 +78,7 @@ export class Films {
     if (!this.possible) return;
     this.own.push(new Own(file, 'offered'));
     this.#show();
+    this.section.scrollIntoView({ block: 'nearest' });
   }
 
   async look() {
