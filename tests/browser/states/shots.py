@@ -39,7 +39,8 @@ RECORDED = "2026-11-22_20-03-55_1f3a9c000001"
 LONG = ["black-footed ferret, Mustela nigripes", "German short-haired pointer", "sewing machine"]
 CUT = """() => {
   if (document.documentElement.scrollWidth > innerWidth) return ['the page is wider than its window'];
-  const cut = (e) => e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1 && getComputedStyle(e).overflowX !== 'visible'
+  const cut = (e) => e.clientWidth > 1 && e.scrollWidth > e.clientWidth + 1
+    && getComputedStyle(e).overflowX !== 'visible'
     && getComputedStyle(e).overflowX !== 'auto' && !e.closest('.hidden, [aria-hidden=true]');
   return [...document.querySelectorAll('p, a, button, h1, h2, li, span, label')]
     .filter((e) => e.checkVisibility({ visibilityProperty: true, opacityProperty: true }))
@@ -55,6 +56,8 @@ class Home:
     closed: Server
     """Without `--lan`."""
     open: Server
+    waiting: Server
+    """Lets phones join, but none has."""
     folder: Path
     films: Mapping[str, Path] = field(default_factory=dict)
 
@@ -181,7 +184,7 @@ def wall_closed(page: Page, home: Home) -> None:
 
 @state
 def wall_code_and_warning(page: Page, home: Home) -> None:
-    page.goto(f"{home.open.url}/watch")
+    page.goto(f"{home.waiting.url}/watch")
     expect(page.locator("#warning")).to_be_visible()
 
 
@@ -269,13 +272,15 @@ def homes() -> Iterator[Home]:
             "waiting": dropped_film(folder / "waiting.mp4", 5),
             "short": dropped_film(folder / "a film whose name is longer than most names are.mp4", 30, (320, 240)),
         }
-        arguments = ["--no-record", *lan_arguments(folder, free_port())]
+        (folder / "waiting").mkdir()
+        arguments = [["--no-record", *lan_arguments(folder / name, free_port())] for name in ("open", "waiting")]
         with (
             serving(folder / "closed") as closed,
-            serving(folder / "open", arguments=arguments) as open_,
+            serving(folder / "open", arguments=arguments[0]) as open_,
+            serving(folder / "waiting", arguments=arguments[1]) as waiting,
             published(open_),
         ):
-            yield Home(closed, open_, folder, films)
+            yield Home(closed, open_, waiting, folder, films)
 
 
 def photograph(browser: Browser, home: Home, name: str) -> tuple[list[list[Path]], list[str]]:
