@@ -13,6 +13,7 @@ from aiohttp import ClientSession
 from aioice import stun
 
 from tests.support.clients.camera_client import Phone
+from tests.support.clients.stun_check import check
 from tests.support.films import media_samples
 from tests.support.netem import SERVER, Network, Weather, bad_network
 from tests.support.servers.server_process import Server, free_port, serving
@@ -36,18 +37,6 @@ def answers_to(packets: Sequence[bytes], to: tuple[str, int]) -> list[bytes]:
             return received
 
 
-def check(answer: str, offer: str) -> bytes:
-    """A check (STUN) with the call's names and password, as if the stranger had read offer and answer."""
-    (mine, _), (theirs, password) = (
-        re.search(r"a=ice-ufrag:(\S+)\s+a=ice-pwd:(\S+)", text).groups()  # type: ignore[union-attr]
-        for text in (offer, answer)
-    )
-    message = stun.Message(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
-    message.attributes.update({"USERNAME": f"{theirs}:{mine}", "PRIORITY": 1, "ICE-CONTROLLING": 1})
-    message.add_message_integrity(password.encode())
-    return bytes(message)
-
-
 def strangers_answers(network: Network, server: Server) -> tuple[set[str], list[bytes]]:
     """The answer's addresses in a call of this computer, and what a stranger's packets got during it."""
 
@@ -59,7 +48,7 @@ def strangers_answers(network: Network, server: Server) -> tuple[set[str], list[
                 await phone.until(lambda: len(phone.pictures) >= 10)
                 offer, answer = phone.pc.localDescription.sdp, phone.pc.remoteDescription.sdp
                 ports = dict(re.findall(r"a=candidate:\S+ 1 udp \d+ (\S+) (\d+) typ host", answer))
-                packets, to = [check(answer, offer), CLIENT_HELLO], (SERVER, int(ports[SERVER]))
+                packets, to = [check(offer, answer), CLIENT_HELLO], (SERVER, int(ports[SERVER]))
                 received = await asyncio.to_thread(network.client.run, lambda: answers_to(packets, to))
                 before = len(phone.pictures)
                 await phone.until(lambda: len(phone.pictures) >= before + 10)
