@@ -16,7 +16,7 @@ BUNDLED := .venv-bundled/$(BIN)
 MODELS := .venv-models/$(BIN)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-export test-models test-long check walls derived bench bundled-model clean
+.PHONY: help setup serve test test-fast test-export test-models test-long test-phone check walls derived bench bundled-model clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-models: .venv-models/.models ## the tests that need PyTorch; then docs/mode
 
 test-long: $(ENV)/.dev $(ENV)/.programs ## soak, fuzz and fault tests
 	$(RUN)/python -m pytest -m long $(ARGS)
+
+test-phone: $(ENV)/.dev ## a page that checks a phone: scan its code, follow it, send its report back
+	$(RUN)/python -m tests.phone_check $(ARGS)
 
 check: $(ENV)/.dev $(ENV)/.web ## ruff and mypy; for the pages tsc and ESLint
 	$(RUN)/ruff check

@@ -41,6 +41,10 @@ class Limits:
     max_silent_s: float = _limit(13.0, "{:g} s without a frame until a call is ended")
     min_free_bytes: int = _limit(1 << 30, "{} bytes of disk space that recordings leave free")
 
+    max_film_bytes: int = _limit(4 << 30, "{} bytes of an uploaded film")
+    max_films: int = _limit(5, "{} uploaded films that are received, wait or are explained")
+    max_films_per_device: int = _limit(1, "{} of these per device, except this computer")
+
     def words(self) -> Iterator[str]:
         """The description of each limit, with its number."""
         for each in fields(self):

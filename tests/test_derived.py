@@ -13,7 +13,9 @@ def test_no_generated_part_is_outdated() -> None:
     assert derived.outdated() == [], "Run `make derived` and commit what it writes."
 
 
-@pytest.mark.parametrize("name", sorted(set(derived.DERIVED) - {"docs/reliability.md", "docs/models.md"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(derived.DERIVED) - {"docs/reliability.md", "docs/models.md", "web/recordings/recordings.css"})
+)
 def test_an_additional_colormap_makes_each_file_outdated(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(derived, "COLORMAPS", (*COLORMAPS, "hot"))
     assert name in derived.outdated()
@@ -23,3 +25,8 @@ def test_an_additional_colormap_makes_each_file_outdated(monkeypatch: pytest.Mon
 def test_a_changed_limit_makes_the_docs_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived, "LIMITS", Limits(max_viewers=33))
     assert derived.outdated() == ["docs/reliability.md"]
+
+
+def test_a_changed_colour_makes_the_style_sheet_outdated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(derived, "CLASS_COLORS_ON_DARK", ("#000000",) * 8)
+    assert derived.outdated() == ["web/recordings/recordings.css"]

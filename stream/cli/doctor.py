@@ -196,9 +196,9 @@ def _recordings(folder: Path) -> Finding:
 
 
 def _network(addresses: Sequence[Address], port: int) -> Finding:
-    """Always ok: localhost is enough without a network."""
+    """Without any network not even this computer's own browser sends video; files can still be explained."""
     if not addresses:
-        return Finding("phones", NO_NETWORK)
+        return Finding("network", "none: browsers send no video, not even to the same computer", NO_NETWORK)
     listed = ", ".join(f"{address.ip} ({address.adapter})" for address in addresses)
     return Finding("phones", f"would find this computer at {listed}. {IF_UNREACHABLE.format(port=port)}")
 

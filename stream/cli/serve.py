@@ -24,13 +24,16 @@ from whycam.stream.cli.options import (
 )
 from whycam.stream.logs import LogFormat, start_logging
 from whycam.stream.sessions.recording_mode import RecordingMode
+from whycam.stream.uploads.job import Uploads
 from whycam.stream.video.encoder import EncoderChoice, backends
 
 if TYPE_CHECKING:
     from whycam.stream.inference.engine import Engine
     from whycam.stream.inference.providers import Device
     from whycam.stream.recording.maintenance import Housekeeper, Retention
+    from whycam.stream.server.door import LanDoor
     from whycam.stream.server.lan import Lan
+    from whycam.stream.server.shelf.films import Films
     from whycam.stream.sessions.model_choice import ModelShelf
     from whycam.stream.sessions.session import Settings
     from whycam.stream.video.codec import CodecName
@@ -55,6 +58,9 @@ RecordOption = Annotated[
     RecordingMode,
     typer.Option(help="What is recorded: every camera, those whose person asks for it, or none; the page changes it."),
 ]
+UploadsOption = Annotated[
+    Uploads, typer.Option(help="Who may upload films on the page: this computer, also phones, or nobody.")
+]
 NoRecordOption = Annotated[bool, typer.Option("--no-record", help="Record nothing, whatever the page says.")]
 SureOption = Annotated[
     float | None,
@@ -72,7 +78,8 @@ IceServerOption = Annotated[
 IceAddressOption = Annotated[
     list[str] | None,
     typer.Option(
-        rich_help_panel=_NETWORK, help="A local address for media (default 127.0.0.1, with --lan the LAN's too)."
+        rich_help_panel=_NETWORK,
+        help="A local address for media (default: this computer's; without --lan for itself only).",
     ),
 ]
 UdpPortsOption = Annotated[
@@ -80,7 +87,8 @@ UdpPortsOption = Annotated[
     typer.Option(rich_help_panel=_NETWORK, metavar="LO-HI", help="UDP ports that media may use (default: any)."),
 ]
 LanOption = Annotated[
-    bool, typer.Option("--lan/--no-lan", rich_help_panel=_PHONES, help="Let phones in this computer's network join.")
+    bool,
+    typer.Option("--lan/--no-lan", rich_help_panel=_PHONES, help="Let phones join from the start; the page can, too."),
 ]
 HostOption = Annotated[
     str | None,
@@ -109,6 +117,7 @@ def serve(
     no_record: NoRecordOption = False,
     keep: KeepOption = None,
     max_disk: MaxDiskOption = None,
+    uploads: UploadsOption = "host",
     sure: SureOption = None,
     encoder: EncoderOption = "auto",
     log: LogOption = "text",
@@ -128,7 +137,8 @@ def serve(
     engine = ctx.with_resource(closing(shelf.start(shelf.given)))
     retention = _retention(keep, max_disk)
     phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
-    media = _media(ice_address, phones, udp_ports, ice_server)
+    door = _door(lan_port, host, config, (cert, key) if cert and key else None)
+    media = _media(ice_address, door, phones, udp_ports, ice_server)
     encoders = backends(encoder)
     introduce(engine)
     folder = None if no_record else _recordings_folder(recordings)
@@ -136,7 +146,15 @@ def serve(
     start_logging(log)
     if folder is not None:
         ctx.with_resource(closing(_housekeeper(folder, retention)))
-    _serve(engine, shelf, _settings(media, encoders, folder, record, sure), port, phones)
+    _serve(
+        engine,
+        shelf,
+        _settings(media, encoders, folder, record, sure),
+        port,
+        phones,
+        door,
+        _films(folder, shelf, device, uploads),
+    )
 
 
 def _shelf(model: str | None, device: Device) -> ModelShelf:
@@ -152,6 +170,14 @@ def _shelf(model: str | None, device: Device) -> ModelShelf:
     return ModelShelf(catalog.find(model), lambda path: ProcessEngine(Order(path, device, threads=threads)))
 
 
+def _films(folder: Path | None, shelf: ModelShelf, device: Device, who: Uploads) -> Films | None:
+    """The queue of uploaded films, whose results are stored beside the recordings; None without their folder."""
+    from whycam.stream.server.shelf.films import Films
+    from whycam.stream.uploads.queue import FilmQueue
+
+    return None if folder is None else Films(FilmQueue(folder, shelf.path_of, device), who)
+
+
 def _retention(keep: str | None, max_disk: str | None) -> Retention:
     from whycam.stream.recording.maintenance import Retention, parse_age, parse_size
 
@@ -164,13 +190,30 @@ def _housekeeper(folder: Path, retention: Retention) -> Housekeeper:
     return Housekeeper(folder, retention)
 
 
+def _door(lan_port: int, host: str | None, config: Path | None, given: tuple[Path, Path] | None) -> LanDoor:
+    """What the page opens for phones, in the network that the computer is in then."""
+    from whycam.stream.private_files import config_folder
+    from whycam.stream.server.door import LanDoor
+    from whycam.stream.server.lan import Lan, lan_addresses, own_address
+
+    def prepare() -> Lan:
+        addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
+        return Lan.prepared(addresses, lan_port, config or config_folder(), given=given)
+
+    return LanDoor(prepare)
+
+
 def _media(
-    addresses: list[str] | None, phones: Lan | None, udp_ports: str | None, ice_servers: list[str] | None
+    addresses: list[str] | None, door: LanDoor, phones: Lan | None, udp_ports: str | None, ice_servers: list[str] | None
 ) -> IceConfig:
     from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 
     own = dict.fromkeys([*(phones.addresses if phones else ()), LOOPBACK])
-    media = IceConfig(tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()))
+    # Who names an address or an ICE server expects packets of others.
+    only_here = not addresses and not ice_servers
+    media = IceConfig(
+        tuple(addresses or own), _port_range(udp_ports), tuple(ice_servers or ()), only_here, door.addresses
+    )
     media.check()
     return media
 
@@ -188,7 +231,7 @@ def _phones(
 ) -> Lan | None:
     """The listener for phones; None without --lan. If a port is in use, no folder and no new code are made."""
     from whycam.stream.private_files import config_folder
-    from whycam.stream.server.app import check_ports
+    from whycam.stream.server.door import check_ports
     from whycam.stream.server.lan import Lan, lan_addresses, own_address
     from whycam.stream.webrtc.ice.config import LOOPBACK
 
@@ -196,8 +239,10 @@ def _phones(
         raise ValueError("--cert and --key belong together. Give both, or none of them.")
     given = (cert, key) if cert and key else None
     if not lan:
-        if host or given or new_token:
-            raise ValueError("--host, --cert, --key and --new-token are for phones. Add --lan.")
+        if new_token:
+            raise ValueError("--new-token makes a new code for phones. Add --lan.")
+        if host:
+            own_address(host)  # for when the page lets phones join
         check_ports(port, [], lan_port)
         return None
     addresses = [own_address(host)] if host else [address.ip for address in lan_addresses()]
@@ -234,6 +279,8 @@ def _serve(
     settings: Settings,
     port: int,
     phones: Lan | None,
+    door: LanDoor,
+    films: Films | None,
 ) -> None:
     """Serve until Ctrl-C, then print what was recorded."""
     from whycam.stream.recording import paths
@@ -244,14 +291,16 @@ def _serve(
 
     def ready() -> None:
         screen.print(f"This computer: [bold]http://localhost:{port}[/bold]")
-        if phones is not None:
+        if phones is None:
+            screen.print("Phones: press 'Let phones join' on that page, or start with --lan.")
+        else:
             invite(phones)
         screen.print("Ctrl-C ends.")
 
     def stopping() -> None:
         screen.print("Ending: calls are closed, recordings are finished. Ctrl-C again ends it at once.")
 
-    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf))
+    asyncio.run(serve_until_stopped(engine, settings, port, ready, phones, stopping, shelf, films, door))
     made = [] if folder is None else [each for each in paths.recordings(folder) if each not in before]
     newest = f"; the newest is {made[-1]}" if made else ""
     screen.print(f"Ended. Recordings made: {len(made)}{newest}.", markup=False)

@@ -53,11 +53,15 @@ BY_SUFFIX: Mapping[str, Container] = {container.suffix: container for container 
 MIME_TYPES = {suffix: container.mime_type for suffix, container in BY_SUFFIX.items()} | {
     ".jsonl": "application/x-ndjson",
     ".json": "application/json",
+    ".html": "text/html",
+    ".png": "image/png",
 }
 """MIME type of each kind of file in a recording, by suffix."""
 
 _FILM = re.compile(rf"(camera|explained)-\d{{3,}}({'|'.join(map(re.escape, BY_SUFFIX))})")
-_FILE = re.compile(rf"[a-z0-9][a-z0-9-]*({'|'.join(map(re.escape, MIME_TYPES))})")
+_FILE = re.compile(rf"[a-z0-9][a-z0-9-]*({'|'.join(map(re.escape, [*BY_SUFFIX, '.jsonl', '.json']))})")
+REPORTS = ("report.html", "report.png")
+"""The report on a film, in a folder that `stream.uploads` made; no other page or image is served."""
 
 
 def is_film(name: str) -> bool:
@@ -67,4 +71,4 @@ def is_film(name: str) -> bool:
 
 def is_file(name: str) -> bool:
     """Whether a file name is that of any file of a recording."""
-    return _FILE.fullmatch(name) is not None
+    return name in REPORTS or _FILE.fullmatch(name) is not None

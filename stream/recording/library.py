@@ -61,6 +61,8 @@ class StoredRecording:
     """Times for thumbnails, in seconds."""
     mark: str = ""
     """Of the device that made it (`stream.recording.ownership`); empty for the computer's own."""
+    film: str | None = None
+    """The name of the film that was uploaded (`stream.uploads`); None for a live recording."""
 
     @property
     def seconds(self) -> float:
@@ -89,6 +91,7 @@ class StoredRecording:
             "state": "recording" if live is not None else "finished" if self.ended else "cut off",
             "live": live,
             "model": self.model,
+            "film": self.film,
             "reason": self.reason,
             "code": self.code,
             "labels": list(self.labels),
@@ -249,15 +252,27 @@ def _noted(
         labels=tuple(note.get("labels", ())),
         moments=tuple(note.get("moments", ())),
         mark=mark_in(note),
+        film=str(note["film"]) if note.get("film") is not None else None,
     )
 
 
 def _segments(
     folder: Path, note: Mapping[str, Any], files: Mapping[str, int], statistics: ClassStatistics
 ) -> Iterator[dict[str, Any]]:
-    """The camera's films, each with the explained film of the same number."""
+    """The camera's films, each with the explained film of the same number; of an uploaded film the explained one."""
     cameras = [s for s in note["camera"] if s["file"] in files]
     explained = {_number(s["file"]): s["file"] for s in note["explained"] if s["file"] in files}
+    if not note["camera"] and note.get("film") is not None:
+        for number, file in explained.items():
+            size = next(s["size"] for s in note["explained"] if _number(s["file"]) == number)
+            yield {
+                "camera": None,
+                "explained": file,
+                "begins": 0.0,
+                "seconds": round(_length(folder / file), 3),
+                "size": [int(size[0]), int(size[1])],
+            }
+            return  # a film has one
     begins = [float(s["first_pts"] * TIME_BASE) for s in cameras]
     for index, camera in enumerate(cameras):
         if index + 1 < len(cameras):

@@ -38,6 +38,17 @@ def new_folder(root: Path, recording_id: str | None = None) -> Path:
             return folder
 
 
+def adopt(root: Path, folder: Path, recording_id: str) -> Path:
+    """Move a finished folder beside the recordings, with a name for now and `recording_id`; returns its new path."""
+    now = datetime.now().astimezone()
+    while True:
+        adopted = root / f"{now:{_DATE}}_{recording_id}"
+        if not adopted.exists():
+            os.rename(folder, adopted)
+            return adopted
+        now += timedelta(seconds=1)
+
+
 def recordings(root: Path) -> list[Path]:
     """The folders of all recordings, the oldest first, without links to others; empty if the folder is missing."""
     try:

@@ -9,25 +9,21 @@ from typing import Literal, Protocol
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from whycam.stream.overlay.colormaps import CLASS_COLORS_ON_DARK, CLASS_COLORS_ON_LIGHT
 from whycam.stream.video.planes import Bytes
 
 Point = tuple[float, float]
 Anchor = Literal["start", "middle", "end"]
-Tone = Literal["ink", "muted", "grid", "paper", "none", "c1", "c2", "c3", "c4", "c5", "c6"]
-"""Roles of colours: text, secondary text, thin lines, background, no class, and the classes."""
-SERIES: tuple[Tone, ...] = ("c1", "c2", "c3", "c4", "c5", "c6")
+Tone = Literal["ink", "muted", "grid", "paper", "none", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]
+"""Roles of colours: text, secondary text, thin lines, background, no class, classes (`stream.overlay.colormaps`)."""
+SERIES: tuple[Tone, ...] = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8")
 LIGHT: Mapping[Tone, str] = {
     "ink": "#1b1d22",
     "muted": "#636a76",
     "grid": "#dfe2e8",
     "paper": "#ffffff",
     "none": "#c9ced8",
-    "c1": "#1769c4",
-    "c2": "#d9590b",
-    "c3": "#2b8a3e",
-    "c4": "#9434b0",
-    "c5": "#a87b00",
-    "c6": "#c2255c",
+    **dict(zip(SERIES, CLASS_COLORS_ON_LIGHT, strict=True)),
 }
 DARK: Mapping[Tone, str] = {
     "ink": "#eceef2",
@@ -35,12 +31,7 @@ DARK: Mapping[Tone, str] = {
     "grid": "#2c323d",
     "paper": "#14171c",
     "none": "#4a5261",
-    "c1": "#5aaeff",
-    "c2": "#ff9a52",
-    "c3": "#6fd58a",
-    "c4": "#d68bf0",
-    "c5": "#f2c94c",
-    "c6": "#ff86ae",
+    **dict(zip(SERIES, CLASS_COLORS_ON_DARK, strict=True)),
 }
 
 

@@ -7,18 +7,27 @@ from itertools import groupby
 
 import numpy as np
 
+from whycam.stream.overlay.colormaps import places_of
 from whycam.stream.report.canvas import SERIES, Canvas, Tone
 from whycam.stream.report.statistics import Findings, Floats, Found
 
 POINTS = 400
 """Most points of a line; in a longer film a point is the mean of several frames."""
+LINES = 6
+"""More could not be followed."""
 _LEFT, _RIGHT, _TOP, _BOTTOM, _RIBBON = 44.0, 8.0, 12.0, 26.0, 18.0
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
 def tones(findings: Findings) -> dict[int, Tone]:
-    """The colour of each class that is drawn as a line."""
-    return {each.class_id: tone for each, tone in zip(findings.classes, SERIES, strict=False)}
+    """The colour of each class that is drawn as a line: those that were best most often, and two that were pinned."""
+    first = {class_id: place for place, class_id in enumerate(dict.fromkeys(run.class_id for run in findings.runs))}
+    # Ties are resolved as on the page of the recordings (`stream.recording.summary`), whose colours these are.
+    ordered = sorted(findings.classes, key=lambda each: (-each.best, first.get(each.class_id, len(first))))
+    places = places_of([each.class_id for each in ordered], findings.view.pinned)
+    found = {each.class_id for each in ordered}
+    lines = sorted(found & places.keys(), key=places.__getitem__)[:LINES]
+    return {class_id: SERIES[places[class_id]] for class_id in lines}
 
 
 def draw_timechart(canvas: Canvas, findings: Findings, width: float, height: float) -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
 import os
 import signal
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from whycam.stream.inference.engine import Engine
-from whycam.stream.server import health, join, models, recordings, signalling
+from whycam.stream.server import health, join, models, signalling
 from whycam.stream.server.auth import (
     ACCESS,
     Access,
@@ -25,10 +23,13 @@ from whycam.stream.server.auth import (
     check_request,
     plain_text_errors,
 )
-from whycam.stream.server.join import LAN, WEB
+from whycam.stream.server.door import LanDoor, explained_bind_error
+from whycam.stream.server.join import DOOR, WEB
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS, Connections
 from whycam.stream.server.memory import trim_heap_periodically
+from whycam.stream.server.shelf import films, recordings
+from whycam.stream.server.shelf.films import Films
 from whycam.stream.server.signalling import SESSIONS as SESSIONS
 from whycam.stream.sessions.model_choice import ModelShelf
 from whycam.stream.sessions.registry import Sessions
@@ -45,14 +46,16 @@ SHUTDOWN_S = 1.0
 """For running requests at shutdown, which may take five seconds altogether."""
 
 
-def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
-    """The application, open to `lan` if one is given. It ends all sessions when it is shut down."""
+def make_app(
+    sessions: Sessions, lan: Lan | None = None, uploads: Films | None = None, door: LanDoor | None = None
+) -> web.Application:
+    """The application, open to `lan` if one is given, with or without films. It ends all sessions when it ends."""
     app = web.Application(client_max_size=MAX_BYTES + 1, middlewares=[plain_text_errors, check_request])
     app.on_response_prepare.append(add_headers)
     app[SESSIONS] = sessions
-    app[ACCESS] = Access() if lan is None else Access(lan.credentials, lan.names)
-    if lan is not None:
-        app[LAN] = lan
+    app[ACCESS] = Access()
+    app[DOOR] = door or LanDoor()
+    app[DOOR].hang(app[ACCESS], sessions.end_guests, lan)
     for path, file in (("/", "index.html"), ("/watch", "watch.html"), ("/recordings", "recordings.html")):
         app.router.add_get(path, _page(file))
     app[FILES] = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
@@ -61,6 +64,7 @@ def make_app(sessions: Sessions, lan: Lan | None = None) -> web.Application:
     models.add_routes(app)
     join.add_routes(app)
     recordings.add_routes(app)
+    films.add_routes(app, uploads)
     health.add_routes(app)
     app.on_startup.append(_log_loop_errors)
     app.cleanup_ctx.append(_trim_heap)
@@ -76,11 +80,13 @@ async def serve_until_stopped(
     lan: Lan | None = None,
     stopping: Callable[[], None] = lambda: None,
     shelf: ModelShelf | None = None,
+    uploads: Films | None = None,
+    door: LanDoor | None = None,
 ) -> None:
     """Serve this computer, and a LAN if one is given, until SIGINT or SIGTERM.
 
     `ready` is called when the page can be opened, `stopping` before calls are ended and files are finished. Other
-    models come from `shelf`; without one there is no choice.
+    models come from `shelf`; without one there is no choice. Phones can be let in later if there is a `door`.
     A second signal ends the process at once. Raises `OSError` if a port is in use.
     """
     loop = asyncio.get_running_loop()
@@ -94,14 +100,12 @@ async def serve_until_stopped(
     for number in (signal.SIGINT, signal.SIGTERM):
         with suppress(NotImplementedError):  # on Windows Ctrl-C cancels this task instead
             loop.add_signal_handler(number, end, number)
-    async with running(make_app(Sessions(engine, settings, shelf), lan)) as connections:
-        with _explained_bind_error("127.0.0.1", port, "--port"):
+    app = make_app(Sessions(engine, settings, shelf), lan, uploads, door)
+    async with running(app) as connections:
+        with explained_bind_error("127.0.0.1", port, "--port"):
             await connections.listen("127.0.0.1", port, max_per_address=MAX_CONNECTIONS)
-        if lan is not None and lan.certificate is not None:
-            context = lan.certificate.context()
-            for address in lan.addresses:
-                with _explained_bind_error(address, lan.port, "--lan-port"):
-                    await connections.listen(address, lan.port, context)
+        if lan is not None:
+            await app[DOOR].listen(lan)
         ready()
         try:
             await stop.wait()
@@ -116,32 +120,12 @@ async def running(app: web.Application) -> AsyncIterator[Connections]:
     await runner.setup()
     assert runner.server is not None
     connections = Connections(runner.server)
+    app[DOOR].serve(runner.server)
     try:
         yield connections
     finally:
         connections.close()
         await runner.cleanup()
-
-
-def check_ports(port: int, addresses: Sequence[str], lan_port: int) -> None:
-    """Raise `OSError` if a port that will be opened is in use."""
-    listeners = [("127.0.0.1", port, "--port"), *((address, lan_port, "--lan-port") for address in addresses)]
-    for address, number, option in listeners:
-        with _explained_bind_error(address, number, option):
-            socket.create_server((address, number)).close()
-
-
-@contextmanager
-def _explained_bind_error(address: str, port: int, option: str) -> Iterator[None]:
-    """Re-raise `OSError` with a sentence that names the port and the option to change."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise OSError(
-                f"Port {port} is in use. Stop the program that uses it, or choose another port with {option}."
-            ) from error
-        raise OSError(f"Port {port} of {address} cannot be opened ({error}). Try another {option}.") from error
 
 
 class _LoopErrorLog:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from aiohttp import hdrs, web
+from multidict import istr
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.server.rate_limit import Throttle
@@ -19,8 +20,9 @@ logger = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+CSP = istr("Content-Security-Policy")
 HEADERS = {
-    "Content-Security-Policy": (
+    CSP: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
         "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
@@ -38,6 +40,9 @@ COOKIE = "__Host-whycam"
 COOKIE_S = 30 * 86400
 FORWARDED = ("forwarded", "x-forwarded-", "x-real-ip")
 NOT_JOINED = "This device has not joined. Scan the code that the computer shows."
+NO_SHELF = (
+    "Recordings are for the device that made them. Join with POST /join, then send its cookie, not a bearer token."
+)
 CROSS_SITE = "This request comes from another web site. Open whycam's own page."
 
 
@@ -50,6 +55,8 @@ class Client:
     """The owner of what the request creates; unique for each device that joined."""
     address: str
     why: str = ""
+    by_cookie: bool = False
+    """Whether a cookie says which device it is; several clients may share an address and a token."""
 
 
 class Access:
@@ -65,13 +72,21 @@ class Access:
         self._names = frozenset(name.lower() for name in names)
         self._throttle = throttle or Throttle()
 
+    def admit(self, credentials: Credentials, names: Iterable[str]) -> None:
+        """Let in devices with these credentials, by these names of the server."""
+        self._credentials, self._names = credentials, frozenset(name.lower() for name in names)
+
+    def close(self) -> None:
+        """Let in only the host. Failed attempts are not forgotten."""
+        self._credentials, self._names = None, frozenset()
+
     def join(self, token: str, request: web.Request) -> tuple[Role, str]:
         """The role that a token gives, and a cookie for it; raises 401 or 429 for a wrong token.
 
         A device that joined before stays the same device and keeps its calls and recordings.
         """
         role = self._role_of(token, request.remote or "")
-        assert self._credentials is not None
+        assert self._credentials is not None  # otherwise no token gives a role
         try:
             _, device = self._credentials.read_cookie(request.cookies.get(COOKIE, ""))
         except CookieRefused:
@@ -93,7 +108,7 @@ class Access:
             role, device = self._credentials.read_cookie(cookie)
         except CookieRefused as error:
             return Client(None, "", address, str(error))
-        return Client(role, device, address)
+        return Client(role, device, address, by_cookie=True)
 
     def key_of(self, caller: Client) -> str | None:
         """The key that marks a device's recordings as its own; None for the host, which owns all recordings."""
@@ -147,9 +162,21 @@ ACCESS = web.AppKey("access", Access)
 CALLER = web.RequestKey("caller", Client)
 
 
+def shelf_key(request: web.Request) -> str | None:
+    """The key of the device whose recordings and films a request may see; None for the host, which sees all.
+
+    Raises 403 for a client without a cookie: its address and token do not say that it made a recording.
+    """
+    caller = request[CALLER]
+    if caller.role != "host" and not caller.by_cookie:
+        raise web.HTTPForbidden(text=NO_SHELF)
+    return request.app[ACCESS].key_of(caller)
+
+
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
-    """Add the security headers to every response."""
-    response.headers.update(HEADERS)
+    """Add the security headers to every response; a film's report has brought its own policy."""
+    policy = response.headers.get(CSP, HEADERS[CSP])
+    response.headers.update(HEADERS | {CSP: policy})
 
 
 @web.middleware

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -104,6 +105,9 @@ class Connections:
 
     async def _admit(self, client: socket.socket, context: ssl.SSLContext | None, handler: _Handler) -> None:
         with suppress(OSError):  # the TLS handshake failed; asyncio has closed the socket
+            if context is not None and await self._is_plain_http(client):
+                await _redirect(client)
+                return
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: handler,
                 client,
@@ -111,6 +115,23 @@ class Connections:
                 ssl_handshake_timeout=self._max_idle_s if context else None,
                 ssl_shutdown_timeout=CLOSE_S if context else None,
             )
+
+    async def _is_plain_http(self, client: socket.socket) -> bool:
+        """Whether a client of the https port begins with a letter, as HTTP does and TLS does not; reads nothing."""
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, asyncio.SelectorEventLoop):
+            return False  # Windows' proactor loop cannot wait without reading; the handshake then fails
+        arrived = asyncio.Event()
+        loop.add_reader(client, arrived.set)
+        try:
+            async with asyncio.timeout(self._max_idle_s):
+                await arrived.wait()
+            loop.remove_reader(client)
+            return client.recv(1, socket.MSG_PEEK).isalpha()
+        except BaseException:
+            loop.remove_reader(client)
+            client.close()
+            raise
 
     def _handler(self) -> _Handler:
         return _Handler(
@@ -124,6 +145,32 @@ class Connections:
             max_headers=64,
             auto_decompress=False,  # 2 MB can inflate to a gigabyte of zeros, which blocks the loop
         )
+
+
+async def _redirect(client: socket.socket) -> None:
+    """Answer a request of plain http on the https port: GET is sent to https, anything else gets a sentence.
+
+    A client that sent a body or a token in the clear should notice, and not send it again by itself.
+    """
+    loop = asyncio.get_running_loop()
+    with client:
+        head = client.recv(MAX_HEADER)
+        address, port = client.getsockname()[:2]
+        host = re.search(rb"\r\nhost:[ \t]*([a-z0-9.-]{1,255}(?::\d{1,5})?)[ \t]*\r\n", head, re.IGNORECASE)
+        base = f"https://{host[1].decode() if host else f'{address}:{port}'}"
+        path = re.match(rb"(?:GET|HEAD) (/[!-~]*) HTTP/1", head)
+        status, more = ("308 Permanent Redirect", f"Location: {base}{path[1].decode()}\r\n") if path else _REFUSED
+        text = f"This port speaks https only: {base}/\n".encode()
+        await loop.sock_sendall(
+            client,
+            f"HTTP/1.1 {status}\r\n{more}Content-Type: text/plain; charset=utf-8\r\n"
+            f"Content-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode()
+            + text,
+        )
+        client.shutdown(socket.SHUT_WR)
+
+
+_REFUSED = ("400 Bad Request", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,7 @@ def add_routes(app: web.Application) -> None:
         app.router.add_get(path, guard(_no_content), allow_head=False)
         app.router.add_options(path, _options)
         app.router.add_delete(path + "/{id}", guard(_ending(ended)))
-        app.router.add_get(path + "/{id}", guard(_no_content), allow_head=False)
+        app.router.add_get(path + "/{id}", guard(_known), allow_head=False)
         app.router.add_patch(path + "/{id}", guard(_no_trickle))
     app.router.add_get("/api/sessions", require_role("viewer", "host")(_sessions))
     app.router.add_get("/api/sessions/ended", require_role("viewer", "host")(_ended))
@@ -167,6 +167,15 @@ async def _command(request: web.Request) -> web.Response:
 
 async def _no_content(_: web.Request) -> web.Response:
     """The answer to GET (RFC 9725, 4.1)."""
+    return web.Response(status=204)
+
+
+async def _known(request: web.Request) -> web.Response:
+    """Nothing either, while there is such a call: a page that gets no reports asks whether its own is over."""
+    try:
+        request.app[SESSIONS].owner(request.match_info["id"])
+    except KeyError as error:
+        raise web.HTTPNotFound(text="There is no such call.") from error
     return web.Response(status=204)
 
 

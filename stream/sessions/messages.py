@@ -77,9 +77,14 @@ def stalled(last: dict[str, Any]) -> dict[str, Any]:
     return last | {"state": "stalled"}
 
 
-def for_viewers(full: dict[str, Any]) -> dict[str, Any]:
-    """A report without the recording's folder, id and reason, which are not for viewers."""
-    return full | {"recording": full["recording"] | {"folder": "", "id": "", "reason": ""}}
+def for_viewers(full: dict[str, Any]) -> str:
+    """A report as JSON up to its `rtp_out`, which `Viewer.report` adds: each viewer's stream has its own RTP times.
+
+    It lacks the recording's folder, id and reason, which are not for viewers.
+    """
+    shown = full | {"recording": full["recording"] | {"folder": "", "id": "", "reason": ""}}
+    del shown["rtp_out"]
+    return f'{json.dumps(shown)[:-1]}, "rtp_out": '
 
 
 def refusal(error: CommandError) -> str:

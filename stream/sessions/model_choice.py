@@ -64,8 +64,12 @@ class ModelShelf:
 
     def open(self, name: str) -> Engine:
         """Start one of `names`; raises `ContractError` for a file that is damaged or was changed."""
+        return self.start(self.path_of(name))
+
+    def path_of(self, name: str) -> Path:
+        """The file of one of `names`; raises as `open`."""
         known = next((model for model in self._ready() if model.name == name), None)
-        return self.start(self.given if known is None else catalog.checked(known))
+        return self.given if known is None else catalog.checked(known)
 
     def _ready(self) -> list[catalog.KnownModel]:
         return [model for model in catalog.known(self.folder) if model.ready]

@@ -213,6 +213,22 @@ class Sessions:
             return
         await (self.open_viewers.get(made_id) or self.open_sessions[made_id]).close()
 
+    async def end_guests(self) -> None:
+        """End all sessions and viewers of other devices, also those that are being answered."""
+        while any(owner.address is not None for owner in self._answering):  # noqa: ASYNC110 - for a second at most
+            await asyncio.sleep(0.05)
+        guests = [each for each in [*self.open_viewers, *self.open_sessions] if self._owners[each].address is not None]
+        ends = await asyncio.gather(*map(self._end_guest, guests), return_exceptions=True)
+        for error in filter(None, ends):
+            logger.error("A device's call ended with an error: %r", error)
+
+    async def _end_guest(self, made_id: str) -> None:
+        viewer, session = self.open_viewers.get(made_id), self.open_sessions.get(made_id)
+        if viewer is not None:
+            await viewer.close()
+        if session is not None:
+            await session.close(SERVER_ENDS)
+
     async def close(self) -> None:
         """Refuse new sessions, end all open ones and finish their files."""
         self._closing = True

@@ -259,9 +259,9 @@ class Session:
         self.peer.report(json.dumps(content))
         watching = [audience for audience in self._audiences.values() if audience]
         if watching:
-            text = json.dumps(for_viewers(content))
+            text = for_viewers(content)
             for audience in watching:
-                audience.report(text)
+                audience.report(text, content["pts"])
 
     async def change_model(self, model: RunningModel) -> None:
         """Use another model from a next frame on; returns when the former one is not used any more."""

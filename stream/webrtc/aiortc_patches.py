@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiortc import (
@@ -14,7 +15,7 @@ from aiortc import (
     RTCRtpSender,
     RTCRtpTransceiver,
 )
-from aiortc.rtp import RtpPacket
+from aiortc.rtp import RtcpRrPacket, RtcpSrPacket, RtpPacket
 from OpenSSL import SSL
 
 from whycam.stream.limits import LIMITS
@@ -151,11 +152,37 @@ class _Packed:
 
 
 def send_packed(
-    sender: RTCRtpSender, on_keyframe_request: Callable[[], None], on_bit_rate: Callable[[int], None]
+    sender: RTCRtpSender,
+    on_keyframe_request: Callable[[], None],
+    on_bit_rate: Callable[[int], None],
+    on_report: Callable[[float, float | None], None] = lambda _loss, _round_trip: None,
 ) -> None:
-    """Let a sender's track supply packed frames; the receiver's keyframe and bit rate requests go to the callbacks."""
+    """Let a sender's track supply packed frames; the receiver's keyframe and bit rate requests go to the callbacks.
+
+    `on_report` gets each receiver report: the fraction of packets lost since the last one, and the round trip in
+    seconds if the report says it.
+    """
     sender._RTCRtpSender__encoder = _Packed(on_bit_rate)  # type: ignore[attr-defined]
     sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
+    sender._handle_rtcp_packet = partial(  # type: ignore[method-assign]
+        _take_reports, sender, sender._handle_rtcp_packet, on_report
+    )
+
+
+async def _take_reports(
+    sender: RTCRtpSender,
+    real: Callable[[Any], Awaitable[None]],
+    on_report: Callable[[float, float | None], None],
+    packet: Any,
+) -> None:
+    if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+        for report in packet.reports:
+            if report.ssrc != sender._ssrc:
+                continue
+            answers = report.dlsr and report.lsr == sender._RTCRtpSender__lsr  # type: ignore[attr-defined]
+            sent: float = sender._RTCRtpSender__lsr_time if answers else 0.0  # type: ignore[attr-defined]
+            on_report(report.fraction_lost / 256, time.time() - sent - report.dlsr / 65536 if answers else None)
+    await real(packet)
 
 
 def set_format_parameters(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[str, str]]) -> None:

@@ -44,7 +44,7 @@ async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> 
     Raises `OfferError`, or `OSError` if no UDP port is free.
     """
     aiortc_patches.set_dtls_roles(pc)
-    aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered))
+    aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered), media.admits)
     if not media.ice_servers:  # with one, the way in may have to be opened from here
         aioice_patches.hold_checks_back(pc)
     try:

@@ -1,9 +1,9 @@
-"""The bit rate that a camera may send, estimated at the receiver from delay and loss.
+"""The bit rates of both directions: what a camera may send (`Uplink`), and what is sent back to it (`Downlink`).
 
-Receiver-side congestion control after draft-ietf-rmcat-gcc-02. Its measure of delay, a trend over single packets,
-cannot be used in Python: it takes the event loop's jitter for congestion, and a browser reduces its resolution on a
-network that lost nothing. The measure here is the minimum delay of half a second: it rises only where every packet had
-to wait, in the network or for a processor that cannot keep up.
+The uplink is estimated at the receiver from delay and loss, after draft-ietf-rmcat-gcc-02. Its measure of delay, a
+trend over single packets, cannot be used in Python: it takes the event loop's jitter for congestion, and a browser
+reduces its resolution on a network that lost nothing. The measure here is the minimum delay of half a second: it rises
+only where every packet had to wait, in the network or for a processor that cannot keep up.
 
 Losses are visible where retransmissions are a separate stream (RTX), as browsers send them. For other senders the
 estimate depends on the delay alone.
@@ -26,6 +26,13 @@ STANDING_S, RISING_S = 0.1, 0.03
 MIN_PACKETS = 50
 """Fewer expected packets give no usable loss ratio."""
 _DELAYS, _COUNTS, _FLAT = 120, 4, 4  # windows
+FLOOR = 500_000
+"""In bit/s, what the way back is taken to carry until it shows that it does not: 640x480 without blocks."""
+MANY_LOST, FEW_LOST = 0.20, 0.05
+"""Fractions of the packets of a report: congestion by one report above the first, or two above the second."""
+LONGER_S = 0.15
+"""Packets queue where three round trips in a row are longer by this than the shortest of the last minute."""
+_REPORTS = 60  # about one a second
 _DECREASE, _INCREASE, _STARTUP_INCREASE = 0.85, 1.05, 1.5
 
 
@@ -91,3 +98,44 @@ class Uplink:
         """Whether the delay has stayed raised and constant for the last windows."""
         newest = list(self._delays)[-_FLAT:]
         return min(newest) - min(self._delays) > STANDING_S and max(newest) - min(newest) < RISING_S
+
+
+class Downlink:
+    """The bit rate for the way back: the receiver's estimate (REMB), unless that fell without a sign of congestion.
+
+    A browser takes packets that this computer sends late for a network that holds them back. It then estimates less
+    than it has received, which is little when few frames were sent, and raises that by 8 % a second: a moment of
+    overload would blur the picture for half a minute. So until receiver reports show loss or a queue, the bit rate
+    falls no lower than to half of the highest estimate; a browser that finds a narrow network goes down in smaller
+    steps.
+    """
+
+    def __init__(self) -> None:
+        self._estimate = 0
+        self._least = FLOOR
+        self._losses: deque[float] = deque(maxlen=2)
+        self._round_trips: deque[float] = deque(maxlen=_REPORTS)
+
+    @property
+    def bit_rate(self) -> int:
+        """In bit/s."""
+        return max(self._estimate, self._least)
+
+    def estimate(self, bit_rate: int) -> None:
+        """Take the receiver's own estimate."""
+        self._estimate = bit_rate
+        self._least = max(self._least, bit_rate // 2)
+
+    def report(self, loss: float, round_trip_s: float | None) -> None:
+        """Take a receiver report: the fraction of packets that were lost since the last one, and the round trip."""
+        self._losses.append(loss)
+        if round_trip_s is not None:
+            self._round_trips.append(round_trip_s)
+        if self._is_congested() and self._estimate:
+            self._least = min(self._least, self._estimate // 2)
+
+    def _is_congested(self) -> bool:
+        if self._losses[-1] >= MANY_LOST or (len(self._losses) == 2 and min(self._losses) >= FEW_LOST):
+            return True
+        newest = list(self._round_trips)[-3:]  # one or two are late where this computer is busy
+        return len(newest) == 3 and min(newest) - min(self._round_trips) > LONGER_S

@@ -18,6 +18,7 @@ from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.parameter_sets import ParameterSets
 from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
+from whycam.stream.webrtc.bandwidth_estimator import Downlink
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.end_reason import GONE, EndReason
 from whycam.stream.webrtc.ice import aioice_patches
@@ -70,6 +71,7 @@ class Peer:
         """The stream that is taken, and the packets of others."""
         self._uplink_bit_rate = 0  # bit/s
         self._remb_received = False  # the camera's estimate for the downlink
+        self._downlink = Downlink()
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
@@ -90,6 +92,7 @@ class Peer:
         If the explained video `returns`, the offer has one section for video and none for sound. Otherwise it is a
         publisher's (RFC 9725), whose sound is answered as inactive.
         """
+        media = media.current()
         checked = check_offer(offer, media.reach(caller))
         peer = cls(new_connection(media), events)
         try:
@@ -135,7 +138,7 @@ class Peer:
             lambda: aioice_patches.unsent_bytes(pc),
         )
         sender = pc.addTrack(self._track)
-        aiortc_patches.send_packed(sender, events.on_keyframe_request, self._on_remb)
+        aiortc_patches.send_packed(sender, events.on_keyframe_request, self._on_remb, self._on_report)
         self._return_timestamp = lambda pts: aiortc_patches.rtp_timestamp(sender, pts)
 
     @property
@@ -184,7 +187,13 @@ class Peer:
 
     def _on_remb(self, bit_rate: int) -> None:
         self._remb_received = True
-        self._events.on_bit_rate(bit_rate)
+        self._downlink.estimate(bit_rate)
+        self._events.on_bit_rate(self._downlink.bit_rate)
+
+    def _on_report(self, loss: float, round_trip_s: float | None) -> None:
+        self._downlink.report(loss, round_trip_s)
+        if self._remb_received:
+            self._events.on_bit_rate(self._downlink.bit_rate)
 
     def _on_source_change(self) -> None:
         self._clock.restart()

@@ -44,6 +44,7 @@ class Viewer:
         self._on_end = on_end
         self._closing: asyncio.Task[None] | None = None
         self._reports = Reports()
+        self._sender: RTCRtpSender | None = None
         self._track = PacketTrack(want_keyframe, self._end, lambda: aioice_patches.unsent_bytes(pc))
         self._connect_timer = asyncio.get_running_loop().call_later(CONNECT_S, self._check_connection)
 
@@ -63,6 +64,7 @@ class Viewer:
 
         `want_keyframe` is called when the viewer needs one to begin or to continue; `on_end` once, when it has left.
         """
+        media = media.current()
         checked = check_offer(offer, media.reach(caller))
         if f" {codec}/90000" not in checked.upper():
             raise OfferError(f"This session's codec is {codec}, which the offer does not include.")
@@ -85,6 +87,7 @@ class Viewer:
         video = pc.addTransceiver(self._track, "sendonly")
         known = RTCRtpSender.getCapabilities("video").codecs
         video.setCodecPreferences([c for c in known if c.mimeType in (f"video/{codec}", "video/rtx")])
+        self._sender = video.sender
         aiortc_patches.send_packed(video.sender, want_keyframe, lambda _: None)
         offer, formats = accept_plain_h264(offer)
         await take_offer(pc, offer)
@@ -110,9 +113,13 @@ class Viewer:
         """Queue an encoded frame, or drop it; never blocks."""
         self._track.put(frame)
 
-    def report(self, text: str) -> None:
-        """Send a report, if this viewer has a channel for it; never blocks."""
-        self._reports.send(text)
+    def report(self, text: str, pts: int) -> None:
+        """Send a report, if this viewer has a channel for it; never blocks.
+
+        `text` ends where the RTP time stamp belongs with which this viewer gets the frame of this pts.
+        """
+        rtp = None if self._sender is None else aiortc_patches.rtp_timestamp(self._sender, pts)
+        self._reports.send(f"{text}{'null' if rtp is None else rtp}}}")
 
     def interrupt(self) -> None:
         """Frames are missing in the stream: continue with a keyframe."""
@@ -188,10 +195,10 @@ class Audience:
         for viewer in self._viewers:
             viewer.send(frame)
 
-    def report(self, text: str) -> None:
-        """Send a report to those who have a channel for it; never blocks."""
+    def report(self, text: str, pts: int) -> None:
+        """Send a report to those who have a channel for it (see `Viewer.report`); never blocks."""
         for viewer in self._viewers:
-            viewer.report(text)
+            viewer.report(text, pts)
 
     def interrupt(self) -> None:
         """Frames are missing in the stream: all continue with a keyframe."""

@@ -1,16 +1,22 @@
-"""A fake camera for Chromium: a cup of espresso, filmed by a hand that is not quite steady."""
+"""Chromium with a fake camera: a cup of espresso, filmed by a hand that is not quite steady; Firefox with its own."""
 
 from __future__ import annotations
 
+import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import skimage.data
 from playwright.sync_api import Browser, Playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+FAKE_CAMERA = {"media.navigator.streams.fake": True, "media.navigator.permission.disabled": True}
+"""Settings of Firefox: its user allows a camera whose picture is of one colour, which changes."""
 WIDTH, HEIGHT = 640, 480
 CALM = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -41,4 +47,20 @@ def start_browser(playwright: Playwright, camera: Path | None = None, *flags: st
             "--use-fake-device-for-media-stream",
             f"--use-file-for-fake-video-capture={camera}",
         )
+    needed(CHROMIUM, "Chromium is not installed (Debian: apt install chromium)")
     return playwright.chromium.launch(executable_path=CHROMIUM, args=[*CALM.split(), *flags])
+
+
+def start_firefox(playwright: Playwright, settings: Mapping[str, str | float | bool] = FAKE_CAMERA) -> Browser:
+    """Debian's Firefox, by WebDriver BiDi (not the build that Playwright patches and downloads)."""
+    needed(FIREFOX, "Firefox is not installed (Debian: apt install firefox-esr)")
+    return playwright.firefox.launch(
+        channel="moz-firefox", executable_path=FIREFOX, firefox_user_prefs=dict(settings), timeout=60_000
+    )
+
+
+def needed(program: str | None, reason: str) -> None:
+    """Skip the test, or fail it in CI, if a program is missing."""
+    if program is None:
+        assert not os.environ.get("WHYCAM_NEED_BROWSER"), reason
+        pytest.skip(reason)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
 import pytest
-from aiohttp.test_utils import TestServer
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.axe import assert_accessible
 from tests.support.models.engines import fast
+from tests.support.servers.server_here import Here, serving_here
 from tests.support.servers.server_process import serving
-from whycam.stream.server.app import SESSIONS, make_app
-from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.webrtc.end_reason import Code, EndReason
 
@@ -41,47 +35,15 @@ PASSING = {
 }
 
 
-@dataclass(frozen=True)
-class Here:
-    """A server in this process, whose sessions end as a test wants them to."""
-
-    url: str
-    sessions: Sessions
-    loop: asyncio.AbstractEventLoop
-
-    def end(self, code: str) -> None:
-        """End each call for this reason, as the server does."""
-        for session in list(self.sessions.open_sessions.values()):
-            self.loop.call_soon_threadsafe(session._end, EndReason(REASON, cast(Code, code)))
-
-
-@contextmanager
-def serving_here(folder: Path) -> Iterator[Here]:
-    engine, found, over = fast(folder), list[Here](), list[asyncio.Event]()
-    ready = threading.Event()
-
-    async def serve() -> None:
-        app = make_app(Sessions(engine, Settings()))
-        async with TestServer(app) as server:
-            found.append(Here(f"http://localhost:{server.port}", app[SESSIONS], asyncio.get_running_loop()))
-            over.append(asyncio.Event())
-            ready.set()
-            await over[0].wait()
-
-    thread = threading.Thread(target=asyncio.run, args=[serve()], name="server")
-    thread.start()
-    try:
-        assert ready.wait(20)
-        yield found[0]
-    finally:
-        found[0].loop.call_soon_threadsafe(over[0].set)
-        thread.join()
-        engine.close()
+def end(here: Here, code: str) -> None:
+    """End each call for this reason, as the server does."""
+    for session in list(here.sessions.open_sessions.values()):
+        here.loop.call_soon_threadsafe(session._end, EndReason(REASON, cast(Code, code)))
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Here]:
-    with serving_here(tmp_path_factory.mktemp("ends")) as running:
+    with serving_here(fast(tmp_path_factory.mktemp("ends")), Settings()) as running:
         yield running
 
 
@@ -110,7 +72,7 @@ def test_a_call_that_would_end_again_in_the_same_way_is_not_made_again(
 ) -> None:
     calls: list[str] = []
     live.on("request", lambda request: calls.append(request.url) if request.url.endswith("/call") else None)
-    here.end(code)
+    end(here, code)
     expect(live.locator("body")).to_have_attribute("data-state", "lost")
     for words in (what, next_step):
         expect(live.locator("#error")).to_contain_text(words)
@@ -132,7 +94,7 @@ def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: 
       const detail = document.querySelector('#detail');
       new MutationObserver(() => window.said.push(detail.textContent)).observe(detail, { childList: true });
     }""")
-    here.end(code)
+    end(here, code)
     expect(live.locator("body")).to_have_attribute("data-state", "reconnecting")
     expect(live.locator("body")).to_have_attribute("data-state", "live", timeout=20_000)
     assert any(text.startswith(what) and AGAIN in text for text in live.evaluate("() => window.said"))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.axe import assert_accessible
 from tests.browser.pages import until, watch
 from tests.support.qr_codes import decoded
 from tests.support.servers.server_process import free_port, lan_arguments, serving
@@ -124,3 +125,43 @@ def test_the_help_page_explains_and_hands_out_the_certificate(phone: BrowserCont
         with page.expect_download() as download:
             page.click("a.button")
         assert download.value.path().read_bytes() == (tmp_path / "config" / "authority.crt").read_bytes()
+
+
+def test_the_host_lets_phones_join_and_sends_them_away_without_a_restart(
+    page: Page, browser: Browser, phone: BrowserContext, tmp_path: Path
+) -> None:
+    arguments = [each for each in lan_arguments(tmp_path, free_port()) if each != "--lan"]
+    with serving(tmp_path, arguments=arguments) as server:
+        assert "Let phones join" in server.log.read_text()
+        wall = browser.new_page()
+        wall.goto(f"{server.url}/watch")
+        expect(wall.locator("#empty-how")).to_contain_text("No phone can join yet")
+        page.goto(server.url)
+        expect(page.locator("#phones-urls")).to_contain_text("No phone can join yet")
+        expect(page.locator("#code")).to_be_hidden()
+        assert_accessible(page)
+        page.click("#let-join")
+        expect(page.locator("#code")).to_be_visible()
+        expect(page.locator("#let-none")).to_be_focused()
+        page.wait_for_function("() => document.querySelector('#code').naturalWidth > 0")
+        page.locator("#code").scroll_into_view_if_needed()
+        assert_accessible(page)
+        expect(wall.locator("#empty-headline")).to_contain_text("Scan", timeout=10_000)
+        shot = cv2.imdecode(np.frombuffer(page.screenshot(), np.uint8), cv2.IMREAD_GRAYSCALE)
+        assert shot is not None
+        mobile = phone.new_page()
+        mobile.goto(decoded(as_bytes(shot)))
+        goes_live(mobile)
+        page.click("#let-none")
+        expect(page.locator("#code")).to_be_hidden()
+        expect(page.locator("#let-join")).to_be_focused()
+        expect(mobile.locator("body")).not_to_have_attribute("data-state", "live", timeout=15_000)
+        expect(wall.locator("#empty-how")).to_contain_text("No phone can join yet", timeout=15_000)
+        assert_accessible(wall)
+        wall.close()
+        # The phone's cookie is good again when the door is.
+        page.click("#let-join")
+        expect(page.locator("#code")).to_be_visible()
+        mobile.reload()
+        goes_live(mobile)
+        mobile.close()

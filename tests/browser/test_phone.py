@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -263,6 +264,26 @@ def test_the_picture_is_saved_and_shared(phone: Page, server: Server) -> None:
     phone.wait_for_function("() => window.shared?.size > 5000 && window.shared.type === 'image/jpeg'")
 
 
+def test_an_iphone_saves_where_its_photographs_are(phone: Page, server: Server) -> None:
+    phone.add_init_script("""
+      Object.defineProperty(navigator, 'userAgent', { get: () => 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0)' });
+      navigator.canShare = () => true;
+      navigator.share = async (what) => {
+        window.shared = what.files[0];
+        if (window.cancels) throw new DOMException('', 'AbortError');
+      };
+    """)
+    begin(phone, server)
+    phone.click("#save")
+    phone.wait_for_function("() => window.shared?.size > 5000 && window.shared.type === 'image/jpeg'")
+    phone.evaluate("() => { window.shared = null; window.cancels = true }")
+    phone.click("#save")
+    phone.wait_for_function("() => window.shared")
+    expect(phone.locator("#error")).to_be_hidden()
+    phone.click("#more")
+    expect(phone.locator("#share")).to_be_hidden()  # it would do the same
+
+
 def test_the_cameras_are_turned_and_chosen_with_their_light_and_zoom(phone: Page, server: Server) -> None:
     phone.add_init_script(CAMERAS)
     phone.goto(server.url)
@@ -332,12 +353,12 @@ def test_a_bad_day_is_said_in_plain_words(phone: Page, tmp_path: Path) -> None:
         expect(phone.locator("#details")).to_contain_text("efficientnet-lite0")
 
 
-def test_a_server_that_is_gone_is_not_called_a_slow_network(phone: Page, tmp_path: Path) -> None:
+def test_a_server_that_stands_still_is_not_called_a_slow_network(phone: Page, tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, port=port) as server:
         begin(phone, server)
         expect(phone.locator("#recording")).to_be_visible()
-        server.process.kill()
+        server.process.send_signal(signal.SIGSTOP)
         nothing = "No picture comes back. If this lasts, the page connects again by itself."
         expect(phone.locator("#bad-day")).to_have_text(nothing, timeout=4_500)
         expect(phone.locator("#headline")).to_have_text(nothing)
@@ -346,6 +367,7 @@ def test_a_server_that_is_gone_is_not_called_a_slow_network(phone: Page, tmp_pat
         expect(phone.locator("#labels li[data-explained=true]")).to_have_count(0)
         expect(phone.locator("#chip")).to_have_attribute("data-quality", "stalled")
         expect(phone.locator("#recording")).to_be_hidden()
+        server.process.kill()
         phone.wait_for_selector("body[data-state=reconnecting]", timeout=20_000)
     with serving(tmp_path, port=port):
         phone.wait_for_selector("body[data-state=live]", timeout=30_000)
@@ -353,6 +375,16 @@ def test_a_server_that_is_gone_is_not_called_a_slow_network(phone: Page, tmp_pat
         expect(phone.locator("#headline")).to_have_text("Live.")
         expect(phone.locator("#chip")).to_have_attribute("data-quality", "good")
         expect(phone.locator("#labels .score").first).to_have_text(re.compile(r"\d%"))
+
+
+def test_a_killed_server_is_said_within_three_seconds(phone: Page, tmp_path: Path) -> None:
+    """Before, WebRTC noticed it after ten."""
+    with serving(tmp_path) as server:
+        begin(phone, server)
+        phone.wait_for_timeout(1000)
+        server.process.kill()
+        phone.wait_for_selector("body[data-state=reconnecting]", timeout=3000)
+        expect(phone.locator("#detail")).to_contain_text("The server does not answer. The page tries again by itself")
 
 
 def test_a_call_made_again_goes_on_in_the_same_recording(phone: Page, tmp_path: Path) -> None:

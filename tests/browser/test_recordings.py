@@ -24,6 +24,7 @@ from tests.support.servers.server_process import Server, free_port, lan_argument
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter
+from whycam.stream.report.report import write_report
 
 SMALL, TURNED = (160, 120), (120, 160)
 FIRST, SECOND = "2026-11-22_20-03-55_1f3a9c000001", "2026-11-22_20-10-00_1f3a9c000001"
@@ -41,7 +42,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     turned = media_samples.encoded("H264", 30, SMALL) + media_samples.encoded(
         "H264", 30, TURNED, first=30 * media_samples.STEP
     )
-    record(folder / OTHER, turned, best=lambda _: (5, 6, 2))
+    record(
+        folder / OTHER, turned, best=lambda number: (5, 6, 2) if number < 40 else (6, 2, 5) if number < 55 else (2, 6)
+    )
     return folder
 
 
@@ -256,10 +259,57 @@ def test_where_there_is_no_heat_yet_it_is_said(page: Page, server: Server, made:
     recording = "2026-11-17_11-00-00_9f3a9c000009"
     record(made / recording, media_samples.encoded("H264", 30, SMALL), best=lambda number: (0, 1) if number > 9 else ())
     opened(page, server, recording)
-    expect(page.locator("#heat-says")).to_have_text("no heatmap at this moment")
-    seek(page, 0.6)
+    # It opens on the first frame that is explained.
     expect(page.locator("#heat-says")).to_have_text(re.compile(r"^banana \d+%$"))
+    page.wait_for_function("() => !whycam.player.camera.seeking")
+    assert moment(page) == pytest.approx(10 / 30, abs=0.01)
+    assert heat(page) > 1000
+    seek(page, 0)
+    expect(page.locator("#heat-says")).to_have_text("no heatmap at this moment")
+    page.reload()
+    page.wait_for_function("() => window.whycam?.player.time > 0.3")
     shutil.rmtree(made / recording)
+
+
+TINTS = """() => {
+  const lines = [...document.querySelectorAll('#timeline .line')];
+  return [...document.querySelectorAll('#classes button')].map((button) => [
+    button.querySelector('.name').textContent,
+    getComputedStyle(button.querySelector('.tint')).backgroundColor,
+    getComputedStyle(lines.find((line) => line.dataset.class === button.dataset.class)).stroke,
+  ]);
+}"""
+
+
+def test_a_class_has_one_colour_in_list_time_line_heat_and_report(page: Page, server: Server, made: Path) -> None:
+    page.emulate_media(color_scheme="light")
+    opened(page, server, OTHER)
+    before = page.evaluate(TINTS)
+    names = [name for name, *_ in before]
+    assert all(dot == line for _, dot, line in before)
+    assert len({dot for _, dot, _ in before}) == len(before)
+    report = made.parent / "report.html"
+    write_report(
+        made / OTHER / "predictions.jsonl",
+        made / OTHER / "explained-000.mp4",
+        "x",
+        [report, report.with_suffix(".png")],
+    )
+    other = page.context.new_page()
+    other.emulate_media(color_scheme="light")
+    other.set_content(report.read_text())
+    for name, dot, _ in before:
+        row = other.locator("th", has_text=name)
+        assert row.locator(".dot").evaluate("(dot) => getComputedStyle(dot).backgroundColor") == dot
+    other.close()
+    # Two that are compared have the colours of their heat: orange and blue.
+    page.emulate_media(color_scheme="dark")
+    page.locator("#classes button", has_text=names[-1]).click()
+    page.locator("#classes button", has_text=names[0]).click()
+    after = {name: (dot, line) for name, dot, line in page.evaluate(TINTS)}
+    assert after[names[-1]] == ("rgb(255, 184, 77)",) * 2
+    assert after[names[0]] == ("rgb(92, 184, 255)",) * 2
+    assert len(set(after.values())) == len(after)
 
 
 def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:

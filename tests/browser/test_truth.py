@@ -19,16 +19,16 @@ pytestmark = pytest.mark.alone
 
 SIZES = [(320, 568), (390, 844), (844, 390), (1024, 768), (1280, 800), (1920, 1080)]
 # Frames on screen by RTP time stamp, and the report of each; whether the list is ever ahead of the picture.
-LISTED = """async () => {
+LISTED = """async ([selector, wall]) => {
   const seen = [];
-  const video = document.querySelector('#returned');
+  const video = document.querySelector(selector);
   let list = null;
   for (let i = 0; i < 60; i++) {
     const { rtpTimestamp } = await new Promise((resolve) => {
       video.requestVideoFrameCallback((_, data) => resolve(data));
     });
-    const { listed } = window.whycam;
-    if (listed !== list) seen.push([rtpTimestamp, listed.rtp_out]);
+    const listed = wall ? window.whycam.tiles[0].listed : window.whycam.listed;
+    seen.push([rtpTimestamp, listed.rtp_out, listed !== list]);
     list = listed;
   }
   return seen;
@@ -51,10 +51,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_the_list_shows_the_frame_on_screen(page: Page, server: Server) -> None:
     begin(page, server)
     page.wait_for_function("() => whycam.listed?.labels.length === 5")
-    pairs = page.evaluate(LISTED)
-    assert len(pairs) > 4
-    # The list changes with a frame, to the report of this frame; a callback may come before or after the page's own.
-    assert all(0 <= shown - listed <= 2 * 3003 for shown, listed in pairs[1:])
+    check_pairs(page.evaluate(LISTED, ["#returned", False]))
     page.click("#freeze")
     page.wait_for_function("() => whycam.report.frozen && whycam.listed.frozen")
     page.wait_for_timeout(1500)
@@ -62,6 +59,28 @@ def test_the_list_shows_the_frame_on_screen(page: Page, server: Server) -> None:
     assert (listed["classes"], listed["scores"]) == (report["classes"], report["scores"])
     names = page.locator("#labels .name").all_inner_texts()
     assert names == listed["labels"]
+
+
+def check_pairs(pairs: list[tuple[int, int, bool]]) -> None:
+    """The list changes with a frame, to its report; a callback may come before or after the page's own."""
+    changes = [shown - listed for shown, listed, changed in pairs[1:] if changed]
+    assert len(changes) > 4
+    late = [behind for behind in changes if not 0 <= behind <= 2 * 3003]  # on a busy machine a callback is late
+    assert len(late) <= len(changes) // 10, changes
+    # The number in the picture changes with each frame: a list that is shown less often contradicts it meanwhile.
+    behind = sorted(shown - listed for shown, listed, _ in pairs[1:])
+    assert behind[len(behind) // 2] <= 3003 + 100, behind
+
+
+def test_the_walls_list_shows_the_frame_on_screen(page: Page, server: Server) -> None:
+    begin(page, server)
+    wall = page.context.new_page()
+    wall.goto(f"{server.url}/watch")
+    wall.wait_for_function("() => whycam.tiles[0]?.listed?.labels.length === 5", timeout=20_000)
+    wall.wait_for_timeout(1500)
+    pairs = wall.evaluate(LISTED, [".tile video.explained", True])
+    wall.close()
+    check_pairs(pairs)
 
 
 def label_height(width: int, height: int) -> float:

@@ -13,6 +13,7 @@ from tests.browser.axe import assert_accessible
 from tests.support.servers.server_process import Server, serving
 from whycam.stream.recording.writer import Code
 from whycam.stream.sessions.messages import CommandCode
+from whycam.stream.uploads.job import CODES
 from whycam.stream.webrtc import end_reason
 
 SHIFTS = """
@@ -33,7 +34,7 @@ TEXTS = """async () => {
   const { words: { phone, recordings } } = await import('/static/shared/i18n.js');
   return Object.fromEntries(Object.entries({
     commands: phone.problems.commands, recordingStopped: phone.recordingStopped, ended: phone.ended,
-    recordings: recordings.ended,
+    films: phone.films.failed, recordings: recordings.ended,
   }).map(([name, texts]) => [name, Object.keys(texts)]));
 }"""
 REFUSALS = """async () => {
@@ -83,7 +84,8 @@ def test_each_code_of_the_server_has_words(browser: Browser, server: Server, lan
     recordings = set(get_args(Code))
     assert set(texts["commands"]) == set(get_args(CommandCode))
     assert set(texts["recordingStopped"]) == recordings - {"cut-off"}  # that is said of one that is over
-    assert set(texts["recordings"]) == recordings - {"folder"}  # of which there is none
+    assert set(texts["recordings"]) == recordings - {"folder"} | {"film-damaged"}  # of the first there is none
+    assert set(texts["films"]) == set(CODES) - {"failed"}  # the server's own words say more
     assert set(texts["ended"]) == set(get_args(end_reason.Code))
     page.context.close()
 

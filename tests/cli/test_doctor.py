@@ -23,7 +23,8 @@ def found(folder: Path, port: int = 1) -> dict[str, Finding]:
     return {finding.what: finding for finding in findings}
 
 
-def test_a_computer_without_problems_gets_no_advice(tmp_path: Path) -> None:
+def test_a_computer_without_problems_gets_no_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "lan_addresses", lambda: (Address("127.0.0.1", "wlan0"),))
     findings = found(tmp_path)
     assert [f for f in findings.values() if not f.ok] == []
     model = findings["model efficientnet-lite0"].says
@@ -80,7 +81,9 @@ def test_the_addresses_for_phones_are_listed_with_advice(tmp_path: Path, monkeyp
         assert words in says
     assert findings["port 2"].ok
     monkeypatch.setattr(doctor, "lan_addresses", tuple)
-    assert "hotspot" in found(tmp_path)["phones"].says
+    finding = found(tmp_path)["network"]
+    assert "no video, not even to the same computer" in finding.says
+    assert "hotspot" in finding.advice
 
 
 def test_the_certificate_is_checked_and_none_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,11 +84,28 @@ def test_a_congested_uplink_limits_the_downlink_until_the_phone_sends_its_own_es
             peer._on_uplink_estimate(bit_rate)
         peer._on_remb(2_000_000)
         peer._on_uplink_estimate(300_000)
+        peer._on_remb(100_000)
+        peer._on_report(0.5, None)
         await peer.close()
         return bit_rates
 
-    assert asyncio.run(reported(returns=True)) == [800_000, 700_000, 2_000_000]
-    assert asyncio.run(reported(returns=False)) == [2_000_000]
+    assert asyncio.run(reported(returns=True)) == [800_000, 700_000, 2_000_000, 1_000_000, 100_000]
+    assert asyncio.run(reported(returns=False)) == [2_000_000, 1_000_000, 100_000]
+
+
+def test_the_receivers_reports_are_read(tmp_path: Path, h264: list[EncodedFrame]) -> None:
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        reports: list[tuple[float, float | None]] = []
+        async with calling(http, base, h264) as phone:
+            (session,) = sessions.open_sessions.values()
+            assert session.peer is not None
+            session.peer._downlink.report = lambda *report: reports.append(report)  # type: ignore[method-assign]
+            await phone.until(lambda: any(round_trip is not None for _, round_trip in reports))
+            assert (await http.delete(phone.location)).status == 204
+        assert {loss for loss, _ in reports} == {0.0}
+        assert all(0 < round_trip < 1 for _, round_trip in reports if round_trip is not None)
+
+    served(fast(tmp_path), Settings(recordings=tmp_path / "recordings"), body)
 
 
 def test_a_phone_that_is_turned_continues_in_its_new_shape(tmp_path: Path) -> None:

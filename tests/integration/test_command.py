@@ -73,7 +73,7 @@ BAD_CALLS: dict[str, tuple[list[str], str]] = {
     "a folder without images": (["process", "."], "is a folder without images"),
     "recordings in a file": (["serve", "--recordings", "text.mov"], "Recordings cannot be stored in text.mov"),
     "odd ports": (["serve", "--udp-ports", "9-1"], "LO-HI"),
-    "a host without a LAN": (["serve", "--host", "192.168.1.5"], "Add --lan"),
+    "a new code without a LAN": (["serve", "--new-token"], "Add --lan"),
     "a host that is not ours": (["serve", "--lan", "--host", "203.0.113.77"], "not an address of this computer"),
     "a certificate without its key": (["serve", "--lan", "--cert", "text.mov"], "belong together"),
     "a certificate that is none": (
@@ -333,7 +333,7 @@ def test_without_a_network_it_says_what_to_try(tmp_path: Path, capsys: pytest.Ca
 def test_the_last_lan_option_counts(tmp_path: Path) -> None:
     """So that `make serve ARGS=--no-lan` stays on this computer."""
     with serving(tmp_path, arguments=["--lan", "--no-lan", "--config", str(tmp_path / "config")]) as server:
-        assert "Phone" not in server.log.read_text()
+        assert "Phone: " not in server.log.read_text()
     assert not (tmp_path / "config").exists()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
+import socket
 import struct
 from dataclasses import replace
 from itertools import pairwise
@@ -13,9 +15,11 @@ from pathlib import Path
 import av
 import pytest
 from aiohttp import ClientSession
+from aioice import stun
 from aiortc.rtp import is_rtcp
 
 from tests.support.clients.camera_client import Phone
+from tests.support.clients.stun_check import check
 from tests.support.clients.whep_client import Watcher, watching
 from tests.support.clients.whip_client import SDP, Publisher, publishing
 from tests.support.films import media_samples
@@ -76,6 +80,33 @@ def test_a_publisher_is_answered_according_to_the_rfc(tmp_path: Path, h264: list
         assert len(sessions) == 0
         assert (await http.delete(publisher.location)).status == 200
         assert (await http.delete(base + "/whip/unknown")).status == 404
+        await publisher.close()
+
+    served(fast(tmp_path), Settings(), body)
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.1])
+def test_a_client_is_checked_before_its_check_is_answered(
+    tmp_path: Path, h264: list[EncodedFrame], pause_s: float
+) -> None:
+    """ffmpeg, once it is answered, begins DTLS and answers no check any more."""
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        publisher, loop = Publisher(h264), asyncio.get_running_loop()
+        offer = await publisher.offer()
+        response = await http.post(f"{base}/whip", data=offer, headers=SDP)
+        answer = await response.text()
+        port = int(re.findall(r"a=candidate:\S+ 1 udp \d+ 127\.0\.0\.1 (\d+) typ host", answer)[0])
+        await asyncio.sleep(pause_s)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+            client.setblocking(False)
+            client.connect(("127.0.0.1", port))
+            for _ in range(3):
+                client.send(check(offer, answer))
+            async with asyncio.timeout(5):
+                got = [stun.parse_message(await loop.sock_recv(client, 2048)) for _ in range(4)]
+        assert [message.message_class for message in got] == [stun.Class.REQUEST, *[stun.Class.RESPONSE] * 3]
+        await http.delete(base + response.headers["Location"])
         await publisher.close()
 
     served(fast(tmp_path), Settings(), body)

@@ -15,11 +15,12 @@ from tests.support.servers.calls import session_of
 pytestmark = [pytest.mark.long, pytest.mark.alone, pytest.mark.timeout(1800)]
 TRIES, FRAMES = 64, 15
 TABLE = ROOT / "docs" / "clients.md"
-HEAD = f"""# Programs that publish
+HEAD = f"""# Browsers and programs
 `make test-long ARGS="-k program_table"` writes this table: each program publishes {TRIES} times by WHIP, {FRAMES}
-frames each time, to a server on the same computer. A row is the newest run of its program. *Ended*: the session ended
-with the program, by DELETE or the end of DTLS, and not by a limit or by silence. GStreamer's frames are counted from
-its state `connected` on, so that more may be recorded.
+frames each time, to a server on the same computer. A browser calls with whycam's page until {FRAMES} explained frames
+have come back, and presses *stop*: its frames sent are counted before that, so that more are recorded. A row is the
+newest run of its program. *Ended*: the session ended with the program, by DELETE or the end of DTLS, and not by a limit
+or by silence. GStreamer's frames are counted from its state `connected` on, so that more may be recorded.
 
 | program | version | codec | connected | frames sent | frames recorded | ended |
 |---|---|---|---|---|---|---|

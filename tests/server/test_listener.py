@@ -263,3 +263,33 @@ def test_a_slow_answer_is_not_cut_off() -> None:
             writer.close()
 
     asyncio.run(run())
+
+
+PLAIN: dict[bytes, tuple[bytes, bytes]] = {
+    b"GET /watch?a=1 HTTP/1.1\r\nHost: 192.168.1.5:8443\r\n\r\n": (
+        b" 308 ",
+        b"Location: https://192.168.1.5:8443/watch?a=1\r",
+    ),
+    b"GET / HTTP/1.0\r\n\r\n": (b" 308 ", b"Location: https://127.0.0.1:PORT/\r"),
+    b"HEAD / HTTP/1.1\r\nhOST: kitchen.local\r\n\r\n": (b" 308 ", b"Location: https://kitchen.local/\r"),
+    b'GET / HTTP/1.1\r\nHost: a/b"><script>\r\n\r\n': (b" 308 ", b"Location: https://127.0.0.1:PORT/\r"),
+    b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n": (b" 400 ", b"speaks https only: https://localhost/\n"),
+    b"POST /join HTTP/1.1\r\nHost: localhost\r\n\r\n{}": (b" 400 ", b"speaks https only: https://localhost/\n"),
+    b"hello": (b" 400 ", b"speaks https only: https://127.0.0.1:PORT/\n"),
+}
+
+
+@pytest.mark.parametrize("request_text", PLAIN)
+def test_plain_http_on_the_https_port_is_sent_to_https(tmp_path: Path, request_text: bytes) -> None:
+    """Before, the connection was closed without a word, as a browser asks that is given no `https://`."""
+    status, says = PLAIN[request_text]
+
+    async def run() -> None:
+        async with listening(context=own_certificate(tmp_path, ["127.0.0.1"]).context()) as port:
+            reader, writer = await send(port, request_text)
+            answer = await asyncio.wait_for(reader.read(), 5)
+            assert status in answer.partition(b"\r\n")[0]
+            assert says.replace(b"PORT", str(port).encode()) in answer
+            writer.close()
+
+    asyncio.run(run())

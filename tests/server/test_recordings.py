@@ -150,7 +150,7 @@ def test_a_zip_that_the_client_does_not_read_waits_and_fills_no_memory(
         made.append(1)
         return next(blocks, None)
 
-    monkeypatch.setattr("whycam.stream.server.recordings._next", counting)
+    monkeypatch.setattr("whycam.stream.server.shelf.recordings._next", counting)
 
     async def body(http: ClientSession, base: str) -> None:
         async with http.get(f"{base}/{ID}.zip") as response:
@@ -340,8 +340,8 @@ def test_the_event_loop_does_not_read_the_disk(folder: Path, monkeypatch: pytest
     for name in ("_stamp", "_read", "ClassStatistics"):
         monkeypatch.setattr(library, name, noting(getattr(library, name)))
     monkeypatch.setattr("whycam.stream.recording.paths.recordings", noting(names.recordings))
-    monkeypatch.setattr("whycam.stream.server.recordings.still", noting(still))
-    monkeypatch.setattr("whycam.stream.server.recordings._next", noting(lambda blocks: next(blocks, None)))
+    monkeypatch.setattr("whycam.stream.server.shelf.recordings.still", noting(still))
+    monkeypatch.setattr("whycam.stream.server.shelf.recordings._next", noting(lambda blocks: next(blocks, None)))
 
     async def body(http: ClientSession, base: str) -> None:
         for path in (

@@ -14,7 +14,14 @@ from tests.support import ROOT
 from tests.zoo.row import read_rows
 from tests.zoo.table import models_page
 from whycam.stream.limits import LIMITS
-from whycam.stream.overlay.colormaps import COLORMAPS, DARKEST, PINNED_COLORS, colours
+from whycam.stream.overlay.colormaps import (
+    CLASS_COLORS_ON_DARK,
+    CLASS_COLORS_ON_LIGHT,
+    COLORMAPS,
+    DARKEST,
+    PINNED_COLORS,
+    colours,
+)
 from whycam.stream.recording.containers import MIME_TYPES
 
 WIDTH = 112
@@ -45,6 +52,14 @@ export const PINNED = [{pinned}];
 /** The brightness of a place without heat, as a fraction of such a colour's. */
 export const DARKEST = {DARKEST};
 """
+
+
+def class_colors(text: str) -> str:
+    """The colours of classes in the style sheet of the recordings, on light and on dark ground."""
+    for colors, ground in ((CLASS_COLORS_ON_DARK, "dark"), (CLASS_COLORS_ON_LIGHT, "light")):
+        declared = " ".join(f"--tint-{place}: {color};" for place, color in enumerate(colors))
+        text = replaced(text, rf"(/\* on {ground}, `make derived` writes them \*/ )[^\n]*", declared)
+    return text
 
 
 def colormaps_in_openapi(text: str) -> str:
@@ -84,6 +99,7 @@ def replaced(text: str, pattern: str, by: str) -> str:
 
 DERIVED: Mapping[str, Callable[[str], str]] = {
     "web/shared/colormaps.js": colormaps_script,
+    "web/recordings/recordings.css": class_colors,
     "docs/openapi.yaml": openapi,
     "docs/api.md": colormaps_in_api,
     "docs/reliability.md": limits_in_reliability,

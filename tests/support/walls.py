@@ -19,6 +19,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("stream.recording",),
     ("stream.live", "stream.report"),
     ("stream.offline", "stream.sessions"),
+    ("stream.uploads",),
     ("stream.server",),
     ("stream.cli",),
     ("export",),

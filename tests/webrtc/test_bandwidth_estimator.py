@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from whycam.stream.webrtc.bandwidth_estimator import MAX_BIT_RATE, MIN_BIT_RATE, START, Uplink
+from whycam.stream.webrtc.bandwidth_estimator import FLOOR, MAX_BIT_RATE, MIN_BIT_RATE, START, Downlink, Uplink
 
 PACKET = 1200
 REACTION_S = 0.5
@@ -130,3 +130,64 @@ def test_at_a_loss_of_a_fifth_the_bit_rate_is_low_but_above_the_minimum() -> Non
 
 def test_a_camera_with_little_to_send_is_not_limited() -> None:
     assert set(Link(lambda _: 50e6, camera=200_000).run(60).rates(10)) == {MAX_BIT_RATE}
+
+
+def downlink(*estimates: int, round_trip_s: float = 0.01) -> Downlink:
+    """After estimates that a browser sent twice a second, with reports of a network that lost nothing."""
+    way = Downlink()
+    for number, estimate in enumerate(estimates):
+        way.estimate(estimate)
+        if number % 2:
+            way.report(0.0, round_trip_s)
+    return way
+
+
+def test_an_overloaded_server_is_not_taken_for_a_narrow_network() -> None:
+    """As Chromium did when 1 frame a second was sent: the estimate was a thirteenth, and rose for half a minute."""
+    way = downlink(*[2_312_976] * 20)
+    for round_trip_s in (0.053, 0.167, 0.036, 0.456, 0.209, 0.065):  # of a busy event loop
+        way.estimate(173_065)
+        way.report(0.0, round_trip_s)
+        assert way.bit_rate == 2_312_976 // 2
+
+
+def test_a_call_that_begins_under_overload_has_a_floor() -> None:
+    assert downlink(90_000, 80_000, 173_065).bit_rate == FLOOR
+
+
+def test_in_small_steps_the_estimate_is_followed() -> None:
+    assert downlink(2_000_000, 1_700_000, 1_445_000).bit_rate == 1_445_000
+    assert downlink(1_000_000, 850_000, 900_000).bit_rate == 900_000
+
+
+@pytest.mark.parametrize(
+    ("reports", "within"),
+    [
+        pytest.param([(0.25, 0.01)], 1, id="many lost"),
+        pytest.param([(0.06, 0.01)] * 2, 2, id="some lost, twice"),
+        pytest.param([(0.0, 0.3)] * 3, 3, id="a queue"),
+        pytest.param([(0.25, None)], 1, id="no round trip"),
+    ],
+)
+def test_a_narrow_network_is_followed_as_soon_as_it_shows(
+    reports: list[tuple[float, float | None]], within: int
+) -> None:
+    way = downlink(*[2_000_000] * 20)
+    way.estimate(250_000)
+    for number, report in enumerate(reports, 1):
+        assert (way.bit_rate == 1_000_000) is (number <= within)
+        way.report(*report)
+    assert way.bit_rate == 250_000
+    way.estimate(300_000)
+    way.report(0.0, 0.01)
+    assert way.bit_rate == 300_000
+
+
+def test_a_route_that_became_longer_is_a_queue_for_a_minute_only() -> None:
+    way = downlink(*[2_000_000] * 20)
+    for _ in range(60):
+        way.report(0.0, 0.3)
+    way.estimate(2_000_000)
+    way.report(0.0, 0.3)
+    way.estimate(200_000)
+    assert way.bit_rate == 1_000_000

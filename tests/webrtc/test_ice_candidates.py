@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from whycam.stream.webrtc.ice import config
 from whycam.stream.webrtc.ice.candidates import MAX_CANDIDATES, CandidateError, Reach
+from whycam.stream.webrtc.ice.config import IceConfig
 
 OWN = ("127.0.0.1", "192.168.1.5", "172.17.0.1")
 PHONE, OUTSIDER, BROWSER = "192.168.1.7", "203.0.113.9", "127.0.0.1"
@@ -138,3 +140,21 @@ GSTREAMER = [
 )
 def test_of_real_clients_candidates_those_that_can_reach_us_are_tried(lines: list[str], tried: list[str]) -> None:
     assert Reach.of(OWN, PHONE).tried(lines) == set(tried)
+
+
+def test_only_this_computers_addresses_are_tried_where_only_it_is_served() -> None:
+    reach = Reach.of(OWN, BROWSER, only_own=True)
+    lines = [line(address) for address in (*OWN, PHONE, "10.1.2.3")]
+    assert reach.tried(lines) == {line(address) for address in OWN}
+
+
+def test_a_computer_that_serves_itself_uses_the_addresses_of_the_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before, those of its start: after a change of networks Firefox had none that still existed."""
+    media, joined = IceConfig(only_here=True), ("192.168.7.9", "127.0.0.1")
+    assert media.current().addresses[-1] == "127.0.0.1"
+    monkeypatch.setattr(config, "own_addresses", lambda: joined)
+    now = media.current()
+    assert now.addresses == joined
+    assert [now.admits(sender) for sender in (*joined, "127.0.0.2", "192.168.7.10")] == [True, True, True, False]
+    assert IceConfig().current().addresses == ("127.0.0.1",)
+    assert IceConfig().admits("192.168.7.10")

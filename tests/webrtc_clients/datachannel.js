@@ -4,25 +4,12 @@
  * FRAMES is a file of encoded H.264 frames, each behind its length in 4 bytes; SENT of them are sent in each try. Prints
  * a line of JSON for each try: whether it connected, how many frames were sent, and the status of the DELETE.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import rtc from 'node-datachannel';
-import { call } from './call.js';
+import { call, framesOf } from './call.js';
 
 const [url, tries, file, count] = process.argv.slice(2);
 const STEP = 3000;
-
-/** @param {string} path */
-function framesOf(path) {
-  const data = readFileSync(path);
-  const frames = [];
-  for (let at = 0; at < data.length; ) {
-    const length = data.readUInt32BE(at);
-    frames.push(data.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
-  }
-  return frames;
-}
 
 const frames = framesOf(file);
 

@@ -28,6 +28,7 @@ const common = {
   problems: {
     serverGone: 'Der Server antwortet nicht. Sieh nach, ob whycam läuft und ob dieses Gerät in seinem Netz ist, und '
       + 'versuch es dann noch einmal.',
+    serverSilent: 'Der Server antwortet nicht.',
     notJoined: 'Dieses Gerät ist noch nicht angemeldet, oder sein Code ist alt. Scanne den Code, den der Computer '
       + 'jetzt zeigt.',
     insecure: 'Browser erlauben die Kamera nur auf sicheren Seiten. Öffne diese Seite mit https:// oder, auf dem Computer, '
@@ -35,6 +36,11 @@ const common = {
     noCalls: 'Dieser Browser kann keine Live-Verbindung aufbauen (WebRTC fehlt oder ist abgeschaltet). Nimm einen '
       + 'aktuellen Chrome, Edge, Firefox oder Safari.',
     badAnswer: 'Die Antwort des Servers ist unverständlich. Lade die Seite neu und versuch es dann noch einmal.',
+    noNetwork: 'Dieser Computer ist in keinem Netz, und dann senden Browser kein Video, auch nicht an diesen Computer '
+      + 'selbst. Verbinde ihn mit irgendeinem Netz, etwa dem Hotspot eines Handys (Internet braucht es nicht), und starte '
+      + 'dann neu.',
+    noCandidate: 'Dieser Browser nennt keinen Netzweg für Video. Schalte die Erweiterung, die Einstellung oder das VPN '
+      + 'aus, das WebRTC sperrt, oder nimm einen anderen Browser, und starte dann neu.',
     noPath: 'Der Server hat geantwortet, aber es kam keine Verbindung zustande. Sieh nach, ob eine Firewall oder ein '
       + 'VPN zwischen diesem Gerät und dem Server UDP aufhält, und versuch es dann noch einmal.',
     noPicture: 'Dieses Gerät ist verbunden, aber es kam kein Bild zurück. Sieh in das Protokoll des Servers und versuch es '
@@ -53,6 +59,17 @@ const common = {
       404: 'Das hat der Server nicht oder nicht mehr. Lade die Seite neu.',
       'watch 404': 'Diese Kamera ist nicht mehr live.',
       'command 404': 'Diese Kamera ist nicht mehr live.',
+      'door 409': 'Dieser Computer ist in keinem Netz, also erreicht ihn kein Handy. Verbinde ihn mit einem WLAN, oder schalte '
+        + 'am Handy den Hotspot ein und verbinde ihn damit (das braucht kein Internet); lass dann die Handys noch einmal mitmachen.',
+      'door 503': 'Die Tür für Handys lässt sich nicht öffnen. Vielleicht benutzt ein anderes Programm, etwa ein zweites whycam, '
+        + 'ihren Port: Beende es, oder starte whycam mit einem anderen --lan-port.',
+      'film 403': 'Dieser Computer nimmt von diesem Gerät keine Filme an.',
+      'film 404': 'Dieser Film ist nicht mehr in der Liste.',
+      'film 408': 'Der Film kommt zu langsam an. Geh näher ans WLAN und wähl ihn noch einmal.',
+      'film 409': 'Der Film wurde abgebrochen.',
+      'film 413': 'Der Film ist größer, als der Server annimmt. Erklär ihn auf dem Computer: whycam process',
+      'film 503': 'Es warten so viele Filme, wie warten können. Wähl ihn noch einmal, wenn einer fertig ist.',
+      'film 507': 'Der Datenträger hat keinen Platz für den Film und das Ergebnis. Lösch Aufnahmen und wähl ihn noch einmal.',
       'model 403': 'Nur der Computer, auf dem whycam läuft, kann das Modell wählen.',
       'model 404': 'Dieses Modell ist nicht mehr auf dem Computer. Wähle ein anderes.',
       'model 409': 'Das Modell wird gerade gewechselt. Versuch es noch einmal, wenn das fertig ist.',
@@ -101,7 +118,38 @@ const phone = {
   recordsNow: 'Das hat sich eben geändert: Lies unten, ob der Computer das Video aufnimmt, und starte dann noch einmal.',
   start: 'Kamera starten',
   startAgain: 'Neu starten',
-  openFile: 'Videodatei öffnen',
+  openFile: 'Videodatei live abspielen',
+  films: {
+    choose: 'Einen Film erklären',
+    how: 'Oder zieh einen Film auf diese Seite, auch den eines iPhones: Jedes Bild wird erklärt.',
+    drop: 'Lass den Film los: Jedes Bild wird erklärt.',
+    list: 'Filme',
+    explain: 'Jedes Bild erklären',
+    cancel: (name) => `${name} abbrechen`,
+    dismiss: (name) => `${name} aus der Liste entfernen`,
+    offered: 'Dieser Browser kann ihn nicht live abspielen. whycam kann ihn erklären.',
+    queued: 'Wartet auf das Senden.',
+    uploading: (part) => `${part} gesendet`,
+    waiting: 'Wartet, bis der Film davor fertig ist.',
+    begins: 'Beginnt…',
+    explaining: (part, left) => `${part} erklärt${left > 90 ? `, noch etwa ${Math.round(left / 60)} min` : left ? `, noch etwa ${Math.ceil(left / 10) * 10} s` : ''}`,
+    report: 'Der Bericht entsteht.',
+    done: (frames) => `Erklärt: ${frames} ${frames === 1 ? 'Bild' : 'Bilder'}.`,
+    watch: 'Ansehen',
+    toReport: 'Bericht',
+    download: 'Herunterladen',
+    taken: (name) => `${name} wird erklärt. Du findest den Film bei den Aufnahmen.`,
+    notSent: (name) => `${name} wurde nicht ganz gesendet: Der Server antwortet nicht. Prüf, ob whycam läuft, und wähl den Film noch einmal.`,
+    tooLarge: (most) => `Er ist größer als ${most}. Erklär ihn auf dem Computer: whycam process`,
+    failed: {
+      'not-a-film': 'Das ist kein Film, den whycam lesen kann. Wähl einen Film als MP4, MOV, MKV, WebM, AVI oder MPEG.',
+      image: 'Das ist ein Foto. Wähl einen Film; Fotos erklärt „whycam process“.',
+      'disk-full': 'Der Datenträger des Computers ist voll. Lösch Aufnahmen und wähl den Film noch einmal.',
+      crashed: 'Das Programm, das ihn erklärte, wurde beendet. „whycam process“ auf dem Computer sagt mehr.',
+      'upload-cut-off': 'whycam wurde beendet, während der Film ankam. Wähl ihn noch einmal.',
+      model: 'Das Modell startet nicht; mehr steht im Protokoll des Computers. Wähl ein anderes Modell, dann den Film noch einmal.',
+    },
+  },
   head: 'Die Verbindung',
   stop: 'Verbindung beenden',
   record: 'Aufnehmen',
@@ -140,11 +188,14 @@ const phone = {
   phonesHow: 'Scanne das mit der Kamera des Handys.',
   phonesMore: 'Die Seite öffnet sich nicht?',
   phonesUnreachable: (port) => 'Ist das Handy im selben Netz? Ein Gast- oder Schul-WLAN trennt seine Geräte vielleicht '
-    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet) und starte whycam neu: Seine Adresse '
+    + 'voneinander: Nimm den Hotspot des Handys (er braucht kein Internet), dann lass erst kein Handy und wieder Handys mitmachen: Die Adresse '
     + `ändert sich. Eine Firewall muss TCP ${port} und UDP durchlassen (--udp-ports grenzt ein, welche Ports).`,
-  noLan: 'Handys können mitmachen, wenn whycam mit `whycam serve --lan` gestartet wird.',
+  noLan: 'Noch kann kein Handy mitmachen, und kein anderes Gerät erreicht diesen Computer. Lass sie mitmachen, dann erscheint '
+    + 'hier ein Code zum Scannen.',
+  letJoin: 'Handys mitmachen lassen',
+  letNone: 'Kein Handy mitmachen lassen',
   noNetwork: 'Dieser Computer ist in keinem Netz, also erreicht ihn kein Handy. Verbinde ihn mit einem WLAN oder mit '
-    + 'dem Hotspot des Handys (er braucht kein Internet) und starte whycam dann neu.',
+    + 'dem Hotspot des Handys (er braucht kein Internet) und lass dann die Handys noch einmal mitmachen.',
   code: 'QR-Code: die Seite für Handys',
   help: 'Hilfe für Handys',
 
@@ -230,7 +281,7 @@ const phone = {
     noCapture: 'Dieser Browser kann keine Videodatei senden (ihm fehlt captureStream, wie Safari). Öffne die Datei in '
       + 'Chrome, Edge oder Firefox, oder nimm die Kamera.',
     unreadableFile: (name) => `Der Browser kann ${name} nicht abspielen. Nimm eine MP4- (H.264) oder WebM-Datei, oder `
-      + `lass sie auf dem Computer erklären: whycam process ${name}`,
+      + 'lass den Film Bild für Bild von whycam erklären.',
     wrongRole: 'Dieses Gerät ist nur zum Zuschauen angemeldet. Scanne den Code für Handys, den der Computer zeigt.',
     unknownName: (name, [one, other]) => `Das Modell hat keine Klasse „${name}“. Seine Namen sind zum Beispiel ${one} oder ${other}.`,
     noOtherCamera: 'Die andere Kamera ist nicht gestartet. Wähle eine in der Liste unter „Mehr“.',
@@ -255,6 +306,7 @@ const wall = {
   scan: 'Scannen.\nZeigen.\nSehen.',
   scanHow: 'Scanne den Code mit der Kamera eines Handys, richte sie auf etwas und sieh hier, wohin das Netz schaut.',
   nobody: 'Keine Kamera ist live.',
+  noLan: 'Noch kann kein Handy mitmachen. Auf der Seite der Kamera geht es: *Handys mitmachen lassen*.',
   nobodyHow: 'Sobald eine Kamera startet, erscheint ihr Bild hier.',
   ownCamera: 'Die Kamera dieses Computers nehmen',
   recordings: 'Aufnahmen',
@@ -324,6 +376,7 @@ const recordings = {
   early: 'vorzeitig beendet',
   ended: {
     'cut-off': 'abgeschnitten: Der Computer oder der Server hielt an; die Filme enden dort',
+    'film-damaged': 'der Film bricht ab; was davor kam, ist erklärt',
     'disk-full': 'vorzeitig beendet: Der Datenträger war voll',
     failed: 'vorzeitig beendet: Die Dateien ließen sich nicht schreiben',
   },
@@ -346,6 +399,10 @@ const recordings = {
   rate: 'Tempo',
   timeline: 'Stelle; die Linien sind die Wahrscheinlichkeiten der Klassen',
   moment: (time, whole, best) => `${time} von ${whole}${best ? `, ${best}` : ''}`,
+  report: 'Bericht öffnen',
+  over: 'Klassen im Verlauf',
+  overHow: 'Drück auf eine Klasse, um ihre Linie zu sehen. Die Heatmap ist in den Film gezeichnet: Das Original hat whycam nicht '
+    + 'behalten, deshalb lässt sie sich hier nicht anders zeichnen.',
   ask: 'Wo ist …?',
   askHow: 'Drück auf eine Klasse, um ihre Heatmap zu sehen, auf zwei, um sie zu vergleichen. Das Modell rechnet nicht '
     + 'noch einmal: Die Begleitdatei hat die fünf besten Klassen jedes Bildes und die angehefteten.',

@@ -34,12 +34,17 @@ const common = {
   problems: {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
       + 'then try again.',
+    serverSilent: 'The server does not answer.',
     notJoined: 'This device has not joined yet, or its code is an old one. Scan the code that the computer shows now.',
     insecure: 'Browsers allow the camera on secure pages only. Open this page with https://, or as http://localhost on '
       + 'the computer that serves it.',
     noCalls: 'This browser cannot make live calls (WebRTC is missing or switched off). Use a current Chrome, Edge, '
       + 'Firefox or Safari.',
     badAnswer: 'The server’s answer was not understood. Reload the page, then try again.',
+    noNetwork: 'This computer is in no network, and then browsers send no video, not even to this computer itself. Join '
+      + 'any network, such as a phone’s hotspot (it needs no internet), then start again.',
+    noCandidate: 'This browser offers no network path for video. Switch off the extension, setting or VPN that blocks '
+      + 'WebRTC, or use another browser, then start again.',
     noPath: 'The server answered, but the connection failed. Check that a firewall or VPN does not stop UDP between '
       + 'this device and the server, then try again.',
     noPicture: 'This device is connected, but no picture came back. Look at the server’s log, then try again.',
@@ -57,6 +62,17 @@ const common = {
       404: 'The server does not have this, or no longer has it. Reload the page.',
       'watch 404': 'This camera is not live any more.',
       'command 404': 'This camera is not live any more.',
+      'door 409': 'This computer is not in a network, so no phone can reach it. Join a Wi-Fi, or switch on the phone’s hotspot '
+        + 'and join that (it needs no internet); then let phones join again.',
+      'door 503': 'The door for phones cannot be opened. Perhaps another program, such as a second whycam, uses its port: '
+        + 'end it, or start whycam with another --lan-port.',
+      'film 403': 'This computer accepts no films from this device.',
+      'film 404': 'This film is not in the list any more.',
+      'film 408': 'The film arrives too slowly. Go nearer to the Wi-Fi, then choose it again.',
+      'film 409': 'The film was cancelled.',
+      'film 413': 'The film is larger than the server accepts. Explain it on the computer: whycam process',
+      'film 503': 'As many films wait as can. Choose it again when one of them is done.',
+      'film 507': 'The computer’s disk has no room for the film and its result. Delete recordings, then choose it again.',
       'model 403': 'Only the computer that runs whycam can choose the model.',
       'model 404': 'This model is not on the computer any more. Choose another one.',
       'model 409': 'The model is being changed already. Try again when that is done.',
@@ -104,7 +120,47 @@ const phone = {
   recordsNow: 'This has just changed: read below whether the computer records the video, then start again.',
   start: 'Start the camera',
   startAgain: 'Start again',
-  openFile: 'Open a video file',
+  openFile: 'Play a video file live',
+  films: {
+    choose: 'Explain a film',
+    how: 'Or drop a film on this page, also an iPhone’s: every frame is explained.',
+    drop: 'Drop the film: every frame is explained.',
+    list: 'Films',
+    explain: 'Explain every frame',
+    /** @param {string} name */
+    cancel: (name) => `Cancel ${name}`,
+    /** @param {string} name */
+    dismiss: (name) => `Remove ${name} from this list`,
+    offered: 'This browser cannot play it live. whycam can explain it.',
+    queued: 'Waits to be sent.',
+    /** @param {string} part */
+    uploading: (part) => `${part} sent`,
+    waiting: 'Waits until the film before it is done.',
+    begins: 'Begins…',
+    /** @param {string} part @param {number} left seconds; 0 if unknown */
+    explaining: (part, left) => `${part} explained${left > 90 ? `, about ${Math.round(left / 60)} min left` : left ? `, about ${Math.ceil(left / 10) * 10} s left` : ''}`,
+    report: 'The report is being made.',
+    /** @param {number} frames */
+    done: (frames) => `Explained: ${frames} ${frames === 1 ? 'frame' : 'frames'}.`,
+    watch: 'Watch it',
+    toReport: 'Report',
+    download: 'Download',
+    /** @param {string} name */
+    taken: (name) => `${name} is being explained. You find it under the recordings.`,
+    /** @param {string} name */
+    notSent: (name) => `${name} was not sent completely: the server does not answer. Check that whycam is running, then choose it again.`,
+    /** @param {string} most */
+    tooLarge: (most) => `It is larger than ${most}. Explain it on the computer: whycam process`,
+    /** Why a film was not explained, by code. */
+    failed: {
+      'not-a-film': 'This is not a film that whycam can read. Choose an MP4, MOV, MKV, WebM, AVI or MPEG film.',
+      image: 'This is an image. Choose a film; “whycam process” explains images.',
+      'disk-full': 'The computer’s disk is full. Delete recordings, then choose the film again.',
+      crashed: 'The program that explained it was ended. Try “whycam process” on the computer, which says more.',
+      'upload-cut-off': 'whycam was ended while the film arrived. Choose it again.',
+      model: 'The model does not start; the computer’s log says more. Choose another model, then the film again.',
+    },
+  },
   head: 'The call',
   stop: 'End the call',
   record: 'Record',
@@ -150,11 +206,13 @@ const phone = {
   phonesMore: 'The page does not open?',
   /** @param {string} port */
   phonesUnreachable: (port) => 'Is the phone in the same network? A guest or school Wi-Fi may keep devices apart: use '
-    + 'the phone’s hotspot (it needs no internet), then restart whycam: its address changes. '
+    + 'the phone’s hotspot (it needs no internet), then let no phone join and let them join again: the address changes. '
     + `A firewall must let in TCP ${port} and UDP (--udp-ports limits which).`,
-  noLan: 'Phones can join when whycam is started with `whycam serve --lan`.',
+  noLan: 'No phone can join yet, and no other device reaches this computer. Let them join, and a code appears here that they scan.',
+  letJoin: 'Let phones join',
+  letNone: 'Let no phone join',
   noNetwork: 'This computer is not in a network, so no phone can reach it. Join a Wi-Fi, or switch on the phone’s hotspot '
-    + 'and join that (it needs no internet); then restart whycam.',
+    + 'and join that (it needs no internet); then let phones join again.',
   code: 'QR code: the page for phones',
   help: 'Help for phones',
 
@@ -252,7 +310,7 @@ const phone = {
     noCapture: 'This browser cannot send a video file (it lacks captureStream, as Safari does). Open the file in '
       + 'Chrome, Edge or Firefox, or use the camera.',
     /** @param {string} name */
-    unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file, or explain it on the computer: whycam process ${name}`,
+    unreadableFile: (name) => `The browser cannot play ${name}. Choose an MP4 (H.264) or WebM file, or let whycam explain the film frame by frame.`,
     wrongRole: 'This device joined only to watch. Scan the code for phones that the computer shows.',
     /** @param {string} name @param {string[]} others two of the model's classes */
     unknownName: (name, [one, other]) => `The model has no class “${name}”. It has names such as ${one} or ${other}.`,
@@ -278,6 +336,7 @@ const wall = {
   scan: 'Scan.\nPoint.\nSee.',
   scanHow: 'Scan the code with a phone’s camera, point it at something, and see here where the network looks.',
   nobody: 'No camera is live.',
+  noLan: 'No phone can join yet. The camera page lets them join: *Let phones join*.',
   nobodyHow: 'As soon as a camera starts, its picture appears here.',
   ownCamera: 'Use this computer’s camera',
   recordings: 'Recordings',
@@ -355,6 +414,7 @@ const recordings = {
   /** Why a recording ended before its session did, by code. */
   ended: {
     'cut-off': 'cut off: the computer or the server stopped; the films end there',
+    'film-damaged': 'the film breaks off; what came before is explained',
     'disk-full': 'stopped early: the disk was full',
     failed: 'stopped early: its files could not be written',
   },
@@ -380,6 +440,10 @@ const recordings = {
   timeline: 'Position; the lines are the probabilities of the classes',
   /** @param {string} time @param {string} whole @param {string} best */
   moment: (time, whole, best) => `${time} of ${whole}${best ? `, ${best}` : ''}`,
+  report: 'Open the report',
+  over: 'Classes over time',
+  overHow: 'Press a class to see its line. The heat is drawn into the film: whycam did not keep the original, so it cannot be '
+    + 'drawn differently here.',
   ask: 'Where is …?',
   askHow: 'Press a class to see its heatmap, two to compare them. The model does not run again: the sidecar file holds the '
     + 'five best classes of each frame and the pinned ones.',

@@ -7,13 +7,13 @@ import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
 import { Labels } from '../shared/labels/labels.js';
 import { sentenceOf } from '../shared/labels/verdict.js';
+import { ReportOnScreen } from '../shared/labels/report-on-screen.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
 import { FrameMeter } from './call/frame-meter.js';
 import { Latency } from './call/latency.js';
 import { ReconnectingCall } from './call/reconnecting-call.js';
-import { ReportOnScreen } from './call/report-on-screen.js';
 import { CameraControls } from './camera/camera-controls.js';
 import { Camera, SIZES } from './camera/camera.js';
 import { openFile } from './camera/file-source.js';
@@ -21,6 +21,7 @@ import { ClassSearch } from './controls/class-search.js';
 import { Controls } from './controls/controls.js';
 import { ModelChoice } from './controls/model-choice.js';
 import { RecordingChoice } from './controls/recording-choice.js';
+import { Films } from './films/films.js';
 import { PageState } from './page-state.js';
 import { Ambient } from './picture/ambient.js';
 import { Peek } from './picture/peek.js';
@@ -29,7 +30,7 @@ import { Announcer } from './status/announcer.js';
 import { QualityChip } from './status/quality-chip.js';
 import { StatusBadges, stopped } from './status/status-badges.js';
 import { IdleHeatmap } from './welcome/idle-heatmap.js';
-import { showJoinCode } from './welcome/join-code.js';
+import { JoinCode } from './welcome/join-code.js';
 
 /** @typedef {import('../shared/protocol.js').Report} Report */
 /** @typedef {import('./camera/camera.js').Source} Source */
@@ -93,6 +94,8 @@ const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
 const taskNote = new TaskNote(find('task', HTMLElement));
+const joinCode = new JoinCode(complain);
+const films = new Films(complain);
 const modelChoice = new ModelChoice(complain);
 const recordingChoice = new RecordingChoice(complain);
 const cameraControls = new CameraControls(async () => {
@@ -113,13 +116,16 @@ start.addEventListener('click', () => void asRead(() => begin('asking', () => Ca
 file.addEventListener('change', () => {
   const chosen = file.files?.[0];
   file.value = ''; // so that choosing the same file again is a change
-  if (chosen) void asRead(() => begin('calling', () => openFile(chosen)));
+  if (chosen) void asRead(() => begin('calling', () => play(chosen)));
 });
 find('stop', HTMLButtonElement).addEventListener('click', () => finish());
 find('cancel', HTMLButtonElement).addEventListener('click', () => finish());
-find('save', HTMLButtonElement).addEventListener('click', () => said(async () => words.phone.saved(await snapshot.save())));
+find('save', HTMLButtonElement).addEventListener('click', () => said(async () => {
+  const name = await snapshot.save();
+  return name && words.phone.saved(name);
+}));
 share.addEventListener('click', () => said(async () => { await snapshot.share(); return ''; }));
-share.hidden = !Snapshot.canShare;
+share.hidden = !Snapshot.canShare || Snapshot.sharesToSave; // then Save does the same
 settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
@@ -147,13 +153,24 @@ async function enter() {
     find('help', HTMLElement).hidden = role === 'host';
     if (welcome) void classSearch.load();
     if (welcome) await recordingChoice.load(role === 'host');
-    if (role === 'host') await Promise.all([showJoinCode(), modelChoice.offer()]);
+    if (welcome) await films.load();
+    if (role === 'host') await Promise.all([joinCode.load(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
     else if (!window.isSecureContext) complain(words.common.problems.insecure);
   } catch (reason) {
     if (pageState.now === 'joining') pageState.go('outside');
     complain(UserError.of(reason).message);
+  }
+}
+
+/** Opens a file to be sent like a camera; one that the browser cannot play can still be explained. @param {File} chosen */
+async function play(chosen) {
+  try {
+    return await openFile(chosen);
+  } catch (reason) {
+    films.offer(chosen);
+    throw reason;
   }
 }
 

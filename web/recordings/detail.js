@@ -24,8 +24,13 @@ import { Timeline } from './timeline.js';
 /** @typedef {{colormap?: string, opacity?: number, own?: boolean}} Look `own`: full heat is each map's own maximum */
 
 const SIDECAR = 'predictions.jsonl';
+const REPORT = 'report.html';
+/** Colours of classes (recordings.css). */
+const TINTS = 8;
 /** Numbers that change faster cannot be read. */
 const BETWEEN_MS = 120;
+/** A film's time stamps are rounded. */
+const EXACT_S = 0.001;
 
 export class RecordingDetail {
   /** @param {(sentence: string) => void} complain */
@@ -42,6 +47,10 @@ export class RecordingDetail {
     /** What the person set; absent keys: as it was at the time. @type {Look} */
     this.look = {};
     this.counted = 0;
+    /** Whether it stands at its first explained frame, or the person has moved on. */
+    this.begun = false;
+    /** The classes that have the colours of pinned ones, as text; null: all have to be coloured. @type {string | null} */
+    this.tinted = null;
 
     this.camera = find('camera', HTMLVideoElement);
     this.explained = find('explained', HTMLVideoElement);
@@ -79,6 +88,9 @@ export class RecordingDetail {
     this.recording = recording;
     const live = recording.live !== null;
     document.body.dataset.live = String(live);
+    document.body.dataset.film = String(recording.film !== null);
+    find('ask-title', HTMLElement).textContent = recording.film === null ? words.recordings.ask : words.recordings.over;
+    find('ask-how', HTMLElement).textContent = recording.film === null ? words.recordings.askHow : words.recordings.overHow;
     this.#files(recording);
     find('live-link', HTMLAnchorElement).href = `/watch#${recording.live ?? ''}`;
     if (live) return this.#watch(/** @type {string} */ (recording.live));
@@ -103,6 +115,8 @@ export class RecordingDetail {
     this.chosen = [];
     this.look = {};
     this.timeline.time = 0;
+    this.begun = false;
+    this.tinted = null;
     this.classes.replaceChildren();
     find('task', HTMLElement).hidden = true;
     this.heat.clear();
@@ -125,7 +139,7 @@ export class RecordingDetail {
     this.player.pause();
     const { before, after } = this.sidecar?.around(this.player.time) ?? { before: null, after: null };
     const time = direction > 0 ? after : before;
-    if (time !== null) this.player.seek(time + 0.001); // a film's time stamps are rounded
+    if (time !== null) this.player.seek(time + EXACT_S);
   }
 
   /** @param {string} session */
@@ -151,8 +165,8 @@ export class RecordingDetail {
       const found = await course(recording.id);
       if (this.recording !== recording) return;
       this.timeline.show(found, this.player.seconds);
-      this.classes.replaceChildren(...found.classes.map(({ class: number, label }, i) => {
-        const button = made('button', `class tint-${i}`);
+      this.classes.replaceChildren(...found.classes.map(({ class: number, label }) => {
+        const button = made('button', 'class');
         button.type = 'button';
         button.dataset.class = String(number);
         button.append(made('span', 'tint'), made('span', 'name', label), made('span', 'tag', words.common.pinned), made('span', 'score'));
@@ -171,11 +185,20 @@ export class RecordingDetail {
   #read(recording) {
     this.sidecar = new Sidecar(fileOf(recording.id, SIDECAR), {
       grown: () => {
+        this.#begin();
         find('task', HTMLElement).hidden = this.sidecar?.task !== 'multi-label';
         this.#draw();
       },
       failed: (why) => this.complain(words.recordings.sidecarDamaged(why)),
     });
+  }
+
+  /** Opens on the first explained frame: before it there is nothing to see yet. */
+  #begin() {
+    const begins = this.sidecar?.begins ?? null;
+    if (this.begun || begins === null) return;
+    this.begun = true;
+    if (begins > EXACT_S && this.player.time === 0 && !this.player.playing) this.player.seek(begins + EXACT_S);
   }
 
   /** @param {Look} look */
@@ -193,6 +216,7 @@ export class RecordingDetail {
       button.dataset.pinned = (chosen.length > 1 && ['first', 'second'][place]) || '';
     }
     this.timeline.mark(chosen);
+    this.tinted = null;
     this.#draw();
   }
 
@@ -227,6 +251,7 @@ export class RecordingDetail {
   #draw() {
     const { segment } = this.player;
     const frame = this.sidecar?.at(this.player.frameTime) ?? null;
+    this.#tint(frame);
     this.#says(frame);
     const look = this.#showLook(frame);
     if (!segment || !frame || !this.sidecar) return this.heat.clear();
@@ -251,6 +276,21 @@ export class RecordingDetail {
     const found = wanted.flatMap((number) => maps.find((map) => map.class === number) ?? []);
     const shown = found.length || this.chosen.length ? found : maps.slice(0, 1);
     return this.look.own ? shown.map((map) => ({ ...map, scale: 1 })) : shown;
+  }
+
+  /** One colour for a class in list, time line and heat: two that are drawn have the colours of pinned ones. @param {Frame | null} frame */
+  #tint(frame) {
+    const drawn = frame ? this.#maps(frame).map((map) => map.class) : [];
+    const pair = this.chosen.length > 1 ? this.chosen : drawn.length > 1 ? drawn : [];
+    const text = pair.join();
+    if (this.tinted === text) return;
+    const { classes } = this.timeline.course;
+    const order = [...new Set([...pair, ...classes.map((one) => one.class)])];
+    /** @param {number} place */
+    const tint = (place) => `var(--tint-${order.indexOf(classes[place].class) % TINTS})`;
+    [...this.classes.querySelectorAll('button')].forEach((button, place) => button.style.setProperty('--tint', tint(place)));
+    this.timeline.eachLine((place, line) => /** @type {SVGElement} */ (line).style.setProperty('--tint', tint(place)));
+    this.tinted = text;
   }
 
   /** Names what is drawn, or why nothing is. @param {Frame | null} frame */
@@ -280,6 +320,9 @@ export class RecordingDetail {
   /** @param {Recording} recording */
   #files(recording) {
     const list = find('files', HTMLElement);
+    const report = find('report', HTMLAnchorElement);
+    report.hidden = !recording.files.some(({ name }) => name === REPORT);
+    if (!report.hidden) report.href = fileOf(recording.id, REPORT);
     const link = (/** @type {string} */ name, /** @type {string} */ href, /** @type {number} */ size) => {
       const item = made('li', '');
       const anchor = made('a', '');

@@ -88,7 +88,7 @@ export class RecordingList {
       strip.append(picture);
     }
     strip.dataset.count = String(strip.childElementCount);
-    open.append(strip, made('span', 'when', timeOf(first.began)));
+    open.append(strip, made('span', 'when', timeOf(first.began)), first.film ? made('span', 'film', first.film) : '');
     const length = made('span', 'length', clock(parts.reduce((sum, part) => sum + part.seconds, 0)));
     const facts = [
       live ? made('span', 'live', words.recordings.live) : length,

@@ -133,7 +133,7 @@ function lose(now) {
 function showFacts(one) {
   const length = one.live ? (lost ? '' : words.recordings.live) : clock(one.seconds);
   find('facts', HTMLElement).textContent = [
-    length, one.model, bytes(one.bytes), one.live ? '' : whyEarly(one),
+    one.film && `${dayOf(one.began)}, ${timeOf(one.began)}`, length, one.model, bytes(one.bytes), one.live ? '' : whyEarly(one),
   ].filter(Boolean).join(' · ');
 }
 
@@ -161,8 +161,8 @@ function show(one) {
   const moved = state !== 'detail';
   become('detail');
   detail.open(one);
-  title.textContent = `${dayOf(one.began)}, ${timeOf(one.began)}`;
-  document.title = `${timeOf(one.began)} · ${words.recordings.title} · whycam`;
+  title.textContent = one.film ?? `${dayOf(one.began)}, ${timeOf(one.began)}`;
+  document.title = `${one.film ?? timeOf(one.began)} · ${words.recordings.title} · whycam`;
   showFacts(one);
   find('remove', HTMLElement).hidden = one.live !== null;
   const parts = partsOf(one).reverse();

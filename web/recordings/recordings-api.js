@@ -20,6 +20,7 @@ import { UserError } from '../shared/user-error.js';
  * @property {'recording' | 'finished' | 'cut off'} state
  * @property {string | null} live the running session, which can be watched
  * @property {string} model empty if unknown
+ * @property {string | null} film the name of an uploaded film; null for a live recording
  * @property {string} reason why it stopped before its session did, or empty
  * @property {string | null} code of the reason
  * @property {{label: string, share: number}[]} labels share of the frames in which each was the best

@@ -66,6 +66,14 @@ export class Sidecar {
     return { time: batch.times[i], maps, settings };
   }
 
+  /** The time of the first frame with a heatmap; null if none is read yet. */
+  get begins() {
+    for (const { times, firsts } of this.batches) {
+      for (let i = 0; i < times.length; i++) if (firsts[i + 1] > firsts[i]) return times[i];
+    }
+    return null;
+  }
+
   /** The times of the previous and the next frame; null if there is none. @param {number} time */
   around(time) {
     const all = [this.at(time - 2 * EARLY_S)?.time ?? null, this.#next(time)];

@@ -57,12 +57,12 @@ export class Timeline {
     rule.setAttribute('d', `M0 ${HEIGHT / 2}H${WIDTH}`);
     rule.setAttribute('class', 'rule');
     // The first class is drawn last, over the others.
-    this.chart.replaceChildren(rule, ...course.classes.map(({ class: number, scores }, i) => {
+    this.chart.replaceChildren(rule, ...course.classes.map(({ class: number, scores }) => {
       const line = document.createElementNS(SVG, 'path');
       line.setAttribute('d', scores.map((score, at) => (score === null ? '' : (
         `${at && scores[at - 1] !== null ? 'L' : 'M'}${x(course.times[at])} ${y(score)}h0`
       ))).join(''));
-      line.setAttribute('class', `line tint-${i}`);
+      line.setAttribute('class', 'line');
       line.dataset.class = String(number);
       return line;
     }).reverse());
@@ -104,6 +104,12 @@ export class Timeline {
       line.classList.toggle('chosen', chosen.includes(Number(line.dataset.class)));
     }
     this.chart.classList.toggle('choosing', chosen.length > 0);
+  }
+
+  /** @param {(place: number, line: Element) => void} paint called with each class's place in the course */
+  eachLine(paint) {
+    const lines = this.chart.querySelectorAll('.line');
+    lines.forEach((line, i) => paint(lines.length - 1 - i, line)); // the first class is drawn last
   }
 
   /** @param {PointerEvent} event */

@@ -6,7 +6,7 @@ import { UserError } from './user-error.js';
 
 /** @typedef {{role: 'host' | 'phone' | 'viewer' | null, says: string}} Membership `says`: what to do without a role */
 /**
- * `lan`: whether phones can join at all; `warns`: whether their browsers warn of the certificate
+ * `lan`: whether phones can join now; `warns`: whether their browsers warn of the certificate
  *
  * @typedef {{urls: string[], lan: boolean, warns: boolean}} Invitation
  */
@@ -44,6 +44,17 @@ async function roleNow() {
 /** For the host only. @returns {Promise<Invitation>} */
 export async function invitation() {
   return (await ask('/api/join')).json();
+}
+
+/** Lets phones join, or no longer; for the host only. @param {boolean} lan @returns {Promise<Invitation>} */
+export async function letJoin(lan) {
+  const response = await ask('/api/join', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ lan }),
+  });
+  if (!response.ok) throw UserError.answered('door', response.status, await response.text());
+  return response.json();
 }
 
 /** @param {string} path @param {RequestInit} [options] */

@@ -5,12 +5,27 @@ import { words } from './i18n.js';
 import { UserError } from './user-error.js';
 
 const GATHERING_MS = 2000;
+/** Until a browser with no candidate counts as one without a network; none of them says that it has finished. */
+const NO_CANDIDATE_MS = 3000;
 const ANSWER_MS = 15000;
+/** Names of the computer that serves the page. */
+const HERE = ['localhost', '127.0.0.1', '[::1]'];
 
-/** Creates the offer and gathers candidates. @param {RTCPeerConnection} connection with its tracks and channels */
+/**
+ * Creates the offer and gathers candidates; rejects with a `UserError` if there is none, as in a computer without network.
+ *
+ * @param {RTCPeerConnection} connection with its tracks and channels
+ */
 export async function prepare(connection) {
   await connection.setLocalDescription(await connection.createOffer());
   await gathered(connection);
+  if (!hasCandidate(connection)) throw noCandidate();
+}
+
+/** The error of a browser that offers no network path: Firefox's connection fails for it before there is an answer. */
+export function noCandidate() {
+  const { problems } = words.common;
+  return new UserError(HERE.includes(location.hostname) ? problems.noNetwork : problems.noCandidate);
 }
 
 /**
@@ -45,15 +60,21 @@ export function hangUp(location) {
   fetch(location, { method: 'DELETE', keepalive: true }).catch(() => {});
 }
 
+/** @param {RTCPeerConnection} connection */
+function hasCandidate(connection) {
+  return !!connection.localDescription?.sdp.includes('a=candidate:');
+}
+
 /**
  * @param {RTCPeerConnection} connection
- * @returns {Promise<void>} when gathering is complete, or after two seconds with the candidates so far
+ * @returns {Promise<void>} when gathering is complete, or after two seconds with the candidates so far (none: three)
  */
 function gathered(connection) {
   return new Promise((resolve) => {
     const look = () => { if (connection.iceGatheringState === 'complete') resolve(); };
     connection.addEventListener('icegatheringstatechange', look);
-    setTimeout(resolve, GATHERING_MS);
+    setTimeout(() => { if (hasCandidate(connection)) resolve(); }, GATHERING_MS);
+    setTimeout(resolve, NO_CANDIDATE_MS);
     look();
   });
 }

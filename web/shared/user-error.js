@@ -3,7 +3,7 @@
 
 import { coded, words } from './i18n.js';
 
-/** @typedef {'join' | 'call' | 'watch' | 'command' | 'model' | 'recordings'} Asked what a request was for */
+/** @typedef {'join' | 'call' | 'watch' | 'command' | 'model' | 'recordings' | 'film' | 'door'} Asked what a request was for */
 
 /** End codes after which a new call would end the same way. */
 const FINAL = ['too-large', 'too-fast', 'too-many-streams'];
@@ -11,12 +11,14 @@ const FINAL = ['too-large', 'too-fast', 'too-many-streams'];
 export class UserError extends Error {
   /**
    * @param {string} sentence
-   * @param {ErrorOptions & {status?: number, code?: string}} [options] HTTP status; code of a call that the server ended
+   * @param {ErrorOptions & {status?: number, code?: string, why?: string}} [options] HTTP status; code of a call that the server
+   *   ended; what happened, without the advice
    */
   constructor(sentence, options) {
     super(sentence, options);
     this.status = options?.status ?? 0;
     this.code = options?.code ?? '';
+    this.said = options?.why ?? '';
   }
 
   /**
@@ -51,6 +53,6 @@ export class UserError extends Error {
     return !FINAL.includes(this.code) && (this.status === 0 || this.status === 429 || this.status >= 500);
   }
 
-  /** Why the server ended the call, without the advice; empty if it did not. */
-  get why() { return this.code ? coded(words.phone.ended, this.code, [words.phone.serverEnded])[0] : ''; }
+  /** Why the call ended, without the advice; empty if that is unknown. */
+  get why() { return this.code ? coded(words.phone.ended, this.code, [words.phone.serverEnded])[0] : this.said; }
 }

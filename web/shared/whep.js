@@ -2,7 +2,7 @@
 /** A WHEP viewer of one stream of a session: receives video and reports, sends nothing. */
 
 import { words } from './i18n.js';
-import { hangUp, offer, prepare, take } from './signalling.js';
+import { hangUp, noCandidate, offer, prepare, take } from './signalling.js';
 import { UserError } from './user-error.js';
 
 /** @typedef {import('./protocol.js').Report} Report */
@@ -90,7 +90,7 @@ export class WhepViewer {
         this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(words.common.problems.connectionLost);
+        this.#lose(this.location ? words.common.problems.connectionLost : noCandidate().message);
         break;
     }
   }

@@ -37,6 +37,8 @@ const help = find('help', HTMLDialogElement);
 let state = 'joining';
 let host = false;
 /** Whether there is a code to scan. */
+/** The invitation that is shown, as text. */
+let invited = '';
 let code = false;
 /** The name of the model in the last report. */
 let model = '';
@@ -107,6 +109,7 @@ async function look() {
   for (;;) {
     try {
       const live = await sessions();
+      if (host) await showInvitation();
       document.body.dataset.server = 'here';
       complain('');
       if (live.length) lastLive = performance.now();
@@ -192,15 +195,20 @@ async function fullScreen() {
   }
 }
 
+/** The door for phones is opened and closed on the camera's page. */
 async function showInvitation() {
-  const { urls, lan, warns } = await invitation();
+  const found = await invitation();
+  const text = JSON.stringify(found);
+  if (text === invited) return;
+  invited = text;
+  const { urls, lan, warns } = found;
   code = urls.length > 0;
   for (const picture of document.querySelectorAll('img.code')) {
-    if (code) picture.setAttribute('src', '/api/join.svg');
+    if (code) picture.setAttribute('src', `/api/join.svg?${Date.now()}`); // another network may have another address
     /** @type {HTMLElement} */ (picture).hidden = !code;
   }
   find('empty-headline', HTMLElement).textContent = code ? words.wall.scan : words.wall.nobody;
-  write(find('empty-how', HTMLElement), code ? words.wall.scanHow : lan ? words.phone.noNetwork : words.phone.noLan);
+  write(find('empty-how', HTMLElement), code ? words.wall.scanHow : lan ? words.phone.noNetwork : words.wall.noLan);
   // The token is only in the QR code, so that the address can be shown and read aloud.
   find('empty-address', HTMLElement).textContent = urls.map((url) => url.split('#')[0]).join('  ');
   showWarningSteps(find('warning', HTMLElement), warns && code);
@@ -310,7 +318,7 @@ setInterval(() => {
 Object.defineProperty(window, 'whycam', {
   value: Object.freeze({
     get state() { return state; },
-    get tiles() { return wall.tiles.map(({ session, report, explained }) => ({ id: session.id, report, state: explained.state })); },
+    get tiles() { return wall.tiles.map(({ session, report, listed, explained }) => ({ id: session.id, report, listed, state: explained.state })); },
     get large() { return wall.large?.session.id ?? null; },
   }),
 });

@@ -42,6 +42,18 @@ export class StreamVideo {
     return this.video.videoWidth ? [this.video.videoWidth, this.video.videoHeight] : null;
   }
 
+  /** Reports each frame on screen, where the browser says which it is. @param {(metadata: VideoFrameCallbackMetadata) => void} shown */
+  eachFrame(shown) {
+    const { video } = this;
+    if (!('requestVideoFrameCallback' in video)) return;
+    /** @type {VideoFrameRequestCallback} */
+    const each = (_, metadata) => {
+      shown(metadata);
+      video.requestVideoFrameCallback(each);
+    };
+    video.requestVideoFrameCallback(each);
+  }
+
   run() {
     if (this.state !== 'resting') return;
     this.tries = 0;

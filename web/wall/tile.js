@@ -14,6 +14,7 @@ import { percent, words } from '../shared/i18n.js';
 import { Labels } from '../shared/labels/labels.js';
 import { leadOf, verdictOf } from '../shared/labels/verdict.js';
 import { TaskNote } from '../shared/model/task-note.js';
+import { ReportOnScreen } from '../shared/labels/report-on-screen.js';
 import { placing } from './grid.js';
 import { StreamVideo } from './stream-video.js';
 
@@ -38,6 +39,8 @@ export class Tile {
     this.session = session;
     /** @type {Report | null} */
     this.report = null;
+    /** The report that is shown. @type {Report | null} */
+    this.listed = null;
     this.closed = false;
     /** When the last report arrived; Infinity before the first. */
     this.receivedAt = Infinity;
@@ -49,10 +52,12 @@ export class Tile {
     this.element.className = 'tile';
     this.element.dataset.session = session.id;
     const pictures = this.element.appendChild(made('div', 'pictures'));
+    const onScreen = new ReportOnScreen((report) => this.#show(report));
     this.explained = new StreamVideo(pictures, session.id, 'explained', words.wall.explainedPicture, {
-      report: (report) => this.#take(report),
+      report: (report) => { this.#take(report); onScreen.take(report); },
       changed: () => this.#changed(),
     });
+    this.explained.eachFrame((metadata) => onScreen.shown(metadata));
     this.camera = new StreamVideo(pictures, session.id, 'camera', words.wall.cameraPicture, {
       report: () => {},
       changed: () => this.#changed(),
@@ -125,8 +130,12 @@ export class Tile {
     this.report = report;
     this.receivedAt = performance.now();
     this.taskNote.show(report.model);
-    // Everything that is shown belongs to one report.
+  }
+
+  /** Everything that is shown belongs to one report, that of the frame on screen. @param {Report} report */
+  #show(report) {
     if (!this.labels.show(report, report.view.hold)) return;
+    this.listed = report;
     this.#answer(report);
     this.#signs(report);
   }

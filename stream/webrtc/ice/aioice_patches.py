@@ -11,6 +11,7 @@ from typing import Any
 
 from aioice.candidate import candidate_priority
 from aioice.ice import CandidatePair
+from aioice.stun import Class
 from aiortc import RTCPeerConnection
 
 from whycam.stream.limits import LIMITS
@@ -40,20 +41,27 @@ def unsent_bytes(pc: RTCPeerConnection) -> int:
 
 
 def bind_media(
-    pc: RTCPeerConnection, addresses: Sequence[str], ports: range | None, allowance: Allowance | None = None
+    pc: RTCPeerConnection,
+    addresses: Sequence[str],
+    ports: range | None,
+    allowance: Allowance | None = None,
+    admits: Callable[[str], bool] = lambda _: True,
 ) -> None:
     """Let media use only these local addresses and UDP ports (None: any); call it before the answer is made.
 
     Harmful datagrams are dropped, and what is sent to an address that has not answered is limited by the allowance.
+    With one, a datagram is read only if its sender's address is admitted.
 
     Gathering raises `NoFreePort` if all ports are in use.
     """
     for gatherer in _gatherers(pc):
         connection = gatherer._connection
-        gather = connection.get_component_candidates
-        connection.get_component_candidates = partial(_gather, connection, gather, list(addresses), ports, allowance)
+        gather, answers = connection.get_component_candidates, dict[bytes, Callable[[], None]]()
+        connection.get_component_candidates = partial(
+            _gather, connection, gather, list(addresses), ports, allowance, admits, answers
+        )
         connection.data_received = partial(_data_received, connection, connection.data_received)
-        connection.check_incoming = partial(_check_incoming, connection, connection.check_incoming)
+        connection.check_incoming = partial(_check_incoming, connection, connection.check_incoming, answers)
 
 
 def _gatherers(pc: RTCPeerConnection) -> set[Any]:
@@ -107,6 +115,8 @@ async def _gather(
     own_addresses: list[str],
     ports: range | None,
     allowance: Allowance | None,
+    admits: Callable[[str], bool],
+    answers: dict[bytes, Callable[[], None]],
     component: int,
     addresses: list[str],  # noqa: ARG001 - aioice's choice: every address but loopback
     timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
@@ -122,8 +132,8 @@ async def _gather(
     _read_in_batches(connection)
     if allowance is not None:
         for protocol in connection._protocols:
-            protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance)
-            protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance)
+            protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance, admits)
+            protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance, answers)
     return candidates
 
 
@@ -181,6 +191,26 @@ def _limit_ports(loop: asyncio.AbstractEventLoop, ports: range) -> None:
 
 
 def _check_incoming(
+    connection: Any,
+    real: Callable[..., None],
+    answers: dict[bytes, Callable[[], None]],
+    message: Any,
+    address: tuple[str, int],
+    protocol: Any,
+) -> None:
+    """Start our check of a check's address, then answer it.
+
+    aioice answers first. ffmpeg, once it is answered, begins DTLS and answers no check any more: of 128 calls one
+    failed.
+    """
+    _pass_check(connection, real, message, address, protocol)
+    answer = answers.pop(message.transaction_id, None)
+    if answer is not None:
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, answer)  # our check is sent by a task that begins in between
+
+
+def _pass_check(
     connection: Any, real: Callable[..., None], message: Any, address: tuple[str, int], protocol: Any
 ) -> None:
     """Pass a check on unless its address is one too many for a call: aioice keeps state for each.
@@ -194,12 +224,18 @@ def _check_incoming(
 
 
 def _datagram_received(
-    real: Callable[[bytes, Any], None], allowance: Allowance, data: bytes, address: tuple[Any, ...]
+    real: Callable[[bytes, Any], None],
+    allowance: Allowance,
+    admits: Callable[[str], bool],
+    data: bytes,
+    address: tuple[Any, ...],
 ) -> None:
-    """Pass a datagram on; one of STUN (first byte below 4, RFC 7983) increases the allowance of its sender.
+    """Pass an admitted sender's datagram on; one of STUN (first byte below 4, RFC 7983) increases its allowance.
 
     One of STUN with an attribute of the wrong length, for which aioice raises `struct.error`, is dropped.
     """
+    if not admits(address[0]):
+        return
     if data and data[0] < 4:
         allowance.receive(address[:2], len(data))
     with suppress(struct.error):
@@ -207,6 +243,22 @@ def _datagram_received(
 
 
 def _send_stun(
+    connection: Any,
+    real: Callable[..., None],
+    allowance: Allowance,
+    answers: dict[bytes, Callable[[], None]],
+    message: Any,
+    address: tuple[str, int],
+) -> None:
+    """Send a check, or keep the answer to one until `_check_incoming` has it sent."""
+    send = partial(_send_allowed, connection, real, allowance, message, address)
+    if message.message_class is Class.RESPONSE:
+        answers[message.transaction_id] = send
+    else:
+        send()
+
+
+def _send_allowed(
     connection: Any, real: Callable[..., None], allowance: Allowance, message: Any, address: tuple[str, int]
 ) -> None:
     """Send a check, or the answer to one, if the allowance permits; otherwise drop it, as the network might.
@@ -214,6 +266,8 @@ def _send_stun(
     An answer to our check validates its address, because only a receiver of the check knows its transaction ID. Only a
     pair of addresses validated in this way is nominated, and is sent more than STUN.
     """
+    if connection._closing:
+        return
     answered = any(
         pair.state is CandidatePair.State.SUCCEEDED and pair.remote_addr == address for pair in connection._check_list
     )

@@ -42,11 +42,13 @@ class Reach:
     """The address that the offer came from, or that of the proxy that brought it."""
     anywhere: bool
     """An ICE server is configured: phones may be outside, behind routers that admit only addresses they sent to."""
+    only_own: bool = False
+    """Only this computer is served."""
 
     @classmethod
-    def of(cls, own: Iterable[str], caller: str, *, anywhere: bool = False) -> Reach:
+    def of(cls, own: Iterable[str], caller: str, *, anywhere: bool = False, only_own: bool = False) -> Reach:
         """From addresses as text."""
-        return cls(frozenset(filter(None, map(_address, own))), _address(caller), anywhere)
+        return cls(frozenset(filter(None, map(_address, own))), _address(caller), anywhere, only_own)
 
     def tried(self, lines: Iterable[str]) -> set[str]:
         """The candidate lines of an offer that are sent checks; raises `CandidateError`.
@@ -75,6 +77,8 @@ class Reach:
             return True
         if address.is_loopback or address in self.own:  # reachable only for a browser on this computer
             return self.caller is not None and (self.caller.is_loopback or self.caller in self.own)
+        if self.only_own:
+            return False
         if address.is_multicast or address.is_unspecified or address.is_reserved:  # 255.255.255.255 is reserved
             return False
         return self.anywhere or any(address in network for network in PRIVATE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import ifaddr
 from aiortc import RTCIceServer
 from aiortc.rtcicetransport import parse_stun_turn_uri
 
@@ -22,10 +24,26 @@ class IceConfig:
     addresses: Sequence[str] = (LOOPBACK,)
     ports: range | None = None
     ice_servers: Sequence[str] = ()
+    only_here: bool = False
+    """Only this computer is served: by all its addresses, and packets from other computers are refused."""
+    lan: Callable[[], Sequence[str]] = tuple
+    """With `only_here`: the addresses at which other computers are served now, if any."""
+
+    def current(self) -> IceConfig:
+        """For a new call. A computer that serves itself may have joined another network since the last one."""
+        if not self.only_here:
+            return self
+        if others := self.lan():
+            return replace(self, addresses=tuple(dict.fromkeys([*others, LOOPBACK])), only_here=False)
+        return replace(self, addresses=own_addresses())
 
     def reach(self, caller: str) -> Reach:
         """The addresses to which checks may be sent for a caller at this address."""
-        return Reach.of(self.addresses, caller, anywhere=bool(self.ice_servers))
+        return Reach.of(self.addresses, caller, anywhere=bool(self.ice_servers), only_own=self.only_here)
+
+    def admits(self, sender: str) -> bool:
+        """Whether a packet from this address is read."""
+        return not self.only_here or sender in self.addresses or ipaddress.ip_address(sender).is_loopback
 
     def check(self) -> None:
         """Raises `ValueError` for a setting that no call could use; opens no media port, so it can run before calls."""
@@ -44,6 +62,13 @@ class IceConfig:
                     raise ValueError(
                         f"Media cannot use the address {address} ({error.strerror}). Give one of this computer's own."
                     ) from error
+
+
+def own_addresses() -> tuple[str, ...]:
+    """This computer's IPv4 addresses, loopback last: Firefox does not use it, so it needs another one."""
+    found = [ip.ip for adapter in ifaddr.get_adapters() for ip in adapter.ips if isinstance(ip.ip, str)]
+    others = (address for address in found if not ipaddress.ip_address(address).is_loopback)
+    return tuple(dict.fromkeys([*others, LOOPBACK]))
 
 
 def ice_server(url: str) -> RTCIceServer:

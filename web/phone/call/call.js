@@ -6,8 +6,9 @@
  */
 
 import { coded, words } from '../../shared/i18n.js';
-import { hangUp, offer, prepare, take } from '../../shared/signalling.js';
+import { hangUp, noCandidate, offer, prepare, take } from '../../shared/signalling.js';
 import { UserError } from '../../shared/user-error.js';
+import { SilenceWatch } from './silence-watch.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
 /** @typedef {import('../../shared/protocol.js').Report} Report */
@@ -36,7 +37,6 @@ export class Call {
    * @param {((transceiver: RTCRtpTransceiver) => void) | null} passing attaches a transform to the sent frames
    */
   constructor(source, listener, codec, passing) {
-    if (!('RTCPeerConnection' in window)) throw new UserError(words.common.problems.noCalls);
     this.source = source;
     this.listener = listener;
     this.closed = false;
@@ -45,6 +45,8 @@ export class Call {
     this.pictured = false;
     /** @type {number | undefined} */
     this.timeout = undefined;
+    /** @type {SilenceWatch | null} */
+    this.silence = null;
 
     // No ICE servers, so no outside traffic. Chromium needs this flag before a transform can be attached.
     this.connection = new RTCPeerConnection(/** @type {RTCConfiguration} */ ({ encodedInsertableStreams: !!passing }));
@@ -78,6 +80,10 @@ export class Call {
   settled() {
     this.pictured = true;
     clearTimeout(this.timeout);
+    const { serverGone, serverSilent, connectionLost } = words.common.problems;
+    this.silence ??= new SilenceWatch(this.location ?? '', (answered) => {
+      this.#lose(answered ? new UserError(connectionLost) : new UserError(serverGone, { why: serverSilent }));
+    });
   }
 
   /** Sends the source's new track in place of the former one. */
@@ -99,6 +105,7 @@ export class Call {
     if (this.closed) return;
     this.closed = true;
     clearTimeout(this.timeout);
+    this.silence?.close();
     this.connection.close();
     if (this.location) hangUp(this.location);
   }
@@ -139,7 +146,7 @@ export class Call {
         this.#expect(words.common.problems.connectionLost, DISCONNECTED_MS);
         break;
       case 'failed':
-        this.#lose(new UserError(words.common.problems.connectionLost));
+        this.#lose(this.location ? new UserError(words.common.problems.connectionLost) : noCandidate());
         break;
     }
   }
@@ -162,6 +169,7 @@ export class Call {
    */
   #receive(message) {
     if (this.closed) return;
+    this.silence?.heard();
     if (message.ended) this.#lose(UserError.ended(message.ended));
     else if (message.error) {
       this.listener.refused(coded(words.phone.problems.commands, message.code, words.common.problems.serverSays(message.error)));

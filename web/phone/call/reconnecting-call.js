@@ -5,6 +5,7 @@
  * A new call continues the same session's recording.
  */
 
+import { words } from '../../shared/i18n.js';
 import { UserError } from '../../shared/user-error.js';
 import { Call } from './call.js';
 
@@ -49,6 +50,8 @@ export class ReconnectingCall {
   /** @param {() => Promise<Source>} openSource */
   async begin(openSource) {
     try {
+      // Before the browser asks for the camera in vain.
+      if (!('RTCPeerConnection' in window)) throw new UserError(words.common.problems.noCalls);
       const source = await openSource();
       if (this.over) return source.close();
       this.source = source;

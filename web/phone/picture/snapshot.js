@@ -19,8 +19,21 @@ export class Snapshot {
     return navigator.canShare?.({ files: [probe] }) ?? false;
   }
 
-  /** @returns {Promise<string>} the file's name */
+  /**
+   * On an iPhone a download goes to a folder for files; the sheet for sharing has “Save Image”, which puts it among the
+   * photographs. Elsewhere a sheet would be in the way.
+   */
+  static get sharesToSave() {
+    const apple = /iPhone|iPad|iPod/.test(navigator.userAgent) || (/Macintosh/.test(navigator.userAgent) && navigator.maxTouchPoints > 1);
+    return apple && Snapshot.canShare;
+  }
+
+  /** @returns {Promise<string>} the file's name; empty if the person saw to it in the sheet */
   async save() {
+    if (Snapshot.sharesToSave) {
+      await this.share();
+      return '';
+    }
     const file = await this.#take();
     const link = document.createElement('a');
     link.href = URL.createObjectURL(file);

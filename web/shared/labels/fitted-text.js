@@ -56,6 +56,7 @@ export class FittedText {
   #key() {
     const { textContent, clientWidth, clientHeight } = this.box;
     const { fontSize, fontWeight } = getComputedStyle(this.box);
-    return [textContent, clientWidth, clientHeight, fontSize, fontWeight].join(' ');
+    // Digits have one width, and change with each frame.
+    return [textContent?.replace(/\d/g, '0'), clientWidth, clientHeight, fontSize, fontWeight].join(' ');
   }
 }

@@ -19,7 +19,7 @@ import { FittedText } from './fitted-text.js';
 const ROWS = 5;
 /** A name gets two lines before its type is smaller than this part of the row's. */
 const COMFORTABLE = 0.62;
-/** Numbers that change faster cannot be read: on a phone, and from a distance. */
+/** Rows that change places faster cannot be read: on a phone, and from a distance. */
 const BETWEEN_MS = 120;
 const BETWEEN_FAR_MS = 300;
 /** A name that moves faster cannot be tapped. */
@@ -48,6 +48,8 @@ export class Labels {
     this.order = [];
     /** Since when a report waits that would move names; Infinity: none does. */
     this.waits = Infinity;
+    /** The names as they were fitted. */
+    this.names = '';
     /** The model whose class numbers these are. */
     this.model = '';
     this.drawn = this.moved = 0;
@@ -106,7 +108,9 @@ export class Labels {
       row.item.hidden = i >= used; // the model has fewer classes than rows
       row.show(answers.get(this.order[i]) ?? null);
     });
-    this.#fit();
+    const names = this.rows.map(({ name, item }) => [name.textContent, item.dataset.explained, item.dataset.pinned]).join();
+    if (names !== this.names) this.#fit(); // it measures, which is too slow for each frame
+    this.names = names;
     return true;
   }
 
@@ -116,11 +120,12 @@ export class Labels {
    * @param {number[]} order @param {Map<number, Answer>} answers @param {number} now
    */
   #mustWait(order, answers, now) {
-    if (now - this.drawn < this.between) return true;
+    // The number that the server writes into the picture changes with each frame, so the list's does, too.
     if (this.#agrees(order, answers)) {
       this.waits = Infinity;
       return false;
     }
+    if (now - this.drawn < this.between) return true;
     const known = this.order.includes(order[0]) && !this.hurried; // if not, the scene has changed
     const complete = order.length === this.order.length
       && [...answers.values()].every((answer) => !answer.pinned || this.order.includes(answer.class));
@@ -235,7 +240,8 @@ class Row {
     this.item.dataset.pinned = answer?.pinned ?? '';
     this.item.dataset.explained = String(answer?.explained ?? false);
     this.button.setAttribute('aria-pressed', String(!!answer?.pinned));
-    this.name.textContent = answer?.label ?? '';
+    const name = answer?.label ?? '';
+    if (this.name.textContent !== name) this.name.textContent = name;
   }
 
   /** @param {Answer | null} answer */

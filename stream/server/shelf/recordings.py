@@ -15,7 +15,7 @@ from whycam.stream.recording.containers import MIME_TYPES
 from whycam.stream.recording.library import RecordingLibrary, StoredRecording
 from whycam.stream.recording.thumbnail import NoThumbnail, still
 from whycam.stream.recording.zip_stream import bundled
-from whycam.stream.server.auth import ACCESS, CALLER, require_role
+from whycam.stream.server.auth import CSP, require_role, shelf_key
 from whycam.stream.server.listener import json_object_of
 from whycam.stream.server.signalling import SESSIONS
 from whycam.stream.sessions.recording_mode import RECORDING_MODES
@@ -26,6 +26,8 @@ WIDTH = 480
 """Of a thumbnail, in pixels, at most."""
 THUMBNAILS_KEPT = 128
 MAX_BYTES = 1024
+REPORT_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+"""For a report: it has its style and images in itself. The sandbox takes this server's origin from it."""
 THREADS = 2
 """For all requests together. The event loop's own threads stay free: they finish files."""
 
@@ -58,7 +60,7 @@ class RecordingsApi:
     async def find(self, request: web.Request) -> StoredRecording:
         """The recording that a request names; raises 404 if there is none, or if it is another device's."""
         recorded = await self.run(self.archive.find, request.match_info["id"])
-        key = _key(request)
+        key = shelf_key(request)
         if recorded is None or not (key is None or recorded.is_of(key)):
             raise web.HTTPNotFound(text="There is no such recording, or not any more.")
         return recorded
@@ -137,11 +139,6 @@ def _api(request: web.Request) -> RecordingsApi:
     return api
 
 
-def _key(request: web.Request) -> str | None:
-    """The key of the device whose recordings it may see; None for the host, which sees all."""
-    return request.app[ACCESS].key_of(request[CALLER])
-
-
 async def _mode(request: web.Request) -> web.Response:
     sessions = request.app[SESSIONS]
     return web.json_response({"mode": sessions.recording_mode, "possible": sessions.settings.recordings is not None})
@@ -158,8 +155,8 @@ async def _change_mode(request: web.Request) -> web.Response:
 
 
 async def _list(request: web.Request) -> web.Response:
-    api = request.app.get(RECORDINGS)
-    return web.json_response([] if api is None else await api.describe(_key(request)))
+    key, api = shelf_key(request), request.app.get(RECORDINGS)
+    return web.json_response([] if api is None else await api.describe(key))
 
 
 async def _one(request: web.Request) -> web.Response:
@@ -177,6 +174,8 @@ async def _file(request: web.Request) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound(text="This recording has no such file.")
     headers = {hdrs.CONTENT_TYPE: MIME_TYPES[path.suffix]}
+    if path.suffix == ".html":
+        headers[CSP] = REPORT_POLICY
     if "download" in request.query:
         headers[hdrs.CONTENT_DISPOSITION] = f'attachment; filename="{recorded.id}_{path.name}"'
     return web.FileResponse(path, headers=headers)

@@ -5,7 +5,7 @@
  * Where the browser does not tell which frame it shows, it is the newest report.
  */
 
-/** @typedef {import('../../shared/protocol.js').Report} Report */
+/** @typedef {import('../protocol.js').Report} Report */
 
 /** Reports of frames that may still be shown, three seconds. */
 const MOST = 90;

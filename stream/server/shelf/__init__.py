@@ -1,0 +1,1 @@
+"""What the recordings page shows, by HTTP: recordings, and films that are to become some."""

@@ -1,0 +1,1 @@
+"""Every state of the pages in every size, language and theme."""
