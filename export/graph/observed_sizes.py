@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper, shape_inference
 
+from whycam.export.graph.evaluation import evaluated
 from whycam.export.graph.onnx_graph import skeleton
-from whycam.stream.inference.explainer import evaluate
 
 BATCHES = (2, 3)
 """Numbers of images with which sizes are observed: what differs depends on N."""
@@ -57,7 +57,7 @@ def observed(model: ModelProto, names: Sequence[str]) -> list[list[NDArray[Any]]
     opened = model.SerializeToString()
     del model.graph.output[:]
     model.graph.output.extend(own)
-    return [evaluate(opened, {image.name: values[:count]}, names) for count in BATCHES]
+    return [evaluated(opened, {image.name: values[:count]}, names) for count in BATCHES]
 
 
 def _open_tensors(model: ModelProto) -> list[str]:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, version_converter
 
+from whycam.export.graph.evaluation import evaluated
 from whycam.export.graph.onnx_graph import DOMAINS
 from whycam.models.contract import OPSET
-from whycam.stream.inference.explainer import evaluate
 
 OLDEST, NEWEST = 7, 24
 SAFE = 13
@@ -45,8 +45,8 @@ def _compare(before: ModelProto, after: ModelProto, opset: int) -> None:
     feeds = _samples(before)
     names = [output.name for output in before.graph.output]
     values = zip(
-        evaluate(before.SerializeToString(), feeds, names, batch=1),
-        evaluate(after.SerializeToString(), feeds, names, batch=1),
+        evaluated(before.SerializeToString(), feeds, names, batch=1),
+        evaluated(after.SerializeToString(), feeds, names, batch=1),
         strict=True,
     )
     if not all(a.shape == b.shape and np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE) for a, b in values):

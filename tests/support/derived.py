@@ -13,6 +13,12 @@ from collections.abc import Callable, Mapping
 from tests.support import ROOT
 from tests.zoo.row import read_rows
 from tests.zoo.table import models_page
+from whycam.export.reverse.dense import DENSE_RULES
+from whycam.export.reverse.moves import MOVE_RULES
+from whycam.export.reverse.norms import NORM_RULES
+from whycam.export.reverse.pointwise import POINTWISE
+from whycam.export.reverse.spatial import SPATIAL_RULES
+from whycam.export.reverse.walk import BLIND
 from whycam.stream.limits import LIMITS
 from whycam.stream.overlay.colormaps import (
     CLASS_COLORS_ON_DARK,
@@ -89,6 +95,21 @@ def tried_models(_: str) -> str:
     return models_page(list(read_rows().values()))
 
 
+def operators(text: str) -> str:
+    """The operators with a rule, in docs/append-cam.md."""
+    rows = (
+        ("pointwise", [*POINTWISE]),
+        ("dense", DENSE_RULES),
+        ("over windows", SPATIAL_RULES),
+        ("sums, norms and attention", NORM_RULES),
+        ("moves", MOVE_RULES),
+        ("without a gradient", BLIND),
+    )
+    lines = "".join(f"| {name} | {', '.join(f'`{each}`' for each in sorted(rules))} |\n" for name, rules in rows)
+    pattern = r"(<!-- operators: [^\n]*\n)(?:\n?\|[^\n]*\n|\n)*(?=<!-- end of operators -->)"
+    return replaced(text, pattern, f"\n| kind | operators |\n|---|---|\n{lines}\n")
+
+
 def replaced(text: str, pattern: str, by: str) -> str:
     """`text` with `by` in place of what follows the pattern's group; raises `ValueError` unless it matches once."""
     new, count = re.subn(pattern, lambda match: match[1] + by, text)
@@ -104,6 +125,7 @@ DERIVED: Mapping[str, Callable[[str], str]] = {
     "docs/api.md": colormaps_in_api,
     "docs/reliability.md": limits_in_reliability,
     "docs/models.md": tried_models,
+    "docs/append-cam.md": operators,
 }
 """By path in the repository."""
 
