@@ -30,6 +30,7 @@ from whycam.models.contract import Contract, ContractError
 from whycam.stream.inference.engine import EngineDown
 from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
 from whycam.stream.inference.providers import Device
+from whycam.stream.low_priority import lower_priority, set_oom_score
 
 NICE = 10
 """A tenth of the cores' time while others want all of it, and whatever they leave."""
@@ -91,12 +92,11 @@ class ModelProcess:
             priority = subprocess.BELOW_NORMAL_PRIORITY_CLASS
         try:
             self._process = subprocess.Popen(  # noqa: S603 - ourselves
-                # In a session of its own, because Linux shares its time out to sessions before it looks at niceness.
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 creationflags=priority,
-                start_new_session=True,
+                start_new_session=True,  # see `lower_priority`
             )
         except OSError as error:
             raise EngineDown(f"The model's process cannot be started ({error.strerror}).") from error
@@ -181,7 +181,7 @@ def main() -> None:
     """Run the ordered model in the child until the parent closes the pipe."""
     faulthandler.enable()
     answers = _answer_pipe()
-    _set_oom_score(OOM_SCORE_AT_START)
+    set_oom_score(OOM_SCORE_AT_START)
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent wrote it
     requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
     # This thread reads ahead, so that the end of the parent is noticed even while the model hangs.
@@ -194,7 +194,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - sent to the parent
         _send(Failure(_summary(error)), answers)
         os._exit(1)
-    _lower_priority()
+    lower_priority(NICE, OOM_SCORE)  # not before it is ready, because its start should be fast
     _send(about, answers)
     while True:
         images, targets = requests.get()
@@ -205,28 +205,6 @@ def main() -> None:
             _send(Failure(_summary(error)), answers)
             os._exit(1)
         _send((found.scores, found.classes, found.heatmaps, found.evidence), answers)
-
-
-def _lower_priority() -> None:
-    """Lower the child's priority, because frames matter more than heatmaps; the OOM killer takes it before its parent.
-
-    This is done when it is ready, because the start itself should be fast.
-    """
-    if sys.platform == "linux":  # niceness is per thread, and onnxruntime has started some
-        for thread in os.listdir("/proc/self/task"):
-            os.setpriority(os.PRIO_PROCESS, int(thread), os.getpriority(os.PRIO_PROCESS, int(thread)) + NICE)
-        with contextlib.suppress(OSError):  # the session's; not every kernel has it
-            Path("/proc/self/autogroup").write_text(str(NICE))
-        _set_oom_score(OOM_SCORE)
-    elif sys.platform != "win32":
-        os.nice(NICE)
-
-
-def _set_oom_score(score: int) -> None:
-    """Tell Linux how much sooner than others this process is to be killed when there is no memory left: 0 to 1000."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            Path("/proc/self/oom_score_adj").write_text(str(score))
 
 
 def _answer_pipe() -> IO[bytes]:

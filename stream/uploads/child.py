@@ -25,8 +25,8 @@ import pickle, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 sys.path[:] = pickle.load(sys.stdin.buffer)
-from whycam.stream.uploads.priority import lower_priority
-lower_priority()
+from whycam.stream.low_priority import lower_priority
+lower_priority(10, 900, idle=True)  # ended before the live model, when memory runs out
 from whycam.stream.uploads.worker import main
 main()
 """
@@ -57,6 +57,7 @@ class FilmProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             creationflags=priority,
+            start_new_session=True,  # see `lower_priority`
         )
         self.pid = self._process.pid
         assert self._process.stdin is not None

@@ -56,7 +56,7 @@ def send(queue: FilmQueue, film: Path, key: str | None = None, name: str = "") -
     return upload.job_id
 
 
-def until(queue: FilmQueue, job_id: str, condition: Callable[[FilmJob], object], seconds: float = 60) -> FilmJob:
+def until(queue: FilmQueue, job_id: str, condition: Callable[[FilmJob], object], seconds: float = 120) -> FilmJob:
     deadline = time.monotonic() + seconds
     while True:
         job = queue.find(job_id, None)
