@@ -153,7 +153,7 @@ def serve(
         port,
         phones,
         door,
-        _films(folder, shelf, device, uploads),
+        _films(folder, shelf, device, uploads, sure),
     )
 
 
@@ -170,12 +170,15 @@ def _shelf(model: str | None, device: Device) -> ModelShelf:
     return ModelShelf(catalog.find(model), lambda path: ProcessEngine(Order(path, device, threads=threads)))
 
 
-def _films(folder: Path | None, shelf: ModelShelf, device: Device, who: Uploads) -> Films | None:
+def _films(folder: Path | None, shelf: ModelShelf, device: Device, who: Uploads, sure: float | None) -> Films | None:
     """The queue of uploaded films, whose results are stored beside the recordings; None without their folder."""
+    from whycam.stream.overlay.view import SURE
     from whycam.stream.server.shelf.films import Films
     from whycam.stream.uploads.queue import FilmQueue
 
-    return None if folder is None else Films(FilmQueue(folder, shelf.path_of, device), who)
+    if folder is None:
+        return None
+    return Films(FilmQueue(folder, shelf.path_of, device, sure=SURE if sure is None else sure), who)
 
 
 def _retention(keep: str | None, max_disk: str | None) -> Retention:

@@ -43,6 +43,8 @@ class FilmOrder:
     model: Path
     device: Device
     mark: str
+    sure: float
+    """Below this probability the label in the film says 'not sure'."""
 
 
 class FilmProcess:

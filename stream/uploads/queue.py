@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from whycam.stream.inference.providers import Device
 from whycam.stream.limits import LIMITS, Limits
+from whycam.stream.overlay.view import SURE
 from whycam.stream.recording import ownership, paths
 from whycam.stream.recording.lock import FolderLock
 from whycam.stream.uploads.child import FilmOrder, FilmProcess
@@ -55,13 +56,19 @@ class FilmQueue:
     """
 
     def __init__(
-        self, root: Path, path_of: Callable[[str], Path], device: Device = "auto", limits: Limits = LIMITS
+        self,
+        root: Path,
+        path_of: Callable[[str], Path],
+        device: Device = "auto",
+        limits: Limits = LIMITS,
+        sure: float = SURE,
     ) -> None:
         self._root = root
         self._folder = root / FOLDER
         self._path_of = path_of
         self._device: Device = device
         self.limits = limits
+        self._sure = sure
         self._condition = threading.Condition(threading.RLock())  # guards the attributes below
         self._jobs: dict[str, FilmJob] = {}
         self._child: tuple[str, FilmProcess] | None = None
@@ -236,7 +243,7 @@ class FilmQueue:
     def _explain(self, job: FilmJob) -> None:
         folder = self._folder / job.id
         job.keep(folder)
-        order = FilmOrder(folder, job.name, self._path_of(job.model), self._device, job.mark)
+        order = FilmOrder(folder, job.name, self._path_of(job.model), self._device, job.mark, self._sure)
         child = FilmProcess(order)
         with self._condition:
             self._child = (job.id, child)

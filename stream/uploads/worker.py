@@ -29,6 +29,7 @@ from whycam.stream.offline.batch import Outcome, Task, carry_out, describe_losse
 from whycam.stream.offline.inputs import Input
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.results.claims import Claims
+from whycam.stream.overlay.renderer import Look
 from whycam.stream.private_files import write_private
 from whycam.stream.recording import ownership, paths
 from whycam.stream.recording.sidecar import about_model
@@ -80,7 +81,7 @@ def explained(order: FilmOrder, progress: Callable[[int, int], None]) -> int:
     if sidecar.exists():  # an earlier process was ended at its last steps
         sidecar.replace(task.sidecar)
     with closing(LocalEngine(Explainer(order.model, device=order.device))) as engine:
-        work = ProcessJob(engine, progress=progress, resume=True)
+        work = ProcessJob(engine, Look(sure=order.sure), progress=progress, resume=True)
         with Claims("serve", [task.use]) as claims, open(os.devnull, "rb") as nothing:
             (outcome,) = carry_out([task], work, claims, overwrite=True, stdin=nothing)
         made = outcome.explained

@@ -86,8 +86,9 @@ def test_a_film_becomes_a_recording_with_every_frame_and_a_report(root: Path, st
     }
     assert recorded.seconds == pytest.approx(12 / 30, abs=0.01)
     assert recorded.segments[0]["camera"] is None
-    _, lines = read_sidecar(root / recorded.id / "predictions.jsonl")
+    header, lines = read_sidecar(root / recorded.id / "predictions.jsonl")
     assert len(list(lines)) == 12
+    assert header["sure"] == 0.2  # as on the pages
     assert "küche.mp4" in (root / recorded.id / "report.html").read_text()
     assert list((root / FOLDER).iterdir()) == []
 

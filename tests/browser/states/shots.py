@@ -223,8 +223,19 @@ def wall_nothing_speaks(page: Page, home: Home) -> None:
     page.wait_for_timeout(1500)
 
 
+def with_film(page: Page, home: Home) -> None:
+    """One of the recordings is a film."""
+    ask, url = page.request, home.closed.url
+    if not any(each["film"] for each in ask.get(f"{url}/api/recordings").json()):
+        film, headers = home.films["short"], {"Content-Type": "application/octet-stream"}
+        ask.post(f"{url}/api/films", params={"name": film.name}, data=film.read_bytes(), headers=headers)
+    while not any(each["film"] for each in ask.get(f"{url}/api/recordings").json()):
+        page.wait_for_timeout(200)
+
+
 @state
 def recordings_list(page: Page, home: Home) -> None:
+    with_film(page, home)
     page.goto(f"{home.closed.url}/recordings")
     expect(page.locator(".card .film").first).to_be_visible()
     page.wait_for_timeout(800)
@@ -240,6 +251,7 @@ def recording_two_compared(page: Page, home: Home) -> None:
 
 @state
 def recording_of_a_film(page: Page, home: Home) -> None:
+    with_film(page, home)
     page.goto(f"{home.closed.url}/recordings")
     page.locator(".card", has=page.locator(".film")).locator(".open").first.click()
     page.wait_for_selector("#classes button")
