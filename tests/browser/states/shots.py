@@ -351,6 +351,9 @@ def photographed(playwright: Playwright, names: list[str]) -> list[str]:
 
 
 def main() -> None:
+    unknown = sorted(set(sys.argv[1:]) - set(STATES))
+    if unknown:
+        raise SystemExit(f"No state is called {' or '.join(unknown)}. There are: {', '.join(STATES)}.")
     with sync_playwright() as playwright:
         problems = photographed(playwright, sys.argv[1:] or list(STATES))
     print(f"{len(problems)} problems; the sheets are in {SHEETS.relative_to(ROOT)}/")
