@@ -42,7 +42,7 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     new = context.new_page()
     complaints: list[str] = []
-    new.on("pageerror", lambda error: complaints.append(str(error)))
+    new.on("pageerror", lambda error: complaints.append(f"{error} {error.stack}"))
     new.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     yield new
     context.close()

@@ -1,6 +1,8 @@
 // @ts-check
 /** Counts the returned frames as they are shown. */
 
+import { statsOf } from './stats.js';
+
 /** The frame rate is measured over the last second. */
 const WINDOW_MS = 1000;
 
@@ -41,7 +43,7 @@ export class FrameMeter {
     } else {
       const timer = setInterval(async () => {
         if (watching !== this.watching) return clearInterval(timer);
-        for (const report of (await connection.getStats()).values()) {
+        for (const report of await statsOf(connection)) {
           if (report.type === 'inbound-rtp' && report.framesDecoded) this.#count(performance.now(), report.framesDecoded);
         }
       }, 250);

@@ -7,6 +7,8 @@
  * statistics: round trip, server time and jitter buffer.
  */
 
+import { statsOf } from './stats.js';
+
 /** @typedef {import('../../shared/protocol.js').Report} Report */
 
 /** The median of this many frames, a second, does not flicker. */
@@ -118,7 +120,7 @@ function keep(map, key, value) {
 async function estimated(connection, frameMs) {
   if (connection.connectionState !== 'connected') return null;
   let ms = frameMs;
-  for (const report of (await connection.getStats()).values()) {
+  for (const report of await statsOf(connection)) {
     switch (report.type) {
       case 'candidate-pair':
         if (report.nominated && report.currentRoundTripTime) ms += report.currentRoundTripTime * 1000;
