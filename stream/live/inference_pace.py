@@ -21,6 +21,8 @@ container, cores that it may not use are idle."""
 SLOWER, FASTER = 0.7, 1.15
 LEAST = 0.1
 """The share of the time that the model has however busy the cores are."""
+MOST_PAUSE_S = 0.5
+"""A model that is slow only because others run is not made to wait in addition, until its heatmaps are seconds old."""
 
 
 class InferencePace:
@@ -51,7 +53,7 @@ class InferencePace:
         """Seconds to wait after an answer that took so long, before the next request; called by a stream's thread."""
         with self._lock:
             self._decide()
-            return inference_s * (1 / self.duty - 1)
+            return min(MOST_PAUSE_S, inference_s * (1 / self.duty - 1))
 
     def _decide(self) -> None:
         now = self._clock()

@@ -13,7 +13,16 @@ import psutil
 import pytest
 
 from tests.support.films.moving_spot import HeldEngine, Watched, encoded, moving_spot
-from whycam.stream.live.inference_pace import LEAST, PERIOD_S, SHORT, SPARE, InferencePace, _IdleShare, _waited_s
+from whycam.stream.live.inference_pace import (
+    LEAST,
+    MOST_PAUSE_S,
+    PERIOD_S,
+    SHORT,
+    SPARE,
+    InferencePace,
+    _IdleShare,
+    _waited_s,
+)
 
 
 class Computer:
@@ -64,6 +73,13 @@ def test_the_model_is_never_stopped_and_recovers_when_the_others_end() -> None:
     assert computer.run(60)[-1] == LEAST
     computer.others = 0.2
     assert computer.run(30)[-1] == 1.0
+
+
+def test_a_model_that_others_slow_down_pauses_for_half_a_second_at_most() -> None:
+    computer = Computer(others=2)
+    computer.run(60)
+    assert computer.pace.pause_s(0.03) == pytest.approx(0.03 * 9)
+    assert computer.pace.pause_s(3) == MOST_PAUSE_S
 
 
 def test_a_stream_that_waits_for_a_core_slows_the_model_though_others_are_idle() -> None:
