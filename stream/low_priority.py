@@ -34,11 +34,11 @@ def lower_priority(nice: int, oom_score: int, *, idle: bool = False) -> None:
                 os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
     if os.getsid(0) == os.getpid():
         with suppress(OSError):  # not every kernel has it
-            Path("/proc/self/autogroup").write_text(str(nice))
-    set_oom_score(oom_score)
+            Path("/proc/self/autogroup").write_text(str(os.getpriority(os.PRIO_PROCESS, 0)))
+    _set_oom_score(oom_score)
 
 
-def set_oom_score(score: int) -> None:
+def _set_oom_score(score: int) -> None:
     """Tell Linux how much sooner than others this process is to be ended when there is no memory left: 0 to 1000."""
     if sys.platform == "linux":
         with suppress(OSError):

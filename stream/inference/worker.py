@@ -30,10 +30,10 @@ from whycam.models.contract import Contract, ContractError
 from whycam.stream.inference.engine import EngineDown
 from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
 from whycam.stream.inference.providers import Device
-from whycam.stream.low_priority import lower_priority, set_oom_score
+from whycam.stream.low_priority import lower_priority
 
-NICE = 10
-"""A tenth of the cores' time while others want all of it, and whatever they leave."""
+NICE_AT_START, NICE = 5, 10
+"""A third and a tenth of what others get while they want all of the cores' time, and whatever they leave."""
 OOM_SCORE = 500
 OOM_SCORE_AT_START = 800
 """A model that starts is killed before the one that it is to replace (`stream.sessions.model_choice`)."""
@@ -181,7 +181,7 @@ def main() -> None:
     """Run the ordered model in the child until the parent closes the pipe."""
     faulthandler.enable()
     answers = _answer_pipe()
-    set_oom_score(OOM_SCORE_AT_START)
+    lower_priority(NICE_AT_START, OOM_SCORE_AT_START)  # for a model that starts while cameras are live
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent wrote it
     requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
     # This thread reads ahead, so that the end of the parent is noticed even while the model hangs.
@@ -194,7 +194,7 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - sent to the parent
         _send(Failure(_summary(error)), answers)
         os._exit(1)
-    lower_priority(NICE, OOM_SCORE)  # not before it is ready, because its start should be fast
+    lower_priority(NICE - NICE_AT_START, OOM_SCORE)
     _send(about, answers)
     while True:
         images, targets = requests.get()

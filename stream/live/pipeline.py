@@ -17,13 +17,14 @@ import cv2
 from whycam.stream.inference.engine import Engine, EngineState
 from whycam.stream.live.heatmap_source import Policy
 from whycam.stream.live.inference_pace import InferencePace
+from whycam.stream.live.live_encoder import LiveEncoder
 from whycam.stream.live.model_stage import ModelStage
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.sidecar import SidecarFrame
 from whycam.stream.recording.writer import Recording
 from whycam.stream.video.codec import Decoder, EncodedFrame
-from whycam.stream.video.encoder import SOFTWARE, Backend, Encoder
+from whycam.stream.video.encoder import Backend
 from whycam.stream.video.planes import copied, fitted
 
 logger = logging.getLogger(__name__)
@@ -56,6 +57,8 @@ class Painted:
     """One painted and encoded frame, and its explanation."""
 
     frame: EncodedFrame
+    returned: EncodedFrame | None
+    """The same for the camera, which may get another bit rate than all others; None if it gets none."""
     maps: tuple[DrawnMap, ...]
     age_ms: float | None
     state: State
@@ -94,10 +97,9 @@ class LiveStream:
     """Decodes what is received, explains the newest frame, paints and encodes it, and hands it to `send`.
 
     The policy `newest` keeps only the newest decoded frame and never waits for a slow model; `pace` limits its share of
-    the time. `every` draws each frame
-    with its own heatmap and waits for it (`heatmap_source`). `send` is called from the stream's own thread.
-    `want_keyframe` is called from any thread when decoding needs a new keyframe, `on_failure` when the stream ends
-    because of an internal error.
+    the time. `every` draws each frame with its own heatmap and waits for it (`heatmap_source`). `has_viewers` says
+    whether anybody but the camera watches. `send` is called from the stream's own thread. `want_keyframe` is called
+    from any thread when decoding needs a new keyframe, `on_failure` when the stream ends because of an internal error.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class LiveStream:
         policy: Policy = "newest",
         name: str | None = None,
         pace: InferencePace | None = None,
+        has_viewers: Callable[[], bool] = lambda: False,
     ) -> None:
         self._pace = pace
         self._stage = ModelStage(engine, policy, name, pace)
@@ -119,7 +122,8 @@ class LiveStream:
         self._rehearsing: ModelStage | None = None
         self._handover: _Handover | None = None
         self._handing_over = threading.Lock()  # while the handover is replaced
-        self._encoder = Encoder(encoder, fallback=SOFTWARE[encoder.codec])
+        self._encoder = LiveEncoder(encoder)
+        self._has_viewers = has_viewers
         self._decoder: Decoder | None = None
         self._send = send
         self._want_keyframe = want_keyframe
@@ -243,7 +247,7 @@ class LiveStream:
         self._keyframe_wanted.set()
 
     def set_bit_rate(self, bit_rate: int) -> None:
-        """Set the encoder's bit rate, in bit/s."""
+        """Set what the way back to the camera carries, in bit/s."""
         self._encoder.set_bit_rate(bit_rate)
 
     def close(self) -> None:
@@ -341,16 +345,20 @@ class LiveStream:
         keyframe = self._keyframe_wanted.is_set()
         if keyframe:  # clearing it always would lose a request since is_set()
             self._keyframe_wanted.clear()
-        encoded = self._encoder.encode(shown, keyframe=keyframe)
+        recording = self._recording_now()
+        others = recording is not None or self._has_viewers()
+        encoded = self._encoder.encode(shown, keyframe=keyframe, others=others)
         if encoded is None:
             return
-        recording = self._recording_now()
         if recording is not None:
-            recording.explained(encoded, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden))
+            recording.explained(
+                encoded.shared, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden)
+            )
         self._shown = time.perf_counter()
         self._send(
             Painted(
-                encoded,
+                encoded.shared,
+                encoded.returned,
                 maps,
                 age_ms,
                 "none" if age_ms is None else "carried" if age_ms else "exact",

@@ -74,6 +74,8 @@ class Session:
     _recorder: Recorder
     _audiences: dict[StreamName, Audience]
     _packers: dict[StreamName, Packer]
+    _return_packer: Packer
+    """For the frames that only the camera gets."""
     _watchdog: asyncio.Task[None]
 
     def __init__(self, settings: Settings, on_end: Callable[[Session], None]) -> None:
@@ -126,6 +128,7 @@ class Session:
         )
         session.peer = peer = await Peer.answering(offer, settings.media, events, returns=returns, caller=caller)
         session._packers = {name: Packer(peer.codec) for name in STREAMS}
+        session._return_packer = Packer(peer.codec)
         session._audiences = {
             "explained": Audience(peer.codec, settings.media, session._want_explained),
             "camera": Audience(peer.codec, settings.media, peer.request_keyframe),
@@ -139,6 +142,7 @@ class Session:
             on_failure=lambda: session._from_thread(session._end, BROKE),
             name=running.name,
             pace=settings.pace,
+            has_viewers=lambda: bool(session._audiences["explained"]),
         )
         session._recorder = Recorder(
             settings.recordings,
@@ -241,7 +245,10 @@ class Session:
         packed = self._packers["explained"](painted.frame)
         if packed.is_keyframe:
             self._want_explained.satisfied()
-        self.peer.send(packed)
+        if painted.returned is painted.frame:
+            self.peer.send(packed)
+        elif painted.returned is not None:
+            self.peer.send(self._return_packer(painted.returned))
         self._settings.metrics.saw_frame(painted)
         self._audiences["explained"].send(packed)
         pts = painted.frame.pts

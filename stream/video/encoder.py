@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -107,7 +108,7 @@ def _vaapi(bit_rate: int) -> Options:
     return {"profile": "constrained_baseline", "async_depth": "1", "rc_mode": "CBR", "maxrate": str(bit_rate)}
 
 
-X264 = Backend("libx264", "H264", _x264, adaptive=True, quantizers=(18, 51))
+X264 = Backend("libx264", "H264", _x264, adaptive=True, quantizers=(18, 69))
 LIBVPX = Backend("libvpx", "VP8", _libvpx, quantizers=(2, 56))
 SOFTWARE: Mapping[CodecName, Backend] = {"H264": X264, "VP8": LIBVPX}
 HARDWARE = (
@@ -223,9 +224,14 @@ class Encoder:
         data = b"".join(bytes(packet) for packet in context.encode(frame))
         return EncodedFrame(self.codec, data, pts) if data else None
 
+    def full_bit_rate(self, width: int, height: int) -> int:
+        """The bit rate of frames of this size where the network carries it, in bit/s."""
+        factor = min(max(math.sqrt(width * height / (640 * 480)), 1), _MAX_SIZE_FACTOR)
+        return round(self._max_bit_rate * factor)
+
     def _bit_rate(self, width: int, height: int) -> int:
-        limit: int = round(self._max_bit_rate * min(max((width * height / (640 * 480)) ** 0.5, 1), _MAX_SIZE_FACTOR))
-        return limit if self._network_bit_rate is None else min(self._network_bit_rate, limit)
+        full = self.full_bit_rate(width, height)
+        return full if self._network_bit_rate is None else min(self._network_bit_rate, full)
 
     def _is_stale(self, context: VideoCodecContext) -> bool:
         """Whether the encoder must be reopened for the current bit rate."""

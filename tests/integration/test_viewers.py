@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,14 +24,19 @@ from tests.support.servers.calls import only_session, served
 from tests.support.servers.lan_server import House
 from tests.support.servers.refusals import at_home
 from whycam.stream.limits import Limits
+from whycam.stream.live.live_encoder import Encoded, LiveEncoder
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.video.encoder import Encoder
 from whycam.stream.webrtc import viewers as viewer_module
 from whycam.stream.webrtc.ice import aioice_patches
+from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.peer import Peer
 
 SIZE = (160, 120)
+MARK = b"\0\0\0\1\x0c" + b"camera only"
+"""A NAL unit of filler data (type 12), which decoders skip."""
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +245,7 @@ def test_a_viewers_bit_rate_estimate_is_ignored(
     tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bit_rates: list[int] = []
-    monkeypatch.setattr(Encoder, "set_bit_rate", lambda self, bit_rate: bit_rates.append(bit_rate))
+    monkeypatch.setattr(LiveEncoder, "set_bit_rate", lambda self, bit_rate: bit_rates.append(bit_rate))
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, h264) as phone:
@@ -254,6 +260,36 @@ def test_a_viewers_bit_rate_estimate_is_ignored(
             returned._RTCRtpSender__encoder.target_bitrate = 700_000  # type: ignore[attr-defined]
             assert 700_000 in bit_rates
             assert phone.reports
+
+    served(fast(tmp_path), Settings(), body)
+
+
+def test_the_camera_gets_the_frames_of_its_own_encoder_and_viewers_the_others(
+    tmp_path: Path, h264: list[EncodedFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[bytes] = []
+    real_encode, real_send = LiveEncoder.encode, Peer.send
+
+    def encode(self: LiveEncoder, frame: av.VideoFrame, *, keyframe: bool, others: bool) -> Encoded | None:
+        made = real_encode(self, frame, keyframe=keyframe, others=others)
+        marked = None if made is None else replace(made.shared, data=made.shared.data + MARK)
+        return None if made is None else Encoded(made.shared, marked)
+
+    def send(self: Peer, frame: PackedFrame) -> None:
+        sent.append(b"".join(frame.payloads))
+        real_send(self, frame)
+
+    monkeypatch.setattr(LiveEncoder, "encode", encode)
+    monkeypatch.setattr(Peer, "send", send)
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with AsyncExitStack() as stack:
+            phone = await stack.enter_async_context(calling(http, base, h264))
+            watcher = await stack.enter_async_context(watching(http, base, only_session(sessions).id))
+            await watcher.tap.until(20)
+            await phone.until(lambda: len(phone.pictures) >= 20)
+            assert all(b"camera only" in data for data in sent)
+            assert not any(b"camera only" in payload for payload in watcher.tap.payloads)
 
     served(fast(tmp_path), Settings(), body)
 

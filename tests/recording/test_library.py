@@ -50,6 +50,7 @@ def test_a_finished_recording_is_described_with_all_that_the_page_shows(root: Pa
         "began": began.isoformat(),
         "seconds": pytest.approx(2.0, abs=0.02),
         "state": "finished",
+        "film": None,
         "live": None,
         "model": "tiny",
         "reason": "",

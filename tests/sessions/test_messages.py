@@ -66,6 +66,7 @@ def made(
 ) -> Painted:
     return Painted(
         EncodedFrame("VP8", b"", 181_500),
+        None,
         maps,
         age_ms,
         state,
