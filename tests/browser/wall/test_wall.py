@@ -79,7 +79,7 @@ def test_without_a_lan_it_says_what_to_do(beamer: Browser, tmp_path: Path) -> No
     with serving(tmp_path, arguments=["--no-record"]) as server:
         page.goto(f"{server.url}/watch")
         expect(page.locator("#empty")).to_contain_text("Keine Kamera ist live.")
-        expect(page.locator("#empty-how")).to_contain_text("whycam serve --lan")
+        expect(page.locator("#empty-how")).to_contain_text("Handys mitmachen lassen")
         expect(page.locator("#empty .code")).to_be_hidden()
         expect(page.locator("#qr")).to_be_hidden()
     page.context.close()
