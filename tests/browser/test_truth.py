@@ -67,9 +67,10 @@ def check_pairs(pairs: list[tuple[int, int, bool]]) -> None:
     assert len(changes) > 4
     late = [behind for behind in changes if not 0 <= behind <= 2 * 3003]  # on a busy machine a callback is late
     assert len(late) <= len(changes) // 10, changes
-    # The number in the picture changes with each frame: a list that is shown less often contradicts it meanwhile.
+    # Where the five classes change, the list waits for 0.3 s, or 0.5 s for another best one, so that it can be read.
     behind = sorted(shown - listed for shown, listed, _ in pairs[1:])
-    assert behind[len(behind) // 2] <= 3003 + 100, behind
+    assert behind[0] == 0, behind
+    assert behind[9 * len(behind) // 10] <= 0.5 * 90_000 + 3003, behind
 
 
 def test_the_walls_list_shows_the_frame_on_screen(page: Page, server: Server) -> None:
