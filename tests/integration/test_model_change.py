@@ -100,6 +100,7 @@ def gaps(values: Iterable[int]) -> list[int]:
     return [after - before for before, after in pairwise(ordered)]
 
 
+@pytest.mark.alone  # it measures gaps between frames
 def test_a_change_reaches_cameras_viewers_and_publishers_while_the_picture_continues(models: Models) -> None:
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone, publishing(http, base, FRAMES[:30]):

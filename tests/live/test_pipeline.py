@@ -350,9 +350,12 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
 def test_a_pinned_class_is_explained_beside_the_best(tmp_path: Path, frames: list[EncodedFrame]) -> None:
     with streaming(fast(tmp_path)) as (stream, outcome):
         stream.view = View(pinned=(2,))
-        stream.receive(frames[0])
-        outcome.wait_for(1)
-        (painted,) = outcome.painted
+        for number, frame in enumerate(frames, 1):
+            stream.receive(frame)
+            outcome.wait_for(number)
+            painted = outcome.painted[-1]
+            if painted.maps:  # on a busy machine the first frame does not wait long enough for its own
+                break
         assert painted.view.pinned == (2,)
         assert 2 in [m.class_id for m in painted.maps]
         assert len({m.class_id for m in painted.maps}) == len(painted.maps)
