@@ -100,6 +100,9 @@ def prepared(model: ModelProto) -> ModelProto:
     if batch is None or batch.HasField("dim_value"):
         raise ValueError("A classifier should have one input whose first axis, the batch, is dynamic. Export it so.")
     batch.dim_param = "N"
+    for node in ready.graph.node:  # PyTorch writes there where in whose folders it was called
+        del node.metadata_props[:]
+        node.doc_string = ""
     del ready.graph.value_info[:]  # holds the exporter's names of sizes; ONNX infers them again
     observe_sizes(ready)
     name_global_pools(ready)

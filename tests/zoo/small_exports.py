@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from tests.support import ROOT
@@ -59,7 +60,17 @@ def main() -> None:
         from_torch = small.exporter in (DYNAMO, LEGACY)
         maps, scores = (_from_torch if from_torch else _from_keras)(small, path, inputs)
         np.savez_compressed(path.with_suffix(".npz"), heatmaps=maps, scores=scores)
+        _without_traces(path)
         print(f"{path.relative_to(ROOT)}: {path.stat().st_size // 1000} kB")
+
+
+def _without_traces(path: Path) -> None:
+    """Remove what PyTorch stores with each node: a stack trace, with the paths of this computer's files."""
+    model = onnx.load(path)
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    onnx.save(model, path)
 
 
 def _from_torch(small: Small, path: Path, inputs: Floats) -> tuple[Floats, Floats]:

@@ -10,9 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
 
-from tests.support.models import tiny_models
+from tests.support.models import plain_classifier, tiny_models
 from tests.support.models.dense_tail_models import DenseTail
 from whycam.export.graph.onnx_graph import Graph, skeleton
+from whycam.export.head.grad_cam import append_cam
 from whycam.export.precision.half import rounded, store_half
 
 RANDOM = np.random.default_rng(0)
@@ -102,3 +103,12 @@ def test_the_weights_of_a_file_in_half_precision_are_the_rounded_ones() -> None:
     assert weights is not None
     np.testing.assert_array_equal(stored, rounded(weights))
     assert half.shape("weights") == [16, 200]
+
+
+def test_what_an_exporter_wrote_of_its_computer_is_not_kept() -> None:
+    """PyTorch's dynamo exporter stores a stack trace, with the paths of its files, with each node."""
+    plain = plain_classifier.classifier()
+    for node in plain.graph.node:
+        node.doc_string = "/home/me/secret.py"
+        node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value="/home/me/secret.py")
+    assert b"secret" not in append_cam(plain).SerializeToString()
