@@ -46,7 +46,8 @@ class Backend:
     pixels: str = "yuv420p"
     quantizers: tuple[int, int] | None = None
     """Minimum and maximum, where FFmpeg's defaults are unsuitable for live video. Below 18, x264 spends bits and time
-    on what nobody sees: a still scene takes a fifth of the bit rate, and two thirds of the time."""
+    on what nobody sees: with it a still photograph takes a fifth of the bit rate and three quarters of the time, one
+    that moves two fifths and nine tenths; a phone's film loses 0.1 dB and keeps its bit rate."""
 
 
 def _x264(bit_rate: int) -> Options:
