@@ -154,13 +154,8 @@ def test_two_labels_are_held_in_two_colours_and_a_third_takes_the_place_of_the_s
     phone.click(SECOND)
     until(lambda: len(report(phone, "view.hold")) == 2)
     second = report(phone, "view.hold[1]")
-    colours = [
-        phone.locator(f"#labels [data-class='{number}'] .tag").evaluate(
-            "(tag) => getComputedStyle(tag).backgroundColor"
-        )
-        for number in (first, second)
-    ]
-    assert colours == ["rgb(255, 158, 27)", "rgb(58, 160, 255)"]
+    for number, colour in ((first, "rgb(255, 158, 27)"), (second, "rgb(58, 160, 255)")):
+        expect(phone.locator(f"#labels [data-class='{number}'] .tag")).to_have_css("background-color", colour)
     phone.click(THIRD)
     until(lambda: report(phone, "view.hold")[1:] not in ([], [second]))
     assert report(phone, "view.hold")[0] == first
