@@ -52,8 +52,11 @@ class Backend:
 
 def _x264(bit_rate: int) -> Options:
     # A buffer of half a second keeps a keyframe from delaying the frames after it.
+    # Without its search for blocks whose few coefficients may be dropped, x264 takes a fifth less time; a dead zone of
+    # 28 instead of 21 drops as many. A photograph that moves keeps bit rate and PSNR, a phone's film loses 0.2 dB.
     return {
         "preset": "ultrafast",
+        "x264-params": "no-dct-decimate=1:deadzone-inter=28",
         "tune": "zerolatency",
         "profile": "baseline",
         "forced-idr": "1",

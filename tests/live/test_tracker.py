@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -17,7 +18,7 @@ from tests.support.models import tiny_models
 from tests.support.models.engines import fast
 from whycam.models.contract import Fitting
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.live.tracker import FINER, HeatTracker
+from whycam.stream.live.tracker import FINER, MAX_STEPS, HeatTracker
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
@@ -244,6 +245,34 @@ def test_displacements_are_kept_for_the_last_two_marked_frames_only() -> None:
     assert tracks.carry(17, [hot()]) == ()
     assert tracks.carry(18, [hot()])
     assert tracks.carry(19, [hot()])
+
+
+def test_motion_is_estimated_only_where_maps_are_carried(monkeypatch: pytest.MonkeyPatch) -> None:
+    searched: list[int] = []
+    search = cv2.DISOpticalFlow.create
+
+    class Counted:
+        def __init__(self, preset: int) -> None:
+            self._real = search(preset)
+
+        def calc(self, *images: Any) -> Any:
+            searched.append(len(searched))
+            return self._real.calc(*images)
+
+    monkeypatch.setattr(cv2.DISOpticalFlow, "create", Counted)
+    tracks = tracker()
+    for pts in range(20):  # each frame gets its own maps
+        tracks.see(shot(left=100 - pts))
+        tracks.mark(pts)
+    assert not searched
+    tracks.see(shot(left=80))
+    tracks.carry(18, [hot()])
+    assert len(searched) == 2
+    tracks.carry(19, [hot()])  # the same two steps
+    assert len(searched) == 2
+    for number in range(21, 41):
+        tracks.see(shot(left=100 - number))
+    assert len(searched) == 2 + 20 - MAX_STEPS
 
 
 def spot_of(number: int) -> tuple[float, float]:
