@@ -3,14 +3,21 @@
 `python -m tests.bench.latency [SECONDS]`. Server and headless Chromium run on this machine. Each frame has its number
 as a row of black and white squares. The page sees it twice: in the camera's own picture, with the time of its capture,
 and in the returned one, with the time of its display. `shown` is what the page itself measures from the encoder on.
+
+The second line of each row has the medians of the parts, in milliseconds: `capture` from the camera to the encoder's
+output, `server` from the last packet's arrival to the encoded frame (of which the model's `inference` may be a part),
+`network` both ways and what waits in the event loops, `jitter` the browser's buffer, its `decode`, and `display` from
+the compositor on. Decoding, painting and encoding in the server are measured by `tests.bench.stages`.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,6 +34,29 @@ SQUARE = 32
 """Pixels; each bit is two squares, of which the left or the right one is white, so that heat drawn on both does not
 matter."""
 STRIP = 48
+
+NOTE = """() => {
+  window.noted = { left: new Map(), reports: new Map() };
+  const keep = (map, key, value) => { map.set(key, value); if (map.size > 2000) map.delete(map.keys().next().value); };
+  const Real = window.Worker;
+  window.Worker = class extends Real {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener('message', ({ data }) => {
+        if (data.rtp !== undefined) keep(window.noted.left, data.rtp, data.at - performance.timeOrigin);
+      });
+    }
+  };
+  const create = RTCPeerConnection.prototype.createDataChannel;
+  RTCPeerConnection.prototype.createDataChannel = function (...given) {
+    const channel = create.apply(this, given);
+    channel.addEventListener('message', ({ data }) => {
+      const report = JSON.parse(data);
+      if (report.rtp_out) keep(window.noted.reports, report.rtp_out, [report.rtp_in, report.times.frame_ms]);
+    });
+    return channel;
+  };
+}"""
 
 WATCH = """(sizes) => {
   const { BITS, SQUARE, STRIP } = sizes;
@@ -61,7 +91,20 @@ WATCH = """(sizes) => {
   document.body.append(camera);
   void camera.play();
   watch(camera, window.seen.camera, (now, metadata) => metadata.captureTime ?? now);
-  watch(document.querySelector('#returned'), window.seen.screen, (now, metadata) => metadata.expectedDisplayTime);
+  window.seen.parts = [];
+  watch(document.querySelector('#returned'), window.seen.screen, (now, metadata) => {
+    const [rtpIn, frameMs] = window.noted.reports.get(metadata.rtpTimestamp) ?? [];
+    const left = window.noted.left.get(rtpIn);
+    if (left !== undefined) {
+      const { receiveTime, processingDuration, presentationTime, expectedDisplayTime } = metadata;
+      window.seen.parts.push({
+        at: expectedDisplayTime, left, server: frameMs, network: receiveTime - left - frameMs,
+        jitter: presentationTime - receiveTime - 1000 * processingDuration, decode: 1000 * processingDuration,
+        display: expectedDisplayTime - presentationTime,
+      });
+    }
+    return metadata.expectedDisplayTime;
+  });
 }""".replace("WIDTH", str(WIDTH))
 
 
@@ -104,6 +147,7 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
     browser = start_browser(playwright, camera)
     with serving(folder, slowed=slowed) as server:  # type: ignore[arg-type] # differs by row
         page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.add_init_script(f"({NOTE})()")
         page.goto(server.url)
         page.click("#start")
         page.wait_for_selector("body[data-state=live]")
@@ -123,8 +167,23 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
     p50, p95 = np.percentile(delays, [50, 95])
     return (
         f"{p50:4.0f} ms {p95:4.0f} ms {len(seen['screen']) / seconds:6.1f} {np.nanmedian(shown):6.0f} ms "
-        f"{np.median(inference):6.0f} ms {np.mean(exact):6.0%}   ({len(delays)} pictures)"
+        f"{np.median(inference):6.0f} ms {np.mean(exact):6.0%} ({len(delays)} pictures, load {os.getloadavg()[0]:.1f})"
+        f"\n{'':20} {parts_of(seen)}"
     )
+
+
+def parts_of(seen: dict[str, Any]) -> str:
+    """The medians of the parts of the way."""
+    captured = dict(seen["camera"])  # the last capture of each number
+    shown = {at: number for number, at in seen["screen"]}
+    parts = [
+        part | {"capture": part["left"] - captured[shown[part["at"]]]}
+        for part in seen["parts"]
+        if shown.get(part["at"]) in captured
+    ]
+    names = ("capture", "network", "server", "jitter", "decode", "display")
+    recent = [part for part in parts if 0 <= part["capture"] < FRAMES / 30 * 500]
+    return "  ".join(f"{name} {np.median([part[name] for part in recent]):.1f}" for name in names)
 
 
 def delays_of(camera: list[tuple[int, float]], screen: list[tuple[int, float]]) -> list[float]:
