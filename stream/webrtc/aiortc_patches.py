@@ -16,11 +16,13 @@ from aiortc import (
     RTCRtpTransceiver,
 )
 from aiortc.rtp import RtcpRrPacket, RtcpSrPacket, RtpPacket
+from aiortc.sdp import SessionDescription
 from OpenSSL import SSL
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc.bandwidth_estimator import Uplink
+from whycam.stream.webrtc.header_extensions import PLAYOUT_DELAY, SentExtensions
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
 from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.source_choice import SourceChoice
@@ -163,6 +165,7 @@ def send_packed(
     seconds if the report says it.
     """
     sender._RTCRtpSender__encoder = _Packed(on_bit_rate)  # type: ignore[attr-defined]
+    sender._RTCRtpSender__rtp_header_extensions_map = SentExtensions()  # type: ignore[attr-defined]
     sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
     sender._handle_rtcp_packet = partial(  # type: ignore[method-assign]
         _take_reports, sender, sender._handle_rtcp_packet, on_report
@@ -183,6 +186,13 @@ async def _take_reports(
             sent: float = sender._RTCRtpSender__lsr_time if answers else 0.0  # type: ignore[attr-defined]
             on_report(report.fraction_lost / 256, time.time() - sent - report.dlsr / 65536 if answers else None)
     await real(packet)
+
+
+def show_at_once(transceiver: RTCRtpTransceiver, offer: str) -> None:
+    """Let the receiver show each frame when it is complete, if the offer permits; call it before the answer is made."""
+    section = next((part for part in SessionDescription.parse(offer).media if part.rtp.muxId == transceiver.mid), None)
+    offered = [] if section is None else section.rtp.headerExtensions
+    transceiver._headerExtensions += [each for each in offered if each.uri == PLAYOUT_DELAY][:1]
 
 
 def set_format_parameters(transceiver: RTCRtpTransceiver, formats: Mapping[int, Mapping[str, str]]) -> None:

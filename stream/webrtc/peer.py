@@ -122,6 +122,7 @@ class Peer:
             if len(pc.getTransceivers()) != 1:
                 raise OfferError("The offer should have one video section, and no sound.")
             self._add_return_track(pc)
+            aiortc_patches.show_at_once(video, offer)
         else:
             deactivate_audio(pc)
         aiortc_patches.set_format_parameters(video, formats)

@@ -95,6 +95,7 @@ class Viewer:
             raise OfferError("The offer should have one video section.")
         deactivate_audio(pc)
         aiortc_patches.set_format_parameters(video, formats)
+        aiortc_patches.show_at_once(video, offer)
         await give_answer(pc, media, offered)
         if video.currentDirection != "sendonly":
             raise OfferError("The offer should receive the video (recvonly).")

@@ -34,6 +34,13 @@ def frames_in(page: Page, seconds: float) -> int:
     return int(watch(page, "frames")) - int(before)
 
 
+WAITED = """async () => {
+  const stats = [...(await window.whycam.connection.getStats()).values()].find(({ type }) => type === 'inbound-rtp');
+  const { jitterBufferEmittedCount: frames, jitterBufferDelay: waited, jitterBufferTargetDelay: target } = stats;
+  return { frames, ms: 1000 * waited / frames, target_ms: 1000 * target / frames };
+}"""
+
+
 def is_fluent(page: Page) -> bool:
     """Whether 40 frames are shown in 4 s, in one of three spans: something else may take the processor for a moment.
 
@@ -89,6 +96,15 @@ def change(plain: Picture, painted: Picture, cells: tuple[int, ...]) -> NDArray[
     """How far two pictures differ in each cell of a heatmap."""
     difference = np.abs(plain.astype(np.float32) - painted).sum(2)
     return np.asarray(cv2.resize(difference, cells[::-1], interpolation=cv2.INTER_AREA), np.float32)
+
+
+def test_the_browser_holds_no_frame_back(page: Page, tmp_path: Path) -> None:
+    """By `jitterBufferTargetDelay` it would: that is what it would wait by its own estimate of the jitter."""
+    with serving(tmp_path) as server:
+        begin(page, server)
+        until(lambda: page.evaluate(WAITED)["frames"] > 60)
+        waited = page.evaluate(WAITED)
+    assert waited["ms"] < 0.6 * waited["target_ms"]
 
 
 def test_a_slow_model_never_delays_the_picture(page: Page, tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_the_private_attributes_exist() -> None:
         receiver, sender = transceiver.receiver, transceiver.sender
         for name in ("jitter_buffer", "remote_bitrate_estimator", "codecs", "remote_streams"):
             assert hasattr(receiver, f"_RTCRtpReceiver__{name}")
-        for name in ("encoder", "rtp_timestamp", "packet_count"):
+        for name in ("encoder", "rtp_timestamp", "packet_count", "rtp_header_extensions_map"):
             assert hasattr(sender, f"_RTCRtpSender__{name}")
         assert inspect.iscoroutinefunction(receiver._send_rtcp_pli)
         assert transceiver._codecs == []
