@@ -2,12 +2,14 @@
 
 The delay's growth needs no common clock: a returned frame's timestamp says when the camera took it, so the delay to
 the screen is known up to a constant, which cancels between the start and the end of the run.
-`python -m tests.bench.live [CAMERA.mjpeg [SECONDS]]` takes another camera.
+`python -m tests.bench.live [CAMERA.mjpeg [SECONDS [CHECKOUT]]]` takes another camera (`-`: a photograph that moves) and
+measures another version in turns with this one. `CPU s/s` is that of the server with its model, and of the browser.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -18,8 +20,9 @@ import psutil
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.camera import fake_camera, start_browser
+from tests.support import ROOT
 from tests.support.processes import family
-from tests.support.servers.server_process import serving
+from tests.support.servers.server_process import Server, serving
 
 WATCH = """() => {
   window.seen = [];
@@ -35,34 +38,40 @@ WATCH = """() => {
 def main() -> None:
     """Print a row for each codec, and one for a model that takes 300 ms."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        camera = Path(sys.argv[1]) if len(sys.argv) > 1 else fake_camera(Path(folder))
+        camera = Path(sys.argv[1]) if sys.argv[1:2] not in ([], ["-"]) else fake_camera(Path(folder))
         seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 20.0
-        print("                     frames/s  exact  delay grew  frame p50/p95  model   CPU s/s   memory grew")
+        checkouts = [ROOT, *map(Path, sys.argv[3:4])]
+        print(f"{'':28} frames/s  exact  delay grew  frame p50/p95  model     CPU s/s   memory grew")
         for name, slowed, query in (("H.264", None, ""), ("VP8", None, "?codec=vp8"), ("H.264, model 300 ms", 0.3, "")):
-            print(f"{name:20}", run(playwright, Path(folder), camera, seconds, slowed, query), flush=True)
+            for checkout in checkouts:
+                with serving(Path(folder), slowed=slowed, checkout=checkout) as server:
+                    row = run(playwright, server, camera, seconds, query)
+                print(f"{name + ('' if checkout == ROOT else ', other'):28}", row, flush=True)
 
 
-def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slowed: float | None, query: str) -> str:
+def run(playwright: Playwright, server: Server, camera: Path, seconds: float, query: str) -> str:
     """Run once; returns the row of the table."""
     browser = start_browser(playwright, camera)
-    with serving(folder, slowed=slowed) as server:
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(f"{server.url}/{query}")
-        page.click("#start")
-        page.wait_for_selector("body[data-state=live]")
-        time.sleep(5)  # the browser raises its bit rate and size
-        processes = family(server.process.pid)
-        page.evaluate(WATCH)
-        before, memory, began = cpu_seconds(processes), resident(processes), time.perf_counter()
-        reports = []
-        while time.perf_counter() - began < seconds:
-            time.sleep(0.25)
-            reports.append(page.evaluate("() => window.whycam.report"))
-        elapsed = time.perf_counter() - began
-        cpu = (cpu_seconds(processes) - before) / elapsed
-        grown = resident(processes) - memory
-        seen = page.evaluate("() => window.seen")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.goto(f"{server.url}/{query}")
+    page.click("#start")
+    page.wait_for_selector("body[data-state=live]")
+    time.sleep(5)  # the browser raises its bit rate and size
+    processes = family(server.process.pid)
+    page.evaluate(WATCH)
+    browsing = [each for each in family(os.getpid())[1:] if each not in processes]
+    before, memory, began = cpu_seconds(processes), resident(processes), time.perf_counter()
+    browsed = cpu_seconds(browsing)
+    reports = []
+    while time.perf_counter() - began < seconds:
+        time.sleep(0.25)
+        reports.append(page.evaluate("() => window.whycam.report"))
+    elapsed = time.perf_counter() - began
+    cpu = (cpu_seconds(processes) - before) / elapsed
+    of_browser = (cpu_seconds(browsing) - browsed) / elapsed
+    grown = resident(processes) - memory
+    seen = page.evaluate("() => window.seen")
+    browser.close()
     first, last = reports[0]["counts"], reports[-1]["counts"]
     assert last["decoded"] == last["explained"] + last["passed"] + last["dropped"], json.dumps(last)
     delays = [now - rtp / 90 for now, rtp in unwrapped(seen)]
@@ -73,8 +82,9 @@ def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slow
     return (
         f"{len(seen) / elapsed:8.1f} {exact:6.0%} {growth:+8.0f} ms {statistics.median(frame_ms):7.1f}/"
         f"{frame_ms[int(0.95 * len(frame_ms))]:.1f} ms {reports[-1]['times']['inference_ms']:5.0f} ms {cpu:6.2f} "
+        f"{of_browser:5.2f} "
         f"{grown / 2**20:+9.1f} MiB   ({last['received'] - first['received']} received, "
-        f"{last['dropped'] - first['dropped']} dropped)"
+        f"{last['dropped'] - first['dropped']} dropped, load {os.getloadavg()[0]:.1f})"
     )
 
 
