@@ -1,9 +1,11 @@
-"""Several phones at once: frames a second, the server's CPU, and the delay, for 1, 3 and 6 clients.
+"""Several phones at once: frames a second, the server's CPU, and the delay, for 1, 3, 6 and 8 clients.
 
-`python -m tests.bench.clients [SECONDS]`. Each client is a process that sends pre-encoded H.264 (640x480, 30 frames a
+`python -m tests.bench.clients [SECONDS [COUNTS [CHECKOUT]]]`, COUNTS such as `1,8`; a CHECKOUT of another version is
+measured in turns with this one. Each client is a process that sends pre-encoded H.264 (640x480, 30 frames a
 second) and only counts returned frames; its CPU is listed separately. The delay is from the moment a frame is handed to
 the client's sender to the arrival of the last packet of the same frame, explained; 'frame' is the server's part of it,
-from the last packet's arrival to the encoded frame. At the end 20 clients are killed in mid-call, one after the other,
+from the last packet's arrival to the encoded frame; 'grew' is how much longer the delay is in the last tenth of the
+time than in the first. Without COUNTS, at the end 20 clients are killed in mid-call, one after the other,
 and the server's resources should be as before.
 """
 
@@ -11,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,22 +35,27 @@ from whycam.stream.webrtc import aiortc_patches
 SIZE = (640, 480)
 WARM_UP_S = 4.0
 KILLS = 20
+COUNTS = (1, 3, 6, 8)
 
 
 def main() -> None:
     """Print the table."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    counts = tuple(map(int, sys.argv[2].split(","))) if len(sys.argv) > 2 else COUNTS
+    checkouts = [ROOT, *map(Path, sys.argv[3:4])]
     with tempfile.TemporaryDirectory() as folder:
         for slowed, name in ((None, "bundled model"), (0.3, "model of 300 ms")):
             print(
-                f"{name}\nclients  frames/s each      p50    p95   frame p50/p95   exact   server CPU s/s   "
-                "clients' CPU s/s   memory"
+                f"{name}\nclients  frames/s each      p50    p95   grew   frame p50/p95   exact   server CPU s/s   "
+                "clients' CPU s/s   memory   load"
             )
-            with serving(Path(folder), slowed=slowed) as server:
-                for count in (1, 3, 6):
-                    print(row(server, count, seconds), flush=True)
-        with serving(Path(folder)) as server:
-            print(kills(server), flush=True)
+            for count in counts:
+                for checkout in checkouts:
+                    with serving(Path(folder), slowed=slowed, checkout=checkout) as server:
+                        print(row(server, count, seconds), "" if checkout == ROOT else "(other)", flush=True)
+        if len(sys.argv) <= 2:
+            with serving(Path(folder)) as server:
+                print(kills(server), flush=True)
 
 
 def row(server: Server, count: int, seconds: float) -> str:
@@ -60,14 +68,22 @@ def row(server: Server, count: int, seconds: float) -> str:
     cpu = (_cpu(process) - before) / (time.monotonic() - began)
     delays = np.concatenate([result["delays"] for result in results])
     p50, p95 = np.percentile(delays, [50, 95])
+    grew = np.mean([growth(result["delays"]) for result in results])
     rates = sorted(len(result["delays"]) / seconds for result in results)
     exact = np.mean([result["exact"] for result in results])
     frame50, frame95 = np.percentile(np.concatenate([result["frame_ms"] for result in results]), [50, 95])
     return (
-        f"{count:4}     {rates[0]:5.1f} to {rates[-1]:4.1f}   {p50:5.0f} ms {p95:4.0f} ms"
+        f"{count:4}     {rates[0]:5.1f} to {rates[-1]:4.1f}   {p50:5.0f} ms {p95:4.0f} ms {grew:+4.0f}"
         f"   {frame50:5.0f}/{frame95:4.0f} ms   {exact:5.0%}   {cpu:15.2f}"
         f"   {sum(result['cpu'] for result in results):5.2f}   {process.memory_info().rss / 2**20:6.0f} MiB"
+        f"   {os.getloadavg()[0]:4.1f}"
     )
+
+
+def growth(delays: list[float]) -> float:
+    """How much longer the delay is at the end of a run, in milliseconds: medians of its last and first tenth."""
+    tenth = max(1, len(delays) // 10)
+    return float(np.median(delays[-tenth:]) - np.median(delays[:tenth]))
 
 
 def kills(server: Server) -> str:
