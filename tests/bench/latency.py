@@ -1,7 +1,7 @@
 """The delay from the camera to the screen, by a counter in the fake camera's frames that is read from returned ones.
 
-`python -m tests.bench.latency [SECONDS]`. Server and headless Chromium run on this machine. Each frame has its number
-as a row of black and white squares. The page sees it twice: in the camera's own picture, with the time of its capture,
+`python -m tests.bench.latency [SECONDS [CHECKOUT]]`; a CHECKOUT of another version is measured in turns with this one.
+Server and headless Chromium run on this machine. Each frame has its number as a row of black and white squares. The page sees it twice: in the camera's own picture, with the time of its capture,
 and in the returned one, with the time of its display. `shown` is what the page itself measures from the encoder on.
 
 The second line of each row has the medians of the parts, in milliseconds: `capture` from the camera to the encoder's
@@ -25,7 +25,8 @@ import skimage.data
 from playwright.sync_api import Playwright, sync_playwright
 
 from tests.browser.camera import HEIGHT, WIDTH, start_browser
-from tests.support.servers.server_process import serving
+from tests.support import ROOT
+from tests.support.servers.server_process import Server, serving
 from whycam.stream.video.planes import Bytes, as_bytes
 
 FRAMES = 300
@@ -113,10 +114,14 @@ def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         camera = numbered_camera(Path(folder))
-        print("                       p50    p95   frames/s  shown  inference  exact")
+        checkouts = [ROOT, *map(Path, sys.argv[2:3])]
+        print(f"{'':24} p50    p95   frames/s  shown  inference  exact")
         rows = (("picture alone", "blind"), ("bundled model", None), ("model of 300 ms", 0.3))
         for name, slowed in rows:
-            print(f"{name:20}", run(playwright, Path(folder), camera, seconds, slowed), flush=True)
+            for checkout in checkouts:
+                with serving(Path(folder), slowed=slowed, checkout=checkout) as server:  # type: ignore[arg-type] # differs
+                    row = run(playwright, server, camera, seconds)
+                print(f"{name + ('' if checkout == ROOT else ', other'):24}", row, flush=True)
 
 
 def numbered_camera(folder: Path) -> Path:
@@ -142,33 +147,32 @@ def _code(number: int) -> Bytes:
     return as_bytes(np.broadcast_to(row[None, :, None], (STRIP, len(row), 3)))
 
 
-def run(playwright: Playwright, folder: Path, camera: Path, seconds: float, slowed: object) -> str:
+def run(playwright: Playwright, server: Server, camera: Path, seconds: float) -> str:
     """Run once; returns the row of the table."""
     browser = start_browser(playwright, camera)
-    with serving(folder, slowed=slowed) as server:  # type: ignore[arg-type] # differs by row
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.add_init_script(f"({NOTE})()")
-        page.goto(server.url)
-        page.click("#start")
-        page.wait_for_selector("body[data-state=live]")
-        time.sleep(5)  # the browser raises its bit rate
-        page.evaluate(WATCH, {"BITS": BITS, "SQUARE": SQUARE, "STRIP": STRIP})
-        exact, shown, inference = [], [], []
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            time.sleep(0.25)
-            report, latency = page.evaluate("() => [window.whycam.report, window.whycam.latency]")
-            exact.append(report["state"] == "exact")
-            inference.append(report["times"]["inference_ms"])
-            shown.append(latency["ms"] if latency and latency["measured"] else np.nan)
-        seen = page.evaluate("() => window.seen")
-        browser.close()
+    page = browser.new_page(viewport={"width": 1280, "height": 800})
+    page.add_init_script(f"({NOTE})()")
+    page.goto(server.url)
+    page.click("#start")
+    page.wait_for_selector("body[data-state=live]")
+    time.sleep(5)  # the browser raises its bit rate
+    page.evaluate(WATCH, {"BITS": BITS, "SQUARE": SQUARE, "STRIP": STRIP})
+    exact, shown, inference = [], [], []
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.25)
+        report, latency = page.evaluate("() => [window.whycam.report, window.whycam.latency]")
+        exact.append(report["state"] == "exact")
+        inference.append(report["times"]["inference_ms"])
+        shown.append(latency["ms"] if latency and latency["measured"] else np.nan)
+    seen = page.evaluate("() => window.seen")
+    browser.close()
     delays = delays_of(seen["camera"], seen["screen"])
     p50, p95 = np.percentile(delays, [50, 95])
     return (
         f"{p50:4.0f} ms {p95:4.0f} ms {len(seen['screen']) / seconds:6.1f} {np.nanmedian(shown):6.0f} ms "
         f"{np.median(inference):6.0f} ms {np.mean(exact):6.0%} ({len(delays)} pictures, load {os.getloadavg()[0]:.1f})"
-        f"\n{'':20} {parts_of(seen)}"
+        f"\n{'':24} {parts_of(seen)}"
     )
 
 
