@@ -1,9 +1,9 @@
 """The delay from the camera to the screen, by a counter in the fake camera's frames that is read from returned ones.
 
 `python -m tests.bench.latency [SECONDS [CHECKOUT]]`; a CHECKOUT of another version is measured in turns with this one.
-Server and headless Chromium run on this machine. Each frame has its number as a row of black and white squares. The page
-sees it twice: in the camera's own picture, with the time of its capture, and in the returned one, with the time of its
-display. `shown` is what the page itself measures from the encoder on.
+Server and headless Chromium run on this machine. Each frame has its number as a row of black and white squares. The
+page sees it twice: in the camera's own picture, with the time of its capture, and in the returned one, with the time of
+its display. `shown` is what the page itself measures from the encoder on.
 
 The second line of each row has the medians of the parts, in milliseconds: `capture` from the camera to the encoder's
 output, `server` from the last packet's arrival to the encoded frame (of which the model's `inference` may be a part),
