@@ -54,3 +54,17 @@ def test_a_program_connects_each_time(tmp_path: Path, program: Program) -> None:
     TABLE.write_text(HEAD + "\n".join(lines) + "\n", encoding="utf-8")
     assert (tried.connected, ended) == (TRIES, TRIES)
     assert recorded >= 0.7 * tried.sent  # GStreamer begins in the middle of a group of pictures
+
+
+@pytest.mark.parametrize(
+    "program", [each for each in PROGRAMS if "ffmpeg" in each.name], ids=lambda program: program.name
+)
+def test_ffmpeg_publishes_for_a_minute(tmp_path: Path, program: Program) -> None:
+    """It answers no check during the call, and was cut off after 33 s."""
+    program.version()  # skips the test where it is not installed
+    with served_for(program, tmp_path) as server:
+        tried = program.publish(server, 1, 60 * 30)
+        until(lambda: " ended after " in server.log.read_text(), 30)
+    assert tried.connected == 1
+    (folder,) = server.recordings.iterdir()
+    assert session_of(folder)["counts"]["recorded"] == tried.sent

@@ -88,7 +88,7 @@ def _with_ffmpeg(*options: str) -> Callable[[Server, int, int], Tried]:
         connected = 0
         for _ in range(tries):
             whip = [*command, "-f", "whip", f"{server.url}/whip"]
-            done = subprocess.run(whip, capture_output=True, text=True, check=False, timeout=60)
+            done = subprocess.run(whip, capture_output=True, text=True, check=False, timeout=60 + frames / 30)
             connected += done.returncode == 0
             if done.returncode:
                 print(done.stderr)

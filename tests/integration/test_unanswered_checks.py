@@ -1,4 +1,4 @@
-"""A publisher that begins DTLS and answers no check, as ffmpeg does where our check comes 50 ms late."""
+"""Publishers that answer no checks: ffmpeg begins DTLS without where ours come 50 ms late, and answers none later."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
+from aioice import ice
 from OpenSSL import SSL
 
 from tests.support.clients.camera_client import Phone
@@ -16,7 +18,7 @@ from tests.support.clients.stun_check import check
 from tests.support.clients.whip_client import SDP, Publisher
 from tests.support.films import media_samples
 from tests.support.models.engines import fast
-from tests.support.servers.calls import served
+from tests.support.servers.calls import only_session, served
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.webrtc.ice import amplification_limit
@@ -84,5 +86,32 @@ def test_its_handshake_is_limited_as_checks_are(tmp_path: Path, monkeypatch: pyt
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         monkeypatch.setattr(amplification_limit, "TIMES", 0)
         assert await received(http, base, Publisher(FRAMES), checks=True) == []
+
+    served(fast(tmp_path), Settings(), body)
+
+
+@pytest.mark.parametrize("publishes", [True, False])
+def test_a_publisher_need_not_answer_later_checks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, publishes: bool
+) -> None:
+    """ffmpeg answers none, and was cut off after 33 s. Who gets video has to answer (RFC 7675)."""
+    monkeypatch.setattr(ice, "CONSENT_INTERVAL", 0.1)
+    monkeypatch.setattr(ice, "CONSENT_FAILURES", 2)
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        client = Publisher(FRAMES) if publishes else Phone(FRAMES)
+        connected = asyncio.Event()
+        client.pc.on(
+            "connectionstatechange", lambda: connected.set() if client.pc.connectionState == "connected" else None
+        )
+        response = await (client.publish(http, base) if isinstance(client, Publisher) else client.call(http, base))
+        assert response.status == 201
+        session = only_session(sessions)
+        await asyncio.wait_for(connected.wait(), 10)
+        connection: Any = client.pc.getTransceivers()[0].sender.transport.transport._connection
+        connection.request_received = lambda *_: None
+        await asyncio.sleep(3)
+        assert (session.end_reason is None) == publishes
+        await client.close()
 
     served(fast(tmp_path), Settings(), body)
