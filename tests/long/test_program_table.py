@@ -21,7 +21,8 @@ frames each time, to a server on the same computer. A browser calls with whycam'
 have come back, and presses *stop*: its frames sent are counted before that, so that more are recorded. A row is the
 newest run of its program. *Ended*: the session ended with the program, by DELETE or the end of DTLS, and not by a limit
 or by silence. GStreamer's frames are counted from its state `connected` on, so that more may be recorded. A client that
-is a web page (`@eyevinn/whip-web-client`) is served from the server's own origin: others are refused on purpose.
+is a web page (`@eyevinn/whip-web-client`) is served from the server's own origin: others are refused on purpose. ffmpeg
+also publishes for a minute each way.
 
 | program | version | codec | connected | frames sent | frames recorded | ended |
 |---|---|---|---|---|---|---|

@@ -111,7 +111,7 @@ def narrows(page: Page, network: Network, server: Server) -> None:
         print(f"after {back_s:.1f} s; bits a frame: {wide}, then {narrow}")
     expect(page.locator("body")).to_have_attribute("data-state", "live")
     assert narrow["share"] > 0.6
-    assert narrow["phone"] < 0.3 * wide["phone"]
+    assert narrow["phone"] < 0.3 * wide["viewer"]
     assert narrow["viewer"] > 0.7 * wide["viewer"]
     assert narrow["recording"] > 0.6 * wide["recording"]  # it is written in fragments of half a second
 
