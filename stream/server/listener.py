@@ -28,6 +28,8 @@ MAX_IDLE_S = LIMITS.max_idle_s
 """For the TLS handshake, the first request's header, the time between two requests, and a body."""
 CLOSE_S = 2.0
 """For the TLS shutdown, the rest of an unread body, and the last answer of a connection that has to close."""
+POLL_S = 0.02
+"""Between two looks for a client's first byte, where the event loop has no readers."""
 _NOT_READ = "The server cannot read this request: it is not HTTP, or a line of its header is too long."
 
 
@@ -118,18 +120,11 @@ class Connections:
 
     async def _is_plain_http(self, client: socket.socket) -> bool:
         """Whether a client of the https port begins with a letter, as HTTP does and TLS does not; reads nothing."""
-        loop = asyncio.get_running_loop()
-        if not isinstance(loop, asyncio.SelectorEventLoop):
-            return False  # Windows' proactor loop cannot wait without reading; the handshake then fails
-        arrived = asyncio.Event()
-        loop.add_reader(client, arrived.set)
         try:
             async with asyncio.timeout(self._max_idle_s):
-                await arrived.wait()
-            loop.remove_reader(client)
+                await _readable(client)
             return client.recv(1, socket.MSG_PEEK).isalpha()
         except BaseException:
-            loop.remove_reader(client)
             client.close()
             raise
 
@@ -145,6 +140,29 @@ class Connections:
             max_headers=64,
             auto_decompress=False,  # 2 MB can inflate to a gigabyte of zeros, which blocks the loop
         )
+
+
+async def _readable(client: socket.socket) -> None:
+    """Wait until a socket has data, or its end; reads nothing, because TLS has to begin with the first byte."""
+    loop, arrived = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(client, arrived.set)
+    except NotImplementedError:  # Windows' proactor loop cannot wait without reading
+        while not _has_data(client):  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(POLL_S)
+        return
+    try:
+        await arrived.wait()
+    finally:
+        loop.remove_reader(client)
+
+
+def _has_data(client: socket.socket) -> bool:
+    try:
+        client.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _redirect(client: socket.socket) -> None:

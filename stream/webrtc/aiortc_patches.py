@@ -15,13 +15,13 @@ from aiortc import (
     RTCRtpSender,
     RTCRtpTransceiver,
 )
-from aiortc.rtp import RtcpRrPacket, RtcpSrPacket, RtpPacket
+from aiortc.rtp import RTP_HISTORY_SIZE, RtcpRrPacket, RtcpSrPacket, RtpPacket
 from aiortc.sdp import SessionDescription
 from OpenSSL import SSL
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
-from whycam.stream.webrtc.bandwidth_estimator import Uplink
+from whycam.stream.webrtc.bandwidth_estimator import RetransmissionBudget, Uplink
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
 from whycam.stream.webrtc.packetizer import PLAYOUT_DELAY, PackedFrame, SentExtensions
 from whycam.stream.webrtc.source_choice import SourceChoice
@@ -135,12 +135,14 @@ async def request_keyframe(receiver: RTCRtpReceiver) -> None:
 class _Packed:
     """Replaces aiortc's encoder: frames are already packed. Passes on the bit rate that the receiver requests."""
 
-    def __init__(self, on_bit_rate: Callable[[int], None]) -> None:
+    def __init__(self, on_bit_rate: Callable[[int], None], budget: RetransmissionBudget) -> None:
         self._on_bit_rate = on_bit_rate
+        self._budget = budget
         self.last_pts = 0
 
     def pack(self, frame: PackedFrame) -> tuple[Sequence[bytes], int]:
         self.last_pts = frame.pts
+        self._budget.sent(sum(map(len, frame.payloads)))
         return frame.payloads, frame.pts
 
     @property
@@ -157,18 +159,39 @@ def send_packed(
     on_keyframe_request: Callable[[], None],
     on_bit_rate: Callable[[int], None],
     on_report: Callable[[float, float | None], None] = lambda _loss, _round_trip: None,
+    on_gap: Callable[[], None] = lambda: None,
 ) -> None:
     """Let a sender's track supply packed frames; the receiver's keyframe and bit rate requests go to the callbacks.
 
     `on_report` gets each receiver report: the fraction of packets lost since the last one, and the round trip in
-    seconds if the report says it.
+    seconds if the report says it. What is sent again for lost packets has a `RetransmissionBudget`; `on_gap` is called
+    for each packet that is not.
     """
-    sender._RTCRtpSender__encoder = _Packed(on_bit_rate)  # type: ignore[attr-defined]
+    budget = RetransmissionBudget()
+    sender._RTCRtpSender__encoder = _Packed(on_bit_rate, budget)  # type: ignore[attr-defined]
+    sender._retransmit = partial(_retransmit, sender, sender._retransmit, budget, on_gap)  # type: ignore[method-assign]
     sender._RTCRtpSender__rtp_header_extensions_map = SentExtensions()  # type: ignore[attr-defined]
     sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
     sender._handle_rtcp_packet = partial(  # type: ignore[method-assign]
         _take_reports, sender, sender._handle_rtcp_packet, on_report
     )
+
+
+async def _retransmit(
+    sender: RTCRtpSender,
+    real: Callable[[int], Awaitable[None]],
+    budget: RetransmissionBudget,
+    on_gap: Callable[[], None],
+    number: int,
+) -> None:
+    """Send a packet again if aiortc still has it and the budget admits it."""
+    packet = sender._RTCRtpSender__rtp_history.get(number % RTP_HISTORY_SIZE)  # type: ignore[attr-defined]
+    if packet is None or packet.sequence_number != number:
+        return
+    if budget.admits(len(packet.payload)):
+        await real(number)
+    else:
+        on_gap()
 
 
 async def _take_reports(

@@ -44,7 +44,8 @@ async def give_answer(pc: RTCPeerConnection, media: IceConfig, offered: int) -> 
     Raises `OfferError`, or `OSError` if no UDP port is free.
     """
     aiortc_patches.set_dtls_roles(pc)
-    aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered), media.admits)
+    publishes = all(each.direction in ("recvonly", "inactive") for each in pc.getTransceivers())
+    aioice_patches.bind_media(pc, media.addresses, media.ports, Allowance(offered), media.admits, publishes=publishes)
     if not media.ice_servers:  # with one, the way in may have to be opened from here
         aioice_patches.hold_checks_back(pc)
     try:

@@ -38,6 +38,8 @@ MAX_BACK = 90_000
 """By how much a frame's display time may precede that of the frame received before it, one second."""
 FRAME = 3000
 """The time from one frame to the next of a camera whose time stamps do not say it, in 1/90000 s."""
+GAP_S, GAP_EVERY_S = 1.0, 3.0
+"""From packets that are not sent again to the keyframe in their place, and to the next."""
 MAX_COMMAND = LIMITS.max_command_length
 """Characters of a command on the data channel."""
 
@@ -72,6 +74,7 @@ class Peer:
         self._uplink_bit_rate = 0  # bit/s
         self._remb_received = False  # the camera's estimate for the downlink
         self._downlink = Downlink()
+        self._next_gap = 0.0
         self._track: PacketTrack | None = None
         self._reports = Reports()
         self._commands: RTCDataChannel | None = None
@@ -139,7 +142,7 @@ class Peer:
             lambda: aioice_patches.unsent_bytes(pc),
         )
         sender = pc.addTrack(self._track)
-        aiortc_patches.send_packed(sender, events.on_keyframe_request, self._on_remb, self._on_report)
+        aiortc_patches.send_packed(sender, events.on_keyframe_request, self._on_remb, self._on_report, self._on_gap)
         self._return_timestamp = lambda pts: aiortc_patches.rtp_timestamp(sender, pts)
 
     @property
@@ -195,6 +198,16 @@ class Peer:
         self._downlink.report(loss, round_trip_s)
         if self._remb_received:
             self._events.on_bit_rate(self._downlink.bit_rate)
+
+    def _on_gap(self) -> None:
+        """Send a keyframe in place of packets that are not sent again, once the bit rate has fallen.
+
+        A browser asks for one only when it has decoded nothing for three seconds.
+        """
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next_gap:
+            self._next_gap = loop.time() + GAP_EVERY_S
+            loop.call_later(GAP_S, lambda: self._events.on_keyframe_request())
 
     def _on_source_change(self) -> None:
         self._clock.restart()

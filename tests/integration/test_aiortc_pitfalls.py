@@ -10,10 +10,12 @@ import threading
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession
 from aiortc import RTCIceGatherer
+from aiortc.rtp import is_rtcp
 
 from tests.support.clients.camera_client import Phone, calling
 from tests.support.films import media_samples
@@ -24,11 +26,13 @@ from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator
+from whycam.stream.webrtc import peer as peer_module
 from whycam.stream.webrtc.answer import new_connection
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig, ice_server
 from whycam.stream.webrtc.peer import Peer, PeerEvents
 
 SIZE = (160, 120)
+MAX_REPEATED = 8 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +95,43 @@ def test_a_congested_uplink_limits_the_downlink_until_the_phone_sends_its_own_es
 
     assert asyncio.run(reported(returns=True)) == [800_000, 700_000, 2_000_000, 1_000_000, 100_000]
     assert asyncio.run(reported(returns=False)) == [2_000_000, 1_000_000, 100_000]
+
+
+def test_packets_asked_for_again_and_again_are_sent_within_a_budget_and_replaced_by_a_keyframe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a browser asks that loses most of what is sent: it was sent seven times the stream, and saw nothing."""
+    monkeypatch.setattr(peer_module, "GAP_S", 0.2)
+    monkeypatch.setattr(bandwidth_estimator, "MAX_REPEATED", MAX_REPEATED)
+    repeated: list[int] = []
+
+    async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
+        async with calling(http, base, media_samples.encoded("H264", 60, (640, 480))) as phone:
+            (session,) = sessions.open_sessions.values()
+            assert session.peer is not None
+            sender: Any = session.peer.pc.getSenders()[0]
+            real = sender.transport._send_rtp
+
+            async def send(data: bytes) -> None:
+                if not is_rtcp(data) and data[1] & 0x7F == sender._RTCRtpSender__rtx_payload_type:
+                    repeated.append(len(data))
+                await real(data)
+
+            monkeypatch.setattr(sender.transport, "_send_rtp", send)
+            await phone.until(lambda: len(phone.pictures) >= 20)
+            receiver: Any = phone._transceiver.receiver
+            ((ssrc, stream),) = receiver._RTCRtpReceiver__remote_streams.items()
+            seen, sent = len(phone.pictures), sender._RTCRtpSender__octet_count
+            for _ in range(40):
+                lost = [(stream.max_seq - back) & 0xFFFF for back in range(19, -1, -1)]
+                await receiver._send_rtcp_nack(ssrc, lost)
+                await asyncio.sleep(0.01)
+            await phone.until(lambda: len(phone.pictures) >= seen + 30)
+            share = bandwidth_estimator.REPEATED * (sender._RTCRtpSender__octet_count - sent)
+            assert bandwidth_estimator.MAX_REPEATED / 2 < sum(repeated) <= 1.2 * (MAX_REPEATED + share)
+            assert any(picture.key_frame for picture in phone.pictures[seen:])
+
+    served(fast(tmp_path), Settings(), body)
 
 
 def test_the_receivers_reports_are_read(tmp_path: Path, h264: list[EncodedFrame]) -> None:

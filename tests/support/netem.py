@@ -25,7 +25,7 @@ MAX_WAITING_S = 0.25
 
 @dataclass(frozen=True)
 class Weather:
-    """The network's conditions, in both directions."""
+    """The network's conditions, in both directions where not said otherwise."""
 
     loss: float = 0.0
     delay_s: float = 0.0
@@ -33,6 +33,8 @@ class Weather:
     jitter_s: float = 0.0
     """Random additional delay, so packets are reordered."""
     bytes_a_second: float | None = None
+    back_bytes_a_second: float | None = None
+    """From the server to the client, if that is less."""
 
 
 class Network:
@@ -82,11 +84,13 @@ class Network:
         weather, now = self.weather, time.monotonic()
         if self._chance.random() < weather.loss:
             return None
-        if weather.bytes_a_second is not None:
+        back = weather.back_bytes_a_second if link == self.server.tun else None
+        rate = weather.bytes_a_second if back is None else back
+        if rate is not None:
             free_at = max(now, self._free_at[link])
             if free_at - now > MAX_WAITING_S:
                 return None
-            now = self._free_at[link] = free_at + size / weather.bytes_a_second
+            now = self._free_at[link] = free_at + size / rate
         return now + weather.delay_s + self._chance.uniform(0, weather.jitter_s)
 
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from whycam.stream.webrtc.bandwidth_estimator import FLOOR, MAX_BIT_RATE, MIN_BIT_RATE, START, Downlink, Uplink
+from whycam.stream.webrtc.bandwidth_estimator import (
+    FLOOR,
+    MAX_BIT_RATE,
+    MAX_REPEATED,
+    MIN_BIT_RATE,
+    START,
+    Downlink,
+    RetransmissionBudget,
+    Uplink,
+)
 
 PACKET = 1200
 REACTION_S = 0.5
@@ -191,3 +200,15 @@ def test_a_route_that_became_longer_is_a_queue_for_a_minute_only() -> None:
     way.report(0.0, 0.3)
     way.estimate(200_000)
     assert way.bit_rate == 1_000_000
+
+
+@pytest.mark.parametrize(("loss", "is_repaired"), [(0.05, True), (0.2, True), (0.8, False)])
+def test_losses_are_repaired_unless_most_is_lost(loss: float, is_repaired: bool) -> None:
+    """Each packet is asked for until it comes; a keyframe replaces what is not sent again."""
+    chance, budget, repeated = random.Random(1), RetransmissionBudget(), 0
+    for _ in range(10_000):
+        budget.sent(PACKET)
+        while chance.random() < loss and budget.admits(PACKET):
+            repeated += 1
+    assert (budget.refused == 0) == is_repaired
+    assert repeated * PACKET <= MAX_REPEATED + 0.5 * 10_000 * PACKET

@@ -16,6 +16,7 @@ from aiortc import RTCPeerConnection
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.webrtc.ice.amplification_limit import Allowance
+from whycam.stream.webrtc.ice.early_handshake import EarlyHandshake
 
 MAX_ADDRESSES = LIMITS.max_addresses_per_call
 MAX_PER_TURN = 64
@@ -46,11 +47,15 @@ def bind_media(
     ports: range | None,
     allowance: Allowance | None = None,
     admits: Callable[[str], bool] = lambda _: True,
+    *,
+    publishes: bool = False,
 ) -> None:
     """Let media use only these local addresses and UDP ports (None: any); call it before the answer is made.
 
     Harmful datagrams are dropped, and what is sent to an address that has not answered is limited by the allowance.
-    With one, a datagram is read only if its sender's address is admitted.
+    With one, a datagram is read only if its sender's address is admitted. A client that only `publishes` may begin DTLS
+    without an answer to our check (`EarlyHandshake`), and is not asked for its consent (RFC 7675) later: ffmpeg never
+    answers, and it was cut off after 33 s. Its call ends soon after its last frame, which SRTP authenticates.
 
     Gathering raises `NoFreePort` if all ports are in use.
     """
@@ -58,10 +63,16 @@ def bind_media(
         connection = gatherer._connection
         gather, answers = connection.get_component_candidates, dict[bytes, Callable[[], None]]()
         connection.get_component_candidates = partial(
-            _gather, connection, gather, list(addresses), ports, allowance, admits, answers
+            _gather, connection, gather, list(addresses), ports, allowance, admits, answers, publishes
         )
         connection.data_received = partial(_data_received, connection, connection.data_received)
+        if publishes:
+            connection.query_consent = _need_no_consent
         connection.check_incoming = partial(_check_incoming, connection, connection.check_incoming, answers)
+
+
+async def _need_no_consent() -> None:
+    """Replaces aioice's checks every five seconds, six of which without answer end the call."""
 
 
 def _gatherers(pc: RTCPeerConnection) -> set[Any]:
@@ -117,6 +128,7 @@ async def _gather(
     allowance: Allowance | None,
     admits: Callable[[str], bool],
     answers: dict[bytes, Callable[[], None]],
+    publishes: bool,
     component: int,
     addresses: list[str],  # noqa: ARG001 - aioice's choice: every address but loopback
     timeout: int = 5,  # noqa: ASYNC109 - aioice's signature
@@ -131,7 +143,10 @@ async def _gather(
         )
     _read_in_batches(connection)
     if allowance is not None:
+        early = EarlyHandshake(connection, allowance)
         for protocol in connection._protocols:
+            if publishes:
+                early.watch(protocol)
             protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance, admits)
             protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance, answers)
     return candidates
@@ -264,7 +279,7 @@ def _send_allowed(
     """Send a check, or the answer to one, if the allowance permits; otherwise drop it, as the network might.
 
     An answer to our check validates its address, because only a receiver of the check knows its transaction ID. Only a
-    pair of addresses validated in this way is nominated, and is sent more than STUN.
+    pair of addresses validated in this way is nominated, and is sent more than STUN, but for an `EarlyHandshake`.
     """
     if connection._closing:
         return

@@ -52,8 +52,11 @@ def ask(method: str, url: str, body: object = None) -> Any:
 
 
 @contextmanager
-def webkit() -> Iterator[WebKit]:
-    """A browser on a screen of its own; skips the test, or fails it in CI, where one is not installed."""
+def webkit(**environment: str) -> Iterator[WebKit]:
+    """A browser on a screen of its own; skips the test, or fails it in CI, where one is not installed.
+
+    GStreamer, which plays its films, reads the environment too.
+    """
     needed(DRIVER and SCREEN and str(BROWSER or ""), "WebKitGTK is not installed (Debian: webkit2gtk-driver xvfb)")
     assert DRIVER is not None
     assert SCREEN is not None
@@ -63,7 +66,7 @@ def webkit() -> Iterator[WebKit]:
         assert screen.stdout is not None
         display = f":{screen.stdout.readline().strip()}"
         port = free_port()
-        running.enter_context(_ended([DRIVER, f"--port={port}"], env=os.environ | {"DISPLAY": display}))
+        running.enter_context(_ended([DRIVER, f"--port={port}"], env=os.environ | {"DISPLAY": display} | environment))
         base = f"http://127.0.0.1:{port}"
         options = {"binary": str(BROWSER), "args": ["--automation"]}
         wanted = {"capabilities": {"alwaysMatch": {"webkitgtk:browserOptions": options}}}

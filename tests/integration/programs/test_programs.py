@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
-from tests.support.clients.programs import PROGRAMS, Program, node, served_for, webrtcbin
+from tests.support.clients import browsers, whip_web_client
+from tests.support.clients.npm import node
+from tests.support.clients.programs import PROGRAMS, Program, served_for, webrtcbin
 from tests.support.resources import health
 from tests.support.servers.calls import session_of
-from tests.support.servers.server_process import Server, serving
+from tests.support.servers.server_process import Server, free_port, lan_arguments, serving
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 FRAMES = 45
@@ -83,3 +86,25 @@ def test_a_flood_of_wrong_commands_closes_the_channel_and_not_the_call(tmp_path:
     assert done["closedAfter"] < 2000
     assert done["state"] == "connected"
     assert server.log.read_text().count("too many commands") == 1
+
+
+def test_a_publisher_in_a_browser_sends_the_phones_token_and_its_frames_are_explained(tmp_path: Path) -> None:
+    """@eyevinn/whip-web-client, over https; its first request, OPTIONS, has the token too."""
+    with (
+        serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server,
+        sync_playwright() as playwright,
+    ):
+        door, token = server.invitation.split("#")
+        browser = browsers.chromium(playwright)
+        page = browser.new_page(ignore_https_errors=True)
+        whip_web_client.open_page(page, door.rstrip("/"))
+        done = whip_web_client.publish_once(page, FRAMES, token)
+        browser.close()
+        log = ended(server, 1)
+    assert done["connected"]
+    assert log.count("The call was hung up.") == 1
+    (folder,) = server.recordings.iterdir()
+    counts = session_of(folder)["counts"]
+    assert counts["recorded"] >= 0.8 * done["sent"]
+    assert counts["explained"] >= 10
+    assert counts["explained_recorded"] >= counts["explained"]

