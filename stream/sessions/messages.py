@@ -77,6 +77,11 @@ def stalled(last: dict[str, Any]) -> dict[str, Any]:
     return last | {"state": "stalled"}
 
 
+def as_text(content: dict[str, Any]) -> str:
+    """A report as it is sent: without spaces, because thirty a second take a fifth of a megabit."""
+    return json.dumps(content, separators=(",", ":"))
+
+
 def for_viewers(full: dict[str, Any]) -> str:
     """A report as JSON up to its `rtp_out`, which `Viewer.report` adds: each viewer's stream has its own RTP times.
 
@@ -84,7 +89,7 @@ def for_viewers(full: dict[str, Any]) -> str:
     """
     shown = full | {"recording": full["recording"] | {"folder": "", "id": "", "reason": ""}}
     del shown["rtp_out"]
-    return f'{json.dumps(shown)[:-1]}, "rtp_out": '
+    return f'{as_text(shown)[:-1]},"rtp_out":'
 
 
 def refusal(error: CommandError) -> str:

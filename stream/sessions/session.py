@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import secrets
 import time
@@ -18,7 +17,7 @@ from whycam.stream.limits import LIMITS, Limits
 from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.pipeline import Counts, LiveStream, Painted
 from whycam.stream.overlay.view import SURE
-from whycam.stream.sessions.messages import CommandError, for_viewers, parse_command, refusal, report, stalled
+from whycam.stream.sessions.messages import CommandError, as_text, for_viewers, parse_command, refusal, report, stalled
 from whycam.stream.sessions.metrics import Metrics
 from whycam.stream.sessions.model_change import ModelChange
 from whycam.stream.sessions.model_choice import RunningModel
@@ -263,7 +262,7 @@ class Session:
         self._report(self._reported)
 
     def _report(self, content: dict[str, Any]) -> None:
-        self.peer.report(json.dumps(content))
+        self.peer.report(as_text(content))
         watching = [audience for audience in self._audiences.values() if audience]
         if watching:
             text = for_viewers(content)
