@@ -40,23 +40,23 @@ PAINTED = """([selector, answer, count]) => new Promise((resolve) => {
   const seen = [];
   const video = document.querySelector(selector);
   const text = (element, part) => element.querySelector(part).textContent;
-  const read = (rtp, known) => {
+  const read = (rtp, known, ms) => {
     const rows = [...document.querySelectorAll('#labels li, .labels li')].filter((row) => row.dataset.class);
-    seen.push({ rtp, known, ms: performance.now(), rows: rows.map((row) => [text(row, '.name'), text(row, '.score')]),
+    seen.push({ rtp, known, ms, rows: rows.map((row) => [text(row, '.name'), text(row, '.score')]),
       answer: answer && [...document.querySelectorAll(answer)]
         .map((one) => [text(one, '.name'), text(one, '.score')]) });
     if (seen.length === count) resolve([seen, [...window.reports.values()]]);
   };
   const next = (_, { rtpTimestamp }) => {
     if (seen.length < count) video.requestVideoFrameCallback(next);
-    const known = window.reports.has(rtpTimestamp);
-    requestAnimationFrame(() => read(rtpTimestamp, known)); // after the page's own callback, before it is painted
+    const [known, ms] = [window.reports.has(rtpTimestamp), performance.now()];
+    requestAnimationFrame(() => read(rtpTimestamp, known, ms)); // after the page's own callback, before it is painted
   };
   video.requestVideoFrameCallback(next);
 })"""
-FRAMES = 240
+FRAMES = 150
 WAITS_MS = 500 + 60
-"""How long a name may wait, and with it its number, and the time from one frame to the next."""
+"""How long a name may wait, with its number of a frame that was on screen then, and a margin."""
 NOTICE = """(aspect) => {
   document.body.style.setProperty('--aspect', aspect);
   const [box, notice] = ['#returned', '#bad-day'].map((id) => document.querySelector(id).getBoundingClientRect());
@@ -120,7 +120,8 @@ def painted(page: Page, video: str, answer: str | None = None) -> list[Seen]:
         for each in seen
         if each["rtp"] in known
     ]
-    assert len({frame.report["scores"][0] for frame in found}) > FRAMES // 4  # the camera's picture changes
+    explained = [frame.report for frame in found if frame.report["labels"]]
+    assert len({report["scores"][0] for report in explained}) > 10  # the camera's picture changes
     return found
 
 
@@ -131,6 +132,9 @@ def check(frames: list[Seen], pinned: bool = False) -> None:
             continue
         rows = [(name, number) for name, number in frame.rows]
         report = frame.report
+        if not report["labels"]:  # of a new scene, which has no answer yet: nothing is written into the frame either
+            assert rows == [], at
+            continue
         drawn = [(one["label"], percent(one["score"])) for one in report["held"]]
         best = report["labels"][0], percent(report["scores"][0])
         assert rows[0] == best, at
@@ -143,8 +147,9 @@ def check(frames: list[Seen], pinned: bool = False) -> None:
         if frame.answer is not None:
             assert [(name, number) for name, number in frame.answer] == (drawn if pinned else [best]), at
         if frame.ms - frames[0].ms > WAITS_MS:
-            recent = [one for one in frames[: at + 1] if frame.ms - one.ms <= WAITS_MS]
-            assert set(rows) <= {pair for one in recent for pair in pairs(one.report)}, (at, rows)
+            recent = [one for one, later in pairwise(frames[: at + 1]) if frame.ms - later.ms <= WAITS_MS]
+            said = {pair for one in [*recent, frame] for pair in pairs(one.report)}
+            assert set(rows) <= said, (at, rows)
 
 
 def pairs(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -154,7 +159,8 @@ def pairs(report: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def changes(frames: list[Seen]) -> int:
     """How often another class is the best."""
-    return sum(one.report["classes"][0] != other.report["classes"][0] for one, other in pairwise(frames))
+    best = [frame.report["classes"][0] for frame in frames if frame.report["classes"]]
+    return sum(one != other for one, other in pairwise(best))
 
 
 def test_each_frame_on_a_phone_has_its_own_number_beside_it(phone: Page, quick: Server) -> None:
@@ -162,7 +168,7 @@ def test_each_frame_on_a_phone_has_its_own_number_beside_it(phone: Page, quick: 
     phone.wait_for_function("() => whycam.listed?.labels.length === 5")
     frames = painted(phone, "#returned")
     check(frames)
-    assert changes(frames) > 5
+    assert changes(frames) > 2
     phone.locator("#labels button").nth(1).click()
     phone.wait_for_function("() => whycam.listed?.view.hold.length === 1")
     check(painted(phone, "#returned"), pinned=True)
@@ -176,7 +182,7 @@ def test_each_frame_on_the_wall_has_its_own_number_beside_it(phone: Page, quick:
     wall.wait_for_function("() => whycam.tiles[0]?.listed?.labels.length === 5", timeout=20_000)
     frames = painted(wall, ".tile video.explained", ".answer li")
     check(frames)
-    assert changes(frames) > 5
+    assert changes(frames) > 2
     wall.keyboard.press("2")
     wall.wait_for_function("() => whycam.tiles[0].listed.view.hold.length === 1")
     check(painted(wall, ".tile video.explained", ".answer li"), pinned=True)
