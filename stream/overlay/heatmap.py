@@ -67,10 +67,15 @@ def pinned(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
 
 def caption(drawn: Sequence[DrawnMap], hidden: OcclusionResult | None = None) -> str:
     """The label of the drawn maps: 'NN% name', or 'NN% -> N% name' for the class whose evidence is covered."""
-    texts = [f"{100 * m.score:.0f}% {m.label}" for m in drawn]
+    texts = [f"{_percent(m.score)} {m.label}" for m in drawn]
     if hidden is not None and hidden.class_id == drawn[0].class_id:
-        texts[0] = f"{100 * hidden.before:.0f}% -> {100 * hidden.after:.0f}% {hidden.label}"
+        texts[0] = f"{_percent(hidden.before)} -> {_percent(hidden.after)} {hidden.label}"
     return "  ".join(texts)
+
+
+def _percent(score: float) -> str:
+    """A probability of at most six decimals in whole percent, halves up: to the number that the pages show."""
+    return f"{(round(1_000_000 * score) + 5_000) // 10_000}%"
 
 
 @dataclass(frozen=True, slots=True)

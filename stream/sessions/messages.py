@@ -52,8 +52,8 @@ def report(
         "model": painted.model,
         "classes": [m.class_id for m in best],
         "labels": [m.label for m in best],
-        "scores": [round(m.score, 4) for m in best],
-        "held": [{"class": m.class_id, "label": m.label, "score": round(m.score, 4)} for m in asked_for],
+        "scores": [m.score for m in best],
+        "held": [{"class": m.class_id, "label": m.label, "score": m.score} for m in asked_for],
         "drawn": [
             {"class": m.class_id, "label": m.label, "heat": round(heat_of(m), 3)}
             for m in chosen(painted.maps, painted.view)
@@ -98,10 +98,7 @@ def refusal(error: CommandError) -> str:
 
 
 def _hidden(hidden: OcclusionResult) -> dict[str, Any]:
-    rounded = replace(
-        hidden, before=round(hidden.before, 4), after=round(hidden.after, 4), age_ms=round(hidden.age_ms, 1)
-    )
-    return hidden_as_json(rounded)
+    return hidden_as_json(replace(hidden, age_ms=round(hidden.age_ms, 1)))
 
 
 def _fields(record: Counts | RecordingStatus) -> dict[str, Any]:

@@ -18,6 +18,8 @@ FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 FAKE_CAMERA = {"media.navigator.streams.fake": True, "media.navigator.permission.disabled": True}
 """Settings of Firefox: its user allows a camera whose picture is of one colour, which changes."""
 WIDTH, HEIGHT = 640, 480
+COLOURS_KEPT, FADE = 12, 10
+"""Of `changing_camera`: how many sets of colours there are, and how many frames lie between two of them."""
 CALM = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
@@ -33,6 +35,21 @@ def fake_camera(folder: Path) -> Path:
             turn = 2 * np.pi * number / 60
             x, y = round(40 + 40 * np.sin(turn)), round(40 + 40 * np.sin(2 * turn))
             ok, jpeg = cv2.imencode(".jpg", photo[y : y + HEIGHT, x : x + WIDTH, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+            assert ok
+            file.write(jpeg.tobytes())
+    return path
+
+
+def changing_camera(folder: Path) -> Path:
+    """As `fake_camera`, of coloured patches that fade to other colours all the time, three times a second."""
+    path = folder / "changing.mjpeg"
+    colours = np.random.default_rng(3).integers(0, 256, (COLOURS_KEPT, 4, 4, 3)).astype(np.float32)
+    with path.open("wb") as file:
+        for number in range(COLOURS_KEPT * FADE):
+            one, other = colours[number // FADE], colours[(number // FADE + 1) % COLOURS_KEPT]
+            patches = cv2.addWeighted(one, 1 - number % FADE / FADE, other, number % FADE / FADE, 0)
+            picture = cv2.resize(patches.astype(np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+            ok, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
             assert ok
             file.write(jpeg.tobytes())
     return path

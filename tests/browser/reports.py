@@ -1,7 +1,8 @@
-"""Reports of the test's own in a page: what a server sends is rewritten before the page sees it."""
+"""Reports of the test's own in a page: what a server sends is rewritten before the page sees it; and their numbers."""
 
 from __future__ import annotations
 
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from playwright.sync_api import Page
@@ -44,3 +45,10 @@ def naming(names: list[str], scores: list[float], *, first: int, pinned: int = 0
         "view": {"hold": numbers[:pinned]},
         "state": "exact",
     }
+
+
+def percent(score: float) -> str:
+    """As English pages write it, from a score of at most six decimals."""
+    exact = Decimal(str(score)) * 100
+    tenths = Decimal("9.95") > exact >= Decimal("0.05")
+    return f"{exact.quantize(Decimal('0.1') if tenths else Decimal(1), ROUND_HALF_UP)}%"

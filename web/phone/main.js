@@ -61,7 +61,7 @@ const share = find('share', HTMLButtonElement);
 let current = null;
 /** @type {Report | null} */
 let report = null;
-/** The report that the list shows. @type {Report | null} */
+/** The newest report that all of the list shows. @type {Report | null} */
 let listed = null;
 /** The last folder that this call was recorded to. */
 let folder = '';
@@ -80,8 +80,7 @@ const chip = new QualityChip();
 const badges = new StatusBadges();
 const announcer = new Announcer(find('said', HTMLElement));
 const onScreen = new ReportOnScreen((shown) => {
-  if (!labels.show(shown, controls.pinned)) return;
-  listed = shown;
+  if (labels.show(shown, controls.pinned)) listed = shown;
   badges.evidence(controls.hide.on, evidenceOf(shown));
   badges.verdict(peek.on ? '' : sentenceOf(shown));
 });

@@ -73,7 +73,8 @@ function gathered(connection) {
   return new Promise((resolve) => {
     const look = () => { if (connection.iceGatheringState === 'complete') resolve(); };
     connection.addEventListener('icegatheringstatechange', look);
-    setTimeout(() => { if (hasCandidate(connection)) resolve(); }, GATHERING_MS);
+    // a closed connection has no description, and Firefox refuses to be asked for it
+    setTimeout(() => { if (connection.signalingState !== 'closed' && hasCandidate(connection)) resolve(); }, GATHERING_MS);
     setTimeout(resolve, NO_CANDIDATE_MS);
     look();
   });

@@ -39,7 +39,7 @@ export class Tile {
     this.session = session;
     /** @type {Report | null} */
     this.report = null;
-    /** The report that is shown. @type {Report | null} */
+    /** The newest report that all of the list shows. @type {Report | null} */
     this.listed = null;
     this.closed = false;
     /** When the last report arrived; Infinity before the first. */
@@ -77,7 +77,7 @@ export class Tile {
     const scores = says.appendChild(made('div', 'scores'));
     const list = scores.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
-    this.labels = new Labels(list, document.createElement('p'), pressed, true);
+    this.labels = new Labels(list, document.createElement('p'), pressed);
     this.taskNote = new TaskNote(scores.appendChild(made('p', 'task')));
     this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
@@ -100,9 +100,9 @@ export class Tile {
     this.#place();
   }
 
-  /** The class in a row of the list. @param {number} place from 0, the best */
+  /** The class that is seen in a row of the list. @param {number} place from 0, the best */
   classAt(place) {
-    return this.labels.rows[place]?.answer?.class;
+    return this.labels.rows[place]?.seen;
   }
 
   /** Checks whether reports still arrive; if not, the old ones are hidden. */
@@ -134,8 +134,7 @@ export class Tile {
 
   /** Everything that is shown belongs to one report, that of the frame on screen. @param {Report} report */
   #show(report) {
-    if (!this.labels.show(report, report.view.hold)) return;
-    this.listed = report;
+    if (this.labels.show(report, report.view.hold)) this.listed = report;
     this.#answer(report);
     this.#signs(report);
   }

@@ -58,6 +58,14 @@ def test_a_frozen_picture_stands_and_runs_again(page: Page, server: Server) -> N
     page.click("#stop")
 
 
+def test_a_call_that_is_stopped_at_once_ends_quietly(page: Page, server: Server) -> None:
+    """Two seconds after its start the page looks for candidates; of a closed connection, Firefox has no description."""
+    begin(page, server)
+    page.evaluate("() => window.whycam.connection.close()")  # as Stop does, within those two seconds
+    page.click("#stop")
+    page.wait_for_timeout(2_500)
+
+
 def test_the_wall_shows_the_camera_and_the_shelf_plays_it(page: Page, browser: Browser, server: Server) -> None:
     begin(page, server)
     wall = browser.new_page()

@@ -35,6 +35,8 @@ SCHEMES: list[Literal["dark", "light"]] = ["dark", "light"]
 SHEETS = ROOT / "tests" / "shots"
 HEIGHT = 420
 """Of a photograph on a sheet."""
+PATIENCE_MS = 30_000
+"""For what a state waits for: a loaded machine needs more than Playwright's five seconds to let a phone join."""
 RECORDED = "2026-11-22_20-03-55_1f3a9c000001"
 LONG = ["black-footed ferret, Mustela nigripes", "German short-haired pointer", "sewing machine"]
 CUT = """() => {
@@ -47,6 +49,9 @@ CUT = """() => {
     .filter((e) => e.textContent.trim() && cut(e))
     .map((e) => `cut off: ${e.id || e.className}: ${e.textContent.trim().slice(0, 60)}`);
 }"""
+
+
+SAYS = "() => `${document.body.dataset.state}: ${document.querySelector('#error')?.textContent ?? ''}`"
 
 
 @dataclass
@@ -295,6 +300,18 @@ def homes() -> Iterator[Home]:
             yield Home(closed, open_, waiting, folder, films)
 
 
+def reach(page: Page, home: Home, name: str) -> None:
+    """Bring the page into a state; a failure says what the page says."""
+    expect.set_options(timeout=PATIENCE_MS)
+    try:
+        STATES[name](page, home)
+    except Exception as error:
+        error.add_note(f"In {name}, {page.url} says: {page.evaluate(SAYS)}")
+        raise
+    finally:
+        expect.set_options(timeout=5_000)
+
+
 def photograph(browser: Browser, home: Home, name: str) -> tuple[list[list[Path]], list[str]]:
     """The state's photographs in rows, and the problems that were seen."""
     rows: list[list[Path]] = []
@@ -306,7 +323,7 @@ def photograph(browser: Browser, home: Home, name: str) -> tuple[list[list[Path]
             )
             page = context.new_page()
             rewriting(page)
-            STATES[name](page, home)
+            reach(page, home, name)
             if AXE.exists():
                 page.evaluate(AXE.read_text())
             rows.append([])

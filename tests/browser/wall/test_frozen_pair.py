@@ -120,7 +120,7 @@ def test_the_peek_on_a_phone(playwright: Playwright, server: Server, tmp_path: P
     phone.evaluate("() => { const heat = document.querySelector('#opacity'); heat.value = 0; }")
     phone.locator("#opacity").dispatch_event("input")
     with loaded():
-        for _ in range(TRIES // 2):
+        for _ in range(TRIES):
             phone.click("#freeze")
             phone.wait_for_function("() => whycam.report.frozen", timeout=10_000)
             compare(phone, "#returned", "#still")
