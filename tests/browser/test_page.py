@@ -107,17 +107,6 @@ def test_the_browser_holds_no_frame_back(page: Page, tmp_path: Path) -> None:
     assert waited["ms"] < 0.6 * waited["target_ms"]
 
 
-def test_no_effect_is_computed_for_the_whole_page_with_each_frame(page: Page, tmp_path: Path) -> None:
-    """Without a graphics processor a filter over the page takes twice the time of all other drawing."""
-    with serving(tmp_path) as server:
-        begin(page, server)
-        effects = page.evaluate("""() => [...document.querySelectorAll('body, body *')]
-          .filter((e) => e.checkVisibility() && ['filter', 'backdropFilter', 'mixBlendMode', 'maskImage']
-            .some((name) => !['none', 'normal', undefined].includes(getComputedStyle(e)[name])))
-          .map((e) => e.id || e.className || e.tagName)""")
-    assert effects == []
-
-
 def test_a_slow_model_never_delays_the_picture(page: Page, tmp_path: Path) -> None:
     with serving(tmp_path, slowed=0.3) as server:
         begin(page, server)

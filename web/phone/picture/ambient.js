@@ -4,8 +4,6 @@
 const BETWEEN_MS = 250;
 /** The newest picture's share in each step; a smaller share follows more slowly. */
 const SHARE = 0.3;
-/** Drawn into the few pixels; as a style of the canvas it would be computed for the whole page with each frame. */
-const MORE_COLOUR = 'saturate(1.5)';
 
 export class Ambient {
   /**
@@ -39,7 +37,6 @@ export class Ambient {
     const context = around.getContext('2d');
     if (!context) return;
     context.globalAlpha = SHARE;
-    context.filter = MORE_COLOUR;
     context.drawImage(last, 0, 0, around.width, around.height);
   }
 }
