@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from whycam.stream.measure.network import Heat
-from whycam.stream.measure.study import Row, Study
+from whycam.stream.measure.study import BASELINES, Row, Study
 from whycam.stream.overlay.colormaps import colours
 from whycam.stream.report.canvas import DARK, LIGHT, SERIES, Svg, Tone
 from whycam.stream.report.page import declared, jpeg
@@ -18,7 +18,7 @@ from whycam.stream.video.planes import Bytes, as_bytes
 
 EXAMPLES = 6
 """Images whose maps are shown."""
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM = 480, 300, 40, 36
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM = 480, 300, 40, 24, 36
 
 
 class Column(NamedTuple):
@@ -92,7 +92,9 @@ def _cells(rows: Sequence[Row], row: Row, shown: Sequence[Column]) -> Iterator[C
             yield Cell("–", "", is_best=False)
         else:
             error = row.errors[column.field]
-            yield Cell(f"{value:.3f}", f"±{error:.3f}" if error else "", row.name in best_of(rows, column))
+            yield Cell(
+                f"{value:.3f}".replace("-", "−"), f"±{error:.3f}" if error else "", row.name in best_of(rows, column)
+            )
 
 
 def _value(row: Row, column: Column) -> float | None:
@@ -103,8 +105,10 @@ def _value(row: Row, column: Column) -> float | None:
 def _tones(rows: Sequence[Row]) -> Iterator[Tone]:
     coloured = 0
     for row in rows:
-        if row.is_baseline or coloured >= len(SERIES):
-            yield "none"
+        if row.is_baseline:
+            yield "none" if row.name == next(iter(BASELINES)) else "muted"
+        elif coloured >= len(SERIES):
+            yield "ink"
         else:
             yield SERIES[coloured]
             coloured += 1
@@ -113,7 +117,7 @@ def _tones(rows: Sequence[Row]) -> Iterator[Tone]:
 def _chart(study: Study, field: str) -> str:
     """The mean curves of all ways."""
     svg = Svg(_WIDTH, _HEIGHT)
-    wide, high = _WIDTH - _LEFT - 8, _HEIGHT - _BOTTOM - 8
+    wide, high = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _BOTTOM - 8
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         y = 8 + (1 - share) * high
         svg.line([(_LEFT, y), (_LEFT + wide, y)], "grid", 1)
