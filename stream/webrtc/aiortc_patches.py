@@ -22,9 +22,8 @@ from OpenSSL import SSL
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
 from whycam.stream.webrtc.bandwidth_estimator import Uplink
-from whycam.stream.webrtc.header_extensions import PLAYOUT_DELAY, SentExtensions
 from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
-from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.packetizer import PLAYOUT_DELAY, PackedFrame, SentExtensions
 from whycam.stream.webrtc.source_choice import SourceChoice
 
 _CIPHERS = b":".join(

@@ -10,7 +10,7 @@ from aiortc.rtp import HeaderExtensionsMap, RtpPacket, unpack_header_extensions
 
 from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.answer import take_offer
-from whycam.stream.webrtc.header_extensions import SentExtensions
+from whycam.stream.webrtc.packetizer import SentExtensions
 
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
