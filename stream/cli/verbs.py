@@ -42,6 +42,11 @@ VERBS = (  # in the order of the help
         "replay",
         "Draw an explained film again from its sidecar, without the model: in other colours, another layout or class.",
     ),
+    Verb(
+        "whycam.stream.cli.measure",
+        "measure",
+        "Measure, by changing images, whether a model's heatmaps show what its answers depend on: a table and a page.",
+    ),
     Verb("whycam.stream.cli.models", "models", "List the models that whycam knows, remove or rename one."),
     Verb(
         "whycam.stream.cli.doctor_command",

@@ -23,13 +23,13 @@ def page(contents: Contents) -> str:
     environment = Environment(
         loader=PackageLoader("whycam.stream.report", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"clock": lambda seconds: clock(seconds, 0.1), "jpeg": _jpeg}
+    environment.filters |= {"clock": lambda seconds: clock(seconds, 0.1), "jpeg": jpeg}
     return environment.get_template("page.html.jinja").render(
         report=contents,
         charts=list(_charts(contents)),
         scale=contents.colours[::15].tolist(),
-        light=_declared(LIGHT),
-        dark=_declared(DARK),
+        light=declared(LIGHT),
+        dark=declared(DARK),
     )
 
 
@@ -41,12 +41,13 @@ def _charts(contents: Contents) -> Iterator[str]:
         yield svg.markup(f"Probabilities over time of {names}; the table below has their numbers", css_class)
 
 
-def _jpeg(rgb: Bytes) -> str:
+def jpeg(rgb: Bytes) -> str:
     """An image (H, W, 3) as a data URL."""
     file = BytesIO()
     Image.fromarray(rgb).save(file, "JPEG", quality=82)
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _declared(colours: Mapping[Tone, str]) -> str:
+def declared(colours: Mapping[Tone, str]) -> str:
+    """Colours as CSS variables."""
     return "\n".join(f"  --{tone}: {value};" for tone, value in colours.items())

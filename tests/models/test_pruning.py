@@ -10,7 +10,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.support.models import tiny_models
-from whycam.models import pruning
+from whycam.models import onnx_bytes
 from whycam.models.contract import OUTPUTS
 from whycam.models.pruning import keep_outputs
 from whycam.stream.inference.explainer import BEST, Explainer, evaluate
@@ -134,7 +134,7 @@ def test_tensors_read_by_each_of_several_subgraphs_are_kept() -> None:
 
 def test_too_deeply_nested_graphs_are_refused() -> None:
     def message(number: int, content: bytes) -> bytes:
-        return pruning._message(number, content)
+        return onnx_bytes.message(number, content)
 
     def nested(depth: int) -> bytes:
         graph = b""

@@ -19,7 +19,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("stream.recording",),
     ("stream.live", "stream.report"),
     ("stream.offline", "stream.sessions"),
-    ("stream.uploads",),
+    ("stream.uploads", "stream.measure"),
     ("stream.server",),
     ("stream.cli",),
     ("export",),
