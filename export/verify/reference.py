@@ -57,12 +57,15 @@ class Defined(NamedTuple):
 class Reference:
     """The part of an explainable model between its feature map and its logits, and a CAM through it.
 
-    `feature` is the map's tensor, as named in the model's contract. Raises `ValueError` if the model has no such
+    `feature` is the map's tensor and `grid` its height and width, as named in the model's contract; by default those of
+    `heatmaps`. Raises `ValueError` if the model has no such
     tensor, or if its scores do not depend on it through a softmax or a sigmoid.
     """
 
-    def __init__(self, model: ModelProto, feature: str) -> None:
+    def __init__(self, model: ModelProto, feature: str, grid: tuple[int, int] | None = None) -> None:
         self.feature = feature
+        heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
+        self._grid = grid or tuple(size.dim_value for size in heatmaps.type.tensor_type.shape.dim)[2:]
         self._producers = {output: node for node in model.graph.node for output in node.output}
         self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
         self._changing = _followers(model, {each.name for each in model.graph.input} - set(self._stored))
@@ -71,8 +74,6 @@ class Reference:
         self.logits, self._independent = self._find_logits()
         self._nodes = self._between(model)
         self._moving = {feature} | {output for node in self._nodes for output in node.output}
-        heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
-        self._grid = tuple(size.dim_value for size in heatmaps.type.tensor_type.shape.dim)[2:]
 
     @property
     def needed(self) -> list[str]:

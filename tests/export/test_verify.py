@@ -17,7 +17,7 @@ from tests.support.models import plain_classifier, tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats
 from tests.support.models.dense_tail_models import grad_cam as central_differences
 from whycam.export.graph.onnx_graph import Graph
-from whycam.export.head import grad_cam
+from whycam.export.head import closed_form, grad_cam
 from whycam.export.head.covered import GATE, SCALE
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
@@ -216,12 +216,12 @@ class Square(DenseTail):
 def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dense(tmp_path / "right.onnx", Square())
     compare(path, tiny_models.images(4)).check()
-    product = grad_cam._product
+    product = closed_form._product
 
     def untransposed(graph: Graph, gradient: Any, weights: str, width: int, *, transpose: bool) -> str:
         return product(graph, gradient, weights, width, transpose=transpose and gradient.width != width)
 
-    monkeypatch.setattr(grad_cam, "_product", untransposed)
+    monkeypatch.setattr(closed_form, "_product", untransposed)
     with pytest.raises(Disagreement, match="float64"):
         compare(dense(tmp_path / "wrong.onnx", Square()), tiny_models.images(4)).check()
 

@@ -71,10 +71,11 @@ def transformer() -> Net:
     return net
 
 
-def written(net: Net, folder: Path, **wanted: Any) -> tuple[Agreement, Explainer]:
+def written(net: Net, folder: Path, layer: str | None = None) -> tuple[Agreement, Explainer]:
     path = folder / "net.onnx"
     onnx.save(net.model(), path)
-    agreement = export(find_source(str(path)), Wanted(**wanted), folder / "out.onnx", lambda _: None)
+    wanted = Wanted(layers=(layer,) if layer else ())
+    agreement = export(find_source(str(path)), wanted, folder / "out.onnx", lambda _: None)
     return agreement, Explainer(folder / "out.onnx")
 
 
@@ -144,7 +145,7 @@ def test_what_is_no_layer_is_refused(layer: str, words: str, tmp_path: Path) -> 
     name = next((node.output[0] for node in net.nodes if node.op_type == layer), layer)
     onnx.save(net.model(), tmp_path / "net.onnx")
     with pytest.raises(UnsupportedLayer, match=words):
-        export(find_source(str(tmp_path / "net.onnx")), Wanted(layer=name), tmp_path / "out.onnx", lambda _: None)
+        export(find_source(str(tmp_path / "net.onnx")), Wanted(layers=(name,)), tmp_path / "out.onnx", lambda _: None)
     assert not (tmp_path / "out.onnx").exists()
 
 
