@@ -164,7 +164,8 @@ def export(
         return
     others = {"--half": half, "--int8": int8, "--calibrate-with": calibrate_with}
     _refuse([option for option, value in others.items() if value], VGG16)
-    from whycam.export.exporter import Wanted, size_of
+    from whycam.export.exporter import Wanted
+    from whycam.export.input_size import size_of
 
     preprocessing = preprocessing_of(like, mean, std, scale, bgr=bgr)
     maps = tuple(layer or ()), tuple(dict.fromkeys(method or (METHOD,)))

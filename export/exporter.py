@@ -22,6 +22,9 @@ from whycam.export.head.default_layer import default_layer, layer_named
 from whycam.export.head.ends import ACTIVATIONS, as_two_classes, find_ends, output_of
 from whycam.export.head.grad_cam import append_cam, prepared
 from whycam.export.head.maps import appended
+from whycam.export.head.methods import find_method
+from whycam.export.head.tail import find_tail
+from whycam.export.input_size import fix_size
 from whycam.export.labels import find_labels
 from whycam.export.pipeline import SCENES, read_images
 from whycam.export.precision.single import in_single
@@ -78,16 +81,6 @@ class Explainable:
     """Of the network's own input."""
     output: Output
     """What the network's own last numbers are."""
-
-
-def size_of(text: str | None) -> tuple[int, int] | None:
-    """Height and width, written HxW; raises `ValueError`."""
-    if text is None:
-        return None
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and 0 < int(height) <= 4096 and 0 < int(width) <= 4096):
-        raise ValueError(f"A size is written HxW, such as 224x224, not '{text}'.")
-    return int(height), int(width)
 
 
 def destination_of(name: str, source: Path, output: Path | None) -> Path:
@@ -212,15 +205,29 @@ def _with_head(ready: ModelProto, wanted: Wanted, task: Task | None, say: Say) -
     layers = list(dict.fromkeys(layer_named(ready, each) for each in wanted.layers))
     append = partial(append_cam, ready, score=wanted.score, task=task, method=wanted.methods)
     try:
+        if layers or all(find_method(each).source != "layer" for each in wanted.methods):
+            _check_tail(ready, task)
         model = append(layer=layers or None)
     except UnsupportedTail as refusal:
-        # A network whose last numbers are probabilities already would get a second softmax.
         layer = None if refusal.operator in ACTIVATIONS or layers else default_layer(ready, task)
         if layer is None:
             raise
         say(f"{refusal.operator} behind the last feature map has no closed form: the reverse pass goes to {layer}.")
         model = append(layer=layer)
     return model, appended(model)[0].layer
+
+
+def _check_tail(ready: ModelProto, task: Task | None) -> None:
+    """Raise `UnsupportedTail` for a network whose last numbers are probabilities: it would get a second softmax.
+
+    Where the last feature map is explained, the closed form refuses it.
+    """
+    graph = Graph(prepared(ready))
+    try:
+        find_tail(graph, find_ends(graph, task))
+    except UnsupportedTail as refusal:
+        if refusal.operator in ACTIVATIONS:
+            raise
 
 
 def _prepared(classifier: Classifier, wanted: Wanted, say: Say) -> ModelProto:
@@ -273,19 +280,3 @@ def _channels(plain: ModelProto) -> int:
     image = next(each for each in plain.graph.input if each.name not in stored)
     sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim]
     return 1 if 1 in (sizes[1:2] + sizes[3:4]) and 3 not in (sizes[1:2] + sizes[3:4]) else 3
-
-
-def fix_size(model: ModelProto, size: tuple[int, int], *, asked: bool = True) -> None:
-    """Set an open height and width of a network's input; raises `ValueError` if another size was `asked` of it."""
-    stored = {tensor.name for tensor in model.graph.initializer}
-    given = [each for each in model.graph.input if each.name not in stored]
-    dims = given[0].type.tensor_type.shape.dim if len(given) == 1 else []
-    if len(dims) != 4:
-        raise ValueError(f"--size is for a network whose input has height and width; this one has {len(dims)} axes.")
-    places = (1, 2) if dims[3].dim_value in (1, 3) else (2, 3)
-    for place, length in zip(places, size, strict=True):
-        if dims[place].dim_value not in (0, length):
-            if not asked:
-                return
-            raise ValueError(f"The network takes {dims[places[0]].dim_value}x{dims[places[1]].dim_value} pixels only.")
-        dims[place].dim_value = length

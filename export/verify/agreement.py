@@ -10,15 +10,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto, external_data_helper
+from onnx import ModelProto
 
+from whycam.export.verify.activations import BATCH, Activations, evaluated, with_outputs
 from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.directional import Directional
 from whycam.export.verify.methods import OF_PIXELS, ON_A_WAY, in_blocks
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
 from whycam.models.contract import HEATMAPS, METHOD, MapSpec, Score
-from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
+from whycam.stream.inference.explainer import BEST, Explainer, checked_targets
 from whycam.stream.inference.map_region import place
 
 TOLERANCE = 1e-5
@@ -36,9 +37,6 @@ SCORE_TOLERANCE = 1e-4
 """Largest allowed difference of a probability from that of the original network."""
 PROBED = 2
 """Images on which the place of the maps is checked."""
-BATCH = 4
-"""Images per run: VGG16's first layers take 60 MB for each."""
-
 
 UNWRITTEN = ("images", "method", "shift", "float64_limit")
 """What of an agreement is not in a model file, or under another name."""
@@ -183,9 +181,6 @@ def compare(
     return _with_autodiff(agreement, autodiff(classes, features), maps, scores, gates)
 
 
-Activations = dict[str, NDArray[np.float32]]
-
-
 def _recorded(
     path: Path,
     spec: MapSpec,
@@ -202,12 +197,12 @@ def _recorded(
     inner = [spec.gradient] if differs and spec.gradient else []
     # Differences need one batch, with the sizes that it has; in front of them the whole network takes long.
     once = images[: _asked(spec)] if differs else images
-    opened = _with_outputs(model, names + inner)
+    opened = with_outputs(model, names + inner)
     del model, reference  # loaded again later: the session has its own copy of half a gigabyte of weights
-    seen = _evaluated(opened, names, images, target)
-    read = _evaluated(opened, names + inner, once, target[: len(once)]) if differs else seen
+    seen = evaluated(opened, names, images, target)
+    read = evaluated(opened, names + inner, once, target[: len(once)]) if differs else seen
     best = np.full((len(probe.images), 1), -1, np.int64)
-    return seen, read, _evaluated(opened, [spec.layer], probe.images, best)[spec.layer]
+    return seen, read, evaluated(opened, [spec.layer], probe.images, best)[spec.layer]
 
 
 def _asked(spec: MapSpec) -> int:
@@ -259,31 +254,6 @@ def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) ->
     """The median of each map's largest difference, over the maps that are not empty in both."""
     shown = ((drawn != 0) | (maps != 0)).any((2, 3))  # (N, K)
     return float(np.median(np.abs(drawn - maps).max((2, 3))[shown])) if shown.any() else 0.0
-
-
-def observe(
-    model: ModelProto, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    """The values of tensors inside an explainable model, by name, for images and targets (N, K)."""
-    return _evaluated(_with_outputs(model, tensors), tensors, images, targets)
-
-
-def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
-    outputs = {output.name for output in model.graph.output}
-    if any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer):
-        raise ValueError("The model's weights are in a separate file and not loaded. Open it with onnx.load(path).")
-    added = [name for name in dict.fromkeys(tensors) if name not in outputs]
-    model.graph.output.extend(ValueInfoProto(name=name) for name in added)  # onnxruntime infers their types
-    opened: bytes = model.SerializeToString()
-    del model.graph.output[len(outputs) :]
-    return opened
-
-
-def _evaluated(
-    opened: bytes, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    values = evaluate(opened, {"image": images, "target": targets}, list(tensors), batch=BATCH)
-    return dict(zip(tensors, values, strict=True))
 
 
 def _with_autodiff(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from whycam.export.verify.double import DoubleGraph
-from whycam.export.verify.methods import DEFINITIONS, ON_A_WAY, WITHOUT_GRADIENT
+from whycam.export.verify.methods import ON_A_WAY, WITHOUT_GRADIENT, definition_of
 from whycam.export.verify.reference import by_logits
 from whycam.models.contract import MapSpec, Score
 
@@ -112,7 +112,7 @@ class Directional:
         gradient = np.zeros((*classes.shape, *values.shape[1:]))
         if spec.method not in WITHOUT_GRADIENT:
             gradient = seen[spec.gradient].astype(np.float64).reshape(gradient.shape)
-        heat = _defined(spec.method, gradient, values)
+        heat = definition_of(spec.method)(gradient.swapaxes(0, 1), values)
         each = np.abs(heat - maps).max((2, 3)) / np.maximum(_largest(heat), _largest(maps))
         if spec.method in WITHOUT_GRADIENT:
             return Compared(each, deviation)
@@ -275,15 +275,6 @@ class Directional:
         graph = helper.make_graph(nodes[::-1], "behind", inputs, outputs, constants)
         part = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
         return DoubleGraph(part), outside
-
-
-def _defined(method: str, gradient: Floats, values: Floats) -> Floats:
-    """A map (N, K, rows, columns) by definition, from the gradient (N, K, channels, h, w)."""
-    if method not in DEFINITIONS:
-        raise ValueError(
-            f"The CAM method '{method}' has no definition in export/verify/methods.py. Add one to check it."
-        )
-    return DEFINITIONS[method](gradient.swapaxes(0, 1), values)
 
 
 def _directions(gradient: Floats, cells: Sequence[Cell], grid: Cell, everywhere: int) -> list[Floats]:

@@ -99,6 +99,13 @@ DEFINITIONS: Mapping[str, Definition] = {
 }
 
 
+def definition_of(name: str) -> Definition:
+    """The method of that name; raises `ValueError` for one that cannot be checked."""
+    if name not in DEFINITIONS:
+        raise ValueError(f"The CAM method '{name}' has no definition in export/verify/methods.py. Add one to check it.")
+    return DEFINITIONS[name]
+
+
 def _weighted(weights: Floats, features: Floats) -> Floats:
     """Σ_k w_k A_k for weights (K, N, channels)."""
     heat: Floats = np.einsum("knc,nchw->nkhw", weights, features, optimize=True)

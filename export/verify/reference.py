@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from whycam.export.verify.methods import DEFINITIONS
+from whycam.export.verify.methods import definition_of
 from whycam.export.verify.operators import OPERATORS, Array, Floats, Step, apply, attributes, kind
 from whycam.models.contract import METHOD, Score
 
@@ -125,10 +125,7 @@ class Reference:
 
         Raises `ValueError` for a method that has no definition in `export.verify.methods`.
         """
-        if method not in DEFINITIONS:
-            raise ValueError(
-                f"The CAM method '{method}' has no definition in export/verify/methods.py. Add one to check it."
-            )
+        definition = definition_of(method)
         logits = seen[self.logits].astype(np.float64)
         seed = by_logits(logits.reshape(len(classes), -1), classes, "logit" if self._independent else score)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
@@ -136,7 +133,7 @@ class Reference:
         if self._channels_last(maps):
             gradient = gradient.transpose(0, 1, 4, 2, 3)
         maps = self.channels_first(maps)
-        heat, terms = DEFINITIONS[method](gradient, maps), DEFINITIONS[method](np.abs(gradient), np.abs(maps))
+        heat, terms = definition(gradient, maps), definition(np.abs(gradient), np.abs(maps))
         peak, most = heat.max((2, 3)), terms.max((2, 3))
         return Defined(normalised(heat), np.divide(most, peak, out=np.ones_like(peak), where=peak > 0))
 

@@ -23,7 +23,8 @@ from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import find_feature
 from whycam.export.save import save
-from whycam.export.verify.agreement import Disagreement, compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import Disagreement, compare
 from whycam.stream.inference.explainer import Explainer
 
 LABELS = [f"class {number}" for number in range(10)]

@@ -29,11 +29,12 @@ from whycam.export.reverse.pointwise import POINTWISE
 from whycam.export.save import save
 from whycam.export.sources.find_source import find_source
 from whycam.export.verify import methods as definitions
-from whycam.export.verify.agreement import Agreement, Disagreement, compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import Agreement, Disagreement, compare
 from whycam.export.verify.double import DoubleGraph
 from whycam.models.contract import HEATMAPS, METHOD, OUTPUTS, WHOLE, ContractError, MapSpec, Score
 from whycam.models.pruning import keep_outputs
-from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explainer import Explainer, evaluate
 
 LABELS = tuple(f"class {number}" for number in range(6))
 ABOUT = tiny_models.contract([f"class {number}" for number in range(10)], "probability", "stretch", "tiny")
@@ -198,6 +199,19 @@ def test_one_file_holds_all_methods_and_computes_the_one_that_is_asked_for(count
         np.testing.assert_allclose(found.evidence, expected.evidence, rtol=1e-5)
         nothing = explainer.explain(tiny_models.images(count), [])
         assert nothing.heatmaps.shape == (count, 0, *found.heatmaps.shape[2:])
+
+
+@pytest.mark.parametrize("name", ["input-x-gradient", "integrated-gradients"])
+def test_a_network_that_takes_numbers_is_its_own_input(name: str) -> None:
+    """As `append_cam` is used by itself: without bytes and their preprocessing."""
+    images = tiny_models.images(2)
+    inputs = ((images.astype(np.float32) - 127) / 64).transpose(0, 3, 1, 2)
+    target = np.array([[-1, 0]] * 2)
+    plain = network().model()
+    (alone,) = evaluate(append_cam(plain, method=name).SerializeToString(), {"x": inputs, "target": target}, [HEATMAPS])
+    whole = append_cam(take_images(plain, mean=[127], scale=[64]), method=name).SerializeToString()
+    (expected,) = evaluate(whole, {"image": images, "target": target}, [HEATMAPS])
+    np.testing.assert_allclose(alone, expected, atol=1e-5)
 
 
 def test_what_is_not_asked_for_is_not_computed(tmp_path: Path) -> None:

@@ -169,13 +169,14 @@ def test_a_dropout_in_training_is_refused() -> None:
 
 
 @pytest.mark.parametrize("activation", ["Softmax", "Sigmoid"])
-def test_probabilities_that_are_scaled_do_not_get_a_softmax(activation: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(layers=("16x16",)), Wanted(methods=("input-x-gradient",))])
+def test_probabilities_that_are_scaled_do_not_get_a_softmax(activation: str, wanted: Wanted, tmp_path: Path) -> None:
     net = residual()
     net(activation)
     net("Mul", net.last, net.keep(100.0))  # in per cent
     onnx.save(net.model(), tmp_path / "net.onnx")
     with pytest.raises(UnsupportedTail, match=f"through {activation}"):
-        export(find_source(str(tmp_path / "net.onnx")), Wanted(), tmp_path / "out.onnx", lambda _: None)
+        export(find_source(str(tmp_path / "net.onnx")), wanted, tmp_path / "out.onnx", lambda _: None)
 
 
 def test_a_network_without_evidence_is_refused(tmp_path: Path) -> None:
