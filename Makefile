@@ -38,7 +38,7 @@ test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
 
 test-models: .venv-models/.models ## the tests that need PyTorch; then docs/models.md anew, from 120 networks; an hour on two cores
-	$(MODELS)/python -m pytest tests/export/sources/test_torch_source.py
+	$(MODELS)/python -m pytest tests/export/sources/test_torch_source.py tests/export/head/test_methods_torch.py
 	$(MODELS)/python -m tests.zoo $(ARGS)
 
 test-long: $(ENV)/.dev $(ENV)/.programs ## soak, fuzz and fault tests
@@ -105,5 +105,5 @@ $(ENV)/.programs: tests/webrtc_clients/package-lock.json $(ENV)/.dev
 	touch $@
 
 .venv-models/.models: pyproject.toml | .venv-models/.made
-	$(MODELS)/python -m pip install --quiet --editable ".[cpu,export,torch,dev]" transformers ultralytics
+	$(MODELS)/python -m pip install --quiet --editable ".[cpu,export,torch,dev]" transformers ultralytics grad-cam
 	touch $@

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from whycam.export.preprocessing import Like, preprocessing_of
-from whycam.models.contract import Fitting, Score
+from whycam.models.contract import METHOD, Fitting, Score
 
 if TYPE_CHECKING:
     from whycam.export.exporter import Wanted
@@ -64,10 +64,20 @@ FitOption = Annotated[
     typer.Option(rich_help_panel=_OWN, help="stretch: it sees the whole frame, squeezed; crop: its middle."),
 ]
 LayerOption = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         rich_help_panel=_OWN,
-        help="The layer whose maps are drawn, by its name or its grid, such as 14x14 (default: the last).",
+        help="A layer whose maps are drawn, by its name or its grid, such as 14x14 (default: the last). Several are "
+        "allowed: the file then has a map of each.",
+    ),
+]
+MethodOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        rich_help_panel=_OWN,
+        help="How the maps are made: grad-cam (the default), hirescam, grad-cam++, xgrad-cam, layer-cam, eigen-cam, "
+        "negative (what speaks against the class), input-x-gradient, integrated-gradients. Several are allowed; the "
+        "first is drawn.",
     ),
 ]
 ListLayersOption = Annotated[
@@ -121,6 +131,7 @@ def export(
     fit: FitOption = "stretch",
     task: TaskOption = None,
     layer: LayerOption = None,
+    method: MethodOption = None,
     list_layers: ListLayersOption = False,
     try_: TryOption = None,
     report: ReportOption = None,
@@ -144,6 +155,7 @@ def export(
         "--size": size,
         "--task": task,
         "--layer": layer,
+        "--method": method,
     }
     if model == VGG16:
         own |= {"--try": try_, "--report": report}
@@ -152,10 +164,12 @@ def export(
         return
     others = {"--half": half, "--int8": int8, "--calibrate-with": calibrate_with}
     _refuse([option for option, value in others.items() if value], VGG16)
-    from whycam.export.exporter import Wanted, size_of
+    from whycam.export.exporter import Wanted
+    from whycam.export.input_size import size_of
 
     preprocessing = preprocessing_of(like, mean, std, scale, bgr=bgr)
-    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, task, layer, verify_with)
+    maps = tuple(layer or ()), tuple(dict.fromkeys(method or (METHOD,)))
+    wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, task, *maps, verify_with)
     if list_layers:
         _list_layers(model, weights, wanted)
         return

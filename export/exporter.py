@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +21,10 @@ from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.default_layer import default_layer, layer_named
 from whycam.export.head.ends import ACTIVATIONS, as_two_classes, find_ends, output_of
 from whycam.export.head.grad_cam import append_cam, prepared
-from whycam.export.head.tail import find_feature
+from whycam.export.head.maps import appended
+from whycam.export.head.methods import find_method
+from whycam.export.head.tail import find_tail
+from whycam.export.input_size import fix_size
 from whycam.export.labels import find_labels
 from whycam.export.pipeline import SCENES, read_images
 from whycam.export.precision.single import in_single
@@ -30,11 +34,11 @@ from whycam.export.report import write_report
 from whycam.export.reverse.layers import Candidate, candidates
 from whycam.export.save import save
 from whycam.export.sources.classifier import Classifier
-from whycam.export.verify.agreement import Agreement, compare
+from whycam.export.verify.agreement import Agreement, compare, metadata_of
 from whycam.export.verify.autodiff import Autodiff, Output, Question
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models import catalog
-from whycam.models.contract import Contract, Fitting, Score, Task
+from whycam.models.contract import HEATMAPS, METHOD, Contract, Fitting, Score, Task
 from whycam.stream.inference.explainer import BEST, Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.image import read_image
@@ -59,8 +63,10 @@ class Wanted:
     fit: Fitting = "stretch"
     score: Score = "probability"
     task: AskedTask | None = None
-    layer: str | None = None
-    """Whose maps are drawn; None: the last that the closed form covers, or the last that the reverse pass does."""
+    layers: tuple[str, ...] = ()
+    """Whose maps are drawn; none: the last that the closed form covers, or the last that the reverse pass does."""
+    methods: tuple[str, ...] = (METHOD,)
+    """How; the first layer's map by the first method is the one that is drawn."""
     verify_with: Path | None = None
 
 
@@ -75,16 +81,6 @@ class Explainable:
     """Of the network's own input."""
     output: Output
     """What the network's own last numbers are."""
-
-
-def size_of(text: str | None) -> tuple[int, int] | None:
-    """Height and width, written HxW; raises `ValueError`."""
-    if text is None:
-        return None
-    height, _, width = text.lower().partition("x")
-    if not (height.isdigit() and width.isdigit() and 0 < int(height) <= 4096 and 0 < int(width) <= 4096):
-        raise ValueError(f"A size is written HxW, such as 224x224, not '{text}'.")
-    return int(height), int(width)
 
 
 def destination_of(name: str, source: Path, output: Path | None) -> Path:
@@ -113,18 +109,29 @@ def export(
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".whycam-export-", dir=destination.parent) as folder:
         draft = Path(folder) / "draft.onnx"
-        save(made.model, made.about, draft)
-        targets = BEST[: len(made.about.labels)]
-        agreement = compare(draft, images, targets, autodiff=_autodiff(classifier, made, images))
-        say(str(agreement))
-        agreement.check()
+        about = save(made.model, made.about, draft)
+        agreements = _agreements(classifier, made, about, draft, images, say)
         final = Path(folder) / destination.name
-        save(made.model, made.about.with_parity(agreement.metadata()), final)
+        save(made.model, about.with_parity(metadata_of(agreements)), final)
         final.replace(destination)
     if report is not None:
-        write_report(destination, agreement, images, report)
+        write_report(destination, list(agreements.values()), images, report)
         say(f"Report: {report}")
-    return agreement
+    return agreements[HEATMAPS]
+
+
+def _agreements(
+    classifier: Classifier, made: Explainable, about: Contract, draft: Path, images: NDArray[np.uint8], say: Say
+) -> dict[str, Agreement]:
+    """How each map of a draft agrees with its references, by the map's output; raises `Disagreement`."""
+    targets = BEST[: len(about.labels)]
+    found = {}
+    for spec in about.listed_maps():
+        autodiff = _autodiff(classifier, made, images, spec.method)
+        found[spec.output] = agreement = compare(draft, images, targets, autodiff=autodiff, output=spec.output)
+        say(str(agreement) if len(about.listed_maps()) == 1 else f"{spec.method} at {spec.layer}: {agreement}")
+        agreement.check()
+    return found
 
 
 def try_image(classifier: Classifier, wanted: Wanted, image: Path, say: Say) -> None:
@@ -195,19 +202,32 @@ def explainable(classifier: Classifier, wanted: Wanted, say: Say) -> Explainable
 
 def _with_head(ready: ModelProto, wanted: Wanted, task: Task | None, say: Say) -> tuple[ModelProto, str]:
     """The model with its head, and the layer that is drawn."""
-    if wanted.layer is None:
-        try:
-            model = append_cam(ready, score=wanted.score, task=task)
-            return model, find_feature(model).tensor
-        except UnsupportedTail as refusal:
-            # A network whose last numbers are probabilities already would get a second softmax.
-            layer = None if refusal.operator in ACTIVATIONS else default_layer(ready, task)
-            if layer is None:
-                raise
-            say(f"{refusal.operator} behind the last feature map has no closed form: the reverse pass goes to {layer}.")
-    else:
-        layer = layer_named(ready, wanted.layer)
-    return append_cam(ready, score=wanted.score, task=task, layer=layer), layer
+    layers = list(dict.fromkeys(layer_named(ready, each) for each in wanted.layers))
+    append = partial(append_cam, ready, score=wanted.score, task=task, method=wanted.methods)
+    try:
+        if layers or all(find_method(each).source != "layer" for each in wanted.methods):
+            _check_tail(ready, task)
+        model = append(layer=layers or None)
+    except UnsupportedTail as refusal:
+        layer = None if refusal.operator in ACTIVATIONS or layers else default_layer(ready, task)
+        if layer is None:
+            raise
+        say(f"{refusal.operator} behind the last feature map has no closed form: the reverse pass goes to {layer}.")
+        model = append(layer=layer)
+    return model, appended(model)[0].layer
+
+
+def _check_tail(ready: ModelProto, task: Task | None) -> None:
+    """Raise `UnsupportedTail` for a network whose last numbers are probabilities: it would get a second softmax.
+
+    Where the last feature map is explained, the closed form refuses it.
+    """
+    graph = Graph(prepared(ready))
+    try:
+        find_tail(graph, find_ends(graph, task))
+    except UnsupportedTail as refusal:
+        if refusal.operator in ACTIVATIONS:
+            raise
 
 
 def _prepared(classifier: Classifier, wanted: Wanted, say: Say) -> ModelProto:
@@ -240,7 +260,7 @@ def _preprocessing(classifier: Classifier, wanted: Wanted, say: Say) -> Preproce
 
 
 def _autodiff(
-    classifier: Classifier, made: Explainable, images: NDArray[np.uint8]
+    classifier: Classifier, made: Explainable, images: NDArray[np.uint8], method: str
 ) -> Callable[[NDArray[np.int64], NDArray[np.float32]], Autodiff] | None:
     """How the network's own framework is asked; None if it is not there, or has no logits to differentiate."""
     framework = classifier.framework
@@ -249,7 +269,7 @@ def _autodiff(
 
     def autodiff(classes: NDArray[np.int64], features: NDArray[np.float32]) -> Autodiff:
         inputs = made.preprocessing.apply(images, made.channels)
-        question = Question(inputs, features, classes, made.about.score, made.about.task, made.output)
+        question = Question(inputs, features, classes, made.about.score, made.about.task, made.output, method)
         return framework.autodiff(question.part(slice(ASKED)))
 
     return autodiff
@@ -260,19 +280,3 @@ def _channels(plain: ModelProto) -> int:
     image = next(each for each in plain.graph.input if each.name not in stored)
     sizes = [dim.dim_value for dim in image.type.tensor_type.shape.dim]
     return 1 if 1 in (sizes[1:2] + sizes[3:4]) and 3 not in (sizes[1:2] + sizes[3:4]) else 3
-
-
-def fix_size(model: ModelProto, size: tuple[int, int], *, asked: bool = True) -> None:
-    """Set an open height and width of a network's input; raises `ValueError` if another size was `asked` of it."""
-    stored = {tensor.name for tensor in model.graph.initializer}
-    given = [each for each in model.graph.input if each.name not in stored]
-    dims = given[0].type.tensor_type.shape.dim if len(given) == 1 else []
-    if len(dims) != 4:
-        raise ValueError(f"--size is for a network whose input has height and width; this one has {len(dims)} axes.")
-    places = (1, 2) if dims[3].dim_value in (1, 3) else (2, 3)
-    for place, length in zip(places, size, strict=True):
-        if dims[place].dim_value not in (0, length):
-            if not asked:
-                return
-            raise ValueError(f"The network takes {dims[places[0]].dim_value}x{dims[places[1]].dim_value} pixels only.")
-        dims[place].dim_value = length

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -31,8 +31,11 @@ class Shown(NamedTuple):
     score: float
 
 
-def write_report(model: Path, agreement: Agreement, images: NDArray[np.uint8], path: Path) -> None:
-    """Write the page about an explainable file and its check on RGB images (N, H, W, 3)."""
+def write_report(model: Path, agreements: Sequence[Agreement], images: NDArray[np.uint8], path: Path) -> None:
+    """Write the page about an explainable file and the check of its maps on RGB images (N, H, W, 3).
+
+    The first agreement is that of the map that is drawn.
+    """
     explainer = Explainer(model)
     environment = Environment(
         loader=PackageLoader("whycam.export", ""), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -40,8 +43,8 @@ def write_report(model: Path, agreement: Agreement, images: NDArray[np.uint8], p
     text = environment.get_template("report.html.jinja").render(
         model=explainer.contract,
         sha256=explainer.sha256,
-        agreement=agreement,
-        checks=[each for each in agreement.checks() if each.value is not None],
+        agreement=agreements[0],
+        checks=[check for each in agreements for check in each.checks() if check.value is not None],
         shown=list(_shown(explainer, images[:MAX_SHOWN])),
     )
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import onnx
 from onnx import ModelProto, helper
 
+from whycam.export.graph.feature import Feature
 from whycam.export.graph.onnx_graph import Graph, skeleton
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.ends import find_ends
-from whycam.export.head.grad_cam import METHOD_KEY
+from whycam.export.head.maps import appended
 from whycam.export.head.region import region_of
 from whycam.export.head.tail import find_tail
 from whycam.export.reverse.layers import grid_of
-from whycam.models.contract import HEATMAPS, Contract, MapSpec
+from whycam.models.contract import Contract, MapSpec
 
 
-def save(model: ModelProto, contract: Contract, path: Path) -> None:
-    """Write a model with the metadata of its contract; raises onnx's `ValidationError` for an invalid graph.
+def save(model: ModelProto, contract: Contract, path: Path) -> Contract:
+    """Write a model with the metadata of its contract, and return what was written of it.
+
+    Raises onnx's `ValidationError` for an invalid graph.
 
     The metadata is added to the given model, because a copy may take half a gigabyte. The file appears complete or not
     at all: it is written next to the destination and then renamed.
@@ -29,7 +33,8 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
     it is not the whole, and whether the scores are of several classes at once. Raises `MisplacedMap` for a map that
     has no place in the image, and `ValueError` if the contract lists another method or region.
     """
-    helper.set_model_props(model, _described(model, contract).metadata())
+    contract = _described(model, contract)
+    helper.set_model_props(model, contract.metadata())
     onnx.checker.check_model(skeleton(model), full_check=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # another run may write the same file
@@ -38,29 +43,40 @@ def save(model: ModelProto, contract: Contract, path: Path) -> None:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+    return contract
 
 
 def _described(model: ModelProto, contract: Contract) -> Contract:
-    """The contract with the task and the map that the file really has."""
+    """The contract with the task and the maps that the file really has."""
     graph = Graph(model)
     ends = find_ends(graph)
     contract = replace(contract, task=ends.task)
     try:
-        feature, _ = find_tail(graph, ends)
+        last: Feature | None = find_tail(graph, ends)[0]
     except UnsupportedTail:
-        feature = None
-    if contract.feature and (feature is None or contract.feature != feature.tensor):
-        feature = grid_of(graph, contract.feature)
-    if feature is None:
-        return contract
+        last = None
+    made = _placed(graph, contract, last, appended(model))
     listed = contract.drawn_map()
-    method = next((entry.value for entry in model.metadata_props if entry.key == METHOD_KEY), listed.method)
-    region = region_of(graph, feature) or listed.region
-    if (method, region) == (listed.method, listed.region):
+    if len(made) == 1 and (made[0].method, made[0].region, made[0].gradient) == (listed.method, listed.region, ""):
         return contract
-    if contract.maps:
+    if contract.maps and contract.maps != made and (len(made) == 1 or appended(model)):
         raise ValueError(
-            f"The heatmaps are made by {method} and cover {region} of the image, the contract says {listed.method} and "
-            f"{listed.region}. Leave `maps` out of it."
+            f"The heatmaps are made by {made[0].method} and cover {made[0].region} of the image, the contract says "
+            f"{listed.method} and {listed.region}. Leave `maps` out of it."
         )
-    return replace(contract, maps=(MapSpec(HEATMAPS, feature.tensor, method, (feature.height, feature.width), region),))
+    return contract if contract.maps else replace(contract, maps=made)
+
+
+def _placed(graph: Graph, contract: Contract, last: Feature | None, made: Sequence[MapSpec]) -> tuple[MapSpec, ...]:
+    """The maps with the part of the image that each covers; the first is of the contract's feature map, if it names it.
+
+    A model that was saved before says no longer what was appended to it: then it is what the contract says.
+    """
+    found = []
+    for place, each in enumerate(made or contract.listed_maps()):
+        layer = (contract.feature if place == 0 else "") or each.layer or (last.tensor if last else "")
+        feature = last if last and layer == last.tensor else grid_of(graph, layer, each.output)
+        region = region_of(graph, feature) if feature else None
+        grid = (feature.height, feature.width) if feature else each.grid
+        found.append(each._replace(layer=layer, grid=grid, region=region or each.region))
+    return tuple(found)

@@ -71,6 +71,20 @@ class MapSpec(NamedTuple):
     """Height and width in cells, h and w."""
     region: Region
     """The part of the network's input that the grid covers."""
+    evidence: str = ""
+    """The output [N, K] with each map's maximum before it was normalised; empty: `evidence`, for `heatmaps` only."""
+    gradient: str = ""
+    """The tensor [N, K, channels, cells] with the gradient that the map is made of; empty if it is not computed."""
+
+    @property
+    def maxima(self) -> str:
+        """The output with the maps' maxima; empty if the file has none for this map."""
+        return self.evidence or ("evidence" if self.output == HEATMAPS else "")
+
+    def listed(self) -> dict[str, Any]:
+        """The entry of `whycam.maps`."""
+        own = self._asdict()
+        return {name: value for name, value in own.items() if name not in ("evidence", "gradient") or value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +113,7 @@ class Contract:
     def metadata(self) -> dict[str, str]:
         """The `metadata_props` to write into the file."""
         own = {name: getattr(self, name) for name in METADATA}
-        own["maps"] = [each._asdict() for each in self.maps]
+        own["maps"] = [each.listed() for each in self.maps]
         omitted: Mapping[str, Any] = {"maps": [], "task": SINGLE_LABEL}  # by default, as in files of the first version
         return {"whycam.contract": VERSION} | {
             f"whycam.{name}": value if isinstance(value, str) else json.dumps(value)
@@ -117,7 +131,15 @@ class Contract:
 
     def drawn_map(self) -> MapSpec:
         """The map that the overlay shows: the output `heatmaps`."""
-        return next(each for each in self.listed_maps() if each.output == HEATMAPS)
+        return self.map_of(HEATMAPS)
+
+    def map_of(self, output: str) -> MapSpec:
+        """The map of an output; raises `ContractError`."""
+        for each in self.listed_maps():
+            if each.output == output:
+                return each
+        listed = ", ".join(each.output for each in self.listed_maps())
+        raise ContractError(f"{self.name} has no map '{output}'. It has {listed}.")
 
 
 METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size"))
@@ -178,12 +200,15 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
     output = given["output"]
     grid = _check_tensors("output", {output: OUTPUTS[HEATMAPS]}, outputs)
     size = (grid["h"], grid["w"])
-    defaults = {"grid": list(size), "region": list(WHOLE), "layer": text.get("feature", ""), "method": METHOD}
+    names = {"layer": text.get("feature", ""), "method": METHOD, "evidence": "", "gradient": ""}
+    defaults = {"grid": list(size), "region": list(WHOLE), **names}
     listed = defaults | {key: value for key, value in given.items() if key in defaults and value is not None}
     if not (_numbers(listed["grid"], 2, int) and _numbers(listed["region"], 4, int, float)):
         raise ContractError(f"'{output}' in whycam.maps: a grid is 2 whole numbers, a region 4 numbers.")
-    if not (isinstance(listed["layer"], str) and isinstance(listed["method"], str)):
+    if not all(isinstance(listed[name], str) for name in ("layer", "method", "evidence", "gradient")):
         raise ContractError(f"'{output}' in whycam.maps: a layer and a method are names. Export the model again.")
+    if listed["evidence"]:
+        _check_tensors("output", {listed["evidence"]: OUTPUTS["evidence"]}, outputs)
     left, top, right, bottom = listed["region"]  # compared as they are: an integer may be too long for a float
     low, high = -MAX_BEYOND, 1 + MAX_BEYOND
     if not (
@@ -202,9 +227,8 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
         raise ContractError(
             f"'{output}' in whycam.maps has the grid {reprlib.repr(tuple(listed['grid']))}, in the graph {size}."
         )
-    return MapSpec(
-        output, listed["layer"], listed["method"], size, (float(left), float(top), float(right), float(bottom))
-    )
+    region = (float(left), float(top), float(right), float(bottom))
+    return MapSpec(output, listed["layer"], listed["method"], size, region, listed["evidence"], listed["gradient"])
 
 
 def _numbers(value: object, count: int, *kinds: type) -> bool:

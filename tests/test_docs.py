@@ -166,6 +166,7 @@ def test_the_limits_of_the_check_are_those_of_the_code() -> None:
     found = [float(line.split("|")[-2]) for line in section.splitlines() if line.startswith("| of ")]
     assert found == [
         agreement.TOLERANCE,
+        agreement.MEDIAN_TOLERANCE,
         agreement.DEVIATION_TOLERANCE,
         agreement.AUTODIFF_TOLERANCE,
         agreement.SCORE_TOLERANCE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,16 @@ class Graph:
         self.model.graph.node.append(node)
         self._producers |= dict.fromkeys(node.output, node)
         return name, f"{name}/second"
+
+    def copy(self, node: NodeProto, names: Mapping[str, str]) -> None:
+        """Append a copy of a node whose inputs and outputs are renamed."""
+        made = NodeProto()
+        made.CopyFrom(node)
+        made.name = self._name(node.op_type)
+        made.input[:] = [names.get(name, name) for name in node.input]
+        made.output[:] = [names.get(name, name) for name in node.output]
+        self.model.graph.node.append(made)
+        self._producers |= dict.fromkeys(made.output, self.model.graph.node[-1])
 
     @property
     def opset(self) -> int:

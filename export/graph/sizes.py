@@ -37,6 +37,7 @@ class Sizes:
         self._shapes = [self._inferred(batch) for batch in BATCHES]
         self._observed = False
         self._declared: dict[str, Dims] = {}
+        self._copies: dict[str, str] = {}
         self._values: dict[tuple[str, int], NDArray[Any] | None] = {}
 
     def declare(self, tensor: str, dims: Dims) -> str:
@@ -44,8 +45,13 @@ class Sizes:
         self._declared[tensor] = dims
         return tensor
 
+    def copy(self, tensor: str, original: str) -> None:
+        """Remember that an appended tensor has the sizes and the constant value of another one."""
+        self._copies[tensor] = original
+
     def of(self, tensor: str) -> Dims:
         """A tensor's sizes; raises `UnknownSize`."""
+        tensor = self._copies.get(tensor, tensor)
         if tensor in self._declared:
             return self._declared[tensor]
         two, three = (shapes.get(tensor) for shapes in self._shapes)
@@ -63,6 +69,7 @@ class Sizes:
 
     def by_batch(self, tensor: str) -> list[NDArray[Any] | None]:
         """The value of a tensor that depends on nothing but the number of images, for each of `BATCHES`; or None."""
+        tensor = self._copies.get(tensor, tensor)
         return [self._value(tensor, place) for place in range(len(BATCHES))]
 
     def _inferred(self, batch: int) -> dict[str, list[int | None]]:

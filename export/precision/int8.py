@@ -23,7 +23,8 @@ from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.covered import DENSE
 from whycam.export.head.ends import find_ends
 from whycam.export.head.tail import find_tail
-from whycam.export.verify.agreement import BATCH, Disagreement
+from whycam.export.verify.activations import BATCH
+from whycam.export.verify.agreement import Disagreement
 from whycam.stream.inference.explainer import Explainer
 
 WORST_CORRELATION = 0.95

@@ -73,15 +73,17 @@ def candidates(graph: Graph, sizes: Sizes, logits: str | None = None) -> list[Ca
     return found
 
 
-def grid_of(graph: Graph, tensor: str) -> Feature | None:
-    """A layer of an explainable model, if it has height and width as axes; None for tokens and unknown tensors."""
+def grid_of(graph: Graph, tensor: str, output: str = HEATMAPS) -> Feature | None:
+    """The layer of a map of an explainable model, if its axes are the map's; None for tokens and others."""
     dims = graph.shape(tensor)
-    heat = next((each for each in graph.model.graph.output if each.name == HEATMAPS), None)
+    heat = next((each for each in graph.model.graph.output if each.name == output), None)
     if dims is None or len(dims) != 4 or None in dims[1:] or heat is None:
         return None
     rows, columns = (dim.dim_value for dim in heat.type.tensor_type.shape.dim[2:])
     own = tuple(size or -1 for size in dims)
     last = channels_are_last(graph, tensor, own, rows / columns)
+    if own[1:3] != (rows, columns) and own[2:] != (rows, columns):
+        return None
     return Feature(tensor, own[3 if last else 1], rows, columns, channels_last=last)
 
 
@@ -96,6 +98,24 @@ def channel_sums(b: Backward, feature: Feature, logits: str, seed: Gradient) -> 
     for each in sums[1:]:
         total = b.plus(total, each)
     return b.add("Transpose", b.full(total, (dims[0], feature.channels)).tensor, perm=[1, 0, 2])
+
+
+def full_gradient(b: Backward, feature: Feature, source: str, logits: str, seed: Gradient) -> Gradient:
+    """The gradient by every entry of `source`, which has a layer's axes, [K, N, …], given that by the logits."""
+    gradient = Walk(b, source, logits).back(seed)
+    assert gradient is not None  # only the rules for sums leave nothing, and they need cells
+    return b.full(gradient, b.sizes.of(feature.tensor))
+
+
+def by_cell(b: Backward, feature: Feature, gradient: Gradient) -> str:
+    """A gradient [K, N, …] by a layer as (N, K, channels, cells), without the tokens before its grid."""
+    tensor, dims = gradient
+    if feature.skip:
+        tensor = b.add("Slice", tensor, b.integers(feature.skip), b.integers(dims[1]), b.integers(2))
+    if len(dims) == 3:
+        return b.add("Transpose", tensor, perm=[1, 0, 3, 2])
+    moved = b.add("Transpose", tensor, perm=[1, 0, 4, 2, 3] if feature.channels_last else [1, 0, 2, 3, 4])
+    return b.add("Reshape", moved, b.integers(0, 0, feature.channels, feature.height * feature.width))
 
 
 def _cells(feature: Feature, dims: Dims) -> Cells:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto, external_data_helper
+from onnx import ModelProto
 
+from whycam.export.verify.activations import BATCH, Activations, evaluated, with_outputs
 from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.directional import Directional
+from whycam.export.verify.methods import OF_PIXELS, ON_A_WAY, in_blocks
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
-from whycam.models.contract import METHOD, Score
-from whycam.stream.inference.explainer import BEST, Explainer, checked_targets, evaluate
+from whycam.models.contract import HEATMAPS, METHOD, MapSpec, Score
+from whycam.stream.inference.explainer import BEST, Explainer, checked_targets
 from whycam.stream.inference.map_region import place
 
 TOLERANCE = 1e-5
 """Largest allowed difference of a heatmap, 0…1, from float64 on the same activations."""
 MEDIAN_TOLERANCE = 2e-5
 """The same for maps of an inner layer, in the median over them."""
+WAY_TOLERANCE = 1e-4
+"""The same for a mean over many points, at each of which another gate may flip between float32 and float64."""
 EPSILON = float(np.finfo(np.float32).eps)
 MAX_CANCELLED = 10
 """By how much `TOLERANCE` may grow for a map whose terms cancel, of which float32 holds less."""
@@ -35,9 +39,6 @@ SCORE_TOLERANCE = 1e-4
 """Largest allowed difference of a probability from that of the original network."""
 PROBED = 2
 """Images on which the place of the maps is checked."""
-BATCH = 4
-"""Images per run: VGG16's first layers take 60 MB for each."""
-
 
 UNWRITTEN = ("images", "method", "shift", "float64_limit")
 """What of an agreement is not in a model file, or under another name."""
@@ -104,7 +105,8 @@ class Agreement:
         name = f"Heatmaps differ from {self.method} in float64"
         if self.float64_median is None:
             return Check(name, self.float64, self.float64_limit)
-        return Check(f"{name} in the median", self.float64_median, MEDIAN_TOLERANCE)
+        limit = WAY_TOLERANCE if self.method in ON_A_WAY else MEDIAN_TOLERANCE
+        return Check(f"{name} in the median", self.float64_median, limit)
 
     def check(self) -> None:
         """Raise `Disagreement` if a difference is above its limit."""
@@ -132,70 +134,101 @@ class Agreement:
         return f"{text}; left out: {self.flipped} with a flipped gate, {self.saturated} saturated, {self.empty} empty"
 
 
+def metadata_of(agreements: Mapping[str, Agreement]) -> dict[str, Any]:
+    """The entry `whycam.parity` of a file: that of `heatmaps`, and under `maps` those of its other outputs."""
+    others = {output: each.metadata() for output, each in agreements.items() if output != HEATMAPS}
+    return agreements[HEATMAPS].metadata() | ({"maps": others} if others else {})
+
+
 def compare(
     path: Path,
     images: NDArray[np.uint8],
     targets: Sequence[int] | NDArray[np.int64] = BEST,
     *,
     autodiff: Ask | None = None,
+    output: str = HEATMAPS,
 ) -> Agreement:
-    """Explain images (N, H, W, 3) with a model file, for K targets each, and compare its heatmaps.
+    """Explain images (N, H, W, 3) with a model file, for K targets each, and compare the maps of one of its outputs.
 
     `autodiff` gets the classes (N, K) that the file explained, and its feature map (N, channels, h, w), and explains
     them for the first of these images, or for all. Raises `Disagreement` if the file's heatmaps change when its
     activations become outputs.
     """
-    explainer = Explainer(path)
-    score, feature = explainer.contract.score, explainer.contract.feature
-    drawn_map, grid = explainer.contract.drawn_map(), explainer.contract.map_size
-    target = checked_targets(explainer.contract, targets, len(images))
+    explainer = Explainer(path, output=output)
+    contract = explainer.contract
+    spec, score = contract.map_of(output), contract.score
+    grid = contract.input_size if spec.method in OF_PIXELS else spec.grid
+    target = checked_targets(contract, targets, len(images))
     if not target.size:
         raise ValueError("There is nothing to compare: give one image or more, and one target or more for each.")
     few = slice(0, BATCH)
     drawn = explainer.explain(images[few], target[few]).heatmaps
     del explainer  # a session of VGG16 takes 1 GB, and another one follows
-    model = onnx.load(path)
-    reference = _reference(model, feature, grid)
-    names = ["scores", "classes", "heatmaps", "evidence", *reference.needed]
-    opened = _with_outputs(model, names)
-    once = images[few] if isinstance(reference, Directional) else images  # in one batch, with the sizes that it has
-    del model, reference  # loaded again below: the session has its own copy of half a gigabyte of weights
-    seen = _evaluated(opened, names, images, target)
-    read = seen if once is images else _evaluated(opened, names, once, target[: len(once)])
-    probe = Probe(images[:PROBED], drawn_map.region)
-    probed = _evaluated(opened, [feature], probe.images, np.full((len(probe.images), 1), -1, np.int64))[feature]
-    del opened
-    reference = _reference(onnx.load(path), feature, grid)
-    maps, classes = seen["heatmaps"], seen["classes"].astype(np.int64)
+    probe = Probe(images[:PROBED], spec.region)
+    seen, read, probed = _recorded(path, spec, grid, images, target, probe)
+    reference = _reference(onnx.load(path), spec, grid)
+    maps, classes = seen[spec.output], seen["classes"].astype(np.int64)
     # With further outputs, fused kernels may be split. In an 8-bit network that changes some roundings, and in a rare
     # image another order of summation flips a gate. Hence the median.
-    if not _median_difference(drawn, place(maps[few], drawn_map.region)) <= TOLERANCE:
+    if not _median_difference(drawn, place(maps[few], spec.region)) <= TOLERANCE:
         raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
     agreement = replace(
-        _by_float64(reference, read, score, drawn_map.method),
-        shift=probe.shift(reference.channels_first(probed)).largest,
+        _by_float64(reference, read, score, spec),
+        shift=probe.shift(in_blocks(reference.channels_first(probed), spec.grid)).largest,
     )
     if autodiff is None:
         return agreement
     gates = reference.gates(seen) if isinstance(reference, Reference) else []
-    scores, features = seen["scores"], reference.channels_first(seen[feature])
+    scores, features = seen["scores"], reference.channels_first(seen[spec.layer])
     del reference, seen  # releases VGG16's weights, because `autodiff` needs memory for its own
     return _with_autodiff(agreement, autodiff(classes, features), maps, scores, gates)
 
 
-def _reference(model: ModelProto, feature: str, grid: tuple[int, int]) -> Reference | Directional:
+def _recorded(
+    path: Path,
+    spec: MapSpec,
+    grid: tuple[int, int],
+    images: NDArray[np.uint8],
+    target: NDArray[np.int64],
+    probe: Probe,
+) -> tuple[Activations, Activations, NDArray[np.float32]]:
+    """The activations that a comparison needs: of all images, of those for float64, and the layer's of a probe."""
+    model = onnx.load(path)
+    reference = _reference(model, spec, grid)
+    names = ["scores", "classes", spec.output, spec.maxima, *reference.needed]
+    differs = isinstance(reference, Directional)
+    inner = [spec.gradient] if differs and spec.gradient else []
+    # Differences need one batch, with the sizes that it has; in front of them the whole network takes long.
+    once = images[: _asked(spec)] if differs else images
+    opened = with_outputs(model, names + inner)
+    del model, reference  # loaded again later: the session has its own copy of half a gigabyte of weights
+    seen = evaluated(opened, names, images, target)
+    read = evaluated(opened, names + inner, once, target[: len(once)]) if differs else seen
+    best = np.full((len(probe.images), 1), -1, np.int64)
+    return seen, read, evaluated(opened, [spec.layer], probe.images, best)[spec.layer]
+
+
+def _asked(spec: MapSpec) -> int:
+    """On how many images differences are taken: the whole network is evaluated for a map of pixels, or many times."""
+    if spec.method in ON_A_WAY:
+        return 1
+    return 2 if spec.method in OF_PIXELS else BATCH
+
+
+def _reference(model: ModelProto, spec: MapSpec, grid: tuple[int, int]) -> Reference | Directional:
     """The derivatives that are written down, where they are all there; else differences in float64."""
-    reference = Reference(model, feature)
-    return reference if reference.covers else Directional(model, feature, grid)
+    reference = Reference(model, spec.layer, grid)
+    written = reference.covers and spec.method not in ON_A_WAY
+    return reference if written else Directional(model, spec.layer, grid)
 
 
 def _by_float64(
-    reference: Reference | Directional, seen: dict[str, NDArray[np.float32]], score: Score, method: str
+    reference: Reference | Directional, seen: dict[str, NDArray[np.float32]], score: Score, spec: MapSpec
 ) -> Agreement:
-    maps, images = seen["heatmaps"], len(seen["heatmaps"])
+    maps, images, method = seen[spec.output], len(seen[spec.output]), spec.method
     empty = (maps == 0).all((2, 3))  # (N, K)
     if isinstance(reference, Directional):
-        found = reference.compare(seen, score)
+        found = reference.compare(seen, score, spec)
         return Agreement(
             images=images,
             maps=empty.size,
@@ -224,31 +257,6 @@ def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) ->
     """The median of each map's largest difference, over the maps that are not empty in both."""
     shown = ((drawn != 0) | (maps != 0)).any((2, 3))  # (N, K)
     return float(np.median(np.abs(drawn - maps).max((2, 3))[shown])) if shown.any() else 0.0
-
-
-def observe(
-    model: ModelProto, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    """The values of tensors inside an explainable model, by name, for images and targets (N, K)."""
-    return _evaluated(_with_outputs(model, tensors), tensors, images, targets)
-
-
-def _with_outputs(model: ModelProto, tensors: Sequence[str]) -> bytes:
-    outputs = {output.name for output in model.graph.output}
-    if any(external_data_helper.uses_external_data(tensor) for tensor in model.graph.initializer):
-        raise ValueError("The model's weights are in a separate file and not loaded. Open it with onnx.load(path).")
-    added = [name for name in dict.fromkeys(tensors) if name not in outputs]
-    model.graph.output.extend(ValueInfoProto(name=name) for name in added)  # onnxruntime infers their types
-    opened: bytes = model.SerializeToString()
-    del model.graph.output[len(outputs) :]
-    return opened
-
-
-def _evaluated(
-    opened: bytes, tensors: Sequence[str], images: NDArray[np.uint8], targets: NDArray[np.int64]
-) -> dict[str, NDArray[np.float32]]:
-    values = evaluate(opened, {"image": images, "target": targets}, list(tensors), batch=BATCH)
-    return dict(zip(tensors, values, strict=True))
 
 
 def _with_autodiff(

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.models.contract import Score, Task
+from whycam.export.verify.methods import DEFINITIONS, ON_A_WAY, SCALED
+from whycam.models.contract import METHOD, Score, Task
 
 Output = Literal["logits", "probabilities", "log-probabilities"]
 """What a network's own last numbers are."""
@@ -31,6 +32,7 @@ class Question(NamedTuple):
     score: Score
     task: Task
     output: Output
+    method: str = METHOD
 
     def part(self, images: slice) -> Question:
         """The same of some of the images."""
@@ -72,7 +74,7 @@ class Watched(ABC):
 
     def autodiff(self, question: Question) -> Autodiff:
         """Differentiate by the feature map, if a call's result is it, four images at a time."""
-        found = self._find(question)
+        found = None if question.method in ON_A_WAY else self._find(question)
         batches = [question.part(slice(start, start + BATCH)) for start in range(0, len(question.inputs), BATCH)]
         if found is None:
             return Autodiff(None, (), np.concatenate([self._probabilities(batch) for batch in batches]))
@@ -143,8 +145,26 @@ def as_map(tensor: NDArray[np.floating], layout: Layout, grid: tuple[int, int]) 
     return tensor.transpose(0, 3, 1, 2) if layout == "NHWC" else tensor
 
 
-def heatmap(gradient: NDArray[np.floating], features: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Grad-CAM as in textbooks, (N, channels, h, w) to (N, h, w); NaN for a map without positive evidence."""
-    heat = np.maximum((gradient.mean((2, 3), keepdims=True) * features).sum(1), 0)
+def heatmap(
+    gradient: NDArray[np.floating], features: NDArray[np.floating], method: str = METHOD
+) -> NDArray[np.floating]:
+    """Grad-CAM as in textbooks, or another method by its definition, (N, channels, h, w) to (N, h, w).
+
+    NaN for a map without positive evidence.
+    """
+    if method == METHOD:
+        heat = np.maximum((gradient.mean((2, 3), keepdims=True) * features).sum(1), 0)
+    else:
+        heat = DEFINITIONS[method](gradient[None].astype(np.float64), features.astype(np.float64))[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(heat / heat.max((1, 2), keepdims=True))
+
+
+def of_explained(
+    gradient: NDArray[np.floating], scores: NDArray[np.floating], question: Question
+) -> NDArray[np.floating]:
+    """The gradient (N, channels, h, w) of log-odds, given that of probabilities (N), if the map depends on that."""
+    if question.method not in SCALED or question.score == "logit":
+        return gradient
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(gradient / (scores * (1 - scores))[:, None, None, None])

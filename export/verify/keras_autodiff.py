@@ -15,7 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.export.verify.autodiff import Differentiated, Layout, Output, Question, Visit, Watched, as_map, heatmap
+from whycam.export.verify.autodiff import (
+    Differentiated,
+    Layout,
+    Output,
+    Question,
+    Visit,
+    Watched,
+    as_map,
+    heatmap,
+    of_explained,
+)
 from whycam.models.contract import MULTI_LABEL, Task
 
 
@@ -56,7 +66,7 @@ class KerasNetwork(Watched):
         gradient, values = (
             as_map(np.asarray(each), layout, (height, width)) for each in (tape.gradient(chosen, leaf), leaf)
         )
-        maps = heatmap(gradient, values)
+        maps = heatmap(of_explained(gradient, np.asarray(chosen), question), values, question.method)
         return maps.reshape(-1, count, *maps.shape[1:]), gates, np.asarray(scores)[::count]
 
     def run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:

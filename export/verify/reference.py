@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from whycam.export.verify.methods import DEFINITIONS
+from whycam.export.verify.methods import definition_of
 from whycam.export.verify.operators import OPERATORS, Array, Floats, Step, apply, attributes, kind
 from whycam.models.contract import METHOD, Score
 
@@ -57,12 +57,15 @@ class Defined(NamedTuple):
 class Reference:
     """The part of an explainable model between its feature map and its logits, and a CAM through it.
 
-    `feature` is the map's tensor, as named in the model's contract. Raises `ValueError` if the model has no such
+    `feature` is the map's tensor and `grid` its height and width, as named in the model's contract; by default those of
+    `heatmaps`. Raises `ValueError` if the model has no such
     tensor, or if its scores do not depend on it through a softmax or a sigmoid.
     """
 
-    def __init__(self, model: ModelProto, feature: str) -> None:
+    def __init__(self, model: ModelProto, feature: str, grid: tuple[int, int] | None = None) -> None:
         self.feature = feature
+        heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
+        self._grid = grid or tuple(size.dim_value for size in heatmaps.type.tensor_type.shape.dim)[2:]
         self._producers = {output: node for node in model.graph.node for output in node.output}
         self._stored = {tensor.name: tensor for tensor in model.graph.initializer}
         self._changing = _followers(model, {each.name for each in model.graph.input} - set(self._stored))
@@ -71,8 +74,6 @@ class Reference:
         self.logits, self._independent = self._find_logits()
         self._nodes = self._between(model)
         self._moving = {feature} | {output for node in self._nodes for output in node.output}
-        heatmaps = next(output for output in model.graph.output if output.name == "heatmaps")
-        self._grid = tuple(size.dim_value for size in heatmaps.type.tensor_type.shape.dim)[2:]
 
     @property
     def needed(self) -> list[str]:
@@ -124,10 +125,7 @@ class Reference:
 
         Raises `ValueError` for a method that has no definition in `export.verify.methods`.
         """
-        if method not in DEFINITIONS:
-            raise ValueError(
-                f"The CAM method '{method}' has no definition in export/verify/methods.py. Add one to check it."
-            )
+        definition = definition_of(method)
         logits = seen[self.logits].astype(np.float64)
         seed = by_logits(logits.reshape(len(classes), -1), classes, "logit" if self._independent else score)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
@@ -135,7 +133,7 @@ class Reference:
         if self._channels_last(maps):
             gradient = gradient.transpose(0, 1, 4, 2, 3)
         maps = self.channels_first(maps)
-        heat, terms = DEFINITIONS[method](gradient, maps), DEFINITIONS[method](np.abs(gradient), np.abs(maps))
+        heat, terms = definition(gradient, maps), definition(np.abs(gradient), np.abs(maps))
         peak, most = heat.max((2, 3)), terms.max((2, 3))
         return Defined(normalised(heat), np.divide(most, peak, out=np.ones_like(peak), where=peak > 0))
 

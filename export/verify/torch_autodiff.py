@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.export.verify.autodiff import Differentiated, Layout, Output, Question, Visit, Watched, as_map, heatmap
+from whycam.export.verify.autodiff import (
+    Differentiated,
+    Layout,
+    Output,
+    Question,
+    Visit,
+    Watched,
+    as_map,
+    heatmap,
+    of_explained,
+)
 from whycam.models.contract import MULTI_LABEL, Task
 
 RELUS = ("relu", "relu_")
@@ -43,9 +53,12 @@ class TorchNetwork(Watched):
         chosen = explained if question.score == "logit" else scores
         maps = []
         for classes in torch.from_numpy(question.classes).T:
-            picked = chosen.gather(1, classes[:, None]).sum()
-            (gradient,) = torch.autograd.grad(picked, leaf, retain_graph=True)
-            maps.append(heatmap(as_map(gradient.numpy(), layout, (height, width)), values))
+            picked = chosen.gather(1, classes[:, None])
+            (gradient,) = torch.autograd.grad(picked.sum(), leaf, retain_graph=True)
+            own = of_explained(
+                as_map(gradient.numpy(), layout, (height, width)), picked[:, 0].detach().numpy(), question
+            )
+            maps.append(heatmap(own, values, question.method))
         return np.stack(maps, 1), gates, scores.detach().numpy()
 
     def run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.models.contract import OUTPUTS, Contract, ContractError, Tensor, read_contract
+from whycam.models.contract import HEATMAPS, Contract, ContractError, Tensor, read_contract
 from whycam.models.pruning import keep_outputs
 from whycam.stream.inference.map_region import place
 from whycam.stream.inference.providers import CUDA, TENSORRT, Device, prepare_tensorrt, providers, why_not
@@ -56,23 +56,30 @@ class Explainer:
     """Runs an explainable ONNX file: `Explainer(path).explain(images, [-1])`.
 
     Raises `ContractError` for a file that is missing, damaged or not explainable, and `RuntimeMissing` if onnxruntime
-    is not installed. `threads` is the number that onnxruntime may use for one image; 0 lets it choose. One thread uses
-    an `Explainer` at a time.
+    is not installed. `threads` is the number that onnxruntime may use for one image; 0 lets it choose. `output` is the
+    map that is computed, one of the contract's `listed_maps`; no other is. One thread uses an `Explainer` at a time.
     """
 
-    def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0) -> None:
+    def __init__(self, path: Path, *, device: Device = "auto", threads: int = 0, output: str = HEATMAPS) -> None:
         self.path = path
         session = _open(path, path, device, threads)
         self.contract = _read(path, session)
-        if {output.name for output in session.get_outputs()} != set(OUTPUTS):
+        self.map = self.contract.map_of(output)
+        """What is drawn."""
+        if not self.map.maxima:
+            raise ContractError(
+                f"{path} has no evidence of its map '{output}', so it cannot be drawn. Export it again."
+            )
+        self._outputs = ("scores", "classes", self.map.output, self.map.maxima)
+        if {each.name for each in session.get_outputs()} != set(self._outputs):
             del session  # so that the weights are in memory only once
-            session = _open(path, keep_outputs(path.read_bytes(), OUTPUTS), device, threads)
+            session = _open(path, keep_outputs(path.read_bytes(), self._outputs), device, threads)
         self._session = session
-        self._region = self.contract.drawn_map().region
         self.device_problem = why_not(device, self.providers, available_providers())
         """One sentence if the model does not run on the requested device, else None."""
         on_gpu = self.providers[0] in (CUDA, TENSORRT)
-        self._run = _Bound(self._session, "cuda") if on_gpu else _plain_run(self._session)
+        outputs = self._outputs
+        self._run = _Bound(self._session, "cuda", outputs) if on_gpu else _plain_run(self._session, outputs)
 
     @cached_property
     def sha256(self) -> str:
@@ -98,7 +105,7 @@ class Explainer:
                 f"{self.path} scores {found.scores.shape[1]} classes and names {len(self.contract.labels)}. Export it "
                 "with its own labels."
             )
-        return replace(found, heatmaps=place(found.heatmaps, self._region))
+        return replace(found, heatmaps=place(found.heatmaps, self.map.region))
 
 
 def checked_images(contract: Contract, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -149,13 +156,13 @@ def evaluate(
 
 
 Run: TypeAlias = Callable[[NDArray[np.uint8], NDArray[np.int64]], Sequence[NDArray[Any]]]
-"""Images and targets in, the outputs of `OUTPUTS` out."""
+"""Images and targets in; scores, classes, maps and their maxima out."""
 
 
-def _plain_run(session: onnxruntime.InferenceSession) -> Run:
+def _plain_run(session: onnxruntime.InferenceSession, outputs: Sequence[str]) -> Run:
     def run(images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
-        outputs: Sequence[NDArray[Any]] = session.run(list(OUTPUTS), {"image": images, "target": targets})
-        return outputs
+        found: Sequence[NDArray[Any]] = session.run(list(outputs), {"image": images, "target": targets})
+        return found
 
     return run
 
@@ -163,9 +170,10 @@ def _plain_run(session: onnxruntime.InferenceSession) -> Run:
 class _Bound:
     """Runs the model with device buffers, allocated once for each shape; only image, targets and outputs are copied."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, device: str) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, device: str, outputs: Sequence[str]) -> None:
         self._session = session
         self._device = device
+        self._outputs = outputs
         self._bindings: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
 
     def __call__(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Sequence[NDArray[Any]]:
@@ -188,7 +196,7 @@ class _Bound:
         target = onnxruntime.OrtValue.ortvalue_from_numpy(targets, self._device, 0)
         binding.bind_ortvalue_input("image", image)
         binding.bind_ortvalue_input("target", target)
-        for name in OUTPUTS:
+        for name in self._outputs:
             binding.bind_output(name, self._device, 0)
         return binding, image, target
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.ends import find_ends
 from whycam.export.head.tail import find_tail
-from whycam.export.verify.agreement import observe
+from whycam.export.verify.activations import observe
 from whycam.export.verify.reference import Reference
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.catalog import EFFICIENTNET_LITE0

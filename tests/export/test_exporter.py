@@ -122,6 +122,15 @@ def test_the_default_preprocessing_is_said_with_how_to_change_it(export: Path) -
     assert "--like" in done.stdout
 
 
+def test_a_model_may_have_maps_by_several_methods(export: Path) -> None:
+    methods = ["--method", "layer-cam", "--method", "negative", "--method", "layer-cam"]
+    done = run("export", "My Colours.onnx", "--like", "plain", "-o", "out.onnx", *methods, folder=export)
+    assert done.returncode == 0, told(done)
+    maps = Explainer(export / "out.onnx").contract.listed_maps()
+    assert [each.method for each in maps] == ["layer-cam", "negative"]
+    assert done.stdout.count("from float64") == 2
+
+
 BAD: dict[str, tuple[list[str], str]] = {
     "no file": (["none.onnx"], "There is no file none.onnx"),
     "no model": (["text.onnx"], "is not an ONNX model"),
@@ -134,6 +143,9 @@ BAD: dict[str, tuple[list[str], str]] = {
     "a size": (["My Colours.onnx", "--size", "32"], "written HxW"),
     "two ways": (["My Colours.onnx", "--like", "plain", "--scale", "1"], "say the same"),
     "nothing to divide by": (["My Colours.onnx", "--std", "0", "1", "1"], "no number of it can be 0"),
+    "no method": (["My Colours.onnx", "--method", "cam"], "no CAM method 'cam'. Choose one of grad-cam, hirescam"),
+    "no layer": (["My Colours.onnx", "--layer", "8x8", "--layer", "9x9"], "has no layer '9x9'"),
+    "vgg16's maps": (["vgg16", "--method", "hirescam"], "--method is for a classifier of your own only"),
     "no labels": (["My Colours.onnx", "--labels", "none.txt"], "none.txt cannot be read"),
 }
 

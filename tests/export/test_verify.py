@@ -17,16 +17,17 @@ from tests.support.models import plain_classifier, tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats
 from tests.support.models.dense_tail_models import grad_cam as central_differences
 from whycam.export.graph.onnx_graph import Graph
-from whycam.export.head import grad_cam
+from whycam.export.head import closed_form, grad_cam
 from whycam.export.head.covered import GATE, SCALE
 from whycam.export.head.ends import find_ends
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import find_feature, find_tail
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
+from whycam.export.verify import activations, directional, double, methods, operators, placement, reference
 from whycam.export.verify import agreement as verify
-from whycam.export.verify import methods, operators, placement, reference
-from whycam.export.verify.agreement import Agreement, Disagreement, compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import Agreement, Disagreement, compare
 from whycam.export.verify.autodiff import Autodiff
 from whycam.export.verify.reference import Reference
 from whycam.export.verify.synthetic_images import scenes
@@ -216,19 +217,19 @@ class Square(DenseTail):
 def test_a_walk_that_forgets_a_transposition_does_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dense(tmp_path / "right.onnx", Square())
     compare(path, tiny_models.images(4)).check()
-    product = grad_cam._product
+    product = closed_form._product
 
     def untransposed(graph: Graph, gradient: Any, weights: str, width: int, *, transpose: bool) -> str:
         return product(graph, gradient, weights, width, transpose=transpose and gradient.width != width)
 
-    monkeypatch.setattr(grad_cam, "_product", untransposed)
+    monkeypatch.setattr(closed_form, "_product", untransposed)
     with pytest.raises(Disagreement, match="float64"):
         compare(dense(tmp_path / "wrong.onnx", Square()), tiny_models.images(4)).check()
 
 
 def test_activations_that_differ_from_the_layers_do_not_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = dense(tmp_path / "dense.onnx")
-    evaluated = verify._evaluated
+    evaluated = activations.evaluated
 
     def otherwise(*given: Any) -> dict[str, NDArray[np.float32]]:
         seen = evaluated(*given)
@@ -237,19 +238,19 @@ def test_activations_that_differ_from_the_layers_do_not_pass(tmp_path: Path, mon
             return seen
         return seen | {logits: seen[logits] + 0.01 * np.abs(seen[logits]).max()}  # one shift for all: no map changes
 
-    monkeypatch.setattr(verify, "_evaluated", otherwise)
+    monkeypatch.setattr(verify, "evaluated", otherwise)
     with pytest.raises(Disagreement, match="layers after the feature map"):
         compare(path, tiny_models.images(2)).check()
 
 
 def test_the_check_shares_no_code_with_what_it_checks() -> None:
-    for module in (reference, operators, methods, placement):
+    for module in (reference, operators, methods, placement, directional, double):
         tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
         named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         named |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         ours = {name for name in named if name and name.partition(".")[0] in ("whycam", "tests")}
-        allowed = {"whycam.export.verify.methods", "whycam.export.verify.operators", "whycam.models.contract"}
-        assert ours <= allowed
+        own = {f"whycam.export.verify.{name}" for name in ("double", "methods", "operators", "reference")}
+        assert ours <= own | {"whycam.models.contract"}
 
 
 def test_the_layout_of_a_map_as_wide_as_it_has_channels_comes_from_its_producer(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.support.models import tiny_models
+from whycam.models.contract import OUTPUTS
 from whycam.stream.inference import providers as module
 from whycam.stream.inference.explainer import BEST, Explainer, _Bound, checked_targets
 from whycam.stream.inference.providers import (
@@ -97,7 +98,7 @@ def test_an_explainer_without_a_gpu_runs_on_the_cpu_and_says_why(tmp_path: Path)
 def test_buffers_bound_once_give_the_same_outputs_for_every_shape(tmp_path: Path) -> None:
     """On a GPU all runs use them; here the same code binds CPU buffers."""
     explainer = Explainer(tiny_models.model(tmp_path / "tiny.onnx"))
-    plain, bound = explainer._run, _Bound(explainer._session, "cpu")
+    plain, bound = explainer._run, _Bound(explainer._session, "cpu", tuple(OUTPUTS))
     for count, targets in ((1, BEST), (3, (-1,)), (1, BEST), (2, ()), (3, (4,))):
         images = tiny_models.images(count, seed=count + len(targets))
         target = checked_targets(explainer.contract, targets, count)

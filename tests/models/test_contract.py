@@ -136,6 +136,22 @@ def test_a_file_may_list_several_maps() -> None:
     assert again == found
 
 
+HOTTEST = Tensor("hottest", "tensor(float)", ["N", "K"])
+
+
+def test_a_map_may_name_its_evidence_and_its_gradient() -> None:
+    early = {"output": "early", "layer": "conv2", "method": "hirescam", "evidence": "hottest", "gradient": "g"}
+    outputs = [*OUTPUTS, EARLY, HOTTEST]
+    found = read_contract(listing({"output": "heatmaps"}, early), INPUTS, outputs)
+    assert [each.maxima for each in found.maps] == ["evidence", "hottest"]
+    assert found.map_of("early").gradient == "g"
+    assert read_contract(found.metadata(), INPUTS, outputs) == found
+    assert "hottest" not in json.dumps(found.drawn_map().listed())
+    assert set(found.drawn_map().listed()) == {"output", "layer", "method", "grid", "region"}, "as older files have it"
+    with pytest.raises(ContractError, match=r"no map 'late'\. It has heatmaps, early"):
+        found.map_of("late")
+
+
 def test_a_null_in_a_map_means_the_default() -> None:
     given = {"output": "heatmaps", "layer": None, "method": None, "grid": None, "region": None}
     assert read_contract(listing(given), INPUTS, OUTPUTS).maps == CONTRACT.listed_maps()
@@ -177,6 +193,10 @@ def test_a_null_in_a_map_means_the_default() -> None:
         ),
         ([{"output": "heatmaps", "layer": 5}], "a layer and a method are names"),
         ([{"output": "heatmaps", "method": ["cam"]}], "a layer and a method are names"),
+        ([{"output": "heatmaps", "gradient": 1}], "a layer and a method are names"),
+        ([{"output": "heatmaps", "evidence": ["e"]}], "a layer and a method are names"),
+        ([{"output": "heatmaps", "evidence": "none"}], r"outputs should be \['none'\]"),
+        ([{"output": "heatmaps", "evidence": "early"}], r"'early' should be tensor\(float\) \['N', 'K'\]"),
         ([{"output": "heatmaps"}, {"output": "heatmaps"}], r"list an output once.*\['heatmaps', 'heatmaps'\]"),
         (
             [{"output": "heatmaps", "region": [0.5, 0, 0.5, 1]}],

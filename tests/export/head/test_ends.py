@@ -17,7 +17,8 @@ from whycam.export.graph.onnx_graph import Graph
 from whycam.export.head.ends import as_two_classes, find_ends
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.save import save
-from whycam.export.verify.agreement import compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import compare
 from whycam.models.contract import MULTI_LABEL, SINGLE_LABEL, Score
 from whycam.stream.inference.explainer import BEST, Explainer, Explanation
 

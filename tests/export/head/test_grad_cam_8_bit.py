@@ -18,12 +18,13 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail
-from whycam.export.head import grad_cam
+from whycam.export.head import closed_form
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import find_feature
 from whycam.export.save import save
-from whycam.export.verify.agreement import Disagreement, compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import Disagreement, compare
 from whycam.stream.inference.explainer import Explainer
 
 LABELS = [f"class {number}" for number in range(10)]
@@ -171,8 +172,8 @@ def test_a_network_with_global_pooling_is_explained_in_8_bits(dense: tiny_models
 def test_without_the_quantization_rules_the_check_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = quantized(TAIL.model(), tmp_path)
     right = Explainer(explainable(plain, tmp_path / "right.onnx")).explain(tiny_models.images(6, seed=5), [0, 3, 9])
-    passes_all = dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), grad_cam.RULES["Identity"])
-    monkeypatch.setattr(grad_cam, "RULES", {**grad_cam.RULES, **passes_all})
+    passes_all = dict.fromkeys(("DequantizeLinear", "QuantizeLinear"), closed_form.RULES["Identity"])
+    monkeypatch.setattr(closed_form, "RULES", {**closed_form.RULES, **passes_all})
     path = explainable(plain, tmp_path / "wrong.onnx")
     wrong = Explainer(path).explain(tiny_models.images(6, seed=5), [0, 3, 9])
     assert np.abs(wrong.heatmaps - right.heatmaps).max() > 0.5

@@ -19,7 +19,8 @@ from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import find_feature
 from whycam.export.precision.half import store_half
 from whycam.export.save import save
-from whycam.export.verify.agreement import compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import compare
 from whycam.export.verify.reference import Reference
 from whycam.models.contract import OPSET, Score
 from whycam.stream.inference.explainer import Explainer, evaluate

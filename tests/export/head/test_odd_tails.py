@@ -20,7 +20,8 @@ from whycam.export.head.region import MisplacedMap
 from whycam.export.head.tail import find_feature
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
-from whycam.export.verify.agreement import Agreement, compare, observe
+from whycam.export.verify.activations import observe
+from whycam.export.verify.agreement import Agreement, compare
 
 LABELS = [f"class {number}" for number in range(10)]
 

@@ -71,10 +71,11 @@ def transformer() -> Net:
     return net
 
 
-def written(net: Net, folder: Path, **wanted: Any) -> tuple[Agreement, Explainer]:
+def written(net: Net, folder: Path, layer: str | None = None) -> tuple[Agreement, Explainer]:
     path = folder / "net.onnx"
     onnx.save(net.model(), path)
-    agreement = export(find_source(str(path)), Wanted(**wanted), folder / "out.onnx", lambda _: None)
+    wanted = Wanted(layers=(layer,) if layer else ())
+    agreement = export(find_source(str(path)), wanted, folder / "out.onnx", lambda _: None)
     return agreement, Explainer(folder / "out.onnx")
 
 
@@ -144,7 +145,7 @@ def test_what_is_no_layer_is_refused(layer: str, words: str, tmp_path: Path) -> 
     name = next((node.output[0] for node in net.nodes if node.op_type == layer), layer)
     onnx.save(net.model(), tmp_path / "net.onnx")
     with pytest.raises(UnsupportedLayer, match=words):
-        export(find_source(str(tmp_path / "net.onnx")), Wanted(layer=name), tmp_path / "out.onnx", lambda _: None)
+        export(find_source(str(tmp_path / "net.onnx")), Wanted(layers=(name,)), tmp_path / "out.onnx", lambda _: None)
     assert not (tmp_path / "out.onnx").exists()
 
 
@@ -168,13 +169,14 @@ def test_a_dropout_in_training_is_refused() -> None:
 
 
 @pytest.mark.parametrize("activation", ["Softmax", "Sigmoid"])
-def test_probabilities_that_are_scaled_do_not_get_a_softmax(activation: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(layers=("16x16",)), Wanted(methods=("input-x-gradient",))])
+def test_probabilities_that_are_scaled_do_not_get_a_softmax(activation: str, wanted: Wanted, tmp_path: Path) -> None:
     net = residual()
     net(activation)
     net("Mul", net.last, net.keep(100.0))  # in per cent
     onnx.save(net.model(), tmp_path / "net.onnx")
     with pytest.raises(UnsupportedTail, match=f"through {activation}"):
-        export(find_source(str(tmp_path / "net.onnx")), Wanted(), tmp_path / "out.onnx", lambda _: None)
+        export(find_source(str(tmp_path / "net.onnx")), wanted, tmp_path / "out.onnx", lambda _: None)
 
 
 def test_a_network_without_evidence_is_refused(tmp_path: Path) -> None:

@@ -190,3 +190,15 @@ def test_a_damaged_saved_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "saved_model.pb").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="is not a SavedModel"):
         find_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("method", ["hirescam", "grad-cam++", "eigen-cam"])
+def test_another_method_is_compared_with_keras(method: str, tmp_path: Path) -> None:
+    """Of Grad-CAM++, whose map depends on the scale of what is explained, the gradient of the log-odds is compared."""
+    teachable().save(tmp_path / "mine.keras")
+    source = find_source(str(tmp_path / "mine.keras"))
+    agreement, _ = exported(
+        source, tmp_path, Wanted(preprocessing=PREPROCESSING["teachable-machine"], methods=(method,))
+    )
+    compared(agreement)
+    assert agreement.method == method

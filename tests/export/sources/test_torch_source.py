@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from whycam.export.exporter import Wanted, export
+from whycam.export.head.methods import METHODS
 from whycam.export.sources.find_source import find_source
+from whycam.models.contract import Score
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-models")
 SIZE = 32
@@ -33,3 +35,15 @@ def test_a_program_is_compared_with_its_own_differentiation(precision: str, aske
     agreement = export(source, Wanted(name="mine"), tmp_path / "made.onnx", lambda _: None)
     assert (agreement.autodiff_median is not None) == asked
     agreement.check()
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own
+@pytest.mark.parametrize("score", ["probability", "logit"])
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].source == "layer"])
+def test_every_method_is_compared_with_its_own_differentiation(method: str, score: Score, tmp_path: Path) -> None:
+    """Of Grad-CAM++ too, whose maps of a probability are those of its log-odds."""
+    source = find_source(str(program(tmp_path / "mine.pt2", "float32")))
+    wanted = Wanted(name="mine", methods=(method,), score=score)
+    agreement = export(source, wanted, tmp_path / "made.onnx", lambda _: None)
+    assert agreement.autodiff_median is not None
+    assert agreement.method == method
