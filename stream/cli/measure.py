@@ -82,13 +82,13 @@ def name_of(spec: MapSpec) -> str:
 
 def _ways(path: Path, spec: MapSpec, folder: Path, device: Device) -> tuple[Way, Way | None]:
     """How the model explains by one of its maps, and how it does with permuted weights: its own best class."""
-    way = ExplainedNetwork(Explainer(path, device=device)).heat
+    way = ExplainedNetwork(Explainer(path, device=device, output=spec.output)).heat
     permuted = folder / f"{spec.output}.onnx"
     try:
         permuted.write_bytes(permute_weights(path.read_bytes(), spec.layer))
     except ValueError:  # there are none
         return way, None
-    other = ExplainedNetwork(Explainer(permuted, device=device))
+    other = ExplainedNetwork(Explainer(permuted, device=device, output=spec.output))
     return way, lambda image, _: other.heat(image, other.best(image))
 
 
