@@ -241,15 +241,6 @@ class Session:
     def _send(self, painted: Painted) -> None:
         if self._closing is not None:
             return
-        packed = self._packers["explained"](painted.frame)
-        if packed.is_keyframe:
-            self._want_explained.satisfied()
-        if painted.returned is painted.frame:
-            self.peer.send(packed)
-        elif painted.returned is not None:
-            self.peer.send(self._return_packer(painted.returned))
-        self._settings.metrics.saw_frame(painted)
-        self._audiences["explained"].send(packed)
         pts = painted.frame.pts
         self._reported = report(
             painted,
@@ -259,7 +250,16 @@ class Session:
             recording=self._recorder.status,
             sure=self._settings.sure,
         )
-        self._report(self._reported)
+        self._report(self._reported)  # before its frame, which a browser shows when it is complete
+        packed = self._packers["explained"](painted.frame)
+        if packed.is_keyframe:
+            self._want_explained.satisfied()
+        if painted.returned is painted.frame:
+            self.peer.send(packed)
+        elif painted.returned is not None:
+            self.peer.send(self._return_packer(painted.returned))
+        self._audiences["explained"].send(packed)
+        self._settings.metrics.saw_frame(painted)
 
     def _report(self, content: dict[str, Any]) -> None:
         self.peer.report(as_text(content))
