@@ -31,6 +31,7 @@ while (Date.now() - begin < Number(seconds) * 1000 && closedAfter === null) {
   if (sent && !channel.isOpen()) closedAfter = Date.now() - begin;
 }
 await sleep(500);
-console.log(JSON.stringify({ sent, closedAfter, last, state: pc.state() }));
+const { sessions } = await (await fetch(`${url}/healthz`)).json(); // here, because the call ends with this program
+console.log(JSON.stringify({ sent, closedAfter, last, state: pc.state(), sessions }));
 pc.close();
 rtc.cleanup();
