@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -94,8 +95,12 @@ def cpu_seconds(processes: list[psutil.Process]) -> float:
 
 
 def resident(processes: list[psutil.Process]) -> int:
-    """Bytes of resident memory; shared memory is counted in each process."""
-    return int(sum(process.memory_info().rss for process in processes))
+    """Bytes of resident memory of those that still run; shared memory is counted in each process."""
+    total = 0
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a server that starts may have called another program
+            total += process.memory_info().rss
+    return total
 
 
 def unwrapped(seen: list[tuple[float, int]]) -> list[tuple[float, int]]:
