@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -105,8 +106,6 @@ def standard_error(values: Sequence[float]) -> float:
 
 def random_heat(image: Bytes, class_id: int) -> NDArray[np.float32]:
     """A baseline: noise with cells of 32 pixels, another one for each image. No better than this is no explanation."""
-    import cv2
-
     height, width = image.shape[:2]
     seed = int(image[::7, ::7].astype(np.uint64).sum()) + class_id
     cells = np.random.default_rng(seed).random((max(2, height // 32), max(2, width // 32))).astype(np.float32)

@@ -114,7 +114,7 @@ def painted(page: Page, video: str, answer: str | None = None) -> list[Seen]:
     seen, reports = page.evaluate(PAINTED, [video, answer, FRAMES])
     known = {report["rtp_out"]: report for report in reports}
     late = sum(not each["known"] for each in seen)
-    assert late <= FRAMES // 10, late
+    assert late <= FRAMES // 20, late
     found = [
         Seen(each["ms"], known[each["rtp"]], each["known"], each["rows"], each["answer"])
         for each in seen
