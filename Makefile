@@ -15,8 +15,11 @@ EXPORT := .venv-export/$(BIN)
 BUNDLED := .venv-bundled/$(BIN)
 MODELS := .venv-models/$(BIN)
 
+# Tests start hundreds of processes that import the same modules; without this each would compile them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup serve test test-fast test-export test-models test-long test-phone check walls derived bench bundled-model clean
+.PHONY: help setup serve test test-fast test-export test-models test-layers test-long test-phone check walls derived bench bundled-model clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,7 +33,7 @@ serve: $(ENV)/.runtime ## the page for this computer and the phones near it; ARG
 test: test-fast test-export ## all tests but the long ones
 
 # Whole files go to a worker, so that their tests share a server, a browser or a wheel. 5: ARGS leave nothing of that part.
-test-fast: $(ENV)/.dev $(ENV)/.web $(ENV)/.programs ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 13 minutes on two cores
+test-fast: $(ENV)/.dev $(ENV)/.web $(ENV)/.programs ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 12 to 25 minutes on two cores
 	$(RUN)/python -m pytest -m "not export and not long and not alone and not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || [ $$? -eq 5 ]
 	$(RUN)/python -m pytest -m "(alone or browser) and not long" -n 2 --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 
@@ -38,10 +41,13 @@ test-export: .venv-export/.export ## Keras to ONNX, in an environment of its own
 	$(EXPORT)/python -m pytest -m "export and not long" tests/export $(ARGS)
 
 test-models: .venv-models/.models ## the tests that need PyTorch; then docs/models.md anew, from 120 networks; an hour on two cores
-	$(MODELS)/python -m pytest tests/export/sources/test_torch_source.py tests/export/head/test_methods_torch.py
+	$(MODELS)/python -m pytest tests/export/sources/test_torch_source.py tests/export/head/test_methods_torch.py tests/export/test_bundled_torch.py tests/browser/test_transformers.py
 	$(MODELS)/python -m tests.zoo $(ARGS)
 
-test-long: $(ENV)/.dev $(ENV)/.programs ## soak, fuzz and fault tests
+test-layers: .venv-models/.models ## docs/layers.md anew, from three layers of 36 networks: accuracy, cost, size; an hour on two quiet cores
+	$(MODELS)/python -m tests.zoo.layers $(ARGS)
+
+test-long: $(ENV)/.dev $(ENV)/.programs ## soak, fuzz and fault tests, and the main paths in other sizes, languages, codecs and browsers
 	$(RUN)/python -m pytest -m long $(ARGS)
 
 test-phone: $(ENV)/.dev ## a page that checks a phone: scan its code, follow it, send its report back
@@ -71,20 +77,21 @@ clean: ## remove environments, caches and build output; recordings stay
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says that an environment was made from this pyproject.toml. `make serve` after `make test-fast` adds nothing.
+# To compile all of the libraries would take longer than their download; what is imported is compiled then.
 $(ENV)/.made .venv-export/.made .venv-bundled/.made .venv-models/.made: %/.made:
 	$(PYTHON) -m venv $*
 	touch $@
 
 $(ENV)/.runtime: pyproject.toml | $(ENV)/.made
-	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE)]"
+	$(RUN)/python -m pip install --quiet --no-compile --editable ".[$(DEVICE)]"
 	touch $@
 
 $(ENV)/.export: pyproject.toml $(ENV)/.runtime
-	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),export]"
+	$(RUN)/python -m pip install --quiet --no-compile --editable ".[$(DEVICE),export]"
 	touch $@
 
 $(ENV)/.dev: pyproject.toml $(ENV)/.runtime
-	$(RUN)/python -m pip install --quiet --editable ".[$(DEVICE),dev]"
+	$(RUN)/python -m pip install --quiet --no-compile --editable ".[$(DEVICE),dev]"
 	touch $@
 
 $(ENV)/.web: tests/web_lint/package-lock.json $(ENV)/.dev
@@ -97,13 +104,13 @@ $(ENV)/.programs: tests/webrtc_clients/package-lock.json $(ENV)/.dev
 	touch $@
 
 .venv-export/.export: pyproject.toml | .venv-export/.made
-	$(EXPORT)/python -m pip install --quiet --editable ".[cpu,export,dev]"
+	$(EXPORT)/python -m pip install --quiet --no-compile --editable ".[cpu,export,dev]"
 	touch $@
 
 .venv-bundled/.bundled: pyproject.toml | .venv-bundled/.made
-	$(BUNDLED)/python -m pip install --quiet --editable ".[cpu,export,bundled]"
+	$(BUNDLED)/python -m pip install --quiet --no-compile --editable ".[cpu,export,bundled]"
 	touch $@
 
 .venv-models/.models: pyproject.toml | .venv-models/.made
-	$(MODELS)/python -m pip install --quiet --editable ".[cpu,export,torch,dev]" transformers ultralytics grad-cam
+	$(MODELS)/python -m pip install --quiet --no-compile --editable ".[cpu,export,torch,dev]" transformers ultralytics grad-cam
 	touch $@

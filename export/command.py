@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from whycam.export.preprocessing import Like, preprocessing_of
-from whycam.models.contract import METHOD, Fitting, Score
+from whycam.models.contract import METHOD, SIGNED, Fitting, Score
 
 if TYPE_CHECKING:
     from whycam.export.exporter import Wanted
@@ -66,7 +66,6 @@ FitOption = Annotated[
 LayerOption = Annotated[
     list[str] | None,
     typer.Option(
-        rich_help_panel=_OWN,
         help="A layer whose maps are drawn, by its name or its grid, such as 14x14 (default: the last). Several are "
         "allowed: the file then has a map of each.",
     ),
@@ -74,10 +73,10 @@ LayerOption = Annotated[
 MethodOption = Annotated[
     list[str] | None,
     typer.Option(
-        rich_help_panel=_OWN,
         help="How the maps are made: grad-cam (the default), hirescam, grad-cam++, xgrad-cam, layer-cam, eigen-cam, "
         "negative (what speaks against the class), input-x-gradient, integrated-gradients. Several are allowed; the "
-        "first is drawn.",
+        "first is drawn. signed: beside each layer's maps those of the logits with both signs, for the difference of "
+        "two classes.",
     ),
 ]
 ListLayersOption = Annotated[
@@ -154,13 +153,12 @@ def export(
         "--mean": mean,
         "--size": size,
         "--task": task,
-        "--layer": layer,
-        "--method": method,
+        "--list-layers": list_layers,
     }
     if model == VGG16:
         own |= {"--try": try_, "--report": report}
         _refuse([option for option, value in own.items() if value], "a classifier of your own")
-        _export_vgg16(weights, score, output, half, int8, verify_with, calibrate_with)
+        _export_vgg16(weights, score, output, half, int8, verify_with, calibrate_with, layer or [], method or [])
         return
     others = {"--half": half, "--int8": int8, "--calibrate-with": calibrate_with}
     _refuse([option for option, value in others.items() if value], VGG16)
@@ -168,12 +166,18 @@ def export(
     from whycam.export.input_size import size_of
 
     preprocessing = preprocessing_of(like, mean, std, scale, bgr=bgr)
-    maps = tuple(layer or ()), tuple(dict.fromkeys(method or (METHOD,)))
+    maps = tuple(layer or ()), _methods(method or [])
     wanted = Wanted(name, labels, preprocessing, size_of(size), fit, score, task, *maps, verify_with)
     if list_layers:
         _list_layers(model, weights, wanted)
         return
     _export_own(model, weights, wanted, output, try_, report)
+
+
+def _methods(given: list[str]) -> tuple[str, ...]:
+    """The methods of a file; signed maps, which are not drawn by themselves, come last, beside Grad-CAM at least."""
+    drawn = [each for each in dict.fromkeys(given) if each != SIGNED] or [METHOD]
+    return (*drawn, SIGNED) if SIGNED in given else tuple(drawn)
 
 
 def _export_own(
@@ -213,6 +217,8 @@ def _export_vgg16(
     int8: bool,
     verify_with: Path | None,
     calibrate_with: Path | None,
+    layers: list[str],
+    methods: list[str],
 ) -> None:
     from whycam.export.pipeline import export_vgg16
 
@@ -224,6 +230,8 @@ def _export_vgg16(
         int8=int8,
         verify_with=verify_with,
         calibrate_with=calibrate_with,
+        methods=_methods(methods),
+        layers=layers,
         say=_say,
     )
     how = "It is the default model from now on." if output is None else f"Take it with --model {path}"

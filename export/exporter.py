@@ -12,15 +12,17 @@ from typing import Literal
 import av
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto
+from onnx import ModelProto, shape_inference
 
+from whycam.export.default_layer import default_layer, layer_named
+from whycam.export.graph.observed_sizes import observed
 from whycam.export.graph.onnx_graph import Graph
 from whycam.export.graph.opset import converted
 from whycam.export.graph.sizes import Sizes
 from whycam.export.head.covered import UnsupportedTail
-from whycam.export.head.default_layer import default_layer, layer_named
-from whycam.export.head.ends import ACTIVATIONS, as_two_classes, find_ends, output_of
+from whycam.export.head.ends import ACTIVATIONS, as_two_classes, check_no_shares, find_ends, output_of
 from whycam.export.head.grad_cam import append_cam, prepared
+from whycam.export.head.last_layer import FixedClasses, open_last_layer
 from whycam.export.head.maps import appended
 from whycam.export.head.methods import find_method
 from whycam.export.head.tail import find_tail
@@ -36,9 +38,10 @@ from whycam.export.save import save
 from whycam.export.sources.classifier import Classifier
 from whycam.export.verify.agreement import Agreement, compare, metadata_of
 from whycam.export.verify.autodiff import Autodiff, Output, Question
+from whycam.export.verify.other_classes import check_other_classes
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models import catalog
-from whycam.models.contract import HEATMAPS, METHOD, Contract, Fitting, Score, Task
+from whycam.models.contract import HEATMAPS, METHOD, SIGNED, Contract, Fitting, Score, Task
 from whycam.stream.inference.explainer import BEST, Explainer
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.image import read_image
@@ -131,6 +134,8 @@ def _agreements(
         found[spec.output] = agreement = compare(draft, images, targets, autodiff=autodiff, output=spec.output)
         say(str(agreement) if len(about.listed_maps()) == 1 else f"{spec.method} at {spec.layer}: {agreement}")
         agreement.check()
+    if about.last_layer is not None:
+        say(str(check_other_classes(draft, about, images)))
     return found
 
 
@@ -184,6 +189,8 @@ def explainable(classifier: Classifier, wanted: Wanted, say: Say) -> Explainable
     channels: Channels = "bgr" if preprocessing.bgr else "rgb"
     count = _channels(plain)
     ready = take_images(plain, mean=mean.tolist(), scale=std.tolist(), channels=channels)
+    if output == "logits" and not two:
+        _check_no_shares(ready)
     model, feature = _with_head(ready, wanted, task, say)
     about = Contract(
         name=wanted.name or classifier.name,
@@ -203,7 +210,8 @@ def explainable(classifier: Classifier, wanted: Wanted, say: Say) -> Explainable
 def _with_head(ready: ModelProto, wanted: Wanted, task: Task | None, say: Say) -> tuple[ModelProto, str]:
     """The model with its head, and the layer that is drawn."""
     layers = list(dict.fromkeys(layer_named(ready, each) for each in wanted.layers))
-    append = partial(append_cam, ready, score=wanted.score, task=task, method=wanted.methods)
+    replaceable = _is_replaceable(ready, task, say)
+    append = partial(append_cam, ready, score=wanted.score, task=task, method=wanted.methods, replaceable=replaceable)
     try:
         if layers or all(find_method(each).source != "layer" for each in wanted.methods):
             _check_tail(ready, task)
@@ -212,9 +220,19 @@ def _with_head(ready: ModelProto, wanted: Wanted, task: Task | None, say: Say) -
         layer = None if refusal.operator in ACTIVATIONS or layers else default_layer(ready, task)
         if layer is None:
             raise
-        say(f"{refusal.operator} behind the last feature map has no closed form: the reverse pass goes to {layer}.")
+        say(f"No closed form through {refusal.operator}, because {refusal.reason}: the reverse pass goes to {layer}.")
         model = append(layer=layer)
     return model, appended(model)[0].layer
+
+
+def _is_replaceable(ready: ModelProto, task: Task | None, say: Say) -> bool:
+    """Whether the file's classes can be replaced; says why not."""
+    try:
+        open_last_layer(prepared(ready), task)
+    except FixedClasses as refusal:
+        say(f"The file's classes cannot be replaced by others: {refusal}.")
+        return False
+    return True
 
 
 def _check_tail(ready: ModelProto, task: Task | None) -> None:
@@ -230,9 +248,23 @@ def _check_tail(ready: ModelProto, task: Task | None) -> None:
             raise
 
 
+def _check_no_shares(ready: ModelProto) -> None:
+    """Raise `ValueError` for a network that ends in probabilities by other operators than a softmax."""
+    numbers = ready.graph.output[0].name
+    try:
+        few, more = (found[0] for found in observed(ready, [numbers]))
+    except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no common base class
+        return  # one that cannot be run cannot be verified either
+    check_no_shares(np.concatenate([each.reshape(len(each), -1) for each in (few, more)]))
+
+
 def _prepared(classifier: Classifier, wanted: Wanted, say: Say) -> ModelProto:
     """A copy of the plain graph, in an opset and a precision in which the head can be written, with a fixed size."""
     plain = converted(classifier.model)
+    try:
+        Graph(plain)
+    except shape_inference.InferenceError as error:
+        raise ValueError(f"The network is no valid ONNX graph. ({str(error).splitlines()[0]})") from error
     size = wanted.size or classifier.size
     if size is not None:
         fix_size(plain, size, asked=wanted.size is not None)
@@ -269,7 +301,8 @@ def _autodiff(
 
     def autodiff(classes: NDArray[np.int64], features: NDArray[np.float32]) -> Autodiff:
         inputs = made.preprocessing.apply(images, made.channels)
-        question = Question(inputs, features, classes, made.about.score, made.about.task, made.output, method)
+        score = "logit" if method == SIGNED else made.about.score
+        question = Question(inputs, features, classes, score, made.about.task, made.output, method)
         return framework.autodiff(question.part(slice(ASKED)))
 
     return autodiff

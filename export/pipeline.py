@@ -7,7 +7,7 @@ import gc
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,16 +21,17 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from whycam.export.head.grad_cam import append_cam
-from whycam.export.head.tail import find_feature
+from whycam.export.head.maps import appended
 from whycam.export.networks import vgg16
 from whycam.export.precision.half import store_half
 from whycam.export.requirements import check_needs
 from whycam.export.save import save
-from whycam.export.verify.agreement import Agreement, compare
+from whycam.export.verify.agreement import Agreement, compare, metadata_of
 from whycam.export.verify.autodiff import Autodiff, Question
+from whycam.export.verify.other_classes import check_other_classes
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models import catalog
-from whycam.models.contract import SINGLE_LABEL, Contract, Fitting, Score
+from whycam.models.contract import METHOD, SIGNED, SINGLE_LABEL, Contract, Fitting, Score
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.image import read_image
 
@@ -55,13 +56,16 @@ def export_vgg16(
     int8: bool = False,
     verify_with: Path | None = None,
     calibrate_with: Path | None = None,
+    methods: Sequence[str] = (METHOD,),
+    layers: Sequence[str] = (),
     say: Say = lambda _: None,
 ) -> Path:
     """Make an explainable VGG16 and return its file: `output`, or the path of whycam's default model.
 
     `weights` is `imagenet`, `random`, or a file written by Keras. `half` stores weights in half precision, `int8`
     quantizes to 8-bit integers; `calibrate_with` is a folder of images for calibration, `verify_with` one for
-    verification. Raises `WeightsError`, `ExportMissing`, `Disagreement` for a model that fails verification (no file
+    verification. `methods` and `layers` are those of `append_cam`: every layer, the last by default, by every method.
+    Raises `WeightsError`, `ExportMissing`, `Disagreement` for a model that fails verification (no file
     is written then), and `ValueError` for arguments that contradict each other.
     """
     if half and int8:
@@ -86,6 +90,8 @@ def export_vgg16(
         int8=int8,
         images=images,
         calibration=calibration,
+        methods=methods,
+        layers=layers,
         say=say,
     )
     size = destination.stat().st_size / 1e6
@@ -102,6 +108,8 @@ def write(
     int8: bool = False,
     images: Images | None = None,
     calibration: Images | None = None,
+    methods: Sequence[str] = (METHOD,),
+    layers: Sequence[str] = (),
     say: Say = lambda _: None,
 ) -> None:
     """Convert a network, append the head, verify it, and move the file in place; writes no file on failure."""
@@ -123,23 +131,23 @@ def write(
             from whycam.export.precision import int8 as quantization
 
             quantization.store(plain, Path(folder) / "plain.onnx")
-        about = partial(_contract, built, score=score, labels=_labels(network.output_shape[-1]))
-        model = append_cam(plain, score=score)
+        note = ", in half precision" if half else ", in 8 bits" if int8 else ""
+        about = partial(_contract, built, score=score, labels=_labels(network.output_shape[-1]), note=note)
+        append = partial(append_cam, score=score, method=methods, layer=layers or None, replaceable=not int8)
+        made = _save(append(plain), about, draft)
         del plain
         _let_go()
-        _save(model, about, draft)
-        del model
-        _let_go()
-        parity = _verify(network, draft, images, score, say).metadata()
+        parity = metadata_of(_verified(draft, made, images, say, network))
+        if made.last_layer is not None:
+            say(str(check_other_classes(draft, made, images)))
         if int8:
+            say("The file's classes cannot be replaced by others, because it is quantized to 8 bits.")
             del network
             _let_go()
-            draft, parity = _quantized(Path(folder), about, score, images, calibration, say)
+            draft, made, parity = _quantized(Path(folder), append, about, images, calibration, say)
         _let_go()
-        model = onnx.load(draft)
         final = Path(folder) / destination.name
-        note = ", in half precision" if half else ", in 8 bits" if int8 else ""
-        _save(model, partial(about, parity=parity, note=note), final)
+        save(onnx.load(draft), made.with_parity(parity), final)
         final.replace(destination)
 
 
@@ -161,28 +169,44 @@ def _check_tools() -> None:
     check_needs()
 
 
-def _verify(network: Any, draft: Path, images: Images, score: Score, say: Say) -> Agreement:
+def _verified(
+    draft: Path, made: Contract, images: Images, say: Say, network: Any | None = None
+) -> dict[str, Agreement]:
+    """How each map of a draft agrees with its references, `network` in Keras among them; raises `Disagreement`."""
+    found = {}
+    for spec in made.listed_maps():
+        autodiff = None if network is None else partial(_of_keras, network, images, made.score, spec.method)
+        found[spec.output] = agreement = compare(draft, images, autodiff=autodiff, output=spec.output)
+        say(str(agreement) if len(made.listed_maps()) == 1 else f"{spec.method} at {spec.layer}: {agreement}")
+        agreement.check()
+    return found
+
+
+def _of_keras(
+    network: Any,
+    images: Images,
+    score: Score,
+    method: str,
+    classes: NDArray[np.int64],
+    features: NDArray[np.float32],
+) -> Autodiff:
     from whycam.export.verify.keras_autodiff import KerasNetwork
 
-    def autodiff(classes: NDArray[np.int64], features: NDArray[np.float32]) -> Autodiff:
-        question = Question(vgg16.prepared(images), features, classes, score, SINGLE_LABEL, "probabilities")
-        return KerasNetwork(network).autodiff(question)
-
-    agreement = compare(draft, images, autodiff=autodiff)
-    say(str(agreement))
-    agreement.check()
-    return agreement
+    explained: Score = "logit" if method == SIGNED else score
+    inputs = vgg16.prepared(images)
+    question = Question(inputs, features, classes, explained, SINGLE_LABEL, "probabilities", method)
+    return KerasNetwork(network).autodiff(question)
 
 
 def _quantized(
     folder: Path,
+    append: Callable[[ModelProto], ModelProto],
     about: Callable[..., Contract],
-    score: Score,
     images: Images,
     calibration: Images | None,
     say: Say,
-) -> tuple[Path, dict[str, float | int]]:
-    """The quantized model made from a folder's float model, and its agreement."""
+) -> tuple[Path, Contract, dict[str, Any]]:
+    """The quantized model made from a folder's float model, its contract, and its agreement."""
     from whycam.export.precision import int8 as quantization
 
     # The scenes are always included, because images of another place exceed the ranges from photographs of one place.
@@ -191,18 +215,16 @@ def _quantized(
         say("Calibrated with synthetic scenes; with photographs like those to explain: --calibrate-with DIR")
     path = folder / "int8.onnx"
     quantized = quantization.quantize(folder / "plain.onnx", np.concatenate(ranging))
-    _save(append_cam(quantized, score=score), about, path)
-    agreement = compare(path, images)
-    say(str(agreement))
-    agreement.check()
+    made = _save(append(quantized), about, path)
+    agreements = _verified(path, made, images, say)
     fidelity = quantization.compare_with_float(path, folder / "float.onnx", images)
     say(str(fidelity))
     fidelity.check()
-    return path, agreement.metadata() | {"float32_correlation": round(fidelity.correlation, 4)}
+    return path, made, metadata_of(agreements) | {"float32_correlation": round(fidelity.correlation, 4)}
 
 
-def _save(model: ModelProto, about: Callable[..., Contract], path: Path) -> None:
-    save(model, about(feature=find_feature(model).tensor), path)
+def _save(model: ModelProto, about: Callable[..., Contract], path: Path) -> Contract:
+    return save(model, about(feature=appended(model)[0].layer), path)
 
 
 def _contract(
@@ -211,8 +233,7 @@ def _contract(
     score: Score,
     labels: tuple[str, ...],
     feature: str,
-    parity: dict[str, float | int] | None = None,
-    note: str = "",
+    note: str,
 ) -> Contract:
     return Contract(
         name="vgg16",
@@ -224,7 +245,6 @@ def _contract(
         weights_sha256=built.sha256,
         licence=built.licence,
         made_by=", ".join(f"{tool} {metadata.version(tool)}" for tool in TOOLS),
-        parity=parity or {},
     )
 
 

@@ -12,9 +12,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from whycam.export.graph.onnx_graph import PREFIX, rename
 from whycam.stream.inference.explainer import evaluate
 
-ONE_IMAGE = (
-    "The network computes one image at a time: its batch is fixed to 1. Export it with a free (dynamic) batch, and "
-    "give --size HxW if height and width are open then."
+FIXED = (
+    "The network computes {images} at a time: its batch is fixed to {count}. Export it with a free (dynamic) batch, "
+    "and give --size HxW if height and width are open then."
 )
 
 
@@ -30,7 +30,7 @@ def take_images(
 
     `mean` and `scale` are one number, or one for each of red, green and blue, in levels of 0…255; `channels` is the
     network's own order. Its input may be [N, H, W, C] or [N, C, H, W], with fixed H and W and with C 3, or 1 for grey;
-    raises `ValueError` for any other. A batch that is fixed to 1 becomes free if the graph really gives two images the
+    raises `ValueError` for any other. A batch that is fixed becomes free if the graph really gives two images the
     scores that it gives each of them.
     """
     ready = ModelProto()
@@ -59,7 +59,7 @@ def take_images(
     graph.input.append(helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3]))
     graph.input.extend(kept)
     if shape[0]:
-        _free_batch(ready, (height, width))
+        _free_batch(ready, shape[0], (height, width))
     return ready
 
 
@@ -92,8 +92,9 @@ def _steps(
     return nodes, constants
 
 
-def _free_batch(model: ModelProto, size: tuple[int, int]) -> None:
-    """Declare the outputs' batch free; raises `ValueError` if the graph computes one image only."""
+def _free_batch(model: ModelProto, count: int, size: tuple[int, int]) -> None:
+    """Declare the outputs' batch, fixed to `count`, free; raises `ValueError` if the graph computes as many only."""
+    refusal = FIXED.format(images="one image" if count == 1 else f"{count} images", count=count)
     for output in model.graph.output:
         output.type.tensor_type.shape.dim[0].dim_param = "N"
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3)).astype(np.uint8)
@@ -107,6 +108,6 @@ def _free_batch(model: ModelProto, size: tuple[int, int]) -> None:
             for together, *alone in zip(both, *each, strict=True)
         )
     except Exception as error:  # onnxruntime's exceptions have no common base class
-        raise ValueError(f"{ONE_IMAGE} ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{refusal} ({str(error).splitlines()[0]})") from error
     if not same:
-        raise ValueError(ONE_IMAGE)
+        raise ValueError(refusal)

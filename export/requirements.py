@@ -8,6 +8,13 @@ from whycam.stream.inference.explainer import RuntimeMissing
 
 PACKAGES = ("onnx", "keras", "tensorflow", "tf2onnx")
 
+NOTES = {
+    "export": "Python 3.11 to 3.13; in a copy of the sources: make setup",
+    "onnx": "in a copy of the sources: make setup",
+}
+"""On the extras that `make setup` installs."""
+IN_SOURCES = "in a copy of the sources: pip install '.[{extra}]'"
+
 
 class ExportMissing(RuntimeMissing):
     """A package that the export needs is not installed."""
@@ -22,5 +29,5 @@ def check_needs(*packages: str, extra: str = "export") -> None:
     if missing:
         raise ExportMissing(
             f"To export a model, whycam needs {', '.join(missing)}. Install it with: pip install 'whycam[{extra}]' "
-            "(Python 3.11 to 3.13; in a copy of the sources: make setup)."
+            f"({NOTES.get(extra, IN_SOURCES.format(extra=extra))})."
         )

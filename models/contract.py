@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, NamedTuple, cast, get_args
 
@@ -47,10 +47,14 @@ OUTPUTS: Mapping[str, tuple[str, tuple[str | int, ...]]] = {
     "heatmaps": ("tensor(float)", ("N", "K", "h", "w")),
     "evidence": ("tensor(float)", ("N", "K")),
 }
+EMBEDDING: tuple[str, tuple[str | int, ...]] = ("tensor(float)", ("N", "D"))
+"""The output of a file that names its last layer: the vector before it."""
 DYNAMIC = {"N", "K"}
 MAY_BE_DYNAMIC = {"C"}
 HEATMAPS = "heatmaps"
 METHOD = "grad-cam"
+SIGNED = "signed"
+"""The method whose maps are not drawn by themselves: the signed map of each class's logit, not normalised."""
 Region = tuple[float, float, float, float]
 """Left, top, right and bottom edge, in parts of the input; beyond 0…1 where a network pads."""
 WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
@@ -81,10 +85,32 @@ class MapSpec(NamedTuple):
         """The output with the maps' maxima; empty if the file has none for this map."""
         return self.evidence or ("evidence" if self.output == HEATMAPS else "")
 
+    @property
+    def title(self) -> str:
+        """Its method and layer, for a sentence or a table."""
+        return f"{self.method} of {self.layer}" if self.layer else self.method
+
     def listed(self) -> dict[str, Any]:
         """The entry of `whycam.maps`."""
         own = self._asdict()
         return {name: value for name, value in own.items() if name not in ("evidence", "gradient") or value}
+
+
+class LastLayer(NamedTuple):
+    """The last dense layer of a model file whose classes can be replaced, as its metadata `whycam.last_layer` names it.
+
+    Its weights and bias are inputs of the graph with a default, which may have another number of classes.
+    """
+
+    embedding: str
+    """The output, float [N, width], that the layer multiplies."""
+    weights: str
+    """The input, float [width, C]."""
+    bias: str
+    """The input, float [C]."""
+    width: int
+    transposed: bool = False
+    """Whether the weights are [C, width]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,20 +131,26 @@ class Contract:
     parity: Mapping[str, Any] = field(default_factory=dict)
     maps: tuple[MapSpec, ...] = ()
     """Empty if the file lists none; it then has one Grad-CAM map of `feature`, named `heatmaps`."""
+    last_layer: LastLayer | None = None
+    """None if the classes cannot be replaced."""
     input_size: tuple[int, int] = (0, 0)
     """Height and width of the input, from the graph, in pixels."""
     map_size: tuple[int, int] = (0, 0)
     """Height and width of `heatmaps`, from the graph, in cells."""
+    drawn: str = HEATMAPS
+    """The output whose maps are drawn (see `draws`)."""
 
     def metadata(self) -> dict[str, str]:
         """The `metadata_props` to write into the file."""
         own = {name: getattr(self, name) for name in METADATA}
         own["maps"] = [each.listed() for each in self.maps]
-        omitted: Mapping[str, Any] = {"maps": [], "task": SINGLE_LABEL}  # by default, as in files of the first version
+        own["last_layer"] = self.last_layer._asdict() if self.last_layer else None
+        # Left out by default, as in files of the first version.
+        omitted: Mapping[str, Any] = {"maps": [], "task": SINGLE_LABEL, "last_layer": None}
         return {"whycam.contract": VERSION} | {
             f"whycam.{name}": value if isinstance(value, str) else json.dumps(value)
             for name, value in own.items()
-            if value != omitted.get(name)
+            if name not in omitted or value != omitted[name]
         }
 
     def with_parity(self, parity: Mapping[str, Any]) -> Contract:
@@ -130,8 +162,52 @@ class Contract:
         return self.maps or (MapSpec(HEATMAPS, self.feature, METHOD, self.map_size, WHOLE),)
 
     def drawn_map(self) -> MapSpec:
-        """The map that the overlay shows: the output `heatmaps`."""
-        return self.map_of(HEATMAPS)
+        """The map that the overlay shows."""
+        return self.map_of(self.drawn)
+
+    def draws(self, output: str) -> Contract:
+        """The same contract with another output's maps drawn; raises `ContractError` for one that cannot be."""
+        if self.map_of(output) not in self.drawable_maps():
+            raise ContractError(f"{self.name} has no evidence of its map '{output}', so it cannot be drawn.")
+        return replace(self, drawn=output)
+
+    def drawable_maps(self) -> tuple[MapSpec, ...]:
+        """The maps that can be drawn: normalised, with their maxima."""
+        return tuple(each for each in self.listed_maps() if each.maxima and each.method != SIGNED)
+
+    def signed_map(self) -> MapSpec | None:
+        """The signed map of the layer that is drawn; None if the file has none."""
+        layer = self.drawn_map().layer
+        signed = (each for each in self.listed_maps() if each.method == SIGNED and each.layer == layer)
+        return next(signed, None)
+
+    def find_map(self, method: str | None = None, layer: str | None = None) -> MapSpec:
+        """The first of `find_maps`; the drawn one by default."""
+        return self.drawn_map() if method is None and layer is None else self.find_maps(method, layer)[0]
+
+    def find_maps(self, method: str | None = None, layer: str | None = None) -> Sequence[MapSpec]:
+        """The drawable maps by this method and of this layer; raises `ContractError` if there is none.
+
+        A layer is given by its name, a part of it that no other layer's has, or its grid, such as 14x14.
+        """
+        known = [each for each in self.drawable_maps() if method in (None, each.method)]
+        found = known if layer is None else self._of_layer(known, layer)
+        if not found:
+            wanted = " of ".join(each for each in (method or "", f"'{layer}'" if layer else "") if each)
+            listed = ", ".join(f"{each.method} of '{each.layer}'" for each in self.drawable_maps())
+            raise ContractError(f"{self.name} has no map by {wanted}. It has {listed}. `whycam export` can add others.")
+        return found
+
+    def _of_layer(self, maps: Sequence[MapSpec], layer: str) -> Sequence[MapSpec]:
+        for fits in _LAYER_FITS:
+            found = [each for each in maps if fits(each, layer)]
+            layers = dict.fromkeys(each.layer for each in found)
+            if len(layers) > 1:
+                listed = ", ".join(f"'{name}'" for name in layers)
+                raise ContractError(f"{self.name} has several layers '{layer}': {listed}. Give a whole name.")
+            if found:
+                return found
+        return ()
 
     def map_of(self, output: str) -> MapSpec:
         """The map of an output; raises `ContractError`."""
@@ -142,10 +218,16 @@ class Contract:
         raise ContractError(f"{self.name} has no map '{output}'. It has {listed}.")
 
 
-METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size"))
+_LAYER_FITS: Sequence[Callable[[MapSpec, str], bool]] = (
+    lambda each, layer: each.layer == layer,
+    lambda each, layer: "x".join(map(str, each.grid)) == layer.lower(),
+    lambda each, layer: layer in each.layer,
+)
+"""How a layer may be given, the surest first."""
+METADATA = tuple(f.name for f in fields(Contract) if f.name not in ("input_size", "map_size", "drawn"))
 REQUIRED = ("name", "labels", "fit", "score")
 """Mandatory metadata. All other keys have defaults, and unknown keys are ignored."""
-PARSED = ("labels", "fit", "score", "task", "parity", "maps")
+PARSED = ("labels", "fit", "score", "task", "parity", "maps", "last_layer")
 """Metadata that is not plain text."""
 
 
@@ -178,6 +260,7 @@ def read_contract(metadata: Mapping[str, str], inputs: Sequence[Tensor], outputs
         task=cast(Task, _one_of({"task": SINGLE_LABEL} | text, "task", get_args(Task))),
         parity=_json(text, "parity", dict) if "parity" in text else {},
         maps=_read_maps(text, outputs) if "maps" in text else (),
+        last_layer=_read_last_layer(text, outputs) if "last_layer" in text else None,
         input_size=(sizes["H"], sizes["W"]),
         map_size=(sizes["h"], sizes["w"]),
     )
@@ -229,6 +312,20 @@ def _read_map(given: object, text: Mapping[str, str], outputs: Sequence[Tensor])
         )
     region = (float(left), float(top), float(right), float(bottom))
     return MapSpec(output, listed["layer"], listed["method"], size, region, listed["evidence"], listed["gradient"])
+
+
+def _read_last_layer(text: Mapping[str, str], outputs: Sequence[Tensor]) -> LastLayer:
+    given = {"transposed": False} | _json(text, "last_layer", dict)
+    kinds = {"embedding": str, "weights": str, "bias": str, "width": int, "transposed": bool}
+    if not all(type(given.get(name)) is kind for name, kind in kinds.items()):
+        raise ContractError(
+            "whycam.last_layer should name an embedding, weights and a bias, and have a width. Export the model again."
+        )
+    layer = LastLayer(**{name: given[name] for name in kinds})
+    width = _check_tensors("output", {layer.embedding: EMBEDDING}, outputs)["D"]
+    if width != layer.width:
+        raise ContractError(f"whycam.last_layer has the width {layer.width}, in the graph it is {width}.")
+    return layer
 
 
 def _numbers(value: object, count: int, *kinds: type) -> bool:

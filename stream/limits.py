@@ -45,6 +45,10 @@ class Limits:
     max_films: int = _limit(5, "{} uploaded films that are received, wait or are explained")
     max_films_per_device: int = _limit(1, "{} of these per device, except this computer")
 
+    max_classes: int = _limit(12, "{} taught classes")
+    max_examples: int = _limit(200, "{} examples of a taught class")
+    max_class_name: int = _limit(40, "{} characters of a taught class's name")
+
     def words(self) -> Iterator[str]:
         """The description of each limit, with its number."""
         for each in fields(self):

@@ -20,8 +20,10 @@ except ImportError as error:
 if TYPE_CHECKING:
     from whycam.library import Explained, Model, explain, load, process
     from whycam.models.contract import Contract, ContractError
-    from whycam.stream.inference.explainer import BEST, Explainer, Explanation, RuntimeMissing
+    from whycam.stream.inference.explainer import BEST, Explainer, RuntimeMissing
+    from whycam.stream.inference.explanation import Explanation
     from whycam.stream.media.losses import MediaError
+    from whycam.teaching import Taught, teach
 
     __version__: str
 
@@ -35,18 +37,22 @@ __all__ = [
     "MediaError",
     "Model",
     "RuntimeMissing",
+    "Taught",
     "__version__",
     "explain",
     "load",
     "process",
+    "teach",
 ]
 
 if not TYPE_CHECKING:
     _HOMES = {
         "library": ("Explained", "Model", "explain", "load", "process"),
         "models.contract": ("Contract", "ContractError"),
-        "stream.inference.explainer": ("BEST", "Explainer", "Explanation", "RuntimeMissing"),
+        "stream.inference.explainer": ("BEST", "Explainer", "RuntimeMissing"),
+        "stream.inference.explanation": ("Explanation",),
         "stream.media.film_reader": ("MediaError",),
+        "teaching": ("Taught", "teach"),
     }
 
     def __getattr__(name: str) -> Any:

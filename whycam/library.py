@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
@@ -17,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from whycam.models import catalog
+from whycam.models.model_file import output_of
 from whycam.pictures import Picture, Range, picture_of
 from whycam.stream.inference.explainer import BEST, Explainer
 from whycam.stream.inference.preprocess import Fit
@@ -25,7 +29,10 @@ from whycam.stream.media.image import write_image
 from whycam.stream.video.planes import Bytes, as_bytes
 
 if TYPE_CHECKING:
+    from whycam.models.class_set import ClassSet
     from whycam.stream.offline.batch import Outcome
+    from whycam.stream.offline.inputs import Input
+    from whycam.stream.overlay.heatmap import DrawnMap
 
 Pictures: TypeAlias = "list[Any] | tuple[Any, ...]"
 Target: TypeAlias = "int | str"
@@ -92,36 +99,58 @@ class Explained:
 class Model:
     """A model that stays loaded. Made by `whycam.load`."""
 
-    def __init__(self, path: Path, device: Device = "auto") -> None:
-        self._explainer = Explainer(path, device=device)
+    def __init__(
+        self, path: Path, device: Device = "auto", *, method: str | None = None, layer: str | None = None
+    ) -> None:
+        self._device = device
+        self._explainer = Explainer(path, device=device, output=output_of(path, method, layer))
+        self._signed: Explainer | None = None
+        """The same with the signed maps, of which a difference is made; loaded when one is asked for."""
         self.name = self._explainer.contract.name
         self.labels = self._explainer.contract.labels
+        self._class_set: ClassSet | None = None
+        """The classes in place of the model's own."""
 
     def __repr__(self) -> str:
         return f"<Model {self.name}: {len(self.labels)} classes>"
 
     @overload
     def explain(
-        self, picture: Picture, *, targets: Target | Sequence[Target] = ..., value_range: Range | None = ...
+        self,
+        picture: Picture,
+        *,
+        targets: Target | Sequence[Target] = ...,
+        difference: tuple[Target, Target] | None = ...,
+        value_range: Range | None = ...,
     ) -> Explained: ...
     @overload
     def explain(
-        self, picture: Pictures, *, targets: Target | Sequence[Target] = ..., value_range: Range | None = ...
+        self,
+        picture: Pictures,
+        *,
+        targets: Target | Sequence[Target] = ...,
+        difference: tuple[Target, Target] | None = ...,
+        value_range: Range | None = ...,
     ) -> list[Explained]: ...
     def explain(
         self,
         picture: Picture | Pictures,
         *,
         targets: Target | Sequence[Target] = BEST,
+        difference: tuple[Target, Target] | None = None,
         value_range: Range | None = None,
     ) -> Explained | list[Explained]:
         """Explain one picture, or a list of them; see `whycam.explain`."""
-        numbers = self._numbers(targets)
+        explained = partial(self._explain, targets=self._numbers(targets))
+        if difference is not None:
+            if targets is not BEST:
+                raise ValueError("A difference names its two classes itself. Leave out `targets`, or `difference`.")
+            explained = partial(self._compare, pair=self._pair(difference))
         if isinstance(picture, (list, tuple)):
             pictures = [picture_of(each, value_range) for each in picture]
             starts = range(0, len(pictures), BATCH)
-            return [done for start in starts for done in self._explain(pictures[start : start + BATCH], numbers)]
-        return self._explain([picture_of(picture, value_range)], numbers)[0]
+            return [done for start in starts for done in explained(pictures[start : start + BATCH])]
+        return explained([picture_of(picture, value_range)])[0]
 
     def _numbers(self, targets: Target | Sequence[Target]) -> list[int]:
         from whycam.stream.offline.targets import find_targets
@@ -131,9 +160,33 @@ class Model:
         given = [targets] if isinstance(targets, (int, str)) else targets
         return [find_targets((each,), self.labels)[0] if isinstance(each, str) else each for each in given]
 
+    def _pair(self, difference: tuple[Target, Target]) -> tuple[int, int]:
+        """Two class numbers; ranks are of a picture, and cannot be compared over several."""
+        from whycam.stream.offline.targets import find_pair
+
+        first, second = difference
+        if any(isinstance(each, int) and each < 0 for each in difference):
+            raise ValueError("A difference is of two classes: give their names or numbers, no ranks such as -1.")
+        return find_pair((str(first), str(second)), self.labels)
+
     def _explain(self, pictures: Sequence[Bytes], targets: Sequence[int]) -> list[Explained]:
         from whycam.stream.offline.explain import explain_images
 
+        return self._explained(pictures, explain_images(pictures, self._explainer, targets, self._class_set))
+
+    def _compare(self, pictures: Sequence[Bytes], pair: tuple[int, int]) -> list[Explained]:
+        from whycam.stream.offline.explain import compare_images
+        from whycam.stream.overlay.difference import check_difference
+
+        check_difference(self._explainer.contract)
+        if self._signed is None:
+            path, drawn = self._explainer.path, self._explainer.map.output
+            self._signed = Explainer(path, device=self._device, output=drawn, signed=True)
+        return self._explained(pictures, compare_images(pictures, self._signed, pair, self._class_set))
+
+    def _explained(
+        self, pictures: Sequence[Bytes], found: Sequence[tuple[tuple[DrawnMap, ...], Bytes]]
+    ) -> list[Explained]:
         fit = Fit(self._explainer.contract.fit, self._explainer.contract.input_size)
         return [
             Explained(
@@ -145,18 +198,20 @@ class Model:
                 overlay,
                 fit,
             )
-            for picture, (maps, overlay) in zip(
-                pictures, explain_images(pictures, self._explainer, targets), strict=True
-            )
+            for picture, (maps, overlay) in zip(pictures, found, strict=True)
         ]
 
 
-def load(model: str | Path | None = None, *, device: Device = "auto") -> Model:
+def load(
+    model: str | Path | None = None, *, device: Device = "auto", method: str | None = None, layer: str | None = None
+) -> Model:
     """Load a model once, for many pictures: a name that `whycam models` lists, or an .onnx file.
 
-    Raises `ValueError` for one that cannot be read, and `RuntimeMissing` if onnxruntime is not installed.
+    Of a file with several maps, `method` and `layer` choose one (a layer by its name, a part of it, or a grid such as
+    14x14); by default it is the first. Raises `ValueError` for a file that cannot be read or has no such map, and
+    `RuntimeMissing` if onnxruntime is not installed.
     """
-    return Model(catalog.find(str(model) if model is not None else None), device)
+    return Model(catalog.find(str(model) if model is not None else None), device, method=method, layer=layer)
 
 
 @overload
@@ -165,6 +220,7 @@ def explain(
     *,
     model: str | Path | Model | None = ...,
     targets: Target | Sequence[Target] = ...,
+    difference: tuple[Target, Target] | None = ...,
     value_range: Range | None = ...,
 ) -> Explained: ...
 @overload
@@ -173,6 +229,7 @@ def explain(
     *,
     model: str | Path | Model | None = ...,
     targets: Target | Sequence[Target] = ...,
+    difference: tuple[Target, Target] | None = ...,
     value_range: Range | None = ...,
 ) -> list[Explained]: ...
 def explain(
@@ -180,16 +237,19 @@ def explain(
     *,
     model: str | Path | Model | None = None,
     targets: Target | Sequence[Target] = BEST,
+    difference: tuple[Target, Target] | None = None,
     value_range: Range | None = None,
 ) -> Explained | list[Explained]:
     """Explain a picture, or a list of them: files, bytes, file objects, PIL images, arrays (grey, RGB, RGBA).
 
-    A target is a class's number or name, or −1 for the best class, −2 for the second. `value_range` is what is black
-    and white in an array that is not uint8, such as (0, 1). Raises `ValueError` for an unreadable picture or an unknown
-    class, and `RuntimeMissing` if onnxruntime is not installed.
+    A target is a class's number or name, or −1 for the best class, −2 for the second. `difference` is two classes,
+    'why the first and not the second?': the heatmaps are what speaks for each rather than for the other, both in parts
+    of the same maximum, and the overlay shows both in a colour each; the model needs a map by the method `signed`.
+    `value_range` is what is black and white in an array that is not uint8, such as (0, 1). Raises `ValueError` for an
+    unreadable picture or an unknown class, and `RuntimeMissing` if onnxruntime is not installed.
     """
     loaded = model if isinstance(model, Model) else load(model)
-    return loaded.explain(picture, targets=targets, value_range=value_range)
+    return loaded.explain(picture, targets=targets, difference=difference, value_range=value_range)
 
 
 def process(
@@ -197,31 +257,56 @@ def process(
     output: str | Path | None = None,
     *,
     model: str | Path | None = None,
+    method: str | None = None,
+    layer: str | None = None,
     targets: Target | Sequence[Target] = (),
+    difference: tuple[Target, Target] | None = None,
     overwrite: bool = False,
     resume: bool = False,
     report: bool = False,
+    allow_network: bool = False,
 ) -> list[Outcome]:
     """Explain films, images and folders, as `whycam process` does; one outcome for each, in order.
 
-    Raises `MediaError` for an unsuitable output, and `ValueError` for an unknown class.
+    Of several inputs, such as `*.mp4`, whycam's own results are left out, with a warning. Addresses are read only with
+    `allow_network`. Raises `MediaError` for an unsuitable output, and `ValueError` for an unknown class and for a map
+    or difference that the model's file does not have.
     """
     from whycam.stream.inference.engine import LocalEngine
     from whycam.stream.offline.batch import carry_out, plan
-    from whycam.stream.offline.inputs import find_inputs
+    from whycam.stream.offline.explain import open_model
     from whycam.stream.offline.pipeline import ProcessJob
     from whycam.stream.offline.results.claims import Claims
-    from whycam.stream.offline.targets import find_targets
+    from whycam.stream.offline.targets import asked_view
     from whycam.stream.overlay.renderer import Look
     from whycam.stream.overlay.view import View
 
     paths = [inputs] if isinstance(inputs, (str, Path)) else [*inputs]
-    wanted = [targets] if isinstance(targets, (int, str)) else [*targets]
-    tasks = plan(
-        find_inputs([str(path) for path in paths]), Path(output) if output is not None else None, report=report
-    )
-    explainer = Explainer(catalog.find(str(model) if model is not None else None))
+    wanted = [str(each) for each in ([targets] if isinstance(targets, (int, str)) else targets)]
+    pair = None if difference is None else (str(difference[0]), str(difference[1]))
+    is_folder = isinstance(output, str) and output.endswith(("/", os.sep))
+    given = _inputs([str(path) for path in paths], allow_network=allow_network)
+    tasks = plan(given, Path(output) if output is not None else None, report=report, is_folder=is_folder)
+    if not tasks:
+        return []
+    path = catalog.find(str(model) if model is not None else None)
+    explainer = open_model(path, method, layer, compares=pair is not None)
     with Claims("process", [task.use for task in tasks]) as claims, closing(LocalEngine(explainer)) as engine:
-        pinned = find_targets([str(each) for each in wanted], engine.contract.labels)
-        work = ProcessJob(engine, Look(View(pinned)), resume=resume)
-        return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=sys.stdin.buffer))
+        look = Look(asked_view(View(), wanted, pair, engine.contract.labels))
+        work = ProcessJob(engine, look, resume=resume)
+        stdin = getattr(sys.stdin, "buffer", None) or io.BytesIO()  # a notebook or a window may have none
+        return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=stdin))
+
+
+def _inputs(names: Sequence[str], *, allow_network: bool) -> list[Input]:
+    from whycam.stream.media.losses import MediaError, listed
+    from whycam.stream.offline.inputs import find_inputs
+    from whycam.stream.offline.results.own_results import without_results
+
+    given, results = without_results(find_inputs(names))
+    if results:
+        left_out = listed([each.name for each in results])
+        warnings.warn(f"Left out as results of whycam: {left_out}. To explain one, give it alone.", stacklevel=3)
+    if not allow_network and (far := [each for each in given if each.kind == "address"]):
+        raise MediaError(f"{far[0].name} is an address. whycam connects to it only with allow_network=True.")
+    return given

@@ -36,8 +36,18 @@ def picture_of(source: Picture, value_range: Range | None = None) -> Bytes:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return decode_image(BytesIO(source), "The picture").rgb
     if hasattr(source, "read"):
-        return decode_image(BytesIO(source.read()), str(getattr(source, "name", "The picture"))).rgb
+        return _of_file(source)
     raise ImageError(f"A picture is {_KINDS}, not {type(source).__name__}.")
+
+
+def _of_file(file: IO[bytes]) -> Bytes:
+    name = str(getattr(file, "name", "The picture"))
+    data: object = file.read()  # of a file that was opened as text, a string
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise ImageError(f"{name} was opened as text. Open it with mode 'rb'.")
+    if not data:
+        raise ImageError(f"{name} has no bytes from where it is read. If it was just written, call seek(0).")
+    return decode_image(BytesIO(data), name).rgb
 
 
 def _of_array(array: NDArray[Any], value_range: Range | None) -> Bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,21 @@ DOMAINS = ("", "ai.onnx")
 """The domains of ONNX's own operators; in other domains the same name may mean something else."""
 UNCHANGING = ("Cast", "DequantizeLinear", "Identity")
 """Operators allowed between stored weights and their use, for weights in half precision or as 8-bit integers."""
+Length: TypeAlias = int | str
+"""A number of entries, or the tensor, int64 [1], that holds it when the graph runs."""
 
 
 class Graph:
-    """A model with producers, constants and shapes by tensor name; `add` and `store` append to the model in place."""
+    """A model with producers, constants and shapes by tensor name; `add` and `store` append to the model in place.
 
-    def __init__(self, model: ModelProto) -> None:
+    `replaceable` are the stored tensors that will be inputs too, so that what is appended does not depend on their
+    values and first size. A stored tensor that is an input has the size of its default here.
+    """
+
+    def __init__(self, model: ModelProto, replaceable: Collection[str] = ()) -> None:
         self.model = model
-        inferred = shape_inference.infer_shapes(skeleton(model), data_prop=True).graph
+        self.replaceable = frozenset(replaceable)
+        inferred = shape_inference.infer_shapes(_with_default_sizes(model), data_prop=True).graph
         self._shapes: dict[str, list[int | None]] = {
             value.name: [
                 dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim
@@ -38,6 +45,7 @@ class Graph:
         self._producers = {output: node for node in self.model.graph.node for output in node.output}
         self._initializers = {tensor.name: tensor for tensor in self.model.graph.initializer}
         self._count = 0
+        self._vectors: dict[tuple[Length, ...], str] = {}
 
     def producer(self, tensor: str) -> NodeProto | None:
         """The node that computes a tensor; None for an input or a stored constant."""
@@ -141,9 +149,15 @@ class Graph:
         self._initializers[tensor.name] = tensor
         return str(tensor.name)
 
-    def integers(self, *values: int) -> str:
-        """Append an int64 vector, for axes and shapes, and return its name."""
-        return self.store(np.array(values, np.int64))
+    def integers(self, *values: Length) -> str:
+        """Append an int64 vector, for axes and shapes, and return its name; one that holds tensors, only once."""
+        known = [value for value in values if isinstance(value, int)]
+        if len(known) == len(values):
+            return self.store(np.array(known, np.int64))
+        if values not in self._vectors:
+            parts = [value if isinstance(value, str) else self.integers(value) for value in values]
+            self._vectors[values] = parts[0] if len(parts) == 1 else self.add("Concat", parts, axis=0)
+        return self._vectors[values]
 
     def number(self, value: float) -> str:
         """Append a float32 scalar and return its name."""
@@ -207,6 +221,16 @@ def skeleton(model: ModelProto) -> ModelProto:
         if _weighty(tensor) and tensor.name not in declared
     )
     helper.set_model_props(bare, {entry.key: entry.value for entry in model.metadata_props})
+    return bare
+
+
+def _with_default_sizes(model: ModelProto) -> ModelProto:
+    """A skeleton in which an input with a default has the size of that."""
+    bare, stored = skeleton(model), {tensor.name: tensor for tensor in model.graph.initializer}
+    for value in bare.graph.input:
+        if value.name in stored:
+            own = stored[value.name]
+            value.CopyFrom(helper.make_tensor_value_info(value.name, own.data_type, own.dims))
     return bare
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, version_converter
+from onnx import ModelProto, TensorProto, defs, helper, version_converter
 
 from whycam.export.graph.evaluation import evaluated
 from whycam.export.graph.onnx_graph import DOMAINS
 from whycam.models.contract import OPSET
 
-OLDEST, NEWEST = 7, 24
+OLDEST, NEWEST = 7, min(28, defs.onnx_opset_version())
+"""Up to 28 the operators of head and reverse pass are tried; what the installed onnx does not know, it cannot check."""
 SAFE = 13
 """From here on, onnx converts upwards without changing what an operator means; below, the outputs are compared."""
 IMAGES = 4

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto
 
 from whycam.export.graph.feature import Feature, Flattened
-from whycam.export.graph.onnx_graph import Graph, attribute, kind
+from whycam.export.graph.onnx_graph import Graph, Length, attribute, kind
 from whycam.export.head.covered import DENSE, FACTORS, GATE, SCALE, SHIFT
 from whycam.export.head.quantization import MOVES, Clamp
 from whycam.export.head.tail import bounds, clips, data_input, dense_weights, factors
@@ -26,7 +26,7 @@ class Gradient(NamedTuple):
     """The gradient of the explained scores by a tensor of the tail, as a tensor [N, K, width] in the graph."""
 
     tensor: str
-    width: int
+    width: Length
 
 
 # One rule per operator: from the gradient by its output to the gradient by its input.
@@ -135,10 +135,12 @@ def by_channel(graph: Graph, feature: Feature, tail: list[NodeProto], gradient: 
     """The gradient summed over the map's cells, (N, K, channels).
 
     The first layer's weights W1, in many networks the largest, need not be read again: if only constants are between
-    this layer and the map, their sum over the cells is stored, which is smaller by the number of cells.
+    this layer and the map, their sum over the cells is stored, which is smaller by the number of cells. This does not
+    apply to weights that may be replaced.
     """
     last = max((place for place, node in enumerate(tail) if kind(node) in DENSE), default=None)
-    foldable = last is not None and not any(clips(graph, node) for node in tail[last:])
+    foldable = last is not None and tail[last].input[1] not in graph.replaceable
+    foldable = foldable and not any(clips(graph, node) for node in tail[last:])
     assert feature.flattened is not None
     if feature.flattened.cells == 1 or not foldable:
         for node in tail:

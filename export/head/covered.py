@@ -23,14 +23,18 @@ KEEP_PLACE = QUANTIZATION | {"Dropout", "Identity"}
 ELEMENTWISE = KEEP_PLACE | SHIFT | SCALE | GATE | {"Concat", "Elu", "HardSwish", "LeakyRelu", "Sigmoid", "Sum", "Tanh"}
 
 
+COVERED = (
+    f"After its last feature map a classifier may pool ({', '.join(POOLINGS)}), flatten, and have any of "
+    f"{', '.join(sorted(RULED))}, then Softmax or nothing."
+)
+
+
 class UnsupportedTail(ValueError):
     """A classifier that the closed form does not cover; names the operator and node where the walk stopped."""
 
-    def __init__(self, node: NodeProto | None, reason: str) -> None:
+    def __init__(self, node: NodeProto | None, reason: str, advice: str = COVERED) -> None:
         where = f"{node.op_type} '{node.name or node.output[0]}'" if node else "the network's input"
         self.operator = node.op_type if node else None
         self.node = node.name if node else None
-        super().__init__(
-            f"No closed-form Grad-CAM through {where}: {reason}. After its last feature map a classifier may pool "
-            f"({', '.join(POOLINGS)}), flatten, and have any of {', '.join(sorted(RULED))}, then Softmax or nothing."
-        )
+        self.reason = reason
+        super().__init__(f"No closed-form Grad-CAM through {where}: {reason}. {advice}")

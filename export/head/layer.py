@@ -17,9 +17,18 @@ class Layer:
     """Each tensor is written into the graph when it is read first, so that a graph holds only what its methods need."""
 
     def __init__(
-        self, graph: Graph, feature: Feature, sums: Callable[[], str], gradient: Callable[[], str], source: Source
+        self,
+        graph: Graph,
+        feature: Feature,
+        sums: Callable[[], str],
+        gradient: Callable[[], str],
+        source: Source,
+        logit_sums: Callable[[], str],
     ) -> None:
-        """`sums` writes the gradient's sums over the cells (N, K, channels), `gradient` what `gradient` returns."""
+        """`sums` writes the gradient's sums over the cells (N, K, channels), `gradient` what `gradient` returns.
+
+        `logit_sums` writes the same sums of the logit's gradient.
+        """
         self.graph = graph
         self.feature = feature
         self.source = source
@@ -27,12 +36,17 @@ class Layer:
         """Whether `gradient` was read since this was last set to False."""
         self.channels = feature.channels
         self.cells = feature.height * feature.width
-        self._sums, self._gradient = sums, gradient
+        self._sums, self._gradient, self._logit_sums = sums, gradient, logit_sums
 
     @cached_property
     def alpha(self) -> str:
         """The gradient's mean over the cells, (N, K, channels)."""
         return self.graph.add("Mul", [self._sums(), self.graph.number(1 / self.cells)])
+
+    @cached_property
+    def logit_alpha(self) -> str:
+        """The mean of the logit's gradient over the cells, (N, K, channels), whatever is explained."""
+        return self.graph.add("Mul", [self._logit_sums(), self.graph.number(1 / self.cells)])
 
     @property
     def gradient(self) -> str:

@@ -1,4 +1,4 @@
-"""The maps of an explainable graph as outputs: normalised, with their maxima, and listed for its metadata."""
+"""The maps of an explainable graph as outputs, listed for its metadata: normalised, with their maxima, or signed."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from onnx import ModelProto, TensorProto, helper
 
-from whycam.export.graph.onnx_graph import Graph
+from whycam.export.graph.onnx_graph import Graph, Length
 from whycam.export.head.layer import Layer
 from whycam.export.head.methods import Method
-from whycam.models.contract import HEATMAPS, IR_VERSION, OPSET, OUTPUTS, WHOLE, MapSpec, Region
+from whycam.models.contract import HEATMAPS, IR_VERSION, OPSET, OUTPUTS, SIGNED, WHOLE, MapSpec, Region
 
 APPENDED = "whycam.appended"
 """The model property in which the maps are listed until `save` writes the contract."""
@@ -24,14 +24,18 @@ def outputs_of(number: int) -> tuple[str, str]:
     return (HEATMAPS, "evidence") if number == 0 else (f"{HEATMAPS}_{number + 1}", f"evidence_{number + 1}")
 
 
-def draw_maps(graph: Graph, layers: Sequence[Layer], methods: Mapping[str, Method]) -> list[MapSpec]:
-    """Write the map of each layer by each method for its source, and return them in the order of the methods."""
+def draw_maps(graph: Graph, layers: Sequence[tuple[Layer, Mapping[str, Method]]]) -> list[MapSpec]:
+    """Write the map of each layer by each of its methods, and return them in the order of the methods."""
     specs: list[MapSpec] = []
-    for name, method in methods.items():
-        for layer in (each for each in layers if each.source == method.source):
+    for name, method in {name: each for _, methods in layers for name, each in methods.items()}.items():
+        for layer in (each for each, methods in layers if name in methods):
             layer.gradient_read = False
             heat, grid, region = _coarse(layer, method.rule(layer))
             output, evidence = outputs_of(len(specs))
+            if name == SIGNED:
+                graph.add("Reshape", [heat, graph.integers(0, 0, *grid)], output)
+                specs.append(MapSpec(output, layer.feature.tensor, name, grid, region))
+                continue
             _normalised(graph, heat, grid, output, evidence)
             gradient = layer.gradient if layer.gradient_read else ""
             specs.append(MapSpec(output, layer.feature.tensor, name, grid, region, evidence if specs else "", gradient))
@@ -59,11 +63,11 @@ def _spec(
     return MapSpec(output, layer, method, (rows, columns), (left, top, right, bottom), evidence, gradient)
 
 
-def close(graph: Graph, count: int, maps: Sequence[MapSpec]) -> ModelProto:
+def close(graph: Graph, count: Length, maps: Sequence[MapSpec]) -> ModelProto:
     """Declare the contract's tensors and return the finished model."""
     model = graph.model
     rows, columns = maps[0].grid
-    sizes: dict[str | int, str | int] = {"C": count, "h": rows, "w": columns}
+    sizes: dict[str | int, str | int] = {"C": "C" if isinstance(count, str) else count, "h": rows, "w": columns}
     kinds = {"tensor(float)": TensorProto.FLOAT, "tensor(int64)": TensorProto.INT64}
     model.graph.input.append(helper.make_tensor_value_info("target", TensorProto.INT64, ["N", "K"]))
     del model.graph.output[:]
@@ -72,7 +76,8 @@ def close(graph: Graph, count: int, maps: Sequence[MapSpec]) -> ModelProto:
         model.graph.output.append(helper.make_tensor_value_info(name, kinds[type_], fixed))
     for each in maps[1:]:
         for name, shape in ((each.output, ("N", "K", *each.grid)), (each.evidence, ("N", "K"))):
-            model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+            if name:
+                model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     model.ir_version = IR_VERSION if graph.opset == OPSET else max(IR_VERSION, model.ir_version)
     helper.set_model_props(model, {APPENDED: json.dumps(maps)})
     return model

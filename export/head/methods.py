@@ -2,7 +2,8 @@
 
 A rule gives (N, K, cells): positive where a cell speaks for the class. What is drawn is its positive part, divided by
 its maximum. The gradient is that of the logit, or of a probability's log-odds (see `export.head.grad_cam`): the same
-quantity for all methods. `export.verify.methods` implements them independently, from their definitions.
+quantity for all methods but `signed`, whose maps are the logit's and are not drawn by themselves.
+`export.verify.methods` implements them independently, from their definitions.
 
 A further method is a function here, a line in `METHODS`, and its definition there.
 """
@@ -15,7 +16,7 @@ from typing import NamedTuple
 
 from whycam.export.head.eigenvector import first_projection
 from whycam.export.head.layer import Layer, Source
-from whycam.models.contract import METHOD
+from whycam.models.contract import METHOD, SIGNED
 
 MapRule = Callable[[Layer], str]
 """From a layer to its signed maps (N, K, cells), before the negative part is dropped and they are normalised."""
@@ -37,6 +38,15 @@ def grad_cam(layer: Layer) -> str:
 def negative(layer: Layer) -> str:
     """−Σ_k α_k A_k: what speaks against the class (arXiv:1610.02391, section 3.3, without normalisation)."""
     return layer.graph.add("Neg", [grad_cam(layer)])
+
+
+def signed(layer: Layer) -> str:
+    """Σ_k α_k A_k of the logit, both signs: linear in the gradient, so S_a − S_b is the map of z_a − z_b.
+
+    In a network that ends in a mean over the cells and one dense layer its sum over the cells is the logit without its
+    bias: S is Zhou et al.'s class activation map (2016, arXiv:1512.04150, equation 2) divided by the cells.
+    """
+    return layer.graph.add("MatMul", [layer.logit_alpha, layer.features])
 
 
 def hires_cam(layer: Layer) -> str:
@@ -97,6 +107,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         # The same with the gradient's mean on the way from an input of zeros (Sundararajan et al. 2017,
         # arXiv:1703.01365, equation 1).
         "integrated-gradients": Method(hires_cam, "path"),
+        SIGNED: Method(signed),
     }
 )
 

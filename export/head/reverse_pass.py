@@ -55,8 +55,8 @@ class ReversePass:
         size = b.add("Mul", b.add("Shape", "classes"), b.integers(STEPS, 1))
         repeated = b.add("Expand", b.add("Unsqueeze", "classes", b.integers(1)), b.integers(1, STEPS, 1))
         classes = graph.add("Reshape", [repeated, size], allowzero=1)  # (N·steps, K), K may be 0
-        logits = graph.add("Reshape", [names[self._ends.logits], graph.integers(-1, self._ends.classes)])
-        seed = self._seed(graph, classes, logits, self._ends.classes)
+        logits = graph.add("Reshape", [names[self._ends.logits], graph.integers(-1, self._ends.written)])
+        seed = self._seed(graph, classes, logits, self._ends.written)
         path = Backward(graph, self._sizes, classes)
         start = _reordered(path, seed, self._ends, self._sizes.of(self._ends.logits))
         found = full_gradient(path, feature, inputs, names[self._ends.logits], start)  # (K, N·steps, …)

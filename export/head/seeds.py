@@ -11,19 +11,19 @@ from collections.abc import Callable
 import numpy as np
 from onnx import TensorProto
 
-from whycam.export.graph.onnx_graph import Graph
+from whycam.export.graph.onnx_graph import Graph, Length
 from whycam.models.contract import SINGLE_LABEL, Score, Task
 
-Seed = Callable[[Graph, str, str, int], str]
+Seed = Callable[[Graph, str, str, Length], str]
 """From classes (N, K), logits (N, C) and C to the gradient by the logits, (N, K, C)."""
 
 
 def seed_of(score: Score, task: Task) -> Seed:
     """The log-odds of one label of several are its logit."""
-    return _of_log_odds if score == "probability" and task == SINGLE_LABEL else _of_logit
+    return _of_log_odds if score == "probability" and task == SINGLE_LABEL else of_logit
 
 
-def resolved_classes(graph: Graph, logits: str, count: int) -> str:
+def resolved_classes(graph: Graph, logits: str, count: Length) -> str:
     """`target` with its ranks resolved: −1−j becomes the class with the j-th largest logit.
 
     Ranked by logits, because probabilities tie where they round to 0. Resolved before OneHot, which reads −1 as the
@@ -37,16 +37,16 @@ def resolved_classes(graph: Graph, logits: str, count: int) -> str:
     return graph.add("Where", [ranked, best, "target"], "classes")
 
 
-def _one_hot(graph: Graph, classes: str, count: int) -> str:
+def _one_hot(graph: Graph, classes: str, count: Length) -> str:
     return graph.add("OneHot", [classes, graph.integers(count), graph.store(np.array([0, 1], np.float32))], axis=-1)
 
 
-def _of_logit(graph: Graph, classes: str, _logits: str, count: int) -> str:
+def of_logit(graph: Graph, classes: str, _logits: str, count: Length) -> str:
     """∂z_c/∂z = e_c, as (N, K, C)."""
     return _one_hot(graph, classes, count)
 
 
-def _of_log_odds(graph: Graph, classes: str, logits: str, count: int) -> str:
+def _of_log_odds(graph: Graph, classes: str, logits: str, count: Length) -> str:
     """∂(z_c − log Σ_{i≠c} exp z_i)/∂z = e_c − softmax of the other classes, as (N, K, C)."""
     hot = _one_hot(graph, classes, count)
     row = graph.add("Unsqueeze", [logits, graph.integers(1)])  # (N, 1, C)

@@ -175,6 +175,7 @@ def to_classifier(network: Any) -> ModelProto:
     gc.collect()  # tf2onnx leaves its graphs, with their weights, in reference cycles
     _take_rgb(model)
     feature = _channels_first(model, last.name)
+    _name_layers(model, [layer.name for layer in network.layers if layer.weights and layer.kernel.ndim == 4])
     model = take_images(model, mean=MEAN_RGB, scale=[1])
     _append_dense(model, feature, network.layers[network.layers.index(last) + 1 :], last.output.shape[1:])
     return model
@@ -212,6 +213,14 @@ def _channels_first(model: ModelProto, name: str) -> str:
     model.graph.node.remove(last)
     rename(model, last.input[0], name)
     return name
+
+
+def _name_layers(model: ModelProto, names: list[str]) -> None:
+    """Call the outputs of the convolutions as Keras does, so that `--layer block3_conv3` finds them."""
+    outputs = [node.output[0] for node in model.graph.node if node.op_type == "Relu"]
+    for output, name in zip(outputs, names, strict=True):
+        if output != name:
+            rename(model, output, name)
 
 
 def _append_dense(model: ModelProto, feature: str, layers: list[Any], shape: tuple[int, int, int]) -> None:

@@ -13,7 +13,10 @@ from whycam.export.reverse.rule import Rule
 
 def rows(b: Backward, gradient: Gradient, weights: str, width: int, *, transposed: bool) -> Gradient:
     """A gradient [K, …, out] times constant weights, by one Gemm that reads those of the forward pass."""
-    flat = b.add("Reshape", gradient.tensor, b.integers(-1, gradient.dims[-1]))
+    if weights in b.graph.replaceable:  # their `out` is another one at run time
+        flat = b.add("Flatten", gradient.tensor, axis=len(gradient.dims))
+    else:
+        flat = b.add("Reshape", gradient.tensor, b.integers(-1, gradient.dims[-1]))
     return b.shaped(b.add("Gemm", flat, weights, transB=int(transposed)), (*gradient.dims[:-1], width))
 
 

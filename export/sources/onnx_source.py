@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, external_data_helper
 
 from whycam.export.preprocessing import PREPROCESSING, Preprocessing
 from whycam.export.sources.classifier import Classifier, Stated
@@ -41,9 +42,15 @@ def read_classifier(source: Path) -> ModelProto:
     if not source.is_file():
         raise ValueError(f"There is no file {source}.")
     try:
-        model = onnx.load(source)
-    except FileNotFoundError as error:
-        raise ValueError(f"{source} keeps its weights in another file, which is not beside it ({error}).") from error
+        model = onnx.load(source, load_external_data=False)
+        lost = sorted({place for place in _weights_beside(model) if not (source.parent / place).is_file()})
+        if lost:
+            raise ValueError(
+                f"{source} keeps its weights in {' and '.join(lost)}, which is not beside it. Put it there."
+            )
+        external_data_helper.load_external_data_for_model(model, str(source.parent))
+    except ValueError:
+        raise
     except Exception as error:  # protobuf's and onnx's have no common base class
         raise ValueError(f"{source} is not an ONNX model, or it is damaged. ({error})") from error
     for value in (*model.graph.input, *model.graph.output, *model.graph.value_info):
@@ -51,6 +58,13 @@ def read_classifier(source: Path) -> ModelProto:
             if dim.dim_value < 0:  # how Paddle writes an open size
                 dim.Clear()
     return model
+
+
+def _weights_beside(model: ModelProto) -> Iterator[str]:
+    """The files that hold a model's weights, for each of them."""
+    for tensor in model.graph.initializer:
+        if external_data_helper.uses_external_data(tensor):
+            yield external_data_helper.ExternalDataInfo(tensor).location
 
 
 def _of_levels(model: ModelProto) -> Stated[Preprocessing] | None:

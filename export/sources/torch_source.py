@@ -157,7 +157,8 @@ def _converted(export: Callable[..., Any]) -> ModelProto:
 
 def _downloaded(build: Callable[[], Any], model: str, url: str, file: str) -> Any:
     try:
-        return build()
+        with _quiet():
+            return build()
     except Exception as error:  # urllib's, requests' and Hugging Face's have no common base class
         raise WeightsMissing(
             f"The weights of {model} could not be downloaded ({_first(error)}). On a computer with internet, download "
@@ -193,8 +194,8 @@ def _first(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the notes that torch and onnxscript print for their authors."""
-    noisy = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    """Without the notes that torch and onnxscript print for their authors, and Hugging Face's of each attempt."""
+    noisy = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "huggingface_hub")]
     levels = [logger.level for logger in noisy]
     for logger in noisy:
         logger.setLevel(logging.ERROR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,9 @@ from whycam.export.verify.directional import Directional
 from whycam.export.verify.methods import OF_PIXELS, ON_A_WAY, in_blocks
 from whycam.export.verify.placement import MAX_SHIFT, Probe
 from whycam.export.verify.reference import Reference
-from whycam.models.contract import HEATMAPS, METHOD, MapSpec, Score
+from whycam.models.class_set import ClassSet
+from whycam.models.contract import HEATMAPS, METHOD, MULTI_LABEL, SIGNED, Contract, MapSpec, Score
+from whycam.models.taught_model import put_in
 from whycam.stream.inference.explainer import BEST, Explainer, checked_targets
 from whycam.stream.inference.map_region import place
 
@@ -147,55 +150,102 @@ def compare(
     *,
     autodiff: Ask | None = None,
     output: str = HEATMAPS,
+    class_set: ClassSet | None = None,
 ) -> Agreement:
     """Explain images (N, H, W, 3) with a model file, for K targets each, and compare the maps of one of its outputs.
 
     `autodiff` gets the classes (N, K) that the file explained, and its feature map (N, channels, h, w), and explains
-    them for the first of these images, or for all. Raises `Disagreement` if the file's heatmaps change when its
-    activations become outputs.
+    them for the first of these images, or for all. With a `class_set` the file runs with that last layer, and what it
+    gives, scores included, is compared with the network that has this layer. Raises `Disagreement` if the file's
+    heatmaps change when its activations become outputs.
     """
-    explainer = Explainer(path, output=output)
-    contract = explainer.contract
+    contract = Explainer(path).contract
     spec, score = contract.map_of(output), contract.score
     grid = contract.input_size if spec.method in OF_PIXELS else spec.grid
-    target = checked_targets(contract, targets, len(images))
+    target = checked_targets(contract, targets, len(images), class_set)
     if not target.size:
         raise ValueError("There is nothing to compare: give one image or more, and one target or more for each.")
     few = slice(0, BATCH)
-    drawn = explainer.explain(images[few], target[few]).heatmaps
-    del explainer  # a session of VGG16 takes 1 GB, and another one follows
+    drawn, scores = _explained(path, contract, spec, images[few], target[few], class_set)
     probe = Probe(images[:PROBED], spec.region)
-    seen, read, probed = _recorded(path, spec, grid, images, target, probe)
-    reference = _reference(onnx.load(path), spec, grid)
+    load = partial(_network, path, contract, class_set)
+    embedding = [contract.last_layer.embedding] if contract.last_layer and class_set is not None else []
+    seen, read, probed = _recorded(load, spec, grid, images, target, probe, embedding)
+    reference = _reference(load(), spec, grid)
     maps, classes = seen[spec.output], seen["classes"].astype(np.int64)
     # With further outputs, fused kernels may be split. In an 8-bit network that changes some roundings, and in a rare
     # image another order of summation flips a gate. Hence the median.
-    if not _median_difference(drawn, place(maps[few], spec.region)) <= TOLERANCE:
+    if not _median_difference(drawn, place(maps[few], spec.region), _unit(maps[few], spec)) <= TOLERANCE:
         raise Disagreement(f"{path.name} gives other heatmaps when its activations are outputs.")
     agreement = replace(
         _by_float64(reference, read, score, spec),
         shift=probe.shift(in_blocks(reference.channels_first(probed), spec.grid)).largest,
     )
+    if class_set is not None:
+        return replace(agreement, scores=_off(scores, contract, class_set, seen))
     if autodiff is None:
         return agreement
     gates = reference.gates(seen) if isinstance(reference, Reference) else []
     scores, features = seen["scores"], reference.channels_first(seen[spec.layer])
     del reference, seen  # releases VGG16's weights, because `autodiff` needs memory for its own
-    return _with_autodiff(agreement, autodiff(classes, features), maps, scores, gates)
+    return _with_autodiff(agreement, autodiff(classes, features), maps, scores, gates, spec)
+
+
+def _network(path: Path, contract: Contract, class_set: ClassSet | None) -> ModelProto:
+    """The file's model, with a class set's last layer put in."""
+    model = onnx.load(path)
+    if class_set is not None:
+        assert contract.last_layer is not None  # `checked_targets` has seen it
+        put_in(model, contract.last_layer, class_set)
+    return model
+
+
+def _off(scores: NDArray[np.float32], contract: Contract, class_set: ClassSet, seen: Activations) -> float:
+    """The largest difference of probabilities (N, C) from those of a class set's layer in float64."""
+    assert contract.last_layer is not None
+    rows = seen[contract.last_layer.embedding][: len(scores)].astype(np.float64)
+    logits = rows @ class_set.weights.astype(np.float64) + class_set.bias
+    if contract.task == MULTI_LABEL:
+        exact = 1 / (1 + np.exp(-logits))
+    else:
+        powers = np.exp(logits - logits.max(1, keepdims=True))
+        exact = powers / powers.sum(1, keepdims=True)
+    return float(np.abs(scores - exact).max())
+
+
+def _explained(
+    path: Path,
+    contract: Contract,
+    spec: MapSpec,
+    images: NDArray[np.uint8],
+    target: NDArray[np.int64],
+    class_set: ClassSet | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The maps as they are drawn, or, of signed ones, as they go with those of their layer; and the scores."""
+    if spec.method != SIGNED:
+        found = Explainer(path, output=spec.output).explain(images, target, class_set)
+        return found.heatmaps, found.scores
+    beside = next((each.output for each in contract.drawable_maps() if each.layer == spec.layer), HEATMAPS)
+    found = Explainer(path, output=beside, signed=True).explain(images, target, class_set)
+    if found.signed is None:
+        raise Disagreement(f"{path.name} has no map of '{spec.layer}' with which '{spec.output}' could be drawn.")
+    return found.signed, found.scores
 
 
 def _recorded(
-    path: Path,
+    load: Callable[[], ModelProto],
     spec: MapSpec,
     grid: tuple[int, int],
     images: NDArray[np.uint8],
     target: NDArray[np.int64],
     probe: Probe,
+    embedding: Sequence[str] = (),
 ) -> tuple[Activations, Activations, NDArray[np.float32]]:
     """The activations that a comparison needs: of all images, of those for float64, and the layer's of a probe."""
-    model = onnx.load(path)
+    model = load()
     reference = _reference(model, spec, grid)
-    names = ["scores", "classes", spec.output, spec.maxima, *reference.needed]
+    names = ["scores", "classes", spec.output, *([spec.maxima] if spec.maxima else []), *reference.needed]
+    names += [name for name in embedding if name not in names]
     differs = isinstance(reference, Directional)
     inner = [spec.gradient] if differs and spec.gradient else []
     # Differences need one batch, with the sizes that it has; in front of them the whole network takes long.
@@ -240,7 +290,7 @@ def _by_float64(
         )
     exact, cancelled = reference.defined(seen, seen["classes"].astype(np.int64), score, method)
     held = np.clip(cancelled * EPSILON / TOLERANCE, 1, MAX_CANCELLED)
-    apart = np.abs(maps - exact).max((2, 3))  # (N, K)
+    apart = np.abs(maps - exact).max((2, 3)) / _unit(exact, spec)  # (N, K)
     worst = np.unravel_index(np.argmax(apart / held), apart.shape)  # one map beyond its own limit is one too many
     return Agreement(
         images=images,
@@ -253,10 +303,19 @@ def _by_float64(
     )
 
 
-def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32]) -> float:
+def _unit(maps: NDArray[Any], spec: MapSpec) -> NDArray[Any]:
+    """In what differences of maps are counted, (N, K): 1, or of signed maps, which are not normalised, the largest."""
+    if spec.method != SIGNED:
+        return np.ones(maps.shape[:2])
+    largest = np.abs(maps).max((2, 3))
+    return np.where(largest > 0, largest, 1)
+
+
+def _median_difference(drawn: NDArray[np.float32], maps: NDArray[np.float32], unit: NDArray[Any] | float = 1) -> float:
     """The median of each map's largest difference, over the maps that are not empty in both."""
     shown = ((drawn != 0) | (maps != 0)).any((2, 3))  # (N, K)
-    return float(np.median(np.abs(drawn - maps).max((2, 3))[shown])) if shown.any() else 0.0
+    apart = np.abs(drawn - maps).max((2, 3)) / unit
+    return float(np.median(apart[shown])) if shown.any() else 0.0
 
 
 def _with_autodiff(
@@ -265,6 +324,7 @@ def _with_autodiff(
     maps: NDArray[np.float32],
     scores: NDArray[np.float32],
     gates: Sequence[NDArray[np.bool_]],
+    spec: MapSpec,
 ) -> Agreement:
     count = next(len(each) for each in (autodiff.heatmaps, autodiff.scores) if each is not None)
     maps, scores, gates = maps[:count], scores[:count], [each[:count] for each in gates]
@@ -278,7 +338,7 @@ def _with_autodiff(
     finite = np.isfinite(autodiff.heatmaps).all((2, 3))  # (N, K)
     saturated = ~finite & (maps > 0).any((2, 3)) & ~flipped[:, None]
     compared = finite & ~flipped[:, None]
-    worst = np.abs(maps - autodiff.heatmaps).max((2, 3))[compared]
+    worst = (np.abs(maps - autodiff.heatmaps).max((2, 3)) / _unit(autodiff.heatmaps, spec))[compared]
     return replace(
         agreement,
         autodiff=float(worst.max()) if worst.size else None,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from whycam.export.verify.methods import DEFINITIONS, ON_A_WAY, SCALED
-from whycam.models.contract import METHOD, Score, Task
+from whycam.models.contract import METHOD, SIGNED, Score, Task
 
 Output = Literal["logits", "probabilities", "log-probabilities"]
 """What a network's own last numbers are."""
@@ -74,7 +74,8 @@ class Watched(ABC):
 
     def autodiff(self, question: Question) -> Autodiff:
         """Differentiate by the feature map, if a call's result is it, four images at a time."""
-        found = None if question.method in ON_A_WAY else self._find(question)
+        known = question.score == "probability" or self.has_logits(question.output)
+        found = self._find(question) if known and question.method not in ON_A_WAY else None
         batches = [question.part(slice(start, start + BATCH)) for start in range(0, len(question.inputs), BATCH)]
         if found is None:
             return Autodiff(None, (), np.concatenate([self._probabilities(batch) for batch in batches]))
@@ -86,6 +87,10 @@ class Watched(ABC):
     @abstractmethod
     def run(self, inputs: NDArray[np.float32], visit: Visit) -> Any:
         """The network's outputs for images (N, H, W, channels); each call's result is shown to `visit`, in order."""
+
+    @abstractmethod
+    def has_logits(self, output: Output) -> bool:
+        """Whether `scores` knows the logits of a network whose last numbers are `output`."""
 
     @abstractmethod
     def array(self, result: Any) -> NDArray[np.floating]:
@@ -150,10 +155,13 @@ def heatmap(
 ) -> NDArray[np.floating]:
     """Grad-CAM as in textbooks, or another method by its definition, (N, channels, h, w) to (N, h, w).
 
-    NaN for a map without positive evidence.
+    NaN for a map without positive evidence; signed maps are not normalised.
     """
+    if method == SIGNED:
+        return np.asarray((gradient.mean((2, 3), keepdims=True) * features).sum(1))
     if method == METHOD:
-        heat = np.maximum((gradient.mean((2, 3), keepdims=True) * features).sum(1), 0)
+        # In float32, numpy's mean over thousands of equal numbers is off by 1e-4.
+        heat = np.maximum((gradient.mean((2, 3), keepdims=True, dtype=np.float64) * features).sum(1), 0)
     else:
         heat = DEFINITIONS[method](gradient[None].astype(np.float64), features.astype(np.float64))[:, 0]
     with np.errstate(invalid="ignore", divide="ignore"):

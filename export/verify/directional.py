@@ -12,6 +12,9 @@ what else enters the network behind it, are the network's own activations.
 Of a method that reads the gradient g at each cell, the file names g. Its product with a random direction D,
 Σ g·D = d/dε y(A + ε·D), is compared with differences in the same way, for directions in single cells and in all; then
 the map is compared with its definition from g and A.
+
+A max pooling behind the layer keeps the choice that it makes at A: the zeros of a ReLU tie, and there it has no
+derivative but that of a choice (see `export.verify.max_pool`).
 """
 
 from __future__ import annotations
@@ -24,9 +27,10 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from whycam.export.verify.double import DoubleGraph
+from whycam.export.verify.max_pool import CHOOSE, OPSET, chosen_by, keeping, kept_by
 from whycam.export.verify.methods import ON_A_WAY, WITHOUT_GRADIENT, definition_of
 from whycam.export.verify.reference import by_logits
-from whycam.models.contract import MapSpec, Score
+from whycam.models.contract import SIGNED, MapSpec, Score
 
 Floats = NDArray[np.float64]
 Cell = tuple[int, int]
@@ -46,8 +50,12 @@ SWITCHED = 3e-6
 """The difference of the slopes to both sides, as a part of the largest, at which a unit must have switched."""
 BEHIND_SCORES = ("Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 ACTIVATIONS = ("Softmax", "Sigmoid")
-MEANS: Mapping[str, float] = {"grad-cam": 1.0, "negative": -1.0}
-"""Methods that need the gradient's mean only, and by what Σ α_k A_k is multiplied before its positive part is taken."""
+TIMES_VALUES = ("hirescam", "layer-cam", "xgrad-cam", "input-x-gradient", "integrated-gradients")
+"""Methods that multiply the gradient by the layer's values. Where these are 0 the gradient does not count, and behind a
+ReLU there may be none: in a window of zeros a max pooling has no derivative."""
+MEANS: Mapping[str, float] = {"grad-cam": 1.0, "negative": -1.0, SIGNED: 1.0}
+"""Methods that need the gradient's mean only, and by what Σ α_k A_k is multiplied before its positive part is taken; of
+`SIGNED`, the negative part counts too."""
 
 
 class Compared(NamedTuple):
@@ -70,6 +78,8 @@ class Point(NamedTuple):
     """(N, C)"""
     seed: Floats
     """The gradient by the logits of what is explained, (N, K, C)."""
+    kept: Mapping[str, NDArray[np.int64]]
+    """What each max pooling behind the layer chooses here, by the name of its input for it."""
 
 
 class Directional:
@@ -80,6 +90,7 @@ class Directional:
         self._grid = grid
         self._producers = {output: node for node in model.graph.node for output in node.output}
         self.logits, self._independent = self._find_logits()
+        self._pooled: list[str] = []
         self._behind, self._outside = self._part(model)
 
     @property
@@ -96,18 +107,20 @@ class Directional:
         return values if self._channels_are_second(values) else values.transpose(0, 3, 1, 2)
 
     def compare(self, seen: Mapping[str, NDArray[Any]], score: Score, spec: MapSpec) -> Compared:
-        """Compare `seen`'s maps (N, K, h, w) of its classes, with their maxima (N, K).
+        """Compare `seen`'s maps (N, K, h, w) of its classes, with their maxima (N, K) if they are normalised.
 
         Raises `ValueError` for a method that has no definition in `export.verify.methods`.
         """
-        maps = seen[spec.output].astype(np.float64) * seen[spec.maxima].astype(np.float64)[..., None, None]
-        classes, independent = seen["classes"].astype(np.int64), self._independent
+        maps, raw = seen[spec.output].astype(np.float64), spec.method == SIGNED
+        if not raw:
+            maps *= seen[spec.maxima].astype(np.float64)[..., None, None]
+        classes, independent = seen["classes"].astype(np.int64), self._independent or raw
         outside = {name: seen[name] for name in self._outside}
         at = self._point(outside, seen[self.feature].astype(np.float64), classes, "logit" if independent else score)
         apart = np.abs(at.logits - seen[self.logits].reshape(at.logits.shape)).max()
         deviation = float(apart / max(np.abs(at.logits).max(), np.finfo(np.float64).tiny))
         if spec.method in MEANS:
-            return Compared(self._of_means(maps, at, MEANS[spec.method]), deviation)
+            return Compared(self._of_means(maps, at, MEANS[spec.method], raw=raw), deviation)
         values = self.channels_first(at.layer)
         gradient = np.zeros((*classes.shape, *values.shape[1:]))
         if spec.method not in WITHOUT_GRADIENT:
@@ -119,7 +132,9 @@ class Directional:
         way = self._way(at, classes, "logit" if independent else score) if spec.method in ON_A_WAY else [(1.0, at)]
         few = FEW_CELLS if len(way) == 1 else 1
         cells = self._chosen(maps, few, few)
-        return Compared(np.maximum(each, self._of_gradient(gradient, way, at, cells, maps.shape[2:])), deviation)
+        counts = values != 0 if spec.method in TIMES_VALUES else np.ones(values.shape, np.bool_)
+        directions = _directions(counts, cells, maps.shape[2:], EVERYWHERE if len(way) == 1 else 1)
+        return Compared(np.maximum(each, self._of_gradient(gradient, way, at, directions)), deviation)
 
     def _way(self, at: Point, classes: NDArray[np.int64], score: Score) -> list[tuple[float, Point]]:
         """The points between zeros and the input, with their weights."""
@@ -132,15 +147,20 @@ class Directional:
     def _point(
         self, outside: Mapping[str, NDArray[Any]], layer: Floats, classes: NDArray[np.int64], score: Score
     ) -> Point:
-        (logits,) = self._behind({**outside, self.feature: layer}, [self.logits])
+        kept = [kept_by(each) for each in self._pooled]
+        feeds = {**outside, self.feature: layer, **dict.fromkeys(kept, CHOOSE)}
+        logits, *chosen = self._behind(feeds, [self.logits, *map(chosen_by, self._pooled)])
         rows = logits.reshape(len(classes), -1)
-        return Point(outside, layer, rows, by_logits(rows, classes, score))
+        return Point(outside, layer, rows, by_logits(rows, classes, score), dict(zip(kept, chosen, strict=True)))
 
-    def _of_means(self, maps: Floats, at: Point, sign: float) -> Floats:
-        """How far maps are from the positive part of sign · Σ α_k A_k, in the cells that are looked at: (N, K)."""
+    def _of_means(self, maps: Floats, at: Point, sign: float, *, raw: bool) -> Floats:
+        """How far maps are from the positive part of sign · Σ α_k A_k, in the cells that are looked at: (N, K).
+
+        `raw` maps have the negative part too.
+        """
         values = self.channels_first(at.layer)
         step = STEP * self._grid[0] * self._grid[1]
-        cells = self._chosen(maps, CELLS)
+        cells = self._chosen(np.abs(maps), CELLS)
         found = []
         for row, column in cells:
             up, down = self._moved(at, self._direction(values[:, :, row, column], at.layer), step)
@@ -148,10 +168,11 @@ class Directional:
         exact = sign * np.stack(found, -1)  # (N, K, cells)
         theirs = np.stack([maps[..., row, column] for row, column in cells], -1)
         largest = np.maximum(np.abs(exact).max(-1), np.finfo(np.float64).tiny)
-        return np.asarray(np.abs(np.maximum(exact, 0) - theirs).max(-1) / np.maximum(largest, theirs.max(-1)))
+        apart = np.abs((exact if raw else np.maximum(exact, 0)) - theirs).max(-1)
+        return np.asarray(apart / np.maximum(largest, np.abs(theirs).max(-1)))
 
     def _of_gradient(
-        self, gradient: Floats, way: Sequence[tuple[float, Point]], at: Point, cells: Sequence[Cell], grid: Cell
+        self, gradient: Floats, way: Sequence[tuple[float, Point]], at: Point, directions: Sequence[Floats]
     ) -> Floats:
         """How far the gradient (N, K, channels, h, w) is from differences, as a part of its own size: (N, K).
 
@@ -159,7 +180,7 @@ class Directional:
         """
         size = GRADIENT_STEP * max(float(np.sqrt((at.layer**2).mean())), np.finfo(np.float64).tiny)
         worst = np.zeros(gradient.shape[:2])
-        for direction in _directions(gradient, cells, grid, EVERYWHERE if len(way) == 1 else 1):
+        for direction in directions:
             own = self._in_own_axes(direction, at.layer)
             exact = np.sum([weight * self._slope(point, own, size) for weight, point in way], 0)
             theirs = np.einsum("nkchw,nchw->nk", gradient, direction)
@@ -190,7 +211,7 @@ class Directional:
     def _moved(self, at: Point, direction: Floats, step: float) -> tuple[Floats, Floats]:
         """The logits (N, C) with the layer a step up and a step down along a direction."""
         up, down = (
-            self._behind({**at.outside, self.feature: at.layer + sign * step * direction}, [self.logits])[0]
+            self._behind({**at.outside, **at.kept, self.feature: at.layer + sign * step * direction}, [self.logits])[0]
             for sign in (1, -1)
         )
         return up.reshape(at.logits.shape), down.reshape(at.logits.shape)
@@ -267,20 +288,26 @@ class Directional:
             if behind.isdisjoint(node.output) and not moving.isdisjoint(node.output):
                 outside += [name for name in node.output if name in wanted]
                 continue
-            nodes.append(node)
+            pool = keeping(node)
+            self._pooled += [pool.output[0]] if pool else []
+            nodes.append(pool or node)
             wanted.update(name for name in node.input if name)
         constants = [stored[name] for name in wanted if name in stored]
-        inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in (self.feature, *outside)]
+        named = [self.feature, *outside, *map(kept_by, self._pooled)]
+        inputs = [helper.make_tensor_value_info(name, TensorProto.UNDEFINED, None) for name in named]
         outputs = [helper.make_tensor_value_info(self.logits, TensorProto.DOUBLE, None)]
         graph = helper.make_graph(nodes[::-1], "behind", inputs, outputs, constants)
-        part = helper.make_model(graph, opset_imports=list(model.opset_import), ir_version=model.ir_version)
+        part = helper.make_model(graph, opset_imports=[*model.opset_import, OPSET], ir_version=model.ir_version)
         return DoubleGraph(part), outside
 
 
-def _directions(gradient: Floats, cells: Sequence[Cell], grid: Cell, everywhere: int) -> list[Floats]:
-    """Random directions (N, channels, h, w): in all cells at once, and in single ones, or blocks of pixels."""
+def _directions(counts: NDArray[np.bool_], cells: Sequence[Cell], grid: Cell, everywhere: int) -> list[Floats]:
+    """Random directions (N, channels, h, w): in all cells at once, and in single ones, or blocks of pixels.
+
+    They are 0 where an entry does not count.
+    """
     random = np.random.default_rng(1)
-    shape = (len(gradient), *gradient.shape[2:])
+    shape = counts.shape
     found = [random.normal(size=shape) for _ in range(everywhere)]
     tall, wide = -(-shape[2] // grid[0]), -(-shape[3] // grid[1])
     for row, column in cells:
@@ -288,7 +315,7 @@ def _directions(gradient: Floats, cells: Sequence[Cell], grid: Cell, everywhere:
         part = (..., slice(row * tall, (row + 1) * tall), slice(column * wide, (column + 1) * wide))
         block[part] = random.normal(size=block[part].shape)
         found.append(block)
-    return found
+    return [np.asarray(each * counts) for each in found]
 
 
 def _largest(maps: Floats) -> Floats:

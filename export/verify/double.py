@@ -12,6 +12,8 @@ from onnx import AttributeProto, ModelProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
+from whycam.export.verify.max_pool import KeptMaxPool
+
 SMALLER = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 """Types that become float64."""
 
@@ -40,7 +42,7 @@ class DoubleGraph:
     """A graph whose floating-point inputs, constants and casts are float64."""
 
     def __init__(self, model: ModelProto) -> None:
-        self._run = ReferenceEvaluator(in_double(model), new_ops=[Erf, Gelu])
+        self._run = ReferenceEvaluator(in_double(model), new_ops=[Erf, Gelu, KeptMaxPool])
 
     def __call__(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """The outputs for feeds by input name; those of floating-point numbers are made float64."""

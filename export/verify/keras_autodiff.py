@@ -74,6 +74,11 @@ class KerasNetwork(Watched):
         with _watched(self._network, visit):
             return self._network(inputs, training=False)
 
+    def has_logits(self, output: Output) -> bool:
+        """Those before the last layer's activation, too."""
+        with _without_activation(self._network) as linear:
+            return linear or output == "logits"
+
     def array(self, result: Any) -> NDArray[np.floating]:
         """Of a tensor of TensorFlow."""
         return np.asarray(result)

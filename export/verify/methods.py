@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from whycam.models.contract import SIGNED
+
 Floats = NDArray[np.float64]
 Definition = Callable[[Floats, Floats], Floats]
 """From the gradient by the feature map (K, N, channels, h, w) and the map (N, channels, h, w) to (N, K, rows, columns),
-never negative: a row and a column for each of the map's, or for a block of pixels."""
+never negative but for `SIGNED`: a row and a column for each of the map's, or for a block of pixels."""
 BLOCKS = 56
 """Along an axis of a map of pixels, at most."""
 SCALED = ("grad-cam++",)
@@ -32,6 +34,11 @@ def grad_cam(gradient: Floats, features: Floats) -> Floats:
 def negative(gradient: Floats, features: Floats) -> Floats:
     """relu(−Σ_k α_k A_k): Grad-CAM of the negated score (arXiv:1610.02391, section 3.3)."""
     return np.maximum(_weighted((-gradient).mean((3, 4)), features), 0)
+
+
+def signed(gradient: Floats, features: Floats) -> Floats:
+    """Σ_k α_k A_k, α the logit's gradient's mean over the cells (arXiv:1610.02391, equation 2 without its relu)."""
+    return _weighted(gradient.mean((3, 4)), features)
 
 
 def hires_cam(gradient: Floats, features: Floats) -> Floats:
@@ -94,6 +101,7 @@ DEFINITIONS: Mapping[str, Definition] = {
     "layer-cam": layer_cam,
     "eigen-cam": eigen_cam,
     "negative": negative,
+    SIGNED: signed,
     "input-x-gradient": input_x_gradient,
     "integrated-gradients": input_x_gradient,
 }

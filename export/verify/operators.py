@@ -313,7 +313,7 @@ def _reduction(node: NodeProto, inputs: Inputs, x: Array) -> tuple[tuple[int, ..
 def _max_pool(node: NodeProto, inputs: Inputs) -> Step:
     """The gradient of each pooled cell goes to its largest cell, the first of several that tie."""
     x = _given(inputs, 0)
-    windows, out = _windows(node, x.shape[2:])  # (pooled cells, cells of a window)
+    windows, out = windows_of(node, x.shape[2:])  # (pooled cells, cells of a window)
     seen = np.where(windows >= 0, x.reshape(*x.shape[:2], -1)[..., windows], -np.inf)
     chosen = windows[np.arange(len(windows)), seen.argmax(-1)]  # (N, channels, pooled cells)
 
@@ -331,7 +331,7 @@ def _max_pool(node: NodeProto, inputs: Inputs) -> Step:
 def _average_pool(node: NodeProto, inputs: Inputs) -> Step:
     """Each cell of a window has the same weight; padding counts only if the node says so."""
     x = _given(inputs, 0)
-    windows, out = _windows(node, x.shape[2:])
+    windows, out = windows_of(node, x.shape[2:])
     share = np.zeros((len(windows), x.shape[2] * x.shape[3]))
     for place, window in enumerate(windows):
         met = window[window >= 0]
@@ -344,8 +344,9 @@ def _average_pool(node: NodeProto, inputs: Inputs) -> Step:
     return Step(value.reshape(*x.shape[:2], *out), [back])
 
 
-def _windows(node: NodeProto, size: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
-    """The cell indices of each pooled cell's window, −1 for padding; and the pooled height and width."""
+def windows_of(node: NodeProto, size: Sequence[int]) -> tuple[NDArray[np.int64], list[int]]:
+    """The cell indices of each pooled cell's window, (pooled cells, cells of a window), −1 for padding; and the pooled
+    height and width."""
     given = attributes(node)
     everything = kind(node).startswith("Global")
     kernel = list(size) if everything else list(given["kernel_shape"])

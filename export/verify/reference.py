@@ -20,7 +20,7 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from whycam.export.verify.methods import definition_of
 from whycam.export.verify.operators import OPERATORS, Array, Floats, Step, apply, attributes, kind
-from whycam.models.contract import METHOD, Score
+from whycam.models.contract import METHOD, SIGNED, Score
 
 Activations = Mapping[str, Array]
 
@@ -48,7 +48,7 @@ class Defined(NamedTuple):
     """Heatmaps by definition, and how exactly float32 can hold them."""
 
     maps: Floats
-    """(N, K, h, w), 0…1."""
+    """(N, K, h, w), 0…1; signed maps as they are."""
     cancelled: Floats
     """(N, K), 1 or more: the sum of the terms' absolute values, as a multiple of the map's maximum, which is what is
     left of them. Float32's rounding of the terms grows by this in the map."""
@@ -87,9 +87,13 @@ class Reference:
 
     @property
     def covers(self) -> bool:
-        """Whether every operator between map and logits has its derivative in `export.verify.operators`."""
-        kernels = [attributes(node).get("kernel_shape", [1]) for node in self._nodes if kind(node) == "Conv"]
-        return all(kind(node) in OPERATORS for node in self._nodes) and all(set(each) == {1} for each in kernels)
+        """Whether every operator between map and logits has its derivative in `export.verify.operators`.
+
+        Not where images are moved from the first axis: their activations are recorded a few images at a time.
+        """
+        known = all(kind(node) in OPERATORS for node in self._nodes)
+        plain = all(self._is_plain(node) for node in self._nodes if kind(node) == "Conv")
+        return known and plain and not any(self._moves_images(node) for node in self._nodes)
 
     @property
     def rounds(self) -> bool:
@@ -117,7 +121,7 @@ class Reference:
         return worst
 
     def heatmaps(self, seen: Activations, classes: NDArray[np.int64], score: Score, method: str = METHOD) -> Floats:
-        """The heatmaps (N, K, h, w) of classes (N, K), 0…1, on the activations `seen` for N images."""
+        """The heatmaps (N, K, h, w) of classes (N, K) on the activations `seen` for N images; 0…1, if not signed."""
         return self.defined(seen, classes, score, method).maps
 
     def defined(self, seen: Activations, classes: NDArray[np.int64], score: Score, method: str = METHOD) -> Defined:
@@ -127,15 +131,17 @@ class Reference:
         """
         definition = definition_of(method)
         logits = seen[self.logits].astype(np.float64)
-        seed = by_logits(logits.reshape(len(classes), -1), classes, "logit" if self._independent else score)
+        of_logit = self._independent or method == SIGNED
+        seed = by_logits(logits.reshape(len(classes), -1), classes, "logit" if of_logit else score)
         gradient = self._back(seen, seed.swapaxes(0, 1).reshape(-1, *logits.shape))  # (K, N, …)
         maps = seen[self.feature].astype(np.float64)
         if self._channels_last(maps):
             gradient = gradient.transpose(0, 1, 4, 2, 3)
         maps = self.channels_first(maps)
         heat, terms = definition(gradient, maps), definition(np.abs(gradient), np.abs(maps))
-        peak, most = heat.max((2, 3)), terms.max((2, 3))
-        return Defined(normalised(heat), np.divide(most, peak, out=np.ones_like(peak), where=peak > 0))
+        peak, most = np.abs(heat).max((2, 3)), terms.max((2, 3))
+        cancelled = np.divide(most, peak, out=np.ones_like(peak), where=peak > 0)
+        return Defined(heat if method == SIGNED else normalised(heat), cancelled)
 
     def channels_first(self, maps: Array) -> Array:
         """The feature map as (N, channels, h, w)."""
@@ -177,6 +183,28 @@ class Reference:
     def _shaped_by_batch(self, node: NodeProto) -> bool:
         """Whether a node's shape is computed from the batch size, as tf2onnx writes it."""
         return kind(node) in SHAPING and len(node.input) > 1 and node.input[1] in self._changing
+
+    def _is_plain(self, node: NodeProto) -> bool:
+        """Whether a convolution is a dense layer of each cell: 1x1, in one group, without strides and padding."""
+        given = attributes(node)
+        kernel = given.get("kernel_shape") or self._kernel(node.input[1])
+        alone = given.get("group", 1) == 1 and not any(given.get("pads", [0]))
+        return alone and set(kernel) == {1} == set(given.get("strides", [1]))
+
+    def _kernel(self, weights: str) -> list[int]:
+        """Height and width of a kernel, which a convolution need not say; empty if they are not known."""
+        producer = self._producers.get(weights)
+        if producer is not None and kind(producer) == "DequantizeLinear":
+            weights = producer.input[0]
+        return list(self._stored[weights].dims)[2:] if weights in self._stored else []
+
+    def _moves_images(self, node: NodeProto) -> bool:
+        """Whether the first axis of a node's output is another one than the images'."""
+        if kind(node) == "Transpose":
+            return int(attributes(node).get("perm", [1])[0]) != 0
+        if kind(node) == "Reshape" and node.input[1] in self._stored:
+            return int(np.ravel(numpy_helper.to_array(self._stored[node.input[1]]))[0]) not in (0, -1)
+        return False
 
     # Searches in the graph.
 

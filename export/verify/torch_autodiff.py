@@ -84,6 +84,10 @@ class TorchNetwork(Watched):
         with Calls():
             return self._network(images.to(precision))
 
+    def has_logits(self, output: Output) -> bool:
+        """Only where the network ends in them."""
+        return output == "logits"
+
     def array(self, result: Any) -> NDArray[np.floating]:
         """Without its history."""
         values: NDArray[np.floating] = result.detach().numpy()

@@ -11,8 +11,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from whycam.stream.cli.console import problems, screen, survive_any_encoding
-from whycam.stream.cli.debug import DebugOption
+from whycam.stream.cli.console import DebugOption, problems, screen, survive_any_encoding
 from whycam.stream.cli.verbs import HELP, VERBS, LateCommand, Verb
 from whycam.stream.offline.exit_code import ExitCode
 

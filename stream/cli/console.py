@@ -1,10 +1,13 @@
-"""Consoles of the commands: `screen` for results on stdout, `problems` for errors on stderr."""
+"""What commands print: `screen` for results on stdout, `problems` for errors on stderr, and the log with --debug."""
 
 from __future__ import annotations
 
 import io
+import logging
 import sys
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 screen = Console(highlight=False, soft_wrap=True)
@@ -26,3 +29,17 @@ def print_json(line: str) -> None:
         sys.stdout.buffer.flush()
     else:
         print(line, flush=True)  # noqa: T201
+
+
+def log_details(is_wanted: bool) -> bool:
+    """Print whycam's log with all details, such as tracebacks, on standard error if that is wanted."""
+    if is_wanted:
+        logging.basicConfig(level=logging.WARNING)
+        logging.getLogger("whycam").setLevel(logging.DEBUG)
+    return is_wanted
+
+
+DebugOption = Annotated[
+    bool,
+    typer.Option("--debug", callback=log_details, help="Print details of errors, such as tracebacks, for a report."),
+]

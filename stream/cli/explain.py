@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from whycam.models import catalog
-from whycam.stream.cli.console import screen
-from whycam.stream.cli.debug import DebugOption
+from whycam.stream.cli.console import DebugOption, screen
 from whycam.stream.cli.options import (
     DeviceOption,
+    DifferenceOption,
+    LayerOption,
+    MapChoice,
     MetadataOption,
+    MethodOption,
     ModelOption,
     OverwriteOption,
     TargetOption,
     introduce,
+    output_path,
 )
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.inference.explainer import Explainer
 from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.batch import describe_losses
 from whycam.stream.offline.explain import explain_one
 from whycam.stream.offline.inputs import find_inputs, output_of
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.results.claims import Claims, Use
-from whycam.stream.offline.targets import find_targets
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.view import View
 
@@ -35,12 +36,15 @@ from whycam.stream.overlay.view import View
 def explain(
     image: Annotated[str, typer.Argument(help="An image file; `whycam process` takes films, folders and several.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The result (default: …-output.jpg beside the image).")
+        str | None, typer.Option("--output", "-o", help="The result (default: …-output.jpg beside the image).")
     ] = None,
     overwrite: OverwriteOption = False,
     model: ModelOption = None,
     device: DeviceOption = "auto",
     target: TargetOption = None,
+    difference: DifferenceOption = None,
+    method: MethodOption = None,
+    layer: LayerOption = None,
     keep_metadata: MetadataOption = False,
     debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
 ) -> None:
@@ -48,16 +52,18 @@ def explain(
     (given, *others) = find_inputs([image])
     if given.kind != "picture" or others:
         raise MediaError(f"{image} is not one image. `whycam process` explains films, folders and several images.")
-    path = output_of(given, output)
+    folder_or_file, is_folder = output_path(output)
+    path = output_of(given, folder_or_file, many=is_folder)
     use = Use((path,), (given.path,))
     with Claims("explain", [use]) as claims:
         claims.check(use)
         if not overwrite and path.exists():
             raise MediaError(f"{path} already exists. Give another name with -o, or --overwrite.")
-        with closing(LocalEngine(Explainer(catalog.find(model), device=device))) as engine:
+        choice = MapChoice(catalog.find(model), device, tuple(target or ()), difference, method, layer)
+        with closing(LocalEngine(choice.open())) as engine:
             introduce(engine)
-            pinned = find_targets(tuple(target or ()), engine.contract.labels)
-            done = explain_one(given.path, path, ProcessJob(engine, Look(View(pinned)), keep_metadata=keep_metadata))
+            view = choice.view(View(), engine.contract.labels, screen)
+            done = explain_one(given.path, path, ProcessJob(engine, Look(view), keep_metadata=keep_metadata))
     for each in done.best:
         screen.print(f"{100 * each.score:5.1f}%  {each.label} ({each.class_id})", markup=False)
     screen.print(f"-> {done.output}", markup=False)

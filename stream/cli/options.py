@@ -2,33 +2,110 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from whycam.models.contract import HEATMAPS
 from whycam.stream.cli.console import screen
 from whycam.stream.inference.engine import Engine
+from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.providers import Device
+from whycam.stream.offline.explain import open_model
+from whycam.stream.offline.targets import asked_view, named
 from whycam.stream.overlay.colormaps import Colormap
 from whycam.stream.overlay.layouts import LayoutName
 from whycam.stream.overlay.styles import StyleName
+from whycam.stream.overlay.view import View
+
+
+def output_path(given: str | None) -> tuple[Path | None, bool]:
+    """The path of `-o`, and whether it is a folder because it ends in a slash."""
+    return (Path(given), given.endswith(("/", os.sep))) if given else (None, False)
 
 
 def introduce(engine: Engine, console: Console = screen) -> None:
-    """Print which model runs where."""
+    """Print which model runs where, and which of its maps is drawn if it is not the file's first."""
     console.print(
         f"Model: {engine.contract.name} on {engine.provider.removesuffix('ExecutionProvider')} "
         "(another one: --model; `whycam models` lists them)",
         markup=False,
     )
+    contract = engine.contract
+    if contract.drawn != HEATMAPS:
+        drawn = contract.drawn_map()
+        console.print(
+            f"Map: {drawn.title}, {drawn.grid[0]} x {drawn.grid[1]} (another one: --method, --layer; "
+            "`whycam models` lists them)",
+            markup=False,
+        )
     if engine.device_problem:
         console.print(engine.device_problem, markup=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MapChoice:
+    """The model, and what is explained of it by which map; picklable."""
+
+    model: Path
+    device: Device
+    targets: tuple[str, ...] = ()
+    difference: tuple[str, str] | None = None
+    method: str | None = None
+    layer: str | None = None
+
+    def open(self) -> Explainer:
+        """The model with this map; raises `ContractError` if its file does not have it."""
+        compares = self.difference is not None
+        return open_model(self.model, self.method, self.layer, device=self.device, compares=compares)
+
+    def view(self, view: View, labels: Sequence[str], console: Console) -> View:
+        """A view with the requested classes pinned, which are printed; raises `TargetError`."""
+        asked = asked_view(view, self.targets, self.difference, labels)
+        if asked.pinned:
+            names = [named((each,), labels) for each in asked.pinned]
+            text = (
+                f"why {names[0]} and not {names[1]}, and the other way round" if asked.difference else ", ".join(names)
+            )
+            console.print(f"Explained: {text}", markup=False)
+        return asked
+
+
 ModelOption = Annotated[
     str | None, typer.Option("--model", "-m", help="A name that `whycam models` lists, or an .onnx file.")
+]
+_EXPLAINED = "What is explained"
+MethodOption = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        rich_help_panel=_EXPLAINED,
+        metavar="NAME",
+        help="How the map is made, of the methods in the model's file (default: its first map).",
+    ),
+]
+LayerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--layer",
+        rich_help_panel=_EXPLAINED,
+        metavar="NAME",
+        help="Of which layer it is, of those in the file: a name, a part of it, or a grid such as 14x14.",
+    ),
+]
+DifferenceOption = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        "--difference",
+        rich_help_panel=_EXPLAINED,
+        metavar="A B",
+        help="Why A and not B? One map in two colours: what speaks for class A, and what for B.",
+    ),
 ]
 ConfigOption = Annotated[
     Path | None,
@@ -92,7 +169,7 @@ TargetOption = Annotated[
     typer.Option(
         "--target",
         "-t",
-        rich_help_panel="What is explained",
+        rich_help_panel=_EXPLAINED,
         metavar="NAME|NUMBER",
         help="A class instead of the best one; may be given several times.",
     ),

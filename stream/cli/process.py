@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,15 +15,18 @@ from rich.console import Console
 
 from whycam.models import catalog
 from whycam.models.contract import Fitting
-from whycam.stream.cli.console import print_json, problems, screen
-from whycam.stream.cli.debug import DebugOption
+from whycam.stream.cli.console import DebugOption, print_json, problems, screen, survive_any_encoding
 from whycam.stream.cli.options import (
     ColormapOption,
     DeviceOption,
+    DifferenceOption,
     LabelOption,
+    LayerOption,
     LayoutOption,
     LegendOption,
+    MapChoice,
     MetadataOption,
+    MethodOption,
     ModelOption,
     OpacityOption,
     OverwriteOption,
@@ -34,21 +36,20 @@ from whycam.stream.cli.options import (
     TargetOption,
     TopOption,
     introduce,
+    output_path,
 )
 from whycam.stream.cli.progress import Bar, json_line, left_metadata_out, sentences, stopped_by_ctrl_c, table
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.inference.explainer import Explainer
-from whycam.stream.inference.providers import Device
+from whycam.stream.measure.film import FilmMeasuring, check_scipy
 from whycam.stream.media.losses import MediaError, listed
 from whycam.stream.offline.assignment import HandIn, do_assignment
 from whycam.stream.offline.batch import Outcome, Task, carry_out, exit_code, plan, refused
 from whycam.stream.offline.child import Report, explain_in_children
 from whycam.stream.offline.exit_code import ExitCode
-from whycam.stream.offline.inputs import STDIN, Input, find_inputs
+from whycam.stream.offline.inputs import Input, find_inputs
 from whycam.stream.offline.pipeline import ProcessJob
 from whycam.stream.offline.results.claims import Claims
 from whycam.stream.offline.results.own_results import without_results
-from whycam.stream.offline.targets import find_targets, named
 from whycam.stream.overlay.renderer import Look
 from whycam.stream.overlay.styles import usual_view
 
@@ -81,6 +82,17 @@ JsonOption = Annotated[
 EveryOption = Annotated[
     int, typer.Option(min=1, rich_help_panel=_EXPLAINED, help="Explain every Nth frame; those between show its heat.")
 ]
+MeasureOption = Annotated[
+    int | None,
+    typer.Option(
+        "--measure",
+        min=1,
+        max=100,
+        rich_help_panel=_OUTPUT,
+        metavar="N",
+        help="Measure whether the heatmaps of N frames, spread over each film, are faithful; takes seconds a frame.",
+    ),
+]
 FitOption = Annotated[
     Fitting | None,
     typer.Option(
@@ -112,6 +124,9 @@ def process(
     model: ModelOption = None,
     device: DeviceOption = "auto",
     target: TargetOption = None,
+    difference: DifferenceOption = None,
+    method: MethodOption = None,
+    layer: LayerOption = None,
     every: EveryOption = 1,
     fit: FitOption = None,
     layout: LayoutOption = None,
@@ -124,6 +139,7 @@ def process(
     legend: LegendOption = None,
     report: ReportOption = False,
     frames: FramesOption = None,
+    measure: MeasureOption = None,
     assignment: AssignmentOption = None,
     keep_metadata: MetadataOption = False,
     debug: DebugOption = False,  # noqa: ARG001 - its callback sets the log
@@ -139,21 +155,26 @@ def process(
         (problems if as_json else screen).print(
             f"Left out as results of whycam: {names}. To explain one, give it alone.", markup=False
         )
-    if resume and (live := [each for each in given if each.kind in ("pipe", "address")]):
+    if resume and (live := [each for each in given if each.is_live]):
         raise MediaError(f"--resume needs a file: {live[0].name} cannot be read again.")
     if not allow_network and (far := [each for each in given if each.kind == "address"]):
         raise MediaError(f"{far[0].name} is an address. whycam connects to it only with --allow-network.")
-    path, is_folder = (Path(output), output.endswith(("/", os.sep))) if output else (None, False)
+    path, is_folder = output_path(output)
     hand_in = _hand_in(given, assignment, path, frames)
     tasks = (
         [Task(given[0], hand_in.video)] if hand_in else plan(given, path, frames, report=report, is_folder=is_folder)
     )
-    targets, model_path = tuple(target or ()), catalog.find(model)
+    if measure:
+        check_scipy("whycam process --measure")
+        if difference:
+            raise ValueError("--measure is of one class's map. Leave --difference out, or --measure.")
+    choice = MapChoice(catalog.find(model), device, tuple(target or ()), difference, method, layer)
     if not tasks:
         raise typer.Exit(ExitCode.OK)
     if (report or frames) and any(each.kind == "picture" for each in given):
         (problems if as_json else screen).print("A single image has no report and no frames; films and folders have.")
-    run = _Run(model_path, device, targets, look, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
+    measuring = FilmMeasuring(measure) if measure else None
+    run = _Run(choice, look, measuring, every, keep_metadata, resume, overwrite, as_json, tasks, hand_in)
     run.carry_out()
     run.conclude()
     raise typer.Exit(exit_code(run.outcomes))
@@ -172,10 +193,9 @@ def _hand_in(given: Sequence[Input], folder: Path | None, output: Path | None, f
 class _Run:
     """The parsed command, and its outcomes."""
 
-    model: Path
-    device: Device
-    targets: tuple[str, ...]
+    choice: MapChoice
     look: Look
+    measuring: FilmMeasuring | None
     every: int
     keep_metadata: bool
     resume: bool
@@ -192,7 +212,7 @@ class _Run:
 
     def carry_out(self) -> None:
         """Explain all inputs; several in a child process, which native code may crash."""
-        if len(self.tasks) > 1 and all(task.given != STDIN for task in self.tasks):
+        if len(self.tasks) > 1 and not any(task.given.is_inherited for task in self.tasks):
             crashed = partial(self._print, seconds=0.0)
             self.outcomes.extend(explain_in_children(self.tasks, self.explain_these, crashed))
         else:
@@ -200,6 +220,7 @@ class _Run:
 
     def explain_these(self, tasks: Sequence[Task], reported: Report) -> None:
         """Explain the tasks on which no other run works; prints each outcome and passes it on."""
+        survive_any_encoding()  # in the child of a batch, too
         uses = [self.hand_in.use] if self.hand_in else [task.use for task in tasks]
         with Claims("process", uses) as claims:
             if claims.all_busy:  # no model is needed to report that
@@ -222,13 +243,15 @@ class _Run:
             self.say.print("Location and other metadata of the original were not copied (--keep-metadata copies them).")
 
     def _explain(self, tasks: Sequence[Task], claims: Claims, reported: Report) -> None:
-        explainer = Explainer(self.model, device=self.device)
+        explainer = self.choice.open()
         # In this process: a model that crashes ends the run in any case, and batches need no copy between processes.
         with closing(LocalEngine(explainer)) as engine:
             introduce(engine, self.say)
-            look = self._look(engine.contract.labels)
+            look = replace(self.look, view=self.choice.view(self.look.view, engine.contract.labels, self.say))
             with stopped_by_ctrl_c() as stop, Bar(self.say) as bar:
-                work = ProcessJob(engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume)
+                work = ProcessJob(
+                    engine, look, self.every, self.keep_metadata, bar.progress, stop, self.resume, self.measuring
+                )
                 for outcome in self._outcomes(tasks, work, claims, bar):
                     self._print(outcome, bar.seconds)
                     reported(outcome)
@@ -247,14 +270,6 @@ class _Run:
             stdin=sys.stdin.buffer,
             begun=lambda task: bar.begin(task.given.name),
         )
-
-    def _look(self, labels: tuple[str, ...]) -> Look:
-        """The look, with the requested classes pinned."""
-        if not self.targets:
-            return self.look
-        pinned = find_targets(self.targets, labels)
-        self.say.print(f"Explained: {named(pinned, labels)}", markup=False)
-        return replace(self.look, view=replace(self.look.view, pinned=pinned))
 
     def _print(self, outcome: Outcome, seconds: float) -> None:
         if self.as_json:

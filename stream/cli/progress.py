@@ -20,6 +20,7 @@ from rich.text import Text
 from whycam.stream.media.losses import plural
 from whycam.stream.offline.batch import Outcome, describe_losses
 from whycam.stream.offline.replay import Replayed
+from whycam.stream.report.measures import COLUMNS, FilmMeasures
 
 COUNT_WIDTH, RATE_WIDTH, TIME_WIDTH = 13, 16, 8
 """Columns for `12345/12345`, `123.4 frames/s` and `0:00:00`, each with a space."""
@@ -118,9 +119,10 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     if explained is None:
         return [outcome.problem]
     if given.kind == "picture":
-        best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED])
-        return [f"{best} -> {explained.output}", *describe_losses(explained.losses)]
+        best = ", ".join(f"{100 * m.score:.0f}% {m.label}" for m in explained.best[:NAMED]) or "from an earlier run"
+        return [f"{best} -> {explained.output}", *measured(explained.measures), *describe_losses(explained.losses)]
     frames = plural(explained.frames, "frame")
+    seconds -= explained.measures.took_s if explained.measures is not None else 0
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     sidecar = f" and {explained.sidecar.name}" if explained.sidecar is not None else ""
     if explained.earlier:
@@ -131,11 +133,23 @@ def sentences(outcome: Outcome, seconds: float) -> list[str]:
     lines = [f"{frames}{rate} -> {left}"]
     lines += [f"Report: {outcome.task.reports[0]} and {outcome.task.reports[1].name}"] if outcome.task.reports else []
     if explained.stopped:
+        again = "" if given.is_live else ", --resume continues"
         lines.append(
-            f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there, "
-            "--resume continues."
+            f"Stopped after {explained.seconds:.1f} s of {given.name}; the result can be played up to there{again}."
         )
-    return lines + describe_losses(explained.losses)
+    return lines + measured(explained.measures) + describe_losses(explained.losses)
+
+
+def measured(measures: FilmMeasures | None) -> list[str]:
+    """A line that says what was measured and how long that took, and one for each measure; none without measures."""
+    if measures is None:
+        return []
+    rows = [
+        f"  {column.name}: {mean} ({column.is_better} is good; noise in its place: {noise})"
+        for column, mean, noise in measures.rows()
+    ]
+    said = f"Measured in {plural(measures.frames, 'frame')}, which took {measures.took_s:.1f} s"
+    return [f"{said}; heatmaps of the {measures.score}, changes of the probability:", *rows]
 
 
 def left_metadata_out(outcome: Outcome) -> bool:
@@ -164,6 +178,7 @@ def json_line(outcome: Outcome, seconds: float) -> str:
             {"class": m.class_id, "label": m.label, "score": m.score}
             for m in (explained.best if explained is not None else ())
         ],
+        "measures": explained.measures.as_json() if explained is not None and explained.measures else None,
         "problem": outcome.problem or None,
         "at_work": outcome.at_work.as_json() if outcome.at_work is not None else None,
     }
@@ -180,6 +195,7 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
     explained = done.explained
     rate = f", {explained.frames / seconds:.1f} a second" if seconds > 0 else ""
     lines = [f"Explained: {done.targets}"] if done.targets else []
+    lines += [f"Map: {done.map}"] if done.map else []
     lines.append(f"{plural(explained.frames, 'frame')}{rate} -> {explained.output}")
     if done.reports:
         lines.append(f"Report: {done.reports[0]} and {done.reports[1].name}")
@@ -194,7 +210,9 @@ def replayed(done: Replayed, seconds: float) -> list[str]:
 
 def table(outcomes: Sequence[Outcome]) -> Table:
     """A table with a row for each input."""
-    made = Table("input", "", "frames", "result", box=None, pad_edge=False)
+    paths = [Column(each, overflow="fold") for each in ("input", "result")]  # a path is never cut off
+    names = [column.name for column in COLUMNS[:2]] if any(_measures(each) for each in outcomes) else []
+    made = Table(paths[0], "", Column("frames", no_wrap=True), *names, paths[1], box=None, pad_edge=False)
     colours = {"done": "green", "damaged": "yellow", "stopped": "yellow", "failed": "red", "busy": "yellow"}
     for outcome in outcomes:
         explained = outcome.explained
@@ -202,5 +220,11 @@ def table(outcomes: Sequence[Outcome]) -> Table:
         frames = "" if explained is None else str(explained.frames)
         # As Text: square brackets in a name would be parsed as markup.
         status = Text(outcome.status, colours[outcome.status])
-        made.add_row(Text(outcome.task.given.name), status, frames, Text(result))
+        shown = [mean for _, mean, _ in measures.rows()][:2] if (measures := _measures(outcome)) else []
+        figures = [*shown, *[""] * len(names)][: len(names)]
+        made.add_row(Text(outcome.task.given.name), status, frames, *figures, Text(result))
     return made
+
+
+def _measures(outcome: Outcome) -> FilmMeasures | None:
+    return outcome.explained.measures if outcome.explained is not None else None

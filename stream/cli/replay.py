@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 
-from whycam.stream.cli.console import screen
-from whycam.stream.cli.debug import DebugOption
+from whycam.stream.cli.console import DebugOption, screen
 from whycam.stream.cli.options import (
     ColormapOption,
     LabelOption,
@@ -22,6 +21,7 @@ from whycam.stream.cli.options import (
     SureOption,
     TargetOption,
     TopOption,
+    output_path,
 )
 from whycam.stream.offline.exit_code import ExitCode
 
@@ -32,7 +32,7 @@ def replay(
         Path, typer.Argument(help="The film or folder that was explained; for a recording its folder or a camera film.")
     ],
     output: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--output", "-o", help="The result (default: …-replay.mp4 beside the film)."),
     ] = None,
     overwrite: OverwriteOption = False,
@@ -56,14 +56,16 @@ def replay(
     given = {"layout": layout, "style": style, "top": top, "sure": sure, "label": label, "legend": legend}
     look = {key: value for key, value in given.items() if value is not None}
     changes = Changes(look, tuple(target or ()), opacity, colormap)
+    path, is_folder = output_path(output)
     try:
         with stopped_by_ctrl_c() as stop, Bar(screen) as bar:
             bar.begin(str(video))
             done = replay_once(
                 sidecar,
                 video,
-                output,
+                path,
                 changes,
+                is_folder=is_folder,
                 overwrite=overwrite,
                 report=report,
                 keep_metadata=keep_metadata,

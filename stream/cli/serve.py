@@ -12,11 +12,14 @@ import typer
 from rich.text import Text
 
 from whycam.models import catalog
+from whycam.models.model_file import output_of
 from whycam.stream.cli.console import screen
 from whycam.stream.cli.options import (
     ConfigOption,
     DeviceOption,
     LanPortOption,
+    LayerOption,
+    MethodOption,
     ModelOption,
     PortOption,
     RecordingsOption,
@@ -111,6 +114,8 @@ def serve(
     ctx: typer.Context,
     port: PortOption = 8080,
     model: ModelOption = None,
+    method: MethodOption = None,
+    layer: LayerOption = None,
     device: DeviceOption = "auto",
     recordings: RecordingsOption = Path("recordings"),
     record: RecordOption = "on",
@@ -134,7 +139,7 @@ def serve(
 ) -> None:
     """Serve a page that explains this computer's camera live; with --lan also the cameras of phones nearby."""
     shelf = _shelf(model, device)
-    engine = ctx.with_resource(closing(shelf.start(shelf.given)))
+    engine = ctx.with_resource(closing(_begun(shelf, method, layer)))
     retention = _retention(keep, max_disk)
     phones = _phones(lan, port, lan_port, host, config, cert, key, new_token=new_token)
     door = _door(lan_port, host, config, (cert, key) if cert and key else None)
@@ -167,7 +172,16 @@ def _shelf(model: str | None, device: Device) -> ModelShelf:
     from whycam.stream.sessions.model_choice import ModelShelf
 
     threads = max(1, (os.cpu_count() or 2) - 1)
-    return ModelShelf(catalog.find(model), lambda path: ProcessEngine(Order(path, device, threads=threads)))
+
+    def start(path: Path, output: str) -> Engine:
+        return ProcessEngine(Order(path, device, threads=threads, output=output, signed=True))
+
+    return ModelShelf(catalog.find(model), start)
+
+
+def _begun(shelf: ModelShelf, method: str | None, layer: str | None) -> Engine:
+    """The engine of the given model, with the map by this method and of this layer."""
+    return shelf.start(shelf.given, output_of(shelf.given, method, layer))
 
 
 def _films(folder: Path | None, shelf: ModelShelf, device: Device, who: Uploads, sure: float | None) -> Films | None:

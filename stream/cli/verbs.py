@@ -47,6 +47,11 @@ VERBS = (  # in the order of the help
         "measure",
         "Measure, by changing images, whether a model's heatmaps show what its answers depend on: a table and a page.",
     ),
+    Verb(
+        "whycam.stream.cli.teach",
+        "teach",
+        "Learn classes of your own from a folder of pictures and films: a model file that names and explains them.",
+    ),
     Verb("whycam.stream.cli.models", "models", "List the models that whycam knows, remove or rename one."),
     Verb(
         "whycam.stream.cli.doctor_command",

@@ -13,8 +13,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from whycam.models.class_set import ClassSet
 from whycam.models.contract import Contract
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 
 EngineState = Literal["running", "restarting"]
 
@@ -57,10 +59,12 @@ class Engine(Protocol):
     def health(self) -> Health:
         """Whether it answers now, and its restarts."""
 
-    def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
-        """Explain RGB images (N, H, W, 3) for K targets each.
+    def explain(
+        self, images: NDArray[np.uint8], targets: Sequence[int], class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
+        """Explain RGB images (N, H, W, 3) for K targets each, with the model's own classes or those of `class_set`.
 
-        Never raises itself: the future raises `ValueError` for images and targets that the model does not take, and
+        Never raises itself: the future raises `ValueError` for what the model does not take, and
         `EngineDown` at once while a model in another process cannot answer and after `close`. A request that waits
         when the engine is closed raises `EngineDown` or `CancelledError`.
         """
@@ -100,10 +104,12 @@ class LocalEngine:
                 f"The model {explainer.path} loads but does not run. Export it again. ({error})"
             ) from error
 
-    def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Future[Explanation]:
+    def explain(
+        self, images: NDArray[np.uint8], targets: Sequence[int], class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
         """See `Engine.explain`."""
         try:
-            return self._thread.submit(self._explainer.explain, images, targets)
+            return self._thread.submit(self._explainer.explain, images, targets, class_set)
         except RuntimeError:  # the thread was shut down
             return refused(EngineDown(CLOSED))
 

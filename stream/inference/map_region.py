@@ -15,7 +15,8 @@ FINER = 4
 
 def placed_size(contract: Contract) -> tuple[int, int]:
     """Rows and columns of the heatmaps once they cover the whole input."""
-    region, (rows, columns) = contract.drawn_map().region, contract.map_size
+    drawn = contract.drawn_map()
+    region, (rows, columns) = drawn.region, drawn.grid
     return len(_weights(rows, region[1], region[3])), len(_weights(columns, region[0], region[2]))
 
 

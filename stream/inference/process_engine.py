@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 
+from whycam.models.class_set import ClassSet
 from whycam.models.contract import Contract, ContractError
 from whycam.stream.inference.engine import CLOSED, EngineDown, Health, refused
-from whycam.stream.inference.explainer import Explanation, RuntimeMissing, checked_images, checked_targets
+from whycam.stream.inference.explainer import RuntimeMissing, checked_images, checked_targets
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.providers import CUDA
 from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
 from whycam.stream.inference.watchdog import Pace, Watchdog
@@ -110,12 +112,13 @@ class ProcessEngine:
         """See `Engine.health`."""
         return self._health
 
-    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
         """See `Engine.explain`."""
         contract = self.contract
         try:
             checked = checked_images(contract, images)
-            request = InferenceRequest(checked, checked_targets(contract, targets, len(checked)))
+            asked = checked_targets(contract, targets, len(checked), class_set)
+            request = InferenceRequest(checked, asked, class_set)
         except ValueError as error:
             return refused(error)
         with self._condition:
@@ -225,7 +228,7 @@ class ProcessEngine:
             pace = paces.setdefault(len(batch), Pace(ANSWER_S, START_S))
             start, limit = time.monotonic(), pace.limit_s
             with self._watchdog.limit(limit, partial(child.kill, late_s=limit)):
-                found = child.ask(batch.images, batch.targets)
+                found = child.ask(batch.images, batch.targets, batch.class_set)
             pace.saw(time.monotonic() - start)
             with self._condition:
                 self._running_batch = None

@@ -10,16 +10,18 @@ from contextlib import suppress
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.stream.inference.explainer import Explanation
+from whycam.models.class_set import ClassSet
+from whycam.stream.inference.explanation import Explanation, joined
 from whycam.stream.video.planes import Bytes
 
 
 class InferenceRequest:
-    """Images (N, H, W, 3) with their targets (N, K), and the future of their explanation."""
+    """Images (N, H, W, 3) with their targets (N, K) and classes, and the future of their explanation."""
 
-    def __init__(self, images: Bytes, targets: NDArray[np.int64]) -> None:
+    def __init__(self, images: Bytes, targets: NDArray[np.int64], class_set: ClassSet | None = None) -> None:
         self.images = images
         self.targets = targets
+        self.class_set = class_set
         self.answer: Future[Explanation] = Future()
         self._parts: list[Explanation] = []
 
@@ -27,8 +29,7 @@ class InferenceRequest:
         """Add the explanation of the next image; the last one answers the request."""
         self._parts.append(part)
         if len(self._parts) == len(self.images):
-            arrays = zip(*((p.scores, p.classes, p.heatmaps, p.evidence) for p in self._parts), strict=True)
-            self.answer.set_result(Explanation(*(a[0] if len(a) == 1 else np.concatenate(a) for a in arrays)))
+            self.answer.set_result(joined(self._parts))
 
     def fail(self, error: Exception) -> None:
         """Answer with an error; no effect if the request is answered or cancelled."""
@@ -37,10 +38,11 @@ class InferenceRequest:
 
 
 class InferenceBatch:
-    """Images of one or several requests that are explained in one run."""
+    """Images of one or several requests of the same classes, which are explained in one run."""
 
     def __init__(self, shares: Sequence[tuple[InferenceRequest, int]]) -> None:
         self._shares = shares
+        self.class_set = shares[0][0].class_set
         widest = max(request.targets.shape[1] for request, _ in shares)
         self.images: Bytes = np.stack([request.images[index] for request, index in shares])  # (N, H, W, 3)
         # A run has one K: shorter rows are padded with the best class, and its maps are dropped.
@@ -54,12 +56,7 @@ class InferenceBatch:
     def answer(self, found: Explanation) -> None:
         """Give each request its part of the explanation."""
         for row, (request, _) in enumerate(self._shares):
-            one, own = slice(row, row + 1), slice(request.targets.shape[1])
-            request.add(
-                Explanation(
-                    found.scores[one], found.classes[one, own], found.heatmaps[one, own], found.evidence[one, own]
-                )
-            )
+            request.add(found[row : row + 1].first(request.targets.shape[1]))
 
     def fail(self, error: Exception) -> None:
         """Answer each request with an error."""
@@ -89,9 +86,9 @@ class Scheduler:
         self._queue.append((request, 0))
 
     def take(self, max_size: int) -> InferenceBatch | None:
-        """The next images, at most `max_size`; None if none wait."""
+        """The next images of the same classes, at most `max_size`; None if none wait."""
         shares: list[tuple[InferenceRequest, int]] = []
-        while self._queue and len(shares) < max_size:
+        while self._queue and len(shares) < max_size and self._fits(shares):
             request, index = self._queue.popleft()
             if request.answer.done() or (index == 0 and not request.answer.set_running_or_notify_cancel()):
                 continue  # cancelled by the caller
@@ -100,8 +97,16 @@ class Scheduler:
                 self._queue.append((request, index + 1))
         return InferenceBatch(shares) if shares else None
 
+    def _fits(self, shares: Sequence[tuple[InferenceRequest, int]]) -> bool:
+        """Whether the next image has the same classes as those taken."""
+        return not shares or _id(self._queue[0][0]) == _id(shares[0][0])
+
     def clear(self) -> list[InferenceRequest]:
         """Remove and return all requests."""
         requests = [request for request, _ in self._queue]
         self._queue.clear()
         return requests
+
+
+def _id(request: InferenceRequest) -> str:
+    return "" if request.class_set is None else request.class_set.id

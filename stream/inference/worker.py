@@ -26,9 +26,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.models.contract import Contract, ContractError
+from whycam.models.class_set import ClassSet
+from whycam.models.contract import HEATMAPS, Contract, ContractError
 from whycam.stream.inference.engine import EngineDown
-from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
+from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, RuntimeMissing
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.providers import Device
 from whycam.stream.low_priority import lower_priority
 
@@ -59,6 +61,8 @@ class Order:
     path: Path
     device: Device = "auto"
     threads: int = 0
+    output: str = HEATMAPS
+    signed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +85,25 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Images (N, H, W, 3) and targets (N, K) to explain."""
+
+    images: NDArray[np.uint8]
+    targets: NDArray[np.int64]
+    class_set_id: str = ""
+    """Empty: the model's own classes."""
+    class_set: ClassSet | None = None
+    """The set itself, if the child has another one; it keeps one."""
+
+
 class ModelProcess:
     """The parent's handle on a child: call `about` first, then `ask`, from one thread each; always call `end`."""
 
     def __init__(self, order: Order) -> None:
         self._late_s: float | None = None
+        self._sent = ""
+        """The id of the class set that the child has."""
         command = [sys.executable, "-P", "-c", BOOT, str(order.path)]  # the path is shown in process lists only
         priority = 0
         if sys.platform == "win32":
@@ -115,11 +133,17 @@ class ModelProcess:
             raise about
         return about
 
-    def ask(self, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
+    def ask(
+        self, images: NDArray[np.uint8], targets: NDArray[np.int64], class_set: ClassSet | None = None
+    ) -> Explanation:
         """Explain checked images (N, H, W, 3) for checked targets (N, K); raises `EngineDown`."""
-        self._send((images, targets))
-        scores, classes, heatmaps, evidence = self._receive()
-        return Explanation(scores, classes, heatmaps, evidence)
+        if class_set is None:
+            self._send(Question(images, targets))
+        else:
+            self._send(Question(images, targets, class_set.id, None if class_set.id == self._sent else class_set))
+            self._sent = class_set.id
+        found: Explanation = self._receive()
+        return found
 
     @property
     def has_ended(self) -> bool:
@@ -183,7 +207,7 @@ def main() -> None:
     answers = _answer_pipe()
     lower_priority(NICE_AT_START, OOM_SCORE_AT_START)  # for a model that starts while cameras are live
     order: Order = pickle.load(sys.stdin.buffer)  # noqa: S301 - our parent wrote it
-    requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]] = SimpleQueue()
+    requests: SimpleQueue[Question] = SimpleQueue()
     # This thread reads ahead, so that the end of the parent is noticed even while the model hangs.
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     try:
@@ -196,15 +220,17 @@ def main() -> None:
         os._exit(1)
     lower_priority(NICE - NICE_AT_START, OOM_SCORE)
     _send(about, answers)
+    class_set: ClassSet | None = None
     while True:
-        images, targets = requests.get()
+        question = requests.get()
+        class_set = question.class_set or class_set
         try:
-            found = explainer.explain(images, targets)
+            found = explainer.explain(question.images, question.targets, class_set if question.class_set_id else None)
         except Exception as error:  # noqa: BLE001 - sent to the parent
             # The process may be unusable: after a GPU error, for example, every later run fails.
             _send(Failure(_summary(error)), answers)
             os._exit(1)
-        _send((found.scores, found.classes, found.heatmaps, found.evidence), answers)
+        _send(found, answers)
 
 
 def _answer_pipe() -> IO[bytes]:
@@ -214,7 +240,7 @@ def _answer_pipe() -> IO[bytes]:
     return answers
 
 
-def _read_requests(requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int64]]]) -> None:
+def _read_requests(requests: SimpleQueue[Question]) -> None:
     try:
         while True:
             requests.put(pickle.load(sys.stdin.buffer))  # noqa: S301 - our parent wrote it
@@ -226,7 +252,9 @@ def _read_requests(requests: SimpleQueue[tuple[NDArray[np.uint8], NDArray[np.int
 
 
 def _opened(order: Order) -> tuple[Explainer, About]:
-    explainer = Explainer(order.path, device=order.device, threads=order.threads)
+    explainer = Explainer(
+        order.path, device=order.device, threads=order.threads, output=order.output, signed=order.signed
+    )
     height, width = explainer.contract.input_size
     image = np.zeros((1, height, width, 3), np.uint8)
     # The first run is slow: it allocates, a GPU searches its fastest convolutions, and TensorRT takes minutes to build

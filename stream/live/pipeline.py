@@ -14,8 +14,11 @@ from typing import Literal
 import av
 import cv2
 
+from whycam.models.class_set import ClassSet
+from whycam.models.contract import MapSpec
 from whycam.stream.inference.engine import Engine, EngineState
-from whycam.stream.live.heatmap_source import Policy
+from whycam.stream.inference.known_classes import KnownClasses
+from whycam.stream.live.heatmap_source import Answered, Policy
 from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.live_encoder import LiveEncoder
 from whycam.stream.live.model_stage import ModelStage
@@ -72,6 +75,10 @@ class Painted:
     hidden: OcclusionResult | None
     model: str
     """The name of the model that explained it."""
+    map: MapSpec
+    """Which of its maps is drawn."""
+    class_set: str = ""
+    """The id of the class set that the maps are of; empty: the model's own classes."""
 
     @property
     def frozen(self) -> bool:
@@ -208,13 +215,36 @@ class LiveStream:
         return self._chosen[0].engine
 
     @property
+    def newest(self) -> Answered | None:
+        """The newest explanation by the model that draws now."""
+        return self._stage.heatmaps.newest
+
+    @property
     def model(self) -> str:
         """The name of that engine's model."""
         return self._chosen[0].name
 
-    def rehearse(self, engine: Engine, name: str | None = None) -> None:
-        """Explain frames with another model as well, which are not drawn until `hand_over`."""
-        self._rehearsing = ModelStage(engine, self._policy, name, self._pace)
+    @property
+    def classes(self) -> KnownClasses:
+        """The classes of that model that the next requests are for."""
+        return self._chosen[0].classes
+
+    def use_classes(self, class_set: ClassSet | None) -> None:
+        """Explain frames for other classes from a next one on; None: for the model's own.
+
+        Pinned classes that are not among them are released.
+        """
+        stage, view = self._chosen
+        stage.use_classes(class_set)
+        waiting = self._rehearsing
+        if waiting is not None and waiting.engine.sha256 == stage.engine.sha256:  # the same model with another map
+            waiting.use_classes(class_set)
+        known = stage.of_known_classes(view)
+        self._chosen = stage, replace(known, difference=view.difference and len(known.pinned) == 2)
+
+    def rehearse(self, engine: Engine, name: str | None = None, class_set: ClassSet | None = None) -> None:
+        """Explain frames with another model as well, for its own classes or a set; not drawn until `hand_over`."""
+        self._rehearsing = ModelStage(engine, self._policy, name, self._pace, class_set)
 
     @property
     def is_rehearsed(self) -> bool:
@@ -237,7 +267,7 @@ class LiveStream:
             waits = self._handover
             of_frames_before = (view, self.recording) if waits is None else (waits.view, waits.recording)
             self._handover = handover = _Handover(first_pts, *of_frames_before, stage)
-        self._chosen = stage, view.renumbered(before.labels, stage.labels)
+        self._chosen = stage, stage.renumbered(view, before)
         if waits is not None:
             waits.done.set_result(self.counts)
         return handover.done
@@ -334,6 +364,7 @@ class LiveStream:
         self._rehearse(shown, pts, view, is_new=is_new)
         stage.heatmaps.ask(shown, view, (time.perf_counter() - arrived) * 1000, frozen=frozen)
         maps, age_ms = stage.heatmaps.maps(shown_pts, view)
+        classes = stage.drawn_classes
         engine = stage.engine.health.state
         if engine == "restarting" and not maps:
             stage.painter.write(shown, RESTARTING)
@@ -352,7 +383,8 @@ class LiveStream:
             return
         if recording is not None:
             recording.explained(
-                encoded.shared, SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden)
+                encoded.shared,
+                SidecarFrame(pts, age_ms, maps, view, shown_pts if frozen else None, hidden, class_set=classes.names),
             )
         self._shown = time.perf_counter()
         self._send(
@@ -370,6 +402,8 @@ class LiveStream:
                 shown_pts if frozen else None,
                 hidden,
                 stage.name,
+                stage.map,
+                classes.id,
             )
         )
         stage.probe.ask(stage.heatmaps.newest, view, pts)
@@ -379,7 +413,7 @@ class LiveStream:
         handover = self._handover
         waiting = self._rehearsing if handover is None else handover.stage
         if waiting is not None:
-            its_view = view.renumbered(self._stage.labels, waiting.labels)
+            its_view = waiting.renumbered(view, self._stage)
             waiting.rehearse(shown, pts, its_view, is_new=is_new, frozen=self._frozen_frame is not None)
 
     def _on_screen(self, frame: av.VideoFrame) -> tuple[av.VideoFrame, bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -77,6 +77,32 @@ class ScaleSmoother:
         return tuple(
             _scale(level.value, full * spread) for level, spread in zip(self._levels.values(), spreads, strict=True)
         )
+
+
+class FrameScales:
+    """The scales of all maps of a frame: single classes share full heat, and the halves of a difference one scale.
+
+    The difference of two logits (`stream.overlay.difference`) is one map in two colours. Its evidence is not compared
+    with that of single classes, nor with that of another difference, so it begins with a scale of its own.
+    """
+
+    def __init__(self) -> None:
+        self._classes = ScaleSmoother()
+        self._difference = ScaleSmoother()
+        self._compared: frozenset[int] = frozenset()
+
+    def of(self, pts: int, maps: Sequence[DrawnMap]) -> tuple[float, ...]:
+        """The scale of each map of the frame on screen, as the model returned it; pts in 1/90000 s."""
+        halves = [each for each in maps if each.against]
+        compared = frozenset(each.class_id for each in halves)
+        if compared != self._compared:
+            self._compared, self._difference = compared, ScaleSmoother()
+        single = iter(self._classes.scales(pts, [each for each in maps if not each.against]))
+        if not halves:
+            return tuple(single)
+        whole = replace(halves[0], grid=np.maximum.reduce([each.grid for each in halves]), class_id=min(compared))
+        (common,) = self._difference.scales(pts, [whole])
+        return tuple(common if each.against else next(single) for each in maps)
 
 
 def _followed(before: _Follower | None, target: float, seconds: float, time_constant: float) -> _Follower:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.video.planes import Bytes
 
 BATCH = 8
@@ -28,10 +29,17 @@ class Network(Protocol):
         """A class's heatmap of an image (H, W, 3)."""
 
 
+class Explains(Protocol):
+    """An `Explainer`, or what answers as one does."""
+
+    def explain(self, images: NDArray[np.uint8], targets: Sequence[int]) -> Explanation:
+        """Explain images (N, H, W, 3) for K targets each."""
+
+
 class ExplainedNetwork:
     """A model file. See `Network`."""
 
-    def __init__(self, explainer: Explainer) -> None:
+    def __init__(self, explainer: Explains) -> None:
         self._explainer = explainer
 
     def probabilities(self, images: Bytes, class_id: int) -> NDArray[np.float64]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
+from whycam.stream.measure.comparison import Comparison
 from whycam.stream.measure.network import Heat
 from whycam.stream.measure.study import BASELINES, Row, Study
 from whycam.stream.overlay.colormaps import colours
@@ -21,49 +22,19 @@ EXAMPLES = 6
 _WIDTH, _HEIGHT, _LEFT, _RIGHT, _BOTTOM = 480, 300, 40, 24, 36
 
 
-class Column(NamedTuple):
-    """A measure as the table shows it."""
-
-    field: str
-    name: str
-    is_better: str
-    """'low', 'high' or 'near 0'."""
-    meaning: str
-
-
-COLUMNS = (
-    Column("deletion", "Deletion", "low", "area below the probability while the hottest pixels go first"),
-    Column("insertion", "Insertion", "high", "area while the hottest pixels of the blurred image become sharp first"),
-    Column("road_hottest", "ROAD, hottest", "low", "probability without the hottest pixels, their neighbours in place"),
-    Column("road_coldest", "ROAD, coldest", "high", "probability without the coldest pixels"),
-    Column("drop", "Drop", "low", "share of the probability that is lost if only the hot places are shown"),
-    Column("rises", "Rises", "high", "share of images whose probability rises by that"),
-    Column("pointing", "Pointing", "high", "share of images whose hottest place lies on the object"),
-    Column("sanity", "Sanity", "near 0", "rank correlation with the map of the network with permuted weights"),
-)
-
-
-def best_of(rows: Sequence[Row], column: Column) -> set[str]:
-    """The names of the ways, baselines apart, that are best in a column to the digits that are shown."""
-    known = {row.name: value for row in rows if not row.is_baseline and (value := _value(row, column)) is not None}
-    if len(known) < 2:
-        return set()
-    worth: dict[str, Callable[[float], float]] = {"low": lambda v: -v, "high": lambda v: v, "near 0": lambda v: -abs(v)}
-    most = max(round(worth[column.is_better](value), 3) for value in known.values())
-    return {name for name, value in known.items() if round(worth[column.is_better](value), 3) == most}
-
-
 def page(study: Study) -> str:
     """The page's HTML."""
     loader = ChoiceLoader([PackageLoader("whycam.stream.measure", ""), PackageLoader("whycam.stream.report", "")])
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["jpeg"] = jpeg
-    columns, cells = table_of(study)
     return environment.get_template("study.html.jinja").render(
         study=study,
-        columns=columns,
-        tones=dict(zip((row.name for row in study.rows), _tones(study.rows), strict=True)),
-        cells=dict(cells),
+        verdict=study.verdict,
+        strokes=dict(zip((row.name for row in study.rows), _strokes(study.rows), strict=True)),
+        cells={row.name: list(_cells(study, row)) for row in study.rows},
+        differences={
+            row.name: list(_differences(study, row)) for row in study.rows if row.name in study.verdict.compared
+        },
         charts=[_chart(study, "deletion"), _chart(study, "insertion")],
         examples=list(_examples(study)),
         light=declared(LIGHT),
@@ -71,46 +42,64 @@ def page(study: Study) -> str:
     )
 
 
-def table_of(study: Study) -> tuple[list[Column], list[tuple[str, list[Cell]]]]:
-    """The columns that were measured, and the figures of each way."""
-    columns = [column for column in COLUMNS if any(_value(row, column) is not None for row in study.rows)]
-    return columns, [(row.name, list(_cells(study.rows, row, columns))) for row in study.rows]
-
-
 class Cell(NamedTuple):
-    """A figure of the table."""
+    """A figure of a table."""
 
     text: str
-    error: str
-    is_best: bool
+    error: str = ""
+    is_best: bool = False
+    """Or not to be told from the best."""
+    compared: Comparison | None = None
+    """With the reference; None for the reference itself, and without a figure."""
 
 
-def _cells(rows: Sequence[Row], row: Row, shown: Sequence[Column]) -> Iterator[Cell]:
-    for column in shown:
-        value = _value(row, column)
+def table_of(study: Study) -> list[tuple[str, list[Cell]]]:
+    """The name and the means of each way, a cell for each of the study's columns."""
+    return [(row.name, list(_cells(study, row))) for row in study.rows]
+
+
+def _cells(study: Study, row: Row) -> Iterator[Cell]:
+    compared = study.verdict.compared.get(row.name, {})
+    for column in study.columns:
+        value: float | None = getattr(row.values, column.field)
         if value is None:
-            yield Cell("–", "", is_best=False)
+            yield Cell("–")
         else:
-            error = row.errors[column.field]
-            yield Cell(
-                f"{value:.3f}".replace("-", "−"), f"±{error:.3f}" if error else "", row.name in best_of(rows, column)
-            )
+            is_best = row.name in study.verdict.best[column.field]
+            error = f"±{row.errors[column.field]:.3f}" if len(row.each) > 1 else ""
+            yield Cell(_figure(value), error, is_best, compared.get(column.field))
 
 
-def _value(row: Row, column: Column) -> float | None:
-    value: float | None = getattr(row.values, column.field)
-    return value
+def _differences(study: Study, row: Row) -> Iterator[Cell]:
+    """How a way differs from the reference, and in how many images it is better."""
+    for column in study.columns:
+        found = study.verdict.compared[row.name].get(column.field)
+        if found is None:
+            yield Cell("–")
+        else:
+            yield Cell(_figure(found.difference, "+"), f"±{found.standard_error:.3f}", compared=found)
 
 
-def _tones(rows: Sequence[Row]) -> Iterator[Tone]:
+def _figure(value: float, sign: str = "") -> str:
+    """Three decimals; no sign of a zero."""
+    return f"{round(value, 3) + 0.0:{sign if round(value, 3) else ''}.3f}".replace("-", "−")
+
+
+class Stroke(NamedTuple):
+    """How a way is drawn, as a curve and as the dot before its name."""
+
+    tone: Tone
+    is_dashed: bool = False
+    """Or a ring: when all colours are used, they are used again like this."""
+
+
+def _strokes(rows: Sequence[Row]) -> Iterator[Stroke]:
     coloured = 0
     for row in rows:
         if row.is_baseline:
-            yield "none" if row.name == next(iter(BASELINES)) else "muted"
-        elif coloured >= len(SERIES):
-            yield "ink"
+            yield Stroke("none" if row.name == next(iter(BASELINES)) else "muted")
         else:
-            yield SERIES[coloured]
+            yield Stroke(SERIES[coloured % len(SERIES)], coloured >= len(SERIES))
             coloured += 1
 
 
@@ -123,13 +112,13 @@ def _chart(study: Study, field: str) -> str:
         svg.line([(_LEFT, y), (_LEFT + wide, y)], "grid", 1)
         svg.text(_LEFT - 6, y + 4, f"{share:g}", "muted", 12, "end")
         svg.text(_LEFT + share * wide, _HEIGHT - _BOTTOM + 20, f"{100 * share:.0f} %", "muted", 12, "middle")
-    for row, tone in reversed(list(zip(study.rows, _tones(study.rows), strict=True))):
+    for row, stroke in reversed(list(zip(study.rows, _strokes(study.rows), strict=True))):
         curve = getattr(row, field)
         points = [
             (_LEFT + float(share) * wide, 8 + (1 - float(probability)) * high)
             for share, probability in zip(curve.shares, curve.probabilities, strict=True)
         ]
-        svg.line(points, tone, 1.5 if row.is_baseline else 2.5)
+        svg.line(points, stroke.tone, 1.5 if row.is_baseline else 2.5, is_dashed=stroke.is_dashed)
     names = ", ".join(row.name for row in study.rows)
     return svg.markup(f"The {field} curves of {names}; the table has their areas", "curve")
 

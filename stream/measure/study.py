@@ -1,11 +1,12 @@
-"""A study: ways to explain one network, measured on the same images beside two baselines."""
+"""A study: ways to explain one network, measured on the same images beside two baselines, and which one is the best."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,9 +23,21 @@ from whycam.stream.measure.faithfulness import (
     standard_error,
 )
 from whycam.stream.measure.network import Heat, Network
+from whycam.stream.measure.verdict import Verdict, judge
+from whycam.stream.report.measures import COLUMNS, Column
 
 BASELINES: Mapping[str, Way] = {"noise": random_heat, "the middle": central_heat}
 """By name. A way that is no better than they are explains nothing."""
+
+
+class Contender(NamedTuple):
+    """A way to explain that is measured."""
+
+    explain: Way
+    forgetful: Way | None = None
+    """The same way for the network with permuted weights; None: there is no sanity check."""
+    grid: str = ""
+    """The rows and columns of its maps, such as 7x7."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +45,12 @@ class Row:
     """One way to explain: its means over the images."""
 
     name: str
+    grid: str
     is_baseline: bool
+    each: Sequence[Faithfulness]
+    """Of each image."""
     values: Faithfulness
+    """The means."""
     errors: Mapping[str, float]
     """The standard error of each mean."""
     deletion: Curve
@@ -43,7 +60,7 @@ class Row:
     """One for each image."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Study:
     """All ways on all images."""
 
@@ -54,12 +71,27 @@ class Study:
     probabilities: Sequence[float]
     """Its probability."""
     rows: Sequence[Row]
+    default: str
+    """The name of the way that the model's map is drawn by if no other is chosen."""
+
+    @cached_property
+    def columns(self) -> Sequence[Column]:
+        """The measures that there are."""
+        return [each for each in COLUMNS if any(getattr(row.values, each.field) is not None for row in self.rows)]
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Which way is the best."""
+        maps = {row.name: row.each for row in self.rows if not row.is_baseline}
+        baselines = {row.name: row.each for row in self.rows if row.is_baseline}
+        return judge(maps, baselines, self.columns, self.default)
 
     def as_json(self) -> dict[str, Any]:
         """The figures, without maps."""
         images = zip(self.subjects, self.labels, self.probabilities, strict=True)
         return {
             "model": self.model,
+            "verdict": self.verdict.as_json(),
             "images": [
                 {"name": each.name, "class": each.class_id, "label": label, "probability": round(probability, 6)}
                 for each, label, probability in images
@@ -67,9 +99,12 @@ class Study:
             "rows": [
                 {
                     "name": row.name,
+                    "grid": row.grid,
                     "baseline": row.is_baseline,
                     "means": dataclasses.asdict(row.values),
                     "standard_errors": dict(row.errors),
+                    "compared": self.verdict.compared_json(row.name),
+                    "each_image": [_rounded(dataclasses.asdict(each)) for each in row.each],
                     "deletion": row.deletion.probabilities.round(6).tolist(),
                     "insertion": row.insertion.probabilities.round(6).tolist(),
                 }
@@ -83,24 +118,26 @@ def study(
     network: Network,
     subjects: Sequence[Subject],
     labels: Sequence[str],
-    ways: Mapping[str, tuple[Way, Way | None]],
+    contenders: Mapping[str, Contender],
+    default: str,
     *,
     after_each: Callable[[], None] = lambda: None,
 ) -> Study:
-    """Measure each way on each image; the second of its pair explains the network with permuted weights."""
-    all_ways: dict[str, tuple[Way, Way | None]] = {**ways, **{name: (way, None) for name, way in BASELINES.items()}}
+    """Measure each contender, by name, and the baselines on each image; the others are compared with the default."""
+    everyone = {**contenders, **{name: Contender(way) for name, way in BASELINES.items()}}
     rows = []
-    for name, (way, forgetful) in all_ways.items():
+    for name, contender in everyone.items():
         measured = []
         for subject in subjects:
-            measured.append(measure(network, subject, way, forgetful))
+            measured.append(measure(network, subject, contender.explain, contender.forgetful))
             after_each()
-        rows.append(_row(name, name in BASELINES, measured))
+        rows.append(row_of(name, contender.grid, measured, is_baseline=name in BASELINES))
     probabilities = [float(network.probabilities(each.image[None], each.class_id)[0]) for each in subjects]
-    return Study(model, subjects, labels, probabilities, rows)
+    return Study(model, subjects, labels, probabilities, rows, default)
 
 
-def _row(name: str, is_baseline: bool, measured: Sequence[Measured]) -> Row:
+def row_of(name: str, grid: str, measured: Sequence[Measured], *, is_baseline: bool) -> Row:
+    """The row of what was measured in each image."""
     values = [each.values for each in measured]
     errors = {}
     for field in (field.name for field in dataclasses.fields(Faithfulness)):
@@ -108,7 +145,9 @@ def _row(name: str, is_baseline: bool, measured: Sequence[Measured]) -> Row:
         errors[field] = standard_error(known)
     return Row(
         name,
+        grid,
         is_baseline,
+        values,
         mean(values),
         errors,
         _mean_curve([each.deletion for each in measured]),
@@ -119,3 +158,7 @@ def _row(name: str, is_baseline: bool, measured: Sequence[Measured]) -> Row:
 
 def _mean_curve(curves: Sequence[Curve]) -> Curve:
     return Curve(curves[0].shares, np.mean([each.probabilities for each in curves], axis=0))
+
+
+def _rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
+    return {name: None if value is None else round(value, 6) for name, value in values.items()}

@@ -20,6 +20,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
+from whycam.stream.media.address import ADVICE, Address, connect
 from whycam.stream.media.clock import MPEG, Clock, Kind, empty
 from whycam.stream.media.extent import Extent
 from whycam.stream.media.frame_timing import Timeline
@@ -36,12 +37,6 @@ _SUFFIXES = (
     ".asf", ".wmv", ".dv", ".dif", ".ivf", ".h264", ".264", ".hevc", ".h265", ".265", ".mjpeg", ".mjpg", ".obu", ".nut",
 )  # fmt: skip
 """File name suffixes of films."""
-SCHEMES = ("http", "https", "rtsp", "rtsps", "rtmp", "rtmps")
-"""Beginnings of addresses that are read, if the network is allowed."""
-PROTOCOLS = "http,https,tls,tcp,udp,rtp,rtsp,rtsps,rtmp,rtmps,crypto,data"
-NETWORK_FORMATS = "rtsp,sdp,rtp,hls,live_flv"
-CONNECT_S, SILENCE_S = 10.0, 20.0
-"""Longest wait for a server's first answer, and for more of a stream."""
 # `scan_all_pmts` as in the ffmpeg program: otherwise late sound of an MPEG-TS is missed.
 _OPTIONS = {"max_pixels": str(MAX_PIXELS), "scan_all_pmts": "1"}
 _ONE_FRAME_PER_PACKET = frozenset({"h264", "hevc", "av1", "vp9", "mjpeg", "prores"})
@@ -72,6 +67,8 @@ class Film:
     """Separately opened pieces of a joined film, closed with it."""
     end: int | None = None
     """Byte offset of the next piece, if known when the film is opened."""
+    advice: str = ""
+    """What to do if it has no frame; usual advice if empty."""
 
     @property
     def frames(self) -> int:
@@ -142,21 +139,14 @@ class _Pipe:
         return b""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """An address in a network, and its name in messages."""
-
-    url: str
-    name: str
-
-
 def open_film(source: Path | BinaryIO | Address, stop: threading.Event | None = None) -> Film:
     """Open a video file, an address, or a stream without seeking, which ends when `stop` is set.
 
     Raises `MediaError`.
     """
     if isinstance(source, Address):
-        return _open_address(source)
+        film = _film_of(connect(source, FORMATS, _OPTIONS), source.name, None)
+        return replace(film, advice=ADVICE)
     if isinstance(source, Path):
         if source.is_dir():
             raise MediaError(f"{source} is a folder. Give a video file.")
@@ -181,20 +171,6 @@ def open_film(source: Path | BinaryIO | Address, stop: threading.Event | None = 
             f"{name} cannot be read as a video ({error.strerror}). {_advice(not isinstance(source, Path))}"
         ) from error
     return _film_of(container, name, None)
-
-
-def _open_address(source: Address) -> Film:
-    scheme = source.url.partition("://")[0].lower()
-    if scheme not in SCHEMES:
-        raise MediaError(f"{source.name} cannot be read: whycam reads {', '.join(SCHEMES)}. Save it as a file first.")
-    # Without `file`, so that a playlist cannot name files of this computer.
-    options = {**_OPTIONS, "protocol_whitelist": PROTOCOLS, "format_whitelist": f"{FORMATS},{NETWORK_FORMATS}"}
-    try:
-        container = av.open(source.url, "r", options=options, metadata_errors="replace", timeout=(CONNECT_S, SILENCE_S))
-    except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or type(error).__name__
-        raise MediaError(f"{source.name} cannot be read as a video ({reason}). Check the address.") from error
-    return _film_of(container, source.name, None)
 
 
 def _open_from(path: Path, begin: int) -> Film:
@@ -279,7 +255,7 @@ def read_film(film: Film) -> Iterator[av.VideoFrame | av.Packet[Any]]:
     finally:
         frames.count_losses()
     if not film.reached.frames:
-        raise MediaError(f"{film.name} has no frame that can be decoded. {_advice(film.piped)}")
+        raise MediaError(f"{film.name} has no frame that can be decoded. {film.advice or _advice(film.piped)}")
     yield from frames.end()
 
 

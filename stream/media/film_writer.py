@@ -19,7 +19,7 @@ from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.images.mark import FILM_KEY, MARK, OWN_KEY
 from whycam.stream.media.journal import Coded, Journal, KeptFilm, VideoParameters, parameter_sets
 from whycam.stream.media.losses import Losses, MediaError
-from whycam.stream.media.sound import Coding, Resampler, Transcoder, settle_layout
+from whycam.stream.media.sound import Coding, DamagedSound, Resampler, Transcoder, check_form, settle_layout
 from whycam.stream.video.planes import fitted
 
 COPIED_AUDIO = frozenset({"aac", "mp3", "alac", "ac3", "eac3", "opus"})
@@ -109,6 +109,9 @@ class FilmWriter:
         self._first: tuple[int, int] | None = None
         self._end = 0
         self._last_sound: int | None = None
+        self._packet_s = 0.0  # length of the newest packet of sound
+        self._heard_at: float | None = None
+        self._lost_from: float | None = None  # since when sound is lost whose length is not known yet
         self._film = film
         self._rate = rate or film.rate
         self._time_base = 1 / rate if rate else film.time_base
@@ -213,8 +216,21 @@ class FilmWriter:
             if new:
                 self._journal.write(Coded(packet.pts, packet.dts, bytes(packet), packet.is_keyframe))
             if self._held is not None:
-                self._container.mux_one(self._held)
+                self._mux(self._held)
             self._held = packet
+
+    def _mux(self, packet: av.Packet[Any]) -> None:
+        """Add a packet, and those that waited for it: copied sound that the muxer refuses is counted.
+
+        It may be damaged, or have channels that an MP4 cannot describe.
+        """
+        assert self._container is not None
+        try:
+            self._container.mux_one(packet)
+        except (av.InvalidDataError, av.PatchWelcomeError):
+            if self._sound is None or self._encode_sound:
+                raise
+            self._count_lost()
 
     def _put_last(self) -> None:
         """Write the last packet, in decoding order, so that the track ends with the frame that is shown last."""
@@ -225,13 +241,14 @@ class FilmWriter:
         length = self._end - pts - (self._held.dts - dts)
         if 0 < length * self._time_base < LONGEST_S:
             self._held.duration = length
-        self._container.mux_one(self._held)
+        self._mux(self._held)
 
     def write_sound(self, packet: av.Packet[AudioStream]) -> None:
         """Add a packet of the film's sound; one that cannot be decoded is dropped and counted."""
         if self._sound is None:
             return
         assert self._container is not None
+        self._note_length(packet)
         if self._video is None:  # an MP4's header needs all streams
             if len(self._early) < MAX_EARLY:
                 self._early.append(packet)
@@ -244,24 +261,37 @@ class FilmWriter:
                     for each in self._sound.encode(samples)
                 ]
             except (av.FFmpegError, ValueError):  # damaged, or with channels that cannot be mixed
-                self._count_lost(packet)
+                self._count_lost()
             else:
                 self._put_sound(encoded)
         else:
             try:
                 matched = list(self._matched(packet))
-            except av.FFmpegError:
-                self._count_lost(packet)
+            except (av.FFmpegError, DamagedSound):
+                self._count_lost()
             else:
                 for copied in matched:
                     self._copy_sound(copied)
 
-    def _count_lost(self, packet: av.Packet[AudioStream]) -> None:
-        self._film.losses.unheard += float((packet.duration or 0) * (packet.time_base or 0))
+    def _note_length(self, packet: av.Packet[AudioStream]) -> None:
+        """Keep how long a packet of sound lasts. Damage may hide that: then it lasts until the next one."""
+        at = packet.pts if packet.pts is not None else packet.dts
+        now = float(at * packet.time_base) if at is not None and packet.time_base else None
+        if self._lost_from is not None and now is not None:
+            self._film.losses.unheard += max(0.0, now - self._lost_from)
+        self._lost_from = None
+        self._packet_s = float((packet.duration or 0) * (packet.time_base or 0))
+        self._heard_at = now
+
+    def _count_lost(self) -> None:
+        """Count the newest packet of sound."""
+        self._film.losses.unheard += self._packet_s
+        self._lost_from = None if self._packet_s else self._heard_at
 
     def _matched(self, packet: av.Packet[AudioStream]) -> Iterator[av.Packet[AudioStream]]:
         """A packet for the copied track: unchanged, or transcoded to the first packet's coding."""
         assert self._film.audio is not None
+        check_form(packet)
         coding = Coding.of(packet)
         self._coding = self._coding or coding
         if coding not in self._transcoders:
@@ -292,8 +322,8 @@ class FilmWriter:
         assert self._container is not None
         assert self._sound is not None
         packet.stream = self._sound
-        with suppress(av.ArgumentError, av.InvalidDataError):  # its time goes back, or it is damaged
-            self._container.mux(packet)
+        with suppress(av.ArgumentError):  # its time goes back
+            self._mux(packet)
 
     def _begin(self, picture: VideoParameters) -> VideoStream:
         """Add the video track, then the sound that arrived before it."""
@@ -340,6 +370,8 @@ class FilmWriter:
             self._put_sound(self._sound.encode(None))
         for packet in self._flush_transcoders():
             self._copy_sound(packet)
+        if self._lost_from is not None:
+            self._film.losses.unheard += max(0.0, float(self._end * self._time_base) - self._lost_from)
         self._container.close()
         os.replace(self._part, self._path)
         self._forget_journal()

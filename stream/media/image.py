@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from whycam.stream.media.images import exif
 from whycam.stream.media.images.mark import image_options
@@ -26,9 +27,12 @@ ENDINGS = frozenset(
 WRITTEN = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 """Suffixes of images that whycam writes."""
 FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "BMP", "TIFF", "GIF", "AVIF", "HEIF")
+SERIES = ("GIF", "PNG", "WEBP", "TIFF", "AVIF")
+"""Formats whose further images are no thumbnails or depths of the first one, as a phone's JPEG and HEIC have them."""
 MAX_PIXELS = 128_000_000
 """Most pixels of an image; a phone's largest have 50 to 108 million."""
 QUALITY = 95
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _STRIP = 512
 
 
@@ -75,11 +79,23 @@ def open_image(path: Path) -> ReadImage:
 def decode_image(content: Path | IO[bytes], name: str) -> ReadImage:
     """See `open_image`; `name` is the image's in messages."""
     _take_heic()
+    with _errors_said(name, content), Image.open(content, formats=_formats()) as image:
+        return _read(image, name)
+
+
+def read_opened(image: Image.Image, name: str) -> ReadImage:
+    """An image that Pillow has opened; raises `ImageError`."""
+    with _errors_said(name):
+        return _read(image, name)
+
+
+@contextmanager
+def _errors_said(name: str, content: Path | IO[bytes] | None = None) -> Iterator[None]:
+    """Raise `ImageError` for whatever Pillow raises."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about large images, which have a limit below, and odd metadata
-            with Image.open(content, formats=_formats()) as image:
-                return read_opened(image, name)
+            warnings.simplefilter("ignore")  # about large images, which have a limit, and odd metadata
+            yield
     except (ImageError, MemoryError):
         raise
     except Image.DecompressionBombError as error:  # Pillow's own, larger limit
@@ -88,13 +104,15 @@ def decode_image(content: Path | IO[bytes], name: str) -> ReadImage:
         ) from error
     except PermissionError as error:
         raise ImageError(f"{name} cannot be read ({error.strerror}).") from error
-    except Exception as error:
-        advice = heic_advice([Path(name)]) or "Give a JPEG, PNG or WebP file."
+    except UnidentifiedImageError as error:
+        advice = (heic_advice([content]) if content is not None else "") or "Give a JPEG, PNG or WebP file."
         raise ImageError(f"{name} is not an image that can be read. {advice}") from error
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{name} is damaged or cut off and cannot be read ({reason}).") from error
 
 
-def read_opened(image: Image.Image, name: str) -> ReadImage:
-    """An image that Pillow has opened; raises `ImageError` if it is too large, and Pillow's errors."""
+def _read(image: Image.Image, name: str) -> ReadImage:
     if image.width * image.height > MAX_PIXELS:
         raise ImageError(
             f"{name} is {image.width} x {image.height}; at most {MAX_PIXELS // 1_000_000} megapixels are allowed. "
@@ -103,6 +121,8 @@ def read_opened(image: Image.Image, name: str) -> ReadImage:
     image.load()  # a TIFF is turned by it
     turned, is_readable = exif.upright(image)
     notes = [] if is_readable else [f"The EXIF of {name} is damaged; the image is explained as it is stored."]
+    if image.format in SERIES and getattr(image, "is_animated", False):
+        notes.append(f"{name} has several images; the first one is explained.")
     if turned.mode[:1] in ("I", "F"):
         grey, stretched = to_8_bits(np.asarray(turned))
         if stretched:
@@ -120,10 +140,26 @@ def _pixels(image: Image.Image) -> Bytes:
     return rgb
 
 
-def heic_advice(paths: Sequence[Path]) -> str:
+def heic_advice(contents: Sequence[Path | IO[bytes]]) -> str:
     """What to install if one of the files is a HEIC, which only the extra `heic` reads; otherwise ''."""
-    is_heic = any(path.suffix.lower() in (".heic", ".heif") for path in paths)
-    return "Install the reader: pip install 'whycam[heic]'." if is_heic and not _take_heic() else ""
+    if _take_heic() or not any(_is_heic(content) for content in contents):
+        return ""
+    return "HEIC needs a reader: pip install 'whycam[heic]'."
+
+
+def _is_heic(content: Path | IO[bytes]) -> bool:
+    """By its suffix, or by its first bytes: an exported HEIC is often called .jpg."""
+    if isinstance(content, Path):
+        if content.suffix.lower() in (".heic", ".heif"):
+            return True
+        try:
+            with content.open("rb") as file:
+                return _is_heic(file)
+        except OSError:
+            return False
+    content.seek(0)
+    start = content.read(12)
+    return start[4:8] == b"ftyp" and start[8:] in _HEIC_BRANDS
 
 
 def is_image(path: Path) -> bool:

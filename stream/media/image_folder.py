@@ -12,9 +12,11 @@ import av
 
 from whycam.stream.media.image import ENDINGS, ImageError, heic_advice, open_image
 from whycam.stream.media.images.mark import is_marked_image
-from whycam.stream.media.losses import Losses, MediaError, listed
+from whycam.stream.media.losses import Losses, MediaError, listed, plural
 from whycam.stream.video.planes import rgb_frame
 
+NOTES = 3
+"""Images of a folder that are named for the same change, such as that they were stretched; more are counted."""
 RATE = Fraction(25)
 """Assumed frames per second."""
 
@@ -52,7 +54,7 @@ class ImageFolder:
             files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
         except OSError as error:
             raise MediaError(f"{path} cannot be read ({error.strerror}).") from error
-        images = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=_by_number)
+        images = sorted((file for file in files if file.suffix.lower() in ENDINGS), key=by_number)
         self.name = path.name
         self.losses = Losses()
         if not images:
@@ -82,10 +84,13 @@ class ImageFolder:
         Raises `MediaError` if none can be read.
         """
         last: Path | None = None
+        unread: list[Path] = []
+        notes = Counter[str]()
         for number, path in enumerate(self.images):
             try:
                 image = open_image(path)
             except ImageError:
+                unread.append(path)
                 self.losses.unread.append(path.name)
                 if last is None or self.photographs:
                     self.losses.lost += 1
@@ -93,15 +98,26 @@ class ImageFolder:
                 self.losses.concealed += 1
                 image = open_image(last)
             else:
-                self.losses.notes += image.notes
+                self._note(image.notes, path.name, notes)
                 last = path
             yield rgb_frame(image.rgb, number, self.time_base)
-        advice = heic_advice([Path(name) for name in self.losses.unread])
+        more = sum(count - NOTES for count in notes.values() if count > NOTES)
+        if more:
+            self.losses.notes.append(f"Such changes were made to {plural(more, 'further image')} of it.")
+        advice = heic_advice(unread)
         if last is None:
             names = listed(self.losses.unread)
             raise MediaError(f"{self.name} has no image that can be read: {names}. {advice}".rstrip())
         if advice:
             self.losses.notes.append(advice)
+
+    def _note(self, said: Sequence[str], name: str, counts: Counter[str]) -> None:
+        """Keep what was changed to read an image, if few images had the same before; `counts` has how many."""
+        for note in said:
+            kind = note.replace(name, "").partition(":")[0]  # without what only this image has
+            counts[kind] += 1
+            if counts[kind] <= NOTES:
+                self.losses.notes.append(note)
 
 
 def is_sequence(images: Sequence[Path]) -> bool:
@@ -123,6 +139,6 @@ def result_names(images: Sequence[Path]) -> list[str]:
     ]
 
 
-def _by_number(path: Path) -> list[tuple[int, int, str]]:
+def by_number(path: Path) -> list[tuple[int, int, str]]:
     """Sort key that puts frame 2 before frame 10."""
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", path.name.lower())]

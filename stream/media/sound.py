@@ -85,6 +85,36 @@ class Coding:
         return bytes((0xFF, 0xF1, third, (channels & 3) << 6 | size >> 11, size >> 3 & 255, (size & 7) << 5 | 31, 0xFC))
 
 
+class DamagedSound(Exception):
+    """A packet of sound cannot be copied."""
+
+
+def check_form(packet: av.Packet[Any]) -> None:
+    """Raise `DamagedSound` for a packet that would make an MP4's muxer refuse other packets, or the whole film."""
+    coding, context = Coding.of(packet), packet.stream.codec_context
+    head = bytes(memoryview(packet)[:11])
+    if coding.codec in ("ac3", "eac3") and not _has_ac3_header(head):
+        raise DamagedSound
+    if coding.codec != "aac":
+        return
+    # A stream that does not store its coding once has a header in each packet, and never a second one behind it.
+    content = head[7 if head[1] & 1 else 9 :] if coding.rate else head
+    has_second = len(content) >= 2 and content[0] == 0xFF and content[1] & 0xF0 == 0xF0
+    if has_second or not (coding.rate or context.extradata):
+        raise DamagedSound
+
+
+def _has_ac3_header(head: bytes) -> bool:
+    """Whether a packet of AC-3 or E-AC-3 begins as it must (ETSI TS 102 366, 4.4 and E.1.3)."""
+    if len(head) < 6 or head[:2] != b"\x0b\x77":
+        return False
+    version, rate = head[5] >> 3, head[4] >> 6
+    if version <= 10:
+        return rate != 3 and head[4] & 63 < 38
+    words = (head[2] & 7) << 8 | head[3]
+    return version <= 16 and head[2] >> 6 != 3 and words > 2 and (rate != 3 or head[4] >> 4 & 3 != 3)
+
+
 class Resampler:
     """Resamples audio frames to the first one's sample format, layout and rate."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import av
 import av.filter
 
+from whycam.models.contract import METHOD
 from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image_writer import FolderWriter, numbered
@@ -170,31 +171,34 @@ def do_assignment(source: Path, folder: Path, work: ProcessJob, *, overwrite: bo
     return explained
 
 
-def _summary(
-    source: Path, rate: Fraction, explained: ProcessResult, work: ProcessJob, inputs: str, results: str
-) -> str:
+def _summary(source: Path, rate: Fraction, made: ProcessResult, work: ProcessJob, inputs: str, results: str) -> str:
     contract, look = work.engine.contract, work.look
     what = {
         "book": f"{look.view.opacity:g} of the colour map {look.view.colormap} added to each frame, the sum rescaled",
         "blend": f"the colour map {look.view.colormap} laid over the frame, opacity {look.view.opacity:g}",
     }[look.style]
-    classes = ", ".join(contract.labels[number] for number in look.view.pinned) or "the best class of each frame"
+    drawn, names = contract.drawn_map(), [contract.labels[number] for number in look.view.pinned]
+    method = "Grad-CAM" if drawn.method == METHOD else drawn.method
+    explained = f"{method} of the {contract.score}"
+    classes = ", ".join(names) or "the best class of each frame"
+    if look.view.compares:
+        explained, classes = "Grad-CAM of the difference of two logits", " and ".join(names)
     lines = [
         f"{source.name}, explained with whycam",
         "",
         f"1. {source.name} was read upright, {float(rate):.2f} frames a second, and brought to {RATE} a second:",
-        f"   {explained.frames} frames, {inputs}/thumb0001.jpg and on.",
+        f"   {made.frames} frames, {inputs}/thumb0001.jpg and on.",
         f"2. Each was shown to the network {contract.name} (weights: {contract.weights_source}),",
         f"   fitted to {contract.input_size[1]} x {contract.input_size[0]} pixels ({look.fit or contract.fit}).",
-        f"3. Grad-CAM of the {contract.score} at '{contract.feature or 'its last feature map'}', for {classes}.",
+        f"3. {explained} at '{drawn.layer or 'its last feature map'}', for {classes}.",
         f"4. The heat was drawn: {what}.",
-        f"   {explained.frames} frames, {results}/result-0001.jpg and on.",
-        f"5. {explained.output.name}: these frames at {RATE} a second, with the film's sound;",
-        f"   {explained.output.stem}.jsonl: classes, probabilities and heatmaps of each frame.",
+        f"   {made.frames} frames, {results}/result-0001.jpg and on.",
+        f"5. {made.output.name}: these frames at {RATE} a second, with the film's sound;",
+        f"   {made.output.stem}.jsonl: classes, probabilities and heatmaps of each frame.",
         "6. report.html, report.png: what the network saw in the whole film.",
         "",
         f"Model file SHA-256: {work.engine.sha256}",
-        *describe_losses(explained.losses),
-        *(["It was stopped before the end."] if explained.stopped else []),
+        *describe_losses(made.losses),
+        *(["It was stopped before the end."] if made.stopped else []),
     ]
     return "\n".join(lines) + "\n"

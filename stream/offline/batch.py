@@ -12,20 +12,21 @@ import av
 
 from whycam.stream.inference.engine import EngineDown
 from whycam.stream.inference.explainer import RuntimeMissing
-from whycam.stream.media.film_reader import Address
+from whycam.stream.media.address import Address
 from whycam.stream.media.image import ImageError
 from whycam.stream.media.image_writer import numbered
 from whycam.stream.media.losses import Losses, MediaError, listed, plural
 from whycam.stream.offline.exit_code import ExitCode
 from whycam.stream.offline.explain import explain_film, explain_folder, explain_one, explain_recording
 from whycam.stream.offline.inputs import FILMS, STDIN, Input, output_of
-from whycam.stream.offline.pipeline import ProcessJob, ProcessResult
+from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, settings_of
 from whycam.stream.offline.results.claim_file import Worker
 from whycam.stream.offline.results.claims import Busy, Claims, Use
 from whycam.stream.offline.results.resume import is_done
 from whycam.stream.offline.unexpected import report_unexpected
 from whycam.stream.recording.paths import SIDECAR
-from whycam.stream.recording.sidecar import SidecarError
+from whycam.stream.recording.sidecar import SidecarError, read_sidecar
+from whycam.stream.report.measures import FilmMeasures
 from whycam.stream.report.report import write_report
 
 Status = Literal["done", "damaged", "stopped", "failed", "busy"]
@@ -68,10 +69,10 @@ class Task:
             writes += [self.sidecar, *self.reports]
         if self.frames is not None:
             writes.append(self.frames)
-        return Use(tuple(writes), () if self.given.kind in ("pipe", "address") else (self.given.path,))
+        return Use(tuple(writes), () if self.given.is_live else (self.given.path,))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcome:
     """Outcome of a task: a result, or the reason why there is none."""
 
@@ -80,6 +81,13 @@ class Outcome:
     problem: str = ""
     at_work: Worker | None = None
     """The other run that works on it."""
+
+    def __repr__(self) -> str:
+        """A line, as a notebook shows it; the fields' own would be a page."""
+        if self.explained is None:
+            return f"<Outcome {self.status}: {self.problem}>"
+        frames = plural(self.explained.frames, "frame")
+        return f"<Outcome {self.status}: {self.task.given.name} -> {self.explained.output}, {frames}>"
 
     @property
     def status(self) -> Status:
@@ -149,7 +157,7 @@ def carry_out(
         try:
             _check(task, taken, overwrite or work.resume)
             _make_folder(task.output)
-            explained = (work.resume and _done(task)) or _explain(task, work, stdin)
+            explained = (work.resume and _done(task, work)) or _explain(task, work, stdin)
             if task.reports and task.sidecar is not None:
                 write_report(task.sidecar, task.output, task.given.path.name, task.reports)
         except (MediaError, ImageError, SidecarError, OSError, av.FFmpegError) as error:
@@ -197,12 +205,17 @@ def _check(task: Task, taken: dict[Path, Input], overwrite: bool) -> None:
         raise MediaError(f"{there[0]} already exists. Give another name with -o, or --overwrite.")
 
 
-def _done(task: Task) -> ProcessResult | None:
-    """The result of an earlier run, if that finished; otherwise None."""
+def _done(task: Task, work: ProcessJob) -> ProcessResult | None:
+    """The result of an earlier run, if that finished; otherwise None. Raises `MediaError` if its settings differ."""
+    notes = ["An earlier run made it and measured nothing; --overwrite measures."] if work.measuring else []
     if task.sidecar is None:
-        return ProcessResult(task.output, None, 1, Losses(), earlier=1) if task.output.exists() else None
-    frames = is_done(task.output, task.sidecar)
-    return ProcessResult(task.output, task.sidecar, frames, Losses(), earlier=frames) if frames else None
+        return ProcessResult(task.output, None, 1, Losses(notes=notes), earlier=1) if task.output.exists() else None
+    frames = is_done(task.output, task.sidecar, settings_of(work))
+    if not frames:
+        return None
+    measures = FilmMeasures.of_header(read_sidecar(task.sidecar)[0])
+    losses = Losses(notes=[] if measures else notes)
+    return ProcessResult(task.output, task.sidecar, frames, losses, earlier=frames, measures=measures)
 
 
 def _make_folder(output: Path) -> None:

@@ -9,9 +9,13 @@ from typing import BinaryIO
 
 import numpy as np
 
+from whycam.models.class_set import ClassSet
+from whycam.models.model_file import output_of
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.media.film_reader import Address, Film, open_film
+from whycam.stream.inference.providers import Device
+from whycam.stream.media.address import Address
+from whycam.stream.media.film_reader import Film, open_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import exif_of, read_image
 from whycam.stream.media.image_folder import ImageFolder, SingleImage
@@ -20,11 +24,25 @@ from whycam.stream.media.losses import MediaError
 from whycam.stream.offline.pipeline import ProcessJob, ProcessResult, Writer, explain, header_of
 from whycam.stream.offline.recording_source import RecordedFilm
 from whycam.stream.offline.results.resume import find_earlier
+from whycam.stream.overlay.difference import check_difference, with_difference
 from whycam.stream.overlay.heatmap import DrawnMap, drawn_maps
 from whycam.stream.overlay.painter import Painter
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.paths import SIDECAR
 from whycam.stream.video.planes import Bytes, rgb_frame, rgb_of, yuv_frame
+
+
+def open_model(
+    path: Path, method: str | None, layer: str | None, *, device: Device = "auto", compares: bool = False
+) -> Explainer:
+    """A model with its map by this method and of this layer, the first by default; raises `ContractError`.
+
+    `compares`: with the signed maps, of which the difference of two classes is made.
+    """
+    explainer = Explainer(path, device=device, output=output_of(path, method, layer), signed=compares)
+    if compares:
+        check_difference(explainer.contract)
+    return explainer
 
 
 def explain_film(
@@ -104,21 +122,44 @@ def explain_image(
 
 
 def explain_images(
-    images: Sequence[Bytes], explainer: Explainer, targets: Sequence[int]
+    images: Sequence[Bytes], explainer: Explainer, targets: Sequence[int], class_set: ClassSet | None = None
 ) -> list[tuple[tuple[DrawnMap, ...], Bytes]]:
     """For each image, RGB (H, W, 3), its map for each target, and the image with the first map drawn onto it.
 
-    All go through the model in one run. Raises `ValueError` without a target.
+    All go through the model in one run. A class of `class_set` has its place there as its number. Raises `ValueError`
+    without a target.
     """
     if not len(targets):
         raise ValueError("There is no target. Give class numbers, or -1 for the best class, -2 for the second.")
+    return _explained(images, explainer, targets, View(), class_set)
+
+
+def compare_images(
+    images: Sequence[Bytes], explainer: Explainer, pair: tuple[int, int], class_set: ClassSet | None = None
+) -> list[tuple[tuple[DrawnMap, ...], Bytes]]:
+    """For each image the two halves of the difference of two classes, and the image with both drawn onto it.
+
+    The explainer has signed maps.
+    """
+    return _explained(images, explainer, pair, View(pair, difference=True), class_set)
+
+
+def _explained(
+    images: Sequence[Bytes],
+    explainer: Explainer,
+    targets: Sequence[int],
+    view: View,
+    class_set: ClassSet | None,
+) -> list[tuple[tuple[DrawnMap, ...], Bytes]]:
     contract = explainer.contract
     fit = Fit(contract.fit, contract.input_size)
     frames = [rgb_frame(rgb) for rgb in images]
-    explanation = explainer.explain(np.stack([fit.image(frame) for frame in frames]), targets)
+    explanation = explainer.explain(np.stack([fit.image(frame) for frame in frames]), targets, class_set)
+    labels = contract.labels if class_set is None else class_set.labels
     found = []
     for number, frame in enumerate(frames):
-        maps, painted = drawn_maps(explanation, number, contract.labels), yuv_frame(frame)
-        Painter(fit).paint(painted, maps[:1], View())
+        maps = with_difference(drawn_maps(explanation, number, labels), explanation, number, view)
+        painted = yuv_frame(frame)
+        Painter(fit).paint(painted, maps, view)
         found.append((maps, rgb_of(painted)))
     return found

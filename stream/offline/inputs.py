@@ -43,6 +43,16 @@ class Input:
         return "standard input" if self == STDIN else str(self.path)
 
     @property
+    def is_live(self) -> bool:
+        """Whether it can be read only once: a pipe or an address."""
+        return self.kind in ("pipe", "address")
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether no other process can open it: standard input, and a shell's <(…)."""
+        return self.kind == "pipe" and (self == STDIN or self.path.parts[:2] in (("/", "dev"), ("/", "proc")))
+
+    @property
     def is_missing(self) -> bool:
         """Whether there is no such file or folder."""
         return self != STDIN and self.kind != "address" and not self.path.exists()
@@ -72,7 +82,12 @@ def _inputs(name: str) -> list[Input]:
         parts = urlsplit(name)
         stem = Path(unquote(parts.path)).stem or parts.hostname or "stream"
         return [Input("address", Path(stem), name)]
-    return [Input(_kind(path), path) for path in _paths(name)]
+    return [input_at(path) for path in _paths(name)]
+
+
+def input_at(path: Path) -> Input:
+    """The input of a path."""
+    return Input(_kind(path), path)
 
 
 def _kind(path: Path) -> Kind:
@@ -112,7 +127,7 @@ def output_of(
     if output is not None:
         return output / name
     # Nothing can be written beside a shell's <(…).
-    return Path(name) if path.parent.parts[:2] in (("/", "dev"), ("/", "proc")) else path.parent / name
+    return Path(name) if given.is_inherited else path.parent / name
 
 
 def usual_name(stem: str, what: str = "output") -> str:

@@ -17,13 +17,14 @@ from whycam.stream.inference.engine import Engine
 from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.losses import Losses, MediaError
 from whycam.stream.offline.fingerprint import fingerprint
-from whycam.stream.offline.prefetch import Batch, Reader, Source
+from whycam.stream.offline.prefetch import Batch, FrameSample, Reader, Source
 from whycam.stream.offline.results.resume import ResumeState, part_of
 from whycam.stream.offline.write_behind import WriteBehind
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.overlay.renderer import Look, Renderer
 from whycam.stream.recording.sidecar import SidecarFrame, SidecarWriter, about_model, read_sidecar, rewrite
-from whycam.stream.video.planes import fitted
+from whycam.stream.report.measures import FilmMeasures
+from whycam.stream.video.planes import Bytes, fitted
 
 BEHIND = 6
 """Most painted frames and sound packets that wait for the encoder."""
@@ -65,6 +66,21 @@ class ProcessResult:
     """The last frame's maps, best class first."""
     earlier: int = 0
     """Frames that an earlier run had made."""
+    measures: FilmMeasures | None = None
+    """Whether its heatmaps are faithful, if that was asked for."""
+
+
+class Measuring(Protocol):
+    """Measures whether heatmaps are faithful; `stream.measure`, which imports this package, has one."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames of each input are measured."""
+
+    def of(
+        self, engine: Engine, images: Sequence[Bytes], target: int, stop: threading.Event | None
+    ) -> FilmMeasures | None:
+        """The measures of a class (−1: the best one) in the network's inputs of frames; None if it was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +98,7 @@ class ProcessJob:
     """Set to end early with what is done."""
     resume: bool = False
     """Whether to continue an earlier run's result."""
+    measuring: Measuring | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +119,19 @@ Steps: TypeAlias = "Iterable[FrameResult | av.Packet[Any]]"
 
 def header_of(source: Source, work: ProcessJob) -> dict[str, Any]:
     """The sidecar's header."""
-    contract, look, time_base = work.engine.contract, work.look, source.time_base
+    time_base = source.time_base
+    return {**settings_of(work), "time_base": [time_base.numerator, time_base.denominator]}
+
+
+def settings_of(work: ProcessJob) -> dict[str, Any]:
+    """The part of the header that is the same for all sources: the model, and how its heat is drawn."""
+    contract, look = work.engine.contract, work.look
     return {
         **about_model(contract, work.engine.sha256),
         "fit": look.fit or contract.fit,
         **look.described(),
         "every": work.every,
         "settings": look.view.settings(),
-        "time_base": [time_base.numerator, time_base.denominator],
     }
 
 
@@ -134,10 +156,25 @@ def explain(
         lines = _Lines(sidecar, header_of(source, work), earlier, files or {}) if sidecar is not None else None
         if lines is not None:
             stack.enter_context(lines)
-        reader = Reader(source, work.engine, renderer, every=work.every, known=count)
+        sample = FrameSample(work.measuring.frames if work.measuring is not None else 0)
+        reader = Reader(source, work.engine, renderer, every=work.every, known=count, sample=sample)
         last = lines.last if lines is not None else None
         steps = _answered(source, stack.enter_context(reader), renderer, work, earlier, last)
-        return draw(source, steps, renderer, writers, output, lines, write_sound, work.progress, work.stop)
+        done = draw(source, steps, renderer, writers, output, lines, write_sound, work.progress, work.stop)
+    return done if done.stopped else _measured(done, work, sample.images)
+
+
+def _measured(done: ProcessResult, work: ProcessJob, images: Sequence[Bytes]) -> ProcessResult:
+    """The result with the measures of its first drawn class, if they are asked for; they are in its sidecar, too."""
+    if work.measuring is None:
+        return done
+    measures = work.measuring.of(work.engine, images, next(iter(work.look.view.pinned), -1), work.stop)
+    if measures is None:
+        done.losses.notes.append("Measuring was stopped; there are no measures.")
+    elif done.sidecar is not None:
+        header, _ = read_sidecar(done.sidecar)
+        rewrite(done.sidecar, {**header, "measures": measures.as_json()}, done.sidecar)
+    return replace(done, measures=measures)
 
 
 def draw(

@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from whycam.stream.inference.engine import Engine
-from whycam.stream.inference.explainer import Explanation
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.media.frames.preparation import LARGE_PIXELS
 from whycam.stream.media.losses import Losses
 from whycam.stream.overlay.renderer import Renderer
@@ -63,15 +63,54 @@ class Batch:
     answer: Future[Explanation] | None
 
 
-class Reader:
-    """Gives a source's batches; one of `every` frames is sent to the engine, and none of the first `known`."""
+class FrameSample:
+    """The network's inputs of some frames, spread over a film of any length."""
 
-    def __init__(self, source: Source, engine: Engine, renderer: Renderer, *, every: int, known: int = 0) -> None:
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._step = 1
+        self._kept: list[Bytes] = []
+
+    def wants(self, number: int) -> bool:
+        """Whether to `keep` the input of explained frame `number`, counted from 0 without gaps."""
+        return self._count > 0 and number % self._step == 0
+
+    def keep(self, image: Bytes) -> None:
+        """Keep a frame's input, of every one that is wanted; at most four times as many as asked for are stored."""
+        self._kept.append(image)
+        if len(self._kept) == 4 * self._count:
+            self._kept, self._step = self._kept[::2], 2 * self._step
+
+    @property
+    def images(self) -> list[Bytes]:
+        """The inputs of as many frames as asked for, or of all if there are fewer."""
+        kept = len(self._kept)
+        count = min(self._count, kept)
+        return [self._kept[(2 * place + 1) * kept // (2 * count)] for place in range(count)]
+
+
+class Reader:
+    """Gives a source's batches; one of `every` frames is sent to the engine, and none of the first `known`.
+
+    The `sample` is of all explained frames, known or not.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Engine,
+        renderer: Renderer,
+        *,
+        every: int,
+        known: int = 0,
+        sample: FrameSample | None = None,
+    ) -> None:
         self._source = source
         self._engine = engine
         self._renderer = renderer
         self._every = every
         self._known = known
+        self._sample = sample or FrameSample(0)
         self._queue: queue.Queue[Batch | BaseException | None] = queue.Queue(AHEAD)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reader")
@@ -107,10 +146,16 @@ class Reader:
                 if isinstance(item, av.VideoFrame):
                     if item.width * item.height >= LARGE_PIXELS:
                         self._queue.maxsize = 1  # each batch has one frame
-                    asked = count >= self._known and count % self._every == 0
+                    explained = count % self._every == 0
+                    asked = explained and count >= self._known
+                    wanted = explained and self._sample.wants(count // self._every)
                     pixels, count = pixels + item.width * item.height, count + 1
-                    if asked:
-                        pictures.append(self._renderer.input_image(item))
+                    if asked or wanted:
+                        image = self._renderer.input_image(item)
+                        if asked:
+                            pictures.append(image)
+                        if wanted:
+                            self._sample.keep(image)
                 items.append((item, asked))
                 if len(pictures) == BATCH or len(items) >= MAX_ITEMS or pixels >= MAX_PIXELS:
                     self._put(items, pictures)

@@ -31,7 +31,7 @@ from whycam.stream.overlay.renderer import DESCRIBED, Look, Renderer
 from whycam.stream.overlay.styles import usual_view
 from whycam.stream.overlay.view import View
 from whycam.stream.recording.paths import SIDECAR
-from whycam.stream.recording.sidecar import SidecarError, SidecarFrame, read_sidecar
+from whycam.stream.recording.sidecar import SidecarError, SidecarFrame, map_title, read_sidecar
 from whycam.stream.report.report import write_report
 from whycam.stream.video.planes import copied
 
@@ -67,6 +67,8 @@ class Replayed:
     """Frames without heat, because none of the requested classes is stored for them."""
     targets: str = ""
     """The requested classes, for a sentence: `banana (954), espresso (967)`."""
+    map: str = ""
+    """The map that the sidecar holds (`map_title`); empty for an old sidecar."""
     reports: tuple[Path, ...] = ()
 
 
@@ -82,6 +84,7 @@ class Replay:
         stored = stored_labels(sidecar) if changes.targets else {}
         self._pinned = find_targets(changes.targets, stored, owner="The sidecar")
         self.targets = named(self._pinned, stored)
+        self.map = map_title(header.get("map", {}))
         self._changes = changes
         self._other_style = self.look.style != header.get("style", "blend")
         self.time_base = Fraction(*header["time_base"])
@@ -187,6 +190,7 @@ def replay_once(
     output: Path | None,
     changes: Changes,
     *,
+    is_folder: bool = False,
     overwrite: bool = False,
     report: bool = False,
     keep_metadata: bool = False,
@@ -195,14 +199,15 @@ def replay_once(
 ) -> Replayed:
     """Draw `video`, the film or folder of the sidecar, again into `output` (None: beside it).
 
-    For a live recording `video` is a camera film or the recording's folder. `sidecar` may be the folder that contains
-    it. Raises `MediaError`, `SidecarError`, and `Busy` if another run works on the sidecar, the film or the result.
+    `is_folder`: `output` is the folder of the result. For a live recording `video` is a camera film or the recording's
+    folder. `sidecar` may be the folder that contains it. Raises `MediaError`, `SidecarError`, and `Busy` if another run
+    works on the sidecar, the film or the result.
     """
     sidecar = _sidecar_in(sidecar) if sidecar.is_dir() else sidecar
     given = find_inputs([str(video)])[0]
     if given.kind == "picture":
         raise MediaError(f"{video} is an image; a replay needs a film or a folder. Explain the image again.")
-    output = output_of(given, output, what="replay")
+    output = output_of(given, output, many=is_folder, what="replay")
     base = output / "report.mp4" if given.kind == "folder" else output
     reports = (base.with_suffix(".html"), base.with_suffix(".png")) if report else ()
     # A run that makes a folder of images claims the folder, not the sidecar in it.
@@ -227,7 +232,7 @@ def replay_once(
             raise MediaError(f"{sidecar} has no frame of {video}. Give the film that it was made from.") from error
         if reports:
             write_report(sidecar, output, video.name, reports, again.view)
-    return Replayed(explained, again.unknown, again.without, again.targets, reports)
+    return Replayed(explained, again.unknown, again.without, again.targets, again.map, reports)
 
 
 def _sidecar_in(folder: Path) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from whycam.stream.inference.explainer import MAX_PINNED
+from whycam.stream.overlay.view import View
 
 SURE = 0.88
 """Least similarity of a misspelt name: `bannana` (0.92) is accepted, `microvawe` (0.78) and `human` (0.6) are not."""
@@ -23,6 +25,23 @@ def find_targets(
     if len(names) > MAX_PINNED:
         raise TargetError(f"At most {MAX_PINNED} classes can be shown, these are {len(names)}.")
     return tuple(dict.fromkeys(_find(name, known, owner) for name in names))
+
+
+def asked_view(view: View, targets: Sequence[str], difference: tuple[str, str] | None, labels: Sequence[str]) -> View:
+    """A view with the requested classes pinned, or the difference of two; raises `TargetError`."""
+    if difference is None:
+        return replace(view, pinned=find_targets(targets, labels))
+    if targets:
+        raise TargetError("A difference names its two classes itself. Leave out either the targets or the difference.")
+    return replace(view, pinned=find_pair(difference, labels), difference=True)
+
+
+def find_pair(names: tuple[str, str], labels: Sequence[str]) -> tuple[int, int]:
+    """The numbers of two classes whose difference is drawn; raises `TargetError`, also if they are one class."""
+    found = find_targets(names, labels)
+    if len(found) != 2:
+        raise TargetError(f"'{names[0]}' and '{names[1]}' are both {named(found, labels)}. A difference is of two.")
+    return found[0], found[1]
 
 
 def named(numbers: Sequence[int], labels: Sequence[str] | Mapping[int, str]) -> str:

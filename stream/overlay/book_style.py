@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from whycam.stream.inference.explainer import Explanation
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.overlay.colormaps import Colormap, colours
-from whycam.stream.overlay.heatmap import DrawnMap, caption, chosen, drawn_maps
+from whycam.stream.overlay.heatmap import DrawnMap, caption, chosen, drawn_maps, is_difference
 from whycam.stream.overlay.text import write_label
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes, layers, rgb_frame, rgb_of
 
+Heat: TypeAlias = NDArray[np.float32] | NDArray[np.int64]
 STRENGTH = 0.4
 """Weight of the heat's colours in the sum, in the book."""
 
@@ -77,19 +79,31 @@ class Book:
         layers(canvas)[0][:] = self._enlarged(canvas, maps, view) if drawn else 0
         write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
 
-    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:  # noqa: ARG002 - all maps share them
-        """A table RGB (256, 3) over the heat 0…255; jet is matplotlib's."""
-        return [np.rint(_table(colormap) * 255).astype(np.uint8)]
+    def colours(self, colormap: Colormap, count: int, *, halves: bool = False) -> Sequence[Bytes]:  # noqa: ARG002
+        """A table RGB (256, 3) over the heat 0…255, which all maps share; jet is matplotlib's.
+
+        The halves of a difference have a half of it each: from the middle to the hot end, and to the cold one.
+        """
+        table = np.rint(_table(colormap) * 255).astype(np.uint8)
+        heat = np.arange(256)
+        return [table[_of_difference(heat, 0)], table[_of_difference(0, heat)]] if halves else [table]
 
     def _enlarged(self, canvas: av.VideoFrame, maps: Sequence[DrawnMap], view: View) -> Bytes:
         """The heat's colours in the frame's size, black outside the part that the network sees."""
-        grid = np.max([m.grid * np.float32(m.scale) for m in chosen(maps, view)], axis=0).clip(0, 255).astype(np.uint8)
+        drawn = chosen(maps, view)
+        heats = [m.grid * np.float32(m.scale) for m in drawn]
+        grid = _of_difference(*heats) if is_difference(drawn) else np.max(heats, axis=0).clip(0, 255).astype(np.uint8)
         part = self._fit.rectangle(canvas.width, canvas.height)
         small = _rescaled(_table(view.colormap)[grid])
         large = np.zeros((canvas.height, canvas.width, 3), np.uint8)
         enlarged = Image.fromarray(small).resize((part.width, part.height))
         large[part.y : part.y + part.height, part.x : part.x + part.width] = np.asarray(enlarged)
         return large
+
+
+def _of_difference(first: Heat | int, second: Heat | int) -> Bytes:
+    """Two heats 0…255 as one: 255 where the first is hottest, 0 where the second is, and between them 127."""
+    return np.asarray(np.clip(127.5 + (np.subtract(first, second)) / 2, 0, 255), np.float32).astype(np.uint8)
 
 
 def _rescaled(picture: NDArray[np.float32]) -> Bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from whycam.stream.inference.explainer import Explanation
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.overlay.view import View
 from whycam.stream.video.planes import Bytes
 
@@ -23,6 +23,9 @@ class DrawnMap:
     evidence: float
     scale: float = 1.0
     """Factor for the grid in display, so that maps can share one scale (`stream.live.scale_smoothing`)."""
+    against: str = ""
+    """Of a difference (`stream.overlay.difference`): the other class's label, and `grid` is what speaks for this class
+    rather than for that one. Empty: `grid` is the map of this class."""
 
 
 def heat_of(drawn: DrawnMap) -> float:
@@ -66,11 +69,31 @@ def pinned(maps: Sequence[DrawnMap], view: View) -> tuple[DrawnMap, ...]:
 
 
 def caption(drawn: Sequence[DrawnMap], hidden: OcclusionResult | None = None) -> str:
-    """The label of the drawn maps: 'NN% name', or 'NN% -> N% name' for the class whose evidence is covered."""
-    texts = [f"{_percent(m.score)} {m.label}" for m in drawn]
+    """The label of the drawn maps: 'NN% name', or 'NN% -> N% name' for the class whose evidence is covered.
+
+    'name - other: NN%, N%' for the difference of two classes; of one half of it, 'name - other: NN%'.
+    """
+    scores = [_percent(m.score) for m in drawn]
     if hidden is not None and hidden.class_id == drawn[0].class_id:
-        texts[0] = f"{_percent(hidden.before)} -> {_percent(hidden.after)} {hidden.label}"
-    return "  ".join(texts)
+        scores[0] = f"{_percent(hidden.before)} -> {_percent(hidden.after)}"
+    if is_difference(drawn):
+        return f"{compared(drawn[0])}: {', '.join(scores)}"
+    return "  ".join(
+        f"{compared(m)}: {score}" if m.against else f"{score} {m.label}" for m, score in zip(drawn, scores, strict=True)
+    )
+
+
+def compared(drawn: DrawnMap) -> str:
+    """What a map is of: a class's label, or 'name - other' for a difference."""
+    return f"{drawn.label} - {drawn.against}" if drawn.against else drawn.label
+
+
+def is_difference(drawn: Sequence[DrawnMap]) -> bool:
+    """Whether these are the two halves of a difference."""
+    if len(drawn) != 2 or not all(m.against for m in drawn):
+        return False
+    first, second = drawn
+    return (first.against, second.against) == (second.label, first.label)
 
 
 def _percent(score: float) -> str:

@@ -10,9 +10,11 @@ from typing import Any
 import av
 
 from whycam.models.contract import Contract, Fitting
-from whycam.stream.inference.explainer import BEST, Explanation
+from whycam.stream.inference.explainer import BEST
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
-from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption, chosen, without_repeats
+from whycam.stream.overlay.difference import with_difference
+from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult, caption, chosen, is_difference, without_repeats
 from whycam.stream.overlay.layouts import LayoutName, lay_out
 from whycam.stream.overlay.styles import StyleName, make_style
 from whycam.stream.overlay.text import draw_legend
@@ -69,7 +71,8 @@ class Renderer:
 
     def maps(self, explanation: Explanation, index: int) -> tuple[DrawnMap, ...]:
         """The maps of one image of a batch, as they are drawn and stored."""
-        return without_repeats(self._style.maps(explanation, index, self._labels))
+        maps = self._style.maps(explanation, index, self._labels)
+        return without_repeats(with_difference(maps, explanation, index, self._look.view))
 
     def draw(
         self,
@@ -87,8 +90,10 @@ class Renderer:
         captions = partial(self.label_lines, hidden=hidden)
         drawn = lay_out(look.layout, frame, maps, view, self._style, captions)
         if look.legend:
-            together = 1 if look.layout == "grid" else max(1, len(view.pinned))
-            draw_legend(drawn, self._style.colours(view.colormap, together))
+            alone = look.layout == "grid"
+            halves = not alone and is_difference(chosen(maps, view))
+            colours = self._style.colours(view.colormap, 1 if alone else max(1, len(view.pinned)), halves=halves)
+            draw_legend(drawn, colours)
         return drawn
 
     def label_lines(

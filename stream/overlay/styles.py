@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 
 import av
 
-from whycam.stream.inference.explainer import Explanation
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.overlay.book_style import STRENGTH, Book
 from whycam.stream.overlay.colormaps import Colormap, colours_of, shades
@@ -44,8 +44,8 @@ class Style(Protocol):
     ) -> None:
         """Replace the canvas by the heat alone, in place."""
 
-    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:
-        """Tables RGB (256, 3) over the heat 0…255, for `count` maps drawn together."""
+    def colours(self, colormap: Colormap, count: int, *, halves: bool = False) -> Sequence[Bytes]:
+        """Tables RGB (256, 3) over the heat 0…255, for `count` maps drawn together; `halves`: those of a difference."""
 
 
 class Blend:
@@ -87,7 +87,7 @@ class Blend:
                 layer[y : y + rows, x : x + columns] = paint
         write_label(canvas, [caption(drawn)] if lines is None and drawn else lines or ())
 
-    def colours(self, colormap: Colormap, count: int) -> Sequence[Bytes]:
+    def colours(self, colormap: Colormap, count: int, *, halves: bool = False) -> Sequence[Bytes]:  # noqa: ARG002
         """See `Style.colours`."""
         return [colours_of(shade) for shade in shades(colormap, count)]
 

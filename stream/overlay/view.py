@@ -32,6 +32,8 @@ class View:
     scale: Scale = "own"
     occlude: bool = False
     """Whether the hottest region of the first class drawn is covered (`stream.overlay.occlusion`)."""
+    difference: bool = False
+    """Whether two pinned classes are drawn as their difference (`stream.overlay.difference`)."""
 
     def __post_init__(self) -> None:
         if self.colormap not in COLORMAPS:
@@ -43,16 +45,24 @@ class View:
         if len(self.pinned) > MAX_PINNED:
             raise ValueError(f"At most {MAX_PINNED} classes can be held, these are {len(self.pinned)}.")
 
+    @property
+    def compares(self) -> bool:
+        """Whether a difference is drawn: there are exactly two classes to compare."""
+        return self.difference and len(self.pinned) == 2
+
     def settings(self) -> dict[str, Any]:
-        """The fields by their names in reports and sidecars (`OLD_WORDS`)."""
-        return {OLD_WORDS.get(name, name): getattr(self, name) for name in self.__slots__}
+        """The fields by their names in reports and sidecars (`OLD_WORDS`); `difference` only if it is True."""
+        named = {OLD_WORDS.get(name, name): getattr(self, name) for name in self.__slots__}
+        return {name: value for name, value in named.items() if name != "difference" or value}
 
     def renumbered(self, before: Sequence[str], labels: Sequence[str]) -> View:
         """The view for a model with other labels: a pinned class stays pinned under its new number, or is released.
 
-        Labels need not be unique. A class that has the same number and label in both models keeps its number.
+        Labels need not be unique. A class that has the same number and label in both models keeps its number. One that
+        is not among `before`, as that of a class set, is released.
         """
         numbers = {label: number for number, label in reversed(list(enumerate(labels)))}
-        same = {c for c in self.pinned if c < len(labels) and labels[c] == before[c]}
-        found = (c if c in same else numbers.get(before[c]) for c in self.pinned)
+        own = [c for c in self.pinned if c < len(before)]
+        same = {c for c in own if c < len(labels) and labels[c] == before[c]}
+        found = (c if c in same else numbers.get(before[c]) for c in own)
         return replace(self, pinned=tuple(dict.fromkeys(c for c in found if c is not None)))

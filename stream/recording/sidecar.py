@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from whycam.models.contract import Contract
+from whycam.stream.inference.known_classes import ClassNames
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import View
 
@@ -42,13 +43,15 @@ class SidecarFrame:
     """The occlusion result in the label."""
     file: str | None = None
     """Name of the photograph that it explains; None for a frame of a film."""
+    class_set: ClassNames | None = None
+    """The classes that replace the model's own; None for those."""
 
 
 class SidecarWriter:
     """Writes a sidecar; `write` passes each line to the operating system at once.
 
     `header` says how the video was made: model, sha256, score, fit, settings (a `View`) and time_base (two numbers). A
-    line has settings only if they changed. `append` continues an existing sidecar.
+    line has settings, and a class set, only if they changed. `append` continues an existing sidecar.
     """
 
     def __init__(self, path: Path, header: dict[str, Any], *, append: bool = False) -> None:
@@ -57,6 +60,7 @@ class SidecarWriter:
         self._file = path.open("a" if begun else "w", encoding="utf-8", newline="\n", buffering=1)
         self._time_base = header["time_base"]
         self._settings = None if begun else header.get("settings")
+        self._class_set = last_class_set(path) if begun else None
         if not begun:
             self._put(_with_version(header))
 
@@ -84,13 +88,22 @@ class SidecarWriter:
                         "scale": m.scale,
                         "shape": list(m.grid.shape),
                         "data": base64.b64encode(m.grid.tobytes()).decode(),
+                        **({"against": m.against} if m.against else {}),
                     }
                     for m in frame.maps
                 ],
                 **changed,
+                **self._changed_classes(frame.class_set),
                 **({} if frame.hidden is None else {"hidden": hidden_as_json(frame.hidden)}),
             }
         )
+
+    def _changed_classes(self, class_set: ClassNames | None) -> dict[str, Any]:
+        """The entry of a line whose classes are not those of the line before; null for the model's own."""
+        if class_set == self._class_set:
+            return {}
+        self._class_set = class_set
+        return {"class_set": class_set and class_set._asdict()}
 
     def _put(self, line: dict[str, Any]) -> None:
         self._file.write(_json(line))
@@ -109,14 +122,22 @@ class SidecarWriter:
 
 
 def about_model(contract: Contract, sha256: str) -> dict[str, Any]:
-    """The model's entries in a sidecar's header; `size` is the height and width of its input."""
+    """The model's entries in a sidecar's header: `size` is the height and width of its input, `map` what is drawn."""
+    drawn = contract.drawn_map()
     return {
         "model": contract.name,
         "sha256": sha256,
         "score": contract.score,
         "task": contract.task,
         "size": list(contract.input_size),
+        "map": {"output": drawn.output, "method": drawn.method, "layer": drawn.layer, "grid": list(drawn.grid)},
     }
+
+
+def map_title(drawn: Mapping[str, Any]) -> str:
+    """The `map` of a sidecar's header, by method, layer and grid; empty if that has none."""
+    title = " of ".join(str(drawn[key]) for key in ("method", "layer") if drawn.get(key))
+    return f"{title}, {' x '.join(map(str, drawn['grid']))} cells" if title else ""
 
 
 def rewrite(path: Path, header: dict[str, Any], taken: Path, count: int | None = None) -> None:
@@ -148,6 +169,18 @@ def drop_cut_line(path: Path) -> int:
     return lines
 
 
+def last_class_set(path: Path) -> ClassNames | None:
+    """The classes of the last line; None for the model's own. Raises `SidecarError`, and `OSError`."""
+    found = None
+    for number, line in enumerate(_complete_lines(path), 1):
+        if _CLASS_SET in line and "class_set" in (value := _parse(path, number, line)):
+            try:
+                found = _class_names(value["class_set"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+    return found
+
+
 def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
     """The header and the frames, without a cut-off last line. Raises `SidecarError`, also during iteration."""
     lines = _complete_lines(path)
@@ -161,24 +194,30 @@ def read_sidecar(path: Path) -> tuple[dict[str, Any], Iterator[SidecarFrame]]:
 
 
 def _frames(path: Path, lines: Iterator[bytes], view: View, frozen: int | None) -> Iterator[SidecarFrame]:
+    class_set: ClassNames | None = None
     for number, line in enumerate(lines, 2):
         value = _parse(path, number, line)
         if "settings" in value:
             view, frozen = _settings(path, number, value)
         try:
+            class_set = _class_names(value["class_set"]) if "class_set" in value else class_set
             maps = tuple(_maps(value["labels"], value["scores"], value["heatmaps"]))
             hidden, file = _hidden(value.get("hidden")), value.get("file")
-            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen, hidden, file)
+            yield SidecarFrame(value["pts"], value["age_ms"], maps, view, frozen, hidden, file, class_set)
         except (KeyError, TypeError, ValueError) as error:
             raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
+
+
+_SINCE = {"scale": "own", "hide": False, "difference": False}
+"""Settings that old sidecars lack, and what they mean."""
 
 
 def _settings(path: Path, number: int, value: dict[str, Any]) -> tuple[View, int | None]:
     try:
         settings = value["settings"]
-        # Old sidecars have no scale and no occlusion.
-        scale, hide = settings.get("scale", "own"), settings.get("hide", False)
-        view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale, hide)
+        # Old sidecars have no scale, no occlusion and no difference.
+        scale, hide, difference = (settings.get(*each) for each in _SINCE.items())
+        view = View(tuple(settings["hold"]), settings["opacity"], settings["colormap"], scale, hide, difference)
         return view, settings.get("frozen")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SidecarError(f"{path} is damaged in line {number} ({error!r}).") from error
@@ -194,6 +233,12 @@ def _hidden(value: dict[str, Any] | None) -> OcclusionResult | None:
     if value is None:
         return None
     return OcclusionResult(value["class"], value["label"], value["before"], value["after"], value["age_ms"])
+
+
+def _class_names(value: dict[str, Any] | None) -> ClassNames | None:
+    if value is None:
+        return None
+    return ClassNames(str(value["id"]), tuple((int(number), str(label)) for number, label in value["labels"]))
 
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
@@ -215,7 +260,8 @@ def _parse(path: Path, number: int, line: bytes) -> dict[str, Any]:
 def _maps(labels: Sequence[str], scores: Sequence[float], heatmaps: Sequence[dict[str, Any]]) -> Iterator[DrawnMap]:
     for label, score, heatmap in zip(labels, scores, heatmaps, strict=True):
         grid = np.frombuffer(base64.b64decode(heatmap["data"]), np.uint8).reshape(heatmap["shape"])
-        yield DrawnMap(heatmap["class"], label, score, grid, heatmap["evidence"], heatmap["scale"])
+        against = heatmap.get("against", "")
+        yield DrawnMap(heatmap["class"], label, score, grid, heatmap["evidence"], heatmap["scale"], against)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,5 +308,7 @@ def _scores(line: bytes) -> Scores | None:
         return None
 
 
+_CLASS_SET = b'"class_set":'
+"""As `SidecarWriter` writes it."""
 _MAPS = b',"heatmaps":'
 """As `SidecarWriter` writes it. Inside a string the quotes would be escaped."""

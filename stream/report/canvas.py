@@ -58,11 +58,12 @@ class Svg:
         self._size = (width, height)
         self._made: list[str] = []
 
-    def line(self, points: Sequence[Point], tone: Tone, width: float) -> None:
+    def line(self, points: Sequence[Point], tone: Tone, width: float, *, is_dashed: bool = False) -> None:
         """See `Canvas.line`."""
+        dashes = f' stroke-dasharray="{3 * width:g} {2.4 * width:g}"' if is_dashed else ""
         self._made.append(
             f'<polyline points="{_points(points)}" fill="none" stroke="var(--{tone})" stroke-width="{width:g}" '
-            'stroke-linejoin="round" stroke-linecap="round"/>'
+            f'stroke-linejoin="round" stroke-linecap="round"{dashes}/>'
         )
 
     def area(self, points: Sequence[Point], tone: Tone, opacity: float) -> None:

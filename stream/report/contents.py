@@ -10,12 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from whycam.models.contract import METHOD
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.losses import MediaError, plural
 from whycam.stream.overlay.styles import make_style
 from whycam.stream.overlay.view import View
+from whycam.stream.recording.sidecar import map_title
 from whycam.stream.report.canvas import Tone
 from whycam.stream.report.key_frames import KeyFrame, key_frames
+from whycam.stream.report.measures import FilmMeasures
 from whycam.stream.report.statistics import Findings, Floats, percent
 from whycam.stream.report.time_chart import clock, tones
 from whycam.stream.video.planes import Bytes
@@ -96,22 +99,35 @@ class Contents:
 
     @cached_property
     def maps(self) -> list[MeanMap]:
-        """The mean heatmaps; that of all frames is first."""
+        """The mean heatmaps; that of all frames is first, or the two halves of what is a difference."""
         findings = self.findings
         drawn = "what was drawn" if not findings.view.pinned else "the classes that were held"
-        best = [each for each in findings.classes[: MAPS - 1] if each.best]
-        return [
-            MeanMap("All frames", drawn, None, self._heat(findings.heat)),
-            *(
-                MeanMap(
-                    each.label,
-                    f"best in {plural(each.best, 'frame')}",
-                    self.tones.get(each.class_id),
-                    self._heat(each.heat),
-                )
-                for each in best
-            ),
+        whole = MeanMap("All frames", drawn, None, self._heat(findings.heat))
+        halves = [
+            MeanMap(each.label, "mean of the difference", self.tones.get(each.class_id), self._heat(each.heat))
+            for each in findings.halves
         ]
+        best = [
+            MeanMap(
+                each.label,
+                f"best in {plural(each.best, 'frame')}",
+                self.tones.get(each.class_id),
+                self._heat(each.heat),
+            )
+            for each in findings.classes
+            if each.best and each.heat is not None
+        ]
+        return [*([] if findings.view.compares and halves else [whole]), *halves, *best][:MAPS]
+
+    @property
+    def footnote(self) -> str:
+        """What the heatmaps are."""
+        method = str(self.findings.header.get("map", {}).get("method", METHOD))
+        shows = "against" if method == "negative" else "for"
+        return (
+            f"Heatmaps are {'Grad-CAM' if method == METHOD else f'made by the method {method}'}: they show which parts "
+            f"of the picture are evidence {shows} a class, not whether the network is right. Made by whycam."
+        )
 
     @property
     def rows(self) -> list[Row]:
@@ -131,16 +147,25 @@ class Contents:
         ]
 
     @property
+    def measures(self) -> FilmMeasures | None:
+        """Whether the heatmaps are faithful, if that was measured."""
+        return FilmMeasures.of_header(self.findings.header)
+
+    @property
     def settings(self) -> list[tuple[str, str]]:
         """How it was made: names and values."""
         header, view = self.findings.header, self.findings.view
         labels = {each.class_id: each.label for each in self.findings.classes}
-        held = ", ".join(labels.get(number, str(number)) for number in view.pinned)
+        names = [labels.get(number, str(number)) for number in view.pinned]
+        explained = f"the {header.get('score', 'probability')} of {', '.join(names) or 'the best class of each frame'}"
+        if view.compares:
+            explained = f"the difference of two logits: why {names[0]} and not {names[1]}, and the other way round"
         rows = [
             ("File", self._video.name),
             ("Network", str(header.get("model", ""))),
             ("Checksum (SHA-256)", str(header.get("sha256", ""))),
-            ("Explained", f"the {header.get('score', 'probability')} of {held or 'the best class of each frame'}"),
+            ("Explained", explained),
+            ("Map", map_title(header.get("map", {}))),
             ("The network sees", _FITS.get(str(header.get("fit")), "")),
             ("Style and layout", f"{header.get('style', 'blend')}, {header.get('layout', 'overlay')}"),
             ("Colours", f"{view.colormap}, opacity {view.opacity:g}"),

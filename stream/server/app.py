@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from whycam.stream.inference.engine import Engine
-from whycam.stream.server import health, join, models, signalling
+from whycam.stream.server import health, join, signalling
 from whycam.stream.server.auth import (
     ACCESS,
     Access,
@@ -28,6 +28,7 @@ from whycam.stream.server.join import DOOR, WEB
 from whycam.stream.server.lan import Lan
 from whycam.stream.server.listener import MAX_CONNECTIONS, Connections
 from whycam.stream.server.memory import trim_heap_periodically
+from whycam.stream.server.model import choice, teaching
 from whycam.stream.server.shelf import films, recordings
 from whycam.stream.server.shelf.films import Films
 from whycam.stream.server.signalling import SESSIONS as SESSIONS
@@ -61,12 +62,14 @@ def make_app(
     app[FILES] = {path.relative_to(WEB).as_posix(): path for path in WEB.rglob("*") if path.is_file()}
     app.router.add_get("/static/{name:.+}", _static)
     signalling.add_routes(app)
-    models.add_routes(app)
+    choice.add_routes(app)
+    teaching.add_routes(app)
     join.add_routes(app)
     recordings.add_routes(app)
     films.add_routes(app, uploads)
     health.add_routes(app)
     app.on_startup.append(_log_loop_errors)
+    app.on_startup.append(_open_kept_examples)
     app.cleanup_ctx.append(_trim_heap)
     app.on_shutdown.append(_close_sessions)
     return app
@@ -141,6 +144,10 @@ class _LoopErrorLog:
         if now - self._logged_at.get(kind, -LOG_EVERY_S) >= LOG_EVERY_S:
             self._logged_at[kind] = now
             logger.warning("%s: %r", context.get("message"), context.get("exception"))
+
+
+async def _open_kept_examples(app: web.Application) -> None:
+    await app[SESSIONS].open_kept()
 
 
 async def _log_loop_errors(_: web.Application) -> None:

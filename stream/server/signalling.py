@@ -83,7 +83,7 @@ def _answering(begin: Begin) -> Handler:
 
 def _count_call(request: web.Request) -> None:
     """Limit calls per minute, because each answer costs new keys and a signed certificate; raises 429."""
-    address = _owner(request).address
+    address = owner_of(request).address
     if address is None:
         return
     wait = request.app[CALLS].wait(address)
@@ -96,7 +96,7 @@ def _count_call(request: web.Request) -> None:
 
 
 async def _call(request: web.Request, offer: str) -> Session:
-    sessions, owner = request.app[SESSIONS], _owner(request)
+    sessions, owner = request.app[SESSIONS], owner_of(request)
     wanted, folder = request.query.get("continues"), sessions.settings.recordings
     # Only an id found on the disk is used there, never the client's text.
     known = None if wanted is None or folder is None else await asyncio.to_thread(continued, folder, wanted, owner.key)
@@ -104,7 +104,7 @@ async def _call(request: web.Request, offer: str) -> Session:
 
 
 async def _publish(request: web.Request, offer: str) -> Session:
-    return await request.app[SESSIONS].start(offer, _owner(request), returns=False)
+    return await request.app[SESSIONS].start(offer, owner_of(request), returns=False)
 
 
 async def _watch(request: web.Request, offer: str) -> Viewer:
@@ -113,12 +113,13 @@ async def _watch(request: web.Request, offer: str) -> Viewer:
     if stream is None:
         raise web.HTTPBadRequest(text=f"A session's streams are {' and '.join(STREAMS)}.")
     try:
-        return await request.app[SESSIONS].watch(request.match_info["session"], stream, offer, _owner(request))
+        return await request.app[SESSIONS].watch(request.match_info["session"], stream, offer, owner_of(request))
     except KeyError as error:
         raise web.HTTPNotFound(text="There is no such session, or not any more.") from error
 
 
-def _owner(request: web.Request) -> Owner:
+def owner_of(request: web.Request) -> Owner:
+    """The device that sends a request, as the owner of what it makes."""
     caller = request[CALLER]
     address = None if caller.role == "host" else caller.address
     return Owner(caller.device, address, request.app[ACCESS].key_of(caller))

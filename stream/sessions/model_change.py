@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 
-from whycam.stream.inference.engine import Engine
 from whycam.stream.live.pipeline import Counts, LiveStream
+from whycam.stream.sessions.model_choice import RunningModel
 from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.video.codec import EncodedFrame
 
@@ -23,7 +23,7 @@ LAST_FRAME_S = 1.0
 
 
 class ModelChange:
-    """Changes one live stream, and its recording, to another engine; its methods run on the event loop.
+    """Changes one live stream, and its recording, to another model; its methods run on the event loop.
 
     The picture never waits: the new model explains frames beside the former one, and draws when it has explained one.
     A recording's further folder begins with a keyframe of the camera, and the former one ends with the frame before, so
@@ -32,8 +32,7 @@ class ModelChange:
 
     def __init__(
         self,
-        engine: Engine,
-        name: str | None,
+        model: RunningModel,
         live: LiveStream,
         recorder: Recorder,
         request_keyframe: Callable[[], None],
@@ -47,7 +46,7 @@ class ModelChange:
         self._left: Future[Counts] | None = None
         self._handed_over = asyncio.Event()
         self._abandoned = False
-        live.rehearse(engine, name)
+        live.rehearse(model.engine, model.name, model.class_set)
 
     def saw_frame(self, frame: EncodedFrame) -> None:
         """Hand over if this frame can be the new model's first; called before it is processed."""

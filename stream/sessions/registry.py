@@ -5,14 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+from whycam.models import catalog
+from whycam.models.class_set import ClassSet
+from whycam.models.contract import ContractError
+from whycam.models.taught_model import network_of
 from whycam.stream.inference.engine import Engine, EngineDown
+from whycam.stream.inference.known_classes import KnownClasses
 from whycam.stream.live.pipeline import Counts
-from whycam.stream.sessions.model_choice import ModelChoice, ModelShelf, RunningModel
+from whycam.stream.sessions.classroom import Classroom
+from whycam.stream.sessions.model_choice import MapChoice, ModelChoice, ModelShelf, RunningModel, UnknownModel
 from whycam.stream.sessions.recording_mode import RecordingMode
 from whycam.stream.sessions.session import Session, Settings, StreamName
+from whycam.stream.sessions.teacher import Teacher
+from whycam.stream.teaching.examples import HOST as HOST_GIVES
 from whycam.stream.webrtc.end_reason import SERVER_ENDS
 from whycam.stream.webrtc.ice.config import LOOPBACK
 from whycam.stream.webrtc.viewers import Viewer
@@ -55,6 +65,11 @@ class Sessions:
     def __init__(self, engine: Engine, settings: Settings, shelf: ModelShelf | None = None) -> None:
         self.models = ModelChoice(engine, shelf)
         self.settings = settings
+        self.classroom = Classroom(engine, self._use_classes, settings.limits)
+        self._givers: dict[str, str] = {}
+        """What the classroom calls each device."""
+        self._saving: set[str] = set()
+        """The names of models that are being saved."""
         self._recording_mode: RecordingMode = "off" if settings.recordings is None else settings.record
         self.open_sessions: dict[str, Session] = {}
         self.open_viewers: dict[str, Viewer] = {}
@@ -102,10 +117,11 @@ class Sessions:
         try:
             session = await Session.answering(
                 offer,
-                lambda: self.models.current,
+                self._running_model,
                 self.settings,
                 self._forget,
                 mode=lambda: self._recording_mode,
+                teacher=Teacher(self.classroom, self.giver(owner)),
                 returns=returns,
                 caller=owner.calls_from,
                 owner=owner.key,
@@ -196,14 +212,76 @@ class Sessions:
         """The owner of a session or viewer that is open or ended recently; raises `KeyError` for an unknown id."""
         return self._owners[made_id]
 
-    async def change_model(self, name: str) -> None:
-        """Let all sessions, and those that come later, use the model of this name; raises as `ModelChoice.change`."""
+    async def change_model(self, name: str | None, wanted: MapChoice | None = None) -> None:
+        """Let all sessions, and those that come later, use this model and map; raises as `ModelChoice.change`."""
         if self._closing:
             raise EngineDown("The server is ending. Start it again, then choose the model.")
-        await self.models.change(name, self._adopt)
+        await self.models.change(name, self._adopt, wanted)
+
+    def _running_model(self) -> RunningModel:
+        model = self.models.current
+        return replace(model, class_set=self.classroom.class_set_for(model.engine))
+
+    def _use_classes(self, class_set: ClassSet | None) -> None:
+        for session in self.open_sessions.values():
+            session.use_classes(class_set)
+
+    def known_classes(self) -> KnownClasses:
+        """The classes that sessions have now."""
+        model = self._running_model()
+        return KnownClasses(model.engine.contract.labels, model.class_set)
+
+    async def open_kept(self) -> None:
+        """Begin with the examples that were kept beside the current model's file, if there are some."""
+        with suppress(UnknownModel, ContractError):  # its file is not known here, or not any more
+            await self.classroom.open_kept(await asyncio.to_thread(lambda: self.models.path))
+
+    async def save_taught(self, name: str, *, keep: bool = False) -> None:
+        """Write the taught model as one of the user's own models, `keep`: with its examples beside it.
+
+        Raises `ContractError` for a name that cannot be one, `FileExistsError` if another has it, `NothingTaught`, and
+        `OSError`.
+        """
+        if name in catalog.RESERVED:
+            raise FileExistsError(f"'{name}' is the name of a model that whycam makes. Choose another name.")
+        catalog.check_name(name)
+        path = catalog.user_models() / f"{name}.onnx"
+        if path.exists() or name in self._saving:
+            raise FileExistsError(f"There is a model '{name}' already. Choose another name.")
+        self._saving.add(name)
+        try:
+            await self.classroom.settle()
+            await self.classroom.save(self.models.path, name, path, keep=keep)
+        finally:
+            self._saving.remove(name)
+
+    async def taught_classes(self) -> dict[str, Any]:
+        """What the taught classes were learned from, as JSON (docs/teach.md); raises `NothingTaught`."""
+        await self.classroom.settle()
+        summary, path = self.classroom.summary(), self.models.path
+        return summary.as_json(await asyncio.to_thread(network_of, path))
+
+    async def write_taught(self, name: str, path: Path) -> None:
+        """Write the model with its taught classes into a file; raises `NothingTaught`, and `OSError`."""
+        await self.classroom.settle()
+        await self.classroom.write(self.models.path, name, path)
+
+    def giver(self, owner: Owner) -> str:
+        """What the classroom calls a device: 'host', or 'phone 1' and so on."""
+        if owner.address is None:
+            return HOST_GIVES
+        return self._givers.setdefault(owner.device, f"phone {len(self._givers) + 1}")
+
+    def known_giver(self, owner: Owner) -> str | None:
+        """What the classroom calls a device that has called or taught; None for any other."""
+        return HOST_GIVES if owner.address is None else self._givers.get(owner.device)
 
     async def _adopt(self, model: RunningModel) -> None:
+        is_another = self.classroom.use(model.engine)
+        model = self._running_model()
         changes = [session.change_model(model) for session in self.open_sessions.values()]
+        if is_another:
+            await self.open_kept()
         for error in filter(None, await asyncio.gather(*changes, return_exceptions=True)):
             logger.error("A session did not change its model: %r", error)
 

@@ -13,16 +13,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from whycam.models.class_set import ClassSet
 from whycam.stream.limits import LIMITS, Limits
+from whycam.stream.live.heatmap_source import Answered
 from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.pipeline import Counts, LiveStream, Painted
+from whycam.stream.overlay.difference import difference_problem
 from whycam.stream.overlay.view import SURE
-from whycam.stream.sessions.messages import CommandError, as_text, for_viewers, parse_command, refusal, report, stalled
+from whycam.stream.sessions.messages import (
+    STOP,
+    CommandError,
+    as_text,
+    for_viewers,
+    parse_command,
+    refusal,
+    report,
+    stalled,
+)
 from whycam.stream.sessions.metrics import Metrics
 from whycam.stream.sessions.model_change import ModelChange
 from whycam.stream.sessions.model_choice import RunningModel
 from whycam.stream.sessions.recorder import Recorder
 from whycam.stream.sessions.recording_mode import RecordingMode
+from whycam.stream.sessions.teacher import Teacher
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.encoder import SOFTWARE, Backend
 from whycam.stream.video.jpeg import jpeg
@@ -30,8 +43,8 @@ from whycam.stream.webrtc.end_reason import BROKE, HUNG_UP, EndReason
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.ingress_limits import Inflow
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
-from whycam.stream.webrtc.packetizer import Packer
 from whycam.stream.webrtc.peer import Peer, PeerEvents
+from whycam.stream.webrtc.rtp.packetizer import Packer
 from whycam.stream.webrtc.viewers import Audience, Viewer
 
 logger = logging.getLogger(__name__)
@@ -77,10 +90,11 @@ class Session:
     """For the frames that only the camera gets."""
     _watchdog: asyncio.Task[None]
 
-    def __init__(self, settings: Settings, on_end: Callable[[Session], None]) -> None:
+    def __init__(self, settings: Settings, on_end: Callable[[Session], None], teacher: Teacher | None = None) -> None:
         self.id = secrets.token_urlsafe(12)
         self._settings = settings
         self._on_end = on_end
+        self._teacher = teacher
         self._reported: dict[str, Any] | None = None
         self._frozen: tuple[int, asyncio.Task[bytes]] | None = None  # the last one asked for
         self._loop = asyncio.get_running_loop()
@@ -105,6 +119,7 @@ class Session:
         on_end: Callable[[Session], None],
         *,
         mode: Callable[[], RecordingMode] = lambda: "on",
+        teacher: Teacher | None = None,
         returns: bool = True,
         caller: str = LOOPBACK,
         owner: str | None = None,
@@ -112,11 +127,12 @@ class Session:
     ) -> Session:
         """Answer an offer; raises as `Peer.answering` does.
 
-        `model` and `mode` are asked only when the offer is answered, because they may be changed meanwhile.
+        `model` and `mode` are asked only when the offer is answered, because they may be changed meanwhile. Without a
+        `teacher` it teaches nothing.
         `returns` is False for a publisher, which gets no picture back. The recording has the id `continues`, if given,
         and belongs to `owner` (`stream.recording.ownership`).
         """
-        session = cls(settings, on_end)
+        session = cls(settings, on_end, teacher)
         events = PeerEvents(
             on_frame=session._receive,
             on_loss=session._packets_lost,
@@ -143,6 +159,7 @@ class Session:
             pace=settings.pace,
             has_viewers=lambda: bool(session._audiences["explained"]),
         )
+        session._live.use_classes(running.class_set)
         session._recorder = Recorder(
             settings.recordings,
             session._live,
@@ -182,6 +199,8 @@ class Session:
             "viewers": {name: len(audience) for name, audience in self._audiences.items()},
             "view": self._live.view.settings(),
             "frozen": self._live.frozen,
+            "giver": "" if self._teacher is None else self._teacher.giver,
+            "teaching": None if self._teacher is None else self._teacher.status,
             "recording": {"state": recording.state, "camera": recording.camera},
         }
 
@@ -249,6 +268,7 @@ class Session:
             rtp_out=self.peer.returned_rtp(pts),
             recording=self._recorder.status,
             sure=self._settings.sure,
+            teaching=self._teach(),
         )
         self._report(self._reported)  # before its frame, which a browser shows when it is complete
         packed = self._packers["explained"](painted.frame)
@@ -260,6 +280,13 @@ class Session:
             self.peer.send(self._return_packer(painted.returned))
         self._audiences["explained"].send(packed)
         self._settings.metrics.saw_frame(painted)
+
+    def _teach(self) -> dict[str, Any] | None:
+        """Give an example if one is wanted; what is taught, for the report."""
+        if self._teacher is None:
+            return None
+        self._teacher.saw(self._live.newest)
+        return self._teacher.status
 
     def _report(self, content: dict[str, Any]) -> None:
         self.peer.report(as_text(content))
@@ -274,9 +301,18 @@ class Session:
         if self._closing is not None:
             return
         live, recorder = self._live, self._recorder
-        self._change = ModelChange(model.engine, model.name, live, recorder, self.peer.request_keyframe)
+        self._change = ModelChange(model, live, recorder, self.peer.request_keyframe)
         await self._change.finish()
         self._change = None
+
+    def use_classes(self, class_set: ClassSet | None) -> None:
+        """As `LiveStream.use_classes`."""
+        self._live.use_classes(class_set)
+
+    @property
+    def newest(self) -> Answered | None:
+        """The newest explanation."""
+        return self._live.newest
 
     def set_recording_mode(self, mode: RecordingMode) -> None:
         """As `Recorder.set_mode`."""
@@ -285,12 +321,23 @@ class Session:
     def command(self, text: str) -> None:
         """Apply a command; raises `CommandError` without changing anything."""
         live = self._live
-        command = parse_command(text, live.view, live.engine.contract.labels, live.model)
+        contract = live.engine.contract
+        command = parse_command(text, live.view, live.classes, live.model, no_difference=difference_problem(contract))
+        if command.teach is not None:
+            self._teach_from_now_on(command.teach)
         if command.record is not None:
             self._recorder.switch(command.record)
         self._live.view = command.view
         if command.freeze is not None:
             self._live.freeze(command.freeze)
+
+    def _teach_from_now_on(self, number: int) -> None:
+        if self._teacher is None:
+            raise CommandError("This session teaches nothing.", "no-teaching")
+        if number == STOP:
+            self._teacher.end()
+        else:
+            self._teacher.begin(number)
 
     def _command(self, text: str) -> str | None:
         try:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from whycam.models.contract import HEATMAPS
 from whycam.stream.inference.providers import Device
 
 # The server decides when this process ends: Ctrl-C and a service manager's SIGTERM go to both.
@@ -45,6 +46,8 @@ class FilmOrder:
     mark: str
     sure: float
     """Below this probability the label in the film says 'not sure'."""
+    output: str = HEATMAPS
+    """Of the model's maps the one that is drawn."""
 
 
 class FilmProcess:

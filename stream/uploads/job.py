@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
+from whycam.models.contract import HEATMAPS
 from whycam.stream.private_files import write_private
 from whycam.stream.recording.ownership import is_mark_of
 
@@ -47,6 +48,8 @@ class FilmJob:
     """The name of the recording that it became."""
     problem: str = ""
     code: Code | None = None
+    output: str = HEATMAPS
+    """Of the model's maps the one that is drawn."""
 
     def is_of(self, key: str | None) -> bool:
         """Whether the device with this key sent it; None is the host, which sees all."""

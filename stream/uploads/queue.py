@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
+from whycam.models.contract import HEATMAPS
 from whycam.stream.inference.providers import Device
 from whycam.stream.limits import LIMITS, Limits
 from whycam.stream.overlay.view import SURE
@@ -119,12 +120,14 @@ class FilmQueue:
             return [job for job in self._jobs.values() if job.is_of(key)]
 
     @contextmanager
-    def receiving(self, name: str, size: int, key: str | None, model: str) -> Iterator[Upload]:
+    def receiving(self, name: str, size: int, key: str | None, model: str, output: str = HEATMAPS) -> Iterator[Upload]:
         """A film that is received now; at the end it waits, or is forgotten if it is not complete.
+
+        It will be explained by the model of this name, drawing the maps of this output.
 
         Raises `QueueFull`, `NoRoom` and `OSError`.
         """
-        job = self._admit(name, size, key, model)
+        job = self._admit(name, size, key, model, output)
         folder = self._folder / job.id
         try:
             folder.mkdir(mode=0o700)
@@ -157,7 +160,7 @@ class FilmQueue:
         if self._change(job_id, received=received) is None or self._closed:
             raise Cancelled
 
-    def _admit(self, name: str, size: int, key: str | None, model: str) -> FilmJob:
+    def _admit(self, name: str, size: int, key: str | None, model: str, output: str) -> FilmJob:
         self._hold()
         job_id = secrets.token_hex(6)
         mark = "" if key is None else ownership.mark(key, job_id)
@@ -169,7 +172,7 @@ class FilmQueue:
             if key is not None and len(own) >= self.limits.max_films_per_device:
                 raise QueueFull("This device's film is still being explained. Try again when it is done.")
             self._check_room(sum((job.bytes - job.received) + job.bytes for job in there) + ROOM * size)
-            job = self._jobs[job_id] = FilmJob(job_id, name, size, model, mark)
+            job = self._jobs[job_id] = FilmJob(job_id, name, size, model, mark, output=output)
             return job
 
     def _check_room(self, needed: int) -> None:
@@ -243,7 +246,7 @@ class FilmQueue:
     def _explain(self, job: FilmJob) -> None:
         folder = self._folder / job.id
         job.keep(folder)
-        order = FilmOrder(folder, job.name, self._path_of(job.model), self._device, job.mark, self._sure)
+        order = FilmOrder(folder, job.name, self._path_of(job.model), self._device, job.mark, self._sure, job.output)
         child = FilmProcess(order)
         with self._condition:
             self._child = (job.id, child)

@@ -80,7 +80,7 @@ def explained(order: FilmOrder, progress: Callable[[int, int], None]) -> int:
     assert task.sidecar is not None
     if sidecar.exists():  # an earlier process was ended at its last steps
         sidecar.replace(task.sidecar)
-    with closing(LocalEngine(Explainer(order.model, device=order.device))) as engine:
+    with closing(LocalEngine(Explainer(order.model, device=order.device, output=order.output))) as engine:
         work = ProcessJob(engine, Look(sure=order.sure), progress=progress, resume=True)
         with Claims("serve", [task.use]) as claims, open(os.devnull, "rb") as nothing:
             (outcome,) = carry_out([task], work, claims, overwrite=True, stdin=nothing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import av
 import cv2
 
-from whycam.stream.video.planes import PLANAR, rgb_of
+from whycam.stream.video.planes import PLANAR, Bytes, rgb_of
 
 
 def jpeg(frame: av.VideoFrame, quality: int, width: int | None = None) -> bytes:
@@ -14,5 +14,10 @@ def jpeg(frame: av.VideoFrame, quality: int, width: int | None = None) -> bytes:
     if width is not None and frame.width > width:
         height = max(1, round(frame.height * width / frame.width))
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    _, data = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return jpeg_of_rgb(rgb, quality)
+
+
+def jpeg_of_rgb(image: Bytes, quality: int) -> bytes:
+    """An RGB image (H, W, 3)."""
+    _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     return data.tobytes()

@@ -1,4 +1,4 @@
-"""All access to private parts of aiortc, which is pinned for this reason; a test checks each of them."""
+"""Access to private parts of aiortc, which is pinned for this reason; a test checks each. Packets: `webrtc.rtp`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ from OpenSSL import SSL
 
 from whycam.stream.limits import LIMITS
 from whycam.stream.video.codec import CodecName
-from whycam.stream.webrtc.bandwidth_estimator import RetransmissionBudget, Uplink
-from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
-from whycam.stream.webrtc.packetizer import PLAYOUT_DELAY, PackedFrame, SentExtensions
-from whycam.stream.webrtc.source_choice import SourceChoice
+from whycam.stream.webrtc.rtp.bandwidth_estimator import RetransmissionBudget, Uplink
+from whycam.stream.webrtc.rtp.jitter_buffer import FrameAssembler, MediaPacket
+from whycam.stream.webrtc.rtp.packetizer import PLAYOUT_DELAY, PackedFrame, SentExtensions
+from whycam.stream.webrtc.rtp.reception import Reception
+from whycam.stream.webrtc.rtp.source_choice import SourceChoice
+from whycam.stream.webrtc.rtp.transmission import Transmission
 
 _CIPHERS = b":".join(
     b"ECDHE-%b-%b" % (key, cipher)
@@ -121,6 +123,11 @@ def choose_source(receiver: RTCRtpReceiver, choice: SourceChoice) -> None:
     receiver._handle_rtp_packet = handle_chosen  # type: ignore[method-assign]
 
 
+def receive_directly(receiver: RTCRtpReceiver, choice: SourceChoice) -> None:
+    """Handle the chosen stream's packets where they arrive; call it when the answer is made."""
+    Reception(receiver, choice)
+
+
 def source_count(receiver: RTCRtpReceiver) -> int:
     """How many streams (SSRCs) were taken so far; aiortc keeps state for each until the receiver stops."""
     return len(receiver._RTCRtpReceiver__remote_streams)  # type: ignore[attr-defined]
@@ -167,9 +174,11 @@ def send_packed(
     seconds if the report says it. What is sent again for lost packets has a `RetransmissionBudget`; `on_gap` is called
     for each packet that is not.
     """
-    budget = RetransmissionBudget()
+    budget, transmission = RetransmissionBudget(), Transmission(sender)
     sender._RTCRtpSender__encoder = _Packed(on_bit_rate, budget)  # type: ignore[attr-defined]
-    sender._retransmit = partial(_retransmit, sender, sender._retransmit, budget, on_gap)  # type: ignore[method-assign]
+    sender._retransmit = partial(  # type: ignore[method-assign]
+        _retransmit, sender, sender._retransmit, transmission, budget, on_gap
+    )
     sender._RTCRtpSender__rtp_header_extensions_map = SentExtensions()  # type: ignore[attr-defined]
     sender._send_keyframe = on_keyframe_request  # type: ignore[method-assign]
     sender._handle_rtcp_packet = partial(  # type: ignore[method-assign]
@@ -180,15 +189,17 @@ def send_packed(
 async def _retransmit(
     sender: RTCRtpSender,
     real: Callable[[int], Awaitable[None]],
+    transmission: Transmission,
     budget: RetransmissionBudget,
     on_gap: Callable[[], None],
     number: int,
 ) -> None:
-    """Send a packet again if aiortc still has it and the budget admits it."""
-    packet = sender._RTCRtpSender__rtp_history.get(number % RTP_HISTORY_SIZE)  # type: ignore[attr-defined]
-    if packet is None or packet.sequence_number != number:
+    """Send a packet again if it is one of the last and the budget admits it."""
+    packet = transmission.find(number)
+    if packet is None:
         return
     if budget.admits(len(packet.payload)):
+        sender._RTCRtpSender__rtp_history[number % RTP_HISTORY_SIZE] = packet  # type: ignore[attr-defined]
         await real(number)
     else:
         on_gap()

@@ -18,16 +18,16 @@ from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.video.parameter_sets import ParameterSets
 from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_connection, take_offer
-from whycam.stream.webrtc.bandwidth_estimator import Downlink
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.end_reason import GONE, EndReason
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
 from whycam.stream.webrtc.ingress_limits import CommandBudget
 from whycam.stream.webrtc.keyframe_requests import RateLimitedRequest
-from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.rtp.bandwidth_estimator import Downlink
+from whycam.stream.webrtc.rtp.packetizer import PackedFrame
+from whycam.stream.webrtc.rtp.source_choice import SourceChoice
 from whycam.stream.webrtc.sdp import OfferError, accept_any_h264, accept_plain_h264, check_offer, parameter_sets
-from whycam.stream.webrtc.source_choice import SourceChoice
 from whycam.stream.webrtc.track import PacketTrack
 
 logger = logging.getLogger(__name__)
@@ -130,6 +130,7 @@ class Peer:
             deactivate_audio(pc)
         aiortc_patches.set_format_parameters(video, formats)
         await give_answer(pc, media, offered)
+        aiortc_patches.receive_directly(self._receiver, self.source)
         if video.currentDirection not in ("recvonly", "sendrecv"):
             raise OfferError("The offer should send its video (sendonly or sendrecv).")
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 
-from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.rtp.packetizer import PackedFrame
 
 MAX_UNSENT = 60
 """Frames that may wait to be sent, two seconds; above this they are dropped up to a new keyframe."""

@@ -20,7 +20,7 @@ from whycam.stream.webrtc.answer import deactivate_audio, give_answer, new_conne
 from whycam.stream.webrtc.data_channel import Reports, close_with_message
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig
-from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.rtp.packetizer import PackedFrame
 from whycam.stream.webrtc.sdp import OfferError, accept_plain_h264, check_offer
 from whycam.stream.webrtc.track import PacketTrack
 

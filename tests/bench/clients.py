@@ -196,7 +196,7 @@ class CountingPhone(Phone):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if sys.argv[1:] and sys.argv[1].startswith("http"):
         asyncio.run(client(sys.argv[1], float(sys.argv[2])))
     else:
         main()

@@ -1,6 +1,7 @@
 """The delay from the camera to the screen, by a counter in the fake camera's frames that is read from returned ones.
 
-`python -m tests.bench.latency [SECONDS [CHECKOUT]]`; a CHECKOUT of another version is measured in turns with this one.
+`python -m tests.bench.latency [SECONDS [CHECKOUT]]`, at 640x480 and 1280x720; a CHECKOUT of another version is measured
+in turns with this one.
 Server and headless Chromium run on this machine. Each frame has its number as a row of black and white squares. The
 page sees it twice: in the camera's own picture, with the time of its capture, and in the returned one, with the time of
 its display. `shown` is what the page itself measures from the encoder on.
@@ -25,11 +26,13 @@ import numpy as np
 import skimage.data
 from playwright.sync_api import Playwright, sync_playwright
 
-from tests.browser.camera import HEIGHT, WIDTH, start_browser
+from tests.browser.camera import start_browser
 from tests.support import ROOT
 from tests.support.servers.server_process import Server, serving
 from whycam.stream.video.planes import Bytes, as_bytes
 
+SIZES = {(640, 480): "", (1280, 720): "?size=720p"}
+"""Width and height of the camera's frames, and the page's query for them."""
 FRAMES = 300
 BITS = 9
 SQUARE = 32
@@ -61,7 +64,7 @@ NOTE = """() => {
 }"""
 
 WATCH = """(sizes) => {
-  const { BITS, SQUARE, STRIP } = sizes;
+  const { WIDTH, BITS, SQUARE, STRIP } = sizes;
   window.seen = { camera: [], screen: [] };
   const canvas = new OffscreenCanvas(BITS * 2, 1);
   const context = canvas.getContext('2d', { willReadFrequently: true });
@@ -107,33 +110,35 @@ WATCH = """(sizes) => {
     }
     return metadata.expectedDisplayTime;
   });
-}""".replace("WIDTH", str(WIDTH))
+}"""
 
 
 def main() -> None:
-    """Print a row for the picture alone, for the bundled model, and for a slow one."""
+    """Print a row for the picture alone, for the bundled model, and for a slow one, at each size."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 20.0
+    checkouts = [ROOT, *map(Path, sys.argv[2:3])]
+    rows = (("picture alone", "blind"), ("bundled model", None), ("model of 300 ms", 0.3))
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        camera = numbered_camera(Path(folder))
-        checkouts = [ROOT, *map(Path, sys.argv[2:3])]
-        print(f"{'':24} p50    p95   frames/s  shown  inference  exact")
-        rows = (("picture alone", "blind"), ("bundled model", None), ("model of 300 ms", 0.3))
-        for name, slowed in rows:
-            for checkout in checkouts:
-                with serving(Path(folder), slowed=slowed, checkout=checkout) as server:  # type: ignore[arg-type] # differs
-                    row = run(playwright, server, camera, seconds)
-                print(f"{name + ('' if checkout == ROOT else ', other'):24}", row, flush=True)
+        for size in SIZES:
+            camera = numbered_camera(Path(folder), size)
+            print(f"{'{}x{}'.format(*size):24} p50    p95   frames/s  shown  inference  exact")
+            for name, slowed in rows:
+                for checkout in checkouts:
+                    with serving(Path(folder), slowed=slowed, checkout=checkout) as server:  # type: ignore[arg-type] # differs
+                        row = run(playwright, server, camera, size, seconds)
+                    print(f"{name + ('' if checkout == ROOT else ', other'):24}", row, flush=True)
 
 
-def numbered_camera(folder: Path) -> Path:
-    """A motion JPEG of a moving photograph with numbered frames."""
+def numbered_camera(folder: Path, size: tuple[int, int]) -> Path:
+    """A motion JPEG of a moving photograph with numbered frames of `size` (width, height)."""
     path = folder / "numbered.mjpeg"
-    photo = cv2.resize(skimage.data.coffee(), (WIDTH + 80, HEIGHT + 80), interpolation=cv2.INTER_AREA)
+    width, height = size
+    photo = cv2.resize(skimage.data.coffee(), (width + 80, height + 80), interpolation=cv2.INTER_AREA)
     with path.open("wb") as file:
         for number in range(FRAMES):
             turn = 2 * np.pi * number / 60
             x, y = round(40 + 40 * np.sin(turn)), round(40 + 40 * np.sin(2 * turn))
-            picture = photo[y : y + HEIGHT, x : x + WIDTH, ::-1].copy()
+            picture = photo[y : y + height, x : x + width, ::-1].copy()
             picture[-STRIP:, : 2 * BITS * SQUARE] = _code(number)
             ok, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
             assert ok
@@ -148,16 +153,16 @@ def _code(number: int) -> Bytes:
     return as_bytes(np.broadcast_to(row[None, :, None], (STRIP, len(row), 3)))
 
 
-def run(playwright: Playwright, server: Server, camera: Path, seconds: float) -> str:
+def run(playwright: Playwright, server: Server, camera: Path, size: tuple[int, int], seconds: float) -> str:
     """Run once; returns the row of the table."""
     browser = start_browser(playwright, camera)
     page = browser.new_page(viewport={"width": 1280, "height": 800})
     page.add_init_script(f"({NOTE})()")
-    page.goto(server.url)
+    page.goto(f"{server.url}/{SIZES[size]}")
     page.click("#start")
     page.wait_for_selector("body[data-state=live]")
     time.sleep(5)  # the browser raises its bit rate
-    page.evaluate(WATCH, {"BITS": BITS, "SQUARE": SQUARE, "STRIP": STRIP})
+    page.evaluate(WATCH, {"WIDTH": size[0], "BITS": BITS, "SQUARE": SQUARE, "STRIP": STRIP})
     exact, shown, inference = [], [], []
     end = time.monotonic() + seconds
     while time.monotonic() < end:

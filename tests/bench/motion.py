@@ -30,7 +30,8 @@ from rich.table import Table
 
 from tests.support.films import media_samples
 from whycam.models import catalog
-from whycam.stream.inference.explainer import BEST, Explainer, Explanation
+from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.explanation import Explanation, joined
 from whycam.stream.inference.map_region import placed_size
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.live.scale_smoothing import ScaleSmoother
@@ -115,11 +116,8 @@ def _truly_moved(grid: Bytes, made_for: Affine, now: Affine) -> Bytes:
 
 
 def _explained(explainer: Explainer, images: Sequence[Bytes], targets: Sequence[int]) -> Explanation:
-    parts = [
-        explainer.explain(np.stack(images[start : start + BATCH]), targets) for start in range(0, len(images), BATCH)
-    ]
-    return Explanation(
-        *(np.concatenate([getattr(part, name) for part in parts]) for name in Explanation.__dataclass_fields__)
+    return joined(
+        [explainer.explain(np.stack(images[start : start + BATCH]), targets) for start in range(0, len(images), BATCH)]
     )
 
 

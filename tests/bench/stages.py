@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from tests.bench.server_cost import SIZES, camera_frames
 from whycam.models import catalog
+from whycam.models.class_set import ClassSet
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.inference.explainer import BEST, Explainer, Explanation
+from whycam.stream.inference.explainer import BEST, Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.live.heatmap_source import HeatmapSource
 from whycam.stream.live.pipeline import LiveStream, Painted
@@ -52,10 +54,12 @@ class AtOnce(LocalEngine):
         self._one = super().explain(image, list(BEST)).result()
         self._asked = 0
 
-    def explain(self, images: NDArray[np.uint8], targets: Any) -> Future[Explanation]:
+    def explain(
+        self, images: NDArray[np.uint8], targets: Any, class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
         answer: Future[Explanation] = Future()
         if not hasattr(self, "_asked"):
-            return super().explain(images, targets)
+            return super().explain(images, targets, class_set)
         self._asked += 1
         answer.set_result(replace(self._one, heatmaps=np.roll(self._one.heatmaps, self._asked // 10, axis=-1)))
         return answer

@@ -18,6 +18,8 @@ FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 FAKE_CAMERA = {"media.navigator.streams.fake": True, "media.navigator.permission.disabled": True}
 """Settings of Firefox: its user allows a camera whose picture is of one colour, which changes."""
 WIDTH, HEIGHT = 640, 480
+SMALL = 320, 240
+"""For tests of what the page does: on two cores, most of the time goes to video at full size."""
 COLOURS_KEPT, FADE = 12, 10
 """Of `changing_camera`: how many sets of colours there are, and how many frames lie between two of them."""
 CALM = (
@@ -26,21 +28,23 @@ CALM = (
 )
 
 
-def fake_camera(folder: Path) -> Path:
+def fake_camera(folder: Path, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
     """A motion JPEG that Chromium takes for a camera (30 frames a second): the photograph moves to and fro."""
     path = folder / "espresso.mjpeg"
-    photo = cv2.resize(skimage.data.coffee(), (WIDTH + 80, HEIGHT + 80), interpolation=cv2.INTER_AREA)
+    width, height = size
+    margin = width // 8
+    photo = cv2.resize(skimage.data.coffee(), (width + margin, height + margin), interpolation=cv2.INTER_AREA)
     with path.open("wb") as file:
         for number in range(60):
             turn = 2 * np.pi * number / 60
-            x, y = round(40 + 40 * np.sin(turn)), round(40 + 40 * np.sin(2 * turn))
-            ok, jpeg = cv2.imencode(".jpg", photo[y : y + HEIGHT, x : x + WIDTH, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+            x, y = (round(margin / 2 * (1 + np.sin(times * turn))) for times in (1, 2))
+            ok, jpeg = cv2.imencode(".jpg", photo[y : y + height, x : x + width, ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
             assert ok
             file.write(jpeg.tobytes())
     return path
 
 
-def changing_camera(folder: Path) -> Path:
+def changing_camera(folder: Path, size: tuple[int, int]) -> Path:
     """As `fake_camera`, of coloured patches that fade to other colours all the time, three times a second."""
     path = folder / "changing.mjpeg"
     colours = np.random.default_rng(3).integers(0, 256, (COLOURS_KEPT, 4, 4, 3)).astype(np.float32)
@@ -48,7 +52,7 @@ def changing_camera(folder: Path) -> Path:
         for number in range(COLOURS_KEPT * FADE):
             one, other = colours[number // FADE], colours[(number // FADE + 1) % COLOURS_KEPT]
             patches = cv2.addWeighted(one, 1 - number % FADE / FADE, other, number % FADE / FADE, 0)
-            picture = cv2.resize(patches.astype(np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
+            picture = cv2.resize(patches.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
             ok, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])
             assert ok
             file.write(jpeg.tobytes())

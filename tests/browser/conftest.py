@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
-from tests.browser.camera import fake_camera, start_browser
+from tests.browser.camera import SMALL, fake_camera, start_browser
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fake_camera(tmp_path_factory.mktemp("camera"))
+    return fake_camera(tmp_path_factory.mktemp("camera"), SMALL)
 
 
 @pytest.fixture(scope="package")

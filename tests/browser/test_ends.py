@@ -65,7 +65,7 @@ def test_every_reason_is_tried_here() -> None:
 
 @pytest.mark.parametrize(
     ("code", "what", "next_step"),
-    [(code, *words) for code, words in FINAL.items()],
+    [pytest.param(code, *words, marks=pytest.mark.long if code == "too-fast" else ()) for code, words in FINAL.items()],
 )
 def test_a_call_that_would_end_again_in_the_same_way_is_not_made_again(
     live: Page, here: Here, code: str, what: str, next_step: str
@@ -86,7 +86,7 @@ def test_a_call_that_would_end_again_in_the_same_way_is_not_made_again(
 
 @pytest.mark.parametrize(
     ("code", "what"),
-    PASSING.items(),
+    [pytest.param(*each, marks=pytest.mark.long if each[0] == "a-later-one" else ()) for each in PASSING.items()],
 )
 def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: str, what: str) -> None:
     live.evaluate("""() => {
@@ -102,7 +102,10 @@ def test_what_may_go_well_again_is_said_and_tried(live: Page, here: Here, code: 
 
 @pytest.mark.parametrize(
     ("limits", "code", "state"),
-    [({"max_pixels": 1000}, "too-large", "idle"), ({"max_frame_rate": 4}, "too-fast", "lost")],
+    [
+        ({"max_pixels": 1000}, "too-large", "idle"),
+        pytest.param({"max_frame_rate": 4}, "too-fast", "lost", marks=pytest.mark.long),
+    ],
 )
 def test_a_camera_that_sends_too_much_is_told_so(
     browser: Browser, tmp_path: Path, limits: dict[str, float], code: str, state: str

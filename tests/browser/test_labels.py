@@ -110,6 +110,7 @@ def test_the_first_row_is_always_this_reports_and_the_list_never_contradicts_its
     assert changes > 200  # the numbers are each report's own
 
 
+@pytest.mark.long
 def test_a_sum_above_100_percent_is_no_list(labels: Page) -> None:
     one, two = {1: 0.5, 2: 0.3, 3: 0.1, 4: 0.06, 5: 0.04}, {1: 0.9, 2: 0.02, 3: 0.04, 4: 0.03, 5: 0.01}
     steps = [one] * 20 + [one | {4: 0.04, 5: 0.06}] + [two]
@@ -119,6 +120,7 @@ def test_a_sum_above_100_percent_is_no_list(labels: Page) -> None:
     check(steps, seen)
 
 
+@pytest.mark.long
 def test_of_independent_classes_names_wait_too(labels: Page) -> None:
     """Their scores have no sum of 1, so a larger one contradicts nothing."""
     one = {1: 0.9, 2: 0.8, 3: 0.6, 4: 0.06, 5: 0.04}
@@ -127,6 +129,7 @@ def test_of_independent_classes_names_wait_too(labels: Page) -> None:
     assert seen[-1][1][0] == (1, "95%")
 
 
+@pytest.mark.long
 def test_names_below_the_first_move_twice_a_second_at_most(labels: Page) -> None:
     """The classes that a model holds for improbable change places with each frame."""
     steps = [
@@ -141,6 +144,7 @@ def test_names_below_the_first_move_twice_a_second_at_most(labels: Page) -> None
     assert min(later - earlier for earlier, later in pairwise(moved)) > 480
 
 
+@pytest.mark.long
 def test_rows_above_a_name_that_waits_have_this_reports_numbers(labels: Page) -> None:
     one = {1: 0.5, 2: 0.2, 3: 0.1, 4: 0.05, 5: 0.04, 6: 0.03}
     other = {1: 0.51, 2: 0.21, 3: 0.11, 4: 0.051, 5: 0.039, 6: 0.038}
@@ -151,6 +155,7 @@ def test_rows_above_a_name_that_waits_have_this_reports_numbers(labels: Page) ->
     assert seen[-1][1] == [(1, "51%"), (2, "21%"), (3, "11%"), (4, "5.1%"), (6, "4.0%")]
 
 
+@pytest.mark.long
 def test_pinned_classes_that_left_the_five_stand_in_the_order_of_their_numbers(labels: Page) -> None:
     scores = {str(number): 0.3 / number for number in range(1, 10)}
     rows = labels.evaluate("([scores, pinned]) => window.show(scores, pinned)", [scores, [9, 8]])
@@ -221,6 +226,7 @@ def test_a_report_that_comes_after_its_frame_is_shown_at_once(labels: Page) -> N
     assert before[-1] == 1
 
 
+@pytest.mark.long
 def test_the_label_in_the_picture_and_the_page_say_the_same_number(labels: Page) -> None:
     """Both round a score of six decimals once, halves up."""
     scores = [
@@ -235,6 +241,7 @@ def test_the_label_in_the_picture_and_the_page_say_the_same_number(labels: Page)
     assert page == [percent(score) for score in scores]
 
 
+@pytest.mark.long
 def test_under_a_mouse_the_list_waits_as_a_whole(labels: Page) -> None:
     go_on(labels, FIRST)
     row = labels.locator("#list [data-class='5']")
@@ -248,6 +255,7 @@ def test_under_a_mouse_the_list_waits_as_a_whole(labels: Page) -> None:
     assert numbers(labels) == ["1", "2", "3", "4", "6"]
 
 
+@pytest.mark.long
 def test_a_new_scene_has_its_own_names_under_a_mouse_too(labels: Page) -> None:
     go_on(labels, FIRST)
     expect(labels.locator("#list li").first).to_contain_text("50%")
@@ -257,6 +265,7 @@ def test_a_new_scene_has_its_own_names_under_a_mouse_too(labels: Page) -> None:
     assert set(numbers(labels)) == {"7", "8", "9", "2", "5"}
 
 
+@pytest.mark.long
 def test_numbered_rows_stand_in_the_order_of_their_numbers(labels: Page) -> None:
     go_on(labels, {1: 0.072, 2: 0.07, 3: 0.05, 4: 0.049, 5: 0.04})
     expect(labels.locator("#list li").first).to_contain_text("7.2%")

@@ -67,6 +67,7 @@ def test_the_page_shows_the_code_a_phone_scans_it_and_is_explained(
         until(lambda: json.loads((folder / "session.json").read_text())["state"] == "ended", 10)
 
 
+@pytest.mark.long
 def test_a_device_outside_is_told_how_to_come_in(phone: BrowserContext, tmp_path: Path) -> None:
     with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
         door, token = server.invitation.split("#")
@@ -82,6 +83,7 @@ def test_a_device_outside_is_told_how_to_come_in(phone: BrowserContext, tmp_path
         expect(page.locator("body")).to_have_attribute("data-state", "idle")
 
 
+@pytest.mark.long
 def test_a_server_that_comes_back_knows_the_phone_until_there_is_a_new_token(
     phone: BrowserContext, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_server_that_comes_back_knows_the_phone_until_there_is_a_new_token(
         expect(page.locator("body")).to_have_attribute("data-state", "idle")
 
 
+@pytest.mark.long
 def test_a_full_server_is_said_in_words(page: Page, phone: BrowserContext, tmp_path: Path) -> None:
     with serving(tmp_path, arguments=lan_arguments(tmp_path, free_port())) as server:
         pages = [phone.new_page() for _ in range(3)]
@@ -127,6 +130,7 @@ def test_the_help_page_explains_and_hands_out_the_certificate(phone: BrowserCont
         assert download.value.path().read_bytes() == (tmp_path / "config" / "authority.crt").read_bytes()
 
 
+@pytest.mark.long
 def test_the_host_lets_phones_join_and_sends_them_away_without_a_restart(
     page: Page, browser: Browser, phone: BrowserContext, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.alone
 LIVE = "body[data-state=live]"
 
 
-@pytest.mark.parametrize("codec", ["h264", "vp8"])
+@pytest.mark.parametrize("codec", ["h264", pytest.param("vp8", marks=pytest.mark.long)])
 def test_the_delay_is_measured_where_frames_can_be_seen_leaving(page: Page, tmp_path: Path, codec: str) -> None:
     with serving(tmp_path) as server:
         page.goto(f"{server.url}/?codec={codec}")
@@ -28,6 +28,7 @@ def test_the_delay_is_measured_where_frames_can_be_seen_leaving(page: Page, tmp_
     assert 1 < ms < 10_000
 
 
+@pytest.mark.long
 def test_elsewhere_it_is_called_an_estimate(page: Page, tmp_path: Path) -> None:
     page.add_init_script("delete window.RTCRtpScriptTransform")
     with serving(tmp_path) as server:
@@ -39,6 +40,7 @@ def test_elsewhere_it_is_called_an_estimate(page: Page, tmp_path: Path) -> None:
         assert page.evaluate("() => window.whycam.latency.measured") is False
 
 
+@pytest.mark.long
 def test_a_worker_that_does_not_start_costs_no_picture(page: Page, tmp_path: Path) -> None:
     page.route("**/latency-worker.js", lambda route: route.fulfill(status=200, content_type="text/javascript", body=""))
     with serving(tmp_path) as server:
@@ -48,6 +50,7 @@ def test_a_worker_that_does_not_start_costs_no_picture(page: Page, tmp_path: Pat
         page.wait_for_function("() => window.whycam.latency?.measured === false")
 
 
+@pytest.mark.long
 def test_a_worker_that_swallows_the_frames_is_left_out_at_the_next_try(page: Page, tmp_path: Path) -> None:
     page.route(
         "**/latency-worker.js",

@@ -117,12 +117,13 @@ def ended(folder: Path) -> bool:
     return (folder / "session.json").is_file() and note(folder)["state"] == "ended"
 
 
+@pytest.mark.long
 def test_a_model_that_cannot_be_used_is_said_and_the_former_one_stays(browser: Browser, server: Server) -> None:
     page = browser.new_context(locale="de-DE", viewport={"width": 320, "height": 640}).new_page()
     begin(page, server)
     explained_by(page, FIRST)
     page.click("#more")
-    expect(page.locator("#models label")).to_contain_text("Modell")
+    expect(page.locator("#model-choice")).to_contain_text("Modell")
     page.locator("#model-id").focus()
     page.select_option("#model-id", "broken")
     expect(page.locator("#error")).to_contain_text("Die Datei dieses Modells lässt sich nicht benutzen", timeout=15_000)
@@ -134,6 +135,7 @@ def test_a_model_that_cannot_be_used_is_said_and_the_former_one_stays(browser: B
     page.context.close()
 
 
+@pytest.mark.long
 def test_a_phone_sees_the_new_model_but_has_no_choice(browser: Browser, server: Server, page: Page) -> None:
     context = browser.new_context(ignore_https_errors=True, viewport={"width": 390, "height": 844})
     phone = context.new_page()
@@ -160,6 +162,7 @@ def test_a_phone_sees_the_new_model_but_has_no_choice(browser: Browser, server: 
     context.close()
 
 
+@pytest.mark.long
 def test_the_wall_offers_the_models_by_a_key(beamer: Browser, server: Server) -> None:
     wall = beamer.new_page(viewport={"width": 1280, "height": 720})
     wall.goto(f"{server.url}/watch")
@@ -202,6 +205,7 @@ def test_the_wall_offers_the_models_by_a_key(beamer: Browser, server: Server) ->
         ("de-DE", "Jede Klasse wird für sich beurteilt: Die Balken ergeben zusammen nicht 100 %."),
     ],
 )
+@pytest.mark.long
 def test_the_pages_say_that_a_model_judges_each_class_by_itself(
     browser: Browser, server: Server, page: Page, locale: str, sentence: str
 ) -> None:
@@ -234,20 +238,43 @@ def test_the_pages_say_that_a_model_judges_each_class_by_itself(
     context.close()
 
 
-def test_with_one_model_there_is_no_choice(beamer: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.long
+def test_with_one_model_there_is_the_choice_of_its_maps(
+    beamer: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "no models"))
     page = beamer.new_context(locale="de-DE").new_page()
     with serving(tmp_path, arguments=["--no-record"]) as server:
         page.goto(f"{server.url}/watch")
         expect(page.locator("body")).to_have_attribute("data-state", "empty")
-        page.mouse.move(300, 300)
-        expect(page.locator("#keys")).to_be_visible()
-        expect(page.locator("#model")).to_be_hidden()
         page.keyboard.press("m")
-        expect(page.locator("#note")).to_contain_text("Dieser Computer hat nur ein Modell.")
-        page.keyboard.press("h")
-        expect(page.locator("#help-keys")).not_to_contain_text("anderes Modell", use_inner_text=True)
+        expect(page.locator("#models-list button")).to_have_text([f"{FIRST}1000 Klassen"])
+        expect(page.locator("#map-method")).to_have_value("grad-cam")
+        expect(page.locator("#map-layer option")).to_have_text(["7×7 · grob", "14×14", "28×28 · fein"])
         page.goto(server.url)
         expect(page.locator("body")).to_have_attribute("data-state", "idle")
-        assert page.locator("#models").get_attribute("hidden") is not None
+        assert page.locator("#models").get_attribute("hidden") is None
+        assert page.locator("#model-choice").get_attribute("hidden") is not None
+    page.context.close()
+
+
+ONE_MAP = [{"method": "grad-cam", "layer": "feature", "grid": [7, 7], "current": True}]
+
+
+def test_with_one_model_and_one_map_there_is_no_choice(beamer: Browser, server: Server) -> None:
+    page = beamer.new_context(locale="de-DE").new_page()
+    only = {"models": [{"name": FIRST, "current": True, "classes": 1000}], "changing": None, "maps": ONE_MAP}
+    page.route("**/api/models", lambda route: route.fulfill(json=only))
+    page.goto(f"{server.url}/watch")
+    expect(page.locator("body")).to_have_attribute("data-state", "empty", timeout=20_000)
+    page.mouse.move(300, 300)
+    expect(page.locator("#keys")).to_be_visible()
+    expect(page.locator("#model")).to_be_hidden()
+    page.keyboard.press("m")
+    expect(page.locator("#note")).to_contain_text("Dieser Computer hat nur ein Modell.")
+    page.keyboard.press("h")
+    expect(page.locator("#help-keys")).not_to_contain_text("anderes Modell", use_inner_text=True)
+    page.goto(server.url)
+    expect(page.locator("body")).to_have_attribute("data-state", "idle")
+    assert page.locator("#models").get_attribute("hidden") is not None
     page.context.close()

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ import skimage.data
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.browser.camera import HEIGHT, WIDTH, start_browser
+from tests.browser.camera import HEIGHT, WIDTH, fake_camera, start_browser
 from tests.browser.pages import Picture, begin, grab, until, watch
 from tests.support.servers.server_process import free_port, serving
 from whycam.stream.recording.sidecar import read_sidecar
@@ -25,6 +26,18 @@ from whycam.stream.sessions.recorder import SWITCH_EVERY_S
 from whycam.stream.video.planes import as_bytes
 
 pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def camera_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fake_camera(tmp_path_factory.mktemp("camera"))
+
+
+@pytest.fixture(scope="module")
+def browser(playwright: Playwright, camera_file: Path) -> Iterator[Browser]:
+    chromium = start_browser(playwright, camera_file)
+    yield chromium
+    chromium.close()
 
 
 def frames_in(page: Page, seconds: float) -> int:
@@ -49,7 +62,7 @@ def is_fluent(page: Page) -> bool:
     return any(frames_in(page, 4) >= 40 for _ in range(3))
 
 
-@pytest.mark.parametrize("codec", ["H264", "VP8"])
+@pytest.mark.parametrize("codec", ["H264", pytest.param("VP8", marks=pytest.mark.long)])
 def test_the_camera_comes_back_explained_and_both_streams_are_recorded(page: Page, tmp_path: Path, codec: str) -> None:
     with serving(tmp_path) as server:
         begin(page, server, "?codec=vp8" if codec == "VP8" else "")

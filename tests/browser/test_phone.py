@@ -232,6 +232,7 @@ def test_the_hidden_evidence_tells_both_probabilities(phone: Page, server: Serve
     expect(phone.locator("#hide")).to_have_attribute("aria-pressed", "false")
 
 
+@pytest.mark.long
 def test_with_a_slow_model_the_answer_stays_and_tells_its_age(phone: Page, tmp_path: Path) -> None:
     with serving(tmp_path, slowed=0.8) as slow:
         begin(phone, slow)
@@ -266,6 +267,7 @@ def test_the_picture_is_saved_and_shared(phone: Page, server: Server) -> None:
     phone.wait_for_function("() => window.shared?.size > 5000 && window.shared.type === 'image/jpeg'")
 
 
+@pytest.mark.long
 def test_an_iphone_saves_where_its_photographs_are(phone: Page, server: Server) -> None:
     phone.add_init_script("""
       Object.defineProperty(navigator, 'userAgent', { get: () => 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_0)' });
@@ -315,6 +317,7 @@ def is_green(picture: Any) -> bool:
     return bool(green > red)
 
 
+@pytest.mark.long
 def test_a_camera_that_another_app_uses_is_said_in_words(phone: Page, server: Server) -> None:
     phone.add_init_script("""
       navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('busy', 'NotReadableError'); };
@@ -326,6 +329,7 @@ def test_a_camera_that_another_app_uses_is_said_in_words(phone: Page, server: Se
     assert_accessible(phone)
 
 
+@pytest.mark.long
 def test_the_screen_stays_awake_while_a_picture_is_live(phone: Page, server: Server) -> None:
     phone.add_init_script("""
       window.locks = [];
@@ -355,6 +359,7 @@ def test_a_bad_day_is_said_in_plain_words(phone: Page, tmp_path: Path) -> None:
         expect(phone.locator("#details")).to_contain_text("efficientnet-lite0")
 
 
+@pytest.mark.long
 def test_a_server_that_stands_still_is_not_called_a_slow_network(phone: Page, tmp_path: Path) -> None:
     port = free_port()
     with serving(tmp_path, port=port) as server:
@@ -405,6 +410,7 @@ def test_a_call_made_again_goes_on_in_the_same_recording(phone: Page, tmp_path: 
         assert len(list((tmp_path / "recordings").iterdir())) == 2
 
 
+@pytest.mark.long
 def test_a_call_that_cannot_be_made_again_is_lost(phone: Page, server: Server) -> None:
     begin(phone, server)
     phone.wait_for_function("() => window.whycam.report.recording.state === 'on'")
@@ -419,7 +425,7 @@ def test_a_call_that_cannot_be_made_again_is_lost(phone: Page, server: Server) -
     assert_accessible(phone)
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.long)])
 def test_no_state_keeps_anybody_out(browser: Browser, server: Server, scheme: Any) -> None:
     context = browser.new_context(viewport=PHONE, locale="de-DE", color_scheme=scheme, reduced_motion="reduce")
     page = context.new_page()
@@ -505,6 +511,7 @@ def test_in_german_numbers_have_a_comma(browser: Browser, server: Server) -> Non
     context.close()
 
 
+@pytest.mark.long
 def test_settings_that_do_not_fit_fade_until_they_are_scrolled_to_their_end(phone: Page, server: Server) -> None:
     begin(phone, server)
     phone.click("#more")

@@ -32,7 +32,10 @@ CAMERA = """
 RETURNED = "() => { const v = document.querySelector('#returned'); return [v.videoWidth, v.videoHeight]; }"
 
 
-@pytest.mark.parametrize(("query", "size"), [("", [640, 480]), ("?size=720p", [1280, 720]), ("?size=9", [640, 480])])
+@pytest.mark.parametrize(
+    ("query", "size"),
+    [("", [640, 480]), ("?size=720p", [1280, 720]), pytest.param("?size=9", [640, 480], marks=pytest.mark.long)],
+)
 def test_the_picture_has_the_size_that_the_address_asks_for(
     page: Page, tmp_path: Path, query: str, size: list[int]
 ) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect
 
-from tests.browser.camera import changing_camera, start_browser
+from tests.browser.camera import HEIGHT, SMALL, WIDTH, changing_camera, start_browser
 from tests.browser.pages import begin, watch
 from tests.browser.reports import percent, rewrite, rewriting
 from tests.support.films import media_samples
@@ -81,10 +81,12 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def changing(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser whose camera shows what changes all the time."""
-    chromium = start_browser(playwright, changing_camera(tmp_path_factory.mktemp("changing")))
+@pytest.fixture(scope="module", params=[SMALL, pytest.param((WIDTH, HEIGHT), marks=pytest.mark.long)])
+def changing(
+    request: pytest.FixtureRequest, playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    """A browser whose camera shows what changes all the time; at full size, slow machines exceed the late reports."""
+    chromium = start_browser(playwright, changing_camera(tmp_path_factory.mktemp("changing"), request.param))
     yield chromium
     chromium.close()
 
@@ -209,7 +211,9 @@ def label_height(width: int, height: int) -> float:
     return float(rows[-1] + 1) / min(width, height)
 
 
-@pytest.mark.parametrize("size", [(640, 480), (480, 640), (1280, 720)])
+@pytest.mark.parametrize(
+    "size", [(480, 640), *(pytest.param(each, marks=pytest.mark.long) for each in ((640, 480), (1280, 720)))]
+)
 def test_a_notice_is_below_the_label_in_the_picture(page: Page, server: Server, size: tuple[int, int]) -> None:
     part = label_height(*size)
     rewriting(page)

@@ -59,7 +59,10 @@ def opened(browser: Browser, server: Server, path: str, locale: str, scheme: str
     return page
 
 
-@pytest.mark.parametrize(("locale", "language"), [("en-GB", "en"), ("de-AT", "de"), ("fr-FR", "en")])
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [("de-AT", "de"), *(pytest.param(each, "en", marks=pytest.mark.long) for each in ("en-GB", "fr-FR"))],
+)
 @pytest.mark.parametrize("path", ["/", "/help", "/watch", "/recordings"])
 def test_a_page_speaks_the_browsers_language(
     browser: Browser, server: Server, path: str, locale: str, language: str
@@ -133,7 +136,7 @@ def test_german_numbers_have_a_comma(browser: Browser, server: Server) -> None:
     page.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 @pytest.mark.parametrize("path", ["/", "/help"])
 def test_what_is_first_seen_keeps_nobody_out(browser: Browser, server: Server, path: str, scheme: str) -> None:
     page = opened(browser, server, path, "de-DE", scheme)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from whycam.stream.cli.progress import Bar, BarLayout, json_line, shortened
+from whycam.stream.cli.progress import Bar, BarLayout, json_line, sentences, shortened, table
+from whycam.stream.media.losses import Losses
 from whycam.stream.offline.batch import Outcome, Task
-from whycam.stream.offline.inputs import Input
+from whycam.stream.offline.inputs import STDIN, Input
+from whycam.stream.offline.pipeline import ProcessResult
 
 NAME = "holiday in the mountains/VID_20261122_210355_stabilised.mov"
 
@@ -54,3 +56,31 @@ def test_the_line_for_scripts_is_utf_8_whatever_the_name_is() -> None:
         outcome = Outcome(Task(Input("film", Path(name)), Path(f"{name}.mp4")), problem=f"{name} is empty.")
         line = json_line(outcome, 0.0)
         assert json.loads(line.encode())["input"] == name
+
+
+def test_an_image_of_an_earlier_run_is_told_from_a_new_one(tmp_path: Path) -> None:
+    task = Task(Input("picture", tmp_path / "dog.jpg"), tmp_path / "dog-output.jpg")
+    kept = ProcessResult(task.output, None, 1, Losses(), earlier=1)
+    assert sentences(Outcome(task, kept), 0.0) == [f"from an earlier run -> {task.output}"]
+
+
+def test_only_what_can_be_read_again_is_said_to_be_resumed(tmp_path: Path) -> None:
+    stopped = ProcessResult(tmp_path / "a.mp4", tmp_path / "a.jsonl", 9, Losses(), stopped=True)
+    film, stream = Input("film", Path("a.mov")), Input("address", Path("door"), "rtsp://10.0.0.2/door")
+    for given, can_resume in ((film, True), (stream, False), (STDIN, False)):
+        said = " ".join(sentences(Outcome(Task(given, stopped.output), stopped), 1.0))
+        assert ("--resume continues." in said) == can_resume
+
+
+@pytest.mark.parametrize("width", [30, 40, 80])
+def test_no_path_of_the_table_is_cut_off(width: int) -> None:
+    name = "fuzz_exif_of_AttributeError.jpg"
+    done = Outcome(
+        Task(Input("picture", Path(name)), Path("results") / name), ProcessResult(Path("a"), None, 1, Losses())
+    )
+    failed = Outcome(Task(Input("picture", Path("b.jpg")), Path("results") / name), problem=f"{name} is damaged.")
+    console = Console(file=io.StringIO(), width=width, record=True)
+    console.print(table([done, failed]))
+    text = console.export_text()
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width

@@ -13,6 +13,11 @@ from numpy.typing import NDArray
 from tests.support.command import run
 from tests.support.films import media_samples
 from tests.support.models.plain_classifier import SIZE, classifier
+from whycam.export.exporter import Wanted
+from whycam.export.exporter import export as export_classifier
+from whycam.export.preprocessing import PREPROCESSING
+from whycam.export.sources.find_source import find_source
+from whycam.models.class_set import ClassSet
 from whycam.models.contract import WHOLE
 from whycam.stream.inference.explainer import Explainer, evaluate
 from whycam.stream.media.image import write_image
@@ -128,7 +133,26 @@ def test_a_model_may_have_maps_by_several_methods(export: Path) -> None:
     assert done.returncode == 0, told(done)
     maps = Explainer(export / "out.onnx").contract.listed_maps()
     assert [each.method for each in maps] == ["layer-cam", "negative"]
-    assert done.stdout.count("from float64") == 2
+    compared = [line for line in done.stdout.splitlines() if "from float64" in line]
+    assert len(compared) == 3, told(done)  # each map with the file's own classes, and all of them with others
+    assert "classes" in compared[-1]
+
+
+def test_a_network_that_makes_shares_of_its_numbers_is_refused(export: Path) -> None:
+    """By operators that say nothing of it: a ReLU, divided by its sum."""
+    network = classifier()
+    shares = [
+        onnx.helper.make_node("Relu", ["logits"], ["positive"]),
+        onnx.helper.make_node("ReduceSum", ["positive", "one"], ["total"]),
+        onnx.helper.make_node("Div", ["positive", "total"], ["shares"]),
+    ]
+    network.graph.node.extend(shares)
+    network.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1]), "one"))
+    network.graph.output[0].name = "shares"
+    onnx.save(network, export / "shares.onnx")
+    for layer in ([], ["--layer", "8x8"]):
+        done = run("export", "shares.onnx", *layer, folder=export)
+        assert (done.returncode, "the network's numbers sum to 1" in done.stderr) == (1, True), told(done)
 
 
 BAD: dict[str, tuple[list[str], str]] = {
@@ -145,7 +169,7 @@ BAD: dict[str, tuple[list[str], str]] = {
     "nothing to divide by": (["My Colours.onnx", "--std", "0", "1", "1"], "no number of it can be 0"),
     "no method": (["My Colours.onnx", "--method", "cam"], "no CAM method 'cam'. Choose one of grad-cam, hirescam"),
     "no layer": (["My Colours.onnx", "--layer", "8x8", "--layer", "9x9"], "has no layer '9x9'"),
-    "vgg16's maps": (["vgg16", "--method", "hirescam"], "--method is for a classifier of your own only"),
+    "vgg16's layers": (["vgg16", "--list-layers"], "--list-layers is for a classifier of your own only"),
     "no labels": (["My Colours.onnx", "--labels", "none.txt"], "none.txt cannot be read"),
 }
 
@@ -160,3 +184,34 @@ def test_a_bad_call_ends_with_a_sentence_and_leaves_nothing(export: Path, name: 
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert set(export.rglob("*")) == before
+
+
+def exported(plain: onnx.ModelProto, folder: Path) -> tuple[Explainer, str]:
+    """A classifier's file, and what its export said."""
+    onnx.save(plain, folder / "plain.onnx")
+    said: list[str] = []
+    source = find_source(str(folder / "plain.onnx"), "imagenet", None)
+    export_classifier(source, Wanted(preprocessing=PREPROCESSING["plain"]), folder / "made.onnx", said.append)
+    return Explainer(folder / "made.onnx"), "\n".join(said)
+
+
+def test_a_file_takes_other_classes_where_the_network_ends_in_a_dense_layer(tmp_path: Path) -> None:
+    explainer, said = exported(classifier(), tmp_path)
+    layer = explainer.contract.last_layer
+    assert layer is not None
+    assert "With a last layer for 3 and 10 other classes: 18 heatmaps at most" in said
+    weights = np.random.default_rng(0).normal(size=(layer.width, 5)).astype(np.float32)
+    five = ClassSet(tuple("abcde"), weights, np.zeros(5, np.float32))
+    assert explainer.explain(spot()[None], [-1, 4], five).scores.shape == (1, 5)
+
+
+def test_an_export_says_why_a_files_classes_are_fixed(tmp_path: Path) -> None:
+    plain = classifier()
+    output = plain.graph.output[0]
+    plain.graph.node.append(onnx.helper.make_node("Mul", [output.name, "two"], ["doubled"], "double"))
+    plain.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(2), "two"))
+    output.name = "doubled"
+    explainer, said = exported(plain, tmp_path)
+    assert explainer.contract.last_layer is None
+    assert "classes cannot be replaced by others: its last layer is not one plain dense layer" in said
+    assert "Mul 'double'" in said

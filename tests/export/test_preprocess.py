@@ -69,3 +69,13 @@ def test_a_network_that_computes_one_image_only_is_refused(shape: list[int]) -> 
     plain.graph.initializer.append(numpy_helper.from_array(np.array(shape, np.int64), "shape"))
     with pytest.raises(ValueError, match="one image at a time: its batch is fixed to 1"):
         take_images(plain, mean=[0], scale=[1])
+
+
+def test_the_refusal_of_a_fixed_batch_names_its_size(capfd: pytest.CaptureFixture[str]) -> None:
+    plain = network([4, 32, 32, 3])
+    plain.graph.node[0].output[0] = "same"
+    plain.graph.node.append(helper.make_node("Reshape", ["same", "shape"], ["taken"]))
+    plain.graph.initializer.append(numpy_helper.from_array(np.array([4, 3072], np.int64), "shape"))
+    with pytest.raises(ValueError, match="computes 4 images at a time: its batch is fixed to 4"):
+        take_images(plain, mean=[0], scale=[1])
+    assert capfd.readouterr().err == ""  # onnxruntime has its say in the sentence

@@ -24,15 +24,16 @@ from whycam.export.head.grad_cam import append_cam
 from whycam.export.head.tail import find_feature, find_tail
 from whycam.export.preprocess import take_images
 from whycam.export.save import save
-from whycam.export.verify import activations, directional, double, methods, operators, placement, reference
+from whycam.export.verify import activations, directional, double, max_pool, methods, operators, placement, reference
 from whycam.export.verify import agreement as verify
 from whycam.export.verify.activations import observe
 from whycam.export.verify.agreement import Agreement, Disagreement, compare
-from whycam.export.verify.autodiff import Autodiff
+from whycam.export.verify.autodiff import Autodiff, heatmap
 from whycam.export.verify.reference import Reference
 from whycam.export.verify.synthetic_images import scenes
 from whycam.models.contract import Score
-from whycam.stream.inference.explainer import BEST, Explainer, Explanation, evaluate
+from whycam.stream.inference.explainer import BEST, Explainer, evaluate
+from whycam.stream.inference.explanation import Explanation
 
 LABELS = [f"class {number}" for number in range(10)]
 
@@ -244,12 +245,12 @@ def test_activations_that_differ_from_the_layers_do_not_pass(tmp_path: Path, mon
 
 
 def test_the_check_shares_no_code_with_what_it_checks() -> None:
-    for module in (reference, operators, methods, placement, directional, double):
+    for module in (reference, operators, methods, placement, directional, double, max_pool):
         tree = ast.parse(Path(str(module.__file__)).read_text("utf-8"))
         named = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         named |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
         ours = {name for name in named if name and name.partition(".")[0] in ("whycam", "tests")}
-        own = {f"whycam.export.verify.{name}" for name in ("double", "methods", "operators", "reference")}
+        own = {f"whycam.export.verify.{name}" for name in ("double", "max_pool", "methods", "operators", "reference")}
         assert ours <= own | {"whycam.models.contract"}
 
 
@@ -402,3 +403,17 @@ def test_scenes_are_the_same_for_the_same_seed_and_differ_between_seeds() -> Non
     assert (first != scenes(2, 40, 60, seed=4)).any()
     assert (first[0] != first[1]).any()
     assert first.std() > 20
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_a_framework_s_gradient_of_many_cells_is_averaged_exactly(layout: str) -> None:
+    """A global pooling gives thousands of cells the same gradient, whose sum in float32 is off by 1e-4 of it."""
+    random = np.random.default_rng(0)
+    features = random.uniform(0, 1, (2, 16, 60, 62)).astype(np.float32)
+    weights = random.normal(size=(2, 16)).astype(np.float32) / np.float32(60 * 62)
+    gradient = np.ascontiguousarray(np.broadcast_to(weights[:, :, None, None], features.shape))
+    if layout == "NHWC":
+        gradient = np.ascontiguousarray(gradient.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    exact = np.maximum(np.einsum("nk,nkhw->nhw", weights.astype(np.float64), features.astype(np.float64)), 0)
+    found = heatmap(gradient, features)
+    np.testing.assert_allclose(found, exact / exact.max((1, 2), keepdims=True), atol=1e-7)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from whycam.export import pipeline
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.networks import vgg16
+from whycam.export.reverse.backward import UnsupportedLayer
 from whycam.export.verify.agreement import Disagreement
 from whycam.export.verify.autodiff import Question
 from whycam.export.verify.keras_autodiff import KerasNetwork
@@ -135,11 +136,52 @@ def test_an_8_bit_model_is_compared_with_float32_and_refused_if_it_differs(
     assert [each.name for each in tmp_path.iterdir()] == ["int8.onnx"]
 
 
+@pytest.mark.timeout(600)  # an inner layer is differentiated in float64
+@pytest.mark.parametrize("half", [False, True])
+def test_several_methods_and_layers_are_verified_with_the_weights_it_stores(half: bool, tmp_path: Path) -> None:
+    network = small()
+    vgg16.calibrate(network)
+    path = tmp_path / "several.onnx"
+    methods, layers = ("grad-cam", "layer-cam", "signed"), ("12x12", "block2_conv1")
+    images = scenes(2, SIZE, SIZE)
+    pipeline.write(built(network), "probability", path, half=half, images=images, methods=methods, layers=layers)
+    contract = Explainer(path).contract
+    assert [(each.method, each.grid[0]) for each in contract.listed_maps()] == [
+        (method, size) for method in methods for size in (12, 24)
+    ]
+    assert [each.layer for each in contract.listed_maps()] == ["block3_conv1", "block2_conv1"] * 3
+    for each in contract.parity["maps"].values():
+        assert each["autodiff_median"] <= 2e-5
+    for each in contract.drawable_maps():
+        assert Explainer(path, output=each.output, signed=True).explain(images, BEST).signed is not None
+    assert contract.weights_source.endswith("in half precision") == half
+
+
+def test_an_8_bit_model_has_several_maps_of_its_last_layer(
+    network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind an inner layer there are convolutions in integers, which have no gradient."""
+    from whycam.export.precision import int8
+
+    monkeypatch.setattr(int8, "WORST_CORRELATION", -1.0)
+    path, images = tmp_path / "int8.onnx", scenes(4, SIZE, SIZE)
+    methods = ("grad-cam", "negative", "eigen-cam", "signed")
+    pipeline.write(built(network), "probability", path, int8=True, images=images, methods=methods)
+    contract = Explainer(path).contract
+    assert [each.method for each in contract.listed_maps()] == list(methods)
+    assert all(each["float64"] <= 1e-5 for each in contract.parity["maps"].values())
+    assert "float32_correlation" in contract.parity
+    assert contract.weights_source.endswith("in 8 bits")
+    with pytest.raises(UnsupportedLayer, match="DequantizeLinear"):
+        pipeline.write(built(network), "probability", tmp_path / "x.onnx", int8=True, images=images, layers=("24x24",))
+    assert [each.name for each in tmp_path.iterdir()] == ["int8.onnx"]
+
+
 def test_a_bad_agreement_fails_the_export_and_leaves_what_was_there(
     network: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def mislabelled(model: onnx.ModelProto, *, score: Score) -> onnx.ModelProto:
-        return append_cam(model, score="logit" if score == "probability" else "probability")
+    def mislabelled(model: onnx.ModelProto, *, score: Score, **maps: Any) -> onnx.ModelProto:
+        return append_cam(model, score="logit" if score == "probability" else "probability", **maps)
 
     monkeypatch.setattr(pipeline, "append_cam", mislabelled)
     path = tmp_path / "small.onnx"
@@ -158,14 +200,14 @@ def test_a_network_with_other_weights_does_not_agree(network: Any, tmp_path: Pat
     other = small()
     vgg16.calibrate(other, seed=1)
     plain = vgg16.to_classifier(network)
-    pipeline._save(append_cam(plain), lambda feature: _contract(network, feature), path)
+    made = pipeline._save(append_cam(plain), lambda feature: _contract(network, feature), path)
     with pytest.raises(Disagreement):
-        pipeline._verify(other, path, scenes(4, SIZE, SIZE), "probability", lambda _: None)
+        pipeline._verified(path, made, scenes(4, SIZE, SIZE), lambda _: None, other)
 
 
 def _contract(network: Any, feature: str) -> Any:
     return pipeline._contract(
-        built(network), score="probability", labels=pipeline._labels(CLASSES), feature=feature, parity={}
+        built(network), score="probability", labels=pipeline._labels(CLASSES), feature=feature, note=""
     )
 
 

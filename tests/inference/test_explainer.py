@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import weakref
 from pathlib import Path
@@ -65,7 +66,13 @@ def test_external_weights_are_found_when_the_graph_is_pruned(
     np.testing.assert_array_equal(Explainer(Path(path.name)).explain(tiny_models.images(2), BEST).heatmaps, expected)
 
 
-def test_a_pruned_model_is_open_only_once_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("described", "sessions"), [(True, 1), (False, 2)])
+def test_a_pruned_model_is_open_only_once_at_a_time(
+    described: bool, sessions: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only its pruned graph, if the file says what is in it, not onnxruntime."""
+    if not described:
+        monkeypatch.setattr(explainer_module, "_described", lambda *_: None)
     opened: list[weakref.ref[Any]] = []
     alive: list[int] = []
     real = explainer_module._open
@@ -78,7 +85,29 @@ def test_a_pruned_model_is_open_only_once_at_a_time(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(explainer_module, "_open", seen)
     Explainer(more(tiny_models.model(tmp_path / "tiny.onnx")))
-    assert alive == [0, 0]
+    assert alive == [0] * sessions
+
+
+@pytest.mark.parametrize(("output", "words"), [("heatmaps", "must be dynamic"), ("scores", "scores 10 classes")])
+def test_sizes_that_onnxruntime_infers_count_in_a_file_of_several_maps(output: str, words: str, tmp_path: Path) -> None:
+    """Whatever the file says of them."""
+    path = more(tiny_models.model(tmp_path / "tiny.onnx"))
+    model = onnx.load(path)
+    if output == "heatmaps":
+        made = next(node for node in model.graph.node if output in node.output)
+        made.output[:] = ["any heatmaps"]
+        ends = [np.array(each, np.int64) for each in ([0, 0], [1, 1], [0, 1])]
+        model.graph.initializer.extend(numpy_helper.from_array(each, f"end{n}") for n, each in enumerate(ends))
+        model.graph.initializer.append(numpy_helper.from_array(np.array([1, 1, 8, 8], np.int64), "one"))
+        model.graph.node.append(helper.make_node("Slice", ["any heatmaps", "end0", "end1", "end2"], ["first"]))
+        model.graph.node.append(helper.make_node("Reshape", ["first", "one"], ["heatmaps"]))
+    else:
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "C"
+        labels = next(each for each in model.metadata_props if each.key == "whycam.labels")
+        labels.value = json.dumps(["a", "b", "c"])
+    onnx.save(model, path)
+    with pytest.raises(ContractError, match=words):
+        Explainer(path)
 
 
 def test_a_file_with_an_open_number_of_classes_must_fit_its_labels(tmp_path: Path) -> None:
@@ -187,3 +216,44 @@ def test_without_onnxruntime_it_says_what_to_install(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(RuntimeMissing, match=r"whycam\[cpu\].*whycam\[gpu\]"):
         Explainer(explainer.path)
+
+
+def teachable_but(path: Path, **changes: Any) -> Path:
+    """A model whose last layer can be replaced, with other metadata about it."""
+    model = onnx.load(tiny_models.model(path, replaceable=True))
+    props = {entry.key: entry.value for entry in model.metadata_props}
+    props["whycam.last_layer"] = json.dumps(json.loads(props["whycam.last_layer"]) | changes)
+    helper.set_model_props(model, props)
+    onnx.save(model, path)
+    return path
+
+
+def fix_inputs(path: Path, *, shape: list[int | str] | None) -> Path:
+    """The same file whose last layer's weights are an input of this shape, or no input."""
+    model = onnx.load(path)
+    weights = next(each for each in model.graph.input if each.name.endswith("weights"))
+    if shape is None:
+        model.graph.input.remove(weights)
+    else:
+        weights.CopyFrom(helper.make_tensor_value_info(weights.name, TensorProto.FLOAT, shape))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "shape", "said"),
+    [
+        ({"weights": "elsewhere"}, [16, "C"], "an input 'elsewhere' with a default.*it is not there"),
+        ({"bias": "image"}, [16, "C"], "an input 'image' with a default.*it is not there"),
+        ({"transposed": True}, [16, "C"], r"\['C', 16\].*it is tensor\(float\) \[16, 'C'\]"),
+        ({}, [16, 10], r"it is tensor\(float\) \[16, 10\]"),
+        ({}, None, "it is not there"),
+    ],
+)
+def test_the_inputs_of_a_replaceable_last_layer_must_be_there(
+    changes: dict[str, Any], shape: list[int | str] | None, said: str, tmp_path: Path
+) -> None:
+    path = teachable_but(tmp_path / "tiny.onnx")
+    Explainer(path)
+    with pytest.raises(ContractError, match=said):
+        Explainer(fix_inputs(teachable_but(path, **changes), shape=shape))

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -23,7 +24,8 @@ from tests.support.processes import is_gone, stopped, until
 from whycam.models.contract import ContractError
 from whycam.stream.inference import process_engine
 from whycam.stream.inference.engine import EngineDown, Health
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.process_engine import Backoff, ProcessEngine
 from whycam.stream.inference.worker import ModelProcess, Order
 
@@ -301,9 +303,9 @@ def asked_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sizes: list[int] = []
     real = ModelProcess.ask
 
-    def ask(self: ModelProcess, images: NDArray[np.uint8], targets: NDArray[np.int64]) -> Explanation:
+    def ask(self: ModelProcess, images: NDArray[np.uint8], *others: Any) -> Explanation:
         sizes.append(len(images))
-        return real(self, images, targets)
+        return real(self, images, *others)
 
     monkeypatch.setattr(ModelProcess, "ask", ask)
     return sizes

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.support.models import tiny_models
 from whycam.models.contract import OUTPUTS
@@ -102,6 +104,7 @@ def test_buffers_bound_once_give_the_same_outputs_for_every_shape(tmp_path: Path
     for count, targets in ((1, BEST), (3, (-1,)), (1, BEST), (2, ()), (3, (4,))):
         images = tiny_models.images(count, seed=count + len(targets))
         target = checked_targets(explainer.contract, targets, count)
-        for got, expected in zip(bound(images, target), plain(images, target), strict=True):
+        feeds: dict[str, NDArray[Any]] = {"image": images, "target": target}
+        for got, expected in zip(bound(feeds), plain(feeds), strict=True):
             np.testing.assert_array_equal(got, expected)
     assert len(bound._bindings) == 3

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.support.models import tiny_models
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.scheduler import InferenceBatch, InferenceRequest, Scheduler
 
 
@@ -26,6 +27,7 @@ def answered(batch: InferenceBatch) -> None:
             np.zeros((rows, columns), np.int64),
             np.zeros((rows, columns, 1, 1), np.float32),
             np.zeros((rows, columns), np.float32),
+            batch.targets[..., None, None].astype(np.float32),
         )
     )
 
@@ -147,3 +149,18 @@ def test_a_request_that_failed_half_way_stays_failed() -> None:
     assert scheduler.take(1) is None
     with pytest.raises(RuntimeError, match="gone"):
         big.answer.result(0)
+
+
+def test_each_request_gets_the_signed_maps_of_its_own_classes() -> None:
+    scheduler, one, two = Scheduler(), request(2, 3), request(1, 1)
+    one.targets[:] = [[1, 2, 3], [4, 5, 6]]
+    scheduler.add(one)
+    scheduler.add(two)
+    while run(scheduler, 2):
+        pass
+    signed = one.answer.result().signed
+    assert signed is not None
+    assert signed.tolist() == one.targets[..., None, None].tolist()
+    found = two.answer.result()
+    assert found.signed is not None
+    assert found.signed.shape == found.heatmaps.shape == (1, 1, 1, 1)

@@ -20,7 +20,8 @@ from tests.support.models import tiny_models
 from tests.support.processes import is_gone, until
 from whycam.models.contract import ContractError
 from whycam.stream.inference.engine import EngineDown
-from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, Explanation, RuntimeMissing
+from whycam.stream.inference.explainer import BEST, MAX_PINNED, Explainer, RuntimeMissing
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.worker import NICE, ModelProcess, Order, _opened
 
 TARGET = np.array([[-1]], np.int64)

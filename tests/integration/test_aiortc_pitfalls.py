@@ -25,11 +25,12 @@ from whycam.stream.live.pipeline import LiveStream
 from whycam.stream.sessions.registry import Sessions
 from whycam.stream.sessions.session import Settings
 from whycam.stream.video.codec import EncodedFrame
-from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator
+from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc import peer as peer_module
 from whycam.stream.webrtc.answer import new_connection
 from whycam.stream.webrtc.ice.config import LOOPBACK, IceConfig, ice_server
 from whycam.stream.webrtc.peer import Peer, PeerEvents
+from whycam.stream.webrtc.rtp import bandwidth_estimator
 
 SIZE = (160, 120)
 MAX_REPEATED = 8 * 1024

@@ -146,7 +146,9 @@ def test_packets_to_others_would_be_counted() -> None:
     assert sent.packets.keys() == {LAN[0], OUTSIDE[0]}
 
 
-@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    "route", ["/call", *(pytest.param(each, marks=pytest.mark.long) for each in ("/whip", "/whep"))]
+)
 def test_an_offer_causes_at_most_three_times_its_own_bytes(tmp_path: Path, route: str) -> None:
     """Without the limit: for a call 4.6 MB or 152 times the offer, for a publisher 10 and for a viewer 15 times."""
     direction = ROUTES[route]

@@ -26,9 +26,11 @@ from tests.support.models.engines import SlowEngine, fast
 from tests.support.recordings.replays import drawn as drawn
 from tests.support.recordings.replays import replay
 from tests.support.servers.calls import file_pts, only_recording, only_session, served, session_of
+from whycam.models.class_set import ClassSet
 from whycam.stream.inference import process_engine
 from whycam.stream.inference.engine import Engine, LocalEngine
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.inference.process_engine import ProcessEngine
 from whycam.stream.inference.worker import Order
@@ -64,9 +66,11 @@ class CountingEngine(LocalEngine):
     def asked(self) -> int:
         return len(self.pictures)
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(
+        self, pictures: Bytes, targets: Sequence[int], class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
         self.pictures.append(pictures[0].copy())
-        return super().explain(pictures, targets)
+        return super().explain(pictures, targets, class_set)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tests.support.command import run
 from tests.support.films import media_samples
 from tests.support.models.engines import fast
 from tests.support.servers.calls import served
+from whycam.models.catalog import EFFICIENTNET_LITE0
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.recording.sidecar import read_sidecar
 from whycam.stream.sessions.registry import Sessions
@@ -26,6 +27,8 @@ from whycam.stream.video.planes import rgb_of
 
 KEPT = ROOT / "tests" / "data" / "version-0.1"
 ID = "2026-11-25_09-43-01_b069c6136279"
+FORMER = "63c720176345d835383bab543a43ffb44104e73c367057519fef81b73c78a48c"
+"""Of the bundled model's file with one map."""
 VP8 = "2026-11-25_09-50-00_5cfa3da27371"
 
 
@@ -73,6 +76,7 @@ def test_a_sidecar_of_the_last_version_is_read_with_all_its_settings() -> None:
     frozen = [frame for frame in frames if frame.frozen is not None]
     assert len(frozen) > 4
     assert len({frame.frozen for frame in frozen}) == 1
+    assert not any(frame.view.difference or any(each.against for each in frame.maps) for frame in frames)
     assert (frames[-1].view.pinned, frames[-1].view.occlude, frames[-1].frozen) == ((), False, None)
 
 
@@ -88,6 +92,23 @@ def test_a_recording_of_the_last_version_is_redrawn_as_it_was_seen(
     diff = [np.abs(rgb_of(a.frame).astype(int) - rgb_of(b.frame)).max(axis=2) for a, b in zip(seen, drawn, strict=True)]
     # Both are lossy. With another colormap or less opacity the difference is 70 and more.
     assert max(np.percentile(each, 99) for each in diff) < 20
+
+
+def test_a_recording_by_another_file_of_a_model_is_redrawn_as_it_was_seen(tmp_path: Path, recordings: Path) -> None:
+    """The maps are in the sidecar: neither a model's file nor its checksum is looked at."""
+    drawn = []
+    for number, sha256 in enumerate((FORMER, EFFICIENTNET_LITE0.sha256)):
+        sidecar = recordings / ID / "predictions.jsonl"
+        header, *lines = sidecar.read_text("utf-8").splitlines(keepends=True)
+        sidecar.write_text(
+            json.dumps(json.loads(header) | {"model": "efficientnet-lite0", "sha256": sha256}) + "\n" + "".join(lines)
+        )
+        again = tmp_path / f"{number}.mp4"
+        done = run("replay", recordings / ID, recordings / ID, "--output", again, folder=tmp_path)
+        assert done.returncode == 0, done.stderr
+        drawn.append([rgb_of(shot.frame) for shot in media_samples.read(again)])
+    assert len(drawn[0]) == len(drawn[1])
+    assert all(np.array_equal(one, other) for one, other in zip(*drawn, strict=True))
 
 
 def test_a_model_file_of_the_last_version_explains_as_it_did() -> None:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import av
 import pytest
@@ -31,8 +32,8 @@ from whycam.stream.video.codec import EncodedFrame
 from whycam.stream.video.encoder import Encoder
 from whycam.stream.webrtc import viewers as viewer_module
 from whycam.stream.webrtc.ice import aioice_patches
-from whycam.stream.webrtc.packetizer import PackedFrame
 from whycam.stream.webrtc.peer import Peer
+from whycam.stream.webrtc.rtp.packetizer import PackedFrame
 
 SIZE = (160, 120)
 MARK = b"\0\0\0\1\x0c" + b"camera only"
@@ -116,7 +117,7 @@ def test_after_lost_packets_viewers_continue_with_a_keyframe(
                 async def send(data: bytes) -> None:
                     if len(left_out) < 3 and len(data) > 200:
                         left_out.append(data)
-                        sender._RTCRtpSender__rtp_history.clear()  # type: ignore[attr-defined] # so that it is not retransmitted
+                        cast(Any, sender)._next_encoded_frame.__self__._sent.clear()  # so that it is not sent again
                         return
                     await real(data)
 

@@ -30,9 +30,14 @@ def run(folder: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
 
 
-def pip(python: Path, *arguments: str | Path) -> None:
-    done = run(ROOT, python, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+def pip(*arguments: str | Path) -> None:
+    done = run(ROOT, sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
     assert done.returncode == 0, done.stderr
+
+
+def install(binaries: Path, *what: str | Path) -> None:
+    """Install into the environment of these programs; to compile all libraries takes longer than the rest."""
+    pip("--python", binaries / "python", "install", "--no-compile", *what)
 
 
 def copy_of_the_checkout(target: Path) -> Path:
@@ -50,11 +55,11 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Without onnxruntime, as after `pip install whycam`."""
     folder = tmp_path_factory.mktemp("wheel")
     source = copy_of_the_checkout(folder / "source")  # so that the build leaves nothing in the checkout
-    pip(Path(sys.executable), "wheel", "--no-deps", "--wheel-dir", folder, source)
+    pip("wheel", "--no-deps", "--wheel-dir", folder, source)
     (wheel,) = folder.glob("whycam-*.whl")
-    subprocess.run([sys.executable, "-m", "venv", folder / "bare"], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "bare"], check=True)
     binaries = folder / "bare" / ("Scripts" if os.name == "nt" else "bin")
-    pip(binaries / "python", "install", wheel)
+    install(binaries, wheel)
     return Installed(wheel, binaries)
 
 
@@ -100,7 +105,7 @@ def test_without_onnxruntime_it_says_what_to_install(bare: Installed, project: P
 
 
 def test_it_works_in_a_project_with_folders_of_the_same_names(bare: Installed, project: Path) -> None:
-    pip(bare.bin / "python", "install", f"{bare.wheel}[cpu]")
+    install(bare.bin, f"{bare.wheel}[cpu]")
     assert "efficientnet-lite0" in run(project, bare.bin / "whycam", "models").stdout
     done = run(project, bare.bin / "whycam", "process", "kitchen.mov")
     assert done.returncode == 0, done.stderr

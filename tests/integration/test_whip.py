@@ -364,6 +364,8 @@ def test_a_session_in_the_list_has_what_a_viewer_needs_and_no_secret(tmp_path: P
                                 "hide": False,
                             },
                             "frozen": False,
+                            "giver": "host",
+                            "teaching": None,
                             "recording": {"state": "on", "camera": "copied"},
                         }
                         assert since.startswith("20")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,60 @@ def test_process_takes_one_path_or_several(tmp_path: Path) -> None:
     outcomes = whycam.process([film, tmp_path / "none.mov"], tmp_path / "results", model=path, targets=["green"])
     assert [outcome.status for outcome in outcomes] == ["done", "failed"]
     assert (tmp_path / "results" / "kitchen-output.mp4").is_file()
+
+
+def test_process_leaves_results_out_with_a_warning(tmp_path: Path) -> None:
+    path = tiny_models.bright_spot(tmp_path / "bright.onnx")
+    write_image(tmp_path / "a.png", SPOT)
+    for name, warned in (("*.png", False), ("*.[jp]*g", True)):
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            (outcome,) = whycam.process(str(tmp_path / name), model=path, overwrite=True)
+        assert outcome.task.given.path.name == "a.png"
+        about = [str(each.message) for each in said if "results of whycam" in str(each.message)]
+        assert ["a-output.jpg" in each for each in about] == [True] * warned
+
+
+def test_process_connects_to_nothing_unless_it_may(tmp_path: Path) -> None:
+    path = tiny_models.bright_spot(tmp_path / "bright.onnx")
+    with pytest.raises(whycam.MediaError, match="allow_network=True"):
+        whycam.process("http://127.0.0.1:9/kitchen.mp4", tmp_path / "a.mp4", model=path)
+    (tried,) = whycam.process("http://127.0.0.1:9/kitchen.mp4", tmp_path / "a.mp4", model=path, allow_network=True)
+    assert tried.status == "failed"
+
+
+def test_an_outcome_is_one_line_in_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    monkeypatch.chdir(tmp_path)
+    path = tiny_models.bright_spot(tmp_path / "bright.onnx")
+    write_image(tmp_path / "a.png", SPOT)
+    done, failed = whycam.process(["a.png", "none.mov"], model=path)
+    assert repr(done) == "<Outcome done: a.png -> a-output.jpg, 1 frame>"
+    assert repr(failed) == "<Outcome failed: There is no file none.mov.>"
+
+
+@pytest.mark.parametrize("kind", ["bytes", "file object", "PIL image", "path"])
+def test_a_damaged_picture_is_a_sentence(tmp_path: Path, model: whycam.Model, kind: str) -> None:
+    content = photograph(SPOT, 1)[:-200]
+    (tmp_path / "cut.jpg").write_bytes(content)
+    picture: Any = {
+        "bytes": content,
+        "file object": io.BytesIO(content),
+        "PIL image": Image.open(io.BytesIO(content)),
+        "path": tmp_path / "cut.jpg",
+    }[kind]
+    with pytest.raises(ValueError, match=r"is damaged or cut off and cannot be read \(image file is truncated"):
+        model.explain(picture)
+
+
+def test_a_file_object_holds_bytes_that_are_not_read_yet(tmp_path: Path, model: whycam.Model) -> None:
+    (tmp_path / "a.png").write_bytes(png(SPOT))
+    with (tmp_path / "a.png").open(encoding="latin-1") as text, pytest.raises(ValueError, match="with mode 'rb'"):
+        model.explain(text)  # type: ignore[arg-type]
+    with (tmp_path / "a.png").open("rb") as file:
+        assert model.explain(file).labels[0] == "red"
+        with pytest.raises(ValueError, match=r"a\.png has no bytes .* seek\(0\)"):
+            model.explain(file)
 
 
 def test_a_photograph_is_explained_by_the_bundled_model() -> None:

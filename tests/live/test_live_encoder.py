@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 import av
 import numpy as np
@@ -19,19 +20,24 @@ CODECS: tuple[CodecName, ...] = ("H264", "VP8")
 SIZE = (640, 480)
 
 
-def pictures(count: int, first: int = 0) -> list[av.VideoFrame]:
-    """A camera that moves over a photograph."""
+@cache
+def places() -> list[av.VideoFrame]:
     photo = np.tile(skimage.data.coffee(), (2, 2, 1))
-    made = []
+    return [
+        media_samples.frame(as_bytes(np.ascontiguousarray(photo[at : at + 480, at : at + 640])))
+        for at in range(0, 160, 4)
+    ]
+
+
+def pictures(count: int, first: int = 0) -> Iterator[av.VideoFrame]:
+    """A camera that moves over a photograph, and begins anew after 40 frames."""
     for number in range(first, first + count):
-        at = 4 * (number % 40)
-        made.append(
-            media_samples.frame(as_bytes(np.ascontiguousarray(photo[at : at + 480, at : at + 640])), number * 3000)
-        )
-    return made
+        picture = places()[number % 40]
+        picture.pts = number * 3000
+        yield picture
 
 
-def encoded(encoder: LiveEncoder, frames: Sequence[av.VideoFrame], *, others: bool = True) -> list[Encoded]:
+def encoded(encoder: LiveEncoder, frames: Iterable[av.VideoFrame], *, others: bool = True) -> list[Encoded]:
     made = [encoder.encode(frame, keyframe=False, others=others) for frame in frames]
     return [each for each in made if each is not None]
 

@@ -21,8 +21,10 @@ from tests.support.models.engines import fast
 from tests.support.recordings.replays import drawn as drawn
 from tests.support.recordings.replays import replay
 from tests.support.servers.calls import only_recording, served
+from whycam.models.class_set import ClassSet
 from whycam.stream.inference.engine import Engine, EngineDown, LocalEngine
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.overlay.occlusion import occlude_image
 from whycam.stream.overlay.painter import Painter
@@ -53,26 +55,26 @@ class RecordingEngine(LocalEngine):
         super().__init__(Explainer(tiny_models.bright_spot(folder / "bright.onnx"), threads=1))
         self.ordinary.clear()
 
-    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
         (self.ordinary if len(targets) else self.covered).append(images[0].copy())
-        return self.answer(images, targets)
+        return self.answer(images, targets, class_set)
 
-    def answer(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        return super().explain(images, targets)
+    def answer(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
+        return super().explain(images, targets, class_set)
 
 
 class Silent(RecordingEngine):
     """Never answers a request with a covered image."""
 
-    def answer(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        return super().answer(images, targets) if len(targets) else Future()
+    def answer(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
+        return super().answer(images, targets, class_set) if len(targets) else Future()
 
 
 class Failing(RecordingEngine):
     """Fails on covered images, with two errors by turns."""
 
-    def answer(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
-        answer = super().answer(images, targets)
+    def answer(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
+        answer = super().answer(images, targets, class_set)
         if not len(targets):
             answer = Future()
             answer.set_exception(RuntimeError("odd") if len(self.covered) % 2 else EngineDown("down"))

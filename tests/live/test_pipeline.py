@@ -24,7 +24,7 @@ from tests.support.models import tiny_models
 from tests.support.models.engines import BrokenEngine, SlowEngine, fast
 from whycam.stream.inference import process_engine
 from whycam.stream.inference.engine import Engine
-from whycam.stream.inference.explainer import Explanation
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.process_engine import ProcessEngine
 from whycam.stream.inference.worker import Order
 from whycam.stream.live import pipeline as live_pipeline
@@ -331,8 +331,9 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
     ):
         stream.view = View(pinned=(2,))
         try:
-            for number, frame in enumerate(frames[:40], 1):
-                if number == 11:  # the first ones create what every stream needs
+            for number, frame in enumerate(frames, 1):
+                if number == 31:  # the first ones create what every stream needs, and may have no map on a busy machine
+                    before = stream.counts.explained
                     gc.collect()
                     gc.set_debug(gc.DEBUG_SAVEALL)
                 stream.receive(frame)
@@ -343,7 +344,7 @@ def test_a_frame_leaves_nothing_to_the_garbage_collector(tmp_path: Path, frames:
         finally:
             gc.set_debug(0)
             gc.garbage.clear()
-    assert stream.counts.explained == 40
+    assert stream.counts.explained - before == 30
     assert max(found.values(), default=0) < 10, found
 
 

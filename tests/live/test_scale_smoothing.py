@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whycam.stream.live.scale_smoothing import FAST_S, MAX_SCALE, SLOW_S, ScaleSmoother
+from whycam.stream.live.scale_smoothing import FAST_S, MAX_SCALE, SLOW_S, FrameScales, ScaleSmoother
 from whycam.stream.overlay.heatmap import DrawnMap
 from whycam.stream.video.planes import Bytes
 
@@ -126,3 +127,36 @@ def test_the_scale_is_always_within_its_bounds(frames: list[tuple[int, float, in
         grid = np.full((2, 2), level if evidence else 0, np.uint8)
         (scale,) = steady.scales(pts, [drawn(evidence, class_id, grid)])
         assert 0 <= scale <= MAX_SCALE
+
+
+def half(evidence: float, class_id: int, cells: slice, value: int) -> DrawnMap:
+    """A half of a difference that is hot in some rows."""
+    grid = np.zeros((7, 7), np.uint8)
+    grid[cells] = value
+    return DrawnMap(class_id, str(class_id), 0.5, grid, evidence, against="the other")
+
+
+def test_the_halves_of_a_difference_have_one_scale_however_they_change() -> None:
+    scales, found = FrameScales(), []
+    for number, (evidence, weaker) in enumerate([(8, 200), (8, 20), (2, 250), (1, 100), (1, 90), (1, 80)]):
+        halves = half(evidence, 2, slice(0, 2), 255), half(evidence, 5, slice(4, 7), weaker)
+        single, *both = scales.of(number * SECOND // 10, [drawn(4, 1), *halves[:: -1 if number % 2 else 1]])
+        assert single == 1  # compared with other single classes, of which there are none
+        found.append(both)
+    assert all(one == other for one, other in found)
+    assert found[0] == [1, 1]
+    assert found[-1][0] < 0.7  # the evidence fell to an eighth
+
+
+def test_a_difference_begins_with_a_scale_of_its_own() -> None:
+    scales = FrameScales()
+    pair = [half(8, 2, slice(0, 2), 255), half(8, 5, slice(4, 7), 100)]
+    assert scales.of(0, [drawn(8, 2), drawn(2, 5)]) == (1, 0.25)
+    assert scales.of(3000, [replace(each, evidence=0.5) for each in pair]) == (1, 1)
+    weak = [replace(each, evidence=0.25) for each in pair]
+    assert scales.of(6000, weak) == (1, 1)
+    assert scales.of(15_000, weak)[0] < 1
+    another = [replace(pair[0], evidence=0.1), replace(pair[1], class_id=6, evidence=0.1)]
+    assert scales.of(18_000, another) == (1, 1)
+    assert scales.of(21_000, []) == ()
+    assert scales.of(24_000, [drawn(1, 2), drawn(4, 5)]) == (0.25, 1)

@@ -100,6 +100,7 @@ def test_five_hundred_clients_that_vanish_leave_nothing(tmp_path: Path) -> None:
         vanishings(server, 500, seed=2, warm_up=150)
 
 
+@pytest.mark.long
 def test_eight_phones_whose_network_is_gone_are_freed_in_fifteen_seconds(tmp_path: Path) -> None:
     async def come(url: str) -> None:
         async with ClientSession() as http:
@@ -169,6 +170,7 @@ async def watch(url: str, session_id: str) -> None:
         print("ended" if ended.done() else "sees", flush=True)
 
 
+@pytest.mark.long
 def test_a_viewer_that_stops_reading_delays_no_other_client(tmp_path: Path) -> None:
     with serving(tmp_path, slowed="blind") as server:
         stopped_viewer(server, 5)
@@ -214,6 +216,7 @@ def test_a_minute_of_keyframe_requests_gives_two_keyframes_a_second(tmp_path: Pa
     flooded(tmp_path, 60)
 
 
+@pytest.mark.long
 def test_a_bye_while_frames_wait_ends_the_call_and_loses_none_of_them(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -264,6 +267,7 @@ def swaps(folder: Path, count: int, every_s: float, caplog: pytest.LogCaptureFix
     assert "Traceback" not in caplog.text
 
 
+@pytest.mark.long
 def test_each_rotation_of_a_phone_begins_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     swaps(tmp_path, 6, 0.8, caplog)
 
@@ -333,7 +337,9 @@ def strays(server: Server, count: int) -> None:
     assert len(server.log.read_text().splitlines()) - len(log.splitlines()) < 30
 
 
-@pytest.mark.parametrize("head", STRAY)
+@pytest.mark.parametrize(
+    "head", [b"", STRAY[0], *(pytest.param(each, marks=pytest.mark.long) for each in STRAY[1:] if each)]
+)
 def test_no_stray_packet_ends_a_call(tmp_path: Path, head: bytes) -> None:
     """The empty one did, until it was kept away from aiortc."""
 
@@ -353,6 +359,7 @@ def test_no_stray_packet_ends_a_call(tmp_path: Path, head: bytes) -> None:
     served(fast(tmp_path), Settings(), body)
 
 
+@pytest.mark.long
 def test_a_call_continues_among_stray_packets(tmp_path: Path) -> None:
     with serving(tmp_path, slowed="blind") as server:
         strays(server, 20_000)

@@ -41,7 +41,7 @@ def photographs() -> list[bytes]:
 
 
 def films(folder: Path) -> list[bytes]:
-    """One of each kind that failed once: photographs' EXIF, fields, many channels, joined, a short last frame."""
+    """One of each kind that failed once: EXIF in frames, fields, channels, joined, a short last frame, copied sound."""
     shots = [photograph(media_samples.spot(SIZE, number), 6) for number in range(4)]
     sevens = media_samples.write(
         folder / "71.mov", count=6, sound="pcm_s16le", layout="7.1", time_base=Fraction(1, 30)
@@ -54,6 +54,7 @@ def films(folder: Path) -> list[bytes]:
         interlaced(folder / "fields.mpg", count=6),
         media_samples.write(folder / "last.mp4", pts=[0, 90_000, 180_000]),
         joined(folder / "joined.ts", piece(folder / "a.ts", count=6), piece(folder / "b.ts", count=6)),
+        piece(folder / "sound.mkv", count=6, sound="eac3"),
     ]
     return [custom, *(path.read_bytes() for path in paths)]
 

@@ -146,6 +146,7 @@ def reordered(folder: Path, seconds: float) -> None:
     call(folder, Weather(delay_s=0.02, jitter_s=0.04), body)
 
 
+@pytest.mark.long
 def test_reordered_packets_cost_nothing(tmp_path: Path) -> None:
     reordered(tmp_path, 5)
 
@@ -198,6 +199,7 @@ def slow(folder: Path, seconds: float) -> None:
     call(folder, Weather(delay_s=0.01, bytes_a_second=1e6 / 8), body)
 
 
+@pytest.mark.long
 def test_a_megabit_a_second_is_enough(tmp_path: Path) -> None:
     slow(tmp_path, 6)
 

@@ -113,6 +113,11 @@ def test_each_removed_pixel_is_the_weighted_mean_of_its_neighbours() -> None:
     assert np.array_equal(exact[~hole], image[~hole])
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (40, 24), (7, 90)])
+def test_a_dissection_has_each_pixel_once(height: int, width: int) -> None:
+    assert sorted(road.dissection(height, width)) == list(range(height * width))
+
+
 @pytest.mark.parametrize("share", [0.5, 1.0])
 def test_a_hole_may_be_the_whole_image(share: float) -> None:
     image = photograph()

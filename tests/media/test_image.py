@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.support.films import media_samples
 from tests.support.models import tiny_models
 from whycam.stream.inference.explainer import Explainer
 from whycam.stream.media import image as images
-from whycam.stream.media.image import ImageError, exif_of, read_image, write_image
+from whycam.stream.media.image import ImageError, exif_of, open_image, read_image, write_image
 from whycam.stream.offline.explain import explain_image
 from whycam.stream.video.planes import Bytes
 
@@ -100,9 +101,13 @@ def test_heic_is_read_upright(tmp_path: Path) -> None:
 def test_the_error_for_a_heic_says_which_reader_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "_take_heic", lambda: False)
     monkeypatch.setattr(images, "FORMATS", ("JPEG",))
-    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
-    with pytest.raises(ImageError, match=r"IMG_1\.HEIC is not .* pip install 'whycam\[heic\]'"):
-        read_image(tmp_path / "IMG_1.HEIC")
+    content = b"\0\0\0\x18ftypheic"
+    for name in ("IMG_1.HEIC", "exported.jpg"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ImageError, match=rf"{name} is not .* pip install 'whycam\[heic\]'"):
+            read_image(tmp_path / name)
+    with pytest.raises(ImageError, match=r"The picture is not .* pip install 'whycam\[heic\]'"):
+        images.decode_image(io.BytesIO(content), "The picture")
 
 
 def test_a_wide_colour_space_becomes_srgb(tmp_path: Path) -> None:
@@ -182,6 +187,26 @@ def test_a_file_that_is_no_image_is_refused(tmp_path: Path, content: bytes) -> N
     (tmp_path / "cup.jpg").write_bytes(content)
     with pytest.raises(ImageError, match=r"cup\.jpg is not an image that can be read\. Give a JPEG"):
         read_image(tmp_path / "cup.jpg")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+def test_the_error_says_that_an_image_is_cut_off(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"cup{suffix}", np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ImageError, match=rf"^cup\{suffix} is damaged or cut off and cannot be read \(.+\)\.$"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".tif"])
+def test_of_several_images_the_first_is_read_and_that_is_said(tmp_path: Path, suffix: str) -> None:
+    colours = (media_samples.RED, media_samples.BLUE)
+    red, blue = (Image.fromarray(media_samples.spot(SIZE, colour=each)) for each in colours)
+    red.save(tmp_path / f"one{suffix}")
+    red.save(tmp_path / f"two{suffix}", save_all=True, append_images=[blue])
+    one, two = open_image(tmp_path / f"one{suffix}"), open_image(tmp_path / f"two{suffix}")
+    assert one.notes == ()
+    assert two.notes == (f"two{suffix} has several images; the first one is explained.",)
+    assert np.abs(one.rgb.astype(int) - two.rgb).mean() < 3
 
 
 def test_the_error_says_that_an_image_is_empty_or_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

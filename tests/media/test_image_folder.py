@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.support.films import media_samples
 from whycam.stream.media.image import write_image
@@ -54,3 +55,18 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mov").write_bytes(b"")
     with pytest.raises(MediaError, match=r"folder without images \(found: \.mov\)"):
         ImageFolder(tmp_path)
+
+
+def test_of_many_images_with_the_same_note_few_are_named(tmp_path: Path) -> None:
+    for number in range(1, 7):
+        values = np.arange(64, dtype=np.uint16).reshape(8, 8) + number
+        Image.fromarray(values).save(tmp_path / f"t{number}.tif")
+    red = Image.fromarray(media_samples.spot((8, 8)))
+    red.save(tmp_path / "t7.tif", save_all=True, append_images=[red.rotate(90)])
+    folder = ImageFolder(tmp_path)
+    assert len(list(folder.read())) == 7
+    assert [note.split(" ")[3] for note in folder.losses.notes[:3]] == ["t1.tif", "t2.tif", "t3.tif"]
+    assert folder.losses.notes[3:] == [
+        "t7.tif has several images; the first one is explained.",
+        "Such changes were made to 3 further images of it.",
+    ]

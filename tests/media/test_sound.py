@@ -108,6 +108,57 @@ def test_sound_that_cannot_be_read_is_counted_and_the_rest_is_kept(tmp_path: Pat
     assert heard[-1] == pytest.approx(seen[-1], abs=1.5 * FRAME)
 
 
+DAMAGES = {  # of an ADTS packet (ISO/IEC 13818-7, 6.2): offset in it, and what is there in its place
+    "no-sync": (0, b"\0"),
+    "no-rate": (2, b"\x7f"),
+    "channels-described-elsewhere": (3, b"\0"),
+    "two-headers": (7, b"\xff\xff\xff"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_film_is_copied_whatever_its_first_packet_of_sound_is(tmp_path: Path, damage: str) -> None:
+    path = piece(tmp_path / "a.ts")
+    with av.open(path) as file:
+        first = next(packet for packet in file.demux(audio=0) if packet.size)
+        start = bytes(first)[:7]
+    data = bytearray(path.read_bytes())
+    place, (offset, content) = data.index(start, first.pos or 0), DAMAGES[damage]
+    data[place + offset : place + offset + len(content)] = content
+    path.write_bytes(data)
+    with open_film(path) as opened:
+        writer = FilmWriter(tmp_path / "copy.mp4", opened)
+        for item in opened.read():
+            writer.write(item) if isinstance(item, av.VideoFrame) else writer.write_sound(item)
+        writer.close()
+        assert 0 < opened.losses.unheard < 0.1
+    seen, heard = signals(tmp_path / "copy.mp4")
+    assert len(media_samples.read(tmp_path / "copy.mp4")) == COUNT
+    assert heard == pytest.approx(seen, abs=1.5 * FRAME)
+
+
+@pytest.mark.parametrize("sound", ["ac3", "eac3"])
+@pytest.mark.parametrize("damaged", [slice(1), slice(20, 30), slice(-1, None), slice(None)])
+def test_sound_that_an_mp4_refuses_does_not_end_the_film(tmp_path: Path, sound: str, damaged: slice) -> None:
+    path = piece(tmp_path / "a.mkv", sound=sound)
+    with av.open(path) as file:
+        packets = [bytes(packet) for packet in file.demux(audio=0) if packet.size]
+    data, place, places = bytearray(path.read_bytes()), 0, []
+    for packet in packets:
+        places.append(data.index(packet, place))
+        place = places[-1] + len(packet)
+    for place in places[damaged]:
+        data[place : place + 8] = b"\x55\xaa" * 4
+    path.write_bytes(data)
+    with open_film(path) as opened:
+        writer = FilmWriter(tmp_path / "copy.mp4", opened)
+        for item in opened.read():
+            writer.write(item) if isinstance(item, av.VideoFrame) else writer.write_sound(item)
+        writer.close()
+        assert opened.losses.unheard == pytest.approx(len(places[damaged]) * 1536 / media_samples.RATE, abs=0.07)
+    assert len(media_samples.read(tmp_path / "copy.mp4")) == COUNT
+
+
 def tone_of(path: Path) -> float:
     """When the tone begins, in seconds."""
     # Mixed to one channel: PyAV's arrays of eight planar channels read beyond the last.

@@ -16,6 +16,7 @@ from whycam.models.contract import (
     SINGLE_LABEL,
     Contract,
     ContractError,
+    LastLayer,
     MapSpec,
     Tensor,
     read_contract,
@@ -55,7 +56,7 @@ def test_metadata_and_contract_are_each_others_inverse() -> None:
 def test_every_value_of_the_metadata_is_text_under_one_prefix() -> None:
     metadata = CONTRACT.metadata()
     assert all(name.startswith("whycam.") and isinstance(value, str) for name, value in metadata.items())
-    omitted = ("maps", "task")  # their defaults: files of the first version have neither
+    omitted = ("maps", "task", "last_layer")  # their defaults: files of the first version have none of them
     assert set(metadata) == {"whycam.contract", *(f"whycam.{name}" for name in METADATA if name not in omitted)}
 
 
@@ -90,14 +91,39 @@ def test_a_missing_mandatory_key_is_named(name: str) -> None:
 def test_every_other_key_has_a_default(name: str) -> None:
     metadata = CONTRACT.metadata()
     metadata.pop(f"whycam.{name}", None)
-    default: Any = {"parity": {}, "maps": (), "task": SINGLE_LABEL}.get(name, "")
+    default: Any = {"parity": {}, "maps": (), "task": SINGLE_LABEL, "last_layer": None}.get(name, "")
     assert read_contract(metadata, INPUTS, OUTPUTS) == replace(CONTRACT, **{name: default})
 
 
 def test_unknown_keys_and_outputs_are_ignored() -> None:
-    metadata = CONTRACT.metadata() | {"whycam.last_layer": "dense", "whycam.embedding": "flattened"}
+    metadata = CONTRACT.metadata() | {"whycam.teacher": "dense", "whycam.embedding": "flattened"}
     more = [*OUTPUTS, Tensor("embedding", "tensor(float)", ["N", 512])]
     assert read_contract(metadata, INPUTS, more) == CONTRACT
+
+
+LAYER = LastLayer("embedding", "weights", "bias", 512, transposed=True)
+WITH_EMBEDDING = [*OUTPUTS, Tensor("embedding", "tensor(float)", ["N", 512])]
+
+
+def test_a_file_may_name_its_last_layer() -> None:
+    teachable = replace(CONTRACT, last_layer=LAYER)
+    assert read_contract(teachable.metadata(), INPUTS, WITH_EMBEDDING) == teachable
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("[]", "should be a JSON dict"),
+        ("{}", "should name an embedding"),
+        (json.dumps(LAYER._asdict() | {"width": True}), "should name an embedding"),
+        (json.dumps(LAYER._asdict() | {"weights": 7}), "should name an embedding"),
+        (json.dumps(LAYER._asdict() | {"width": 513}), "the width 513, in the graph it is 512"),
+        (json.dumps(LAYER._asdict() | {"embedding": "vector"}), "outputs should be"),
+    ],
+)
+def test_a_last_layer_that_the_graph_does_not_have_is_refused(given: str, said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        read_contract(CONTRACT.metadata() | {"whycam.last_layer": given}, INPUTS, WITH_EMBEDDING)
 
 
 def test_a_task_is_one_of_those_that_whycam_knows() -> None:
@@ -279,3 +305,43 @@ def test_a_wrong_type_is_shown() -> None:
 
 def test_labels_keep_non_ascii_letters() -> None:
     assert json.loads(CONTRACT.metadata()["whycam.labels"])[2] == "größe"
+
+
+SEVERAL = (
+    MapSpec("heatmaps", "coarse", "grad-cam", (4, 6), (0, 0, 1, 1)),
+    MapSpec("heatmaps_2", "fine", "grad-cam", (8, 12), (0, 0, 1, 1), "evidence_2"),
+    MapSpec("heatmaps_3", "coarse", "layer-cam", (4, 6), (0, 0, 1, 1), "evidence_3"),
+    MapSpec("heatmaps_4", "fine", "layer-cam", (8, 12), (0, 0, 1, 1), "evidence_4"),
+    MapSpec("heatmaps_5", "fine", "signed", (8, 12), (0, 0, 1, 1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("method", "layer", "output"),
+    [
+        (None, None, "heatmaps"),
+        ("layer-cam", None, "heatmaps_3"),
+        (None, "fine", "heatmaps_2"),
+        ("layer-cam", "fine", "heatmaps_4"),
+    ],
+)
+def test_a_map_is_found_by_its_method_and_its_layer(method: str | None, layer: str | None, output: str) -> None:
+    assert replace(CONTRACT, maps=SEVERAL).find_map(method, layer).output == output
+
+
+@pytest.mark.parametrize(("method", "layer"), [("signed", None), ("grad-cam", "middle"), ("eigen-cam", "fine")])
+def test_a_map_that_the_file_lacks_is_refused_with_those_it_has(method: str, layer: str | None) -> None:
+    with pytest.raises(ContractError, match=r"tiny has no map by .* It has grad-cam of 'coarse', grad-cam of 'fine'"):
+        replace(CONTRACT, maps=SEVERAL).find_map(method, layer)
+
+
+def test_what_is_drawn_decides_which_signed_map_belongs_to_it() -> None:
+    contract = replace(CONTRACT, maps=SEVERAL)
+    assert contract.signed_map() is None, "of the layer 'coarse' there is none"
+    assert contract.draws("heatmaps_2").signed_map() == SEVERAL[4]
+    assert contract.draws("heatmaps_4").drawn_map() == SEVERAL[3]
+
+
+def test_a_map_without_maxima_cannot_be_drawn() -> None:
+    with pytest.raises(ContractError, match="no evidence of its map 'heatmaps_5', so it cannot be drawn"):
+        replace(CONTRACT, maps=SEVERAL).draws("heatmaps_5")

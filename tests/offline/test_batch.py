@@ -47,9 +47,10 @@ def all_of(
     look: Look | None = None,
     stop: threading.Event | None = None,
     keep_metadata: bool = False,
+    resume: bool = False,
 ) -> list[Outcome]:
     tasks = plan(find_inputs([str(name) for name in names]), output, frames)
-    work = ProcessJob(engine, look or Look(), stop=stop, keep_metadata=keep_metadata)
+    work = ProcessJob(engine, look or Look(), stop=stop, keep_metadata=keep_metadata, resume=resume)
     with Claims("process", [task.use for task in tasks]) as claims:
         return list(carry_out(tasks, work, claims, overwrite=overwrite, stdin=io.BytesIO(stdin)))
 
@@ -120,6 +121,22 @@ def test_results_are_not_replaced_unless_asked(tmp_path: Path, engine: LocalEngi
     assert exit_code(all_of(engine, *inputs, overwrite=True)) == 0
     (tmp_path / "a-output.mp4").unlink()  # the sidecar still exists
     assert "a-output.jsonl already exists" in all_of(engine, movie)[0].problem
+
+
+def test_a_finished_result_of_other_settings_is_not_taken_for_the_wanted_one(
+    tmp_path: Path, engine: LocalEngine
+) -> None:
+    film = media_samples.write(tmp_path / "a.mov", count=3, size=SIZE)
+    (tmp_path / "frames").mkdir()
+    write_image(tmp_path / "frames" / "1.jpg", media_samples.spot(SIZE))
+    inputs = (film, tmp_path / "frames")
+    assert [each.status for each in all_of(engine, *inputs, resume=True)] == ["done"] * 2
+    for outcome in all_of(engine, *inputs, resume=True):
+        assert outcome.explained is not None
+        assert outcome.explained.earlier == outcome.explained.frames
+    for outcome in all_of(engine, *inputs, resume=True, look=Look(View(colormap="magma"), top=3)):
+        assert outcome.status == "failed"
+        assert "top: 1 before, 3 now; colormap: inferno before, magma now" in outcome.problem
 
 
 def test_results_that_would_have_the_same_name_have_their_inputs_suffixes(tmp_path: Path, engine: LocalEngine) -> None:

@@ -19,9 +19,11 @@ import pytest
 from tests.support.films import media_samples
 from tests.support.models import tiny_models
 from tests.support.models.engines import Engine
+from whycam.models.class_set import ClassSet
 from whycam.models.contract import Fitting
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.preprocess import Fit
 from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.media.film_writer import FilmWriter
@@ -250,7 +252,9 @@ def test_a_model_that_fails_leaves_nothing_behind(source: Path, spots: LocalEngi
 
 def test_an_engine_that_refuses_leaves_nothing_behind(source: Path, spots: LocalEngine) -> None:
     class Closed(Engine):
-        def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+        def explain(
+            self, pictures: Bytes, targets: Sequence[int], class_set: ClassSet | None = None
+        ) -> Future[Explanation]:
             raise RuntimeError("cannot schedule new futures after shutdown")
 
     with pytest.raises(RuntimeError, match="after shutdown"):

@@ -73,3 +73,19 @@ def test_a_folder_leaves_out_results_and_says_so(tmp_path: Path) -> None:
     assert folder.losses.notes == ["Left out as results of whycam: b-output.jpg."]
     (tmp_path / "b.jpg").unlink()
     assert [path.name for path in ImageFolder(tmp_path).images] == ["b-output.jpg"]
+
+
+def test_a_folder_that_holds_only_results_is_one(tmp_path: Path) -> None:
+    """`whycam process * -o results`, given again: `*` finds `results`, too."""
+    media_samples.write(tmp_path / "k.mp4", count=3, size=SIZE)
+    for name in ("results", "mixed", "empty"):
+        (tmp_path / name).mkdir()
+    for name in ("results", "mixed"):
+        write_image(tmp_path / name / "a-output.jpg", media_samples.spot(SIZE), is_result=True)
+        copy(tmp_path / "k.mp4", tmp_path / name / "k-output.mp4")
+        (tmp_path / name / "k-output.jsonl").write_text('{"whycam": 1}\n')
+    (tmp_path / "results" / "frames-output").mkdir()
+    (tmp_path / "results" / "frames-output" / "predictions.jsonl").write_text('{"whycam": 1}\n')
+    write_image(tmp_path / "mixed" / "b.jpg", media_samples.spot(SIZE))
+    assert names_of(tmp_path, "*") == (["empty", "k.mp4", "mixed"], ["results"])
+    assert names_of(tmp_path, "results") == (["results"], [])

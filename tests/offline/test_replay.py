@@ -476,10 +476,12 @@ def test_the_command_needs_no_model(tmp_path: Path, source: Path, engine: LocalE
     explain_film(source, tmp_path / "kitchen-output.mp4", ProcessJob(engine))
     (tmp_path / "onnxruntime.py").write_text("raise AssertionError('the model is not needed')")
     arguments = ["kitchen-output.jsonl", "kitchen.mov", "--colormap", "viridis", "--layout", "side-by-side", "--report"]
-    done = run("replay", *arguments, folder=tmp_path)
+    done = run("replay", *arguments, folder=tmp_path, fresh=True)
     assert done.returncode == 0, done.stderr
     assert f"{COUNT} frames" in done.stdout
     assert {shot.frame.width for shot in media_samples.read(tmp_path / "kitchen-replay.mp4")} == {2 * SIZE[1]}
     assert (tmp_path / "kitchen-replay.html").stat().st_size > 5000
     assert run("replay", *arguments, folder=tmp_path).returncode == 1
-    assert run("process", "kitchen.mov", "-o", "x.mp4", folder=tmp_path).returncode == 1  # proves that the import fails
+    assert (
+        run("process", "kitchen.mov", "-o", "x.mp4", folder=tmp_path, fresh=True).returncode == 1
+    )  # proves that the import fails

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from whycam.stream.inference.explainer import MAX_PINNED
+from whycam.stream.inference.known_classes import ClassNames
 from whycam.stream.overlay.colormaps import COLORMAPS
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import SCALES, View
@@ -40,6 +42,11 @@ def line(pts: int = 0, *, label: str = "cup", maps: int = 2) -> SidecarFrame:
     )
 
 
+def halved(label: str, other: str) -> DrawnMap:
+    """One half of a difference."""
+    return DrawnMap(0, label, 0.5, np.zeros((7, 7), np.uint8), 1.5, against=other)
+
+
 def write(path: Path, *frames: SidecarFrame) -> Path:
     with SidecarWriter(path, HEADER) as sidecar:
         for frame in frames:
@@ -50,7 +57,8 @@ def write(path: Path, *frames: SidecarFrame) -> Path:
 def same(found: SidecarFrame, expected: SidecarFrame) -> bool:
     fields = [(each.pts, each.age_ms, each.view, each.frozen, each.hidden) for each in (found, expected)]
     return fields[0] == fields[1] and all(
-        (a.class_id, a.label, a.score, a.scale, a.evidence) == (b.class_id, b.label, b.score, b.scale, b.evidence)
+        (a.class_id, a.label, a.score, a.scale, a.evidence, a.against)
+        == (b.class_id, b.label, b.score, b.scale, b.evidence, b.against)
         and a.grid.dtype == np.uint8
         and np.array_equal(a.grid, b.grid)
         for a, b in zip(found.maps, expected.maps, strict=True)
@@ -73,6 +81,8 @@ def test_a_sidecar_is_read_as_it_was_written(path: Path) -> None:
         SidecarFrame(18_018, None, (), View((3,), 0.2, "jet", "steady")),
         SidecarFrame(21_021, None, (), View(occlude=True), None, OcclusionResult(3, "Käse", 0.74, 0.09, 433.3)),
         SidecarFrame(24_024, None, (), View(occlude=True)),
+        replace(line(27_027), view=View((0, 1), difference=True)),
+        SidecarFrame(30_030, None, (halved("cup", "mug"), halved("mug", "cup")), View((0, 1), difference=True)),
     ]
     header, found = read_sidecar(write(path, *frames))
     assert header == json.loads(json.dumps({"whycam": 1, **HEADER}))
@@ -89,6 +99,7 @@ made = st.builds(
     arrays.arrays(np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=6)),
     st.floats(0, 2.0**20, width=32).map(lambda value: float(f"{value:.6g}")),
     st.floats(0, 1),
+    names,
 )
 
 
@@ -98,6 +109,7 @@ views = st.builds(
     st.floats(0, 1),
     st.sampled_from(COLORMAPS),
     st.sampled_from(SCALES),
+    st.booleans(),
     st.booleans(),
 )
 
@@ -128,6 +140,53 @@ def test_a_sidecar_without_a_scale_means_each_maps_own(path: Path) -> None:
     header, (frame,) = read_sidecar(path)
     assert "scale" not in header["settings"]
     assert frame.view == View(scale="own")
+
+
+def test_a_sidecar_without_a_difference_has_no_word_of_it_and_means_each_class_alone(path: Path) -> None:
+    text = write(path, line(0)).read_text(encoding="utf-8")
+    assert "difference" not in text
+    assert "against" not in text
+    _, (frame,) = read_sidecar(path)
+    assert not frame.view.difference
+    assert [each.against for each in frame.maps] == ["", ""]
+
+
+MUG = ClassNames("ab12", ((1_000_000, "mug"), (1_000_003, "<table>")))
+TWO_MUGS = ClassNames("cd34", ((1_000_000, "mug"), (1_000_004, "other mug")))
+
+
+def test_a_line_names_its_classes_where_they_change(path: Path) -> None:
+    expected = [None, MUG, MUG, TWO_MUGS, None, None, MUG]
+    write(path, *(replace(line(pts), class_set=classes) for pts, classes in enumerate(expected)))
+    assert [frame.class_set for frame in read_sidecar(path)[1]] == expected
+    lines = path.read_text(encoding="utf-8").splitlines()[1:]
+    assert ["class_set" in json.loads(each) for each in lines] == [False, True, False, True, True, False, True]
+
+
+@pytest.mark.parametrize("continued", [None, MUG, TWO_MUGS])
+def test_a_continued_sidecar_does_not_go_on_with_former_classes(path: Path, continued: ClassNames | None) -> None:
+    write(path, replace(line(0), class_set=MUG))
+    with SidecarWriter(path, HEADER, append=True) as sidecar:
+        sidecar.write(replace(line(1), class_set=continued))
+    assert [frame.class_set for frame in read_sidecar(path)[1]] == [MUG, continued]
+
+
+def test_a_continued_sidecar_without_taught_classes_has_no_word_of_them(path: Path) -> None:
+    write(path, line(0))
+    with SidecarWriter(path, HEADER, append=True) as sidecar:
+        sidecar.write(line(1))
+    assert "class_set" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("damage", ['{"id": "a"}', '{"id": "a", "labels": [["mug", 3]]}', "[]", "7"])
+def test_damaged_classes_are_an_error_that_names_the_line(path: Path, damage: str) -> None:
+    write(path, replace(line(0), class_set=MUG))
+    text = path.read_text(encoding="utf-8")
+    start = text.index('"class_set":') + len('"class_set":')
+    end = text.index("]]}", start) + 3
+    path.write_text(text[:start] + damage + text[end:], encoding="utf-8")
+    with pytest.raises(SidecarError, match="line 2"):
+        list(read_sidecar(path)[1])
 
 
 def test_a_line_has_the_documented_keys(path: Path) -> None:

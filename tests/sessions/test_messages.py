@@ -13,13 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from whycam.models.class_set import ClassSet
+from whycam.models.contract import WHOLE, MapSpec
 from whycam.stream.inference.explainer import MAX_PINNED
+from whycam.stream.inference.known_classes import KnownClasses
 from whycam.stream.live.pipeline import Counts, Painted, State
 from whycam.stream.overlay.colormaps import COLORMAPS
 from whycam.stream.overlay.heatmap import DrawnMap, OcclusionResult
 from whycam.stream.overlay.view import SCALES, View
 from whycam.stream.recording.writer import Code, RecordingStatus
 from whycam.stream.sessions.messages import (
+    STOP,
     TOP,
     Command,
     CommandCode,
@@ -33,6 +37,7 @@ from whycam.stream.video.codec import EncodedFrame
 
 API = Path(__file__).parents[2] / "docs" / "api.md"
 LABELS = [f"class {number}" for number in range(10)]
+CLASSES = KnownClasses(LABELS)
 MODEL = "tiny"
 NOW = View(pinned=(3,), opacity=0.5, colormap="viridis", scale="steady")
 
@@ -78,6 +83,7 @@ def made(
         frozen_pts,
         hidden,
         "tiny",
+        MapSpec("heatmaps", "features", "grad-cam", (7, 7), WHOLE),
     )
 
 
@@ -204,6 +210,9 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
         ({"hide": True}, Command(View((3,), 0.5, "viridis", "steady", True), None)),
         ({"hide": False}, Command(NOW, None)),
         ({"hide": None}, Command(NOW, None)),
+        ({"difference": False}, Command(NOW)),
+        ({"difference": None}, Command(NOW)),
+        ({"hold": [4, 1], "difference": True}, Command(replace(NOW, pinned=(4, 1), difference=True))),
         ({"record": True}, Command(NOW, True)),
         ({"record": False}, Command(NOW, False)),
         ({"record": None}, Command(NOW, None)),
@@ -217,24 +226,81 @@ def test_before_the_first_explanation_a_report_says_that_there_is_none() -> None
     ],
 )
 def test_a_command_changes_what_it_names_and_nothing_else(fields: dict[str, Any], expected: Command) -> None:
-    assert parse_command(json.dumps(fields), NOW, LABELS, MODEL) == expected
+    assert parse_command(json.dumps(fields), NOW, CLASSES, MODEL) == expected
 
 
 @pytest.mark.parametrize(("model", "pinned"), [(MODEL, (1,)), ("another", NOW.pinned)])
 def test_class_numbers_of_another_model_pin_nothing(model: str, pinned: tuple[int, ...]) -> None:
-    command = parse_command(json.dumps({"hold": [1], "opacity": 0.25, "model": model}), NOW, LABELS, MODEL)
+    command = parse_command(json.dumps({"hold": [1], "opacity": 0.25, "model": model}), NOW, CLASSES, MODEL)
     assert command == Command(replace(NOW, pinned=pinned, opacity=0.25))
     # Numbers beyond this model's are no error either: they may be right for the other one.
-    assert parse_command(json.dumps({"hold": [999], "model": "another"}), NOW, LABELS, MODEL) == Command(NOW)
+    assert parse_command(json.dumps({"hold": [999], "model": "another"}), NOW, CLASSES, MODEL) == Command(NOW)
+
+
+COMPARING = replace(NOW, pinned=(3, 4), difference=True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"opacity": 0.25}, replace(COMPARING, opacity=0.25)),
+        ({"hold": [3, 5]}, replace(COMPARING, pinned=(3, 5))),
+        ({"hold": [3]}, NOW),
+        ({"hold": [3, 4, 5]}, replace(NOW, pinned=(3, 4, 5))),
+        ({"hold": []}, replace(NOW, pinned=())),
+        ({"hold": [3], "model": "another"}, COMPARING),
+        ({"hold": [3, 4], "model": "another", "difference": False}, replace(NOW, pinned=(3, 4))),
+    ],
+)
+def test_a_difference_ends_when_one_of_its_classes_is_released(fields: dict[str, Any], expected: View) -> None:
+    assert parse_command(json.dumps(fields), COMPARING, CLASSES, MODEL) == Command(expected)
+
+
+def test_a_difference_that_the_model_cannot_draw_is_refused_with_what_to_do() -> None:
+    both = json.dumps({"hold": [1, 2], "difference": True})
+    with pytest.raises(CommandError, match="export it again") as caught:
+        parse_command(both, NOW, CLASSES, MODEL, no_difference="It has no signed map; export it again.")
+    assert caught.value.code == "no-difference"
+    # Sent for another model, it is left out like the classes.
+    late = json.dumps({"hold": [1, 2], "difference": True, "opacity": 0.25, "model": "another"})
+    assert parse_command(late, NOW, CLASSES, MODEL, no_difference="no") == Command(replace(NOW, opacity=0.25))
+    assert parse_command(late, NOW, CLASSES, MODEL) == Command(replace(NOW, opacity=0.25))
+
+
+TAUGHT = KnownClasses(
+    LABELS, ClassSet(("mug", "table"), np.zeros((2, 2), np.float32), np.zeros(2, np.float32), (1_000_000, 1_000_003))
+)
+
+
+def test_of_the_pinned_classes_only_those_of_the_current_set_are_taken() -> None:
+    text = json.dumps({"hold": [1_000_003, 4, 1_000_001, 2000]})
+    assert parse_command(text, View(), TAUGHT, MODEL) == Command(View(pinned=(1_000_003,)))
+    text = json.dumps({"hold": [4, 1_000_003]})
+    assert parse_command(text, View(), CLASSES, MODEL) == Command(View(pinned=(4,)))
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1000003", 1_000_003), ("null", STOP)])
+def test_a_command_begins_and_ends_to_teach_a_class(value: str, expected: int) -> None:
+    assert parse_command(f'{{"teach": {value}}}', NOW, CLASSES, MODEL) == Command(NOW, teach=expected)
+
+
+@pytest.mark.parametrize("classes", [CLASSES, TAUGHT])
+def test_what_no_class_has_is_refused_as_its_number(classes: KnownClasses) -> None:
+    with pytest.raises(CommandError, match="list of class numbers"):
+        parse_command('{"hold": [-1]}', View(), classes, MODEL)
 
 
 def test_the_documented_command_is_understood() -> None:
     example = documented("Command")
-    labels = [str(number) for number in range(1000)]
+    labels = KnownClasses([str(number) for number in range(1000)])
     assert parse_command(json.dumps(example), View(), labels, example["model"]) == Command(
-        View(tuple(example["hold"]), example["opacity"], example["colormap"], example["scale"], example["hide"]),
+        View(
+            tuple(example["hold"]),
+            *(example[key] for key in ("opacity", "colormap", "scale", "hide", "difference")),
+        ),
         example["record"],
         example["freeze"],
+        example["teach"],
     )
     table = API.read_text(encoding="utf-8").split("### Command")[1]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(example)
@@ -277,6 +343,9 @@ def test_the_documented_command_is_understood() -> None:
         ('{"record": 1}', r"'record' should be true or false\."),
         ('{"record": "yes"}', r"'record' should be true or false\."),
         ('{"hide": 1}', r"'hide' should be true or false\."),
+        ('{"difference": 1}', r"'difference' should be true or false\."),
+        ('{"difference": true}', r"A difference is of two held classes, these are 1\."),
+        ('{"hold": [1, 2, 3], "difference": true}', r"A difference is of two held classes, these are 3\."),
         ('{"freeze": 0}', r"'freeze' should be true or false\."),
         ('{"freeze": "false"}', r"'freeze' should be true or false\."),
         ('{"opacity": 0.9, "record": 1}', r"'record' should be true or false\."),
@@ -284,7 +353,7 @@ def test_the_documented_command_is_understood() -> None:
 )
 def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence) as caught:
-        parse_command(text, NOW, LABELS, MODEL)
+        parse_command(text, NOW, CLASSES, MODEL)
     assert len(str(caught.value)) < 300
     assert caught.value.code in get_args(CommandCode)
 
@@ -307,7 +376,7 @@ def test_a_command_that_cannot_be_understood_gets_a_sentence(text: str, sentence
 )
 def test_a_refusal_has_a_code_beside_its_sentence(text: str, code: str) -> None:
     with pytest.raises(CommandError) as caught:
-        parse_command(text, NOW, LABELS, MODEL)
+        parse_command(text, NOW, CLASSES, MODEL)
     assert json.loads(refusal(caught.value)) == {"error": str(caught.value), "code": code}
 
 
@@ -326,7 +395,7 @@ anything = st.recursive(
 
 @given(
     st.dictionaries(
-        st.sampled_from(["hold", "opacity", "colormap", "scale", "hide", "record", "freeze"]), anything
+        st.sampled_from(["hold", "opacity", "colormap", "scale", "hide", "difference", "record", "freeze"]), anything
     ).map(json.dumps)
     | anything.map(json.dumps)
     | st.text(max_size=30)
@@ -334,7 +403,7 @@ anything = st.recursive(
 @settings(deadline=None, max_examples=300)
 def test_whatever_a_client_sends_is_a_command_or_an_error_with_a_reason(text: str) -> None:
     try:
-        command = parse_command(text, NOW, LABELS, MODEL)
+        command = parse_command(text, NOW, CLASSES, MODEL)
     except CommandError as error:
         assert error.args[0]  # noqa: PT017
     else:

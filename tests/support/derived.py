@@ -11,6 +11,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 
 from tests.support import ROOT
+from tests.zoo.layers import row as layer_rows
+from tests.zoo.layers.table import layers_page
 from tests.zoo.row import read_rows
 from tests.zoo.table import models_page
 from whycam.export.reverse.dense import DENSE_RULES
@@ -95,6 +97,11 @@ def tried_models(_: str) -> str:
     return models_page(list(read_rows().values()))
 
 
+def explained_layers(_: str) -> str:
+    """docs/layers.md, from the rows that `python -m tests.zoo.layers` keeps."""
+    return layers_page(list(layer_rows.read_rows().values()))
+
+
 def operators(text: str) -> str:
     """The operators with a rule, in docs/append-cam.md."""
     rows = (
@@ -125,6 +132,7 @@ DERIVED: Mapping[str, Callable[[str], str]] = {
     "docs/api.md": colormaps_in_api,
     "docs/reliability.md": limits_in_reliability,
     "docs/models.md": tried_models,
+    "docs/layers.md": explained_layers,
     "docs/append-cam.md": operators,
 }
 """By path in the repository."""

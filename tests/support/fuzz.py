@@ -28,6 +28,7 @@ from tests.support import ROOT
 from whycam.models.contract import ContractError
 from whycam.stream.inference.engine import EngineDown, LocalEngine
 from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.known_classes import KnownClasses
 from whycam.stream.media.film_reader import open_film, read_film
 from whycam.stream.media.film_writer import FilmWriter
 from whycam.stream.media.image import ImageError, exif_of, open_image, read_image, write_image
@@ -180,11 +181,11 @@ def mutants_of_each(target: str, seeds: Sequence[bytes], count: int, chance: ran
     return outcome
 
 
-LABELS = tuple(f"class {n}" for n in range(1000))
+CLASSES = KnownClasses([f"class {n}" for n in range(1000)])
 
 
 def _command(data: bytes, _: Path) -> None:
-    parse_command(data.decode("utf-8", "replace"), View(), LABELS, "tiny")
+    parse_command(data.decode("utf-8", "replace"), View(), CLASSES, "tiny")
 
 
 def _sidecar(data: bytes, folder: Path) -> None:

@@ -18,6 +18,7 @@ LAYERS: Sequence[Sequence[str]] = (
     ("stream.overlay",),
     ("stream.recording",),
     ("stream.live", "stream.report"),
+    ("stream.teaching",),
     ("stream.offline", "stream.sessions"),
     ("stream.uploads", "stream.measure"),
     ("stream.server",),

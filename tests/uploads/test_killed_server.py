@@ -16,6 +16,9 @@ from tests.support.processes import family
 from tests.support.servers.server_process import Server, serving
 from whycam.stream.recording.sidecar import read_sidecar
 
+COUNT = 450
+"""Frames: enough that the server is killed in the middle."""
+
 
 def films(server: Server) -> list[dict[str, Any]]:
     with urllib.request.urlopen(f"{server.url}/api/films") as answer:
@@ -33,7 +36,7 @@ def until_frames(server: Server, count: int) -> dict[str, Any]:
 
 
 def test_a_film_whose_server_is_killed_is_continued_by_the_next(tmp_path: Path) -> None:
-    film = dropped_film(tmp_path / "long.mp4", 900, (320, 240))
+    film = dropped_film(tmp_path / "long.mp4", COUNT, (320, 240))
     arguments = ["--model", str(tiny_models.bright_spot(tmp_path / "bright.onnx"))]
     with serving(tmp_path, arguments=arguments) as server:
         url = f"{server.url}/api/films?name=long.mp4"
@@ -47,7 +50,7 @@ def test_a_film_whose_server_is_killed_is_continued_by_the_next(tmp_path: Path) 
         assert alive == []
     assert [path.name for path in server.recordings.iterdir()] == [".films"]
     with serving(tmp_path, arguments=arguments) as server:
-        recording = until_frames(server, 900)
+        recording = until_frames(server, COUNT)
         deadline = time.monotonic() + 60
         while (recording := films(server)[0])["state"] != "done":
             assert recording["state"] != "failed", recording
@@ -56,7 +59,7 @@ def test_a_film_whose_server_is_killed_is_continued_by_the_next(tmp_path: Path) 
         folder = server.recordings / recording["recording"]
         _, lines = read_sidecar(folder / "predictions.jsonl")
         times = [line.pts for line in lines]
-        assert len(times) == len(set(times)) == 900
+        assert len(times) == len(set(times)) == COUNT
         assert not list((server.recordings / ".films").iterdir())
     # A server that ends leaves nothing behind.
     assert [path.name for path in server.recordings.iterdir()] == [folder.name]

@@ -93,6 +93,22 @@ def test_a_film_becomes_a_recording_with_every_frame_and_a_report(root: Path, st
     assert list((root / FOLDER).iterdir()) == []
 
 
+def test_a_film_is_explained_by_the_map_that_was_drawn_when_it_was_sent(root: Path, tmp_path: Path) -> None:
+    model = tiny_models.several_maps(tmp_path / "maps.onnx")
+    film = dropped_film(tmp_path / "film.mp4")
+    queue = FilmQueue(root, lambda _: model, "cpu", LIMITS_HERE)
+    queue.start()
+    with queue.receiving("film.mp4", film.stat().st_size, None, "maps", "heatmaps_4") as upload:
+        upload.write(film.read_bytes())
+    job = until(queue, upload.job_id, ended)
+    queue.close()
+    assert job.state == "done", job
+    (recorded,) = RecordingLibrary(root).recordings()
+    header, lines = read_sidecar(root / recorded.id / "predictions.jsonl")
+    assert (header["map"]["method"], header["map"]["layer"]) == ("hirescam", "fine")
+    assert {each.grid.shape for line in lines for each in line.maps} == {(16, 16)}
+
+
 @pytest.mark.parametrize(
     ("content", "code"),
     [

@@ -34,10 +34,11 @@ from aiortc.rtp import RtpPacket
 from tests.support.films import media_samples
 from tests.support.fuzz import bent
 from whycam.stream.video.codec import CodecName
-from whycam.stream.webrtc import aiortc_patches, bandwidth_estimator, packetizer
+from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.ice import aioice_patches
 from whycam.stream.webrtc.ice.amplification_limit import Allowance
-from whycam.stream.webrtc.jitter_buffer import FrameAssembler
+from whycam.stream.webrtc.rtp import bandwidth_estimator, packetizer
+from whycam.stream.webrtc.rtp.jitter_buffer import FrameAssembler
 
 
 def test_the_versions_are_those_that_the_patches_were_written_for() -> None:
@@ -80,7 +81,9 @@ def test_a_frame_is_packed_as_aiortc_packs_it_and_comes_out_again(codec: CodecNa
 
 
 def test_the_sender_uses_what_we_put_in_place_of_its_parts() -> None:
-    assert "self.__encoder.pack(data)" in inspect.getsource(RTCRtpSender._next_encoded_frame)
+    loop = inspect.getsource(RTCRtpSender._run_rtp)
+    assert "enc_frame = await self._next_encoded_frame(codec)" in loop
+    assert re.search(r"if enc_frame is None:\s+continue", loop)
     rtcp = inspect.getsource(RTCRtpSender._handle_rtcp_packet)
     assert "self._send_keyframe()" in rtcp
     assert "self.__encoder.target_bitrate = bitrate" in rtcp

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiortc.mediastreams import MediaStreamError
 
-from whycam.stream.webrtc.packetizer import PackedFrame
+from whycam.stream.webrtc.rtp.packetizer import PackedFrame
 from whycam.stream.webrtc.track import MAX_UNSENT, MAX_UNSENT_BYTES, PacketTrack
 
 

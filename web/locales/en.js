@@ -30,6 +30,30 @@ const common = {
   modelIs: (name) => `The model is ${name} now.`,
   /** @param {string} name */
   modelLoads: (name) => `${name} is loading; the picture goes on.`,
+  /** A model's heatmaps, by the names that their papers have. */
+  maps: {
+    method: 'Method',
+    layer: 'Layer',
+    methods: {
+      'grad-cam': 'Grad-CAM', hirescam: 'HiResCAM', 'grad-cam++': 'Grad-CAM++', 'xgrad-cam': 'XGrad-CAM',
+      'layer-cam': 'LayerCAM', 'eigen-cam': 'Eigen-CAM', negative: 'What speaks against it', 'input-x-gradient': 'Input × gradient',
+      'integrated-gradients': 'Integrated Gradients',
+    },
+    coarse: 'coarse',
+    fine: 'fine',
+    /** @param {string} name */
+    is: (name) => `The heatmap is ${name} now.`,
+    loads: 'The other heatmap is loading; the picture goes on.',
+  },
+  /** Of two pinned classes: why the one and not the other. */
+  difference: {
+    name: 'Difference',
+    title: 'What speaks for one of the two pinned classes rather than for the other',
+    colours: ['Orange', 'Blue'],
+    /** @param {string} first @param {string} second */
+    speaksFor: (first, second) => `speaks for ${first} rather than ${second}`,
+    otherWay: 'the other way round',
+  },
 
   problems: {
     serverGone: 'The server does not answer. Check that whycam is running and that this device is in its network, '
@@ -66,6 +90,15 @@ const common = {
         + 'and join that (it needs no internet); then let phones join again.',
       'door 503': 'The door for phones cannot be opened. Perhaps another program, such as a second whycam, uses its port: '
         + 'end it, or start whycam with another --lan-port.',
+      'teach 400': 'The computer does not take this name: it is empty, too long, or another thing has it. Choose another one.',
+      'teach 403': 'Only the computer that runs whycam lets phones teach, and it does not do so now.',
+      'teach 404': 'This thing is not taught any more: somebody has removed it.',
+      'teach 409': 'This cannot be done now: nothing is taught yet, nothing can be taken back, or as many things are taught as can be.',
+      'teach 503': 'The model is restarting. Try again in a moment.',
+      'example 403': 'Only the phone that gave this example can remove it, and the computer that runs whycam.',
+      'example 404': 'This example is gone already.',
+      'taught 400': 'A model cannot have this name. Choose one of letters, digits and hyphens.',
+      'taught 409': 'There is a model of this name, or nothing is taught yet. Choose another name.',
       'film 403': 'This computer accepts no films from this device.',
       'film 404': 'This film is not in the list any more.',
       'film 408': 'The film arrives too slowly. Go nearer to the Wi-Fi, then choose it again.',
@@ -74,7 +107,7 @@ const common = {
       'film 503': 'As many films wait as can. Choose it again when one of them is done.',
       'film 507': 'The computer’s disk has no room for the film and its result. Delete recordings, then choose it again.',
       'model 403': 'Only the computer that runs whycam can choose the model.',
-      'model 404': 'This model is not on the computer any more. Choose another one.',
+      'model 404': 'This model or heatmap is not on the computer any more. Choose another one.',
       'model 409': 'The model is being changed already. Try again when that is done.',
       'model 422': 'This model’s file cannot be used: it is damaged, or it was not made for whycam. The model '
         + 'stays as it was; the computer’s log says more.',
@@ -182,6 +215,89 @@ const phone = {
   flip: 'Switch to the other camera',
   torch: 'Light',
   zoom: 'Zoom',
+  teach: {
+    name: 'Teach',
+    title: 'Teach it your things',
+    done: 'Done',
+    close: 'Close',
+    how: 'Name a thing, then hold its button for three seconds while the camera sees it from several sides. With two things it begins '
+      + 'to learn; *Something else* is what is neither: the table, your hand.',
+    shown: 'Which classes are shown',
+    shows: { own: 'What it knew', taught: 'What we taught' },
+    showsNow: { own: 'The pictures show what it knew before.', taught: 'The pictures show what we taught.' },
+    classes: 'Taught classes',
+    hold: 'Hold while the camera looks at it',
+    letGo: 'Let go to stop',
+    pressAgain: 'Press to stop',
+    full: 'Full',
+    /** For screen readers. @param {string} name */
+    holdAll: (name) => `Hold while the camera looks at it: ${name}. A short press starts, the next one ends.`,
+    /** @param {string} name */
+    begins: (name) => `The camera shows ${name}.`,
+    /** @param {string} name @param {number} count */
+    given: (name, count) => `${name}: ${count} ${count === 1 ? 'example' : 'examples'}.`,
+    /** @param {string} name @param {number} number */
+    example: (name, number) => `${name}, example ${number}: enlarge`,
+    /** @param {string} name */
+    rename: (name) => `Rename ${name}`,
+    /** @param {string} name */
+    remove: (name) => `Remove ${name}`,
+    add: 'Add',
+    addLabel: 'Name of another thing',
+    addExample: 'mug, pencil case …',
+    somethingElse: 'Something else',
+    somethingElseTitle: 'A class for all that is none of your things: without it, everything is one of them',
+    nameIt: 'Type a name first.',
+    /** @param {string} name */
+    sameName: (name) => `There is “${name}” already.`,
+    /** @param {number} most */
+    noMore: (most) => `These are ${most}, as many as it can be taught.`,
+    undo: 'Undo the last change',
+    /** What would be taken back, by the server's code. @type {Record<string, (name: string, count: number) => string>} */
+    undoes: {
+      examples: (name, count) => `Undo: ${count} ${count === 1 ? 'example' : 'examples'} of ${name}`,
+      class: (name) => `Undo: ${name} added`,
+      name: (name) => `Undo: ${name} renamed`,
+      removal: (name) => `Undo: ${name} removed`,
+      'removal of an example': (name) => `Undo: an example of ${name} removed`,
+      clearing: () => 'Undo: everything forgotten',
+    },
+    /** @param {number} right @param {number} tested */
+    right: (right, tested) => `${right} of ${tested} right, of examples that it did not see while it learned.`,
+    tooFew: 'Too few examples to say how good it is: show each thing once more, from another side.',
+    wrong: 'What did it get wrong?',
+    noneWrong: 'Nothing, of the examples that were kept out.',
+    places: 'Where does it look?',
+    nowhere: 'There is no heat to show yet.',
+    looking: 'One moment…',
+    /** @param {string} name @param {string} takenFor @param {string} share */
+    takenFor: (name, takenFor, share) => `It took “${name}” for “${takenFor}”, with ${share}: it looked here.`,
+    /** @param {string} name @param {string} middle @param {string} border */
+    where: (name, middle, border) => `The mean heat of ${name}: ${middle} in the middle, ${border} at the border`,
+    /** @param {string} middle @param {string} border */
+    parts: (middle, border) => `${middle} of the heat is in the middle, ${border} at the border.`,
+    suspicious: 'It may have learned the background: move the object and try again.',
+    /** @param {string} name */
+    pictureOf: (name) => `An example of ${name}`,
+    /** @param {string} name */
+    heatOf: (name) => `The same, with the heat of ${name}`,
+    noHeat: 'There is no heat yet: it has not learned from it.',
+    removeExample: 'Remove this example',
+    save: 'Save',
+    saveLabel: 'Name of the model',
+    saveName: 'Type a name for the model first.',
+    saving: 'Saving…',
+    /** @param {string} name @param {boolean} kept whether its examples are, too */
+    savedAs: (name, kept) => `Saved as ${name}${kept ? ', with its examples' : ''}: a model of this computer from now on.`,
+    keep: 'Keep the examples, to teach further later',
+    keepHint: 'Their pictures are then stored on this computer, beside the model. They stay here.',
+    download: 'Download the model file',
+    downloadClasses: 'What it learned from',
+    phones: 'Phones may teach',
+    clear: 'Forget everything',
+    clearAsks: 'Forget all classes and their examples?',
+    clearYes: 'Forget',
+  },
   /** @param {string} factor */
   zoomBy: (factor) => `${factor}×`,
   cameras: 'Choose a camera',
@@ -269,7 +385,7 @@ const phone = {
 
   /** The names of the numbers that the chip opens. */
   details: {
-    model: 'Model', inference: 'Model’s time', frame: 'Server’s time', latency: 'Camera to screen', dropped: 'Dropped',
+    model: 'Model', map: 'Heatmap', inference: 'Model’s time', frame: 'Server’s time', latency: 'Camera to screen', dropped: 'Dropped',
     lost: 'Lost', recording: 'Recording',
   },
   /** @param {number} frames @param {number} all */
@@ -323,7 +439,11 @@ const phone = {
       'wrong-value': 'The server did not accept this setting. Reload the page, then try again.',
       'no-recordings': 'This server does not record. Start it without --no-record.',
       'recording-off': 'The computer has switched off recording for all cameras.',
+      'no-difference': 'This model’s file has no signed heatmap of this layer, of which a difference is made. Choose another layer, or '
+        + 'export it again with --method signed beside others.',
       'too-many-commands': 'This page sent too many settings at once, and the server takes no more. Reload the page.',
+      'no-teaching': 'This device cannot teach now: the model cannot learn, or the computer does not let phones teach.',
+      full: 'This thing has all the examples that it can have.',
       'too-soon': 'The recording was switched a moment ago. Try again in a second.',
     },
   },
@@ -356,6 +476,10 @@ const wall = {
     /** @param {string} age */
     carried: (age) => `Heat ${age} old`,
     recording: 'Recording',
+    taught: 'What we taught',
+    own: 'What it knew',
+    /** @param {string} giver a phone's name, empty if it has none @param {string} name @param {number} count */
+    teaches: (giver, name, count) => `${giver ? `${giver} shows` : 'Shows'}: ${name}, ${count}`,
   },
   controls: 'Controls',
   all: 'All',
@@ -374,7 +498,8 @@ const wall = {
     ['e', 'hide the evidence: cover the hottest place and see how the probability changes'],
     ['s', 'show the camera beside the explained picture'],
     ['q', 'the code for phones'],
-    ['m', 'choose another model'],
+    ['d', 'the difference of two pinned classes: what speaks for the one rather than for the other'],
+    ['m', 'choose another model or heatmap'],
     ['← →', 'the next phone'],
     ['Esc', 'all phones'],
     ['w', 'full screen'],
@@ -382,6 +507,9 @@ const wall = {
   ],
   models: 'Choose a model',
   oneModel: 'This computer has one model only. “whycam export” makes others.',
+  pinTwo: 'A difference is of two classes. Pin two of them first.',
+  noDifference: 'This model’s file has no signed heatmap of this layer, of which a difference is made. “whycam export … --method signed” '
+    + 'adds one.',
   /** @param {number} count */
   classes: (count) => `${count} classes`,
   keysOn: 'Keyboard shortcuts',
@@ -513,6 +641,17 @@ const help = {
     'Choose *whycam.crt*. Android then says that the network may be monitored; it means this certificate. Chrome uses it '
       + 'from then on; Firefox has its own list.',
   ],
+  teachTitle: 'Teach it your own things',
+  teach: 'While the picture runs, *Teach* makes classes of your own things. On a phone it appears when the computer allows it '
+    + '(*Phones may teach*). All devices teach the same classes.',
+  teachSteps: [
+    'Type a name, and press *Add*. *Something else* is a class for all that is none of your things.',
+    'Hold the thing’s button for three seconds while the camera sees it from several sides. Who cannot hold presses it once to '
+      + 'begin and once more to stop.',
+    'From the second thing on, the picture says which one it sees, and the heat where it looks.',
+  ],
+  teachWell: 'Show each thing twice, in two places: then the page can say how often it is right, and it learns the thing and '
+    + 'not the table below it. What is taught is gone when whycam ends; the computer can save it as a model.',
   troubleTitle: 'The page does not open, or no picture comes',
   trouble: [
     '*Another network.* The phone and the computer must be in the same one. Mobile data does not count.',

@@ -2,12 +2,15 @@
 /** Wires the page: buttons, states, and one call attempt at a time. */
 
 import { find } from '../shared/dom.js';
-import { evidenceOf } from '../shared/labels/evidence.js';
+import { EvidenceOnScreen } from '../shared/labels/evidence.js';
 import { fillIn, words } from '../shared/i18n.js';
 import { join } from '../shared/join.js';
 import { Labels } from '../shared/labels/labels.js';
 import { sentenceOf } from '../shared/labels/verdict.js';
 import { ReportOnScreen } from '../shared/labels/report-on-screen.js';
+import { showLegend } from '../shared/labels/difference-legend.js';
+import { CurrentModel } from '../shared/model/current-model.js';
+import { nameOfChosen } from '../shared/model/map-names.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { UserError } from '../shared/user-error.js';
 import { ScreenWakeLock } from '../shared/wake-lock.js';
@@ -29,6 +32,7 @@ import { Snapshot } from './picture/snapshot.js';
 import { Announcer } from './status/announcer.js';
 import { QualityChip } from './status/quality-chip.js';
 import { StatusBadges, stopped } from './status/status-badges.js';
+import { Teach } from './teach/teach.js';
 import { IdleHeatmap } from './welcome/idle-heatmap.js';
 import { JoinCode } from './welcome/join-code.js';
 
@@ -56,6 +60,7 @@ const tip = find('tip', HTMLElement);
 const more = find('more', HTMLButtonElement);
 const settings = find('settings', HTMLElement);
 const share = find('share', HTMLButtonElement);
+const legend = find('legend', HTMLElement);
 
 /** @type {ReconnectingCall | null} */
 let current = null;
@@ -78,11 +83,15 @@ const pageState = new PageState(show);
 const latency = new Latency();
 const chip = new QualityChip();
 const badges = new StatusBadges();
+const evidence = new EvidenceOnScreen();
 const announcer = new Announcer(find('said', HTMLElement));
 const onScreen = new ReportOnScreen((shown) => {
   if (labels.show(shown, controls.pinned)) listed = shown;
-  badges.evidence(controls.hide.on, evidenceOf(shown));
+  teach.live(shown);
+  badges.evidence(controls.hide.on, evidence.of(shown));
   badges.verdict(peek.on ? '' : sentenceOf(shown));
+  showLegend(legend, shown);
+  legend.hidden = peek.on || !legend.textContent;
 });
 const meter = new FrameMeter(video, firstPicture, (metadata) => {
   receivedAt = performance.now();
@@ -93,9 +102,14 @@ const controls = new Controls((command) => current?.send(command));
 const labels = new Labels(find('labels', HTMLElement), find('hint', HTMLElement), pin);
 const classSearch = new ClassSearch((number) => { pin(number); openMore(false); }, complain);
 const taskNote = new TaskNote(find('task', HTMLElement));
+const currentModel = new CurrentModel((model) => {
+  taskNote.show(model);
+  controls.compare(model?.signed ?? false);
+});
 const joinCode = new JoinCode(complain);
 const films = new Films(complain);
 const modelChoice = new ModelChoice(complain);
+const teach = new Teach((command) => current?.send(command), complain, () => void modelChoice.offer());
 const recordingChoice = new RecordingChoice(complain);
 const cameraControls = new CameraControls(async () => {
   await current?.call?.replace();
@@ -128,7 +142,7 @@ share.hidden = !Snapshot.canShare || Snapshot.sharesToSave; // then Save does th
 settings.addEventListener('scroll', fade, { passive: true });
 new ResizeObserver(fade).observe(settings);
 more.addEventListener('click', () => openMore(more.getAttribute('aria-expanded') !== 'true'));
-find('hide', HTMLButtonElement).addEventListener('click', () => badges.evidence(controls.hide.on, null));
+find('hide', HTMLButtonElement).addEventListener('click', () => { evidence.clear(); badges.evidence(controls.hide.on, null); });
 find('panel', HTMLElement).addEventListener('click', dismissTip); // a person who found the controls needs no tip
 window.addEventListener('pagehide', () => finish());
 // A phone that is turned during a call turns its video.
@@ -153,6 +167,7 @@ async function enter() {
     if (welcome) void classSearch.load();
     if (welcome) await recordingChoice.load(role === 'host');
     if (welcome) await films.load();
+    if (welcome) teach.join(role === 'host');
     if (role === 'host') await Promise.all([joinCode.load(), modelChoice.offer()]);
     pageState.go(welcome ? 'idle' : 'outside');
     if (!welcome) complain(role ? words.phone.problems.wrongRole : says);
@@ -203,6 +218,7 @@ function begin(state, openSource) {
     refused(sentence) {
       complain(sentence);
       controls.refused();
+      teach.refused();
     },
     interrupted(problem) {
       complain('');
@@ -221,6 +237,7 @@ function begin(state, openSource) {
   labels.clear();
   controls.clear();
   badges.clear();
+  evidence.clear();
   chip.clear();
   complain('');
   pageState.go(state);
@@ -241,10 +258,11 @@ function take(newest) {
   receivedAt = performance.now();
   latency.report(newest);
   folder = newest.recording.folder || folder;
-  if (before && newest.model !== before.model) changeModel(newest.model);
+  if (before) noteChange(before, newest);
   controls.show(newest);
+  teach.follow(newest);
   onScreen.take(newest);
-  taskNote.show(newest.model);
+  currentModel.show(newest);
   peek.show(newest);
   announcer.announce(newest);
   badges.recording(newest.recording);
@@ -252,12 +270,16 @@ function take(newest) {
   if (pictured() && newest.frozen !== (pageState.now === 'frozen')) pageState.go(newest.frozen ? 'frozen' : 'live');
 }
 
-/** The host has chosen another model for all sessions. @param {string} model */
-function changeModel(model) {
-  classSearch.forget();
-  announcer.clear();
-  modelChoice.show(model);
-  complain(words.common.modelIs(model), true);
+/** The host may have chosen another model, or another of its maps, for all sessions. @param {Report} before @param {Report} now */
+function noteChange(before, now) {
+  if (now.model !== before.model || now.class_set !== before.class_set) classSearch.forget();
+  if (now.model !== before.model) {
+    announcer.clear();
+    complain(words.common.modelIs(now.model), true);
+  } else if (now.map.method !== before.map.method || now.map.layer !== before.map.layer) {
+    complain(words.common.maps.is(nameOfChosen(now.map, before.map)), true);
+  } else return;
+  modelChoice.show(now);
 }
 
 /** @param {number} number a class to pin or to release */
@@ -278,6 +300,7 @@ function look() {
   if (silent) {
     chip.silent();
     badges.markStale();
+    legend.hidden = true;
     labels.markStale();
   } else chip.show(report, meter.fps, latency.now);
   const sentence = silent ? words.phone.badDay.silent : words.phone.states[pageState.now];
@@ -381,10 +404,12 @@ function show(state) {
     ? words.phone.startAgain : words.phone.start;
   idleHeatmap.run(!pictured() && state !== 'reconnecting');
   ambient.run(pictured());
+  teach.run(pictured());
   wakeLock.keep(pictured() || state === 'reconnecting');
   showView();
   if (pictured()) chip.show(report, meter.fps, latency.now);
   else badges.clear();
+  if (!pictured()) legend.hidden = true;
   if (state === 'live' && !tipShown) setTimeout(dismissTip, TIP_MS);
   tip.hidden = state !== 'live' || tipShown;
   // The pressed button is hidden now, so the keyboard focus moves to the next one.

@@ -38,7 +38,7 @@ export function coded(texts, code, otherwise) {
 
 /** From the attribute that names a text to the attribute that gets it. */
 const PLACES = {
-  'data-words-label': 'aria-label', 'data-words-title': 'title', 'data-words-alt': 'alt',
+  'data-words-label': 'aria-label', 'data-words-title': 'title', 'data-words-alt': 'alt', 'data-words-placeholder': 'placeholder',
 };
 
 /**

@@ -24,7 +24,7 @@ export class Shortcuts {
   /** @param {KeyboardEvent} event */
   #pressed(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.defaultPrevented) return;
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
+    if (typesInto(event.target)) return;
     const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
     if (!this.on && key.length === 1) return;
     const action = Object.hasOwn(this.actions, key) ? this.actions[key] : undefined;
@@ -32,6 +32,16 @@ export class Shortcuts {
     event.preventDefault();
     action();
   }
+}
+
+/**
+ * Whether a field takes the key. A closed dialog's field keeps the focus until the next picture is drawn: it takes none.
+ *
+ * @param {EventTarget | null} target
+ */
+function typesInto(target) {
+  const isField = target instanceof HTMLInputElement || target instanceof HTMLSelectElement;
+  return isField && target.getClientRects().length > 0;
 }
 
 function stored() {

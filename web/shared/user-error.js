@@ -3,7 +3,10 @@
 
 import { coded, words } from './i18n.js';
 
-/** @typedef {'join' | 'call' | 'watch' | 'command' | 'model' | 'recordings' | 'film' | 'door'} Asked what a request was for */
+/**
+ * @typedef {'join' | 'call' | 'watch' | 'command' | 'model' | 'recordings' | 'film' | 'door' | 'teach' | 'example'
+ *   | 'taught'} Asked what a request was for; `taught`: to save the taught model
+ */
 
 /** End codes after which a new call would end the same way. */
 const FINAL = ['too-large', 'too-fast', 'too-many-streams'];

@@ -4,6 +4,8 @@
 import { find } from '../shared/dom.js';
 import { fillIn, words, write } from '../shared/i18n.js';
 import { invitation, joinOnce } from '../shared/join.js';
+import { nameOfChosen } from '../shared/model/map-names.js';
+import { teaching } from '../shared/model/teaching-api.js';
 import { toggled } from '../shared/protocol.js';
 import { Shortcuts } from '../shared/shortcuts.js';
 import { UserError } from '../shared/user-error.js';
@@ -40,8 +42,8 @@ let host = false;
 /** The invitation that is shown, as text. */
 let invited = '';
 let code = false;
-/** The name of the model in the last report. */
-let model = '';
+/** The last report of a model and its map. @type {import('../shared/protocol.js').Report | null} */
+let newest = null;
 let lastLive = -Infinity;
 /** @type {number | undefined} */
 let noteTimer;
@@ -59,6 +61,7 @@ const actions = [
   ['s', 'side', () => wall.pair(!wall.sideBySide)],
   ['f', 'freeze', () => change(({ report }) => ({ freeze: !report?.frozen }))],
   ['e', 'hide', () => change(({ report }) => ({ hide: !report?.view.hide }))],
+  ['d', 'difference', () => compare()],
   ['q', 'qr', () => showCode(document.body.dataset.code !== 'shown')],
   ['m', 'model', () => chooseModel()],
   ['w', 'full', () => void fullScreen()],
@@ -116,6 +119,7 @@ async function look() {
       wall.update(live);
       if (live.length) become('live');
       else if (performance.now() - lastLive > EMPTY_AFTER_MS) become('empty');
+      if (live.length) wall.teach(await teaching().catch(() => null)); // without it the pictures go on
     } catch (reason) {
       if (reason instanceof UserError && !reason.passes) return refuse(reason.message);
       document.body.dataset.server = 'gone';
@@ -144,6 +148,16 @@ function change(commandFor) {
   if (opened()) return;
   const tile = target();
   if (tile) void send(tile, commandFor(tile));
+}
+
+/** Draws the two pinned classes of a tile as their difference, or each by itself. */
+function compare() {
+  if (opened()) return;
+  const tile = target();
+  const report = tile?.report;
+  if (!tile || !report) return;
+  if (report.view.difference || tile.canCompare) void send(tile, { difference: !report.view.difference, model: report.model });
+  else note(report.view.hold.length === 2 ? words.wall.noDifference : words.wall.pinTwo);
 }
 
 /** @returns {Tile | null} the tile that a key applies to; shows a note if that is ambiguous */
@@ -175,15 +189,17 @@ function chooseModel() {
   else note(words.wall.onlyHost);
 }
 
-/** The host may have chosen another model, here or on its camera page. */
+/** The host may have chosen another model or map, here or on its camera page. */
 function lookForModel() {
-  const now = wall.tiles.map(({ report }) => report?.model).find(Boolean);
-  if (!now || now === model) return;
-  if (model) {
-    note(words.common.modelIs(now));
+  const now = wall.tiles.map((tile) => tile.report).find(Boolean);
+  if (!now) return;
+  const { model, map } = newest ?? now;
+  const other = now.model !== model;
+  if (other || now.map.method !== map.method || now.map.layer !== map.layer) {
+    note(other ? words.common.modelIs(now.model) : words.common.maps.is(nameOfChosen(now.map, map)));
     if (host) void models.load();
   }
-  model = now;
+  newest = now;
 }
 
 async function fullScreen() {
@@ -234,11 +250,13 @@ function showControls() {
   press('side', wall.sideBySide);
   press('freeze', Boolean(report?.frozen));
   press('hide', Boolean(report?.view.hide));
+  press('difference', Boolean(report?.view.difference));
+  find('difference', HTMLElement).hidden = !(tile?.canCompare || report?.view.difference);
   press('qr', document.body.dataset.code === 'shown');
   find('all', HTMLElement).hidden = !(tile && wall.tiles.length > 1);
   find('corner', HTMLElement).hidden = !(state === 'live' && document.body.dataset.code === 'shown');
   find('model', HTMLElement).hidden = !(host && models.offered);
-  for (const id of ['freeze', 'hide']) find(id, HTMLElement).setAttribute('aria-disabled', String(!host));
+  for (const id of ['freeze', 'hide', 'difference']) find(id, HTMLElement).setAttribute('aria-disabled', String(!host));
 }
 
 /** @param {string} id @param {boolean} on */

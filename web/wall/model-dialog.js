@@ -1,11 +1,14 @@
 // @ts-check
-/** The dialog in which the host chooses another model. */
+/** The dialog in which the host chooses another model, or another map of the current one. */
 
 import { find, made } from '../shared/dom.js';
 import { words } from '../shared/i18n.js';
-import { changeModel, models } from '../shared/model/models-api.js';
+import { nameOfMap } from '../shared/model/map-names.js';
+import { MapPicker } from '../shared/model/map-picker.js';
+import { changeModel, loading, models } from '../shared/model/models-api.js';
 import { UserError } from '../shared/user-error.js';
 
+/** @typedef {import('../shared/model/models-api.js').MapChoice} MapChoice */
 /** @typedef {import('../shared/model/models-api.js').Models} Models */
 
 /** A change that another page has requested is looked for again after this time. */
@@ -21,16 +24,22 @@ export class ModelDialog {
     this.error = find('models-error', HTMLElement);
     /** The model that this page has requested and that is not ready. */
     this.requested = '';
+    /** The map that was chosen here last, which is said while it is drawn. @type {MapChoice | null} */
+    this.chosen = null;
     /** Whether it opens as soon as the list is read. */
     this.opening = false;
     /** @type {Models} */
-    this.known = { models: [], changing: null };
+    this.known = { models: [], changing: null, maps: [] };
+    this.maps = new MapPicker((map) => void this.#draw(map));
   }
 
   get open() { return this.dialog.open; }
 
-  /** Whether there is a choice: two or more models. */
-  get offered() { return this.known.models.length > 1; }
+  /** Whether there is a choice: two or more models, or maps of the current one. */
+  get offered() { return this.known.models.length > 1 || this.maps.offered; }
+
+  /** The name of the current model. */
+  get #current() { return this.known.models.find(({ current }) => current)?.name ?? ''; }
 
   close() {
     this.opening = false;
@@ -52,6 +61,7 @@ export class ModelDialog {
   async toggle() {
     if (this.open || this.opening) return this.close();
     this.#complain('');
+    this.chosen = null;
     this.opening = true;
     await this.load(); // another model may have been made meanwhile
     if (!this.opening) return;
@@ -69,7 +79,7 @@ export class ModelDialog {
     this.#show();
     find('models-close', HTMLElement).focus(); // the pressed button is disabled now
     try {
-      const { name: current } = await changeModel(name);
+      const { name: current } = await changeModel({ name });
       this.close();
       this.note(words.common.modelIs(current));
     } catch (reason) {
@@ -79,9 +89,28 @@ export class ModelDialog {
     await this.load();
   }
 
+  /** The dialog stays, because a method and then a layer may be chosen. @param {MapChoice} map */
+  async #draw(map) {
+    const focused = document.activeElement;
+    this.requested = this.#current;
+    this.#complain('');
+    this.#show();
+    try {
+      await changeModel({ name: this.requested, map });
+      this.chosen = map;
+    } catch (reason) {
+      this.#complain(UserError.of(reason).message);
+    }
+    this.requested = '';
+    await this.load();
+    if (focused instanceof HTMLElement && this.open) focused.focus();
+  }
+
   #show() {
     const loads = this.requested || this.known.changing;
-    const text = loads ? words.common.modelLoads(loads) : '';
+    const text = loads ? loading(loads, this.#current) : this.#drawn;
+    this.maps.show(this.known.maps, Boolean(loads));
+    find('maps', HTMLElement).hidden = !this.maps.offered;
     if (this.status.textContent !== text) this.status.textContent = text;
     this.list.setAttribute('aria-busy', String(Boolean(loads)));
     this.list.replaceChildren(...this.known.models.map(({ name, current, classes }) => {
@@ -94,6 +123,13 @@ export class ModelDialog {
       button.addEventListener('click', () => { if (current) this.close(); else void this.#choose(name); });
       return item;
     }));
+  }
+
+  /** Which map is drawn, if it was chosen here. */
+  get #drawn() {
+    const drawn = this.known.maps.find(({ current }) => current);
+    const isChosen = drawn && drawn.method === this.chosen?.method && drawn.layer === this.chosen.layer;
+    return isChosen ? words.common.maps.is(nameOfMap(drawn)) : '';
   }
 
   /** @param {string} sentence */

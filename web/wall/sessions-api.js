@@ -9,6 +9,7 @@ import { UserError } from '../shared/user-error.js';
 /**
  * @typedef {object} Session
  * @property {string} id
+ * @property {string} [giver] its device's name, such as “phone 1”
  * @property {[number, number] | null} size of its video, null before the first frame
  * @property {{state: 'on' | 'off' | 'stopped'}} recording
  */

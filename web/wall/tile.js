@@ -6,18 +6,22 @@
  */
 
 import { made } from '../shared/dom.js';
-import { evidenceOf } from '../shared/labels/evidence.js';
+import { EvidenceOnScreen } from '../shared/labels/evidence.js';
 import { FittedText } from '../shared/labels/fitted-text.js';
 import { span } from '../shared/format.js';
 import { FrozenPicture } from '../shared/frozen-picture.js';
 import { percent, words } from '../shared/i18n.js';
 import { Labels } from '../shared/labels/labels.js';
 import { leadOf, verdictOf } from '../shared/labels/verdict.js';
+import { legendOf, showLegend } from '../shared/labels/difference-legend.js';
+import { CurrentModel } from '../shared/model/current-model.js';
 import { TaskNote } from '../shared/model/task-note.js';
 import { ReportOnScreen } from '../shared/labels/report-on-screen.js';
 import { placing } from './grid.js';
 import { StreamVideo } from './stream-video.js';
 
+/** @typedef {import('../shared/labels/evidence.js').Evidence} Evidence */
+/** @typedef {import('../shared/model/teaching-api.js').Teaching} Teaching */
 /** @typedef {import('../shared/protocol.js').Report} Report */
 /** @typedef {import('./sessions-api.js').Session} Session */
 
@@ -41,7 +45,12 @@ export class Tile {
     this.report = null;
     /** The newest report that all of the list shows. @type {Report | null} */
     this.listed = null;
+    /** What is taught, for all sessions; null: not known. @type {Teaching | null} */
+    this.taught = null;
     this.closed = false;
+    this.evidence = new EvidenceOnScreen();
+    /** The last report that says whether a difference is drawn. @type {Report | null} */
+    this.legend = null;
     /** When the last report arrived; Infinity before the first. */
     this.receivedAt = Infinity;
     this.silent = false;
@@ -78,7 +87,13 @@ export class Tile {
     const list = scores.appendChild(made('ol', 'labels'));
     list.setAttribute('aria-label', words.wall.labels);
     this.labels = new Labels(list, document.createElement('p'), pressed);
-    this.taskNote = new TaskNote(scores.appendChild(made('p', 'task')));
+    const taskNote = new TaskNote(scores.appendChild(made('p', 'task')));
+    this.currentModel = new CurrentModel((model) => {
+      taskNote.show(model);
+      this.signed = model?.signed ?? false;
+    });
+    /** Whether the model has signed maps, of which a difference is made. */
+    this.signed = false;
     this.trouble = says.appendChild(made('p', 'trouble'));
     this.trouble.setAttribute('role', 'status');
 
@@ -105,6 +120,11 @@ export class Tile {
     return this.labels.rows[place]?.seen;
   }
 
+  /** Whether the difference of two classes can be drawn. */
+  get canCompare() {
+    return this.signed && this.report?.view.hold.length === 2;
+  }
+
   /** Checks whether reports still arrive; if not, the old ones are hidden. */
   look() {
     const silent = performance.now() - this.receivedAt > SILENT_MS;
@@ -129,20 +149,20 @@ export class Tile {
   #take(report) {
     this.report = report;
     this.receivedAt = performance.now();
-    this.taskNote.show(report.model);
+    this.currentModel.show(report);
   }
 
   /** Everything that is shown belongs to one report, that of the frame on screen. @param {Report} report */
   #show(report) {
     if (this.labels.show(report, report.view.hold)) this.listed = report;
-    this.#answer(report);
-    this.#signs(report);
+    const evidence = this.evidence.of(report);
+    this.#answer(report, evidence);
+    this.#signs(report, evidence);
   }
 
-  /** The classes whose heat is drawn, in large type: the pinned ones, or the best one. @param {Report} report */
-  #answer(report) {
+  /** The classes whose heat is drawn, in large type: the pinned ones, or the best one. @param {Report} report @param {Evidence | null} hidden */
+  #answer(report, hidden) {
     const { view, held: pinned } = report;
-    const hidden = evidenceOf(report);
     const best = report.classes.slice(0, 1).map((number) => ({ class: number, label: report.labels[0], score: report.scores[0] }));
     const shown = view.hold.length ? pinned : best;
     // A new scene has no result for a moment: the former answer is dimmed.
@@ -172,16 +192,21 @@ export class Tile {
     this.opens.setAttribute('aria-label', words.wall.enlarge(shown.map(({ label }) => label).join(', ')));
   }
 
-  /** @param {Report} report */
-  #signs(report) {
+  /** @param {Report} report @param {Evidence | null} evidence */
+  #signs(report, evidence) {
     const { state, age_ms: age, engine, frozen, view, recording } = report;
     const { signs } = words.wall;
+    // A frame without an explanation keeps the legend.
+    if (report.classes.length || !view.difference) this.legend = report;
+    const legend = this.legend ? legendOf(this.legend) : '';
     const texts = [
       frozen ? signs.frozen : '',
-      view.hide ? hiding(evidenceOf(report)) : '',
+      view.hide ? hiding(evidence) : '',
       state === 'stalled' ? signs.stalled : '',
       engine === 'restarting' ? signs.restarting : '',
       state === 'carried' && (age ?? 0) > LATE_MS ? signs.carried(span(age ?? 0)) : '',
+      legend,
+      ...this.#taught(report),
       recording.state === 'on' ? signs.recording : '',
     ].filter(Boolean);
     if (this.signs.childElementCount !== texts.length
@@ -190,11 +215,22 @@ export class Tile {
         const sign = document.createElement('span');
         sign.textContent = text;
         if (text === signs.recording) sign.className = 'recording';
+        if (text === legend && this.legend) showLegend(sign, this.legend);
         return sign;
       }));
     }
     this.element.dataset.frozen = String(Boolean(frozen));
     this.still.show(this.sideBySide ? report : null);
+  }
+
+  /** Whose examples are being taken, and which classes are shown if there are taught ones. @param {Report} report */
+  #taught({ teaching, class_set: classSet }) {
+    const { signs } = words.wall;
+    const name = this.taught?.classes.find((one) => one.class === teaching?.class)?.name;
+    return [
+      teaching && name ? signs.teaches(this.session.giver ?? '', name, teaching.examples) : '',
+      classSet ? signs.taught : this.taught?.class_set ? signs.own : '',
+    ];
   }
 
   #changed() {
@@ -218,7 +254,7 @@ export class Tile {
   }
 }
 
-/** Names the class if another one is shown in large type now. @param {import('../shared/labels/evidence.js').Evidence | null} evidence */
+/** Names the class if another one is shown in large type now. @param {Evidence | null} evidence */
 function hiding(evidence) {
   const { signs, without } = words.wall;
   if (!evidence) return signs.hiding;

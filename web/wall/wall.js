@@ -52,6 +52,11 @@ export class Wall {
     if (before !== this.tiles.length || this.tiles.some(({ element }) => !element.dataset.words)) this.#show();
   }
 
+  /** @param {import('../shared/model/teaching-api.js').Teaching | null} state what is taught, for all sessions */
+  teach(state) {
+    for (const tile of this.tiles) tile.taught = state ?? tile.taught;
+  }
+
   /** @param {string} id of the session to enlarge, '' for all */
   enlarge(id) {
     const from = this.large;

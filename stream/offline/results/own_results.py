@@ -8,7 +8,7 @@ from pathlib import Path
 
 from whycam.stream.media.image import ENDINGS
 from whycam.stream.media.images.mark import is_marked_film, is_marked_image
-from whycam.stream.offline.inputs import Input
+from whycam.stream.offline.inputs import Input, input_at
 from whycam.stream.offline.recording_source import is_recording
 from whycam.stream.recording.paths import SIDECAR
 from whycam.stream.recording.sidecar import SidecarError, read_sidecar
@@ -31,7 +31,7 @@ def is_result(given: Input) -> bool:
     """Whether an earlier run made it, by its sidecar, its mark, or its name beside its original."""
     path = given.path
     if given.kind == "folder":
-        return _is_sidecar(path / SIDECAR)
+        return _is_sidecar(path / SIDECAR) or _holds_only_results(path)
     if given.kind == "picture":
         return is_marked_image(path) or _original_is_beside(path)
     if given.kind != "film" or not path.is_file():
@@ -47,6 +47,15 @@ def _is_sidecar(path: Path) -> bool:
     except (SidecarError, OSError):
         return False
     return True
+
+
+def _holds_only_results(folder: Path) -> bool:
+    """Whether it is the folder of a run, such as `-o results`: `*` finds it at the next run."""
+    try:
+        inside = [each for each in folder.iterdir() if not each.name.startswith(".")]
+    except OSError:
+        return False
+    return bool(inside) and all(is_result(input_at(each)) for each in inside)
 
 
 def _original_is_beside(path: Path) -> bool:

@@ -11,11 +11,12 @@ from typing import Any
 
 import av
 
+from whycam.models.contract import HEATMAPS
 from whycam.stream.media.film_writer import journal_of
 from whycam.stream.media.image_writer import kept_images
 from whycam.stream.media.journal import KeptFilm, playable_frames
 from whycam.stream.media.losses import MediaError
-from whycam.stream.recording.sidecar import read_sidecar
+from whycam.stream.recording.sidecar import map_title, read_sidecar
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,15 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def is_done(output: Path, sidecar: Path) -> int:
-    """Number of frames of a finished result; 0 if there is none, or it was stopped."""
+def is_done(output: Path, sidecar: Path, settings: Mapping[str, Any]) -> int:
+    """Number of frames of a finished result; 0 if there is none, or it was stopped.
+
+    Raises `MediaError` if its settings differ from `settings`.
+    """
     if not output.exists() or not sidecar.exists() or part_of(sidecar).exists():
         return 0
     header, lines = read_sidecar(sidecar)
+    _check(settings, header, sidecar)
     return 0 if "stopped" in header else sum(1 for _ in lines)
 
 
@@ -94,11 +99,13 @@ def _found(
 
 def _check(header: Mapping[str, Any], known: Mapping[str, Any], sidecar: Path) -> None:
     wanted = json.loads(json.dumps(header))
+    if "map" not in known and wanted.get("map", {}).get("output") == HEATMAPS:  # of an earlier version, which drew it
+        known = {**known, "map": wanted["map"]}
     other = [words for key in wanted for words in _changes(key, known.get(key), wanted[key])]
     if other:
         raise MediaError(
             f"{sidecar} was made with other settings ({'; '.join(other)}) and cannot be continued. "
-            "Use the same settings, or start again with --overwrite."
+            "Use the same settings, or start again, with --overwrite in place of --resume."
         )
 
 
@@ -106,8 +113,11 @@ def _changes(key: str, before: Any, now: Any) -> list[str]:
     """Such as 'layout: grid before, overlay now'; for settings in a setting, each of them."""
     if before == now:
         return []
-    if isinstance(before, dict) and isinstance(now, dict):
-        return [words for each in now for words in _changes(each, before.get(each), now[each])]
+    if key == "map":
+        before, now = map_title(before or {}), map_title(now)
+    if isinstance(before, dict) and isinstance(now, dict):  # what is missing is off: a difference
+        names = dict.fromkeys([*now, *before])
+        return [words for each in names for words in _changes(each, before.get(each, False), now.get(each, False))]
     if key == "sha256":
         return ["another file of the model"]
     return [f"{key}: {_word(before)} before, {_word(now)} now"]
@@ -118,4 +128,4 @@ def _word(value: Any) -> str:
         return {True: "yes", False: "no", None: "none"}[value]
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else str(value) or "none"

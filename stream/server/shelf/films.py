@@ -100,7 +100,8 @@ async def _receive(request: web.Request) -> web.Response:
     """Write the body to disk as it arrives; answered when the film is complete and waits."""
     api, key = _api(request), shelf_key(request)
     name, size = _name_and_size(request, api.films.queue.limits.max_film_bytes)
-    receiving = api.films.queue.receiving(name, size, key, request.app[SESSIONS].models.current.name)
+    current = request.app[SESSIONS].models.current
+    receiving = api.films.queue.receiving(name, size, key, current.name, current.engine.contract.drawn)
     try:
         upload = await api.run(receiving.__enter__)
         try:

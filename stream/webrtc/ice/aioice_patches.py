@@ -147,7 +147,10 @@ async def _gather(
         for protocol in connection._protocols:
             if publishes:
                 early.watch(protocol)
-            protocol.datagram_received = partial(_datagram_received, protocol.datagram_received, allowance, admits)
+            media = None if publishes else partial(_media_received, connection, protocol)  # `EarlyHandshake` counts it
+            protocol.datagram_received = partial(
+                _datagram_received, protocol.datagram_received, media or protocol.datagram_received, allowance, admits
+            )
             protocol.send_stun = partial(_send_stun, connection, protocol.send_stun, allowance, answers)
     return candidates
 
@@ -238,8 +241,14 @@ def _pass_check(
         real(message, address, protocol)
 
 
+def _media_received(connection: Any, protocol: Any, data: bytes, _address: tuple[Any, ...]) -> None:
+    """Pass a packet of media on as aioice does, which first fails to read it as STUN."""
+    connection.data_received(data, protocol.local_candidate.component)
+
+
 def _datagram_received(
     real: Callable[[bytes, Any], None],
+    media: Callable[[bytes, Any], None],
     allowance: Allowance,
     admits: Callable[[str], bool],
     data: bytes,
@@ -247,12 +256,17 @@ def _datagram_received(
 ) -> None:
     """Pass an admitted sender's datagram on; one of STUN (first byte below 4, RFC 7983) increases its allowance.
 
+    One of RTP or RTCP (128 to 191) goes to `media`.
+
     One of STUN with an attribute of the wrong length, for which aioice raises `struct.error`, is dropped.
     """
     if not admits(address[0]):
         return
     if data and data[0] < 4:
         allowance.receive(address[:2], len(data))
+    if data and 128 <= data[0] < 192:
+        media(data, address)
+        return
     with suppress(struct.error):
         real(data, address)
 

@@ -29,6 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.long
 def test_a_film_is_chosen_explained_and_watched(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
     expect(page.locator("#choose-film")).to_be_visible()

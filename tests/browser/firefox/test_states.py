@@ -48,6 +48,7 @@ def test_the_camera_comes_back_over_the_computers_own_address_and_is_recorded(pa
             assert sum(1 for _ in film.decode(video=0)) >= 30
 
 
+@pytest.mark.long
 def test_a_frozen_picture_stands_and_runs_again(page: Page, server: Server) -> None:
     begin(page, server)
     page.click("#freeze")
@@ -58,6 +59,7 @@ def test_a_frozen_picture_stands_and_runs_again(page: Page, server: Server) -> N
     page.click("#stop")
 
 
+@pytest.mark.long
 def test_a_call_that_is_stopped_at_once_ends_quietly(page: Page, server: Server) -> None:
     """Two seconds after its start the page looks for candidates; of a closed connection, Firefox has no description."""
     begin(page, server)
@@ -66,6 +68,7 @@ def test_a_call_that_is_stopped_at_once_ends_quietly(page: Page, server: Server)
     page.wait_for_timeout(2_500)
 
 
+@pytest.mark.long
 def test_the_wall_shows_the_camera_and_the_shelf_plays_it(page: Page, browser: Browser, server: Server) -> None:
     begin(page, server)
     wall = browser.new_page()

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientSession
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tests.browser.camera import start_browser
+from tests.browser.camera import fake_camera, start_browser
 from tests.browser.pages import until
 from tests.support.clients.whep_client import Tap, watching
 from tests.support.netem import SERVER, Network, Weather, bad_network
@@ -75,7 +75,8 @@ def watched(network: Network, server: Server) -> Iterator[Tap]:
         thread.join()
 
 
-def test_the_picture_goes_on_and_the_others_keep_theirs(tmp_path: Path, camera_file: Path) -> None:
+@pytest.mark.long
+def test_the_picture_goes_on_and_the_others_keep_theirs(tmp_path: Path) -> None:
     lan = ["--lan", "--host", SERVER, "--lan-port", str(free_port()), "--config", str(tmp_path / "config")]
     with (
         bad_network(Weather(delay_s=0.01)) as network,
@@ -84,7 +85,7 @@ def test_the_picture_goes_on_and_the_others_keep_theirs(tmp_path: Path, camera_f
 
         def browse() -> None:
             with sync_playwright() as playwright:
-                browser = start_browser(playwright, camera_file)
+                browser = start_browser(playwright, fake_camera(tmp_path))
                 try:
                     narrows(browser.new_page(ignore_https_errors=True), network, server)
                 finally:

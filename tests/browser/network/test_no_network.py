@@ -35,7 +35,7 @@ def ip(there: Namespace, command: str) -> None:
     subprocess.run([*there.prefix, "ip", *command.split()], check=True, capture_output=True)
 
 
-@pytest.mark.parametrize("start", ["chromium", "firefox"])
+@pytest.mark.parametrize("start", ["chromium", pytest.param("firefox", marks=pytest.mark.long)])
 def test_the_page_says_it_and_is_live_once_there_is_a_network(start: str, tmp_path: Path, camera_file: Path) -> None:
     def browse() -> None:
         with sync_playwright() as playwright:

@@ -61,6 +61,7 @@ def test_a_film_is_chosen_explained_and_watched_with_its_report(page: Page, serv
     assert_accessible(page)
 
 
+@pytest.mark.long
 def test_a_film_that_the_browser_cannot_play_is_offered_to_be_explained(
     page: Page, server: Server, tmp_path: Path
 ) -> None:
@@ -87,6 +88,7 @@ def drag(page: Page, film: Path, *kinds: str) -> None:
     page.evaluate(DROP % json.dumps(kinds), [film.name, base64.b64encode(film.read_bytes()).decode()])
 
 
+@pytest.mark.long
 def test_a_film_is_dropped_anywhere_on_the_page(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
     expect(page.locator("#choose-film")).to_be_visible()
@@ -102,6 +104,7 @@ def test_a_film_is_dropped_anywhere_on_the_page(page: Page, server: Server, tmp_
     expect(card).to_have_count(0)
 
 
+@pytest.mark.long
 def test_films_wait_in_turn_and_are_cancelled(page: Page, server: Server, tmp_path: Path) -> None:
     page.goto(server.url)
     first, second = dropped_film(tmp_path / "first.mp4", 900), dropped_film(tmp_path / "second.mp4", 5)

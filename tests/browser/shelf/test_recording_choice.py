@@ -59,8 +59,10 @@ def recorded(page: Page, state: str) -> None:
     page.wait_for_function(f"() => whycam.report?.recording.state === '{state}'", timeout=15_000)
 
 
-@pytest.mark.parametrize("locale", READ)
-@pytest.mark.parametrize("mode", ["on", "ask", "off"])
+@pytest.mark.parametrize(
+    "locale", [*list(READ)[:1], *(pytest.param(each, marks=pytest.mark.long) for each in list(READ)[1:])]
+)
+@pytest.mark.parametrize("mode", ["on", "ask", pytest.param("off", marks=pytest.mark.long)])
 def test_it_is_said_before_the_camera_starts(
     browser: Browser, server: Server, page: Page, locale: str, mode: str
 ) -> None:
@@ -90,6 +92,7 @@ def test_with_ask_its_own_person_decides(phone: Page, server: Server) -> None:
     assert len(set(recordings(server.recordings)) - before) == 1
 
 
+@pytest.mark.long
 def test_a_phone_watches_what_it_recorded_and_nothing_else(
     browser: Browser, phone: Page, page: Page, server: Server
 ) -> None:
@@ -128,6 +131,7 @@ def test_a_phone_watches_what_it_recorded_and_nothing_else(
     assert page.locator(".card").count() >= 2
 
 
+@pytest.mark.long
 def test_the_host_switches_all_cameras(phone: Page, page: Page, server: Server) -> None:
     phone.click("#start")
     recorded(phone, "off")
@@ -161,6 +165,7 @@ def test_nothing_starts_that_the_person_has_not_read(phone: Page, page: Page, se
     recorded(phone, "on")
 
 
+@pytest.mark.long
 def test_with_no_record_there_is_no_choice(page: Page, tmp_path: Path) -> None:
     model = tiny_models.bright_spot(tmp_path / "colours.onnx")
     with serving(tmp_path, arguments=["--no-record", "--model", str(model)]) as server:

@@ -123,6 +123,7 @@ def test_the_list_shows_each_session_with_its_pictures_length_model_and_labels(p
     assert_accessible(page)
 
 
+@pytest.mark.long
 def test_the_parts_of_one_session_are_shown_together(page: Page, server: Server) -> None:
     opened(page, server)
     page.locator(".card .open").first.click()
@@ -139,7 +140,7 @@ def test_the_parts_of_one_session_are_shown_together(page: Page, server: Server)
 @pytest.mark.parametrize(
     ("locale", "told", "marked"),
     [
-        ("en-GB", "stopped early: the disk was full", "stopped early"),
+        pytest.param("en-GB", "stopped early: the disk was full", "stopped early", marks=pytest.mark.long),
         ("de-DE", "vorzeitig beendet: Der Datenträger war voll", "vorzeitig beendet"),
     ],
 )
@@ -174,6 +175,7 @@ def test_both_films_play_in_step_and_one_that_is_ahead_is_fetched_back(page: Pag
     page.wait_for_function("() => whycam.player.camera.paused && Math.abs(whycam.player.drift) < 0.002")
 
 
+@pytest.mark.long
 def test_a_film_that_has_ended_begins_anew(page: Page, server: Server) -> None:
     opened(page, server, SECOND)
     seek(page, 0.8)
@@ -255,6 +257,7 @@ def test_the_heat_is_drawn_anew_for_another_class_and_in_other_colours(page: Pag
     assert heat(page) > 1000
 
 
+@pytest.mark.long
 def test_where_there_is_no_heat_yet_it_is_said(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-17_11-00-00_9f3a9c000009"
     record(made / recording, media_samples.encoded("H264", 30, SMALL), best=lambda number: (0, 1) if number > 9 else ())
@@ -312,6 +315,7 @@ def test_a_class_has_one_colour_in_list_time_line_heat_and_report(page: Page, se
     assert len(set(after.values())) == len(after)
 
 
+@pytest.mark.long
 def test_weak_classes_are_seen_with_their_own_maximum(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-17_10-00-00_6f3a9c000006"
     record(made / recording, media_samples.encoded("H264", 30, SMALL))
@@ -346,6 +350,7 @@ def test_what_cannot_be_read_or_played_is_said(page: Page, server: Server, made:
     shutil.rmtree(made / other)
 
 
+@pytest.mark.long
 def test_single_keys_can_be_switched_off(page: Page, server: Server) -> None:
     opened(page, server, FIRST)
     page.uncheck("#keys-on")
@@ -361,6 +366,7 @@ def test_single_keys_can_be_switched_off(page: Page, server: Server) -> None:
     assert page.evaluate("() => whycam.player.playing") is True
 
 
+@pytest.mark.long
 def test_a_server_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> None:
     page = browser.new_page()
     with serving(tmp_path) as server:
@@ -371,6 +377,7 @@ def test_a_server_that_is_gone_is_told_of(browser: Browser, tmp_path: Path) -> N
     page.close()
 
 
+@pytest.mark.long
 def test_a_camera_that_was_turned_is_followed(page: Page, server: Server) -> None:
     opened(page, server, OTHER)
     size = "() => [whycam.player.camera.videoWidth, whycam.player.camera.videoHeight]"
@@ -421,6 +428,7 @@ def test_what_is_deleted_can_be_had_back(page: Page, server: Server, made: Path)
     expect(page.locator(".card.gone")).to_have_count(0)
 
 
+@pytest.mark.long
 def test_what_is_deleted_for_good_is_said_to_be(browser: Browser, server: Server, made: Path) -> None:
     recording = "2026-11-19_10-00-00_4f3a9c000004"
     record(made / recording, media_samples.encoded("H264", 10, SMALL))
@@ -443,7 +451,7 @@ def test_a_recording_that_does_not_exist_leads_to_those_that_do(browser: Browser
     page.close()
 
 
-@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.long)])
 def test_one_opened_keeps_nobody_out_and_fits_320_pixels(browser: Browser, server: Server, scheme: Any) -> None:
     context = browser.new_context(color_scheme=scheme, locale="de-DE", viewport={"width": 320, "height": 640})
     page = opened(context.new_page(), server, FIRST)
@@ -458,6 +466,7 @@ def test_one_opened_keeps_nobody_out_and_fits_320_pixels(browser: Browser, serve
     context.close()
 
 
+@pytest.mark.long
 def test_a_session_that_is_recorded_is_live_and_then_a_film(page: Page, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         page.goto(f"{server.url}/recordings")
@@ -476,6 +485,7 @@ def test_a_session_that_is_recorded_is_live_and_then_a_film(page: Page, tmp_path
         page.wait_for_function("() => whycam.player.camera.readyState >= 2 && whycam.player.seconds > 0")
 
 
+@pytest.mark.long
 def test_nothing_is_called_live_by_a_server_that_is_gone(page: Page, tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         page.goto(f"{server.url}/recordings")
@@ -502,6 +512,7 @@ def test_a_viewer_has_no_recordings_and_a_phone_only_its_own(browser: Browser, t
         context.close()
 
 
+@pytest.mark.long
 def test_a_large_sidecar_is_read_while_the_page_goes_on(page: Page, server: Server, made: Path) -> None:
     recording = "2026-11-18_10-00-00_5f3a9c000005"
     record(made / recording, media_samples.encoded("H264", 30, SMALL))

@@ -17,12 +17,13 @@ from typing import Any, Literal
 
 import cv2
 import numpy as np
-from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, Route, expect, sync_playwright
 
 from tests.browser.axe import AXE, LOOK
 from tests.browser.camera import fake_camera, start_browser
 from tests.browser.publishing import published
 from tests.browser.reports import naming, rewrite, rewriting
+from tests.browser.states import teaching
 from tests.support import ROOT
 from tests.support.films import media_samples
 from tests.support.films.dropped_film import dropped_film
@@ -165,6 +166,50 @@ def live_frozen(page: Page, home: Home) -> None:
     expect(page.locator("body")).to_have_attribute("data-state", "frozen")
 
 
+MAPS = [
+    {"method": method, "layer": layer, "grid": grid, "current": (method, layer) == ("grad-cam", "blocks.4")}
+    for method in ("grad-cam", "negative")
+    for layer, grid in (("features", [7, 7]), ("blocks.4", [14, 14]), ("blocks.2", [28, 28]))
+]
+DRAWN = {"method": "grad-cam", "layer": "blocks.4", "grid": [14, 14]}
+
+
+def with_maps(page: Page) -> None:
+    """The model has several maps and signed ones; call this before the page is opened."""
+
+    def several(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"maps": MAPS, "signed": True})
+
+    page.route("**/api/model", several)
+    page.route("**/api/models", several)
+
+
+def compared(names: list[str]) -> dict[str, Any]:
+    """The keys of a report about the difference of two classes."""
+    changes = naming(names, [0.41, 0.3, 0.01], first=1, pinned=2)
+    return changes | {"map": DRAWN, "difference": True, "view": changes["view"] | {"difference": True}}
+
+
+@state
+def live_difference(page: Page, home: Home) -> None:
+    with_maps(page)
+    live_guess(page, home)
+    rewrite(page, **compared(LONG))
+    expect(page.locator("#legend")).to_be_visible()
+    expect(page.locator("#difference")).to_be_visible()
+    page.wait_for_timeout(800)
+
+
+@state
+def live_choice_of_a_map(page: Page, home: Home) -> None:
+    with_maps(page)
+    live_guess(page, home)
+    rewrite(page, **naming(LONG, [0.5, 0.02, 0.01], first=1), map=DRAWN)
+    page.evaluate("() => document.querySelector('#more').click()")  # it is hidden in a wide window
+    page.locator("#map-layer").scroll_into_view_if_needed()
+
+
 @state
 def live_on_a_bad_day(page: Page, home: Home) -> None:
     page.goto(home.closed.url)
@@ -172,6 +217,21 @@ def live_on_a_bad_day(page: Page, home: Home) -> None:
     expect(page.locator("body")).to_have_attribute("data-state", "live", timeout=20_000)
     rewrite(page, engine="restarting")
     expect(page.locator("#bad-day")).to_be_visible(timeout=10_000)
+
+
+for prepare in teaching.STATES:
+
+    def taught(page: Page, home: Home, prepare: Callable[[Page, str], None] = prepare) -> None:
+        prepare(page, home.closed.url)
+
+    STATES[prepare.__name__] = taught
+
+
+@state
+def wall_teaching(page: Page, home: Home) -> None:
+    teaching.on_the_wall(page)
+    on_the_wall(page, home)
+    teaching.shown_on_the_wall(page)
 
 
 @state
@@ -211,6 +271,24 @@ def wall_side_by_side_with_long_names(page: Page, home: Home) -> None:
     on_the_wall(page, home)
     rewrite(page, **naming(LONG, [0.41, 0.3, 0.01], first=1, pinned=2))
     page.wait_for_timeout(1500)
+
+
+@state
+def wall_difference(page: Page, home: Home) -> None:
+    with_maps(page)
+    on_the_wall(page, home)
+    rewrite(page, **compared(LONG))
+    expect(page.locator(".tile .signs")).to_contain_text("black-footed")
+    page.wait_for_timeout(1500)
+
+
+@state
+def wall_choice_of_a_map(page: Page, home: Home) -> None:
+    with_maps(page)
+    page.goto(f"{home.closed.url}/watch")
+    expect(page.locator("body")).to_have_attribute("data-state", "empty")
+    page.keyboard.press("m")
+    expect(page.locator("#map-layer")).to_be_visible()
 
 
 @state

@@ -119,7 +119,9 @@ def check(page: Page, selector: str, layout: str) -> list[str]:
     return problems
 
 
-@pytest.mark.parametrize("layout", ["one", "side by side", "tiles"])
+@pytest.mark.parametrize(
+    "layout", ["tiles", *(pytest.param(each, marks=pytest.mark.long) for each in ("one", "side by side"))]
+)
 def test_no_name_is_cut_off_on_the_wall(beamer: Browser, server: Server, layout: str) -> None:
     page = beamer.new_page(viewport={"width": 1280, "height": 800})
     rewriting(page)

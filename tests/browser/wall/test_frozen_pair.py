@@ -109,6 +109,7 @@ def test_side_by_side_on_the_wall(playwright: Playwright, server: Server) -> Non
     browser.close()
 
 
+@pytest.mark.long
 def test_the_peek_on_a_phone(playwright: Playwright, server: Server, tmp_path: Path) -> None:
     film = tmp_path / "numbers.mjpeg"
     with film.open("wb") as file:

@@ -52,6 +52,7 @@ def test_without_webrtc_it_says_so(beamer: Browser, server: Server, locale: str,
     page.context.close()
 
 
+@pytest.mark.long
 def test_a_phone_that_may_not_watch_gets_words_and_a_link_back(beamer: Browser, server: Server) -> None:
     page = beamer.new_context(ignore_https_errors=True, viewport={"width": 390, "height": 844}).new_page()
     page.goto(server.invitation)
@@ -71,7 +72,7 @@ def test_a_phone_that_may_not_watch_gets_words_and_a_link_back(beamer: Browser, 
         ("de-DE", ["Details einblenden", "diese Website besuchen", "Erweitert", "Weiter zu …"]),
     ],
 )
-@pytest.mark.parametrize("path", ["/", "/watch"])
+@pytest.mark.parametrize("path", ["/watch", pytest.param("/", marks=pytest.mark.long)])
 def test_the_certificate_warning_is_announced_beside_the_code(
     beamer: Browser, server: Server, path: str, locale: str, taps: list[str]
 ) -> None:
@@ -91,7 +92,7 @@ def test_the_certificate_warning_is_announced_beside_the_code(
     page.context.close()
 
 
-@pytest.mark.parametrize("locale", ["en-GB", "de-DE"])
+@pytest.mark.parametrize("locale", ["de-DE", pytest.param("en-GB", marks=pytest.mark.long)])
 def test_the_controls_cover_nothing_of_the_invitation(beamer: Browser, server: Server, locale: str) -> None:
     page = beamer.new_context(locale=locale).new_page()
     page.goto(f"{server.url}/watch")

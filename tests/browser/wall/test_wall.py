@@ -74,6 +74,7 @@ def test_while_nobody_is_live_it_invites_with_a_large_code(wall: Page, server: S
     assert_accessible(wall)
 
 
+@pytest.mark.long
 def test_without_a_lan_it_says_what_to_do(beamer: Browser, tmp_path: Path) -> None:
     page = beamer.new_context(locale="de-DE").new_page()
     with serving(tmp_path, arguments=["--no-record"]) as server:
@@ -149,6 +150,7 @@ def test_a_camera_that_starts_fills_the_wall_and_its_keys_work(wall: Page, serve
     expect(wall.locator("body")).to_have_attribute("data-state", "empty", timeout=20_000)
 
 
+@pytest.mark.long
 def test_hidden_evidence_tells_both_probabilities(wall: Page, server: Server) -> None:
     wall.goto(f"{server.url}/watch")
     with published(server):
@@ -167,6 +169,7 @@ def test_hidden_evidence_tells_both_probabilities(wall: Page, server: Server) ->
         expect(wall.locator(".answer .score")).to_have_text(re.compile(r"^[\d.]+%$"))
 
 
+@pytest.mark.long
 def test_the_controls_go_when_the_mouse_rests(wall: Page, server: Server) -> None:
     wall.goto(f"{server.url}/watch")
     expect(wall.locator("body")).to_have_attribute("data-resting", "true", timeout=10_000)
@@ -225,6 +228,7 @@ def test_a_server_that_is_started_again_and_another_camera_come_back_by_themselv
         expect(wall.locator(".answer")).to_be_visible()
 
 
+@pytest.mark.long
 def test_who_only_watches_is_told_so(beamer: Browser, tmp_path: Path) -> None:
     port = free_port()
     context = beamer.new_context(ignore_https_errors=True, viewport={"width": 320, "height": 640})

@@ -50,7 +50,7 @@ def bare_page(playwright: Playwright) -> Iterator[Page]:
     browser.close()
 
 
-@pytest.mark.parametrize("stream", ["explained", "camera"])
+@pytest.mark.parametrize("stream", ["explained", pytest.param("camera", marks=pytest.mark.long)])
 def test_a_browser_without_a_camera_watches_and_is_told_of_the_end(
     tmp_path: Path, bare_page: Page, stream: str
 ) -> None:
@@ -72,6 +72,7 @@ def test_a_browser_without_a_camera_watches_and_is_told_of_the_end(
         page.wait_for_function(ended, timeout=5_000)
 
 
+@pytest.mark.long
 def test_a_browser_that_takes_another_codec_is_told(tmp_path: Path, bare_page: Page) -> None:
     page = bare_page
     with serving(tmp_path, arguments=["--no-record"]) as server, published(server) as session_id:

@@ -64,7 +64,9 @@ def test_errors_are_heard(browser: WebKit, url: str) -> None:
     assert browser.run("complaints") == ["Error: boo"]
 
 
-@pytest.mark.parametrize("path", ["/", "/watch", "/recordings", "/help"])
+@pytest.mark.parametrize(
+    "path", ["/", "/recordings", *(pytest.param(each, marks=pytest.mark.long) for each in ("/watch", "/help"))]
+)
 def test_a_page_loads_without_an_error(browser: WebKit, url: str, path: str) -> None:
     browser.open(url + path)
     browser.until("document.documentElement.dataset.words === 'ready'")
@@ -99,6 +101,7 @@ def test_it_plays_a_recording(browser: WebKit, url: str, codec: CodecName) -> No
     assert browser.run("complaints") == []
 
 
+@pytest.mark.long
 def test_without_a_decoder_for_h264_the_page_says_it(url: str) -> None:
     """As Debian's WebKitGTK is without what it recommends."""
     with webkit(GST_PLUGIN_FEATURE_RANK=NO_DECODER) as browser:

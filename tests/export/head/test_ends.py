@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,18 +10,20 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail, Floats, grad_cam
 from whycam.export.graph.onnx_graph import Graph
-from whycam.export.head.ends import as_two_classes, find_ends
+from whycam.export.head.covered import UnsupportedTail
+from whycam.export.head.ends import as_two_classes, check_no_shares, find_ends
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.save import save
 from whycam.export.verify.activations import observe
 from whycam.export.verify.agreement import compare
 from whycam.models.contract import MULTI_LABEL, SINGLE_LABEL, Score
-from whycam.stream.inference.explainer import BEST, Explainer, Explanation
+from whycam.stream.inference.explainer import BEST, Explainer, evaluate
+from whycam.stream.inference.explanation import Explanation
 
 TAIL = DenseTail(softmax=False, seed=4)
 IMAGES = tiny_models.images(4)
@@ -106,3 +109,65 @@ def test_a_task_that_the_graph_contradicts_is_refused() -> None:
         append_cam(ending(TAIL, "Softmax"), task=MULTI_LABEL)
     with pytest.raises(ValueError, match="ends in a Sigmoid, so it is a multi-label"):
         append_cam(ending(TAIL, "Sigmoid"), task=SINGLE_LABEL)
+
+
+# Probabilities that no Softmax or Sigmoid at the very end shows: their logits are not there any more.
+
+NUMBERS = {"one": np.float32(1), "half": np.float32(0.5), "axis": np.array([1])}
+PARTS: dict[str, tuple[str, list[tuple[str, ...]]]] = {
+    "mean of two": ("Softmax", [("Softmax", "logits"), ("Sigmoid", "logits"), ("Mean", "0", "1")]),
+    "half of a sum": ("Softmax", [("Softmax", "logits"), ("Add", "0", "0"), ("Mul", "1", "half")]),
+    "largest of two": ("Softmax", [("Softmax", "logits"), ("Sigmoid", "logits"), ("Max", "0", "1")]),
+    "of the other class": ("Sigmoid", [("Sigmoid", "logits"), ("Sub", "one", "0")]),
+    "beside logits": ("Sigmoid", [("Sigmoid", "logits"), ("Concat", "logits", "0")]),
+    "a softmax in parts": ("Exp", [("Exp", "logits"), ("ReduceSum", "0", "axis"), ("Div", "0", "1")]),
+    "a sigmoid in parts": ("Exp", [("Neg", "logits"), ("Exp", "0"), ("Add", "1", "one"), ("Reciprocal", "2")]),
+    "a hard sigmoid": ("HardSigmoid", [("HardSigmoid", "logits")]),
+    "the power of a logarithm": ("Exp", [("LogSoftmax", "logits"), ("Exp", "0")]),
+}
+"""The operator that is named, and the operators behind the logits: each with its inputs, by place or by name."""
+
+
+def behind(tail: DenseTail, steps: Sequence[tuple[str, ...]], classes: int = 10) -> ModelProto:
+    model = tail.model()
+    logits = model.graph.output[0].name
+    stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in NUMBERS.items()]
+    model.graph.initializer.extend(stored)
+    for place, (operator, *inputs) in enumerate(steps):
+        given = [logits if name == "logits" else f"step {name}" if name.isdigit() else name for name in inputs]
+        more = {"axis": 1} if operator in ("Softmax", "LogSoftmax", "Concat") else {}
+        model.graph.node.append(helper.make_node(operator, given, [f"step {place}"], f"{operator} {place}", **more))
+    del model.graph.output[:]
+    model.graph.output.append(helper.make_tensor_value_info(f"step {len(steps) - 1}", 1, ["N", classes]))
+    return model
+
+
+@pytest.mark.parametrize("layer", [None, "feature"])
+@pytest.mark.parametrize("what", PARTS)
+def test_numbers_made_of_probabilities_do_not_get_a_softmax(what: str, layer: str | None) -> None:
+    operator, steps = PARTS[what]
+    classes = 20 if what == "beside logits" else 10
+    with pytest.raises(UnsupportedTail, match=f"through {operator} .*it makes probabilities.*ends in its Softmax"):
+        append_cam(behind(TAIL, steps, classes), layer=layer)
+
+
+def test_a_hard_sigmoid_is_no_logit_of_yes() -> None:
+    with pytest.raises(UnsupportedTail, match="HardSigmoid 'HardSigmoid 0': it makes probabilities"):
+        as_two_classes(behind(TAIL.but(classes=1), [("HardSigmoid", "logits")], 1), logit=True)
+
+
+def test_logits_that_are_gated_are_logits_and_so_is_a_logarithm() -> None:
+    swish = behind(TAIL, [("Sigmoid", "logits"), ("Mul", "logits", "0")])
+    assert find_ends(Graph(append_cam(swish, layer="feature"))).task == SINGLE_LABEL
+    logarithm = behind(TAIL, [("Softmax", "logits"), ("Log", "0")])
+    feeds = {"image": IMAGES, "target": np.array([[-1]] * len(IMAGES))}
+    made = [append_cam(model, layer="feature").SerializeToString() for model in (logarithm, TAIL.model())]
+    (one,), (other,) = (evaluate(model, feeds, ["scores"]) for model in made)
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_numbers_that_sum_to_one_are_probabilities_whatever_made_them() -> None:
+    with pytest.raises(ValueError, match=r"sum to 1.*Export the network so that"):
+        check_no_shares(np.array([[0.2, 0.8], [1.0, 0.0]]))
+    check_no_shares(np.array([[-0.2, 1.2], [0.5, 0.5]]))
+    check_no_shares(np.array([[0.2, 0.8], [0.5, 0.6]]))

@@ -32,11 +32,12 @@ from whycam.export.verify import methods as definitions
 from whycam.export.verify.activations import observe
 from whycam.export.verify.agreement import Agreement, Disagreement, compare
 from whycam.export.verify.double import DoubleGraph
-from whycam.models.contract import HEATMAPS, METHOD, OUTPUTS, WHOLE, ContractError, MapSpec, Score
+from whycam.models.contract import HEATMAPS, METHOD, OUTPUTS, SIGNED, WHOLE, ContractError, MapSpec, Score
 from whycam.models.pruning import keep_outputs
 from whycam.stream.inference.explainer import Explainer, evaluate
 
 LABELS = tuple(f"class {number}" for number in range(6))
+DRAWN = tuple(name for name in methods.METHODS if name != SIGNED)
 ABOUT = tiny_models.contract([f"class {number}" for number in range(10)], "probability", "stretch", "tiny")
 
 
@@ -136,8 +137,8 @@ def heat(path: Path, targets: Sequence[int] = (-1, 2), output: str = HEATMAPS, c
     return Explainer(path, output=output).explain(tiny_models.images(count), targets).heatmaps
 
 
-@pytest.mark.parametrize("score", ["probability", "logit"])
-@pytest.mark.parametrize("name", methods.METHODS)
+@pytest.mark.parametrize("score", ["probability", pytest.param("logit", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", DRAWN)
 def test_every_method_is_exact_at_the_last_layer_and_at_an_inner_one(name: str, score: Score, tmp_path: Path) -> None:
     """`export` refuses the file otherwise; the next test shows that it does."""
     path = exported(network(), tmp_path, name, layers=["16x16", "8x8"], score=score)
@@ -150,7 +151,7 @@ def test_every_method_is_exact_at_the_last_layer_and_at_an_inner_one(name: str, 
         assert len(np.unique(shown)) > 10
 
 
-@pytest.mark.parametrize(("layer", "name"), [("16x16", each) for each in methods.METHODS] + [("", "hirescam")])
+@pytest.mark.parametrize(("layer", "name"), [("16x16", each) for each in DRAWN] + [("", "hirescam")])
 def test_the_check_notices_a_rule_that_is_a_little_wrong(
     layer: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,10 +180,24 @@ def test_the_check_notices_a_wrong_gradient(name: str, tmp_path: Path, monkeypat
         exported(network(), tmp_path, name, layers=["16x16"])
 
 
+@pytest.mark.parametrize("name", ["hirescam", "layer-cam", "xgrad-cam", "grad-cam++"])
+def test_a_layer_of_zeros_before_a_max_pooling_is_exact(name: str, tmp_path: Path) -> None:
+    """Where a ReLU has left a window of zeros the pooling has no derivative, and the gradient does not count."""
+    net = Net((3, 32, 32), seed=4)
+    net("Relu", net("Conv", "x", net.normal(6, 3, 3, 3, spread=0.3), net.normal(6), pads=[1, 1, 1, 1]))
+    net("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+    net("Relu", net("Conv", net.last, net.normal(9, 6, 3, 3, spread=0.2), net.normal(9), pads=[1, 1, 1, 1]))
+    net("Gemm", net("Flatten", net("GlobalAveragePool")), net.normal(9, 6), net.normal(6))
+    path = exported(net, tmp_path, name, layers=["32x32"])
+    values = observe(onnx.load(path), ["Relu1"], tiny_models.images(2), np.zeros((2, 1), np.int64))["Relu1"]
+    assert (values.reshape(2, 6, 16, 2, 16, 2).max((3, 5)) == 0).any()
+    assert heat(path).max() == 1
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_one_file_holds_all_methods_and_computes_the_one_that_is_asked_for(count: int, tmp_path: Path) -> None:
     plain = take_images(network().model(), mean=[127], scale=[64])
-    model = append_cam(plain, method=list(methods.METHODS), layer=["16x16", "8x8"])
+    model = append_cam(plain, method=DRAWN, layer=["16x16", "8x8"])
     save(model, replace(ABOUT, labels=LABELS, feature=""), tmp_path / "all.onnx")
     maps = Explainer(tmp_path / "all.onnx").contract.listed_maps()
     assert len(maps) == 2 * 7 + 2
@@ -237,7 +252,9 @@ def test_each_map_s_agreement_is_in_the_file_and_on_the_page(tmp_path: Path) -> 
         assert f"Heatmaps differ from {name} in float64 by" in page.read_text("utf-8")
 
 
-@pytest.mark.parametrize("size", [(57, 64), (64, 113), (56, 40)])
+@pytest.mark.parametrize(
+    "size", [(56, 40), *(pytest.param(each, marks=pytest.mark.long) for each in ((57, 64), (64, 113)))]
+)
 def test_a_map_of_pixels_has_cells_of_whole_pixels(size: tuple[int, int], tmp_path: Path) -> None:
     path = exported(network((3, *size)), tmp_path, "input-x-gradient")
     (spec,) = Explainer(path).contract.listed_maps()

@@ -8,6 +8,8 @@ packages, `make test` has neither.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -141,6 +143,63 @@ def test_negative_is_the_negated_grad_cam(
         gradients = cam.activations_and_grads.gradients[0].numpy()
         signed = cam.get_cam_image(None, layer, targets, activations, gradients, False)
         np.testing.assert_allclose(ours["4x4", "negative"][:, place], normalised(signed), atol=2e-4)
+
+
+def test_signed_is_grad_cam_of_the_logit_with_both_signs(resnet: tuple[Any, Any], images: NDArray[np.uint8]) -> None:
+    """From a file that explains probabilities, by PyTorch's own gradient of the logits."""
+    plain = take_images(resnet[1], mean=[127], scale=[64])
+    model = append_cam(plain, method=["grad-cam", "signed"], layer=list(STAGES.values()))
+    specs = [each for each in appended(model) if each.method == "signed"]
+    target = np.array([CLASSES] * len(images))
+    values = evaluate(model.SerializeToString(), {"image": images, "target": target}, [each.output for each in specs])
+    for stage, ours in zip(STAGES, values, strict=True):
+        seen: list[Any] = []
+        hook = getattr(resnet[0], stage)[-1].register_forward_hook(lambda _m, _i, out, seen=seen: seen.append(out))
+        logits = resnet[0](as_input(images).requires_grad_())
+        hook.remove()
+        for place, number in enumerate(CLASSES):
+            (gradient,) = torch.autograd.grad(logits[:, number].sum(), seen[0], retain_graph=True)
+            theirs = (gradient.mean((2, 3), keepdim=True) * seen[0]).sum(1).detach().numpy()
+            assert theirs.min() < 0
+            # A gate that flips behind layer 3 moves every map of the image a little.
+            limit = (2e-4 if stage == "layer4" else 2e-2) * np.abs(theirs).max()
+            np.testing.assert_allclose(ours[:, place], theirs, atol=limit)
+
+
+AT_CELLS: dict[str, Callable[[Array, Array], Array]] = {
+    "grad-cam++": plus_plus,
+    "hirescam": lambda activations, gradients: (activations * gradients).sum(1),
+    "layer-cam": lambda activations, gradients: (activations * gradients.clip(0)).sum(1),
+    "xgrad-cam": lambda activations, gradients: (x_weights(activations, gradients) * activations).sum(1),
+}
+
+
+def x_weights(activations: Array, gradients: Array) -> Array:
+    total = activations.sum((2, 3), keepdims=True)
+    shares = np.divide(activations, total, out=np.zeros(activations.shape), where=total > 0)
+    return np.asarray((shares * gradients).sum((2, 3), keepdims=True))
+
+
+def test_a_relu_before_a_max_pooling_by_autograd_in_float64(resnet: tuple[Any, Any], images: NDArray[np.uint8]) -> None:
+    """ResNet's stem: of a window of zeros the pooling gives the gradient to the first, there and here."""
+    plain = take_images(resnet[1], mean=[127], scale=[64])
+    model = append_cam(plain, score="logit", method=list(AT_CELLS), layer=f"{SIZE // 2}x{SIZE // 2}")
+    specs = appended(model)
+    target = np.array([CLASSES] * len(images))
+    values = evaluate(model.SerializeToString(), {"image": images, "target": target}, [each.output for each in specs])
+    network, seen = deepcopy(resnet[0]).double(), []
+    network.relu.register_forward_hook(lambda _m, _i, out: seen.append(out))
+    logits = network(as_input(images).double().requires_grad_())
+    activations = seen[0].detach().numpy()
+    windows = torch.nn.functional.max_pool2d(seen[0], 3, 2, 1)
+    assert (windows == 0).any()
+    for spec, ours in zip(specs, values, strict=True):
+        apart = []
+        for place, number in enumerate(CLASSES):
+            (gradient,) = torch.autograd.grad(logits[:, number].sum(), seen[0], retain_graph=True)
+            theirs = normalised(AT_CELLS[spec.method](activations, gradient.numpy()))
+            apart.append(np.abs(theirs - ours[:, place]).max((1, 2)))
+        assert np.median(apart) < 2e-5, spec.method
 
 
 @pytest.mark.parametrize("method", ["input-x-gradient", "integrated-gradients"])

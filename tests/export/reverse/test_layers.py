@@ -14,9 +14,10 @@ from onnx import NodeProto
 from tests.support.models import tiny_models
 from tests.support.models.dense_tail_models import DenseTail
 from tests.support.models.nets import Net
+from whycam.export.default_layer import default_layer
 from whycam.export.exporter import Wanted, export, layers
+from whycam.export.graph.opset import NEWEST
 from whycam.export.head.covered import UnsupportedTail
-from whycam.export.head.default_layer import default_layer
 from whycam.export.head.grad_cam import append_cam
 from whycam.export.preprocess import take_images
 from whycam.export.reverse import walk
@@ -107,6 +108,32 @@ def test_an_inner_layer_of_a_residual_network(layer: str | None, tmp_path: Path)
     assert found.heatmaps.shape[:2] == (1, 0)
 
 
+def test_the_reverse_pass_is_exact_in_the_newest_opset(tmp_path: Path) -> None:
+    net = residual()
+    net.opset = NEWEST
+    agreement, _ = written(net, tmp_path, layer="16x16")
+    assert onnx.load(tmp_path / "out.onnx").opset_import[0].version == NEWEST
+    assert agreement.float64_median is not None
+    assert agreement.float64_median < 2e-6
+
+
+def test_vectors_that_stand_as_columns_stay_apart(tmp_path: Path) -> None:
+    """A gate on [C, N]: what belongs to an image is a column there, and the maps of a batch are those of each image."""
+    net = Net((3, 32, 32), seed=4)
+    net("Relu", net("Conv", "x", net.normal(8, 3, 4, 4, spread=0.3), strides=[4, 4]))
+    net("MatMul", net("Flatten", net("GlobalAveragePool")), net.normal(8, 6))
+    net("Transpose", perm=[1, 0])
+    net("Relu", net("Mul", net.last, net.normal(6, 1)))
+    net("MatMul", net("Transpose", perm=[1, 0]), net.normal(6, 5))
+    agreement, explainer = written(net, tmp_path)
+    assert agreement.float64_median is not None
+    assert agreement.float64_median < 2e-6
+    assert agreement.empty < agreement.maps
+    together = explainer.explain(IMAGES, [-1, 2]).heatmaps
+    alone = np.concatenate([explainer.explain(image[None], [-1, 2]).heatmaps for image in IMAGES])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
 @pytest.mark.parametrize("images", [1, 3])
 def test_tokens_lie_on_their_grid(images: int, tmp_path: Path) -> None:
     agreement, explainer = written(transformer(), tmp_path)
@@ -123,6 +150,33 @@ def test_the_default_layer_of_a_class_token_is_before_the_attention() -> None:
     model = take_images(transformer().model(), mean=[127], scale=[64])
     norms = [node.output[0] for node in model.graph.node if node.op_type == "LayerNormalization"]
     assert default_layer(model) == norms[0]
+
+
+def of_one_cell(*before: tuple[int, int]) -> Net:
+    """Convolutions, each with its kernel and its channels, and one whose map has a single cell."""
+    net, size, channels = Net((3, 32, 32), seed=6), 32, 3
+    for kernel, width in (*before, (0, 8)):
+        step = kernel or size
+        net("Relu", net("Conv", net.last, net.normal(width, channels, step, step, spread=0.2), strides=[step, step]))
+        size, channels = size // step, width
+    net("Gemm", net("Flatten", net("GlobalAveragePool")), net.normal(channels, 4))
+    return net
+
+
+def test_where_the_last_map_has_one_cell_the_layer_before_it_is_drawn_and_said(tmp_path: Path) -> None:
+    onnx.save(of_one_cell((4, 12)).model(), tmp_path / "net.onnx")
+    said: list[str] = []
+    agreement = export(find_source(str(tmp_path / "net.onnx")), Wanted(), tmp_path / "out.onnx", said.append)
+    assert agreement.float64_median is not None
+    assert agreement.float64_median < 2e-6
+    assert Explainer(tmp_path / "out.onnx").contract.map_size == (8, 8)
+    assert any("has a single cell, so a heatmap has no place to show: the reverse pass goes to Relu" in s for s in said)
+
+
+def test_a_network_of_one_cell_alone_is_refused_and_not_drawn_on_its_input(tmp_path: Path) -> None:
+    onnx.save(of_one_cell().model(), tmp_path / "net.onnx")
+    with pytest.raises(UnsupportedTail, match="a single cell, so a heatmap has no place to show"):
+        export(find_source(str(tmp_path / "net.onnx")), Wanted(), tmp_path / "out.onnx", lambda _: None)
 
 
 def test_layers_are_listed_with_their_grid_and_cost(tmp_path: Path) -> None:

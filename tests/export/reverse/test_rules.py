@@ -1,82 +1,15 @@
-"""Every rule of the reverse pass against numeric differentiation in float64, over random shapes."""
+"""Every rule of the reverse pass against numeric differentiation in float64, one operator at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
 
+from tests.support.models.differentiation import agree
 from tests.support.models.nets import Net
-from whycam.export.graph.onnx_graph import Graph
-from whycam.export.graph.sizes import Sizes
-from whycam.export.reverse.backward import Backward, Gradient
-from whycam.export.reverse.walk import Walk
-from whycam.export.verify.double import DoubleGraph
-from whycam.stream.inference.explainer import evaluate
-
-Array = NDArray[Any]
-STEP = 1e-5
-
-
-def numeric(model: ModelProto, x: Array, seed: Array) -> Array:
-    """d(Σ seed · output) / dx for each of K seeds (K, *output), by central differences in float64.
-
-    An entry is moved in all images at once: the output's rows are the images, and one does not see another.
-    """
-    run = DoubleGraph(model)
-    output = model.graph.output[0].name
-    found = np.zeros((len(seed), *x.shape))
-    for at in np.ndindex(*x.shape[1:]):
-        moved = [x.astype(np.float64), x.astype(np.float64)]
-        moved[0][(slice(None), *at)] += STEP
-        moved[1][(slice(None), *at)] -= STEP
-        up, down = (run({"x": each}, [output])[0] for each in moved)
-        found[(slice(None), slice(None), *at)] = (seed * (up - down)).sum(tuple(range(2, seed.ndim))) / (2 * STEP)
-    return found
-
-
-def written(net: Net, count: int, images: int, k: int) -> tuple[Array, Array]:
-    """The gradient by `x` as the reverse pass writes it, and by differences; for N = `images` and K = `k`."""
-    model = net.model()
-    random = np.random.default_rng(net.seed + 1)
-    x = random.normal(size=(images, *net.shape)).astype(np.float32)
-    (output,) = evaluate(model.SerializeToString(), {"x": x}, [net.last])
-    seed = random.normal(size=(k, *output.shape)).astype(np.float32)
-
-    graph = Graph(model)
-    sizes = Sizes(model)
-    model.graph.input.append(helper.make_tensor_value_info("classes", TensorProto.INT64, ["N", "K"]))
-    model.graph.input.append(helper.make_tensor_value_info("seed", TensorProto.FLOAT, None))
-    b = Backward(graph, sizes, "classes")
-    found = Walk(b, "x", net.last).back(Gradient("seed", sizes.of(net.last)))
-    assert found is not None
-    full = b.full(found, sizes.of("x"))
-    graph.model.graph.output.append(helper.make_tensor_value_info(full.tensor, TensorProto.FLOAT, None))
-    feeds: dict[str, Array] = {"x": x, "classes": np.zeros((images, k), np.int64), "seed": seed}
-    (gradient,) = run_all(model, feeds, full.tensor)
-    plain = net.model()
-    return gradient, numeric(plain, x, seed)
-
-
-def run_all(model: ModelProto, feeds: dict[str, Array], name: str) -> list[Array]:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    used = {each.name for each in session.get_inputs()}
-    return list(session.run([name], {key: value for key, value in feeds.items() if key in used}))
-
-
-def agree(net: Net, *, images: Sequence[int] = (1, 3), k: Sequence[int] = (2,), tolerance: float = 2e-4) -> None:
-    for number, classes in [(n, k[0]) for n in images] + [(images[-1], each) for each in k[1:]]:
-        found, expected = written(net, 0, number, classes)
-        assert found.shape == expected.shape
-        scale = max(1.0, float(np.abs(expected).max(initial=0)))
-        np.testing.assert_allclose(found, expected, atol=tolerance * scale)
-
 
 Builder = Callable[[Net], object]
 

@@ -202,3 +202,12 @@ def test_another_method_is_compared_with_keras(method: str, tmp_path: Path) -> N
     )
     compared(agreement)
     assert agreement.method == method
+
+
+def test_the_signed_map_is_compared_with_the_logits_behind_a_softmax(tmp_path: Path) -> None:
+    """Keras gives probabilities, and the logits where its last layer's activation is left out."""
+    teachable().save(tmp_path / "mine.keras")
+    wanted = Wanted(preprocessing=PREPROCESSING["teachable-machine"], methods=("grad-cam", "signed"))
+    _, out = exported(find_source(str(tmp_path / "mine.keras")), tmp_path, wanted)
+    parity = Explainer(out).contract.parity["maps"]["heatmaps_2"]
+    assert parity["autodiff_median"] < 1e-5

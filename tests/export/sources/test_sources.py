@@ -122,6 +122,28 @@ def test_another_programs_config_counts_as_none(tmp_path: Path) -> None:
     assert find_source(str(path)).labels is None
 
 
+def test_weights_in_a_file_beside_the_graph_are_read_and_missed(tmp_path: Path) -> None:
+    options = {"save_as_external_data": True, "location": "model.onnx.data", "size_threshold": 16}
+    onnx.save(classifier(), tmp_path / "model.onnx", **options)
+    agreement = export(find_source(str(tmp_path / "model.onnx")), Wanted(), tmp_path / "out.onnx", lambda _: None)
+    assert agreement.float64 < 1e-5
+    (tmp_path / "model.onnx.data").rename(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"keeps its weights in model\.onnx\.data, which is not beside it"):
+        find_source(str(tmp_path / "model.onnx"))
+    Explainer(tmp_path / "out.onnx")  # holds its weights itself
+
+
+def test_a_graph_against_onnx_s_rules_is_refused_with_its_node(tmp_path: Path) -> None:
+    network = classifier()
+    network.graph.node.append(
+        helper.make_node("TopK", ["logits", "three"], ["best"], "best", axis=1)
+    )  # lacks its second
+    network.graph.initializer.append(numpy_helper.from_array(np.array([3]), "three"))
+    network.graph.output[0].name = "best"
+    with pytest.raises(ValueError, match=r"no valid ONNX graph.*TopK, node name: best"):
+        explainable(find_source(str(saved(tmp_path, network))), Wanted(), lambda _: None)
+
+
 BAD = {
     "none.onnx": "There is no file none.onnx",
     "none.keras": "There is no file none.keras",
@@ -162,7 +184,8 @@ def test_a_missing_package_is_named_with_its_extra(
     Path("mine.pt2").write_bytes(b"")
     monkeypatch.setattr(requirements, "find_spec", lambda name: None if name != "onnx" else name)
     extra = "export" if packages == "keras" else "torch"
-    with pytest.raises(ExportMissing, match=rf"needs .*{packages}.*whycam\[{extra}\]"):
+    how = "make setup" if extra == "export" else r"pip install '\.\[torch\]'"
+    with pytest.raises(ExportMissing, match=rf"needs .*{packages}.*whycam\[{extra}\].*{how}"):
         find_source(model)
 
 
@@ -207,6 +230,31 @@ def test_a_network_of_another_precision_computes_in_single(tmp_path: Path, kind:
     (logits,) = evaluate(plain.SerializeToString(), {"input": inputs}, ["logits"])
     powers = np.exp(logits - logits.max(1, keepdims=True))
     np.testing.assert_allclose(scores, powers / powers.sum(1, keepdims=True), atol=2e-2)
+
+
+@pytest.mark.parametrize("end", ["Softmax", ""])
+def test_a_half_network_that_keeps_its_inputs_and_outputs_in_single_is_explained(tmp_path: Path, end: str) -> None:
+    """As converters write it: a Cast behind the image and one behind the softmax, which would get a second one."""
+    half = in_half(classifier())
+    half.graph.node.insert(0, helper.make_node("Cast", ["image"], ["input"], to=TensorProto.FLOAT16))
+    last = "logits"
+    if end:
+        half.graph.node.append(helper.make_node(end, ["logits"], ["probabilities"], axis=-1))
+        last = "probabilities"
+    half.graph.node.append(helper.make_node("Cast", [last], ["out"], to=TensorProto.FLOAT))
+    half.graph.input[0].name, half.graph.output[0].name = "image", "out"
+    for value in (*half.graph.input, *half.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT
+    said: list[str] = []
+    agreement = export(find_source(str(saved(tmp_path, half))), Wanted(), tmp_path / "out.onnx", said.append)
+    assert agreement.float64 < 1e-5
+    assert not any("reverse pass" in line for line in said)
+    inputs = PREPROCESSING["imagenet"].apply(IMAGES).transpose(0, 3, 1, 2)
+    (own,) = evaluate(half.SerializeToString(), {"image": inputs}, ["out"])
+    if not end:
+        powers = np.exp(own - own.max(1, keepdims=True))
+        own = powers / powers.sum(1, keepdims=True)
+    np.testing.assert_allclose(Explainer(tmp_path / "out.onnx").explain(IMAGES, [-1]).scores, own, atol=2e-2)
 
 
 def test_a_network_of_mixed_precision_loses_its_casts() -> None:

@@ -9,7 +9,8 @@ import pytest
 from whycam.export.exporter import Wanted, export
 from whycam.export.head.methods import METHODS
 from whycam.export.sources.find_source import find_source
-from whycam.models.contract import Score
+from whycam.models.contract import SIGNED, Score
+from whycam.stream.inference.explainer import Explainer
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: make test-models")
 SIZE = 32
@@ -39,7 +40,7 @@ def test_a_program_is_compared_with_its_own_differentiation(precision: str, aske
 
 @pytest.mark.filterwarnings("ignore")  # PyTorch's own
 @pytest.mark.parametrize("score", ["probability", "logit"])
-@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].source == "layer"])
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].source == "layer" and name != SIGNED])
 def test_every_method_is_compared_with_its_own_differentiation(method: str, score: Score, tmp_path: Path) -> None:
     """Of Grad-CAM++ too, whose maps of a probability are those of its log-odds."""
     source = find_source(str(program(tmp_path / "mine.pt2", "float32")))
@@ -47,3 +48,13 @@ def test_every_method_is_compared_with_its_own_differentiation(method: str, scor
     agreement = export(source, wanted, tmp_path / "made.onnx", lambda _: None)
     assert agreement.autodiff_median is not None
     assert agreement.method == method
+
+
+@pytest.mark.filterwarnings("ignore")  # PyTorch's own
+@pytest.mark.parametrize("score", ["probability", "logit"])
+def test_the_signed_map_is_compared_with_the_differentiated_logit(score: Score, tmp_path: Path) -> None:
+    source = find_source(str(program(tmp_path / "mine.pt2", "float32")))
+    wanted = Wanted(name="mine", methods=("grad-cam", SIGNED), score=score)
+    export(source, wanted, tmp_path / "made.onnx", lambda _: None)
+    parity = Explainer(tmp_path / "made.onnx").contract.parity["maps"]["heatmaps_2"]
+    assert parity["autodiff_median"] < 1e-5

@@ -58,7 +58,9 @@ def test_a_file_that_looks_like_an_option_is_pointed_out(tmp_path: Path) -> None
     assert run("process", "./-foo.jpg", "--model", model, folder=tmp_path).returncode == 0
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "cp437", "ascii", "utf-8"])
+@pytest.mark.parametrize(
+    "encoding", ["cp437", *(pytest.param(e, marks=pytest.mark.long) for e in ("cp1252", "ascii", "utf-8"))]
+)
 def test_output_in_any_encoding_ends_in_no_error(tmp_path: Path, encoding: str) -> None:
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     name = "\N{CLAPPER BOARD} café \N{GREEK SMALL LETTER OMEGA}.jpg"
@@ -75,9 +77,12 @@ def test_output_in_any_encoding_ends_in_no_error(tmp_path: Path, encoding: str) 
         )
         assert done.returncode == 1, done.stderr
         assert b"Error" not in done.stderr
+        assert b"codec" not in done.stderr
         if options:
             lines = [json.loads(line) for line in done.stdout.decode("utf-8").splitlines()]
             assert [line["input"] for line in lines] == [name, "\N{SNOWMAN}.mov"]
+        else:  # a row of the table for each
+            assert [b"done" in line or b"failed" in line for line in done.stdout.splitlines()].count(True) == 2
 
 
 def test_a_picture_has_no_report_and_that_is_said(tmp_path: Path) -> None:
@@ -99,6 +104,10 @@ def test_results_given_again_are_left_out(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("k*")) == ["k-output.jsonl", "k-output.mp4", "k.mp4"]
 
 
-def test_models_fit_eighty_columns(tmp_path: Path) -> None:
-    done = run("models", folder=tmp_path, columns=80)
-    assert max(map(len, done.stdout.splitlines())) <= 80
+@pytest.mark.parametrize("columns", [40, 80])
+def test_models_fit_a_narrow_terminal_and_none_is_cut_off(tmp_path: Path, columns: int) -> None:
+    done = run("models", folder=tmp_path, columns=columns)
+    *rows, last = done.stdout.splitlines()  # the last one is a sentence, which a terminal wraps
+    assert max(map(len, [*rows, last] if columns == 80 else rows)) <= columns
+    assert "…" not in done.stdout
+    assert columns < 80 or "efficientnet-lite0 " in done.stdout

@@ -49,7 +49,8 @@ def test_the_notebook_of_pictures_runs(tmp_path: Path, monkeypatch: pytest.Monke
     assert image.size == skimage.data.chelsea().shape[1::-1]
     printed = "".join(output.get("text", "") for output in outputs)
     assert "(300, 451) uint8 255" in printed
-    assert printed.count("<Explained 451 x 300: ") == 4
+    assert printed.count("<Explained 451 x 300: ") == 5
+    assert outputs[-1]["data"]["text/plain"] == "[<Outcome done: dog.jpg -> dog-result.jpg, 1 frame>]"
     assert read_image(tmp_path / "dog-explained.jpg").shape == skimage.data.chelsea().shape
     assert (tmp_path / "dog-result.jpg").is_file()
 

@@ -100,6 +100,38 @@ def test_a_pipe_and_an_assignment_go_through(tmp_path: Path) -> None:
     assert abs(int(thumb[-2, -2, 2]) - int(thumb[-2, -2, 0])) < 6
 
 
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="a shell's <(…) needs /dev/fd")
+def test_pipes_of_a_shell_may_be_given_with_other_inputs(tmp_path: Path) -> None:
+    model = tiny_models.bright_spot(tmp_path / "bright.onnx")
+    source = media_samples.write(tmp_path / "kitchen.mkv", count=30, size=SIZE)
+    with source.open("rb") as file, subprocess.Popen(["cat"], stdin=file, stdout=subprocess.PIPE) as shell:
+        assert shell.stdout is not None
+        number = shell.stdout.fileno()
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "whycam",
+                "process",
+                f"/dev/fd/{number}",
+                "kitchen.mkv",
+                "-o",
+                "results",
+                "--model",
+                model,
+            ],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            pass_fds=[number],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert done.returncode == 0, done.stderr
+    for name in (f"{number}-output.mp4", "kitchen-output.mp4"):
+        assert len(media_samples.read(tmp_path / "results" / name)) == 30
+
+
 def test_scripts_get_a_line_of_json_for_each_input_and_nothing_else(tmp_path: Path) -> None:
     model = tiny_models.bright_spot(tmp_path / "bright.onnx")
     media_samples.write(tmp_path / "a.mov", count=5, size=SIZE)

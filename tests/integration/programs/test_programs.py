@@ -18,6 +18,8 @@ from tests.support.servers.server_process import Server, free_port, lan_argument
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(240)]
 FRAMES = 45
+SHORT = ("libdatachannel, the stack of OBS", "ffmpeg -f whip, with sound", "GStreamer webrtcbin, plain caps")
+"""Those of `make test`; the others are in the long tests."""
 
 
 def ended(server: Server, count: int) -> str:
@@ -28,7 +30,10 @@ def ended(server: Server, count: int) -> str:
     return log
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(each, id=each.name, marks=() if each.name in SHORT else pytest.mark.long) for each in PROGRAMS],
+)
 def test_a_program_publishes_and_its_frames_are_recorded(tmp_path: Path, program: Program) -> None:
     program.version()  # skips the test where it is not installed
     tries = 8 if "libdatachannel" in program.name else 1
@@ -43,6 +48,7 @@ def test_a_program_publishes_and_its_frames_are_recorded(tmp_path: Path, program
     assert recorded >= 0.8 * tried.sent  # GStreamer begins in the middle of a group of pictures
 
 
+@pytest.mark.long
 def test_gstreamer_plays_with_plain_caps(tmp_path: Path) -> None:
     """Without `packetization-mode`, whose default is 0."""
     (program,) = (each for each in PROGRAMS if each.is_inside)
@@ -72,6 +78,7 @@ def session_id(server: Server) -> str:
     raise TimeoutError("no session has a picture")
 
 
+@pytest.mark.long
 def test_a_flood_of_wrong_commands_closes_the_channel_and_not_the_call(tmp_path: Path) -> None:
     """Before, the event loop was late for as long as it lasted: 104 ms (99 %) with one client."""
     command = node("flood.js", "URL", 5)

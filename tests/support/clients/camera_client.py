@@ -17,7 +17,7 @@ from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.ice import aioice_patches
-from whycam.stream.webrtc.packetizer import PackedFrame, Packer
+from whycam.stream.webrtc.rtp.packetizer import PackedFrame, Packer
 
 
 class Camera(MediaStreamTrack):

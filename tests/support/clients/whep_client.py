@@ -14,7 +14,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCRtpReceiver, RTCRtpSe
 from whycam.stream.video.codec import CodecName, EncodedFrame
 from whycam.stream.webrtc import aiortc_patches
 from whycam.stream.webrtc.ice import aioice_patches
-from whycam.stream.webrtc.jitter_buffer import FrameAssembler, MediaPacket
+from whycam.stream.webrtc.rtp.jitter_buffer import FrameAssembler, MediaPacket
 
 SDP = {"Content-Type": "application/sdp"}
 

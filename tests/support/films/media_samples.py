@@ -84,11 +84,13 @@ def frame(
     made = av.VideoFrame(width, height, pix_fmt)
     made.colorspace, made.color_range = _NUMBER[matrix], ColorRange.JPEG if full_range else ColorRange.MPEG
     made.pts, made.time_base = pts, TIME_BASE
-    yuv = yuv_of(rgb, matrix, full_range=full_range)
-    paired = np.pad(yuv, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    quarter = paired.reshape(paired.shape[0] // 2, 2, paired.shape[1] // 2, 2, 3).mean((1, 3))
-    for plane, values in zip(made.planes, (yuv[..., 0], quarter[..., 1], quarter[..., 2]), strict=True):
-        _fill(plane, values)
+    table, offset = _table(matrix, full_range)
+    paired = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge") if height % 2 or width % 2 else rgb
+    # The colour of a mean is the mean of the colours.
+    quarter = np.mean([paired[y::2, x::2] for y in (0, 1) for x in (0, 1)], 0)
+    for number, (plane, part) in enumerate(zip(made.planes, (rgb, quarter, quarter), strict=True)):
+        red, green, blue = table[number] / 255
+        _fill(plane, part[..., 0] * red + part[..., 1] * green + part[..., 2] * blue + offset[number])
     return made
 
 

@@ -13,8 +13,10 @@ import skimage.data
 
 from tests.support.films import media_samples
 from tests.support.models import tiny_models
+from whycam.models.class_set import ClassSet
 from whycam.stream.inference.engine import Engine, LocalEngine
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.live.heatmap_source import Policy
 from whycam.stream.live.inference_pace import InferencePace
 from whycam.stream.live.pipeline import LiveStream, Painted
@@ -33,11 +35,13 @@ class HeldEngine(LocalEngine):
         super().__init__(Explainer(tiny_models.bright_spot(folder / "held.onnx"), threads=1))
         self._warm = True
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(
+        self, pictures: Bytes, targets: Sequence[int], class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
         if not self._warm:
-            return super().explain(pictures, targets)
+            return super().explain(pictures, targets, class_set)
         answer: Future[Explanation] = Future()
-        self.requests.append((answer, self._explainer.explain(pictures, targets)))
+        self.requests.append((answer, self._explainer.explain(pictures, targets, class_set)))
         return answer
 
     def answer(self) -> None:

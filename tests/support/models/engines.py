@@ -9,8 +9,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 from tests.support.models import tiny_models
+from whycam.models.class_set import ClassSet
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.video.planes import Bytes
 
 
@@ -27,12 +29,12 @@ class SlowEngine(LocalEngine):
         self.asked = 0
         super().__init__(Explainer(tiny_models.bright_spot(folder / "slow.onnx"), threads=1))
 
-    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
         self.asked += 1
 
         def slowly() -> Explanation:
             time.sleep(self.seconds)
-            return self._explainer.explain(images, targets)
+            return self._explainer.explain(images, targets, class_set)
 
         return self._thread.submit(slowly)
 
@@ -45,9 +47,9 @@ class BrokenEngine(LocalEngine):
         super().__init__(Explainer(tiny_models.bright_spot(folder / "broken.onnx"), threads=1))
         self.broken = True
 
-    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
         if not self.broken:
-            return super().explain(images, targets)
+            return super().explain(images, targets, class_set)
         answer: Future[Explanation] = Future()
         answer.set_exception(RuntimeError("out of memory"))
         return answer
@@ -66,13 +68,13 @@ class Engine:
         self.health = engine.health
         self.asked: list[tuple[Bytes, list[int]]] = []
 
-    def explain(self, images: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(self, images: Bytes, targets: Sequence[int], class_set: ClassSet | None = None) -> Future[Explanation]:
         self.asked.append((images, list(targets)))
         answer: Future[Explanation] = Future()
         if self._fail_at is not None and len(self.asked) > self._fail_at:
             answer.set_exception(RuntimeError("the model broke"))
             return answer
-        explanation = self._engine.explain(images, targets).result()
+        explanation = self._engine.explain(images, targets, class_set).result()
         if self._hold is None:
             answer.set_result(explanation)
         else:

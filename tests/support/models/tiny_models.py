@@ -36,27 +36,75 @@ def model(
     labels: Sequence[str] | None = None,
     fit: Fitting = "stretch",
     name: str = "tiny",
+    replaceable: bool = False,
 ) -> Path:
-    """Write an explainable model with random weights: uint8 RGB 32x32 in, `classes` scores and 8x8 heatmaps out."""
-    ready = append_cam(classifier(classes=classes, seed=seed), score=score)
+    """Write an explainable model with random weights: uint8 RGB 32x32 in, `classes` scores and 8x8 heatmaps out.
+
+    `replaceable`: other classes can take the place of its own.
+    """
+    ready = append_cam(classifier(classes=classes, seed=seed), score=score, replaceable=replaceable)
     save(ready, contract(labels or [f"class {number}" for number in range(classes)], score, fit, name), path)
     return path
 
 
-def bright_spot(path: Path, *, fit: Fitting = "stretch", task: Task = SINGLE_LABEL) -> Path:
+def bright_spot(path: Path, *, fit: Fitting = "stretch", task: Task = SINGLE_LABEL, replaceable: bool = False) -> Path:
     """Write a model that names the colour of an image's bright spot, and whose heatmap is on that spot.
 
     Class 0 is red, 1 green, 2 blue. A cell of the feature map is the excess of a colour's level (0…1), averaged over
     the cell's 4x4 pixels, over the other two colours: a grey image has an empty feature map, so equal scores and a map
     without evidence. With the task `multi-label` each colour is judged by itself.
+    `replaceable`: other classes can take the place of its own.
     """
     averaged = np.full((3, 3, 4, 4), -0.5 / 16, np.float32)
     averaged[range(3), range(3)] = 1 / 16
     plain = classifier(
         kernel=averaged, weights=200 * np.eye(3, dtype=np.float32), mean=0, scale=255, softmax=task == SINGLE_LABEL
     )
-    ready = append_cam(plain, task=task)
+    ready = append_cam(plain, task=task, replaceable=replaceable)
     save(ready, contract(COLOURS, "probability", fit, "bright spot"), path)
+    return path
+
+
+def several_maps(
+    path: Path, *, methods: Sequence[str] = ("grad-cam", "hirescam"), score: Score = "probability"
+) -> Path:
+    """Write a model like `bright_spot` with maps of its layers 'feature' (8x8) and 'fine' (16x16) by each method.
+
+    The map of 'feature' by the first method is drawn.
+    """
+    averaged = np.full((3, 3, 2, 2), -0.5 / 4, np.float32)
+    averaged[range(3), range(3)] = 1 / 4
+    joined = np.zeros((3, 3, 2, 2), np.float32)
+    joined[range(3), range(3)] = 1 / 4
+    constants = {
+        "averaged": averaged,
+        "joined": joined,
+        "weights": 200 * np.eye(3, dtype=np.float32),
+        "bias": np.zeros(3, np.float32),
+    }
+    node = helper.make_node
+    nodes = [
+        node("Conv", ["input", "averaged"], ["halved"], "conv 1", strides=[2, 2]),
+        node("Relu", ["halved"], ["fine"], "relu 1"),
+        node("Conv", ["fine", "joined"], ["quartered"], "conv 2", strides=[2, 2]),
+        node("Relu", ["quartered"], ["feature"], "relu 2"),
+        node("GlobalAveragePool", ["feature"], ["mean"], "pool"),
+        node("Flatten", ["mean"], ["vector"], "flatten"),
+        node("Gemm", ["vector", "weights", "bias"], ["logits"], "dense"),
+        node("Softmax", ["logits"], ["probabilities"], "softmax", axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 3])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    plain = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    ready = append_cam(
+        take_images(plain, mean=[0], scale=[255]), method=methods, layer=["feature", "fine"], score=score
+    )
+    save(ready, contract(COLOURS, score, "stretch", "several maps"), path)
     return path
 
 

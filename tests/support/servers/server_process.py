@@ -27,8 +27,10 @@ import numpy as np
 
 from tests.support import ROOT
 from whycam.models import catalog
+from whycam.models.class_set import ClassSet
 from whycam.stream.inference.engine import LocalEngine
-from whycam.stream.inference.explainer import Explainer, Explanation
+from whycam.stream.inference.explainer import Explainer
+from whycam.stream.inference.explanation import Explanation
 from whycam.stream.inference.process_engine import ProcessEngine
 from whycam.stream.inference.worker import Order
 from whycam.stream.limits import Limits
@@ -47,7 +49,9 @@ class BlindEngine(LocalEngine):
     def __init__(self) -> None:
         super().__init__(Explainer(catalog.find(), threads=1))
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(
+        self, pictures: Bytes, targets: Sequence[int], class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
         count, (height, width) = len(pictures), self.contract.map_size
         scores = np.full((count, len(self.contract.labels)), 1 / len(self.contract.labels), np.float32)
         nothing = np.zeros((count, 0), np.float32)
@@ -65,7 +69,9 @@ class SlowedEngine(ProcessEngine):
         super().__init__(Order(catalog.find(), threads=1))
         self._seconds = seconds
 
-    def explain(self, pictures: Bytes, targets: Sequence[int]) -> Future[Explanation]:
+    def explain(
+        self, pictures: Bytes, targets: Sequence[int], class_set: ClassSet | None = None
+    ) -> Future[Explanation]:
         end = time.perf_counter() + self._seconds
         answer: Future[Explanation] = Future()
 
@@ -79,7 +85,7 @@ class SlowedEngine(ProcessEngine):
         def wait(found: Future[Explanation]) -> None:
             threading.Timer(max(0.0, end - time.perf_counter()), pass_on, [found]).start()
 
-        super().explain(pictures, targets).add_done_callback(wait)
+        super().explain(pictures, targets, class_set).add_done_callback(wait)
         return answer
 
 

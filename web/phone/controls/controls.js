@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * The session's controls: pinned classes, heat, colours, recording, freezing, hiding the evidence.
+ * The session's controls: pinned classes, heat, colours, recording, freezing, hiding the evidence, the difference.
  *
  * The view belongs to the session at the server. A change here is shown and sent immediately. For `ROUND_TRIP_MS` reports
  * are ignored, then they apply again, so that a refused command and a change made elsewhere become visible.
@@ -9,7 +9,7 @@
 import { COLORMAPS } from '../../shared/colormaps.js';
 import { find } from '../../shared/dom.js';
 import { nameOf, setColormap } from '../../shared/heat-colours.js';
-import { toggled } from '../../shared/protocol.js';
+import { numberingOf, toggled } from '../../shared/protocol.js';
 
 /** @typedef {import('../../shared/protocol.js').Command} Command */
 /** @typedef {import('../../shared/protocol.js').Report} Report */
@@ -25,11 +25,16 @@ export class Controls {
     this.record = new Toggle('record', 'aria-checked', (on) => this.#command({ record: on }));
     this.freeze = new Toggle('freeze', 'aria-pressed', (on) => this.#command({ freeze: on }));
     this.hide = new Toggle('hide', 'aria-pressed', (on) => this.#command({ hide: on }));
+    this.difference = new Toggle('difference', 'aria-pressed', (on) => this.#command({ difference: on, model: this.model }));
+    /** Whether the model can draw the difference of two classes. */
+    this.canCompare = false;
     this.send = send;
     /** @type {number[]} */
     this.pinned = [];
-    /** The model whose class numbers these are, '' before the first report. */
+    /** The model, '' before the first report. */
     this.model = '';
+    /** Whose class numbers the pinned ones are. */
+    this.numbering = '';
     this.changed = -Infinity;
     /** The animation frame that will send the opacity, 0 for none. */
     this.sending = 0;
@@ -50,13 +55,16 @@ export class Controls {
   /** Pins a class, or releases it. @param {number} number */
   toggle(number) {
     this.pinned = toggled(this.pinned, number);
+    this.#offerDifference();
     this.#command({ hold: this.pinned, model: this.model });
   }
 
   /** @param {Report} report */
-  show({ model, view, recording, frozen }) {
-    if (model !== this.model) this.changed = -Infinity; // what was pinned has other numbers now, or is released
-    this.model = model;
+  show(report) {
+    const { model, view, recording, frozen } = report;
+    const numbering = numberingOf(report);
+    if (numbering !== this.numbering) this.changed = -Infinity; // what was pinned has other numbers now, or is released
+    [this.model, this.numbering] = [model, numbering];
     if (performance.now() - this.changed < ROUND_TRIP_MS) return;
     this.pinned = view.hold;
     this.#showOpacity(view.opacity);
@@ -64,6 +72,22 @@ export class Controls {
     this.record.show(recording.state === 'on');
     this.freeze.show(frozen);
     this.hide.show(view.hide);
+    this.difference.show(Boolean(view.difference));
+    this.#offerDifference();
+  }
+
+  /** @param {boolean} can whether the model can draw the difference of two classes */
+  compare(can) {
+    this.canCompare = can;
+    this.#offerDifference();
+  }
+
+  /** The button is seen with exactly two classes, and keeps its place without; the difference ends with one of them. */
+  #offerDifference() {
+    const offered = this.canCompare && this.pinned.length === 2;
+    this.difference.button.hidden = !this.canCompare;
+    this.difference.button.dataset.offered = String(offered);
+    if (!offered) this.difference.show(false);
   }
 
   /** The server refused a command: its next report applies. */
@@ -80,14 +104,16 @@ export class Controls {
       colormap: this.#chosen,
       hide: this.hide.on,
     };
+    if (this.difference.on) Object.assign(view, { difference: true });
     return this.record.on ? view : { ...view, record: false };
   }
 
   clear() {
     this.pinned = [];
-    this.model = '';
+    this.model = this.numbering = '';
     this.changed = -Infinity;
     for (const toggle of [this.record, this.freeze, this.hide]) toggle.show(false);
+    this.compare(false);
   }
 
   get #chosen() {

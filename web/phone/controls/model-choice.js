@@ -1,10 +1,13 @@
 // @ts-check
-/** The choice of the model, shown to the host if its computer has two or more. */
+/** The choice of the model and of its map, shown to the host if there are two or more. */
 
 import { find } from '../../shared/dom.js';
-import { words } from '../../shared/i18n.js';
-import { changeModel, models } from '../../shared/model/models-api.js';
+import { MapPicker } from '../../shared/model/map-picker.js';
+import { changeModel, loading, models } from '../../shared/model/models-api.js';
 import { UserError } from '../../shared/user-error.js';
+
+/** @typedef {import('../../shared/protocol.js').Report} Report */
+/** @typedef {import('../../shared/model/models-api.js').MapChoice} MapChoice */
 
 /** A change that another page has requested is looked for again after this time. */
 const AGAIN_MS = 1500;
@@ -19,46 +22,52 @@ export class ModelChoice {
     /** Whether this device may choose. */
     this.allowed = false;
     this.current = '';
-    this.picker.addEventListener('change', () => void this.#choose(this.picker.value));
+    this.picker.addEventListener('change', () => void this.#choose({ name: this.picker.value }));
+    this.maps = new MapPicker((map) => void this.#choose({ name: this.current, map }));
   }
 
   /** Lists the models; called when this device is the host, and when the list may have changed. */
   async offer() {
     this.allowed = true;
     try {
-      const { models: all, changing } = await models();
+      const { models: all, changing, maps } = await models();
       if (this.picker.disabled) return; // the answer to a choice will be newer
       this.current = all.find(({ current }) => current)?.name ?? '';
       this.picker.replaceChildren(...all.map(({ name }) => new Option(name, name)));
       this.picker.value = this.current;
-      this.row.hidden = all.length < 2;
-      this.status.textContent = changing ? words.common.modelLoads(changing) : '';
+      this.maps.show(maps, false);
+      find('model-choice', HTMLElement).hidden = all.length < 2;
+      this.row.hidden = all.length < 2 && !this.maps.offered;
+      this.status.textContent = changing ? loading(changing, this.current) : '';
       if (changing) setTimeout(() => void this.offer(), AGAIN_MS);
     } catch (reason) {
       console.info('models:', reason); // without the list there is no choice, and the picture continues
     }
   }
 
-  /** The model that explains now. @param {string} name */
-  show(name) {
-    if (this.allowed && name !== this.current) void this.offer();
+  /** Another model or map explains now. @param {Report} report */
+  show({ model, map }) {
+    const shown = this.maps.maps.find(({ current }) => current);
+    if (this.allowed && (model !== this.current || map.method !== shown?.method || map.layer !== shown.layer)) void this.offer();
   }
 
-  /** @param {string} name */
-  async #choose(name) {
-    const focused = document.activeElement === this.picker;
+  /** @param {{name: string, map?: MapChoice}} wanted */
+  async #choose(wanted) {
+    const focused = document.activeElement;
     this.picker.disabled = true;
-    this.status.textContent = words.common.modelLoads(name);
+    this.maps.show(this.maps.maps, true);
+    this.status.textContent = loading(wanted.name, this.current);
     this.status.scrollIntoView({ block: 'nearest' });
     try {
-      this.current = (await changeModel(name)).name;
+      this.current = (await changeModel(wanted)).name;
     } catch (reason) {
       this.complain(UserError.of(reason).message);
     }
     this.picker.disabled = false;
     this.picker.value = this.current;
+    this.maps.show(this.maps.maps, false);
     this.status.textContent = '';
-    if (focused) this.picker.focus({ preventScroll: true });
     await this.offer();
+    if (focused instanceof HTMLElement && this.row.contains(focused)) focused.focus({ preventScroll: true });
   }
 }

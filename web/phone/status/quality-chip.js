@@ -4,6 +4,7 @@
 import { find } from '../../shared/dom.js';
 import { span } from '../../shared/format.js';
 import { words } from '../../shared/i18n.js';
+import { nameOfMap } from '../../shared/model/map-names.js';
 import { Quality } from './quality.js';
 import { stopped } from './status-badges.js';
 
@@ -72,10 +73,11 @@ export class QualityChip {
   }
 
   /** @param {Report} report @param {{ms: number, measured: boolean} | null} latency */
-  #showDetails({ model, times, counts, recording }, latency) {
+  #showDetails({ model, map, times, counts, recording }, latency) {
     const { details, framesOf, notRecording, latencyTold } = words.phone;
     const facts = {
       [details.model]: model,
+      [details.map]: nameOfMap(map),
       [details.inference]: span(times.inference_ms),
       [details.frame]: span(times.frame_ms),
       [details.latency]: latency ? latencyTold(span(latency.ms), latency.measured) : '–',

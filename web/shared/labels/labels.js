@@ -11,6 +11,7 @@
 
 import '../heat-colours.js'; // the bars' gradient
 import { words } from '../i18n.js';
+import { numberingOf } from '../protocol.js';
 import { Row } from './row.js';
 
 /** @typedef {import('../protocol.js').Report} Report */
@@ -43,8 +44,10 @@ export class Labels {
     this.moved = 0;
     /** The names as they were fitted. */
     this.names = '';
-    /** The model whose class numbers these are. */
-    this.model = '';
+    /** Whose class numbers these are. */
+    this.numbering = '';
+    /** The taught classes that the last report is of, '' for the model's own. */
+    this.classSet = '';
     this.pressedAt = this.pointedAt = -Infinity;
     /** The next report is not to wait. */
     this.hurried = false;
@@ -86,10 +89,7 @@ export class Labels {
    * @returns {boolean} whether every row now shows this report; if not, names wait
    */
   show(report, pinned) {
-    if (report.model !== this.model) {
-      this.model = report.model;
-      this.clear();
-    }
+    this.#follow(report);
     const answers = answersOf(report, pinned);
     const wanted = chosen(report, answers, pinned);
     const next = this.#next(wanted, answers);
@@ -105,6 +105,15 @@ export class Labels {
     if (names !== this.names) this.#fit(); // it measures, which is too slow for each frame
     this.names = names;
     return this.waits === Infinity;
+  }
+
+  /** Other classes may have come: with other numbers, or with other names and fewer or more of them. @param {Report} report */
+  #follow(report) {
+    const numbering = numberingOf(report);
+    if (numbering !== this.numbering) this.clear();
+    else if (report.class_set !== this.classSet) this.hurry();
+    this.numbering = numbering;
+    this.classSet = report.class_set;
   }
 
   /**

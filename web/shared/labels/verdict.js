@@ -10,9 +10,10 @@ import { words } from '../i18n.js';
 const VISIBLE = 0.04;
 
 /** @param {Report} report @param {number} classNumber one that is drawn @returns {Verdict} */
-export function verdictOf({ drawn, view, scores, sure }, classNumber) {
+export function verdictOf({ drawn, view, scores, sure, difference, map }, classNumber) {
   const heat = drawn.find((one) => one.class === classNumber)?.heat ?? 1;
-  if (heat < VISIBLE) return 'nothing';
+  const speaksFor = !difference && map.method !== 'negative';
+  if (heat < VISIBLE && speaksFor) return 'nothing';
   return !view.hold.length && (scores[0] ?? 1) < sure ? 'guess' : '';
 }
 

@@ -1,0 +1,1 @@
+"""The routes of the model: which one it is, and what it is taught."""

@@ -1,0 +1,1 @@
+"""Teaching classes of one's own on the pages."""

@@ -1,0 +1,1 @@
+"""Tests of the model during a call: another one, and one that is taught."""
