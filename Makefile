@@ -33,7 +33,7 @@ serve: $(ENV)/.runtime ## the page for this computer and the phones near it; ARG
 test: test-fast test-export ## all tests but the long ones
 
 # Whole files go to a worker, so that their tests share a server, a browser or a wheel. 5: ARGS leave nothing of that part.
-test-fast: $(ENV)/.dev $(ENV)/.web $(ENV)/.programs ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 12 to 25 minutes on two cores
+test-fast: $(ENV)/.dev $(ENV)/.web $(ENV)/.programs ## the tests that need no TensorFlow: WORKERS at once, then browsers and what measures, two at once; 11 to 25 minutes on two cores
 	$(RUN)/python -m pytest -m "not export and not long and not alone and not browser" -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || [ $$? -eq 5 ]
 	$(RUN)/python -m pytest -m "(alone or browser) and not long" -n 2 --dist loadgroup $(ARGS) || [ $$? -eq 5 ]
 

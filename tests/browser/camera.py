@@ -28,12 +28,12 @@ CALM = (
 )
 
 
-def fake_camera(folder: Path, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
-    """A motion JPEG that Chromium takes for a camera (30 frames a second): the photograph moves to and fro."""
-    path = folder / "espresso.mjpeg"
+def fake_camera(folder: Path, size: tuple[int, int] = (WIDTH, HEIGHT), name: str = "coffee") -> Path:
+    """A motion JPEG that Chromium takes for a camera (30 frames a second): a photograph of scikit-image moves."""
+    path = folder / f"{name}.mjpeg"
     width, height = size
     margin = width // 8
-    photo = cv2.resize(skimage.data.coffee(), (width + margin, height + margin), interpolation=cv2.INTER_AREA)
+    photo = cv2.resize(getattr(skimage.data, name)(), (width + margin, height + margin), interpolation=cv2.INTER_AREA)
     with path.open("wb") as file:
         for number in range(60):
             turn = 2 * np.pi * number / 60

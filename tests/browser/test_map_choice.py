@@ -107,17 +107,21 @@ def test_with_one_map_there_is_no_choice_of_one(page: Page, server: Server) -> N
         assert page.locator("label", has=page.locator(select)).get_attribute("hidden") is not None
     begin(page, server)
     page.wait_for_function("() => whycam.report?.labels.length > 1")
-    page.locator("#labels button").nth(0).click()
-    page.locator("#labels button").nth(1).click()
-    page.wait_for_function("() => whycam.report.view.hold.length === 2")
+    pin_two(page)
     page.wait_for_timeout(500)
     expect(page.locator("#difference")).to_be_hidden()
 
 
 def pin_two(page: Page) -> None:
+    """While the picture is frozen, so that no name moves: a press means the class that was in the row 0.3 s before."""
+    page.click("#freeze")
+    page.wait_for_function("() => whycam.report.frozen")
     for place, count in ((0, 1), (1, 2)):
+        page.wait_for_timeout(1000)
         page.locator("#labels button").nth(place).click()
         page.wait_for_function(f"() => whycam.report.view.hold.length === {count}")
+    page.click("#freeze")
+    page.wait_for_function("() => !whycam.report.frozen")
 
 
 def assert_beside(page: Page, sign: str, button: str) -> None:

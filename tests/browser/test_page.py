@@ -200,6 +200,7 @@ def test_an_insecure_page_says_why_there_is_no_camera(browser: Browser, tmp_path
         page.close()
 
 
+@pytest.mark.long
 def test_a_server_that_goes_is_said_and_can_be_called_again(browser: Browser, tmp_path: Path) -> None:
     page = browser.new_page()
     with serving(tmp_path) as server:

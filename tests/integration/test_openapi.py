@@ -164,7 +164,7 @@ async def ask(home: Open, role: str, folder: Path, *arguments: str, late_s: floa
 
 @pytest.mark.parametrize("role", ["host", *(pytest.param(each, marks=pytest.mark.long) for each in ROLES[1:])])
 def test_a_running_server_answers_as_described(home: Open, role: str, tmp_path: Path) -> None:
-    counted = asyncio.run(ask(home, role, tmp_path, "--max-examples", "8", "--seed", "1", late_s=5))
+    counted = asyncio.run(ask(home, role, tmp_path, "--max-examples", "4", "--seed", "1", late_s=5))
     assert sum(counted.values()) > 300
     assert counted[200] > 20
 

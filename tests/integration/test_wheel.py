@@ -104,6 +104,7 @@ def test_without_onnxruntime_it_says_what_to_install(bare: Installed, project: P
     assert "pip install 'whycam[cpu]'" in without.stderr
 
 
+@pytest.mark.long
 def test_it_works_in_a_project_with_folders_of_the_same_names(bare: Installed, project: Path) -> None:
     install(bare.bin, f"{bare.wheel}[cpu]")
     assert "efficientnet-lite0" in run(project, bare.bin / "whycam", "models").stdout

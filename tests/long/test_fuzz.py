@@ -151,7 +151,7 @@ def test_the_stored_inputs_are_accepted_or_refused(file: Path) -> None:
 
 @pytest.mark.parametrize("target", SEEDS)
 def test_fuzzed_data_is_accepted_or_refused(tmp_path: Path, target: str) -> None:
-    fuzzed(target, tmp_path, 4, seed=1)
+    fuzzed(target, tmp_path, 2, seed=1)
 
 
 @pytest.mark.long

@@ -129,7 +129,8 @@ def attack_server(folder: Path, listener_name: str, count: int, seconds: float) 
     assert len(server.log.read_text().partition(READY)[2].splitlines()) < 10
 
 
-@pytest.mark.parametrize("listener_name", ["phones", pytest.param("host", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("listener_name", ["phones", "host"])
 def test_slow_clients_delay_no_other_client(tmp_path: Path, listener_name: str) -> None:
     attack_server(tmp_path, listener_name, 200, 4)
 

@@ -125,6 +125,7 @@ def check(seen: Seen, loss: float) -> None:
     assert seen.whole > 0
 
 
+@pytest.mark.long
 def test_five_packets_of_a_hundred_may_be_lost(tmp_path: Path) -> None:
     check(weathered(tmp_path, 0.05, 0.05, 6), 0.05)
 

@@ -84,6 +84,7 @@ def check_refused(folder: Path, pid: int, *arguments: str | Path, path: str) -> 
     assert left(folder) == before
 
 
+@pytest.mark.long
 def test_while_a_film_is_made_no_other_run_makes_or_reads_it(tmp_path: Path) -> None:
     media_samples.write(tmp_path / "kitchen.mov", count=COUNT, size=SIZE, sound="aac")
     shutil.copy(tmp_path / "kitchen.mov", tmp_path / "other.mov")

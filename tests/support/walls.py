@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,16 +67,21 @@ def modules() -> dict[str, Path]:
 def arrows(known: Mapping[str, Path]) -> Iterator[Arrow]:
     """All imports of one module of the product by another."""
     for name, path in known.items():
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in _imports(path.read_text("utf-8")):
             for imported in _imported(node, known):
                 if imported != name:
-                    yield Arrow(name, imported, getattr(node, "lineno", 0))
+                    yield Arrow(name, imported, node.lineno)
 
 
-def _imported(node: ast.AST, known: Mapping[str, Path]) -> Iterator[str]:
+@cache
+def _imports(source: str) -> list[ast.Import | ast.ImportFrom]:
+    return [each for each in ast.walk(ast.parse(source)) if isinstance(each, ast.Import | ast.ImportFrom)]
+
+
+def _imported(node: ast.Import | ast.ImportFrom, known: Mapping[str, Path]) -> Iterator[str]:
     if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
-    elif isinstance(node, ast.ImportFrom) and node.module:
+    elif node.module:
         # A name may be a module of that package, or an object in it.
         names = [
             inner if _ours(inner := f"{node.module}.{alias.name}") in known else node.module for alias in node.names
@@ -189,7 +195,7 @@ def imports_between_tests() -> list[str]:
     """Test modules that import another one; shared code belongs in tests/support."""
     wrong = []
     for path in sorted((ROOT / "tests").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in _imports(path.read_text("utf-8")):
             if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("tests."):
                 names = [node.module.rpartition(".")[2], *(alias.name for alias in node.names)]
                 if any(name.startswith("test_") for name in names):

@@ -18,7 +18,8 @@ from tests.support.servers.server_process import free_port
 pytestmark = pytest.mark.alone
 
 
-@pytest.mark.parametrize("name", ["chromium", pytest.param("firefox", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["chromium", "firefox"])
 def test_the_check_passes_and_its_report_comes_back(
     playwright: Playwright, camera_file: Path, tmp_path: Path, name: str
 ) -> None:

@@ -62,7 +62,7 @@ def recorded(page: Page, state: str) -> None:
 @pytest.mark.parametrize(
     "locale", [*list(READ)[:1], *(pytest.param(each, marks=pytest.mark.long) for each in list(READ)[1:])]
 )
-@pytest.mark.parametrize("mode", ["on", "ask", pytest.param("off", marks=pytest.mark.long)])
+@pytest.mark.parametrize("mode", ["ask", *(pytest.param(each, marks=pytest.mark.long) for each in ("on", "off"))])
 def test_it_is_said_before_the_camera_starts(
     browser: Browser, server: Server, page: Page, locale: str, mode: str
 ) -> None:

@@ -41,6 +41,7 @@ def hold(page: Page, name: str, examples: int) -> None:
     card.locator(".hold").hover()
     page.mouse.down()
     expect(card.locator(".hold")).to_have_attribute("aria-pressed", "true")
+    page.wait_for_timeout(600)  # a shorter press would begin without being held
     page.wait_for_function(
         "([number, count]) => whycam.report.teaching?.class === number && whycam.report.teaching.examples >= count",
         arg=[int(card.get_attribute("data-class") or 0), before + examples],

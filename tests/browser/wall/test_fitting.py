@@ -36,6 +36,8 @@ NAMES = {
 }
 SCORES = [1.0, 0.074, 0.04, 0.02, 0.01]
 SIZES = [(320, 568), (390, 844), (844, 390), (1024, 768), (1280, 800), (1920, 1080), (3840, 2160)]
+SHORT = [(320, 568), (844, 390), (1024, 768)]
+"""The narrowest, the lowest, and the smallest of a projector."""
 # A line of text is higher than its letters: the part of its font that may reach over an edge.
 CUT = """(selector) => {
   const problems = [];
@@ -105,10 +107,10 @@ def show(page: Page, names: list[str], pinned: int, hide: bool = False) -> None:
     page.wait_for_timeout(60)  # a frame, for what is laid out after it
 
 
-def check(page: Page, selector: str, layout: str) -> list[str]:
+def check(page: Page, selector: str, layout: str, sizes: list[tuple[int, int]]) -> list[str]:
     """What is cut off with each set of names, none, one and two of them pinned, at each size."""
     problems = []
-    for width, height in SIZES:
+    for width, height in sizes:
         page.set_viewport_size({"width": width, "height": height})
         page.wait_for_timeout(150)
         for kind, names in NAMES.items():
@@ -120,9 +122,15 @@ def check(page: Page, selector: str, layout: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "layout", ["tiles", *(pytest.param(each, marks=pytest.mark.long) for each in ("one", "side by side"))]
+    ("layout", "sizes"),
+    [
+        ("tiles", SHORT),
+        *(pytest.param(each, SIZES, marks=pytest.mark.long) for each in ("tiles", "one", "side by side")),
+    ],
 )
-def test_no_name_is_cut_off_on_the_wall(beamer: Browser, server: Server, layout: str) -> None:
+def test_no_name_is_cut_off_on_the_wall(
+    beamer: Browser, server: Server, layout: str, sizes: list[tuple[int, int]]
+) -> None:
     page = beamer.new_page(viewport={"width": 1280, "height": 800})
     rewriting(page)
     page.goto(f"{server.url}/watch")
@@ -134,17 +142,18 @@ def test_no_name_is_cut_off_on_the_wall(beamer: Browser, server: Server, layout:
         if layout == "tiles":
             with published(server):
                 expect(page.locator(".tile[data-small=true][data-state=seen]")).to_have_count(2, timeout=20_000)
-                problems = check(page, WALL, layout)
+                problems = check(page, WALL, layout, sizes)
         else:
-            problems = check(page, WALL, layout)
+            problems = check(page, WALL, layout, sizes)
     page.context.close()
     assert problems == [], "\n".join(problems)
 
 
-def test_no_name_is_cut_off_on_a_phone(browser: Browser, server: Server) -> None:
+@pytest.mark.parametrize("sizes", [SHORT, pytest.param(SIZES, marks=pytest.mark.long)])
+def test_no_name_is_cut_off_on_a_phone(browser: Browser, server: Server, sizes: list[tuple[int, int]]) -> None:
     page = browser.new_context(locale="de-DE").new_page()
     rewriting(page)
     begin(page, server)
-    problems = check(page, PHONE, "phone")
+    problems = check(page, PHONE, "phone", sizes)
     page.context.close()
     assert problems == [], "\n".join(problems)

@@ -77,6 +77,7 @@ def compare(page: Page, explained: str, still: str) -> int:
     return wanted
 
 
+@pytest.mark.long
 def test_side_by_side_on_the_wall(playwright: Playwright, server: Server) -> None:
     browser = start_browser(playwright)
     wall = browser.new_page(viewport={"width": 1280, "height": 800})
