@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,13 +23,27 @@ TAUGHT = "whycam.taught"
 """The metadata of a file that `write_taught` made: what its classes were learned from."""
 
 
-def write_taught(source: Path, class_set: ClassSet, contract_name: str, about: Mapping[str, Any], path: Path) -> None:
+class SourceChanged(ContractError):
+    """A model's file is another one than its classes were learned with."""
+
+
+def write_taught(
+    source: Path,
+    class_set: ClassSet,
+    contract_name: str,
+    about: Mapping[str, Any],
+    path: Path,
+    *,
+    learned_with: str | None = None,
+) -> None:
     """Write `source`'s model with the layer and labels of `class_set` as its own, by the name `contract_name`.
 
     `about` is stored as `whycam.taught`: numbers of examples, a date, the accuracy. The file's classes can be replaced
     again. It appears complete or not at all. Its parity says that it is its source's: the head was verified there.
-    Raises `ContractError` for a source that is not explainable, or whose last layer cannot be replaced, and
-    `ValueError` for a class set of another width, or if it would take the place of its source.
+    `learned_with` is the SHA-256 of the file that the classes were learned with: behind another network their weights
+    would mean nothing.
+    Raises `SourceChanged`, `ContractError` for a source that is not explainable or whose last layer cannot be replaced,
+    and `ValueError` for a class set of another width, or if it would take the place of its source.
     """
     import onnx
 
@@ -38,7 +53,13 @@ def write_taught(source: Path, class_set: ClassSet, contract_name: str, about: M
     layer = contract.last_layer
     if layer is None:
         raise ContractError(f"{source}: its last layer cannot be replaced. `whycam export` it again.")
-    model = onnx.load(source)
+    content = source.read_bytes()
+    if learned_with is not None and hashlib.sha256(content).hexdigest() != learned_with:
+        raise SourceChanged(
+            f"{source} is not the file any more that the classes were learned with. Put that back, or begin anew with "
+            "the one that is there now."
+        )
+    model = onnx.load_from_string(content)
     put_in(model, layer, class_set)
     parity = {"of": contract.name, **contract.parity} if contract.parity else {}
     taught = replace(contract, name=contract_name, labels=class_set.labels, parity=parity)

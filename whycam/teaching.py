@@ -49,6 +49,7 @@ class Taught(Model):
         layer: str | None = None,
     ) -> None:
         super().__init__(path, device, method=method, layer=layer)
+        self._learned_with = self._explainer.sha256
         with Images(self._explainer.contract.input_size) as images:
             self._trained = train(self._explainer, read_dataset(self._explainer, labels, material, images, every=every))
         for sentence in self._trained.dataset.unread:
@@ -63,14 +64,15 @@ class Taught(Model):
         """Write a model file (.onnx) with these classes, for `whycam.load` and `--model`; `name` is that of its model.
 
         Beside mug.onnx, mug.classes.json says what they were learned from.
-        Raises `ValueError` if the file would take the place of the model that was taught.
+        Raises `ValueError` if the file would take the place of the model that was taught, or if that has changed.
         """
         from whycam.stream.teaching.summary import write_model
 
         to = Path(path)
         if to.suffix.lower() != ".onnx":
             raise ValueError(f"A model's file ends in .onnx, not '{to.name}'.")
-        write_model(self._explainer.path, self._trained.class_set, self._trained.summary(), name or to.stem, to)
+        summary, source = self._trained.summary(), self._explainer.path
+        write_model(source, self._trained.class_set, summary, name or to.stem, to, learned_with=self._learned_with)
         return to
 
     def __repr__(self) -> str:

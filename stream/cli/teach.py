@@ -56,6 +56,7 @@ def teach(
     path = output or catalog.user_models() / f"{called}{ENDING}"
     _check_outputs(path, report, source, overwrite=overwrite)
     explainer = Explainer(source, device=device)
+    learned_with = explainer.sha256
     try:
         screen.print(f"Model: {explainer.contract.name}, {len(labels)} classes", markup=False)
         with Images(explainer.contract.input_size) as images:
@@ -65,7 +66,7 @@ def teach(
         screen.print("Stopped; nothing was written.")
         raise typer.Exit(ExitCode.STOPPED) from None
     _print(trained)
-    write_model(source, trained.class_set, trained.summary(), called, path)
+    write_model(source, trained.class_set, trained.summary(), called, path, learned_with=learned_with)
     if report is not None:
         report.write_text(made, "utf-8")
         screen.print(f"-> {report}", markup=False)

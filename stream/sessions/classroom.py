@@ -252,10 +252,13 @@ class Classroom:
         return await asyncio.wrap_future(self._engine.explain(np.stack(images), [index], classes.class_set))
 
     async def write(self, source: Path, name: str, path: Path) -> None:
-        """Write the model's file with the taught classes in place of its own; raises `NothingTaught` and `OSError`."""
-        learned = self._taught_now
+        """Write the model's file with the taught classes in place of its own.
+
+        Raises `NothingTaught`, `SourceChanged` and `OSError`.
+        """
+        learned, sha256 = self._taught_now, self._engine.sha256
         about = summary_of(learned).about(await asyncio.to_thread(network_of, source))
-        await asyncio.to_thread(write_taught, source, learned.class_set, name, about, path)
+        await asyncio.to_thread(write_taught, source, learned.class_set, name, about, path, learned_with=sha256)
 
     async def save(self, source: Path, name: str, path: Path, *, keep: bool) -> None:
         """Write the taught model with the files beside it, all or none; its examples only with `keep`.
@@ -263,7 +266,7 @@ class Classroom:
         Raises as `write`.
         """
         learned, classes = self._taught_now, self.taught.classes() if keep else None
-        await asyncio.to_thread(save, source, learned, name, path, classes)
+        await asyncio.to_thread(save, source, learned, name, path, classes, learned_with=self._engine.sha256)
 
     def summary(self) -> Summary:
         """What the classes were learned from; raises `NothingTaught`."""

@@ -239,8 +239,8 @@ class Sessions:
     async def save_taught(self, name: str, *, keep: bool = False) -> None:
         """Write the taught model as one of the user's own models, `keep`: with its examples beside it.
 
-        Raises `ContractError` for a name that cannot be one, `FileExistsError` if another has it, `NothingTaught`, and
-        `OSError`.
+        Raises `ContractError` for a name that cannot be one, `FileExistsError` if another has it, `NothingTaught`,
+        `SourceChanged`, and `OSError`.
         """
         if name in catalog.RESERVED:
             raise FileExistsError(f"'{name}' is the name of a model that whycam makes. Choose another name.")
@@ -262,7 +262,7 @@ class Sessions:
         return summary.as_json(await asyncio.to_thread(network_of, path))
 
     async def write_taught(self, name: str, path: Path) -> None:
-        """Write the model with its taught classes into a file; raises `NothingTaught`, and `OSError`."""
+        """Write the model with its taught classes; raises `NothingTaught`, `SourceChanged` and `OSError`."""
         await self.classroom.settle()
         await self.classroom.write(self.models.path, name, path)
 

@@ -35,10 +35,12 @@ def opened(path: Path, engine: Engine, limits: Limits) -> Teaching:
         raise KeptExamplesError(path, str(error).rstrip(".")) from error
 
 
-def save(source: Path, learned: Learned, name: str, path: Path, kept: Sequence[TaughtClass] | None) -> None:
+def save(
+    source: Path, learned: Learned, name: str, path: Path, kept: Sequence[TaughtClass] | None, *, learned_with: str
+) -> None:
     """Write a taught model of `source` and the files beside it, all or none; the examples only if they are `kept`."""
     try:
-        write_model(source, learned.class_set, summary_of(learned), name, path)
+        write_model(source, learned.class_set, summary_of(learned), name, path, learned_with=learned_with)
         if kept is not None:
             write_kept(examples_file(path), KeptFor.of(contract_of(path), sha256(path)), kept)
     except BaseException:

@@ -61,13 +61,15 @@ class Summary:
         return {"network": network, **asdict(self), "classes": counts}
 
 
-def write_model(source: Path, class_set: ClassSet, summary: Summary, name: str, path: Path) -> None:
+def write_model(
+    source: Path, class_set: ClassSet, summary: Summary, name: str, path: Path, *, learned_with: str
+) -> None:
     """As `write_taught`, with the summary in the model's file and beside it.
 
     Examples that were kept with a former model of this path are deleted.
     """
     network = network_of(source)
-    write_taught(source, class_set, name, summary.about(network), path)
+    write_taught(source, class_set, name, summary.about(network), path, learned_with=learned_with)
     examples_file(path).unlink(missing_ok=True)
     content = json.dumps(summary.as_json(network), indent=1, ensure_ascii=False)
     write_whole(classes_file(path), f"{content}\n".encode())

@@ -12,9 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.support.models import tiny_models
+from whycam.models.catalog import sha256
 from whycam.models.class_set import ClassSet
 from whycam.models.contract import ContractError
-from whycam.models.taught_model import TAUGHT, write_taught
+from whycam.models.taught_model import TAUGHT, SourceChanged, write_taught
 from whycam.stream.inference.explainer import Explainer
 
 ABOUT = {"examples": {"cup": 20, "plant": 31, "pen": 18}, "date": "2026-11-30", "accuracy": 0.94}
@@ -48,6 +49,17 @@ def test_a_taught_file_gives_what_its_source_gives_with_the_class_set(
     assert (taught.contract.name, taught.contract.labels) == ("kitchen", learned.labels)
     for name in ("scores", "classes", "heatmaps", "evidence", "embedding"):
         np.testing.assert_allclose(getattr(found, name), getattr(overridden, name), atol=1e-6, err_msg=name)
+
+
+def test_classes_of_another_file_are_refused(source: Path, tmp_path: Path) -> None:
+    path, known = tmp_path / "kitchen.onnx", sha256(source)
+    write_taught(source, THREE, "kitchen", ABOUT, path, learned_with=known)
+    path.unlink()
+    other = tmp_path / "other.onnx"
+    other.write_bytes(tiny_models.with_other_weights(source.read_bytes()))
+    with pytest.raises(SourceChanged, match=r"other\.onnx is not the file any more"):
+        write_taught(other, THREE, "kitchen", ABOUT, path, learned_with=known)
+    assert not path.exists()
 
 
 def test_plain_onnxruntime_needs_no_weights_for_it(source: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from whycam.models.contract import ContractError
+from whycam.models.taught_model import SourceChanged
 from whycam.stream.inference.engine import EngineDown
 from whycam.stream.server.auth import require_role
 from whycam.stream.server.listener import json_object_of
@@ -184,7 +185,7 @@ async def _save(request: web.Request, _: Classroom) -> web.Response:
         raise web.HTTPBadRequest(text='"keep" says whether the examples are kept on this computer: true or false.')
     try:
         await request.app[SESSIONS].save_taught(name, keep=keep)
-    except FileExistsError as error:
+    except (FileExistsError, SourceChanged) as error:
         raise web.HTTPConflict(text=str(error)) from error
     except ContractError as error:
         raise web.HTTPBadRequest(text=str(error)) from error
@@ -196,7 +197,10 @@ async def _save(request: web.Request, _: Classroom) -> web.Response:
 async def _download(request: web.Request, _: Classroom) -> web.Response:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "taught.onnx"
-        await request.app[SESSIONS].write_taught("taught", path)
+        try:
+            await request.app[SESSIONS].write_taught("taught", path)
+        except SourceChanged as error:
+            raise web.HTTPConflict(text=str(error)) from error
         content = await asyncio.to_thread(path.read_bytes)
     return _file(content, "application/octet-stream", "taught.onnx")
 

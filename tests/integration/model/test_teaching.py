@@ -317,6 +317,21 @@ def test_a_saved_model_knows_the_classes_wherever_it_runs(tmp_path: Path, monkey
         assert scores.argmax(axis=1).tolist() == [0, 1]
 
 
+def test_classes_are_not_put_behind_another_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("whycam.models.catalog.user_models", lambda: tmp_path / "models")
+
+    async def body(lesson: Lesson) -> None:
+        await two_classes(lesson)
+        source = tmp_path / "bright.onnx"
+        source.write_bytes(tiny_models.with_other_weights(source.read_bytes()))
+        status, said = await lesson.ask("POST", "teaching/save", {"name": "kitchen"})
+        assert (status, "not the file any more" in said) == (409, True), said
+        assert (await lesson.ask("GET", "teaching/model.onnx"))[0] == 409
+        assert not (tmp_path / "models").exists()
+
+    teach(tmp_path, body)
+
+
 def test_kept_examples_are_taught_further_on_another_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("whycam.models.catalog.user_models", lambda: tmp_path)
     first: dict[str, Any] = {}

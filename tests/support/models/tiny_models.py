@@ -108,6 +108,16 @@ def several_maps(
     return path
 
 
+def with_other_weights(content: bytes) -> bytes:
+    """A model's file whose network was trained further: the same graph with other weights."""
+    changed = onnx.load_from_string(content)
+    for tensor in changed.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.ndim == 4:  # a convolution's
+            tensor.CopyFrom(numpy_helper.from_array(values * np.float32(0.9), tensor.name))
+    return bytes(changed.SerializeToString())
+
+
 def temperamental(path: Path, white: Literal["raises", "hangs"]) -> Path:
     """The bright-spot model, but an image with a pure white pixel makes it raise, or compute forever."""
     bright_spot(path)
