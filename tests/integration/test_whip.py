@@ -244,7 +244,10 @@ def test_a_publisher_above_a_limit_learns_why(tmp_path: Path, caplog: pytest.Log
                     while publisher.pc.connectionState not in (state, "closed"):
                         await ended.wait()
                         ended.clear()
-            listed.extend(await (await http.get(f"{base}/api/sessions/ended")).json())
+            async with asyncio.timeout(10):  # the client may know it first
+                while not listed:
+                    listed.extend(await (await http.get(f"{base}/api/sessions/ended")).json())
+                    await asyncio.sleep(0.05)
             assert listed[0]["id"] == publisher.session_id
             assert await (await http.get(f"{base}/api/sessions")).json() == []
             assert (await http.delete(publisher.location)).status == 200
