@@ -143,9 +143,8 @@ def test_what_cannot_be_taught_is_said_in_one_sentence(folder: Path, arguments: 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a SIGINT")
 def test_ctrl_c_stops_it_and_writes_nothing(folder: Path) -> None:
-    film(
-        folder / "colours" / "green" / "long.mkv", ["green"] * 16_000
-    )  # seconds of work, also where this test waits for a core
+    # Seconds of work, for this test may have to wait for a core.
+    film(folder / "colours" / "green" / "long.mkv", ["green"] * 16_000)
     command = [sys.executable, "-m", "whycam", "teach", "colours", "-o", "mine.onnx", *TINY]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
@@ -157,6 +156,7 @@ def test_ctrl_c_stops_it_and_writes_nothing(folder: Path) -> None:
         process.send_signal(signal.SIGINT)
         said, wrong = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert said.splitlines() == ["Stopped; nothing was written."]
+    # A line that is being printed when the signal comes may be printed again.
+    assert said.splitlines()[-1] == "Stopped; nothing was written."
     assert "Traceback" not in wrong
     assert not (folder / "mine.onnx").exists()
