@@ -98,6 +98,17 @@ def test_the_host_chooses_method_and_layer_and_a_phone_sees_which(page: Page, se
     context.close()
 
 
+def test_a_method_that_is_chosen_at_once_keeps_the_layer(page: Page, server: Server) -> None:
+    """Also before the list of models and maps has been loaded anew: here it never is."""
+    begin(page, server)
+    drawn_by(page, "grad-cam", "feature")
+    page.route("**/api/models", lambda route: route.abort("connectionrefused"))
+    page.select_option("#map-layer", "fine")
+    drawn_by(page, "grad-cam", "fine")
+    page.select_option("#map-method", label="HiResCAM")
+    drawn_by(page, "hirescam", "fine")
+
+
 @pytest.mark.long
 def test_with_one_map_there_is_no_choice_of_one(page: Page, server: Server) -> None:
     assert page.request.post(f"{server.url}/api/model", data={"name": "colours"}).ok

@@ -258,6 +258,7 @@ def test_the_wall_says_who_shows_what_and_which_classes_are_shown(page: Page, tm
         signs = page.locator(".tile .signs span")
         expect(signs.first).to_contain_text(f"{session['giver']} shows: mug, ", timeout=PATIENCE_MS)
         expect(signs.last).to_have_text("What we taught")
+        assert_accessible(page)
         page.evaluate("() => { window.giving = null }")
         rewrite(page, class_set="", state="exact")
         expect(signs).to_have_text(["What it knew"], timeout=PATIENCE_MS)

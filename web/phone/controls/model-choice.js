@@ -58,14 +58,15 @@ export class ModelChoice {
     this.maps.show(this.maps.maps, true);
     this.status.textContent = loading(wanted.name, this.current);
     this.status.scrollIntoView({ block: 'nearest' });
+    let { maps } = this.maps;
     try {
-      this.current = (await changeModel(wanted)).name;
+      ({ name: this.current, maps } = await changeModel(wanted));
     } catch (reason) {
       this.complain(UserError.of(reason).message);
     }
     this.picker.disabled = false;
     this.picker.value = this.current;
-    this.maps.show(this.maps.maps, false);
+    this.maps.show(maps, false); // a method that is chosen next keeps the layer of now
     this.status.textContent = '';
     await this.offer();
     if (focused instanceof HTMLElement && this.row.contains(focused)) focused.focus({ preventScroll: true });
