@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import numpy_helper
 
 from whycam.export.graph.onnx_graph import Graph
 from whycam.export.networks.build_bundled import REFERENCE, _folded
@@ -56,21 +57,19 @@ def network(stored: dict[str, Array]) -> Any:
             norm.weight.fill_(1)
             norm.running_mean.zero_()
             norm.running_var.fill_(1 - norm.eps)
-        dense = next(node for node in bare.graph.node if node.op_type == "MatMul")
-        rows = graph.constant(dense.input[1])
-        assert rows is not None
-        found.classifier.weight.copy_(torch.from_numpy(rows.T.astype(np.float64)))
-        (offset,) = [
-            graph.constant(name)
-            for node in bare.graph.node
-            if node.op_type == "Add" and dense.output[0] in node.input
-            for name in node.input
-            if name != dense.output[0]
-        ]
-        found.classifier.bias.copy_(torch.from_numpy(np.asarray(offset, np.float64).ravel()))
+        last = CONTRACT.last_layer
+        assert last is not None
+        rows, offset = (stored_in(bare, name) for name in (last.weights, last.bias))
+        found.classifier.weight.copy_(torch.from_numpy(rows if last.transposed else rows.T))
+        found.classifier.bias.copy_(torch.from_numpy(offset))
         logits = found(torch.from_numpy(prepared(stored["pictures"])).permute(0, 3, 1, 2))
     np.testing.assert_allclose(logits.numpy(), stored["logits"], atol=1e-5)
     return found
+
+
+def stored_in(model: onnx.ModelProto, name: str) -> NDArray[np.float64]:
+    (tensor,) = [each for each in model.graph.initializer if each.name == name]
+    return np.asarray(numpy_helper.to_array(tensor), np.float64)
 
 
 def prepared(images: Array) -> NDArray[np.float64]:

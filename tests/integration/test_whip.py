@@ -11,6 +11,7 @@ import struct
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -233,7 +234,7 @@ def test_a_publisher_whose_parameter_sets_are_in_the_sdp_only_is_explained(
 
 def test_a_publisher_above_a_limit_learns_why(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     large = media_samples.encoded("H264", 3, (2048, 1280))
-    listed = []
+    listed: list[dict[str, Any]] = []
 
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with publishing(http, base, large, rate=5) as publisher:
