@@ -17,6 +17,8 @@ from whycam.stream.video.planes import rgb_frame
 
 NOTES = 3
 """Images of a folder that are named for the same change, such as that they were stretched; more are counted."""
+MIN_STRETCH = 10
+"""Fewer images in a row may be photographs of different things."""
 RATE = Fraction(25)
 """Assumed frames per second."""
 
@@ -122,12 +124,21 @@ class ImageFolder:
 
 def is_sequence(images: Sequence[Path]) -> bool:
     """Whether images are the frames of a film: their names differ only in a number, from 0 or 1 on without a gap."""
+    numbers = _numbers(images)
+    return bool(numbers) and numbers in (list(range(len(images))), list(range(1, len(images) + 1)))
+
+
+def is_stretch(images: Sequence[Path]) -> bool:
+    """Whether images may be a part of a film, or were taken in a row: `MIN_STRETCH` or more, numbered without a gap."""
+    numbers = _numbers(images)
+    return len(numbers) >= MIN_STRETCH and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _numbers(images: Sequence[Path]) -> list[int]:
+    """The numbers in the names of images; none if the names differ in something else too."""
     parts = [re.fullmatch(r"(.*?)(\d+)(\D*)", path.stem) for path in images]
     rest = {(each[1], each[3], path.suffix) for each, path in zip(parts, images, strict=True) if each is not None}
-    if len(rest) != 1:
-        return False
-    numbers = [int(each[2]) for each in parts if each is not None]
-    return numbers in (list(range(len(images))), list(range(1, len(images) + 1)))
+    return [int(each[2]) for each in parts if each is not None] if len(rest) == 1 and None not in parts else []
 
 
 def result_names(images: Sequence[Path]) -> list[str]:

@@ -12,7 +12,7 @@ import av
 from whycam.stream.limits import LIMITS
 from whycam.stream.media.film_reader import open_film
 from whycam.stream.media.image import is_image
-from whycam.stream.media.image_folder import ImageFolder, SingleImage, by_number, is_sequence
+from whycam.stream.media.image_folder import ImageFolder, SingleImage, by_number, is_sequence, is_stretch
 from whycam.stream.media.losses import MediaError, listed, plural
 
 Frames: TypeAlias = "Iterator[av.VideoFrame]"
@@ -33,7 +33,8 @@ def folder_material(folder: Path) -> tuple[tuple[str, ...], list[Material]]:
     """The names of the classes, and what they are taught from: each folder in `folder` is a class.
 
     In a class's folder are pictures and films; a folder of images in it is a film, and so are images that are numbered
-    as frames. Raises `MediaError` for a folder that is not so.
+    as frames, or ten and more in a row: neighbours are nearly the same picture, and prove nothing about each other.
+    Raises `MediaError` for a folder that is not so.
     """
     if not folder.is_dir():
         raise MediaError(f"There is no folder {folder}. Give one whose folders are the classes.")
@@ -82,7 +83,7 @@ def file_material(class_id: int, path: Path) -> Material:
 
 def _of_class(class_id: int, folder: Path, files: Sequence[Path]) -> list[Material]:
     images = [path for path in files if path.is_file() and is_image(path)]
-    if len(images) < 2 or not is_sequence(images):
+    if len(images) < 2 or not (is_sequence(images) or is_stretch(images)):
         return [file_material(class_id, path) for path in files]
     others = [file_material(class_id, path) for path in files if path not in images]
     return [Material(class_id, folder.name, lambda unread: _frames_of(ImageFolder(folder), unread), True), *others]

@@ -42,6 +42,21 @@ def test_numbered_images_are_the_frames_of_a_film(tmp_path: Path) -> None:
     assert sum(1 for _ in material[0].read([])) == 12
 
 
+@pytest.mark.parametrize(
+    ("numbers", "is_film"), [(range(73, 85), True), (range(73, 80), False), (range(73, 97, 2), False)]
+)
+def test_images_in_a_row_are_one_film(numbers: range, is_film: bool, tmp_path: Path) -> None:
+    """Frames 73 to 84 of a film are as alike as its first twelve, and so are twelve photographs in a row."""
+    colours_folder(tmp_path)
+    (tmp_path / "blue").mkdir()
+    for number in numbers:
+        write_image(tmp_path / "blue" / f"thumb{number:04}.png", square("blue", number))
+    _, material = folder_material(tmp_path)
+    blue = [each for each in material if each.class_id == 0]
+    assert [each.is_film for each in blue] == ([True] if is_film else [False] * len(numbers))
+    assert sum(sum(1 for _ in each.read([])) for each in blue) == len(numbers)
+
+
 def test_an_image_of_a_film_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     colours_folder(tmp_path)
     (tmp_path / "blue").mkdir()
