@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -147,9 +148,12 @@ def test_ctrl_c_stops_it_and_writes_nothing(folder: Path) -> None:
     film(folder / "colours" / "green" / "long.mkv", ["green"] * 16_000)
     command = [sys.executable, "-m", "whycam", "teach", "colours", "-o", "mine.onnx", *TINY]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+    def heeds() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job, as a suite may be, ignores it
+
+    with subprocess.Popen(command, cwd=folder, env=environment, preexec_fn=heeds, **pipes) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert "Model: bright spot, 2 classes" in process.stdout.readline()
