@@ -63,7 +63,8 @@ def teach(
             trained = train(explainer, _read(explainer, labels, material, images, every))
             made = page(trained, explainer, called) if report is not None else ""
     except KeyboardInterrupt:
-        screen.print("Stopped; nothing was written.")
+        # Not by `screen`: what it was printing when Ctrl-C came, it would print again.
+        typer.echo("Stopped; nothing was written.")
         raise typer.Exit(ExitCode.STOPPED) from None
     _print(trained)
     write_model(source, trained.class_set, trained.summary(), called, path, learned_with=learned_with)

@@ -115,8 +115,13 @@ def gaps(values: Iterable[int]) -> list[int]:
     return [after - before for before, after in pairwise(ordered)]
 
 
-@pytest.mark.alone  # it measures gaps between frames
-def test_a_change_reaches_cameras_viewers_and_publishers_while_the_picture_continues(models: Models) -> None:
+@pytest.mark.alone
+@pytest.mark.parametrize("undisturbed", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_a_change_reaches_cameras_viewers_and_publishers_while_the_picture_continues(
+    models: Models, undisturbed: bool
+) -> None:
+    """The gaps between frames are measured in the long tests: a browser beside it takes as long as a change may."""
+
     async def body(http: ClientSession, base: str, sessions: Sessions) -> None:
         async with calling(http, base, FRAMES) as phone, publishing(http, base, FRAMES[:30]):
             phone.camera.obeys = True
@@ -130,13 +135,11 @@ def test_a_change_reaches_cameras_viewers_and_publishers_while_the_picture_conti
                 assert status == 200, text
                 known = {"name": "ten", "classes": 10, "task": "single-label", "sha256": sessions.engine.sha256}
                 assert json.loads(text) == known | {"maps": [COARSE | {"current": True}], "signed": False}
-                during = await explained_by("ten", phone, seen)
+                await phone.until(lambda: phone.reports[-1]["model"] == "ten" and phone.reports[-1]["labels"])
+                after = len(phone.reports)
+                await phone.until(lambda: len(phone.reports) >= after + 20)
+                during = phone.reports[seen - 5 :]
                 assert watcher.reports[-1]["model"] == "ten"
-                largest = [max(gaps(report["pts"] for report in during))]
-                for name in ("bright", "ten"):
-                    seen = len(phone.reports)
-                    assert (await choose(http, base, name))[0] == 200
-                    largest.append(max(gaps(each["pts"] for each in await explained_by(name, phone, seen))))
         assert (await (await http.get(f"{base}/api/labels")).json()) == TEN
         assert {session["model"] for session in sessions.describe()} <= {"ten"}
         # Old heat, then new heat: never a frame without, never a class of one model under the name of the other.
@@ -151,18 +154,10 @@ def test_a_change_reaches_cameras_viewers_and_publishers_while_the_picture_conti
         assert counts["decoded"] == counts["explained"] + counts["passed"] + counts["dropped"]
         assert counts["passed"] <= 2  # before the first answer of all
         assert counts["lost"] == 0
-        # What a change itself delays is in each of the three, what another program delays is not.
-        assert min(largest) <= 5 * media_samples.STEP
+        if undisturbed:
+            assert max(gaps(report["pts"] for report in during)) <= 5 * media_samples.STEP
 
     serve(models, body)
-
-
-async def explained_by(model: str, phone: Phone, seen: int) -> list[dict[str, Any]]:
-    """A phone's reports from before number `seen` until twenty after the first with this model's classes."""
-    await phone.until(lambda: phone.reports[-1]["model"] == model and phone.reports[-1]["labels"])
-    after = len(phone.reports)
-    await phone.until(lambda: len(phone.reports) >= after + 20)
-    return phone.reports[seen - 5 :]
 
 
 def test_a_recording_continues_in_a_further_folder_and_loses_no_frame(models: Models, tmp_path: Path) -> None:
